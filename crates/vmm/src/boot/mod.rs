@@ -1,0 +1,143 @@
+//! The state of a vCPU before its first instruction, as pure functions over plain values:
+//! they return registers and bytes and set nothing.
+
+pub mod paging;
+pub mod segments;
+
+use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
+
+use crate::config::{CpuMode, Privilege};
+use crate::layout;
+use segments::{Segments, gdt_bytes};
+
+/// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
+pub const CR0_PE: u64 = 1;
+/// CR0.ET, always set on processors of this century.
+pub const CR0_ET: u64 = 1 << 4;
+/// CR0.NE, native x87 error reporting.
+pub const CR0_NE: u64 = 1 << 5;
+/// CR0.WP, supervisor writes honour read-only pages.
+pub const CR0_WP: u64 = 1 << 16;
+/// CR0.PG, paging.
+pub const CR0_PG: u64 = 1 << 31;
+/// CR4.PSE, 4 MiB pages.
+pub const CR4_PSE: u64 = 1 << 4;
+/// CR4.PAE, 64-bit page-table entries.
+pub const CR4_PAE: u64 = 1 << 5;
+/// EFER.LME, long mode enable (§2.2.1).
+pub const EFER_LME: u64 = 1 << 8;
+/// EFER.LMA, long mode active.
+pub const EFER_LMA: u64 = 1 << 10;
+/// RFLAGS bit 1, always set (vol. 1 §3.4.3).
+pub const RFLAGS_FIXED: u64 = 1 << 1;
+/// RFLAGS.IOPL = 3: port I/O is allowed at every privilege level.
+pub const RFLAGS_IOPL_3: u64 = 3 << 12;
+
+/// What is wanted of the first instruction's surroundings.
+#[derive(Clone, Copy, Debug)]
+pub struct BootConfig {
+    /// The mode to start in.
+    pub mode: CpuMode,
+    /// The ring to start in.
+    pub privilege: Privilege,
+    /// The first instruction.
+    pub entry_gpa: u64,
+    /// One past the last byte of slot 0: where the stack begins.
+    pub stack_top: u64,
+    /// One past everything that has to be mapped.
+    pub top: u64,
+}
+
+/// Bytes that belong at a guest physical address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Where.
+    pub gpa: u64,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// General registers at the first instruction: all zero but RIP, RSP and RFLAGS.
+pub fn registers(config: &BootConfig) -> kvm_regs {
+    let real = config.mode == CpuMode::Real;
+    let iopl = match config.privilege {
+        Privilege::Kernel => 0,
+        Privilege::User => RFLAGS_IOPL_3,
+    };
+    kvm_regs {
+        rip: if real {
+            config.entry_gpa & 0xffff
+        } else {
+            config.entry_gpa
+        },
+        // In real mode SP = 0 is the top of the segment: the first push wraps to 0xfffe.
+        rsp: if real {
+            config.stack_top.min(0x1_0000) & 0xffff
+        } else {
+            config.stack_top
+        },
+        rflags: RFLAGS_FIXED | iopl,
+        ..Default::default()
+    }
+}
+
+/// Special registers at the first instruction: `reset` (what KVM gave the vCPU) with all that the mode defines.
+pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
+    let segments = Segments::of(config);
+    let mut sregs = kvm_sregs {
+        cs: segments.code,
+        ds: segments.data,
+        es: segments.data,
+        fs: segments.data,
+        gs: segments.data,
+        ss: segments.data,
+        ..reset
+    };
+    if config.mode == CpuMode::Real {
+        return sregs;
+    }
+    sregs.gdt = kvm_dtable {
+        base: layout::GDT,
+        limit: segments::gdt_limit(),
+        ..Default::default()
+    };
+    // No IDT: every fault is a triple fault, which is an exit, never a silent loop.
+    sregs.idt = kvm_dtable::default();
+    sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;
+    match config.mode {
+        CpuMode::Real | CpuMode::Protected => {}
+        CpuMode::Paged32 => {
+            sregs.cr3 = layout::TOP_TABLE;
+            sregs.cr4 = CR4_PSE;
+            sregs.cr0 |= CR0_PG;
+        }
+        CpuMode::Long => {
+            sregs.cr3 = layout::TOP_TABLE;
+            sregs.cr4 = CR4_PAE;
+            sregs.efer = EFER_LME | EFER_LMA;
+            sregs.cr0 |= CR0_PG;
+        }
+    }
+    sregs
+}
+
+/// What must stand in the system slot: GDT and page tables, as far as the mode has them.
+pub fn tables(config: &BootConfig) -> Vec<Table> {
+    let gdt = Table {
+        gpa: layout::GDT,
+        bytes: gdt_bytes(config.mode),
+    };
+    match config.mode {
+        CpuMode::Real => Vec::new(),
+        CpuMode::Protected => vec![gdt],
+        CpuMode::Paged32 => vec![gdt, paging::page_directory_32()],
+        CpuMode::Long => {
+            let mut tables = vec![gdt];
+            tables.extend(paging::long_mode_tables(config.top, config.privilege));
+            tables
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! What a machine is made of: plain values, checked once, here.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::layout;
+use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, PAGE_BYTES};
+use crate::memory::MemorySlot;
+use crate::routes::RouteConfig;
+
+/// The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuMode {
+    /// 16-bit real-address mode.
+    Real,
+    /// 32-bit protected mode, flat segments, no paging.
+    Protected,
+    /// 32-bit protected mode with 4 MiB pages.
+    Paged32,
+    /// 64-bit mode with 2 MiB pages.
+    Long,
+}
+
+impl CpuMode {
+    /// All modes, in the order in which they are shown.
+    pub const ALL: [Self; 4] = [Self::Real, Self::Protected, Self::Paged32, Self::Long];
+
+    /// The name as users write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Protected => "protected",
+            Self::Paged32 => "paged32",
+            Self::Long => "long",
+        }
+    }
+
+    /// The first address that the mode's instruction pointer cannot reach.
+    const fn entry_end(self) -> u64 {
+        match self {
+            Self::Real => 1 << 20,
+            Self::Protected | Self::Paged32 => 1 << 32,
+            Self::Long => MAX_GPA,
+        }
+    }
+}
+
+/// The ring in which the guest starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// CPL 0.
+    Kernel,
+    /// CPL 3 with IOPL 3, long mode only.
+    User,
+}
+
+impl Privilege {
+    /// The name as users write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::User => "user",
+        }
+    }
+}
+
+/// The guest program and where it goes.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// The flat image.
+    pub image: Cow<'static, [u8]>,
+    /// Where its first byte lies.
+    pub load_gpa: u64,
+    /// Where execution starts.
+    pub entry_gpa: u64,
+}
+
+/// Everything that is fixed when a machine is made.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    /// The mode of the first instruction.
+    pub mode: CpuMode,
+    /// The ring of the first instruction.
+    pub privilege: Privilege,
+    /// Bytes of slot 0, which starts at gpa 0.
+    pub memory_bytes: u64,
+    /// Further slots, outside slot 0.
+    pub slots: Vec<MemorySlot>,
+    /// The guest program.
+    pub payload: Payload,
+    /// Who answers which port and which address.
+    pub routes: Vec<RouteConfig>,
+}
+
+impl MachineConfig {
+    /// A machine of 2 MiB that starts `image` at gpa 0, with no route.
+    pub fn new(mode: CpuMode, image: impl Into<Cow<'static, [u8]>>) -> Self {
+        Self {
+            mode,
+            privilege: Privilege::Kernel,
+            memory_bytes: 2 << 20,
+            slots: Vec::new(),
+            payload: Payload {
+                image: image.into(),
+                load_gpa: 0,
+                entry_gpa: 0,
+            },
+            routes: Vec::new(),
+        }
+    }
+
+    /// Slot 0 and the further ones.
+    pub fn all_slots(&self) -> Vec<MemorySlot> {
+        let main = MemorySlot {
+            gpa: 0,
+            bytes: self.memory_bytes,
+            read_only: false,
+        };
+        std::iter::once(main)
+            .chain(self.slots.iter().copied())
+            .collect()
+    }
+
+    /// One past the highest address that has memory or a route.
+    pub fn top(&self) -> u64 {
+        let slots = self.all_slots().into_iter().map(|slot| slot.end());
+        let routes = self.routes.iter().filter_map(RouteConfig::gpa_end);
+        slots.chain(routes).max().unwrap_or(0)
+    }
+
+    /// Checks slots and payload; [`RouteTable::new`](crate::RouteTable::new) checks the routes.
+    ///
+    /// # Errors
+    /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.
+    pub fn check(&self) -> Result<()> {
+        if self.privilege == Privilege::User && self.mode != CpuMode::Long {
+            let mode = self.mode.name();
+            return Err(invalid(format!(
+                "privilege 'user' needs mode 'long', got mode '{mode}'"
+            )));
+        }
+        check_size("memoryBytes", self.memory_bytes)?;
+        if self.memory_bytes > MAX_MEMORY_BYTES {
+            let got = self.memory_bytes;
+            return Err(Error::new(
+                ErrorCode::Limit,
+                format!(
+                    "memoryBytes must be at most {MAX_MEMORY_BYTES} (3 GiB), got {got}; put more into slots above 4 GiB"
+                ),
+            ));
+        }
+        self.check_slots()?;
+        self.check_payload()
+    }
+
+    fn check_slots(&self) -> Result<()> {
+        if self.slots.len() > MAX_SLOTS {
+            let got = self.slots.len();
+            return Err(Error::new(
+                ErrorCode::Limit,
+                format!("slots: at most {MAX_SLOTS}, got {got}"),
+            ));
+        }
+        for (index, slot) in self.slots.iter().enumerate() {
+            let name = format!("slots[{index}]");
+            check_size(&format!("{name}.bytes"), slot.bytes)?;
+            if slot.gpa % PAGE_BYTES != 0 {
+                return Err(invalid(format!(
+                    "{name}.gpa must be a multiple of {PAGE_BYTES}, got {:#x}",
+                    slot.gpa
+                )));
+            }
+            if slot
+                .gpa
+                .checked_add(slot.bytes)
+                .is_none_or(|end| end > MAX_GPA)
+            {
+                return Err(Error::new(
+                    ErrorCode::Limit,
+                    format!(
+                        "{name} must end at or below {MAX_GPA:#x}, got gpa {:#x} and {} bytes",
+                        slot.gpa, slot.bytes
+                    ),
+                ));
+            }
+            if slot.gpa < layout::RESERVED_END && slot.end() > layout::RESERVED_START {
+                return Err(invalid(format!(
+                    "{name} ({:#x}..{:#x}) overlaps the reserved range {:#x}..{:#x}",
+                    slot.gpa,
+                    slot.end(),
+                    layout::RESERVED_START,
+                    layout::RESERVED_END
+                )));
+            }
+        }
+        let mut sorted: Vec<_> = self.all_slots().into_iter().enumerate().collect();
+        sorted.sort_by_key(|(_, slot)| slot.gpa);
+        for pair in sorted.windows(2) {
+            if let [(a, low), (b, high)] = pair
+                && low.end() > high.gpa
+            {
+                return Err(invalid(format!(
+                    "{} overlaps {}",
+                    slot_name(*b),
+                    slot_name(*a)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_payload(&self) -> Result<()> {
+        let Payload {
+            image,
+            load_gpa,
+            entry_gpa,
+        } = &self.payload;
+        let (load, entry, bytes) = (*load_gpa, *entry_gpa, image.len() as u64);
+        if bytes == 0 {
+            return Err(payload(
+                "payload.image must not be empty, got 0 bytes".into(),
+            ));
+        }
+        let slots = self.all_slots();
+        let holds = |slot: &&MemorySlot| {
+            load >= slot.gpa && load.checked_add(bytes).is_some_and(|end| end <= slot.end())
+        };
+        let Some(slot) = slots.iter().find(holds) else {
+            return Err(payload(format!(
+                "payload: {bytes} bytes at loadGpa {load:#x} do not fit into memory of {} bytes; raise memoryBytes or move loadGpa",
+                self.memory_bytes
+            )));
+        };
+        if entry < slot.gpa || entry >= slot.end() {
+            return Err(payload(format!(
+                "payload.entryGpa must lie in the payload's slot {:#x}..{:#x}, got {entry:#x}",
+                slot.gpa,
+                slot.end()
+            )));
+        }
+        let end = self.mode.entry_end();
+        if entry >= end {
+            let mode = self.mode.name();
+            return Err(payload(format!(
+                "payload.entryGpa must be below {end:#x} in mode '{mode}', got {entry:#x}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn slot_name(index: usize) -> String {
+    if index == 0 {
+        "memoryBytes".into()
+    } else {
+        format!("slots[{}]", index - 1)
+    }
+}
+
+fn check_size(name: &str, bytes: u64) -> Result<()> {
+    if bytes == 0 || bytes % PAGE_BYTES != 0 {
+        return Err(invalid(format!(
+            "{name} must be a positive multiple of {PAGE_BYTES}, got {bytes}"
+        )));
+    }
+    Ok(())
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorCode::InvalidOption, message)
+}
+
+fn payload(message: String) -> Error {
+    Error::new(ErrorCode::Payload, message)
+}

@@ -1,0 +1,61 @@
+//! Counts that are always on: one writer, the thread that runs the vCPU; any reader at any time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::exit::Exit;
+
+/// A count with one writer. An increment is a load and a store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What went through one route, in items: a string instruction counts each of its repetitions.
+#[derive(Debug, Default)]
+pub struct RouteCounters {
+    /// Items that the guest read.
+    pub reads: Counter,
+    /// Items that the guest wrote.
+    pub writes: Counter,
+}
+
+/// The counts of one machine since it was made.
+#[derive(Debug)]
+pub struct Counters {
+    /// Exits by kind, in the order of [`Exit::KINDS`].
+    pub exits: [Counter; Exit::KINDS.len()],
+    /// By route, in the order of the configuration.
+    pub routes: Vec<RouteCounters>,
+}
+
+impl Counters {
+    pub(crate) fn new(routes: usize) -> Self {
+        Self {
+            exits: Default::default(),
+            routes: (0..routes).map(|_| RouteCounters::default()).collect(),
+        }
+    }
+
+    pub(crate) fn count_exit(&self, exit: &Exit) {
+        if let Some(counter) = self.exits.get(exit.kind()) {
+            counter.add(1);
+        }
+    }
+
+    /// All exits.
+    pub fn total_exits(&self) -> u64 {
+        self.exits.iter().map(Counter::get).sum()
+    }
+}

@@ -1,0 +1,44 @@
+//! Text from the guest: kept for the outcome, or gathered for the handler.
+
+use super::Reaction;
+use crate::limits::CONSOLE_BATCH_BYTES;
+use crate::output::Output;
+
+#[derive(Debug)]
+pub(crate) struct Console {
+    /// What the handler has yet to get; `None` when the bytes go into the outcome.
+    batch: Option<Vec<u8>>,
+}
+
+impl Console {
+    pub fn new(deliver: bool) -> Self {
+        Self {
+            batch: deliver.then(Vec::new),
+        }
+    }
+
+    pub fn write(&mut self, data: &[u8], output: &mut Output) -> Reaction {
+        let Some(batch) = self.batch.as_mut() else {
+            output.push(data);
+            return Reaction::Done;
+        };
+        batch.extend_from_slice(data);
+        if batch.len() >= CONSOLE_BATCH_BYTES {
+            Reaction::Flush
+        } else {
+            Reaction::Done
+        }
+    }
+
+    /// What waits for the handler, if anything does.
+    pub fn waiting(&self) -> Option<&[u8]> {
+        self.batch.as_deref().filter(|batch| !batch.is_empty())
+    }
+
+    /// Forgets what the handler has got.
+    pub fn clear(&mut self) {
+        if let Some(batch) = self.batch.as_mut() {
+            batch.clear();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The devices behind routes that Rust answers. A device sees bytes, never an address.
+
+mod console;
+
+pub(crate) use console::Console;
+
+use crate::output::Output;
+use crate::routes::RouteTarget;
+
+/// What stands behind a route while the machine lives.
+#[derive(Debug)]
+pub(crate) enum Device {
+    Console(Console),
+    Constant(u64),
+    /// `discard` and `count`: the counters see every access anyway.
+    Sink,
+    Stop,
+    /// The handler is the device.
+    Asked,
+}
+
+/// What a device makes of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    /// Answered.
+    Done,
+    /// The run ends with this exit code.
+    Stop(u32),
+    /// The console's batch is full.
+    Flush,
+    /// The handler has to be asked.
+    Ask,
+}
+
+impl Device {
+    pub fn new(target: RouteTarget) -> Self {
+        match target {
+            RouteTarget::Console { deliver } => Self::Console(Console::new(deliver)),
+            RouteTarget::Constant(value) => Self::Constant(value),
+            RouteTarget::Discard | RouteTarget::Count => Self::Sink,
+            RouteTarget::Stop => Self::Stop,
+            RouteTarget::Device => Self::Asked,
+        }
+    }
+
+    /// Fills the items of a read, `size` bytes each. What has no value of its own reads as all ones,
+    /// like an empty bus.
+    pub fn read(&self, size: usize, data: &mut [u8]) -> Reaction {
+        match self {
+            Self::Asked => return Reaction::Ask,
+            Self::Constant(value) => fill_items(data, size, *value),
+            Self::Console(_) | Self::Sink | Self::Stop => data.fill(0xff),
+        }
+        Reaction::Done
+    }
+
+    /// Takes the items of a write, `size` bytes each.
+    pub fn write(&mut self, size: usize, data: &[u8], output: &mut Output) -> Reaction {
+        match self {
+            Self::Asked => Reaction::Ask,
+            Self::Console(console) => console.write(data, output),
+            Self::Constant(_) | Self::Sink => Reaction::Done,
+            Self::Stop => Reaction::Stop(item(data, size.min(4)) as u32),
+        }
+    }
+}
+
+/// The first item of `data` as a little-endian number of `size` bytes, at most 8.
+pub(crate) fn item(data: &[u8], size: usize) -> u64 {
+    let mut bytes = [0; 8];
+    for (to, from) in bytes.iter_mut().zip(data.iter().take(size)) {
+        *to = *from;
+    }
+    u64::from_le_bytes(bytes)
+}
+
+/// Every item of `data` becomes the low `size` bytes of `value`.
+pub(crate) fn fill_items(data: &mut [u8], size: usize, value: u64) {
+    let bytes = value.to_le_bytes();
+    for chunk in data.chunks_mut(size.max(1)) {
+        for (to, from) in chunk.iter_mut().zip(bytes) {
+            *to = from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_fills_every_item_with_its_low_bytes() {
+        let mut data = [0; 6];
+        assert_eq!(
+            Device::Constant(0x1_2345).read(2, &mut data),
+            Reaction::Done
+        );
+        assert_eq!(data, [0x45, 0x23, 0x45, 0x23, 0x45, 0x23]);
+        let mut odd = [0; 3];
+        Device::Constant(0xaabb_ccdd).read(3, &mut odd);
+        assert_eq!(odd, [0xdd, 0xcc, 0xbb]);
+    }
+
+    #[test]
+    fn what_has_no_value_reads_as_all_ones() {
+        for target in [
+            RouteTarget::Discard,
+            RouteTarget::Count,
+            RouteTarget::Stop,
+            RouteTarget::Console { deliver: false },
+        ] {
+            let mut data = [0; 4];
+            assert_eq!(Device::new(target).read(4, &mut data), Reaction::Done);
+            assert_eq!(data, [0xff; 4]);
+        }
+    }
+
+    #[test]
+    fn stop_takes_the_first_items_value() {
+        let mut output = Output::default();
+        assert_eq!(
+            Device::Stop.write(1, &[7, 8, 9], &mut output),
+            Reaction::Stop(7)
+        );
+        assert_eq!(
+            Device::Stop.write(4, &[1, 2, 3, 4], &mut output),
+            Reaction::Stop(0x0403_0201)
+        );
+        assert_eq!(
+            Device::Stop.write(8, &[1, 0, 0, 0, 9, 9, 9, 9], &mut output),
+            Reaction::Stop(1)
+        );
+    }
+}

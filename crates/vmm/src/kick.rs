@@ -1,0 +1,188 @@
+//! Making a running vCPU return. The race is worked out in `docs/stop.md`; the numbers K1…K4 and
+//! R1…R5 here are its timing points.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+
+use crate::error::{Error, Result};
+use crate::vcpu::RunPage;
+
+/// Why a run was ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KickCause {
+    /// Somebody asked for it.
+    Stop = 1,
+    /// The run's time is up.
+    Timeout = 2,
+    /// The machine is being closed.
+    Close = 3,
+}
+
+impl KickCause {
+    const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            1 => Some(Self::Stop),
+            2 => Some(Self::Timeout),
+            3 => Some(Self::Close),
+            _ => None,
+        }
+    }
+}
+
+/// Ends one run, from any thread, whether that run has not begun, is under way or is over.
+///
+/// A handle belongs to one run: a kick that comes early is kept for it, one that comes late does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct KickHandle(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    cause: AtomicU8,
+    nudged: AtomicBool,
+    target: Mutex<Option<Target>>,
+}
+
+/// The vCPU and the thread that runs it.
+#[derive(Debug)]
+struct Target {
+    page: Arc<RunPage>,
+    pthread: libc::pthread_t,
+    thread: Thread,
+}
+
+impl KickHandle {
+    /// A handle for a run that is to come.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the run; the first cause counts.
+    pub fn kick(&self, cause: KickCause) {
+        // K1: from here on the run loop sees the request before it enters again.
+        let _ = self
+            .0
+            .cause
+            .compare_exchange(0, cause as u8, Ordering::SeqCst, Ordering::SeqCst);
+        self.interrupt();
+    }
+
+    /// Makes `KVM_RUN` return once and the run go on, so that its thread can look after other things.
+    pub fn nudge(&self) {
+        self.0.nudged.store(true, Ordering::SeqCst);
+        self.interrupt();
+    }
+
+    /// Why the run shall end, if it shall.
+    pub fn requested(&self) -> Option<KickCause> {
+        KickCause::from_u8(self.0.cause.load(Ordering::SeqCst))
+    }
+
+    /// Names this thread as the one that runs the vCPU, until the guard is dropped.
+    pub(crate) fn attach(&self, page: &Arc<RunPage>) -> Result<Attached<'_>> {
+        prepare_thread()?;
+        // SAFETY: no precondition.
+        let pthread = unsafe { libc::pthread_self() };
+        let target = Target {
+            page: Arc::clone(page),
+            pthread,
+            thread: std::thread::current(),
+        };
+        // R1: a kick before this point is found at R2, one after it finds the target.
+        *self.target() = Some(target);
+        Ok(Attached { handle: self })
+    }
+
+    fn interrupt(&self) {
+        // K2: under the lock the target cannot detach, so the thread is alive.
+        let target = self.target();
+        if let Some(target) = target.as_ref() {
+            // K3: a KVM_RUN that has not looked at the flag yet returns at once.
+            target.page.immediate_exit().store(1, Ordering::SeqCst);
+            // K4: one that has looked is interrupted; the flag of K3 covers the moment in between.
+            // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
+            unsafe { libc::pthread_kill(target.pthread, kick_signal()) };
+            target.thread.unpark();
+        }
+    }
+
+    fn target(&self) -> MutexGuard<'_, Option<Target>> {
+        self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run in progress, as a kick sees it.
+#[derive(Debug)]
+pub(crate) struct Attached<'a> {
+    handle: &'a KickHandle,
+}
+
+impl Attached<'_> {
+    /// Takes back the flag after an interrupted entry and says whether it was a nudge.
+    pub fn acknowledge(&self, page: &RunPage) -> bool {
+        // R4: cleared before R2 looks again, so a kick that set it in between is found there.
+        page.immediate_exit().store(0, Ordering::SeqCst);
+        self.handle.0.nudged.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        // R5: behind this lock no signal can come any more, and the flag is the vCPU's owner's again.
+        if let Some(target) = self.handle.target().take() {
+            target.page.immediate_exit().store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The realtime signal of every kick: the highest one that nobody in this process has a handler for.
+fn kick_signal() -> libc::c_int {
+    static SIGNAL: OnceLock<libc::c_int> = OnceLock::new();
+    *SIGNAL.get_or_init(|| {
+        let free = (libc::SIGRTMIN()..=libc::SIGRTMAX())
+            .rev()
+            .find(|&signal| handler_of(signal) == libc::SIG_DFL);
+        let signal = free.unwrap_or_else(|| libc::SIGRTMAX());
+        install(signal);
+        signal
+    })
+}
+
+fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
+    // SAFETY: all-zero bytes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null new action only asks.
+    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    action.sa_sigaction
+}
+
+extern "C" fn do_nothing(_: libc::c_int) {}
+
+fn install(signal: libc::c_int) {
+    // SAFETY: all-zero bytes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = do_nothing as *const () as libc::sighandler_t;
+    // KVM_RUN returns EINTR all the same; other system calls of the thread go on undisturbed.
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler is async-signal-safe, it does nothing; the addon is never unloaded (-z nodelete).
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+/// Installs the handler once, and makes sure that this thread does not block the signal.
+fn prepare_thread() -> Result<()> {
+    let signal = kick_signal();
+    // SAFETY: all-zero bytes are a valid sigset_t.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours.
+    unsafe { libc::sigaddset(&raw mut set, signal) };
+    // SAFETY: the set is ours, the old mask is not asked for.
+    let errno =
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+    if errno == 0 {
+        Ok(())
+    } else {
+        Err(Error::call("pthread_sigmask", errno))
+    }
+}

@@ -1,0 +1,71 @@
+//! Every guest physical address that is ours, derived by arithmetic.
+//!
+//! ```text
+//!           0 ┌──────────────────────────┐
+//!             │ slot 0: all of it is the │
+//!             │ payload's                │
+//!       3 GiB ├──────────────────────────┤ MAX_MEMORY_BYTES
+//!             │ free for MMIO routes     │
+//! 0xfe00_0000 ├──────────────────────────┤ RESERVED_START = SYSTEM_START
+//!             │ GDT, page tables         │
+//! 0xfec0_0000 ├──────────────────────────┤ SYSTEM_LIMIT: IOAPIC, local APIC, KVM's own pages
+//! 0xffff_ffff └──────────────────────────┘ RESERVED_END
+//! ```
+
+use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
+
+/// The system slot: what the processor itself reads (GDT, page tables) lies out of the payload's way.
+pub const SYSTEM_START: u64 = 0xfe00_0000;
+
+/// The IOAPIC's page, the first that hardware claims above the system slot.
+pub const SYSTEM_LIMIT: u64 = 0xfec0_0000;
+
+/// Three pages that an Intel KVM keeps for itself, where other VMMs put them too.
+pub const TSS: u64 = 0xfffb_d000;
+
+/// From here to [`RESERVED_END`] no slot of a caller may lie.
+pub const RESERVED_START: u64 = SYSTEM_START;
+
+/// 4 GiB.
+pub const RESERVED_END: u64 = 1 << 32;
+
+/// The global descriptor table has a page of its own.
+pub const GDT: u64 = SYSTEM_START;
+
+/// PML4 (long mode) or page directory (paged32).
+pub const TOP_TABLE: u64 = GDT + PAGE_BYTES;
+
+/// The one page-directory-pointer table of long mode.
+pub const PDPT: u64 = TOP_TABLE + PAGE_BYTES;
+
+/// The first page directory of long mode; one for each GiB follows.
+pub const DIRECTORIES: u64 = PDPT + PAGE_BYTES;
+
+/// Guest memory that one page directory of long mode maps.
+pub const DIRECTORY_SPAN: u64 = 1 << 30;
+
+/// GiBs that are mapped whatever the machine's size, so that 32-bit MMIO can be reached.
+pub const MIN_DIRECTORIES: u64 = 4;
+
+/// Page directories that map everything below `top`.
+pub const fn directories(top: u64) -> u64 {
+    let wanted = top.div_ceil(DIRECTORY_SPAN);
+    if wanted < MIN_DIRECTORIES {
+        MIN_DIRECTORIES
+    } else {
+        wanted
+    }
+}
+
+/// Bytes of the system slot of a long-mode machine that ends at `top`; other modes need no more.
+pub const fn system_bytes(top: u64) -> u64 {
+    DIRECTORIES - SYSTEM_START + directories(top) * PAGE_BYTES
+}
+
+const _: () = {
+    assert!(MAX_MEMORY_BYTES <= RESERVED_START);
+    assert!(SYSTEM_START % (2 << 20) == 0);
+    assert!(SYSTEM_START + system_bytes(MAX_GPA) <= SYSTEM_LIMIT);
+    assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
+    assert!(SYSTEM_LIMIT <= TSS && TSS + 3 * PAGE_BYTES <= RESERVED_END);
+};

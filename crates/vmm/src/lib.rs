@@ -1,0 +1,49 @@
+//! KVM virtual machines: memory, one vCPU in any x86 mode, and where each of its exits goes.
+//!
+//! ```text
+//! config ──► machine ──► run: enter ─► decode ─► route ─► answer ─► enter …
+//!            │  │  └─ vcpu, kick, timekeeper      │          │
+//!            │  └──── memory, boot                routes     devices (Rust) or the handler
+//!            └─────── host (/dev/kvm)
+//! ```
+//!
+//! Nothing here knows who calls it: no logging, no serialisation, no printing. What the guest does is an
+//! [`Outcome`]; only the host's failures and wrong calls are an [`Error`].
+
+mod access;
+pub mod boot;
+mod config;
+mod counters;
+mod devices;
+mod error;
+mod exit;
+mod handler;
+mod host;
+mod kick;
+pub mod layout;
+pub mod limits;
+mod machine;
+mod memory;
+mod outcome;
+mod output;
+mod probe;
+mod routes;
+mod run;
+mod timekeeper;
+mod vcpu;
+
+pub use config::{CpuMode, MachineConfig, Payload, Privilege};
+pub use counters::{Counter, Counters, RouteCounters};
+pub use error::{Error, ErrorCode, Result};
+pub use exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
+pub use handler::{Answer, ExitHandler, Question};
+pub use host::{Host, KVM_PATH};
+pub use kick::{KickCause, KickHandle};
+pub use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
+pub use machine::Machine;
+pub use memory::{GuestMemory, HostRange, MemorySlot};
+pub use outcome::{End, ExitRecord, Outcome};
+pub use output::Output;
+pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use routes::{Base, RouteConfig, RouteTable, RouteTarget};
+pub use timekeeper::RunLimits;

@@ -1,0 +1,34 @@
+//! Every limit, with its reason.
+
+/// Guest memory comes in pages of this size (Intel SDM vol. 3A §5.1).
+pub const PAGE_BYTES: u64 = 4096;
+
+/// One slot from gpa 0: above 3 GiB a PC keeps its devices, and KVM its own pages.
+pub const MAX_MEMORY_BYTES: u64 = 3 << 30;
+
+/// Slots that a caller may ask for; every KVM has at least 32, and two are ours.
+pub const MAX_SLOTS: usize = 16;
+
+/// What the page tables can map without 1 GiB pages: one page-directory-pointer table.
+pub const MAX_GPA: u64 = 512 << 30;
+
+/// Routes of one machine; a look-up stays within eight comparisons.
+pub const MAX_ROUTES: usize = 256;
+
+/// A route's `length`: offsets within it fit 32 bits.
+pub const MAX_ROUTE_LENGTH: u64 = 1 << 32;
+
+/// Console bytes kept for the result of one run; a guest that floods shall not eat the host.
+pub const MAX_OUTPUT_BYTES: usize = 16 << 20;
+
+/// Console bytes gathered before they go to the handler in one batch.
+pub const CONSOLE_BATCH_BYTES: usize = 16 << 10;
+
+/// Bytes that one read of guest memory copies.
+pub const MAX_READ_BYTES: u64 = 1 << 30;
+
+/// vCPUs of one machine.
+pub const MAX_VCPUS: u32 = 1;
+
+/// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
+pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;

@@ -1,0 +1,220 @@
+//! Guest memory: slots of anonymous host memory, committed by the first touch.
+//!
+//! Guest and host see the same bytes at the same time, so every access here is a volatile copy,
+//! and nothing hands out a Rust reference to them.
+#![allow(unsafe_code)]
+
+use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
+use kvm_ioctls::VmFd;
+use vm_memory::mmap::MmapRegionError;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// A range of guest physical addresses with memory behind it (KVM API, `KVM_SET_USER_MEMORY_REGION`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySlot {
+    /// First guest physical address, a multiple of 4096.
+    pub gpa: u64,
+    /// Size in bytes, a multiple of 4096.
+    pub bytes: u64,
+    /// The guest's writes exit as MMIO writes; the host can still write.
+    pub read_only: bool,
+}
+
+impl MemorySlot {
+    /// One past the last address.
+    pub fn end(&self) -> u64 {
+        self.gpa + self.bytes
+    }
+}
+
+/// All slots of one machine, ordered by address; shared with whoever may read or write them.
+#[derive(Debug)]
+pub struct GuestMemory {
+    slots: Vec<MemorySlot>,
+    regions: GuestMemoryMmap,
+}
+
+/// Where a slot's bytes lie in this process.
+#[derive(Clone, Copy, Debug)]
+pub struct HostRange {
+    /// Address of the first byte.
+    pub start: *mut u8,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl GuestMemory {
+    /// Reserves address space for every slot; nothing is committed before it is touched.
+    ///
+    /// # Errors
+    /// `KvmIoctl` with call `mmap` when the host refuses, `InvalidOption` when slots overlap.
+    pub fn new(slots: &[MemorySlot]) -> Result<Self> {
+        let mut slots = slots.to_vec();
+        slots.sort_by_key(|slot| slot.gpa);
+        let regions = slots.iter().map(map_slot).collect::<Result<Vec<_>>>()?;
+        let regions = GuestMemoryMmap::from_regions(regions)
+            .map_err(|error| Error::new(ErrorCode::InvalidOption, format!("slots: {error}")))?;
+        Ok(Self { slots, regions })
+    }
+
+    /// The slots, ordered by address.
+    pub fn slots(&self) -> &[MemorySlot] {
+        &self.slots
+    }
+
+    /// Copies guest memory from `gpa` on into `bytes`; adjacent slots read as one.
+    ///
+    /// # Errors
+    /// `GuestMemory` when a byte of the range has no memory; `bytes` is then as it was.
+    pub fn read(&self, gpa: u64, bytes: &mut [u8]) -> Result<()> {
+        self.check(gpa, bytes.len() as u64)?;
+        self.regions
+            .read_slice(bytes, GuestAddress(gpa))
+            .map_err(|error| outside(gpa, bytes.len() as u64, &error))
+    }
+
+    /// Copies `bytes` into guest memory from `gpa` on, read-only slots included.
+    ///
+    /// # Errors
+    /// `GuestMemory` when a byte of the range has no memory; nothing is then written.
+    pub fn write(&self, gpa: u64, bytes: &[u8]) -> Result<()> {
+        self.check(gpa, bytes.len() as u64)?;
+        self.regions
+            .write_slice(bytes, GuestAddress(gpa))
+            .map_err(|error| outside(gpa, bytes.len() as u64, &error))
+    }
+
+    /// Whether every byte of a range has memory behind it; an empty range needs its start inside a slot
+    /// or at its end.
+    ///
+    /// # Errors
+    /// `GuestMemory`, naming the range and the slots.
+    pub fn check(&self, gpa: u64, length: u64) -> Result<()> {
+        let mut at = gpa;
+        let end = gpa.checked_add(length);
+        for slot in &self.slots {
+            let slot_end = slot.end();
+            if at >= slot.gpa && at <= slot_end {
+                at = slot_end;
+                if end.is_some_and(|end| end <= at) {
+                    return Ok(());
+                }
+            }
+        }
+        let slots: Vec<_> = self
+            .slots
+            .iter()
+            .map(|slot| format!("{:#x}..{:#x}", slot.gpa, slot.end()))
+            .collect();
+        Err(Error::new(
+            ErrorCode::GuestMemory,
+            format!(
+                "{length} bytes at gpa {gpa:#x} are outside guest memory ({})",
+                slots.join(", ")
+            ),
+        ))
+    }
+
+    /// Where the slot that starts at `gpa` lies in this process.
+    ///
+    /// The pointer is valid as long as this value lives. Guest and host may write at any time, so no
+    /// reference may be made of it; racing readers see old or new bytes.
+    pub fn host_range(&self, gpa: u64) -> Option<HostRange> {
+        use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
+        let region = self.regions.find_region(GuestAddress(gpa))?;
+        let bytes = usize::try_from(region.len()).ok()?;
+        Some(HostRange {
+            start: region.as_ptr(),
+            bytes,
+        })
+    }
+
+    /// Tells KVM about every slot (`KVM_SET_USER_MEMORY_REGION`).
+    pub(crate) fn register(&self, vm: &VmFd) -> Result<()> {
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Some(host) = self.host_range(slot.gpa) else {
+                continue;
+            };
+            let region = kvm_userspace_memory_region {
+                slot: index as u32,
+                flags: if slot.read_only { KVM_MEM_READONLY } else { 0 },
+                guest_phys_addr: slot.gpa,
+                memory_size: slot.bytes,
+                userspace_addr: host.start as u64,
+            };
+            // SAFETY: the range is a mapping of exactly this size, and `Machine` drops its VM before its memory.
+            unsafe { vm.set_user_memory_region(region) }
+                .map_err(Error::ioctl("KVM_SET_USER_MEMORY_REGION"))?;
+        }
+        Ok(())
+    }
+}
+
+fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap> {
+    let no_memory = || Error::call("mmap", libc::ENOMEM);
+    let bytes = usize::try_from(slot.bytes).map_err(|_| no_memory())?;
+    let region = MmapRegion::new(bytes).map_err(|error| match error {
+        MmapRegionError::Mmap(io) => Error::call("mmap", io.raw_os_error().unwrap_or(libc::ENOMEM)),
+        _ => no_memory(),
+    })?;
+    GuestRegionMmap::new(region, GuestAddress(slot.gpa)).ok_or_else(no_memory)
+}
+
+fn outside(gpa: u64, length: u64, error: &impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorCode::GuestMemory,
+        format!("{length} bytes at gpa {gpa:#x}: {error}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_adjacent_and_one_apart() -> GuestMemory {
+        let slot = |gpa, bytes| MemorySlot {
+            gpa,
+            bytes,
+            read_only: false,
+        };
+        GuestMemory::new(&[slot(0x10_0000, 4096), slot(4096, 4096), slot(0, 4096)]).unwrap()
+    }
+
+    #[test]
+    fn a_range_may_cross_adjacent_slots() {
+        let memory = two_adjacent_and_one_apart();
+        memory.write(4094, &[1, 2, 3, 4]).unwrap();
+        let mut back = [0; 4];
+        memory.read(4094, &mut back).unwrap();
+        assert_eq!(back, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_range_that_leaves_memory_touches_nothing() {
+        let memory = two_adjacent_and_one_apart();
+        for gpa in [8190, 8193, 0x10_0ffe, u64::MAX, 0xf_ffff] {
+            let error = memory.write(gpa, &[7; 4]).unwrap_err();
+            assert_eq!(error.code, ErrorCode::GuestMemory, "{gpa:#x}");
+            let mut bytes = [9; 4];
+            assert_eq!(
+                memory.read(gpa, &mut bytes).unwrap_err().code,
+                ErrorCode::GuestMemory
+            );
+            assert_eq!(bytes, [9; 4]);
+        }
+        let mut tail = [9; 2];
+        memory.read(8190, &mut tail).unwrap();
+        assert_eq!(tail, [0, 0]);
+        memory.read(0x10_0ffe, &mut tail).unwrap();
+        assert_eq!(tail, [0, 0]);
+    }
+
+    #[test]
+    fn an_empty_range_needs_a_place_in_memory() {
+        let memory = two_adjacent_and_one_apart();
+        assert!(memory.read(8192, &mut []).is_ok());
+        assert!(memory.read(8193, &mut []).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! How a run ended.
+
+use std::time::Duration;
+
+use crate::exit::Exit;
+use crate::kick::KickCause;
+use crate::output::Output;
+
+/// An exit with what came with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// Why KVM returned.
+    pub exit: Exit,
+    /// What the guest wrote, all items in order; empty for everything but writes.
+    pub data: Vec<u8>,
+}
+
+/// Why a run ended. Whatever the guest does is one of these, never an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// An exit that ends a run (halt, shutdown, …), or a port or MMIO exit that nothing claims.
+    Exit(ExitRecord),
+    /// A write to a `stop` route.
+    ExitPort {
+        /// The low 32 bits of what the guest wrote.
+        code: u32,
+        /// The exit itself.
+        record: ExitRecord,
+    },
+    /// It was ended from outside.
+    Kicked(KickCause),
+}
+
+/// The result of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// Console text without a handler.
+    pub output: Output,
+    /// Console text for handlers that they have yet to get, by route.
+    pub undelivered: Vec<(usize, Vec<u8>)>,
+    /// VM exits during this run.
+    pub exits: u64,
+    /// Time from the first entry to the last exit.
+    pub duration: Duration,
+}

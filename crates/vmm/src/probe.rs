@@ -1,0 +1,171 @@
+//! What this machine's KVM can do, found out by doing it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kvm_ioctls::Cap;
+
+use crate::config::{CpuMode, MachineConfig, Privilege};
+use crate::error::Result;
+use crate::handler::{Answer, Question};
+use crate::host::Host;
+use crate::kick::{KickCause, KickHandle};
+use crate::machine::Machine;
+use crate::outcome::End;
+use crate::routes::{Base, RouteConfig, RouteTarget};
+use crate::timekeeper::RunLimits;
+
+/// A mode whose first instructions hang counts as one that this KVM cannot run.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Exits whose mean is the reported cost of one.
+const COST_EXITS: u32 = 2000;
+
+/// `mov al, 42; out 0xf4, al; jmp $-4`: the same bytes in all modes.
+const PROBE_GUEST: [u8; 6] = [0xb0, 42, 0xe6, 0xf4, 0xeb, 0xfc];
+
+/// One capability by its kernel name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// As in `linux/kvm.h`.
+    pub name: &'static str,
+    /// What `KVM_CHECK_EXTENSION` answers; 0 is "no".
+    pub value: i32,
+}
+
+/// Whether a mode runs here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeReport {
+    /// The mode.
+    pub mode: CpuMode,
+    /// The ring.
+    pub privilege: Privilege,
+    /// How the probe's guest ended, when not as it should.
+    pub reason: Option<String>,
+}
+
+/// What was found out about the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostReport {
+    /// `KVM_GET_API_VERSION`.
+    pub api_version: i32,
+    /// Capabilities that this crate uses or that a user may ask for.
+    pub capabilities: Vec<Capability>,
+    /// Every mode.
+    pub modes: Vec<ModeReport>,
+    /// Mean cost of one port exit from long mode, in nanoseconds.
+    pub exit_cost_ns: f64,
+}
+
+/// The name of the loaded KVM module, `unknown` when none shows.
+pub fn backend() -> &'static str {
+    ["kvm_pvm", "kvm_intel", "kvm_amd"]
+        .into_iter()
+        .find(|name| Path::new("/sys/module").join(name).exists())
+        .unwrap_or("unknown")
+}
+
+/// Tries every mode and measures an exit. Takes milliseconds.
+///
+/// # Errors
+/// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` when no machine can be made at all.
+pub fn probe() -> Result<HostReport> {
+    let host = Host::get()?;
+    let kernel = CpuMode::ALL.map(|mode| (mode, Privilege::Kernel));
+    let modes = kernel.into_iter().chain([(CpuMode::Long, Privilege::User)]);
+    Ok(HostReport {
+        api_version: host.kvm.get_api_version(),
+        capabilities: capabilities(host),
+        modes: modes
+            .map(|(mode, privilege)| probe_mode(mode, privilege))
+            .collect::<Result<_>>()?,
+        exit_cost_ns: exit_cost_ns()?,
+    })
+}
+
+fn capabilities(host: &Host) -> Vec<Capability> {
+    [
+        (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+        (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
+        (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
+        (Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM"),
+        (Cap::NrMemslots, "KVM_CAP_NR_MEMSLOTS"),
+        (Cap::MaxVcpus, "KVM_CAP_MAX_VCPUS"),
+        (Cap::Irqchip, "KVM_CAP_IRQCHIP"),
+        (Cap::Pit2, "KVM_CAP_PIT2"),
+        (Cap::Ioeventfd, "KVM_CAP_IOEVENTFD"),
+        (Cap::Irqfd, "KVM_CAP_IRQFD"),
+        (Cap::CoalescedMmio, "KVM_CAP_COALESCED_MMIO"),
+        (Cap::CoalescedPio, "KVM_CAP_COALESCED_PIO"),
+        (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),
+        (Cap::SetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG"),
+        (Cap::Xsave, "KVM_CAP_XSAVE"),
+        (Cap::TscControl, "KVM_CAP_TSC_CONTROL"),
+    ]
+    .map(|(capability, name)| Capability {
+        name,
+        value: host.kvm.check_extension_int(capability),
+    })
+    .to_vec()
+}
+
+fn probe_machine(mode: CpuMode, privilege: Privilege, target: RouteTarget) -> Result<Machine> {
+    let route = RouteConfig {
+        base: Base::Port(0xf4),
+        length: 1,
+        target,
+    };
+    Machine::new(MachineConfig {
+        privilege,
+        routes: vec![route],
+        ..MachineConfig::new(mode, &PROBE_GUEST[..])
+    })
+}
+
+fn probe_mode(mode: CpuMode, privilege: Privilege) -> Result<ModeReport> {
+    let mut machine = probe_machine(mode, privilege, RouteTarget::Stop)?;
+    let limits = RunLimits {
+        timeout: Some(PROBE_TIMEOUT),
+        tick: None,
+    };
+    let outcome = machine.run(&KickHandle::new(), limits, &mut |_: Question<'_>| {
+        Answer::End
+    });
+    let reason = match outcome.map(|outcome| outcome.end) {
+        Ok(End::ExitPort { code: 42, .. }) => None,
+        Ok(End::ExitPort { code, .. }) => Some(format!("exit code {code} instead of 42")),
+        Ok(End::Exit(record)) => Some(record.exit.name().to_owned()),
+        Ok(End::Kicked(_)) => Some("timeout".to_owned()),
+        Err(error) => Some(error.message),
+    };
+    Ok(ModeReport {
+        mode,
+        privilege,
+        reason,
+    })
+}
+
+/// The guest of the probe makes one exit after another; the handler ends it.
+fn exit_cost_ns() -> Result<f64> {
+    let mut machine = probe_machine(CpuMode::Long, Privilege::Kernel, RouteTarget::Device)?;
+    let kick = KickHandle::new();
+    let (mut left, mut begin, mut cost) = (COST_EXITS, None, Duration::ZERO);
+    machine.run(
+        &kick,
+        RunLimits {
+            timeout: Some(PROBE_TIMEOUT),
+            tick: None,
+        },
+        &mut |_: Question<'_>| {
+            let begin = *begin.get_or_insert_with(Instant::now);
+            left -= 1;
+            if left == 0 {
+                cost = begin.elapsed();
+                kick.kick(KickCause::Stop);
+                left = COST_EXITS;
+            }
+            Answer::Done
+        },
+    )?;
+    Ok(cost.as_secs_f64() * 1e9 / f64::from(COST_EXITS - 1))
+}

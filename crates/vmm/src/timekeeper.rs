@@ -1,0 +1,187 @@
+//! Deadlines and ticks of all runs, kept by one thread that exists from the first timed run on.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::kick::{KickCause, KickHandle};
+
+/// How long a run may take, and how often its thread wants to look around.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunLimits {
+    /// The run ends with [`KickCause::Timeout`] after this time.
+    pub timeout: Option<Duration>,
+    /// The handler is asked [`Question::Tick`](crate::Question::Tick) about this often.
+    pub tick: Option<Duration>,
+}
+
+/// Keeps a run's times until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Alarm(Vec<u64>);
+
+impl Alarm {
+    /// Starts the clock of a run.
+    pub fn set(limits: RunLimits, handle: &KickHandle) -> Result<Self> {
+        let mut alarm = Self(Vec::new());
+        let now = Instant::now();
+        for (delay, period) in [(limits.timeout, None), (limits.tick, limits.tick)] {
+            if let Some(due) = delay.and_then(|delay| now.checked_add(delay)) {
+                alarm.0.push(timekeeper()?.add(Entry {
+                    due,
+                    period,
+                    handle: handle.clone(),
+                }));
+            }
+        }
+        Ok(alarm)
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(Ok(keeper)) = TIMEKEEPER.get() {
+            let mut queue = keeper.queue();
+            for id in self.0.drain(..) {
+                queue.remove(id);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    due: Instant,
+    period: Option<Duration>,
+    handle: KickHandle,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    next_id: u64,
+    entries: HashMap<u64, Entry>,
+    order: BTreeSet<(Instant, u64)>,
+}
+
+impl Queue {
+    fn insert(&mut self, id: u64, entry: Entry) {
+        self.order.insert((entry.due, id));
+        self.entries.insert(id, entry);
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(entry) = self.entries.remove(&id) {
+            self.order.remove(&(entry.due, id));
+        }
+    }
+
+    /// What is due by `now`: whom to kick, whom to nudge. A tick is put off by its period.
+    fn take_due(&mut self, now: Instant) -> Vec<(KickHandle, Option<KickCause>)> {
+        let mut due = Vec::new();
+        while let Some(&(at, id)) = self.order.first().filter(|(at, _)| *at <= now) {
+            self.order.remove(&(at, id));
+            let Some(entry) = self.entries.remove(&id) else {
+                continue;
+            };
+            let cause = if entry.period.is_some() {
+                None
+            } else {
+                Some(KickCause::Timeout)
+            };
+            due.push((entry.handle.clone(), cause));
+            if let Some(period) = entry.period {
+                self.insert(
+                    id,
+                    Entry {
+                        due: now + period,
+                        ..entry
+                    },
+                );
+            }
+        }
+        due
+    }
+}
+
+#[derive(Debug, Default)]
+struct Timekeeper {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+static TIMEKEEPER: OnceLock<Result<Timekeeper>> = OnceLock::new();
+
+fn timekeeper() -> Result<&'static Timekeeper> {
+    let keeper = TIMEKEEPER.get_or_init(|| {
+        let spawned = std::thread::Builder::new()
+            .name("vmexit-timer".into())
+            .spawn(keep_time);
+        match spawned {
+            Ok(_) => Ok(Timekeeper::default()),
+            Err(error) => Err(Error::call(
+                "pthread_create",
+                error.raw_os_error().unwrap_or(libc::EAGAIN),
+            )),
+        }
+    });
+    keeper.as_ref().map_err(Clone::clone)
+}
+
+impl Timekeeper {
+    fn add(&self, entry: Entry) -> u64 {
+        let mut queue = self.queue();
+        let id = queue.next_id;
+        queue.next_id += 1;
+        let first = queue.order.first().is_none_or(|(at, _)| entry.due < *at);
+        queue.insert(id, entry);
+        drop(queue);
+        if first {
+            self.changed.notify_one();
+        }
+        id
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep_time() {
+    let Ok(keeper) = TIMEKEEPER.wait() else {
+        return;
+    };
+    let mut queue = keeper.queue();
+    loop {
+        let now = Instant::now();
+        let due = queue.take_due(now);
+        if !due.is_empty() {
+            // A kick takes the run's own lock; ours must not be held meanwhile.
+            drop(queue);
+            for (handle, cause) in due {
+                match cause {
+                    Some(cause) => handle.kick(cause),
+                    None => handle.nudge(),
+                }
+            }
+            queue = keeper.queue();
+            continue;
+        }
+        queue = match queue
+            .order
+            .first()
+            .map(|(at, _)| at.saturating_duration_since(now))
+        {
+            None => keeper
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(wait) => {
+                keeper
+                    .changed
+                    .wait_timeout(queue, wait)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+    }
+}

@@ -1,0 +1,215 @@
+//! One vCPU: its file descriptor, our own mapping of its `kvm_run`, and the `KVM_RUN` ioctl.
+//!
+//! kvm-ioctls hands out `&mut kvm_run`, which cannot soundly be shared with a kick from another
+//! thread (rust-vmm/kvm#373), so this module maps the page itself and reaches it through pointers.
+#![allow(unsafe_code)]
+
+use std::mem::offset_of;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use kvm_bindings::{CpuId, KVMIO, kvm_regs, kvm_run, kvm_sregs};
+use kvm_ioctls::{VcpuFd, VmFd};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::exit::{self, BODY_BYTES, Exit, PortAccess};
+
+/// `_IO(KVMIO, 0x80)`.
+const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;
+
+/// What one entry into the guest came to.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// KVM asks for something.
+    Exit(Exit),
+    /// A signal or `immediate_exit` ended it; nothing is asked.
+    Interrupted,
+}
+
+#[derive(Debug)]
+pub(crate) struct Vcpu {
+    fd: VcpuFd,
+    page: Arc<RunPage>,
+}
+
+impl Vcpu {
+    /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see.
+    pub fn new(vm: &VmFd, index: u32, run_bytes: usize, cpuid: &CpuId) -> Result<Self> {
+        let fd = vm
+            .create_vcpu(u64::from(index))
+            .map_err(Error::ioctl("KVM_CREATE_VCPU"))?;
+        let page = Arc::new(RunPage::map(&fd, run_bytes)?);
+        fd.set_cpuid2(cpuid)
+            .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
+        Ok(Self { fd, page })
+    }
+
+    /// The mapping, for a kick.
+    pub fn page(&self) -> &Arc<RunPage> {
+        &self.page
+    }
+
+    /// Runs the guest until it exits or is interrupted.
+    pub fn enter(&mut self) -> Result<Entry> {
+        // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN, 0) };
+        if result >= 0 {
+            return Ok(Entry::Exit(self.page.decode()));
+        }
+        let errno = std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EINVAL);
+        match errno {
+            libc::EINTR => Ok(Entry::Interrupted),
+            // An application processor that waits for its INIT; ask again, a kick ends it.
+            libc::EAGAIN => {
+                std::thread::yield_now();
+                Ok(Entry::Interrupted)
+            }
+            errno => Err(Error::call("KVM_RUN", errno)),
+        }
+    }
+
+    /// Lets KVM take over the answer to an I/O exit without running the guest (KVM API §5, `immediate_exit`).
+    ///
+    /// Only while no kick is attached: `immediate_exit` is then this thread's alone. Returns the next
+    /// exit when the same instruction has more to ask.
+    pub fn complete(&mut self) -> Result<Option<Exit>> {
+        self.page.immediate_exit().store(1, Ordering::SeqCst);
+        let entry = self.enter();
+        self.page.immediate_exit().store(0, Ordering::SeqCst);
+        match entry? {
+            Entry::Exit(exit) => Ok(Some(exit)),
+            Entry::Interrupted => Ok(None),
+        }
+    }
+
+    /// The items of a port access, in `kvm_run`.
+    pub fn port_data(&mut self, access: &PortAccess) -> Result<&mut [u8]> {
+        let start = usize::try_from(access.data_offset).unwrap_or(usize::MAX);
+        self.page.data(start, access.bytes())
+    }
+
+    /// The bytes of an MMIO access, in `kvm_run`.
+    pub fn mmio_data(&mut self, size: u8) -> Result<&mut [u8]> {
+        const DATA: usize = offset_of!(kvm_run, __bindgen_anon_1) + 8;
+        self.page.data(DATA, usize::from(size))
+    }
+
+    /// `KVM_GET_REGS`.
+    pub fn registers(&self) -> Result<kvm_regs> {
+        self.fd.get_regs().map_err(Error::ioctl("KVM_GET_REGS"))
+    }
+
+    /// `KVM_SET_REGS`.
+    pub fn set_registers(&self, registers: &kvm_regs) -> Result<()> {
+        self.fd
+            .set_regs(registers)
+            .map_err(Error::ioctl("KVM_SET_REGS"))
+    }
+
+    /// `KVM_GET_SREGS`.
+    pub fn special_registers(&self) -> Result<kvm_sregs> {
+        self.fd.get_sregs().map_err(Error::ioctl("KVM_GET_SREGS"))
+    }
+
+    /// `KVM_SET_SREGS`.
+    pub fn set_special_registers(&self, registers: &kvm_sregs) -> Result<()> {
+        self.fd
+            .set_sregs(registers)
+            .map_err(Error::ioctl("KVM_SET_SREGS"))
+    }
+}
+
+/// A mapping of a vCPU's `kvm_run`; a kick keeps it alive on its own.
+#[derive(Debug)]
+pub(crate) struct RunPage {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an atomic;
+// everything else is reached through `Vcpu`, by one thread at a time.
+unsafe impl Send for RunPage {}
+// SAFETY: as above.
+unsafe impl Sync for RunPage {}
+
+impl RunPage {
+    fn map(fd: &VcpuFd, bytes: usize) -> Result<Self> {
+        if bytes < size_of::<kvm_run>() {
+            return Err(Error::new(
+                ErrorCode::KvmIoctl,
+                format!("KVM_GET_VCPU_MMAP_SIZE gave {bytes}, less than struct kvm_run"),
+            ));
+        }
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh shared mapping of a vCPU fd, with the size that KVM names for it.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                protection,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        let errno = || {
+            std::io::Error::last_os_error()
+                .raw_os_error()
+                .unwrap_or(libc::ENOMEM)
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Error::call("mmap", errno()));
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(|| Error::call("mmap", libc::ENOMEM))?;
+        Ok(Self { start, bytes })
+    }
+
+    /// The flag that makes `KVM_RUN` return at once.
+    pub fn immediate_exit(&self) -> &AtomicU8 {
+        // SAFETY: the offset lies inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe { self.start.add(offset_of!(kvm_run, immediate_exit)) };
+        // SAFETY: valid as long as `self`, aligned, and reached by nobody other than as an atomic.
+        unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
+    }
+
+    fn decode(&self) -> Exit {
+        let run: *const kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping and aligned; the kernel writes it only during KVM_RUN.
+        let reason = unsafe { (&raw const (*run).exit_reason).read_volatile() };
+        // SAFETY: as above.
+        let union = unsafe { &raw const (*run).__bindgen_anon_1 };
+        // SAFETY: the union is BODY_BYTES of plain bytes; no reference to it outlives this function.
+        let body = unsafe { &*union.cast::<[u8; BODY_BYTES]>() };
+        exit::decode(reason, body)
+    }
+
+    #[allow(clippy::mut_from_ref)] // reached only through `&mut Vcpu`
+    fn data(&self, start: usize, bytes: usize) -> Result<&mut [u8]> {
+        if start < offset_of!(kvm_run, __bindgen_anon_1)
+            || start.checked_add(bytes).is_none_or(|end| end > self.bytes)
+        {
+            return Err(Error::new(
+                ErrorCode::KvmIoctl,
+                format!(
+                    "KVM_RUN names {bytes} bytes at offset {start} of a mapping of {}",
+                    self.bytes
+                ),
+            ));
+        }
+        // SAFETY: checked to lie inside the mapping and behind the flags that a kick touches.
+        let first = unsafe { self.start.add(start) };
+        // SAFETY: the caller holds `&mut Vcpu`, so nobody else reads or writes these bytes meanwhile.
+        Ok(unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), bytes) })
+    }
+}
+
+impl Drop for RunPage {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this size; the last owner unmaps it.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
