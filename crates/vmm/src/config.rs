@@ -164,7 +164,7 @@ impl MachineConfig {
         for (index, slot) in self.slots.iter().enumerate() {
             let name = format!("slots[{index}]");
             check_size(&format!("{name}.bytes"), slot.bytes)?;
-            if slot.gpa % PAGE_BYTES != 0 {
+            if !slot.gpa.is_multiple_of(PAGE_BYTES) {
                 return Err(invalid(format!(
                     "{name}.gpa must be a multiple of {PAGE_BYTES}, got {:#x}",
                     slot.gpa
@@ -258,7 +258,7 @@ fn slot_name(index: usize) -> String {
 }
 
 fn check_size(name: &str, bytes: u64) -> Result<()> {
-    if bytes == 0 || bytes % PAGE_BYTES != 0 {
+    if bytes == 0 || !bytes.is_multiple_of(PAGE_BYTES) {
         return Err(invalid(format!(
             "{name} must be a positive multiple of {PAGE_BYTES}, got {bytes}"
         )));

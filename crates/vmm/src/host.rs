@@ -1,7 +1,6 @@
 //! The host's KVM: opened once per process, checked for what every machine needs.
 
 use std::ffi::CString;
-use std::os::fd::{FromRawFd, RawFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -88,7 +87,6 @@ impl Host {
     }
 }
 
-#[allow(unsafe_code)]
 fn open_device(path: &Path) -> Result<Kvm> {
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| {
         Error::new(
@@ -96,10 +94,7 @@ fn open_device(path: &Path) -> Result<Kvm> {
             "the path of a KVM device has no NUL byte",
         )
     })?;
-    let fd: RawFd =
-        Kvm::open_with_cloexec_at(name, true).map_err(|error| open_error(path, error.errno()))?;
-    // SAFETY: the fd was just opened, and nobody else has it.
-    Ok(unsafe { Kvm::from_raw_fd(fd) })
+    Kvm::new_with_path(name).map_err(|error| open_error(path, error.errno()))
 }
 
 fn open_error(path: &Path, errno: i32) -> Error {

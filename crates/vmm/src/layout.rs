@@ -64,7 +64,7 @@ pub const fn system_bytes(top: u64) -> u64 {
 
 const _: () = {
     assert!(MAX_MEMORY_BYTES <= RESERVED_START);
-    assert!(SYSTEM_START % (2 << 20) == 0);
+    assert!(SYSTEM_START.is_multiple_of(2 << 20));
     assert!(SYSTEM_START + system_bytes(MAX_GPA) <= SYSTEM_LIMIT);
     assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
     assert!(SYSTEM_LIMIT <= TSS && TSS + 3 * PAGE_BYTES <= RESERVED_END);

@@ -178,9 +178,11 @@ impl RunPage {
 
     fn decode(&self) -> Exit {
         let run: *const kvm_run = self.start.as_ptr().cast();
-        // SAFETY: inside the mapping and aligned; the kernel writes it only during KVM_RUN.
-        let reason = unsafe { (&raw const (*run).exit_reason).read_volatile() };
-        // SAFETY: as above.
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let reason = unsafe { &raw const (*run).exit_reason };
+        // SAFETY: aligned; the kernel writes it only during KVM_RUN.
+        let reason = unsafe { reason.read_volatile() };
+        // SAFETY: inside the mapping.
         let union = unsafe { &raw const (*run).__bindgen_anon_1 };
         // SAFETY: the union is BODY_BYTES of plain bytes; no reference to it outlives this function.
         let body = unsafe { &*union.cast::<[u8; BODY_BYTES]>() };

@@ -3,12 +3,14 @@
 
 pub mod paging;
 pub mod segments;
+mod state;
 
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
 
 use crate::config::{CpuMode, Privilege};
 use crate::layout;
 use segments::{Segments, gdt_bytes};
+pub use state::{BootConfig, Table};
 
 /// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
 pub const CR0_PE: u64 = 1;
@@ -32,30 +34,6 @@ pub const EFER_LMA: u64 = 1 << 10;
 pub const RFLAGS_FIXED: u64 = 1 << 1;
 /// RFLAGS.IOPL = 3: port I/O is allowed at every privilege level.
 pub const RFLAGS_IOPL_3: u64 = 3 << 12;
-
-/// What is wanted of the first instruction's surroundings.
-#[derive(Clone, Copy, Debug)]
-pub struct BootConfig {
-    /// The mode to start in.
-    pub mode: CpuMode,
-    /// The ring to start in.
-    pub privilege: Privilege,
-    /// The first instruction.
-    pub entry_gpa: u64,
-    /// One past the last byte of slot 0: where the stack begins.
-    pub stack_top: u64,
-    /// One past everything that has to be mapped.
-    pub top: u64,
-}
-
-/// Bytes that belong at a guest physical address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
-    /// Where.
-    pub gpa: u64,
-    /// What.
-    pub bytes: Vec<u8>,
-}
 
 /// General registers at the first instruction: all zero but RIP, RSP and RFLAGS.
 pub fn registers(config: &BootConfig) -> kvm_regs {

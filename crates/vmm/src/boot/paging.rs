@@ -1,6 +1,6 @@
 //! Identity-mapping page tables (Intel SDM vol. 3A §5.3 for 32-bit, §5.5 for 4-level paging).
 
-use super::Table;
+use super::state::Table;
 use crate::config::Privilege;
 use crate::layout::{self, DIRECTORY_SPAN};
 use crate::limits::PAGE_BYTES;
@@ -21,7 +21,7 @@ const ENTRIES_64: u64 = 512;
 
 /// The page directory of paged32: 1,024 pages of 4 MiB map all 4 GiB.
 pub fn page_directory_32() -> Table {
-    let entry = |index: u64| (index * PAGE_4_MIB | PRESENT | WRITABLE | LARGE) as u32;
+    let entry = |index: u64| ((index * PAGE_4_MIB) | PRESENT | WRITABLE | LARGE) as u32;
     let bytes = (0..ENTRIES_32)
         .flat_map(|index| entry(index).to_le_bytes())
         .collect();

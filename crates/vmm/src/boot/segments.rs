@@ -3,7 +3,7 @@
 
 use kvm_bindings::kvm_segment;
 
-use super::BootConfig;
+use super::state::BootConfig;
 use crate::config::{CpuMode, Privilege};
 use crate::layout;
 

@@ -1,0 +1,50 @@
+// Rules over src/: its arrows, and the two files that alone may do something.
+import { join } from 'node:path/posix'
+import type { SourceFile } from './files.ts'
+import { factsOf, resolveImport } from './typescript-source.ts'
+
+const THROWS = 'src/errors.ts'
+const LOADS_THE_ADDON = 'src/native.ts'
+
+const inSource = ({ path }: SourceFile): boolean => /^src\/.*\.ts$/.test(path)
+
+/** The generated loader and its types lie in the root, the addon beside them. */
+function namesAddon(from: string, text: string): boolean {
+  if (text.endsWith('.node')) return true
+  return text.startsWith('.') && /^index(\.d)?(\.[jt]s)?$/.test(join(from, '..', text))
+}
+
+export function sourceImports(files: SourceFile[]): string[] {
+  const paths = new Set(files.map(({ path }) => path))
+  return files.filter(inSource).flatMap((file) =>
+    factsOf(file).imports.flatMap(({ text, line }) => {
+      const at = `${file.path}:${line}: imports '${text}'`
+      if (text.startsWith('node:')) return []
+      if (!text.startsWith('.')) return [`${at}; src/ uses Node's built-ins and its own files only`]
+      if (namesAddon(file.path, text)) return []
+      const target = resolveImport(file.path, text, paths)
+      if (target === 'package.json') return []
+      if (!target?.startsWith('src/')) return [`${at}, which is no file of src/`]
+      const upwards = target.startsWith('src/cli/') && !file.path.startsWith('src/cli/')
+      return upwards ? [`${at}; only src/cli imports from src/cli`] : []
+    }),
+  )
+}
+
+export function addonLoads(files: SourceFile[]): string[] {
+  return files
+    .filter((file) => inSource(file) && file.path !== LOADS_THE_ADDON)
+    .flatMap((file) =>
+      factsOf(file)
+        .strings.filter(({ text }) => namesAddon(file.path, text))
+        .map(({ text, line }) => `${file.path}:${line}: '${text}' belongs in ${LOADS_THE_ADDON}`),
+    )
+}
+
+export function throwStatements(files: SourceFile[]): string[] {
+  return files
+    .filter((file) => inSource(file) && file.path !== THROWS)
+    .flatMap((file) =>
+      factsOf(file).throws.map(({ line }) => `${file.path}:${line}: only ${THROWS} throws`),
+    )
+}

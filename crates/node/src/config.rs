@@ -1,0 +1,187 @@
+//! A machine's configuration, from JavaScript's words to Rust's.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use napi::bindgen_prelude::{BigInt, Uint8Array};
+use napi_derive::napi;
+use vmm::limits::MAX_TIMEOUT_MS;
+use vmm::{
+    Base, CpuMode, Error, ErrorCode, MachineConfig, MemorySlot, Payload, Privilege, Result,
+    RouteConfig, RouteTarget, RunLimits,
+};
+
+use crate::guests;
+
+/// A machine, with every default filled in. Numbers are whole and not negative.
+#[napi(object)]
+pub struct NativeConfig {
+    /// `real`, `protected`, `paged32` or `long`.
+    pub mode: String,
+    /// `kernel` or `user`.
+    pub privilege: String,
+    /// Bytes of slot 0.
+    pub memory_bytes: f64,
+    /// Further memory.
+    pub slots: Vec<NativeSlot>,
+    /// The guest program.
+    pub payload: NativePayload,
+    /// Who answers what.
+    pub routes: Vec<NativeRoute>,
+}
+
+/// Memory beside slot 0.
+#[napi(object)]
+pub struct NativeSlot {
+    /// First guest physical address.
+    pub gpa: f64,
+    /// Size.
+    pub bytes: f64,
+    /// Whether the guest's writes exit.
+    pub read_only: bool,
+}
+
+/// A guest program: an image of its own, or an embedded guest by name and mode.
+#[napi(object)]
+pub struct NativePayload {
+    /// The flat image.
+    pub image: Option<Uint8Array>,
+    /// The name of an embedded guest.
+    pub guest: Option<String>,
+    /// Where the image's first byte lies.
+    pub load_gpa: f64,
+    /// Where execution starts.
+    pub entry_gpa: f64,
+}
+
+/// A route; exactly one of `port` and `gpa` is there.
+#[napi(object)]
+pub struct NativeRoute {
+    /// First port.
+    pub port: Option<u32>,
+    /// First address.
+    pub gpa: Option<f64>,
+    /// Ports or bytes.
+    pub length: f64,
+    /// `console`, `constant`, `discard`, `count`, `stop` or `device`.
+    pub to: String,
+    /// For `constant`.
+    pub value: Option<BigInt>,
+    /// For `console`: whether a handler gets the bytes.
+    pub deliver: Option<bool>,
+}
+
+/// How long a run may take.
+#[napi(object)]
+pub struct NativeRunLimits {
+    /// Milliseconds, fractions included.
+    pub timeout_ms: Option<f64>,
+    /// How often the thread looks around, in milliseconds.
+    pub tick_ms: Option<f64>,
+}
+
+impl NativeConfig {
+    pub fn parse(self) -> Result<MachineConfig> {
+        let mode = named("mode", &self.mode, CpuMode::ALL, CpuMode::name)?;
+        let rings = [Privilege::Kernel, Privilege::User];
+        let privilege = named("privilege", &self.privilege, rings, Privilege::name)?;
+        Ok(MachineConfig {
+            mode,
+            privilege,
+            memory_bytes: self.memory_bytes as u64,
+            slots: self.slots.iter().map(NativeSlot::parse).collect(),
+            payload: self.payload.parse(mode, privilege)?,
+            routes: self
+                .routes
+                .into_iter()
+                .map(NativeRoute::parse)
+                .collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl NativeSlot {
+    const fn parse(&self) -> MemorySlot {
+        MemorySlot {
+            gpa: self.gpa as u64,
+            bytes: self.bytes as u64,
+            read_only: self.read_only,
+        }
+    }
+}
+
+impl NativePayload {
+    fn parse(self, mode: CpuMode, privilege: Privilege) -> Result<Payload> {
+        let image = match (self.image, self.guest) {
+            (Some(image), _) => Cow::Owned(image.to_vec()),
+            (None, Some(guest)) => Cow::Borrowed(guests::find(&guest, mode, privilege)?),
+            (None, None) => Cow::Borrowed(&[][..]),
+        };
+        Ok(Payload {
+            image,
+            load_gpa: self.load_gpa as u64,
+            entry_gpa: self.entry_gpa as u64,
+        })
+    }
+}
+
+impl NativeRoute {
+    fn parse(self) -> Result<RouteConfig> {
+        let base = match (self.port, self.gpa) {
+            (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
+            (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),
+        };
+        let target = match self.to.as_str() {
+            "console" => RouteTarget::Console {
+                deliver: self.deliver.unwrap_or_default(),
+            },
+            "constant" => RouteTarget::Constant(self.value.map_or(0, |value| value.get_u64().1)),
+            "discard" => RouteTarget::Discard,
+            "count" => RouteTarget::Count,
+            "stop" => RouteTarget::Stop,
+            "device" => RouteTarget::Device,
+            other => return Err(invalid(format!("route: no target is called '{other}'"))),
+        };
+        Ok(RouteConfig {
+            base,
+            length: self.length as u64,
+            target,
+        })
+    }
+}
+
+impl NativeRunLimits {
+    pub fn parse(&self) -> RunLimits {
+        RunLimits {
+            timeout: self.timeout_ms.map(milliseconds),
+            tick: self.tick_ms.map(milliseconds),
+        }
+    }
+}
+
+fn milliseconds(ms: f64) -> Duration {
+    Duration::from_secs_f64(ms.clamp(0.0, MAX_TIMEOUT_MS) / 1e3)
+}
+
+fn named<T: Copy>(
+    option: &str,
+    got: &str,
+    all: impl IntoIterator<Item = T>,
+    name: fn(T) -> &'static str,
+) -> Result<T> {
+    let mut names = Vec::new();
+    for item in all {
+        if name(item) == got {
+            return Ok(item);
+        }
+        names.push(format!("'{}'", name(item)));
+    }
+    Err(invalid(format!(
+        "{option} must be one of {}, got '{got}'",
+        names.join(", ")
+    )))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorCode::InvalidOption, message)
+}

@@ -1,0 +1,124 @@
+//! Exit records, from Rust's words to JavaScript's.
+
+use napi::bindgen_prelude::{BigInt, Uint8Array};
+use napi_derive::napi;
+use vmm::{Exit, ExitRecord};
+
+/// An exit; which fields are there follows from `reason`.
+#[napi(object)]
+#[derive(Default)]
+pub struct NativeExit {
+    /// `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`, `internal-error`, `debug`,
+    /// `system-event` or `unknown`.
+    pub reason: String,
+    /// The port of a `pio-` exit.
+    pub port: Option<u32>,
+    /// The address of an `mmio-` exit.
+    pub gpa: Option<f64>,
+    /// Bytes of one item.
+    pub size: Option<u32>,
+    /// Items of a `pio-` exit.
+    pub count: Option<u32>,
+    /// What the guest wrote, all items.
+    pub data: Option<Uint8Array>,
+    /// `fail-entry`.
+    pub hardware_entry_failure_reason: Option<BigInt>,
+    /// `fail-entry`: the host CPU.
+    pub cpu: Option<u32>,
+    /// `internal-error`.
+    pub suberror: Option<u32>,
+    /// `internal-error` and `system-event`: the words that KVM adds.
+    pub words: Option<Vec<BigInt>>,
+    /// `internal-error`: what KVM could not emulate.
+    pub instruction_bytes: Option<Uint8Array>,
+    /// `debug`: the vector.
+    pub exception: Option<u32>,
+    /// `debug`.
+    pub pc: Option<BigInt>,
+    /// `debug`.
+    pub dr6: Option<BigInt>,
+    /// `debug`.
+    pub dr7: Option<BigInt>,
+    /// `system-event`: its type.
+    pub event: Option<u32>,
+    /// `unknown`: the number of the `KVM_EXIT_`.
+    pub exit_reason: Option<u32>,
+    /// `unknown`.
+    pub hardware_exit_reason: Option<BigInt>,
+}
+
+impl NativeExit {
+    pub fn new(exit: &Exit, data: &[u8]) -> Self {
+        let base = Self {
+            reason: exit.name().to_owned(),
+            ..Self::default()
+        };
+        let written = || Some(Uint8Array::from(data));
+        let words = |words: &[u64]| Some(words.iter().map(|word| BigInt::from(*word)).collect());
+        match exit {
+            Exit::PioOut(access) | Exit::PioIn(access) => Self {
+                port: Some(u32::from(access.port)),
+                size: Some(u32::from(access.size)),
+                count: Some(access.count),
+                data: if exit.is_read() { None } else { written() },
+                ..base
+            },
+            Exit::MmioWrite(access) | Exit::MmioRead(access) => Self {
+                gpa: Some(access.gpa as f64),
+                size: Some(u32::from(access.size)),
+                data: if exit.is_read() { None } else { written() },
+                ..base
+            },
+            Exit::Hlt | Exit::Shutdown => base,
+            Exit::FailEntry {
+                hardware_entry_failure_reason,
+                cpu,
+            } => Self {
+                hardware_entry_failure_reason: Some(BigInt::from(*hardware_entry_failure_reason)),
+                cpu: Some(*cpu),
+                ..base
+            },
+            Exit::InternalError {
+                suberror,
+                data,
+                instruction_bytes,
+            } => Self {
+                suberror: Some(*suberror),
+                words: words(data),
+                instruction_bytes: Some(Uint8Array::from(instruction_bytes.as_slice())),
+                ..base
+            },
+            Exit::Debug {
+                exception,
+                pc,
+                dr6,
+                dr7,
+            } => Self {
+                exception: Some(*exception),
+                pc: Some(BigInt::from(*pc)),
+                dr6: Some(BigInt::from(*dr6)),
+                dr7: Some(BigInt::from(*dr7)),
+                ..base
+            },
+            Exit::SystemEvent { event, data } => Self {
+                event: Some(*event),
+                words: words(data),
+                ..base
+            },
+            Exit::Unknown {
+                exit_reason,
+                hardware_exit_reason,
+            } => Self {
+                exit_reason: Some(*exit_reason),
+                hardware_exit_reason: Some(BigInt::from(*hardware_exit_reason)),
+                ..base
+            },
+        }
+    }
+}
+
+impl From<&ExitRecord> for NativeExit {
+    fn from(record: &ExitRecord) -> Self {
+        Self::new(&record.exit, &record.data)
+    }
+}

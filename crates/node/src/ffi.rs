@@ -1,0 +1,318 @@
+//! Node-API calls that the napi crate has no safe word for, each behind a safe function.
+//!
+//! Everything here but [`Doorbell::ring`] belongs to the JavaScript thread of its environment.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array};
+use napi::{Env, sys};
+use vmm::GuestMemory;
+
+/// Words of the block that Rust and TypeScript share.
+pub const WORDS: usize = 8;
+
+/// A `Uint32Array` through which questions and their answers travel without an object per exit.
+///
+/// One for each environment is enough: TypeScript reads a question whole before it calls a handler,
+/// and writes the answer last.
+#[derive(Clone, Copy, Debug)]
+pub struct Words(NonNull<u32>);
+
+impl Words {
+    /// Shares a typed array for the life of the environment; `None` unless it has [`WORDS`] elements.
+    pub fn share(env: &Env, mut array: napi::bindgen_prelude::Uint32Array) -> Option<Self> {
+        // SAFETY: only the address and the length are taken, on the thread that owns the array.
+        let slice = unsafe { array.as_mut() };
+        let start = NonNull::new(slice.as_mut_ptr()).filter(|_| slice.len() == WORDS)?;
+        // SAFETY: a live value of this environment.
+        let value = unsafe { ToNapiValue::to_napi_value(env.raw(), array) }.ok()?;
+        let mut reference = ptr::null_mut();
+        // SAFETY: a live value; the reference is never deleted, so the array outlives every machine.
+        let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &raw mut reference) };
+        (status == sys::Status::napi_ok).then_some(Self(start))
+    }
+
+    /// Reads word `index`, 0 outside the block.
+    pub fn get(self, index: usize) -> u32 {
+        if index >= WORDS {
+            return 0;
+        }
+        // SAFETY: inside the block, see `share`.
+        let word = unsafe { self.0.add(index) };
+        // SAFETY: aligned and alive; JavaScript of this thread is the only other writer, and it is not running.
+        unsafe { word.read_volatile() }
+    }
+
+    /// Writes a question.
+    pub fn put(self, words: [u32; WORDS]) {
+        for (index, value) in words.into_iter().enumerate() {
+            // SAFETY: inside the block, see `share`.
+            let word = unsafe { self.0.add(index) };
+            // SAFETY: as in `get`.
+            unsafe { word.write_volatile(value) };
+        }
+    }
+}
+
+/// A function that is passed to the call in progress.
+#[derive(Clone, Copy, Debug)]
+pub struct Callback<'a> {
+    env: sys::napi_env,
+    function: sys::napi_value,
+    call: PhantomData<&'a ()>,
+}
+
+/// What a callback returned.
+#[derive(Debug)]
+pub enum Returned {
+    Number(u32),
+    Bytes(Vec<u8>),
+}
+
+impl<'a> Callback<'a> {
+    /// A function argument, for the duration of the native call that got it.
+    pub fn new(env: &Env, function: &'a Function<'_, (), ()>) -> Self {
+        Self {
+            env: env.raw(),
+            function: function.raw(),
+            call: PhantomData,
+        }
+    }
+
+    /// Calls it with one argument or none; `None` when it throws, or when the environment is going down.
+    pub fn call<T: ToNapiValue>(self, argument: Option<T>) -> Option<Returned> {
+        let scope = Scope::open(self.env)?;
+        let mut arguments = [ptr::null_mut()];
+        let count = usize::from(argument.is_some());
+        if let Some(argument) = argument {
+            // SAFETY: the environment is alive: this is its thread, inside one of its calls.
+            arguments = [unsafe { T::to_napi_value(self.env, argument) }.ok()?];
+        }
+        let mut this = ptr::null_mut();
+        // SAFETY: as above.
+        unsafe { sys::napi_get_undefined(self.env, &raw mut this) };
+        let mut result = ptr::null_mut();
+        let (function, first) = (self.function, arguments.as_ptr());
+        // SAFETY: live values of this environment, and `count` of them.
+        let status = unsafe {
+            sys::napi_call_function(self.env, this, function, count, first, &raw mut result)
+        };
+        let returned = (status == sys::Status::napi_ok)
+            .then(|| returned(self.env, result))
+            .flatten();
+        drop(scope);
+        returned
+    }
+}
+
+fn returned(env: sys::napi_env, value: sys::napi_value) -> Option<Returned> {
+    let mut number = 0;
+    // SAFETY: a live value of this environment.
+    let status = unsafe { sys::napi_get_value_uint32(env, value, &raw mut number) };
+    if status == sys::Status::napi_ok {
+        return Some(Returned::Number(number));
+    }
+    // SAFETY: as above.
+    let bytes = unsafe { Uint8Array::from_napi_value(env, value) }.ok()?;
+    Some(Returned::Bytes(bytes.to_vec()))
+}
+
+/// Frees the handles of one callback, or a long loop of them would pile up.
+struct Scope {
+    env: sys::napi_env,
+    scope: sys::napi_handle_scope,
+}
+
+impl Scope {
+    fn open(env: sys::napi_env) -> Option<Self> {
+        let mut scope = ptr::null_mut();
+        // SAFETY: the environment is alive, this is its thread.
+        let status = unsafe { sys::napi_open_handle_scope(env, &raw mut scope) };
+        (status == sys::Status::napi_ok).then_some(Self { env, scope })
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        // SAFETY: opened by `open`, closed in reverse order by Rust's scopes.
+        unsafe { sys::napi_close_handle_scope(self.env, self.scope) };
+    }
+}
+
+/// A function that the garbage collector may take as soon as JavaScript has let go of it.
+#[derive(Debug)]
+pub struct WeakFunction {
+    env: sys::napi_env,
+    reference: sys::napi_ref,
+}
+
+impl WeakFunction {
+    pub fn new(env: &Env, function: &Function<'_, (), ()>) -> Option<Self> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: a live function of this environment.
+        let status =
+            unsafe { sys::napi_create_reference(env.raw(), function.raw(), 0, &raw mut reference) };
+        (status == sys::Status::napi_ok).then_some(Self {
+            env: env.raw(),
+            reference,
+        })
+    }
+
+    /// Calls the function, if it is still there; `None` as for [`Callback::call`].
+    pub fn call<T: ToNapiValue>(&self, argument: Option<T>) -> Option<Returned> {
+        let scope = Scope::open(self.env)?;
+        let mut function = ptr::null_mut();
+        // SAFETY: the reference lives as long as `self`.
+        unsafe { sys::napi_get_reference_value(self.env, self.reference, &raw mut function) };
+        if function.is_null() {
+            return None;
+        }
+        let returned = Callback {
+            env: self.env,
+            function,
+            call: PhantomData,
+        }
+        .call(argument);
+        drop(scope);
+        returned
+    }
+}
+
+impl Drop for WeakFunction {
+    fn drop(&mut self) {
+        // SAFETY: created by `new`, deleted once, on the environment's thread.
+        unsafe { sys::napi_delete_reference(self.env, self.reference) };
+    }
+}
+
+/// Calls a function on the JavaScript thread from any other: a weak, unbounded threadsafe function.
+#[derive(Debug)]
+pub struct Doorbell {
+    function: sys::napi_threadsafe_function,
+}
+
+// SAFETY: Node-API allows `napi_call_threadsafe_function` from any thread; all else here is called on the
+// environment's own, and every thread that rings is joined before the environment goes (see `bell`).
+unsafe impl Send for Doorbell {}
+// SAFETY: as above.
+unsafe impl Sync for Doorbell {}
+
+impl Doorbell {
+    /// A bell that calls `answer` and does not keep the process alive.
+    pub fn new(env: &Env, answer: fn()) -> Option<Self> {
+        let name = env.create_string("vmexit").ok()?;
+        let mut function = ptr::null_mut();
+        // SAFETY: all pointers are null or alive during the call; the context is a plain function pointer.
+        let status = unsafe {
+            sys::napi_create_threadsafe_function(
+                env.raw(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                name.raw(),
+                0,
+                1,
+                ptr::null_mut(),
+                None,
+                answer as *mut c_void,
+                Some(answer_bell),
+                &raw mut function,
+            )
+        };
+        if status != sys::Status::napi_ok {
+            return None;
+        }
+        let bell = Self { function };
+        bell.hold_loop(env, false);
+        Some(bell)
+    }
+
+    /// Rings; the bell is answered once or more afterwards.
+    pub fn ring(&self) {
+        let mode = sys::ThreadsafeFunctionCallMode::nonblocking;
+        // SAFETY: alive, see above.
+        unsafe { sys::napi_call_threadsafe_function(self.function, ptr::null_mut(), mode) };
+    }
+
+    /// Whether the event loop waits for this bell.
+    pub fn hold_loop(&self, env: &Env, hold: bool) {
+        if hold {
+            // SAFETY: alive, on the environment's thread.
+            unsafe { sys::napi_ref_threadsafe_function(env.raw(), self.function) };
+        } else {
+            // SAFETY: as above.
+            unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.function) };
+        }
+    }
+}
+
+unsafe extern "C" fn answer_bell(
+    env: sys::napi_env,
+    _function: sys::napi_value,
+    context: *mut c_void,
+    _data: *mut c_void,
+) {
+    if env.is_null() {
+        return;
+    }
+    // SAFETY: the context is the function pointer that `new` stored.
+    let answer = unsafe { std::mem::transmute::<*mut c_void, fn()>(context) };
+    answer();
+}
+
+/// Guest memory as an `ArrayBuffer` without a copy; it keeps the mapping alive.
+pub struct SharedMemory(Arc<GuestMemory>);
+
+impl SharedMemory {
+    pub const fn new(memory: Arc<GuestMemory>) -> Self {
+        Self(memory)
+    }
+}
+
+impl ToNapiValue for SharedMemory {
+    unsafe fn to_napi_value(env: sys::napi_env, memory: Self) -> napi::Result<sys::napi_value> {
+        let range = memory
+            .0
+            .host_range(0)
+            .ok_or_else(|| napi::Error::from_reason("no memory at gpa 0"))?;
+        let keeper = Box::into_raw(Box::new(memory.0)).cast::<c_void>();
+        let mut value = ptr::null_mut();
+        let start = range.start.cast::<c_void>();
+        // SAFETY: the range stays mapped until `release_memory` has run.
+        let status = unsafe {
+            sys::napi_create_external_arraybuffer(
+                env,
+                start,
+                range.bytes,
+                Some(release_memory),
+                keeper,
+                &raw mut value,
+            )
+        };
+        if status == sys::Status::napi_ok {
+            return Ok(value);
+        }
+        // SAFETY: Node-API did not take it over.
+        drop(unsafe { Box::from_raw(keeper.cast::<Arc<GuestMemory>>()) });
+        Err(napi::Error::from_reason(
+            "this runtime forbids external array buffers",
+        ))
+    }
+}
+
+unsafe extern "C" fn release_memory(_env: sys::napi_env, _data: *mut c_void, keeper: *mut c_void) {
+    // SAFETY: made by `into_raw` above, released once.
+    drop(unsafe { Box::from_raw(keeper.cast::<Arc<GuestMemory>>()) });
+}
+
+/// Copies guest memory into a typed array.
+pub fn fill(
+    mut into: Uint8Array,
+    read: impl FnOnce(&mut [u8]) -> vmm::Result<()>,
+) -> vmm::Result<()> {
+    // SAFETY: JavaScript does not run meanwhile, and the array was made for this call.
+    read(unsafe { into.as_mut() })
+}

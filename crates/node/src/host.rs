@@ -1,0 +1,92 @@
+//! What `vmexit doctor` reports, and the limits that TypeScript checks first.
+
+use napi::Either;
+use napi_derive::napi;
+use vmm::limits;
+
+use crate::failure::Failure;
+
+/// What this machine's KVM can do.
+#[napi(object)]
+pub struct NativeReport {
+    /// `KVM_GET_API_VERSION`.
+    pub api_version: i32,
+    /// Capabilities by kernel name.
+    pub capabilities: Vec<NativeCapability>,
+    /// Every mode.
+    pub modes: Vec<NativeModeReport>,
+    /// Mean cost of a port exit from long mode.
+    pub exit_cost_ns: f64,
+}
+
+/// One capability.
+#[napi(object)]
+pub struct NativeCapability {
+    /// As in `linux/kvm.h`.
+    pub name: String,
+    /// 0 is "no".
+    pub value: i32,
+}
+
+/// Whether a mode runs here.
+#[napi(object)]
+pub struct NativeModeReport {
+    /// The mode.
+    pub mode: String,
+    /// The ring.
+    pub privilege: String,
+    /// Why not, when it does not.
+    pub reason: Option<String>,
+}
+
+/// Tries every mode and measures an exit, which takes some milliseconds.
+#[napi]
+pub fn probe_host() -> Either<NativeReport, Failure> {
+    let report = match vmm::probe() {
+        Ok(report) => report,
+        Err(error) => return Either::B(error.into()),
+    };
+    let capabilities = report.capabilities.into_iter();
+    let modes = report.modes.into_iter();
+    Either::A(NativeReport {
+        api_version: report.api_version,
+        capabilities: capabilities
+            .map(|capability| NativeCapability {
+                name: capability.name.to_owned(),
+                value: capability.value,
+            })
+            .collect(),
+        modes: modes
+            .map(|report| NativeModeReport {
+                mode: report.mode.name().to_owned(),
+                privilege: report.privilege.name().to_owned(),
+                reason: report.reason,
+            })
+            .collect(),
+        exit_cost_ns: report.exit_cost_ns,
+    })
+}
+
+/// The loaded KVM module: `kvm_intel`, `kvm_amd`, `kvm_pvm` or `unknown`.
+#[napi]
+pub fn host_backend() -> String {
+    vmm::backend().to_owned()
+}
+
+/// Limits that are checked before a value can cross.
+#[napi(object)]
+pub struct NativeLimits {
+    /// Bytes that one read of guest memory copies.
+    pub max_read_bytes: f64,
+    /// The longest time-out.
+    pub max_timeout_ms: f64,
+}
+
+/// The limits of this build.
+#[napi]
+pub fn limits() -> NativeLimits {
+    NativeLimits {
+        max_read_bytes: limits::MAX_READ_BYTES as f64,
+        max_timeout_ms: limits::MAX_TIMEOUT_MS,
+    }
+}

@@ -1,0 +1,284 @@
+//! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
+//! what is left here can only kick.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use napi::Either;
+use vmm::{
+    Answer, Counters, Error, ErrorCode, ExitHandler, GuestMemory, KickCause, KickHandle, Machine,
+    Outcome, Result, RunLimits,
+};
+
+use crate::ask::Heard;
+use crate::bell::{self, Environment};
+use crate::failure::Failure;
+use crate::ffi::WeakFunction;
+use crate::mailbox::{AcrossThreads, Mailbox};
+use crate::outcome::NativeOutcome;
+
+/// The machine and how its run ended, handed back by the run's thread.
+type Finished = (Box<Machine>, Result<Outcome>);
+
+enum State {
+    Idle(Box<Machine>),
+    /// `runSync` is on this thread's stack and has the machine.
+    Here(KickHandle),
+    /// A thread of its own has the machine.
+    There(Box<Running>),
+    Closed,
+}
+
+struct Running {
+    kick: KickHandle,
+    mailbox: Arc<Mailbox>,
+    finished: Arc<Mutex<Option<Finished>>>,
+    thread: JoinHandle<()>,
+    callbacks: Rc<Callbacks>,
+}
+
+/// Functions that TypeScript keeps alive as long as the machine is reachable.
+pub struct Callbacks {
+    /// Answers a question.
+    pub ask: WeakFunction,
+    /// Gets the end of the run.
+    pub settle: WeakFunction,
+}
+
+/// What a `NativeMachine` holds.
+pub struct Life {
+    state: RefCell<State>,
+    pub memory: Arc<GuestMemory>,
+    pub counters: Arc<Counters>,
+}
+
+impl Life {
+    pub fn new(machine: Machine) -> Self {
+        Self {
+            memory: Arc::clone(machine.memory()),
+            counters: Arc::clone(machine.counters()),
+            state: RefCell::new(State::Idle(Box::new(machine))),
+        }
+    }
+
+    /// Lends the machine for a call that needs it idle.
+    pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
+        match &mut *self.state.borrow_mut() {
+            State::Idle(machine) => call(machine),
+            State::Here(_) | State::There(_) => Err(busy()),
+            State::Closed => Err(closed()),
+        }
+    }
+
+    /// Whether `close` was called.
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.state.borrow(), State::Closed)
+    }
+
+    fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
+        let mut state = self.state.borrow_mut();
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Idle(machine) => {
+                *state = next();
+                Ok(machine)
+            }
+            other => {
+                let error = if matches!(other, State::Closed) {
+                    closed()
+                } else {
+                    busy()
+                };
+                *state = other;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs on this thread.
+    pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
+        let kick = KickHandle::new();
+        let mut machine = self.start(|| State::Here(kick.clone()))?;
+        let result = run_safely(&mut machine, &kick, limits, handler);
+        let mut state = self.state.borrow_mut();
+        if matches!(*state, State::Closed) {
+            return Err(closed());
+        }
+        *state = State::Idle(machine);
+        result
+    }
+
+    /// Runs on a thread of its own; the end arrives at `settle`.
+    pub fn run_there(
+        self: &Rc<Self>,
+        environment: &Environment,
+        limits: RunLimits,
+        callbacks: Callbacks,
+    ) -> Result<()> {
+        let kick = KickHandle::new();
+        let machine = self.start(|| State::Here(kick.clone()))?;
+        let mailbox = Arc::new(Mailbox::new(kick.clone()));
+        // The machine waits in the slot, so that it comes back if no thread can be had.
+        let slot = Arc::new(Mutex::new(Some((machine, Err(closed())))));
+        let handler = AcrossThreads {
+            mailbox: Arc::clone(&mailbox),
+            bell: Arc::clone(environment.bell()),
+        };
+        let run = run_thread(Arc::clone(&slot), kick.clone(), limits, handler);
+        let spawned = std::thread::Builder::new()
+            .name("vmexit-vcpu0".into())
+            .spawn(run);
+        let thread = match spawned {
+            Ok(thread) => thread,
+            Err(error) => {
+                if let Some((machine, _)) = take(&slot) {
+                    self.state.replace(State::Idle(machine));
+                }
+                return Err(Error::call(
+                    "pthread_create",
+                    error.raw_os_error().unwrap_or_default(),
+                ));
+            }
+        };
+        let running = Running {
+            kick,
+            mailbox,
+            finished: slot,
+            thread,
+            callbacks: Rc::new(callbacks),
+        };
+        self.state.replace(State::There(Box::new(running)));
+        environment.add(self);
+        Ok(())
+    }
+
+    /// Ends the run in progress, if there is one.
+    pub fn stop(&self) {
+        match &*self.state.borrow() {
+            State::Here(kick) => kick.kick(KickCause::Stop),
+            State::There(running) => running.kick.kick(KickCause::Stop),
+            State::Idle(_) | State::Closed => {}
+        }
+    }
+
+    /// Frees the machine; when this returns its thread is gone. Says whether a run was cut off.
+    pub fn close(&self) -> bool {
+        Environment::remove(self);
+        let before = self.state.replace(State::Closed);
+        match before {
+            State::Idle(_) | State::Closed => false,
+            State::Here(kick) => {
+                kick.kick(KickCause::Close);
+                true
+            }
+            State::There(running) => {
+                running.kick.kick(KickCause::Close);
+                // A panic of that thread is already caught and reported there.
+                let _ = running.thread.join();
+                true
+            }
+        }
+    }
+
+    /// The answer to a promised question.
+    pub fn answer(&self, ticket: u32, answer: Answer) {
+        if let State::There(running) = &*self.state.borrow() {
+            running.mailbox.answer(ticket, answer);
+        }
+    }
+
+    /// Answers the question that waits, or settles the run that is over.
+    pub fn attend(&self) {
+        let (mailbox, callbacks) = match &*self.state.borrow() {
+            State::There(running) => (Arc::clone(&running.mailbox), Rc::clone(&running.callbacks)),
+            _ => return,
+        };
+        if let (Some((ticket, letter)), Some(words)) = (mailbox.take(), bell::words()) {
+            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+                Heard::Answer(answer) => mailbox.answer(ticket, answer),
+                Heard::Promised => mailbox.promise(ticket),
+            }
+        }
+        self.settle();
+    }
+
+    fn settle(&self) {
+        let mut state = self.state.borrow_mut();
+        let (outcome, callbacks) = match &*state {
+            State::There(running) => match take(&running.finished) {
+                Some((machine, outcome)) => {
+                    let callbacks = Rc::clone(&running.callbacks);
+                    // The machine is idle before anybody hears that the run is over.
+                    if let State::There(running) =
+                        std::mem::replace(&mut *state, State::Idle(machine))
+                    {
+                        let _ = running.thread.join();
+                    }
+                    (outcome, callbacks)
+                }
+                None => return,
+            },
+            _ => return,
+        };
+        drop(state);
+        Environment::remove(self);
+        callbacks.settle.call(Some(match outcome {
+            Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
+            Err(error) => Either::B(Failure::from(error)),
+        }));
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn run_thread(
+    slot: Arc<Mutex<Option<Finished>>>,
+    kick: KickHandle,
+    limits: RunLimits,
+    mut handler: AcrossThreads,
+) -> impl FnOnce() + Send + 'static {
+    move || {
+        let Some((mut machine, _)) = take(&slot) else {
+            return;
+        };
+        let result = run_safely(&mut machine, &kick, limits, &mut handler);
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
+        handler.bell.ring();
+    }
+}
+
+/// A panic in the core is a bug of ours; it shall end the run, not the process.
+fn run_safely(
+    machine: &mut Machine,
+    kick: &KickHandle,
+    limits: RunLimits,
+    handler: &mut dyn ExitHandler,
+) -> Result<Outcome> {
+    catch_unwind(AssertUnwindSafe(|| machine.run(kick, limits, handler))).unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorCode::KvmIoctl,
+            "the run loop panicked; please report it",
+        ))
+    })
+}
+
+fn take(slot: &Mutex<Option<Finished>>) -> Option<Finished> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn busy() -> Error {
+    Error::new(
+        ErrorCode::VmBusy,
+        "the machine is running; wait for its run to end, or stop() it first",
+    )
+}
+
+pub fn closed() -> Error {
+    Error::new(ErrorCode::VmClosed, "the machine is closed")
+}

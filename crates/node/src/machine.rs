@@ -1,0 +1,232 @@
+//! The class behind `VirtualMachine`.
+
+use std::rc::Rc;
+
+use napi::bindgen_prelude::{ArrayBuffer, BigInt, Function, Uint8Array};
+use napi::{Either, Env};
+use napi_derive::napi;
+use vmm::{Error, ErrorCode, Machine, Result};
+
+use crate::ask::{self, Heard, SameThread};
+use crate::bell::{self, Environment};
+use crate::config::{NativeConfig, NativeRunLimits};
+use crate::failure::Failure;
+use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
+use crate::life::{self, Callbacks, Life};
+use crate::outcome::{NativeCounters, NativeOutcome};
+use crate::registers::{NativeRegisters, NativeSpecialRegisters};
+
+/// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
+#[napi]
+pub struct NativeMachine {
+    life: Rc<Life>,
+}
+
+/// `Either` with the failure on the right, as all methods return it.
+fn either<T>(result: Result<T>) -> Either<T, Failure> {
+    match result {
+        Ok(value) => Either::A(value),
+        Err(error) => Either::B(error.into()),
+    }
+}
+
+/// `null` is success.
+fn nothing(result: Result<()>) -> Option<Failure> {
+    result.err().map(Failure::from)
+}
+
+#[napi]
+impl NativeMachine {
+    /// Makes a machine, its vCPU in front of the payload's first instruction.
+    #[napi(catch_unwind, ts_return_type = "NativeMachine | Failure")]
+    pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
+        let machine = config.parse().and_then(Machine::new);
+        either(machine.map(|machine| Self {
+            life: Rc::new(Life::new(machine)),
+        }))
+    }
+
+    /// Runs the vCPU on this thread. `ask` is called for every question, see `NativeQuestion`.
+    #[napi(catch_unwind)]
+    pub fn run_sync(
+        &self,
+        env: Env,
+        limits: NativeRunLimits,
+        #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
+        ask: Function<'_, (), ()>,
+    ) -> Either<NativeOutcome, Failure> {
+        let Some(words) = bell::words() else {
+            return Either::B(no_words());
+        };
+        let mut handler = SameThread {
+            words,
+            ask: Callback::new(&env, &ask),
+        };
+        either(
+            self.life
+                .run_here(limits.parse(), &mut handler)
+                .map(NativeOutcome::from),
+        )
+    }
+
+    /// Runs the vCPU on a thread of its own; `settle` gets the end. Both functions are held weakly.
+    #[napi(catch_unwind)]
+    pub fn start(
+        &self,
+        env: Env,
+        limits: NativeRunLimits,
+        #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
+        ask: Function<'_, (), ()>,
+        #[napi(ts_arg_type = "(outcome: NativeOutcome | Failure) => void")] settle: Function<
+            '_,
+            (),
+            (),
+        >,
+    ) -> Option<Failure> {
+        let callbacks = WeakFunction::new(&env, &ask).zip(WeakFunction::new(&env, &settle));
+        let (Some((ask, settle)), Some(environment)) = (callbacks, Environment::get(env)) else {
+            return Some(no_words());
+        };
+        nothing(
+            self.life
+                .run_there(&environment, limits.parse(), Callbacks { ask, settle }),
+        )
+    }
+
+    /// Gives the answer to the question with this ticket; a value is in words 6 and 7.
+    #[napi]
+    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>) {
+        let returned = match answer {
+            Either::A(status) => Returned::Number(status),
+            Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
+        };
+        if let Some(Heard::Answer(answer)) = bell::words().map(|words| ask::heard(words, returned))
+        {
+            self.life.answer(ticket, answer);
+        }
+    }
+
+    /// Ends the run in progress.
+    #[napi]
+    pub fn stop(&self) {
+        self.life.stop();
+    }
+
+    /// Frees everything; the buffer, if one was made, becomes empty. Returns whether a run was cut off.
+    #[napi]
+    pub fn close(&self, buffer: Option<ArrayBuffer<'_>>) -> bool {
+        let cut_off = self.life.close();
+        if let Some(buffer) = buffer {
+            // Fails only for a buffer that is detached already.
+            let _ = buffer.detach();
+        }
+        cut_off
+    }
+
+    /// Answers the unclaimed read that ended the last run.
+    #[napi]
+    pub fn reply(&self, value: Either<BigInt, Uint8Array>) -> Option<Failure> {
+        nothing(self.life.with_idle(|machine| match value {
+            Either::A(value) => machine.reply(value.get_u64().1),
+            Either::B(bytes) => machine.reply_bytes(&bytes),
+        }))
+    }
+
+    /// All general registers.
+    #[napi]
+    pub fn registers(&self) -> Either<NativeRegisters, Failure> {
+        either(self.life.with_idle(|machine| {
+            machine
+                .registers()
+                .map(|raw| NativeRegisters::from_raw(&raw))
+        }))
+    }
+
+    /// Sets those general registers that are given.
+    #[napi]
+    pub fn set_registers(&self, registers: NativeRegisters) -> Option<Failure> {
+        nothing(self.life.with_idle(|machine| {
+            let mut raw = machine.registers()?;
+            registers.apply(&mut raw);
+            machine.set_registers(&raw)
+        }))
+    }
+
+    /// All special registers.
+    #[napi]
+    pub fn special_registers(&self) -> Either<NativeSpecialRegisters, Failure> {
+        either(self.life.with_idle(|machine| {
+            machine
+                .special_registers()
+                .map(|raw| NativeSpecialRegisters::from_raw(&raw))
+        }))
+    }
+
+    /// Sets those special registers that are given.
+    #[napi]
+    pub fn set_special_registers(&self, registers: NativeSpecialRegisters) -> Option<Failure> {
+        nothing(self.life.with_idle(|machine| {
+            let mut raw = machine.special_registers()?;
+            registers.apply(&mut raw);
+            machine.set_special_registers(&raw)
+        }))
+    }
+
+    /// Whether a range has memory; no byte is touched.
+    #[napi]
+    pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
+        nothing(
+            self.open()
+                .and_then(|life| life.memory.check(gpa as u64, length as u64)),
+        )
+    }
+
+    /// Copies guest memory into an array.
+    #[napi]
+    pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
+        nothing(
+            self.open()
+                .and_then(|life| ffi::fill(into, |bytes| life.memory.read(gpa as u64, bytes))),
+        )
+    }
+
+    /// Copies an array into guest memory.
+    #[napi]
+    pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
+        nothing(
+            self.open()
+                .and_then(|life| life.memory.write(gpa as u64, &bytes)),
+        )
+    }
+
+    /// Slot 0 without a copy. To be called once, and kept.
+    #[napi(ts_return_type = "ArrayBuffer | Failure")]
+    pub fn memory_buffer(&self) -> Either<SharedMemory, Failure> {
+        either(
+            self.open()
+                .map(|life| SharedMemory::new(life.memory.clone())),
+        )
+    }
+
+    /// What was counted so far; also while the machine runs.
+    #[napi]
+    pub fn counters(&self) -> NativeCounters {
+        NativeCounters::from(&*self.life.counters)
+    }
+
+    fn open(&self) -> Result<&Life> {
+        if self.life.is_closed() {
+            Err(life::closed())
+        } else {
+            Ok(&self.life)
+        }
+    }
+}
+
+fn no_words() -> Failure {
+    Error::new(
+        ErrorCode::BindingUnavailable,
+        "the native binding is not set up: import vmexit through its own entry",
+    )
+    .into()
+}

@@ -1,0 +1,112 @@
+//! The end of a run and the counters, from Rust's words to JavaScript's.
+
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use vmm::{Counters, End, Exit, KickCause, Outcome};
+
+use crate::exit::NativeExit;
+
+/// How a run ended.
+#[napi(object)]
+pub struct NativeOutcome {
+    /// An exit's reason, `exit-port`, `stopped` or `timeout`.
+    pub reason: String,
+    /// The exit that ended it, if one did.
+    pub exit: Option<NativeExit>,
+    /// For `exit-port`.
+    pub exit_code: Option<u32>,
+    /// Console text without a handler.
+    pub output: Uint8Array,
+    /// Bytes of it that were too many to keep.
+    pub output_dropped_bytes: f64,
+    /// Console text for handlers that they have yet to get.
+    pub undelivered: Vec<NativeText>,
+    /// VM exits of this run.
+    pub exits: f64,
+    /// Milliseconds.
+    pub duration_ms: f64,
+}
+
+/// Console text of one route.
+#[napi(object)]
+pub struct NativeText {
+    /// Index of the route.
+    pub route: u32,
+    /// The bytes.
+    pub bytes: Uint8Array,
+}
+
+impl From<Outcome> for NativeOutcome {
+    fn from(outcome: Outcome) -> Self {
+        let (reason, exit, exit_code) = match &outcome.end {
+            End::Exit(record) => (record.exit.name(), Some(record.into()), None),
+            End::ExitPort { code, record } => ("exit-port", Some(record.into()), Some(*code)),
+            End::Kicked(KickCause::Timeout) => ("timeout", None, None),
+            End::Kicked(KickCause::Stop | KickCause::Close) => ("stopped", None, None),
+        };
+        let texts = outcome.undelivered.into_iter();
+        Self {
+            reason: reason.to_owned(),
+            exit,
+            exit_code,
+            output: Uint8Array::from(outcome.output.bytes),
+            output_dropped_bytes: outcome.output.dropped_bytes as f64,
+            undelivered: texts
+                .map(|(route, bytes)| NativeText {
+                    route: route as u32,
+                    bytes: Uint8Array::from(bytes),
+                })
+                .collect(),
+            exits: outcome.exits as f64,
+            duration_ms: outcome.duration.as_secs_f64() * 1e3,
+        }
+    }
+}
+
+/// What was counted since the machine was made.
+#[napi(object)]
+pub struct NativeCounters {
+    /// Exits by reason.
+    pub exits: Vec<NativeExitCount>,
+    /// Accesses by route, in the order of the configuration.
+    pub routes: Vec<NativeRouteCount>,
+}
+
+/// Exits of one reason.
+#[napi(object)]
+pub struct NativeExitCount {
+    /// As in `NativeExit`.
+    pub reason: String,
+    /// How many.
+    pub count: f64,
+}
+
+/// Accesses of one route; every repetition of a string instruction counts.
+#[napi(object)]
+pub struct NativeRouteCount {
+    /// Items read.
+    pub reads: f64,
+    /// Items written.
+    pub writes: f64,
+}
+
+impl From<&Counters> for NativeCounters {
+    fn from(counters: &Counters) -> Self {
+        let exits = Exit::KINDS.into_iter().zip(&counters.exits);
+        let routes = counters.routes.iter();
+        Self {
+            exits: exits
+                .map(|(reason, count)| NativeExitCount {
+                    reason: reason.to_owned(),
+                    count: count.get() as f64,
+                })
+                .collect(),
+            routes: routes
+                .map(|route| NativeRouteCount {
+                    reads: route.reads.get() as f64,
+                    writes: route.writes.get() as f64,
+                })
+                .collect(),
+        }
+    }
+}

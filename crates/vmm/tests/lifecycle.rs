@@ -1,0 +1,138 @@
+//! What a machine takes from the host, and that it gives it back.
+
+#[macro_use]
+mod common;
+
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::{LONG, PROTECTED, config, exit, machine, run};
+use vmm::{Exit, Machine, MachineConfig};
+
+/// Stores 42 at 0x400.
+const GUEST: &str = "
+    c7 04 25 00 04 00 00 2a 00 00 00 ; movl $42,0x400
+    f4                               ; hlt
+";
+
+/// What is counted belongs to the whole process, so these tests take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn mappings() -> usize {
+    fs::read_to_string("/proc/self/maps")
+        .unwrap()
+        .lines()
+        .count()
+}
+
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    number.unwrap().parse().unwrap()
+}
+
+#[test]
+fn machines_give_back_their_files_and_mappings() {
+    require!(LONG);
+    let _turn = alone();
+    let make = |count: usize| {
+        for _ in 0..count {
+            let mut machine = machine(LONG, GUEST, &[]);
+            assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
+        }
+    };
+    // The first ones bring what the process keeps: /dev/kvm, the timer's thread.
+    make(10);
+    let before = (open_files(), mappings());
+    make(200);
+    let after = (open_files(), mappings());
+    assert_eq!(after.0, before.0);
+    // The allocator may map or unmap an arena or two; a leak would be hundreds.
+    assert!(after.1 <= before.1 + 8, "{before:?} {after:?}");
+}
+
+#[test]
+fn machines_live_side_by_side() {
+    require!(LONG);
+    let _turn = alone();
+    let mut machines: Vec<_> = (0..20).map(|_| machine(LONG, GUEST, &[])).collect();
+    for (index, machine) in machines.iter_mut().enumerate() {
+        machine.memory().write(0x500, &[index as u8]).unwrap();
+        assert_eq!(exit(&run(machine)), &Exit::Hlt);
+    }
+    for (index, machine) in machines.iter().enumerate() {
+        assert_eq!(common::read(machine, 0x400), [42]);
+        assert_eq!(common::read(machine, 0x500), [index as u8]);
+    }
+}
+
+#[test]
+fn memory_outlives_its_machine() {
+    require!(LONG);
+    let _turn = alone();
+    let mut machine = machine(LONG, GUEST, &[]);
+    assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
+    let memory = Arc::clone(machine.memory());
+    drop(machine);
+    let mut word = [0; 4];
+    memory.read(0x400, &mut word).unwrap();
+    assert_eq!(word, [42, 0, 0, 0]);
+    memory.write(0x400, &[1, 2, 3, 4]).unwrap();
+    memory.read(0x400, &mut word).unwrap();
+    assert_eq!(word, [1, 2, 3, 4]);
+    assert_eq!(memory.host_range(0).unwrap().bytes, 2 << 20);
+}
+
+#[test]
+fn memory_is_committed_by_the_first_touch() {
+    require!(LONG);
+    let _turn = alone();
+    let before = resident_kib();
+    let mut machine = Machine::new(MachineConfig {
+        memory_bytes: 2 << 30,
+        ..config(LONG, GUEST, &[])
+    })
+    .unwrap();
+    assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
+    // The last page is there all the same.
+    machine.memory().write((2 << 30) - 1, &[7]).unwrap();
+    let raised = resident_kib().saturating_sub(before);
+    assert!(raised < 10 << 10, "{raised} KiB");
+}
+
+#[test]
+fn the_host_writes_memory_while_the_guest_polls_it() {
+    require!(PROTECTED);
+    let _turn = alone();
+    const POLL: &str = "
+        80 3d 00 05 00 00 00 ; 1: cmpb $0,0x500
+        74 f7                ; je 1b
+        fe 05 01 05 00 00    ; incb 0x501
+        f4                   ; hlt
+    ";
+    let mut machine = machine(PROTECTED, POLL, &[]);
+    let memory = Arc::clone(machine.memory());
+    let (begun, wait) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        wait.recv().unwrap();
+        memory.write(0x500, &[1]).unwrap();
+    });
+    let kick = vmm::KickHandle::new();
+    // The first tick shows that the guest runs.
+    kick.nudge();
+    let outcome = common::try_run(&mut machine, &kick, |_| {
+        begun.send(()).unwrap();
+        vmm::Answer::Done
+    });
+    writer.join().unwrap();
+    assert_eq!(exit(&outcome.unwrap()), &Exit::Hlt);
+    assert_eq!(common::read(&machine, 0x500), [1, 1]);
+}

@@ -1,0 +1,56 @@
+// Brings a clone to the point where it runs: tools, packages, native addon, TypeScript. Only Node's built-ins, as
+// node_modules may be missing.
+import { existsSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { capture, root } from './run.mjs'
+import { dropStamp, hashInputs, isCurrent, writeStamp } from './setup/stamps.mjs'
+import { steps } from './setup/steps.mjs'
+import { kvmProblem, missingTools } from './setup/tools.mjs'
+
+// On stderr, so that stdout stays with the command that follows.
+const say = (line) => process.stderr.write(`${line}\n`)
+
+function toolsPresent() {
+  const missing = missingTools()
+  for (const line of missing) say(`error: ${line}`)
+  const kvm = kvmProblem()
+  const required = process.env.VMEXIT_REQUIRE_KVM === '1'
+  if (kvm !== undefined) say(`${required ? 'error' : 'warning'}: ${kvm}`)
+  return missing.length === 0 && (kvm === undefined || !required)
+}
+
+function runStep({ name, title, command, inputs, extra, outputs, generated = [] }) {
+  // Once, before the step: a file edited meanwhile is built next time.
+  const before = hashInputs(inputs, extra?.())
+  const stamp = () => `${before} ${hashInputs(generated)}`
+  if (isCurrent(name, stamp(), outputs)) return true
+  say(`set-up: ${title}…`)
+  dropStamp(name)
+  const { ok, output } = capture(command)
+  if (!ok) {
+    say(output.trimEnd())
+    say(`error: ${title} failed: ${command.join(' ')}`)
+    return false
+  }
+  writeStamp(name, stamp())
+  return true
+}
+
+/** npx finds the package's own command at once through this link; without it, npx asks and installs a copy. */
+function linkCommand() {
+  const link = join(root, 'node_modules', '.bin', 'vmexit')
+  if (existsSync(link)) return
+  rmSync(link, { force: true })
+  symlinkSync('../../dist/cli/main.js', link)
+}
+
+/** Does what is missing and returns true, or says why it cannot and returns false. */
+export function setup() {
+  if (!toolsPresent()) return false
+  if (!steps.every(runStep)) return false
+  linkCommand()
+  return true
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = setup() ? 0 : 1

@@ -1,0 +1,187 @@
+import { type ErrorCode, VmError, show } from './errors.ts'
+import { type AccessExit, toExit } from './exit.ts'
+import { native } from './native.ts'
+import type { Handlers } from './routes.ts'
+import type { NativeExit } from './seam.ts'
+
+const { NativeAnswer: Answer, NativeQuestion: Question } = native
+
+/**
+ * Questions and answers travel through these words: kind, route, offset, size, vcpu, ticket, value low,
+ * value high. One block serves every machine of this thread, since a question is read whole before a
+ * handler is called, and its answer is written last.
+ */
+const words = new Uint32Array(8)
+const value64 = new BigUint64Array(words.buffer, 24, 1)
+native.shareWords(words)
+
+/** What the native side passes beside the words: console bytes, or the record of an unclaimed exit. */
+export type Payload = Uint8Array | NativeExit
+/** A status, or the bytes of an unclaimed string read. */
+export type Reply = number | Uint8Array
+/** The catch-all callback. */
+export type OnExit = (exit: AccessExit) => unknown
+
+/** A question, read from the words. */
+interface Asked {
+  readonly kind: number
+  readonly route: number
+  readonly ticket: number
+  readonly exit: AccessExit | undefined
+}
+
+/** Calls the handlers of one machine, and turns what they return into answers. */
+export class Asker {
+  /** What went wrong in a handler of this run; the first one counts. */
+  failure: VmError | undefined
+  readonly #handlers: readonly Handlers[]
+  readonly #answer: (ticket: number, reply: Reply) => void
+  #onExit: OnExit | undefined
+  #mayWait = false
+  #run = 0
+  #depth = 0
+
+  constructor(handlers: readonly Handlers[], answer: (ticket: number, reply: Reply) => void) {
+    this.#handlers = handlers
+    this.#answer = answer
+  }
+
+  /** A run begins: under `run()` handlers may return promises. */
+  begin(onExit: OnExit | undefined, mayWait: boolean): void {
+    this.#run++
+    this.failure = undefined
+    this.#onExit = onExit
+    this.#mayWait = mayWait
+  }
+
+  /** The run is over: promises that are still open no longer count. */
+  end(): void {
+    this.#run++
+    this.#onExit = undefined
+  }
+
+  /** Whether a handler of this machine is on the stack. */
+  get isAsking(): boolean {
+    return this.#depth > 0
+  }
+
+  /** Answers the question in the words; the native side calls it. */
+  readonly ask = (payload?: Payload): Reply => {
+    const kind = words[0]!
+    const exit = kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
+    return this.#answered({ kind, route: words[1]!, ticket: words[5]!, exit }, payload)
+  }
+
+  /** Hands over console bytes that a run has left; the promise of an `onData` that returns one. */
+  deliver(route: number, bytes: Uint8Array): Promise<void> | undefined {
+    let settled: Promise<void> | undefined
+    const asked = { kind: Question.Console, route, ticket: 0, exit: undefined }
+    this.#answered(asked, bytes, (promise) => {
+      settled = Promise.resolve(promise).then(
+        () => undefined,
+        (error: unknown) => void this.#threw(asked, error),
+      )
+    })
+    return settled
+  }
+
+  #answered(asked: Asked, payload?: Payload, wait = this.#wait.bind(this, asked)): Reply {
+    this.#depth++
+    try {
+      const returned = this.#call(asked, payload)
+      if (!isThenable(returned)) return this.#reply(asked, returned)
+      if (this.#mayWait) {
+        wait(returned)
+        return Answer.Promised
+      }
+      returned.then(undefined, () => undefined)
+      const why = 'returned a promise, and runSync() cannot wait for it; use run()'
+      return this.#failed(asked, 'ERR_ASYNC_HANDLER', why)
+    } catch (error) {
+      return this.#threw(asked, error)
+    } finally {
+      this.#depth--
+    }
+  }
+
+  #call(asked: Asked, payload: Payload | undefined): unknown {
+    const handlers = this.#handlers[asked.route]
+    const device = handlers?.device
+    switch (asked.kind) {
+      case Question.Read:
+        return device?.read ? device.read(words[2]!, words[3]!, words[4]!) : -1
+      case Question.Write:
+        return device?.write?.(words[2]!, words[3]!, words[3] === 8 ? value64[0]! : words[6]!, words[4]!)
+      case Question.Console:
+        return handlers?.onData?.(payload as Uint8Array)
+      case Question.Unclaimed:
+        return this.#onExit ? this.#onExit(asked.exit!) : false
+      default:
+        return undefined
+    }
+  }
+
+  #reply(asked: Asked, returned: unknown): Reply {
+    const { kind, exit } = asked
+    if (exit) {
+      if (returned === false) return Answer.End
+      if (exit.reason === 'pio-out' || exit.reason === 'mmio-write') return Answer.Done
+      if (returned instanceof Uint8Array) return this.#bytes(asked, returned)
+      return this.#value(asked, returned)
+    }
+    return kind === Question.Read ? this.#value(asked, returned) : Answer.Done
+  }
+
+  #value(asked: Asked, value: unknown): Reply {
+    if (typeof value === 'number' && value >>> 0 === value) {
+      words[6] = value
+      words[7] = 0
+      return Answer.Value
+    }
+    const whole = typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value))
+    if (whole && value >= -(2n ** 63n) && value < 2n ** 64n) {
+      value64[0] = BigInt.asUintN(64, BigInt(value))
+      return Answer.Value
+    }
+    return this.#failed(asked, 'ERR_HANDLER', `must return a whole number or a bigint of 64 bits, got ${show(value)}`)
+  }
+
+  #bytes(asked: Asked, bytes: Uint8Array): Reply {
+    const { exit } = asked
+    const expected = exit!.size * (exit?.reason === 'pio-in' ? exit.count : 1)
+    if (bytes.length === expected) return bytes
+    return this.#failed(asked, 'ERR_HANDLER', `must return ${expected} bytes (size times count), got ${bytes.length}`)
+  }
+
+  #wait(asked: Asked, promise: PromiseLike<unknown>): void {
+    const run = this.#run
+    const answer = (reply: () => Reply): void => {
+      if (run === this.#run) this.#answer(asked.ticket, reply())
+    }
+    promise.then(
+      (value) => answer(() => this.#reply(asked, value)),
+      (error: unknown) => answer(() => this.#threw(asked, error)),
+    )
+  }
+
+  #threw(asked: Asked, error: unknown): Reply {
+    const message = error instanceof Error ? error.message : show(error)
+    return this.#failed(asked, 'ERR_HANDLER', `failed: ${message}`, error)
+  }
+
+  #failed(asked: Asked, code: ErrorCode, what: string, cause?: unknown): Reply {
+    const details = cause === undefined ? {} : { cause }
+    this.failure ??= new VmError(code, `${this.#name(asked)} ${what}`, details)
+    return Answer.Failed
+  }
+
+  #name({ kind, route }: Asked): string {
+    if (kind === Question.Unclaimed) return 'onExit'
+    const method = kind === Question.Read ? 'device.read' : kind === Question.Write ? 'device.write' : 'onData'
+    return `${method} of ${this.#handlers[route]?.name}`
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

@@ -1,0 +1,47 @@
+/**
+ * An embedded guest program, with an image for each mode that it knows. What each one does, and what it
+ * leaves behind, is in `guest/README.md`.
+ */
+export class Guest {
+  /** Its name in `guest/`. */
+  readonly name: string
+
+  /** @internal */
+  constructor(name: string) {
+    this.name = name
+    Object.freeze(this)
+  }
+}
+
+/**
+ * The embedded guest programs.
+ *
+ * @example
+ * ```ts
+ * const vm = new VirtualMachine({ mode: 'real', payload: guests.hello, routes: [{ port: 0xe9, to: 'console' }] })
+ * ```
+ */
+export const guests = Object.freeze({
+  /** Prints `Hello, world!`, stores 42 at 0x400 and halts with RAX = 42. Every mode and ring. */
+  hello: new Guest('hello'),
+  /** Echoes port 0x60 to 0xe9 until it reads 0. Real and long mode, both rings. */
+  input: new Guest('input'),
+  /** Reads port 0x61, writes the value plus one to 0x62, until it reads 0xffffffff. Long mode, both rings. */
+  ask: new Guest('ask'),
+  /** Writes as often to port 0x200 as the word at 0x500 says. Long mode, both rings. */
+  count: new Guest('count'),
+  /** Writes 0, 1, 2, … to port 0x200. Long mode. */
+  numbered: new Guest('numbered'),
+  /** Port accesses of 1, 2 and 4 bytes. Long mode. */
+  pioSizes: new Guest('pio-sizes'),
+  /** One string instruction as the cells at 0x500 say. Long mode. */
+  stringIo: new Guest('string-io'),
+  /** MMIO accesses of 1, 2, 4 and 8 bytes, across page borders too. Long mode. */
+  mmio: new Guest('mmio'),
+  /** A loop without exits, and its result. Long mode, both rings. */
+  compute: new Guest('compute'),
+  /** Never ends. Every mode and ring. */
+  spin: new Guest('spin'),
+  /** Shuts the vCPU down. Every mode, CPL 0. */
+  tripleFault: new Guest('triple-fault'),
+})

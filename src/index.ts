@@ -1,0 +1,38 @@
+/**
+ * KVM virtual machines scripted from TypeScript.
+ *
+ * @module
+ */
+export { type ErrorCode, VmError } from './errors.ts'
+export type {
+  AccessExit,
+  DebugExit,
+  Exit,
+  ExitReason,
+  FailEntryExit,
+  HltExit,
+  InternalErrorExit,
+  MmioReadExit,
+  MmioWriteExit,
+  PioInExit,
+  PioOutExit,
+  ShutdownExit,
+  SystemEventExit,
+  UnknownExit,
+} from './exit.ts'
+export { type Guest, guests } from './guest.ts'
+export type { GuestMemory } from './memory.ts'
+export type {
+  CpuMode,
+  Image,
+  MemorySlot,
+  Privilege,
+  RunOptions,
+  RunSyncOptions,
+  VirtualMachineOptions,
+} from './options.ts'
+export type { DescriptorTable, Registers, Segment, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
+export type { EndReason, RunResult } from './result.ts'
+export type { Claim, ConsoleTarget, ConstantTarget, Device, DeviceTarget, PlainTarget, Route, Target } from './routes.ts'
+export type { Vcpu } from './vcpu.ts'
+export { type Counters, VirtualMachine } from './virtual-machine.ts'

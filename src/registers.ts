@@ -1,0 +1,141 @@
+import { checkInteger, checkKeys, checkObject, checkUint64 } from './check.ts'
+import { take } from './errors.ts'
+import type { NativeMachine, NativeRegisters, NativeSegment, NativeSpecialRegisters } from './seam.ts'
+
+const generalNames = [
+  ...['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rsp', 'rbp'],
+  ...['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rip', 'rflags'],
+] as (keyof Registers)[]
+const controlNames = ['cr0', 'cr2', 'cr3', 'cr4', 'cr8', 'efer', 'apicBase'] as const
+const segmentNames = ['cs', 'ds', 'es', 'fs', 'gs', 'ss', 'tr', 'ldt'] as const
+const tableNames = ['gdt', 'idt'] as const
+/** Fields of a segment but its base, with their largest value. */
+const segmentFields = {
+  limit: 0xffff_ffff,
+  selector: 0xffff,
+  type: 15,
+  present: 1,
+  dpl: 3,
+  db: 1,
+  s: 1,
+  l: 1,
+  g: 1,
+  avl: 1,
+  unusable: 1,
+} as const
+
+/** General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`). */
+export type Registers = Required<NativeRegisters>
+
+/** A segment register with its hidden part (KVM API, `struct kvm_segment`); flags are 0 or 1. */
+export interface Segment {
+  /** Linear address of the segment. */
+  base: bigint
+  /** Offset of the last byte, 32 bits. */
+  limit: number
+  /** The visible part, 16 bits. */
+  selector: number
+  /** Descriptor type, 4 bits (Intel SDM vol. 3A §3.4.5.1). */
+  type: number
+  /** P. */
+  present: number
+  /** Descriptor privilege level, 0 to 3. */
+  dpl: number
+  /** D/B: 1 for 32-bit operands. */
+  db: number
+  /** S: 1 for code and data. */
+  s: number
+  /** L: 1 for 64-bit code. */
+  l: number
+  /** G. */
+  g: number
+  /** AVL. */
+  avl: number
+  /** 1 for a null selector. */
+  unusable: number
+}
+
+/** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
+export interface DescriptorTable {
+  /** Linear address of the table. */
+  base: bigint
+  /** Offset of the last byte, 16 bits. */
+  limit: number
+}
+
+/** Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). */
+export type SpecialRegisters = Record<(typeof segmentNames)[number], Segment> &
+  Record<(typeof tableNames)[number], DescriptorTable> &
+  Record<(typeof controlNames)[number], bigint>
+
+/** Special registers to set; what is absent keeps its value, fields of a segment too. */
+export type SpecialRegistersUpdate = {
+  [Name in keyof SpecialRegisters]?: SpecialRegisters[Name] extends bigint
+    ? bigint
+    : Partial<SpecialRegisters[Name]>
+}
+
+/** All general registers. */
+export function readRegisters(machine: NativeMachine): Registers {
+  return take(machine.registers()) as Registers
+}
+
+/** Sets some general registers. */
+export function writeRegisters(machine: NativeMachine, value: unknown): void {
+  take(machine.setRegisters(checkBigints('registers', value, generalNames)))
+}
+
+/** All special registers. */
+export function readSpecialRegisters(machine: NativeMachine): SpecialRegisters {
+  const { control, ...rest } = take(machine.specialRegisters())
+  return { ...rest, ...control } as SpecialRegisters
+}
+
+/** Sets some special registers. */
+export function writeSpecialRegisters(machine: NativeMachine, value: unknown): void {
+  const given = checkObject('special registers', value)
+  checkKeys('special registers', given, [...segmentNames, ...tableNames, ...controlNames])
+  const update: NativeSpecialRegisters = {}
+  for (const name of segmentNames) {
+    if (given[name] !== undefined) update[name] = checkSegment(name, given[name])
+  }
+  for (const name of tableNames) {
+    if (given[name] !== undefined) update[name] = checkTable(name, given[name])
+  }
+  const control = Object.entries(given).filter(([name]) => (controlNames as readonly string[]).includes(name))
+  update.control = checkBigints('special registers', Object.fromEntries(control), controlNames)
+  take(machine.setSpecialRegisters(update))
+}
+
+function checkBigints(what: string, value: unknown, names: readonly string[]): Record<string, bigint> {
+  const given = checkObject(what, value)
+  checkKeys(what, given, names)
+  const defined = Object.entries(given).filter(([, register]) => register !== undefined)
+  return Object.fromEntries(defined.map(([name, register]) => [name, checkUint64(name, register)]))
+}
+
+function checkSegment(name: string, value: unknown): NativeSegment {
+  const given = checkObject(name, value)
+  checkKeys(name, given, ['base', ...Object.keys(segmentFields)])
+  const update: NativeSegment = {}
+  if (given['base'] !== undefined) update.base = checkUint64(`${name}.base`, given['base'])
+  for (const [field, most] of Object.entries(segmentFields)) {
+    const flag = given[field] === undefined ? undefined : toFlag(given[field], most)
+    if (flag !== undefined) update[field as keyof typeof segmentFields] = checkInteger(`${name}.${field}`, flag, 0, most)
+  }
+  return update
+}
+
+/** Flags may be given as true and false. */
+function toFlag(value: unknown, most: number): unknown {
+  return typeof value === 'boolean' && most === 1 ? Number(value) : value
+}
+
+function checkTable(name: string, value: unknown): Partial<DescriptorTable> {
+  const given = checkObject(name, value)
+  checkKeys(name, given, ['base', 'limit'])
+  const update: Partial<DescriptorTable> = {}
+  if (given['base'] !== undefined) update.base = checkUint64(`${name}.base`, given['base'])
+  if (given['limit'] !== undefined) update.limit = checkInteger(`${name}.limit`, given['limit'], 0, 0xffff)
+  return update
+}

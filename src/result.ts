@@ -1,0 +1,48 @@
+import { type Exit, type ExitReason, toExit } from './exit.ts'
+import type { NativeOutcome } from './seam.ts'
+
+/** Why a run ended: an exit, `stop()`, the time-out, or a write to a `stop` route. */
+export type EndReason = ExitReason | 'stopped' | 'timeout' | 'exit-port'
+
+/**
+ * How a run ended. Whatever the guest does is a result, never an error.
+ *
+ * @example
+ * ```ts
+ * const result = vm.runSync({ timeoutMs: 1000 })
+ * if (result.reason === 'exit-port') process.exitCode = result.exitCode
+ * console.log(result.outputText)
+ * ```
+ */
+export class RunResult {
+  /** Why the run ended. */
+  readonly reason: EndReason
+  /** The exit that ended it; `null` after `stop()` and a time-out. */
+  readonly exit: Exit | null
+  /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */
+  readonly exitCode?: number
+  /** What the guest wrote to console routes without `onData`, byte for byte, up to 16 MiB. */
+  readonly output: Uint8Array
+  /** Bytes beyond these 16 MiB, which were not kept. Use `onData` for guests that print more. */
+  readonly outputDroppedBytes: number
+  /** VM exits of this run. */
+  readonly exits: number
+  /** From the first entry into the guest to the last exit, in milliseconds. */
+  readonly durationMs: number
+
+  /** @internal */
+  constructor(outcome: NativeOutcome) {
+    this.reason = outcome.reason as EndReason
+    this.exit = outcome.exit ? toExit(outcome.exit) : null
+    if (outcome.exitCode !== undefined) this.exitCode = outcome.exitCode
+    this.output = outcome.output
+    this.outputDroppedBytes = outcome.outputDroppedBytes
+    this.exits = outcome.exits
+    this.durationMs = outcome.durationMs
+  }
+
+  /** `output` as text, UTF-8. */
+  get outputText(): string {
+    return new TextDecoder().decode(this.output)
+  }
+}

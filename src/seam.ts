@@ -1,0 +1,16 @@
+/** The types of the seam, for files that need no addon. */
+export type {
+  Failure,
+  NativeConfig,
+  NativeCounters,
+  NativeErrorCode,
+  NativeExit,
+  NativeMachine,
+  NativeOutcome,
+  NativeRegisters,
+  NativeReport,
+  NativeRoute,
+  NativeRunLimits,
+  NativeSegment,
+  NativeSpecialRegisters,
+} from '../index.js'

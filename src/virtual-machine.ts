@@ -1,0 +1,231 @@
+import { Asker } from './ask.ts'
+import { checkUint64 } from './check.ts'
+import { VmError, fromFailure, isFailure, raise, take } from './errors.ts'
+import type { ExitReason } from './exit.ts'
+import { GuestMemory } from './memory.ts'
+import { native } from './native.ts'
+import {
+  type RunOptions,
+  type RunSyncOptions,
+  type VirtualMachineOptions,
+  checkMachineOptions,
+  checkRunOptions,
+} from './options.ts'
+import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
+import { RunResult } from './result.ts'
+import { RunPromise } from './run-promise.ts'
+import { BackgroundRun } from './run.ts'
+import type { NativeMachine } from './seam.ts'
+import { Vcpu } from './vcpu.ts'
+
+/** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
+const tickMs = 50
+
+/** What was counted since the machine was made. */
+export interface Counters {
+  /** VM exits by reason. */
+  readonly exits: Readonly<Record<ExitReason, number>>
+  /** Accesses by route, in the order of the options; every repetition of a string instruction counts. */
+  readonly routes: readonly { readonly reads: number; readonly writes: number }[]
+}
+
+/**
+ * A KVM virtual machine: memory, a vCPU in any x86 mode, and routes that say who answers its exits.
+ *
+ * @example
+ * ```ts
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   payload: guests.hello,
+ *   routes: [{ port: 0xe9, to: 'console' }],
+ * })
+ * const result = await vm.run({ timeoutMs: 1000 })
+ * console.log(result.reason, result.outputText, vm.registers().rax) // hlt, Hello, world!, 42n
+ * ```
+ */
+export class VirtualMachine implements Disposable, AsyncDisposable {
+  /** Guest physical memory. */
+  readonly memory: GuestMemory
+  /** The vCPUs; one so far. */
+  readonly vcpus: readonly [Vcpu]
+  readonly #machine: NativeMachine
+  readonly #asker: Asker
+  readonly #hasOnData: boolean
+  #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
+  #running = false
+  #closed = false
+
+  /**
+   * Makes the machine, its vCPU in front of the payload's first instruction.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   */
+  constructor(options: VirtualMachineOptions) {
+    const [config, handlers] = checkMachineOptions(options)
+    this.#machine = take(native.NativeMachine.create(config))
+    this.#asker = new Asker(handlers, (ticket, reply) => this.#machine.answer(ticket, reply))
+    this.#hasOnData = handlers.some(({ onData }) => onData !== undefined)
+    this.memory = new GuestMemory(this.#machine)
+    this.vcpus = [new Vcpu(this.#machine, 0)]
+  }
+
+  /** Whether a run is under way. */
+  get running(): boolean {
+    return this.#running
+  }
+
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Runs the guest on this thread until something ends the run. A further run goes on where it ended.
+   *
+   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
+   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`.
+   */
+  runSync(options?: RunSyncOptions): RunResult {
+    const { timeoutMs, onExit } = checkRunOptions(options, ['timeoutMs', 'onExit'])
+    this.#checkReady()
+    this.#asker.begin(onExit, false)
+    this.#running = true
+    try {
+      const outcome = this.#machine.runSync(limits(timeoutMs, true), this.#asker.ask)
+      if (isFailure(outcome)) return raise(this.#failure(fromFailure(outcome)))
+      for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
+      if (this.#closed || this.#asker.failure) return raise(this.#failure())
+      return new RunResult(outcome)
+    } finally {
+      this.#running = false
+      this.#asker.end()
+    }
+  }
+
+  /**
+   * Runs the guest on a thread of its own; the event loop stays free. A further run goes on where it ended.
+   * The process stays alive as long as somebody waits for the promise.
+   *
+   * Rejects with the errors of `runSync`, with `ERR_VM_CLOSED` when the machine is closed meanwhile, and
+   * with `signal.reason` when the signal is aborted.
+   */
+  run(options?: RunOptions): Promise<RunResult> {
+    let background: BackgroundRun | undefined
+    const promise = RunPromise.make(
+      (resolve, reject) => {
+        background = this.#start(options, resolve, reject)
+      },
+      () => background?.hold(this),
+    )
+    if (background && this.#running) this.#run = { background, promise }
+    // Whoever calls run() from a handler of the same run gets ERR_VM_BUSY, not a dying process.
+    else if (this.#asker.isAsking) promise.catch(ignore)
+    return promise
+  }
+
+  /** Ends the run in progress, whose result then has reason `'stopped'`. Without one it does nothing. */
+  stop(): void {
+    this.#machine.stop()
+  }
+
+  /**
+   * Gives the unclaimed read that ended the last run its value: for every item, or, for a string read, a
+   * `Uint8Array` of size times count bytes.
+   *
+   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits.
+   */
+  reply(value: number | bigint | Uint8Array): void {
+    take(this.#machine.reply(value instanceof Uint8Array ? value : checkUint64('value', value, true)))
+  }
+
+  /** General registers of vCPU 0. */
+  registers(): Registers {
+    return this.vcpus[0].registers()
+  }
+
+  /** Sets general registers of vCPU 0; those that are absent keep their value. */
+  setRegisters(registers: Partial<Registers>): void {
+    this.vcpus[0].setRegisters(registers)
+  }
+
+  /** Segment, descriptor-table and control registers of vCPU 0. */
+  specialRegisters(): SpecialRegisters {
+    return this.vcpus[0].specialRegisters()
+  }
+
+  /** Sets special registers of vCPU 0; those that are absent keep their value. */
+  setSpecialRegisters(registers: SpecialRegistersUpdate): void {
+    this.vcpus[0].setSpecialRegisters(registers)
+  }
+
+  /** What was counted since the machine was made; also while it runs. */
+  counters(): Counters {
+    const { exits, routes } = this.#machine.counters()
+    const byReason = Object.fromEntries(exits.map(({ reason, count }) => [reason, count]))
+    return { exits: byReason as Counters['exits'], routes }
+  }
+
+  /**
+   * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
+   * `ERR_VM_CLOSED`; no handler is called any more.
+   */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#machine.close(this.memory.madeBuffer)
+    // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
+    this.#run?.promise.catch(ignore)
+    this.#run?.background.cutOff()
+  }
+
+  /** Does what `close()` does. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** Does what `close()` does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+  }
+
+  #start(
+    options: RunOptions | undefined,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): BackgroundRun | undefined {
+    const { timeoutMs, onExit, signal } = checkRunOptions(options, ['timeoutMs', 'onExit', 'signal'])
+    this.#checkReady()
+    if (signal?.aborted) {
+      reject(signal.reason)
+      return undefined
+    }
+    this.#asker.begin(onExit, true)
+    this.#running = true
+    const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
+      this.#running = false
+      this.#run = undefined
+    })
+    background.start(limits(timeoutMs, this.#hasOnData), resolve, reject)
+    return background
+  }
+
+  #checkReady(): void {
+    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    if (this.#running) {
+      const what = 'the machine is running; wait for its run to end, or stop() it first'
+      return raise(new VmError('ERR_VM_BUSY', what))
+    }
+  }
+
+  #failure(otherwise?: VmError): VmError {
+    if (this.#closed) return new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')
+    return this.#asker.failure ?? otherwise ?? new VmError('ERR_HANDLER', 'a handler failed')
+  }
+}
+
+function ignore(): void {}
+
+function limits(timeoutMs: number | undefined, tick: boolean): { timeoutMs?: number; tickMs?: number } {
+  return { ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(tick ? { tickMs } : {}) }
+}
