@@ -125,12 +125,13 @@ const rules: Record<string, Case> = {
     line: 1,
     keeps: { 'src/a.ts': `export { x } from './b.js'`, 'src/b.ts': 'export const x = 1' },
   },
-  'only src/native.ts names the addon': {
+  'only src/native.ts and src/seam.ts name the addon': {
     rule: typescript.addonLoads,
     breaks: { 'src/a.ts': `const b = 1\nimport type { NativeMachine } from '../index.js'` },
     line: 2,
     keeps: {
       'src/native.ts': `createRequire(x)('../index.js')`,
+      'src/seam.ts': `export type { A } from '../index.js'`,
       'src/cli/a.ts': `import '../index.js'`,
     },
   },

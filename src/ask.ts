@@ -68,7 +68,8 @@ export class Asker {
   /** Answers the question in the words; the native side calls it. */
   readonly ask = (payload?: Payload): Reply => {
     const kind = words[0]!
-    const exit = kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
+    const exit =
+      kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
     return this.#answered({ kind, route: words[1]!, ticket: words[5]!, exit }, payload)
   }
 
@@ -111,7 +112,12 @@ export class Asker {
       case Question.Read:
         return device?.read ? device.read(words[2]!, words[3]!, words[4]!) : -1
       case Question.Write:
-        return device?.write?.(words[2]!, words[3]!, words[3] === 8 ? value64[0]! : words[6]!, words[4]!)
+        return device?.write?.(
+          words[2]!,
+          words[3]!,
+          words[3] === 8 ? value64[0]! : words[6]!,
+          words[4]!,
+        )
       case Question.Console:
         return handlers?.onData?.(payload as Uint8Array)
       case Question.Unclaimed:
@@ -138,19 +144,28 @@ export class Asker {
       words[7] = 0
       return Answer.Value
     }
-    const whole = typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value))
+    const whole =
+      typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value))
     if (whole && value >= -(2n ** 63n) && value < 2n ** 64n) {
       value64[0] = BigInt.asUintN(64, BigInt(value))
       return Answer.Value
     }
-    return this.#failed(asked, 'ERR_HANDLER', `must return a whole number or a bigint of 64 bits, got ${show(value)}`)
+    return this.#failed(
+      asked,
+      'ERR_HANDLER',
+      `must return a whole number or a bigint of 64 bits, got ${show(value)}`,
+    )
   }
 
   #bytes(asked: Asked, bytes: Uint8Array): Reply {
     const { exit } = asked
     const expected = exit!.size * (exit?.reason === 'pio-in' ? exit.count : 1)
     if (bytes.length === expected) return bytes
-    return this.#failed(asked, 'ERR_HANDLER', `must return ${expected} bytes (size times count), got ${bytes.length}`)
+    return this.#failed(
+      asked,
+      'ERR_HANDLER',
+      `must return ${expected} bytes (size times count), got ${bytes.length}`,
+    )
   }
 
   #wait(asked: Asked, promise: PromiseLike<unknown>): void {
@@ -177,11 +192,16 @@ export class Asker {
 
   #name({ kind, route }: Asked): string {
     if (kind === Question.Unclaimed) return 'onExit'
-    const method = kind === Question.Read ? 'device.read' : kind === Question.Write ? 'device.write' : 'onData'
+    const method =
+      kind === Question.Read ? 'device.read' : kind === Question.Write ? 'device.write' : 'onData'
     return `${method} of ${this.#handlers[route]?.name}`
   }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === 'function'
+  )
 }

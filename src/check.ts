@@ -2,7 +2,12 @@ import { invalid, show } from './errors.ts'
 
 /** An object as options are given; arrays and class instances of built-in kinds are none. */
 export function checkObject(name: string, value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    Array.isArray(value) ||
+    ArrayBuffer.isView(value)
+  ) {
     return invalid(name, 'an object', value)
   }
   return value as Record<string, unknown>

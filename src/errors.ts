@@ -77,12 +77,15 @@ export function take<T>(value: T | Failure): Exclude<T, Failure> {
 
 /** A value as messages show it: short, on one line, its type visible. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) {
     const name = Object.getPrototypeOf(value)?.constructor?.name
-    return Array.isArray(value) ? `an array of ${value.length}` : `an object (${name ?? 'no prototype'})`
+    return Array.isArray(value)
+      ? `an array of ${value.length}`
+      : `an object (${name ?? 'no prototype'})`
   }
   return Object.is(value, -0) ? '-0' : String(value)
 }

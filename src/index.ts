@@ -31,8 +31,23 @@ export type {
   RunSyncOptions,
   VirtualMachineOptions,
 } from './options.ts'
-export type { DescriptorTable, Registers, Segment, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
+export type {
+  DescriptorTable,
+  Registers,
+  Segment,
+  SpecialRegisters,
+  SpecialRegistersUpdate,
+} from './registers.ts'
 export type { EndReason, RunResult } from './result.ts'
-export type { Claim, ConsoleTarget, ConstantTarget, Device, DeviceTarget, PlainTarget, Route, Target } from './routes.ts'
+export type {
+  Claim,
+  ConsoleTarget,
+  ConstantTarget,
+  Device,
+  DeviceTarget,
+  PlainTarget,
+  Route,
+  Target,
+} from './routes.ts'
 export type { Vcpu } from './vcpu.ts'
 export { type Counters, VirtualMachine } from './virtual-machine.ts'

@@ -38,7 +38,10 @@ export class GuestMemory {
     take(this.#machine.checkMemory(checkGpa(gpa), length))
     const { maxReadBytes } = native.limits()
     if (length > maxReadBytes) {
-      return fail('ERR_LIMIT', `length must be at most ${maxReadBytes}, got ${length}; read in parts, or use buffer`)
+      return fail(
+        'ERR_LIMIT',
+        `length must be at most ${maxReadBytes}, got ${length}; read in parts, or use buffer`,
+      )
     }
     const bytes = new Uint8Array(length)
     take(this.#machine.readMemory(gpa, bytes))
@@ -115,7 +118,8 @@ export class GuestMemory {
 }
 
 function checkGpa(gpa: unknown): number {
-  if (typeof gpa !== 'number' || !Number.isInteger(gpa)) return invalid('gpa', 'a whole number', gpa)
+  if (typeof gpa !== 'number' || !Number.isInteger(gpa))
+    return invalid('gpa', 'a whole number', gpa)
   if (gpa < 0 || !Number.isSafeInteger(gpa)) {
     return fail('ERR_GUEST_MEMORY', `gpa ${gpa} is outside guest memory`)
   }

@@ -87,11 +87,23 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   checkKeys('options', options, ['mode', 'privilege', 'memoryBytes', 'slots', 'payload', 'routes'])
   const mode = checkWord('mode', options['mode'], modes)
   const privilege = checkWord('privilege', options['privilege'] ?? 'kernel', ['kernel', 'user'])
-  const memoryBytes = checkInteger('memoryBytes', options['memoryBytes'] ?? defaultMemoryBytes, 1, maxGpa)
+  const memoryBytes = checkInteger(
+    'memoryBytes',
+    options['memoryBytes'] ?? defaultMemoryBytes,
+    1,
+    maxGpa,
+  )
   const slots = checkArray('slots', options['slots'] ?? []).map(checkSlot)
   const payload = checkPayload(options['payload'])
   const routes = checkArray('routes', options['routes'] ?? []).map(checkRoute)
-  const config = { mode, privilege, memoryBytes, slots, payload, routes: routes.map(([native]) => native) }
+  const config = {
+    mode,
+    privilege,
+    memoryBytes,
+    slots,
+    payload,
+    routes: routes.map(([native]) => native),
+  }
   return [config, routes.map(([, handlers]) => handlers)]
 }
 
@@ -103,7 +115,8 @@ export function checkRunOptions(value: unknown, known: readonly (keyof RunOption
   const { timeoutMs, onExit, signal } = options
   if (timeoutMs !== undefined) checkMilliseconds('timeoutMs', timeoutMs, maxTimeoutMs)
   checkFunction('onExit', onExit)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) invalid('signal', 'an AbortSignal', signal)
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    invalid('signal', 'an AbortSignal', signal)
   return options
 }
 

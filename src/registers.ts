@@ -1,6 +1,11 @@
 import { checkInteger, checkKeys, checkObject, checkUint64 } from './check.ts'
 import { take } from './errors.ts'
-import type { NativeMachine, NativeRegisters, NativeSegment, NativeSpecialRegisters } from './seam.ts'
+import type {
+  NativeMachine,
+  NativeRegisters,
+  NativeSegment,
+  NativeSpecialRegisters,
+} from './seam.ts'
 
 const generalNames = [
   ...['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rsp', 'rbp'],
@@ -102,12 +107,18 @@ export function writeSpecialRegisters(machine: NativeMachine, value: unknown): v
   for (const name of tableNames) {
     if (given[name] !== undefined) update[name] = checkTable(name, given[name])
   }
-  const control = Object.entries(given).filter(([name]) => (controlNames as readonly string[]).includes(name))
+  const control = Object.entries(given).filter(([name]) =>
+    (controlNames as readonly string[]).includes(name),
+  )
   update.control = checkBigints('special registers', Object.fromEntries(control), controlNames)
   take(machine.setSpecialRegisters(update))
 }
 
-function checkBigints(what: string, value: unknown, names: readonly string[]): Record<string, bigint> {
+function checkBigints(
+  what: string,
+  value: unknown,
+  names: readonly string[],
+): Record<string, bigint> {
   const given = checkObject(what, value)
   checkKeys(what, given, names)
   const defined = Object.entries(given).filter(([, register]) => register !== undefined)
@@ -121,7 +132,8 @@ function checkSegment(name: string, value: unknown): NativeSegment {
   if (given['base'] !== undefined) update.base = checkUint64(`${name}.base`, given['base'])
   for (const [field, most] of Object.entries(segmentFields)) {
     const flag = given[field] === undefined ? undefined : toFlag(given[field], most)
-    if (flag !== undefined) update[field as keyof typeof segmentFields] = checkInteger(`${name}.${field}`, flag, 0, most)
+    if (flag !== undefined)
+      update[field as keyof typeof segmentFields] = checkInteger(`${name}.${field}`, flag, 0, most)
   }
   return update
 }
@@ -136,6 +148,7 @@ function checkTable(name: string, value: unknown): Partial<DescriptorTable> {
   checkKeys(name, given, ['base', 'limit'])
   const update: Partial<DescriptorTable> = {}
   if (given['base'] !== undefined) update.base = checkUint64(`${name}.base`, given['base'])
-  if (given['limit'] !== undefined) update.limit = checkInteger(`${name}.limit`, given['limit'], 0, 0xffff)
+  if (given['limit'] !== undefined)
+    update.limit = checkInteger(`${name}.limit`, given['limit'], 0, 0xffff)
   return update
 }

@@ -1,4 +1,11 @@
-import { checkFunction, checkInteger, checkKeys, checkObject, checkUint64, checkWord } from './check.ts'
+import {
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkObject,
+  checkUint64,
+  checkWord,
+} from './check.ts'
 import { invalid } from './errors.ts'
 import type { NativeRoute } from './seam.ts'
 
@@ -120,18 +127,31 @@ export function checkRoute(value: unknown, index: number): [NativeRoute, Handler
       return [native, onData ? { ...handlers, onData } : handlers]
     }
     case 'constant':
-      return [{ ...claim, to: target, value: checkUint64(`${name}.value`, route['value'], true) }, handlers]
+      return [
+        { ...claim, to: target, value: checkUint64(`${name}.value`, route['value'], true) },
+        handlers,
+      ]
     case 'device':
-      return [{ ...claim, to: target }, { ...handlers, device: checkDevice(name, route['device']) }]
+      return [
+        { ...claim, to: target },
+        { ...handlers, device: checkDevice(name, route['device']) },
+      ]
     default:
       return [{ ...claim, to: target }, handlers]
   }
 }
 
-function checkClaim(name: string, route: Record<string, unknown>): [Omit<NativeRoute, 'to'>, string] {
+function checkClaim(
+  name: string,
+  route: Record<string, unknown>,
+): [Omit<NativeRoute, 'to'>, string] {
   const { port, gpa, length: given = 1 } = route
   if ((port === undefined) === (gpa === undefined)) {
-    return invalid(name, 'given exactly one of port and gpa', port === undefined ? 'neither' : 'both')
+    return invalid(
+      name,
+      'given exactly one of port and gpa',
+      port === undefined ? 'neither' : 'both',
+    )
   }
   const length = checkInteger(`${name}.length`, given, 1, 2 ** 32)
   if (gpa !== undefined) {
@@ -149,6 +169,7 @@ function checkDevice(name: string, value: unknown): Device {
   const device = value as Device
   checkFunction(`${name}.device.read`, device.read)
   checkFunction(`${name}.device.write`, device.write)
-  if (!device.read && !device.write) invalid(`${name}.device`, 'an object with read or write', value)
+  if (!device.read && !device.write)
+    invalid(`${name}.device`, 'an object with read or write', value)
   return device
 }

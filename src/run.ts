@@ -18,7 +18,12 @@ export class BackgroundRun {
   #held: object | undefined
   #over = false
 
-  constructor(machine: NativeMachine, asker: Asker, signal: AbortSignal | undefined, onEnd: () => void) {
+  constructor(
+    machine: NativeMachine,
+    asker: Asker,
+    signal: AbortSignal | undefined,
+    onEnd: () => void,
+  ) {
     this.#machine = machine
     this.#asker = asker
     this.#signal = signal
@@ -26,7 +31,11 @@ export class BackgroundRun {
   }
 
   /** Starts the thread. */
-  start(limits: NativeRunLimits, resolve: (result: RunResult) => void, reject: (error: unknown) => void): void {
+  start(
+    limits: NativeRunLimits,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): void {
     this.#resolve = resolve
     this.#reject = reject
     this.#signal?.addEventListener('abort', this.#abort)
@@ -44,7 +53,9 @@ export class BackgroundRun {
 
   /** The machine was closed under it. */
   cutOff(): void {
-    this.#end(() => this.#reject(new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')))
+    this.#end(() =>
+      this.#reject(new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')),
+    )
   }
 
   readonly #abort = (): void => this.#machine.stop()

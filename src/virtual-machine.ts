@@ -136,7 +136,9 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits.
    */
   reply(value: number | bigint | Uint8Array): void {
-    take(this.#machine.reply(value instanceof Uint8Array ? value : checkUint64('value', value, true)))
+    take(
+      this.#machine.reply(value instanceof Uint8Array ? value : checkUint64('value', value, true)),
+    )
   }
 
   /** General registers of vCPU 0. */
@@ -194,7 +196,11 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): BackgroundRun | undefined {
-    const { timeoutMs, onExit, signal } = checkRunOptions(options, ['timeoutMs', 'onExit', 'signal'])
+    const { timeoutMs, onExit, signal } = checkRunOptions(options, [
+      'timeoutMs',
+      'onExit',
+      'signal',
+    ])
     this.#checkReady()
     if (signal?.aborted) {
       reject(signal.reason)
@@ -226,6 +232,9 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
 
 function ignore(): void {}
 
-function limits(timeoutMs: number | undefined, tick: boolean): { timeoutMs?: number; tickMs?: number } {
+function limits(
+  timeoutMs: number | undefined,
+  tick: boolean,
+): { timeoutMs?: number; tickMs?: number } {
   return { ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(tick ? { tickMs } : {}) }
 }

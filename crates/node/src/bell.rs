@@ -11,7 +11,6 @@ use napi::bindgen_prelude::Uint32Array;
 use napi_derive::napi;
 
 use crate::ffi::{Doorbell, Words};
-use crate::life::Life;
 
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
@@ -48,11 +47,19 @@ impl Bell {
     }
 }
 
+/// Somebody whom the bell calls.
+pub trait Attended {
+    /// Looks after whatever waits for JavaScript.
+    fn attend(&self);
+    /// Ends for good, and joins its thread.
+    fn shut_down(&self);
+}
+
 /// The machines of this JavaScript environment that run on threads of their own.
 pub struct Environment {
     env: Env,
     bell: Arc<Bell>,
-    running: RefCell<Vec<Weak<Life>>>,
+    running: RefCell<Vec<Weak<dyn Attended>>>,
     holders: Cell<u32>,
 }
 
@@ -84,21 +91,19 @@ impl Environment {
     }
 
     /// Attends to a machine from now on.
-    pub fn add(&self, life: &Rc<Life>) {
-        self.running.borrow_mut().push(Rc::downgrade(life));
+    pub fn add(&self, who: Weak<dyn Attended>) {
+        self.running.borrow_mut().push(who);
     }
 
     /// Does so no longer.
-    pub fn remove(life: &Life) {
+    pub fn remove(who: *const dyn Attended) {
         if let Some(environment) = ENVIRONMENT.with_borrow(Clone::clone) {
-            environment
-                .running
-                .borrow_mut()
-                .retain(|weak| !std::ptr::eq(weak.as_ptr(), life));
+            let mut running = environment.running.borrow_mut();
+            running.retain(|weak| !std::ptr::addr_eq(weak.as_ptr(), who));
         }
     }
 
-    fn living(&self) -> Vec<Rc<Life>> {
+    fn living(&self) -> Vec<Rc<dyn Attended>> {
         self.running
             .borrow()
             .iter()
@@ -143,8 +148,8 @@ fn attend() {
     };
     // Before looking: what is posted from here on rings again.
     environment.bell.rung.store(false, Ordering::SeqCst);
-    for life in environment.living() {
-        life.attend();
+    for who in environment.living() {
+        who.attend();
     }
 }
 
@@ -153,7 +158,7 @@ fn shut_down() {
     let Some(environment) = ENVIRONMENT.take() else {
         return;
     };
-    for life in environment.living() {
-        life.close();
+    for who in environment.living() {
+        who.shut_down();
     }
 }

@@ -14,7 +14,7 @@ use vmm::{
 };
 
 use crate::ask::Heard;
-use crate::bell::{self, Environment};
+use crate::bell::{self, Attended, Environment};
 use crate::failure::Failure;
 use crate::ffi::WeakFunction;
 use crate::mailbox::{AcrossThreads, Mailbox};
@@ -150,7 +150,8 @@ impl Life {
             callbacks: Rc::new(callbacks),
         };
         self.state.replace(State::There(Box::new(running)));
-        environment.add(self);
+        let weak = Rc::downgrade(self);
+        environment.add(weak);
         Ok(())
     }
 
@@ -189,21 +190,6 @@ impl Life {
         }
     }
 
-    /// Answers the question that waits, or settles the run that is over.
-    pub fn attend(&self) {
-        let (mailbox, callbacks) = match &*self.state.borrow() {
-            State::There(running) => (Arc::clone(&running.mailbox), Rc::clone(&running.callbacks)),
-            _ => return,
-        };
-        if let (Some((ticket, letter)), Some(words)) = (mailbox.take(), bell::words()) {
-            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
-                Heard::Answer(answer) => mailbox.answer(ticket, answer),
-                Heard::Promised => mailbox.promise(ticket),
-            }
-        }
-        self.settle();
-    }
-
     fn settle(&self) {
         let mut state = self.state.borrow_mut();
         let (outcome, callbacks) = match &*state {
@@ -228,6 +214,27 @@ impl Life {
             Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
             Err(error) => Either::B(Failure::from(error)),
         }));
+    }
+}
+
+impl Attended for Life {
+    /// Answers the question that waits, or settles the run that is over.
+    fn attend(&self) {
+        let (mailbox, callbacks) = match &*self.state.borrow() {
+            State::There(running) => (Arc::clone(&running.mailbox), Rc::clone(&running.callbacks)),
+            _ => return,
+        };
+        if let (Some((ticket, letter)), Some(words)) = (mailbox.take(), bell::words()) {
+            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+                Heard::Answer(answer) => mailbox.answer(ticket, answer),
+                Heard::Promised => mailbox.promise(ticket),
+            }
+        }
+        self.settle();
+    }
+
+    fn shut_down(&self) {
+        self.close();
     }
 }
 

@@ -92,6 +92,10 @@ impl KickHandle {
         };
         // R1: a kick before this point is found at R2, one after it finds the target.
         *self.target() = Some(target);
+        // A nudge before R1 has its tick at the first entry, one after it interrupts as a kick does.
+        if self.0.nudged.load(Ordering::SeqCst) {
+            page.immediate_exit().store(1, Ordering::SeqCst);
+        }
         Ok(Attached { handle: self })
     }
 

@@ -173,16 +173,6 @@ impl Run<'_> {
             Exit::PioOut(ref port) | Exit::PioIn(ref port) => machine.vcpu.port_data(port)?,
             _ => machine.vcpu.mmio_data(access.bytes as u8)?,
         };
-        if from == 0
-            && let Some(counters) = machine.counters.routes.get(access.route)
-        {
-            let side = if access.write {
-                &counters.writes
-            } else {
-                &counters.reads
-            };
-            side.add((access.bytes / access.item_bytes.max(1)) as u64);
-        }
         let reaction = if access.write {
             device.write(access.item_bytes, data, &mut self.output)
         } else {
@@ -196,15 +186,31 @@ impl Run<'_> {
                     exit,
                 };
                 self.machine.pending = Pending::Answered;
+                self.count_items(&access);
                 return Ok(Next::End(End::ExitPort { code, record }));
             }
             Reaction::Flush => {
                 self.machine.pending = Pending::Answered;
+                self.count_items(&access);
                 self.flush(access.route)?;
+                return Ok(Next::Enter);
             }
             Reaction::Ask => return self.ask_device(exit, &access, from),
         }
+        self.count_items(&access);
         Ok(Next::Enter)
+    }
+
+    /// An access counts once, when it is done, in however many runs it was asked about.
+    fn count_items(&self, access: &Access) {
+        if let Some(counters) = self.machine.counters.routes.get(access.route) {
+            let side = if access.write {
+                &counters.writes
+            } else {
+                &counters.reads
+            };
+            side.add((access.bytes / access.item_bytes.max(1)) as u64);
+        }
     }
 
     /// Asks the handler's device piece by piece; a kick in between leaves the rest to the next run.
@@ -263,6 +269,7 @@ impl Run<'_> {
                 }
             }
         }
+        self.count_items(access);
         self.machine.pending = Pending::Answered;
         Ok(Next::Enter)
     }

@@ -1,5 +1,7 @@
 //! Every check of a configuration: its code, and a message that names the option and the value. No KVM is
 //! needed, since nothing is made before all is checked.
+// The helpers are tests, too: a panic is the report.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use vmm::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_ROUTE_LENGTH, MAX_ROUTES, MAX_SLOTS};
 use vmm::{Base, CpuMode, ErrorCode, Machine, MachineConfig, MemorySlot, Privilege};

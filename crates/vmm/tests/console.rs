@@ -1,4 +1,6 @@
 //! Console text: kept for the outcome, or delivered in batches; in order, and none of it lost.
+// The helpers are tests, too: a panic is the report.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;

@@ -1,9 +1,11 @@
 //! A kick ends the run it is for, at whatever moment it comes, and no other.
+// The helpers are tests, too: a panic is the report.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;
 
-use std::sync::mpsc::{self, TryRecvError};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +29,6 @@ const POLL: &str = "
     eb fb          ; jmp 1b
 ";
 
-/// Runs with nobody asked, but for what `handler` takes.
 fn kicked(outcome: &Outcome) -> KickCause {
     match outcome.end {
         End::Kicked(cause) => cause,
@@ -51,36 +52,33 @@ impl Random {
     }
 }
 
-/// Kicks each handle that comes in, 0 to 50 µs after it came.
-fn kick_at_random(handles: &mpsc::Receiver<KickHandle>) {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    loop {
-        let handle = match handles.try_recv() {
-            Ok(handle) => handle,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => {
-                thread::yield_now();
-                continue;
-            }
-        };
-        let (begin, delay) = (Instant::now(), Duration::from_nanos(random.below(50_000)));
-        while begin.elapsed() < delay {
-            std::hint::spin_loop();
-        }
-        handle.kick(KickCause::Stop);
+/// Passes 0 to 50 µs.
+fn delay(random: &mut Random) {
+    let (begin, delay) = (Instant::now(), Duration::from_nanos(random.below(50_000)));
+    while begin.elapsed() < delay {
+        std::hint::spin_loop();
     }
 }
 
-/// Runs `machine` so often, each run being kicked at a moment of its own.
+/// Runs `machine` so often, each run being kicked at a moment of its own: before it begins, while it enters
+/// the guest, and later.
 fn assert_no_kick_is_lost(machine: &mut Machine, runs: u32) {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel::<KickHandle>();
     thread::scope(|scope| {
-        scope.spawn(move || kick_at_random(&receiver));
-        // Dropped before the scope waits, on a failure too.
+        scope.spawn(move || {
+            let mut random = Random(0x9e37_79b9_7f4a_7c15);
+            for handle in receiver {
+                delay(&mut random);
+                handle.kick(KickCause::Stop);
+            }
+        });
+        // Dropped before the scope waits for the thread, on a failure too.
         let sender = sender;
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
         for index in 0..runs {
             let kick = KickHandle::new();
             sender.send(kick.clone()).unwrap();
+            delay(&mut random);
             let cause = kicked(&spin(machine, &kick));
             // A lost kick would leave it to the watchdog.
             assert_eq!(cause, KickCause::Stop, "run {index}");

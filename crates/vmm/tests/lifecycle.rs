@@ -1,4 +1,6 @@
 //! What a machine takes from the host, and that it gives it back.
+// The helpers are tests, too: a panic is the report.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;

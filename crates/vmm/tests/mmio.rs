@@ -1,4 +1,6 @@
 //! `KVM_EXIT_MMIO`: reads and writes of 1, 2, 4 and 8 bytes, and what KVM cuts at a page border.
+// The helpers are tests, too: a panic is the report.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;

@@ -1,5 +1,7 @@
 //! A run that ends between a question and its answer goes on there: a write that the handler has seen is
 //! done, a read is asked again, and no item is lost, doubled or reordered.
+// The helpers are tests, too: a panic is the report.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;
@@ -28,10 +30,10 @@ const REP_INSB: &str = "
 ";
 
 const OUT: &str = "
-    e6 60 ; out %al,$0x60
-    40    ; inc %eax
-    e6 60 ; out %al,$0x60
-    e6 f4 ; out %al,$0xf4
+    e6 60    ; out %al,$0x60
+    83 c0 01 ; add $1,%eax
+    e6 60    ; out %al,$0x60
+    e6 f4    ; out %al,$0xf4
 ";
 
 const IN: &str = "
@@ -184,6 +186,24 @@ fn a_read_without_a_value_is_asked_again() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn behind_a_read_that_was_answered_and_kicked_the_registers_are_final() {
+    require!(PROTECTED, LONG, USER);
+    for cpu in FLAT {
+        let mut machine = machine(cpu, IN, &[STOP, port(0x60, 1, RouteTarget::Device)]);
+        let kick = KickHandle::new();
+        let kicked = try_run(&mut machine, &kick, |_| {
+            kick.kick(KickCause::Stop);
+            Answer::Value(7)
+        });
+        assert_stopped(kicked);
+        let registers = machine.registers().unwrap();
+        assert_eq!((registers.rax, registers.rip), (7, 2), "{cpu:?}");
+        machine.set_registers(&registers).unwrap();
+        assert_eq!(exit_code(&run_with(&mut machine, |_| Answer::Failed)), 7);
     }
 }
 

@@ -1,0 +1,81 @@
+// What this machine's KVM can run, and the tests that need it.
+import { accessSync, constants } from 'node:fs'
+
+import test, { type ExecutionContext } from 'ava'
+import type { CpuMode, Privilege, RunOptions, RunResult, VirtualMachine } from '../../src/index.ts'
+import { native } from '../../src/native.ts'
+
+/** Runs a machine to the end of one run, by `runSync()` or by `run()`. */
+export type Run = (vm: VirtualMachine, options?: RunOptions) => Promise<RunResult>
+
+/** Ends a run that would otherwise hang; no test waits for it. */
+const timeoutMs = 20_000
+
+/** Both ways to run, which must not differ in what the guest and the handlers see. */
+export const runKinds: Readonly<Record<'runSync' | 'run', Run>> = {
+  runSync: async (vm, options) => vm.runSync({ timeoutMs, ...options }),
+  run: (vm, options) => vm.run({ timeoutMs, ...options }),
+}
+
+const absent = process.env['VMEXIT_REQUIRE_KVM'] === '1' ? undefined : missingKvm()
+
+function missingKvm(): string | undefined {
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/** A test that needs `/dev/kvm`. */
+export function kvmTest(
+  title: string,
+  body: (t: ExecutionContext) => void | Promise<void>,
+  declare: (title: string, body: (t: ExecutionContext) => void | Promise<void>) => void = test,
+): void {
+  if (absent === undefined) declare(title, body)
+  else test.skip(`${title}: ${absent}`, body)
+}
+
+/** One test for `runSync()` and one for `run()`. */
+export function kvmTestBoth(
+  title: string,
+  body: (t: ExecutionContext, run: Run) => void | Promise<void>,
+): void {
+  for (const [kind, run] of Object.entries(runKinds)) {
+    kvmTest(`${title} (${kind})`, (t) => body(t, run))
+  }
+}
+
+let modes: readonly { mode: string; privilege: string; reason?: string }[] | undefined
+
+function probedModes(): NonNullable<typeof modes> {
+  if (modes) return modes
+  const report = native.probeHost()
+  modes = 'modes' in report ? report.modes : []
+  return modes
+}
+
+/** Whether this KVM runs a mode; else how its first instructions end. */
+export function modeRuns(
+  mode: CpuMode,
+  privilege: Privilege = 'kernel',
+): { runs: true } | { runs: false; reason: string } {
+  const found = probedModes().find((one) => one.mode === mode && one.privilege === privilege)
+  if (!found) return { runs: false, reason: 'the host could not be probed' }
+  return found.reason === undefined ? { runs: true } : { runs: false, reason: found.reason }
+}
+
+/** Ends a test as skipped where this KVM does not run a mode. */
+export function skipsMode(
+  t: ExecutionContext,
+  mode: CpuMode,
+  privilege: Privilege = 'kernel',
+): boolean {
+  const mark = modeRuns(mode, privilege)
+  if (mark.runs) return false
+  t.log(`skipped: mode '${mode}' ends with ${mark.reason} on this KVM`)
+  t.pass()
+  return true
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+
+import { reportError } from './report.ts'
+import { type Command, UsageError, packageVersion } from './command.ts'
+
+/** Loaded when asked for, so that `--help` works where the binding does not. */
+const commands: Record<string, () => Promise<Command>> = {
+  hello: async () => (await import('./hello.ts')).hello,
+  run: async () => (await import('./run.ts')).run,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+}
+
+const overview = `Usage: vmexit <command> [options]
+
+KVM virtual machines from the command line.
+
+Commands:
+  hello    run the embedded hello guest in every CPU mode
+  run      run a flat image of your own
+  doctor   say what this machine can do
+
+Options:
+  --help     show this, or the help of a command
+  --version  show the version
+
+Exit codes: 0 fine, 1 host failure, 2 usage, 3 the guest ended abnormally,
+124 time-out; \`run\` with an exit port returns the guest's own code.
+`
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name = '--help', ...rest] = args
+  if (name === '--help' || name === '-h' || name === 'help') return print(overview)
+  if (name === '--version' || name === '-V') return print(`${packageVersion()}\n`)
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
+  const json = rest.includes('--json')
+  try {
+    if (!load) return reportError(new UsageError(`unknown command '${name}'`), json)
+    const command = await load()
+    const parsed = parse(command, rest)
+    return parsed ? await command.run(parsed.values, parsed.positionals) : print(command.help)
+  } catch (error) {
+    return reportError(error, json)
+  }
+}
+
+function parse(command: Command, args: string[]): ReturnType<typeof parseArgs> | undefined {
+  const options = { ...command.options, help: { type: 'boolean', short: 'h' } as const }
+  try {
+    const parsed = parseArgs({ args, options, allowPositionals: true, strict: true })
+    return parsed.values['help'] ? undefined : parsed
+  } catch (error) {
+    return UsageError.raise((error as Error).message)
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return 0
+}
+
+// A reader that went away (`| head`) is no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1)
+})
+process.exitCode = await main(process.argv.slice(2))
