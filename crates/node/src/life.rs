@@ -120,20 +120,28 @@ impl Life {
         let kick = KickHandle::new();
         let machine = self.start(|| State::Here(kick.clone()))?;
         let mailbox = Arc::new(Mailbox::new(kick.clone()));
-        // The machine waits in the slot, so that it comes back if no thread can be had.
-        let slot = Arc::new(Mutex::new(Some((machine, Err(closed())))));
+        // The machine waits here for its thread, so that it comes back if none can be had. Not in `finished`:
+        // another machine's bell may look there before this thread runs.
+        let waiting = Arc::new(Mutex::new(Some(machine)));
+        let finished = Arc::default();
         let handler = AcrossThreads {
             mailbox: Arc::clone(&mailbox),
             bell: Arc::clone(environment.bell()),
         };
-        let run = run_thread(Arc::clone(&slot), kick.clone(), limits, handler);
+        let run = run_thread(
+            Arc::clone(&waiting),
+            Arc::clone(&finished),
+            kick.clone(),
+            limits,
+            handler,
+        );
         let spawned = std::thread::Builder::new()
             .name("vmexit-vcpu0".into())
             .spawn(run);
         let thread = match spawned {
             Ok(thread) => thread,
             Err(error) => {
-                if let Some((machine, _)) = take(&slot) {
+                if let Some(machine) = take(&waiting) {
                     self.state.replace(State::Idle(machine));
                 }
                 return Err(Error::call(
@@ -145,7 +153,7 @@ impl Life {
         let running = Running {
             kick,
             mailbox,
-            finished: slot,
+            finished,
             thread,
             callbacks: Rc::new(callbacks),
         };
@@ -245,17 +253,18 @@ impl Drop for Life {
 }
 
 fn run_thread(
-    slot: Arc<Mutex<Option<Finished>>>,
+    waiting: Arc<Mutex<Option<Box<Machine>>>>,
+    finished: Arc<Mutex<Option<Finished>>>,
     kick: KickHandle,
     limits: RunLimits,
     mut handler: AcrossThreads,
 ) -> impl FnOnce() + Send + 'static {
     move || {
-        let Some((mut machine, _)) = take(&slot) else {
+        let Some(mut machine) = take(&waiting) else {
             return;
         };
         let result = run_safely(&mut machine, &kick, limits, &mut handler);
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
+        *finished.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
         handler.bell.ring();
     }
 }
@@ -275,7 +284,7 @@ fn run_safely(
     })
 }
 
-fn take(slot: &Mutex<Option<Finished>>) -> Option<Finished> {
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

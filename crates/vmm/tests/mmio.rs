@@ -129,8 +129,11 @@ fn a_device_gives_a_read_of_each_size() {
     }
 }
 
-/// Offset of an access of so many bytes, and the pieces of it: their offsets and sizes.
-const ACROSS: [(u64, u8, &[(u32, u8)]); 5] = [
+/// Offsets and sizes.
+type Pieces = &'static [(u32, u8)];
+
+/// Offset of an access of so many bytes, and the pieces that a device is asked for.
+const ACROSS: [(u64, u8, Pieces); 5] = [
     (0xffc, 8, &[(0xffc, 4), (0x1000, 4)]),
     (
         0xffd,

@@ -1,6 +1,4 @@
 //! `KVM_EXIT_SHUTDOWN`: without an IDT every fault is a triple fault, and that is how the run ends.
-// The helpers are tests, too: a panic is the report.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;

@@ -1,0 +1,32 @@
+// Every example runs and prints what its header says.
+import { execFile } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { promisify } from 'node:util'
+
+import test from 'ava'
+
+const execute = promisify(execFile)
+
+/** The lines that the header promises. */
+function promised(file: string): string {
+  const header = readFileSync(file, 'utf8').match(/^(\/\/.*\n)+/)?.[0] ?? ''
+  const [, text = ''] = header.split('prints: ')
+  return text.replaceAll(/^\/\/ +/gm, '')
+}
+
+const examples = readdirSync('examples').filter((name) => name.endsWith('.ts'))
+
+test('there are examples', (t) => {
+  t.true(examples.length >= 2)
+})
+
+for (const name of examples) {
+  test(`examples/${name} prints what it says`, async (t) => {
+    const file = `examples/${name}`
+    const args = ['--import', '@oxc-node/core/register', file]
+    const { stdout, stderr } = await execute(process.execPath, args, { timeout: 60_000 })
+    t.not(promised(file), '')
+    t.is(stdout, promised(file))
+    t.is(stderr, '')
+  })
+}
