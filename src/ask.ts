@@ -1,4 +1,4 @@
-import { type ErrorCode, VmError, show } from './errors.ts'
+import { type ErrorCode, VmError, show, showThrown } from './errors.ts'
 import { type AccessExit, toExit } from './exit.ts'
 import { native } from './native.ts'
 import type { Handlers } from './routes.ts'
@@ -40,6 +40,7 @@ export class Asker {
   #mayWait = false
   #run = 0
   #depth = 0
+  #closed = false
 
   constructor(handlers: readonly Handlers[], answer: (ticket: number, reply: Reply) => void) {
     this.#handlers = handlers
@@ -60,6 +61,11 @@ export class Asker {
     this.#onExit = undefined
   }
 
+  /** No handler is called any more. */
+  close(): void {
+    this.#closed = true
+  }
+
   /** Whether a handler of this machine is on the stack. */
   get isAsking(): boolean {
     return this.#depth > 0
@@ -75,18 +81,22 @@ export class Asker {
 
   /** Hands over console bytes that a run has left; the promise of an `onData` that returns one. */
   deliver(route: number, bytes: Uint8Array): Promise<void> | undefined {
+    const run = this.#run
     let settled: Promise<void> | undefined
     const asked = { kind: Question.Console, route, ticket: 0, exit: undefined }
     this.#answered(asked, bytes, (promise) => {
       settled = Promise.resolve(promise).then(
         () => undefined,
-        (error: unknown) => void this.#threw(asked, error),
+        (error: unknown) => {
+          if (run === this.#run) this.#threw(asked, error)
+        },
       )
     })
     return settled
   }
 
   #answered(asked: Asked, payload?: Payload, wait = this.#wait.bind(this, asked)): Reply {
+    if (this.#closed) return Answer.Failed
     this.#depth++
     try {
       const returned = this.#call(asked, payload)
@@ -174,14 +184,21 @@ export class Asker {
       if (run === this.#run) this.#answer(asked.ticket, reply())
     }
     promise.then(
-      (value) => answer(() => this.#reply(asked, value)),
+      (value) => answer(() => this.#settled(asked, value)),
       (error: unknown) => answer(() => this.#threw(asked, error)),
     )
   }
 
+  #settled(asked: Asked, value: unknown): Reply {
+    try {
+      return this.#reply(asked, value)
+    } catch (error) {
+      return this.#threw(asked, error)
+    }
+  }
+
   #threw(asked: Asked, error: unknown): Reply {
-    const message = error instanceof Error ? error.message : show(error)
-    return this.#failed(asked, 'ERR_HANDLER', `failed: ${message}`, error)
+    return this.#failed(asked, 'ERR_HANDLER', `failed: ${showThrown(error)}`, error)
   }
 
   #failed(asked: Asked, code: ErrorCode, what: string, cause?: unknown): Reply {

@@ -75,6 +75,15 @@ export function take<T>(value: T | Failure): Exclude<T, Failure> {
   return isFailure(value) ? raise(fromFailure(value)) : (value as Exclude<T, Failure>)
 }
 
+/** What a handler threw, in words. It may be anything, with getters that throw in their turn. */
+export function showThrown(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : show(error)
+  } catch {
+    return 'an error that cannot be shown'
+  }
+}
+
 /** A value as messages show it: short, on one line, its type visible. */
 export function show(value: unknown): string {
   if (typeof value === 'string')

@@ -4,6 +4,9 @@ import { native } from './native.ts'
 import { RunResult } from './result.ts'
 import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from './seam.ts'
 
+/** The longest delay that a timer takes. */
+const maxTimerMs = 2 ** 31 - 1
+
 /** Machines whose run somebody waits for: nothing else need refer to them. */
 const awaited = new Set<object>()
 
@@ -17,6 +20,10 @@ export class BackgroundRun {
   #reject: (error: unknown) => void = () => undefined
   #held: object | undefined
   #over = false
+  /** When the time-out ends the wait for handlers, on the clock of `performance`. */
+  #deadline = Infinity
+  #stopped = false
+  #endWait: () => void = () => undefined
 
   constructor(
     machine: NativeMachine,
@@ -38,6 +45,7 @@ export class BackgroundRun {
   ): void {
     this.#resolve = resolve
     this.#reject = reject
+    this.#deadline = performance.now() + (limits.timeoutMs ?? Infinity)
     this.#signal?.addEventListener('abort', this.#abort)
     const failure = this.#machine.start(limits, this.#asker.ask, this.#settle)
     if (failure) this.#end(() => reject(fromFailure(failure)))
@@ -51,6 +59,13 @@ export class BackgroundRun {
     native.holdLoop()
   }
 
+  /** Ends the guest's run, and the wait for handlers behind it. */
+  stop(): void {
+    this.#machine.stop()
+    this.#stopped = true
+    this.#endWait()
+  }
+
   /** The machine was closed under it. */
   cutOff(): void {
     this.#end(() =>
@@ -58,7 +73,7 @@ export class BackgroundRun {
     )
   }
 
-  readonly #abort = (): void => this.#machine.stop()
+  readonly #abort = (): void => this.stop()
 
   readonly #settle = (outcome: NativeOutcome | Failure): void => {
     if (isFailure(outcome)) {
@@ -69,12 +84,26 @@ export class BackgroundRun {
   }
 
   async #deliver(outcome: NativeOutcome): Promise<void> {
+    if (outcome.reason === 'stopped' || outcome.reason === 'timeout') this.#stopped = true
     for (const { route, bytes } of outcome.undelivered) {
-      await this.#asker.deliver(route, bytes)
+      const settled = this.#asker.deliver(route, bytes)
+      if (settled) await this.#wait(settled)
       if (this.#over) return
     }
     const { failure } = this.#asker
     this.#end(() => (failure ? this.#reject(failure) : this.#finish(new RunResult(outcome))))
+  }
+
+  /** Waits for a handler's promise no longer than the run itself would have. */
+  async #wait(settled: Promise<void>): Promise<void> {
+    const leftMs = this.#deadline - performance.now()
+    if (this.#stopped || leftMs <= 0) return
+    const ended = new Promise<void>((resolve) => {
+      this.#endWait = resolve
+    })
+    const timer = setTimeout(this.#endWait, Math.min(leftMs, maxTimerMs)).unref()
+    await Promise.race([settled, ended])
+    clearTimeout(timer)
   }
 
   #finish(result: RunResult): void {
@@ -85,6 +114,7 @@ export class BackgroundRun {
   #end(settle: () => void): void {
     if (this.#over) return
     this.#over = true
+    this.#endWait()
     this.#signal?.removeEventListener('abort', this.#abort)
     this.#asker.end()
     this.#onEnd()

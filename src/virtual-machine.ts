@@ -126,7 +126,8 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
 
   /** Ends the run in progress, whose result then has reason `'stopped'`. Without one it does nothing. */
   stop(): void {
-    this.#machine.stop()
+    if (this.#run) this.#run.background.stop()
+    else this.#machine.stop()
   }
 
   /**
@@ -175,6 +176,7 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#asker.close()
     this.#machine.close(this.memory.madeBuffer)
     // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
