@@ -31,10 +31,16 @@ pub(crate) struct Piece {
 }
 
 impl Access {
-    pub fn port(route: usize, offset: u32, exit: &Exit) -> Self {
-        let (bytes, item_bytes) = match exit {
-            Exit::PioOut(port) | Exit::PioIn(port) => (port.bytes(), usize::from(port.size)),
-            _ => (0, 1),
+    /// The access behind a port or MMIO exit; any other exit has no bytes.
+    pub fn new(route: usize, offset: u32, exit: &Exit) -> Self {
+        let (bytes, item_bytes, alignment) = match exit {
+            Exit::PioOut(port) | Exit::PioIn(port) => (port.bytes(), usize::from(port.size), None),
+            Exit::MmioWrite(mmio) | Exit::MmioRead(mmio) => (
+                usize::from(mmio.size),
+                usize::from(mmio.size),
+                Some(mmio.gpa),
+            ),
+            _ => (0, 1, None),
         };
         Self {
             route,
@@ -42,22 +48,7 @@ impl Access {
             offset,
             bytes,
             item_bytes,
-            alignment: None,
-        }
-    }
-
-    pub fn mmio(route: usize, offset: u32, exit: &Exit) -> Self {
-        let (bytes, gpa) = match exit {
-            Exit::MmioWrite(mmio) | Exit::MmioRead(mmio) => (usize::from(mmio.size), mmio.gpa),
-            _ => (0, 0),
-        };
-        Self {
-            route,
-            write: !exit.is_read(),
-            offset,
-            bytes,
-            item_bytes: bytes,
-            alignment: Some(gpa),
+            alignment,
         }
     }
 
@@ -109,7 +100,7 @@ mod tests {
     }
 
     fn mmio(gpa: u64, size: u8) -> Vec<(usize, u32, u8)> {
-        pieces(Access::mmio(
+        pieces(Access::new(
             0,
             0x10,
             &Exit::MmioRead(MmioAccess { gpa, size }),
@@ -125,7 +116,7 @@ mod tests {
             data_offset: 0,
         };
         assert_eq!(
-            pieces(Access::port(0, 4, &Exit::PioOut(port))),
+            pieces(Access::new(0, 4, &Exit::PioOut(port))),
             [(0, 4, 2), (2, 4, 2), (4, 4, 2)]
         );
     }

@@ -38,12 +38,18 @@ pub struct Counters {
     pub exits: [Counter; Exit::KINDS.len()],
     /// By route, in the order of the configuration.
     pub routes: Vec<RouteCounters>,
+    /// Times that the vCPU waited because a ring was full.
+    pub ring_waits: Counter,
+    /// Entries that a kick or a nudge interrupted.
+    pub interruptions: Counter,
 }
 
 impl Counters {
     pub(crate) fn new(routes: usize) -> Self {
         Self {
             exits: Default::default(),
+            ring_waits: Counter::default(),
+            interruptions: Counter::default(),
             routes: (0..routes).map(|_| RouteCounters::default()).collect(),
         }
     }

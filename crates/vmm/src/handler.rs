@@ -1,6 +1,7 @@
 //! What a machine asks of whoever runs it, and what it can hear.
 
 use crate::exit::Exit;
+use crate::ring::EventRing;
 
 /// One question; the vCPU stands still until it is answered.
 #[derive(Debug)]
@@ -42,6 +43,13 @@ pub enum Question<'a> {
         exit: &'a Exit,
         /// What the guest wrote, all items; zeros for a read.
         data: &'a [u8],
+    },
+    /// Posted writes wait in a ring; the handler takes them when it can.
+    Posted,
+    /// A ring is full: the handler answers when there is room again.
+    Full {
+        /// The ring.
+        ring: &'a EventRing,
     },
     /// Nothing is wanted: a chance to look around while the guest makes no exits.
     Tick,

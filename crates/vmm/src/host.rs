@@ -78,12 +78,9 @@ impl Host {
         })
     }
 
-    /// Whether memory slots can be read-only.
-    pub(crate) fn check_read_only_slots(&self) -> Result<()> {
-        check_capability(
-            self.kvm.check_extension_int(Cap::ReadonlyMem),
-            "KVM_CAP_READONLY_MEM",
-        )
+    /// Whether this KVM has a capability that not every machine needs.
+    pub(crate) fn require(&self, capability: Cap, name: &'static str) -> Result<()> {
+        check_capability(self.kvm.check_extension_int(capability), name)
     }
 }
 

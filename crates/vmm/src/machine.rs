@@ -8,15 +8,16 @@ use kvm_ioctls::{Cap, VmFd};
 use crate::boot::{self, BootConfig};
 use crate::config::{CpuMode, MachineConfig};
 use crate::counters::Counters;
-use crate::devices::{self, Device};
+use crate::devices::{self, Device, Feed};
 use crate::error::{Error, ErrorCode, Result};
 use crate::exit::Exit;
 use crate::host::Host;
+use crate::kernel;
 use crate::layout;
 use crate::limits::PAGE_BYTES;
 use crate::memory::{GuestMemory, MemorySlot};
-use crate::routes::{RouteConfig, RouteTable};
-use crate::vcpu::Vcpu;
+use crate::routes::RouteTable;
+use crate::vcpu::{Coalesced, Vcpu};
 
 /// What KVM waits for before it can run the guest on.
 #[derive(Debug)]
@@ -55,6 +56,10 @@ pub struct Machine {
     pub(crate) devices: Vec<Device>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) pending: Pending,
+    /// Whether the kernel gathers writes for us.
+    pub(crate) coalesces: bool,
+    /// A coalesced write that has left the kernel's ring, and how many of its pieces are posted.
+    pub(crate) straggler: Option<(Coalesced, usize)>,
 }
 
 impl Machine {
@@ -69,7 +74,7 @@ impl Machine {
         let routes = RouteTable::new(&config.routes, &slots)?;
         let host = Host::get()?;
         if slots.iter().any(|slot| slot.read_only) {
-            host.check_read_only_slots()?;
+            host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
         }
         let boot = BootConfig {
             mode: config.mode,
@@ -81,21 +86,25 @@ impl Machine {
         let memory = Arc::new(load(&config, slots, &boot)?);
         let vm = create_vm(host, config.mode)?;
         memory.register(&vm)?;
-        let vcpu = Vcpu::new(&vm, 0, host.run_bytes, &host.cpuid)?;
+        let mut vcpu = Vcpu::new(&vm, 0, host.run_bytes, &host.cpuid)?;
+        let targets = config.routes.iter().map(|route| Device::new(route.target));
+        let devices = targets.collect::<Result<Vec<_>>>()?;
+        let coalesces = kernel::claim(host, &vm, &config.routes, &devices)?;
+        if coalesces {
+            vcpu.map_coalesced()?;
+        }
         vcpu.set_special_registers(&boot::special_registers(&boot, vcpu.special_registers()?))?;
         vcpu.set_registers(&boot::registers(&boot))?;
         Ok(Self {
             vcpu,
             _vm: vm,
             memory,
-            devices: config
-                .routes
-                .iter()
-                .map(|route: &RouteConfig| Device::new(route.target))
-                .collect(),
+            devices,
             counters: Arc::new(Counters::new(config.routes.len())),
             routes,
             pending: Pending::Nothing,
+            coalesces,
+            straggler: None,
         })
     }
 
@@ -107,6 +116,19 @@ impl Machine {
     /// What was counted since the machine was made.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Where posted writes wait, by route; other routes have none.
+    pub fn feeds(&self) -> Vec<Option<Feed>> {
+        self.devices.iter().map(Device::feed).collect()
+    }
+
+    /// The oldest coalesced write that is not posted yet, and how many of its pieces are.
+    pub(crate) fn next_coalesced(&mut self) -> Result<Option<(Coalesced, usize)>> {
+        if let Some(straggler) = self.straggler.take() {
+            return Ok(Some(straggler));
+        }
+        Ok(self.vcpu.next_coalesced()?.map(|write| (write, 0)))
     }
 
     /// General registers, RIP and RFLAGS. While a read waits for its value they are those before the instruction.
@@ -176,20 +198,17 @@ impl Machine {
     }
 
     fn reply_with(&mut self, fill: impl FnOnce(&mut [u8], usize) -> Result<()>) -> Result<()> {
-        match &self.pending {
-            Pending::Reply(Exit::PioIn(access)) => {
-                fill(self.vcpu.port_data(access)?, usize::from(access.size))?
-            }
-            Pending::Reply(Exit::MmioRead(access)) => {
-                fill(self.vcpu.mmio_data(access.size)?, usize::from(access.size))?;
-            }
-            _ => {
-                return Err(Error::new(
-                    ErrorCode::UnansweredRead,
-                    "reply: the guest waits for no value; reply once, behind a run that ended with an unclaimed read",
-                ));
-            }
-        }
+        let Pending::Reply(exit) = &self.pending else {
+            return Err(Error::new(
+                ErrorCode::UnansweredRead,
+                "reply: the guest waits for no value; reply once, behind a run that ended with an unclaimed read",
+            ));
+        };
+        let size = match exit {
+            Exit::PioIn(access) => usize::from(access.size),
+            _ => 8,
+        };
+        fill(self.vcpu.access_data(exit)?, size)?;
         self.pending = Pending::Answered;
         self.complete()
     }

@@ -1,6 +1,8 @@
 //! Who answers which port and which address.
 
+use crate::access::Access;
 use crate::error::{Error, ErrorCode, Result};
+use crate::exit::Exit;
 use crate::layout;
 use crate::limits::{MAX_GPA, MAX_ROUTE_LENGTH, MAX_ROUTES};
 use crate::memory::MemorySlot;
@@ -32,6 +34,21 @@ pub enum RouteTarget {
     Stop,
     /// The handler is asked.
     Device,
+    /// Writes go into a ring, and nobody waits.
+    Queue {
+        /// What reads give; without it they are not claimed.
+        read_value: Option<u64>,
+    },
+    /// As `Queue`, gathered by the kernel without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`).
+    Coalesce {
+        /// As for `Queue`.
+        read_value: Option<u64>,
+    },
+    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not claimed.
+    Event {
+        /// Only writes of this value and size count; the others are not claimed.
+        datamatch: Option<(u64, u8)>,
+    },
 }
 
 /// One route, as configured.
@@ -107,6 +124,7 @@ impl RouteTable {
         for (index, route) in routes.iter().enumerate() {
             check_range(index, route)?;
             check_memory(index, route, slots)?;
+            check_event(index, route)?;
             let claim = Claim {
                 start: route.start(),
                 end: route.start() + route.length,
@@ -122,6 +140,16 @@ impl RouteTable {
             check_overlaps(claims, routes)?;
         }
         Ok(Self { ports, gpas })
+    }
+
+    /// The claimed access behind a port or MMIO exit.
+    pub(crate) fn claim(&self, exit: &Exit) -> Option<Access> {
+        let (route, offset) = match exit {
+            Exit::PioOut(port) | Exit::PioIn(port) => self.find_port(port.port)?,
+            Exit::MmioWrite(mmio) | Exit::MmioRead(mmio) => self.find_gpa(mmio.gpa)?,
+            _ => return None,
+        };
+        Some(Access::new(route, offset, exit))
     }
 
     /// The route that claims a port, and the offset in it. An access belongs to the route of its first byte.
@@ -186,6 +214,29 @@ fn check_memory(index: usize, route: &RouteConfig, slots: &[MemorySlot]) -> Resu
                 slot.end()
             ),
         )),
+    }
+}
+
+/// An ioeventfd stands at one address and matches 1, 2, 4 or 8 bytes.
+fn check_event(index: usize, route: &RouteConfig) -> Result<()> {
+    let RouteTarget::Event { datamatch } = route.target else {
+        return Ok(());
+    };
+    if route.length != 1 {
+        return Err(Error::new(
+            ErrorCode::InvalidOption,
+            format!(
+                "routes[{index}].length must be 1 for an event, got {}",
+                route.length
+            ),
+        ));
+    }
+    match datamatch {
+        Some((_, size)) if ![1, 2, 4, 8].contains(&size) => Err(Error::new(
+            ErrorCode::InvalidOption,
+            format!("routes[{index}].size must be 1, 2, 4 or 8, got {size}"),
+        )),
+        _ => Ok(()),
     }
 }
 

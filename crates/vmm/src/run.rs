@@ -15,7 +15,7 @@ use crate::timekeeper::{Alarm, RunLimits};
 use crate::vcpu::Entry;
 
 /// What an answer means for the loop.
-enum Next {
+pub(crate) enum Next {
     /// Enter again.
     Enter,
     /// The run is over.
@@ -59,12 +59,13 @@ impl Machine {
             output: Output::default(),
         };
         let end = run.until_end();
+        let gathered = run.last_coalesced();
         let output = std::mem::take(&mut run.output);
         drop(run);
         drop(alarm);
         let completed = self.complete();
         let end = end?;
-        completed?;
+        gathered.and(completed)?;
         Ok(Outcome {
             end,
             output,
@@ -93,11 +94,11 @@ impl Machine {
     }
 }
 
-struct Run<'a> {
-    machine: &'a mut Machine,
-    kick: &'a KickHandle,
+pub(crate) struct Run<'a> {
+    pub(crate) machine: &'a mut Machine,
+    pub(crate) kick: &'a KickHandle,
     attached: Attached<'a>,
-    handler: &'a mut dyn ExitHandler,
+    pub(crate) handler: &'a mut dyn ExitHandler,
     output: Output,
 }
 
@@ -131,6 +132,7 @@ impl Run<'_> {
                 Ok(Some(exit))
             }
             Entry::Interrupted => {
+                self.machine.counters.interruptions.add(1);
                 if self.attached.acknowledge(self.machine.vcpu.page()) {
                     self.tick()?;
                 }
@@ -140,27 +142,23 @@ impl Run<'_> {
     }
 
     fn answer(&mut self, exit: Exit, from: usize) -> Result<Next> {
-        let access = match exit {
-            Exit::PioOut(ref port) | Exit::PioIn(ref port) => self
-                .machine
-                .routes
-                .find_port(port.port)
-                .map(|(route, offset)| Access::port(route, offset, &exit)),
-            Exit::MmioWrite(mmio) | Exit::MmioRead(mmio) => self
-                .machine
-                .routes
-                .find_gpa(mmio.gpa)
-                .map(|(route, offset)| Access::mmio(route, offset, &exit)),
-            _ => {
-                return Ok(Next::End(End::Exit(ExitRecord {
-                    exit,
-                    data: Vec::new(),
-                })));
+        // What the kernel has gathered is older than this exit.
+        if self.machine.coalesces {
+            let drained = self.drain_coalesced();
+            if !matches!(drained, Ok(true)) {
+                self.machine.pending = Pending::Open(exit, from);
+                return drained.map(|_| Next::Kicked);
             }
-        };
-        match access {
-            Some(access) => self.answer_route(exit, access, from),
-            None => self.answer_unclaimed(exit),
+        }
+        match (&exit, self.machine.routes.claim(&exit)) {
+            (_, Some(access)) => self.answer_route(exit, access, from),
+            (Exit::PioOut(_) | Exit::PioIn(_) | Exit::MmioWrite(_) | Exit::MmioRead(_), None) => {
+                self.answer_unclaimed(exit)
+            }
+            _ => Ok(Next::End(End::Exit(ExitRecord {
+                exit,
+                data: Vec::new(),
+            }))),
         }
     }
 
@@ -169,10 +167,7 @@ impl Run<'_> {
         let Some(device) = machine.devices.get_mut(access.route) else {
             return self.answer_unclaimed(exit);
         };
-        let data = match exit {
-            Exit::PioOut(ref port) | Exit::PioIn(ref port) => machine.vcpu.port_data(port)?,
-            _ => machine.vcpu.mmio_data(access.bytes as u8)?,
-        };
+        let data = machine.vcpu.access_data(&exit)?;
         let reaction = if access.write {
             device.write(access.item_bytes, data, &mut self.output)
         } else {
@@ -196,13 +191,15 @@ impl Run<'_> {
                 return Ok(Next::Enter);
             }
             Reaction::Ask => return self.ask_device(exit, &access, from),
+            Reaction::Post => return self.post(exit, &access, from),
+            Reaction::Unclaimed => return self.answer_unclaimed(exit),
         }
         self.count_items(&access);
         Ok(Next::Enter)
     }
 
     /// An access counts once, when it is done, in however many runs it was asked about.
-    fn count_items(&self, access: &Access) {
+    pub(crate) fn count_items(&self, access: &Access) {
         if let Some(counters) = self.machine.counters.routes.get(access.route) {
             let side = if access.write {
                 &counters.writes
@@ -223,12 +220,7 @@ impl Run<'_> {
                 self.machine.pending = Pending::Open(exit, index);
                 return Ok(Next::Kicked);
             }
-            let data = match exit {
-                Exit::PioOut(ref port) | Exit::PioIn(ref port) => {
-                    self.machine.vcpu.port_data(port)?
-                }
-                _ => self.machine.vcpu.mmio_data(access.bytes as u8)?,
-            };
+            let data = self.machine.vcpu.access_data(&exit)?;
             let bytes = data
                 .get_mut(piece.start..piece.start + usize::from(piece.size))
                 .unwrap_or_default();
@@ -275,13 +267,7 @@ impl Run<'_> {
     }
 
     fn answer_unclaimed(&mut self, exit: Exit) -> Result<Next> {
-        let data = match exit {
-            Exit::PioOut(ref port) | Exit::PioIn(ref port) => self.machine.vcpu.port_data(port)?,
-            Exit::MmioWrite(mmio) | Exit::MmioRead(mmio) => {
-                self.machine.vcpu.mmio_data(mmio.size)?
-            }
-            _ => &mut [],
-        };
+        let data = self.machine.vcpu.access_data(&exit)?;
         let read = exit.is_read();
         if read {
             data.fill(0);
@@ -339,6 +325,10 @@ impl Run<'_> {
         for route in 0..self.machine.devices.len() {
             self.flush(route)?;
         }
+        if self.machine.coalesces {
+            self.drain_coalesced()?;
+        }
+        self.announce()?;
         match self.handler.answer(Question::Tick) {
             Answer::Failed => Err(handler_failed()),
             _ => Ok(()),
@@ -367,6 +357,6 @@ impl Run<'_> {
     }
 }
 
-fn handler_failed() -> Error {
+pub(crate) fn handler_failed() -> Error {
     Error::new(ErrorCode::Handler, "a handler failed")
 }

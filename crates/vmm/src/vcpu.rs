@@ -14,7 +14,7 @@ use kvm_bindings::{CpuId, KVMIO, kvm_regs, kvm_run, kvm_sregs};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::exit::{self, BODY_BYTES, Exit, PortAccess};
+use crate::exit::{self, BODY_BYTES, Exit, MmioAccess, PortAccess};
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;
@@ -26,6 +26,15 @@ pub(crate) enum Entry {
     Exit(Exit),
     /// A signal or `immediate_exit` ended it; nothing is asked.
     Interrupted,
+}
+
+/// A write that the kernel has saved instead of exiting.
+#[derive(Debug)]
+pub(crate) struct Coalesced {
+    /// The exit that it would have been.
+    pub exit: Exit,
+    /// What the guest wrote.
+    pub data: [u8; 8],
 }
 
 #[derive(Debug)]
@@ -86,16 +95,57 @@ impl Vcpu {
         }
     }
 
-    /// The items of a port access, in `kvm_run`.
-    pub fn port_data(&mut self, access: &PortAccess) -> Result<&mut [u8]> {
-        let start = usize::try_from(access.data_offset).unwrap_or(usize::MAX);
-        self.page.data(start, access.bytes())
+    /// The bytes of a port access (all items) or of an MMIO access, in `kvm_run`; no other exit has any.
+    pub fn access_data(&mut self, exit: &Exit) -> Result<&mut [u8]> {
+        const MMIO_DATA: usize = offset_of!(kvm_run, __bindgen_anon_1) + 8;
+        match exit {
+            Exit::PioOut(access) | Exit::PioIn(access) => {
+                let start = usize::try_from(access.data_offset).unwrap_or(usize::MAX);
+                self.page.data(start, access.bytes())
+            }
+            Exit::MmioWrite(access) | Exit::MmioRead(access) => {
+                self.page.data(MMIO_DATA, usize::from(access.size))
+            }
+            _ => Ok(&mut []),
+        }
     }
 
-    /// The bytes of an MMIO access, in `kvm_run`.
-    pub fn mmio_data(&mut self, size: u8) -> Result<&mut [u8]> {
-        const DATA: usize = offset_of!(kvm_run, __bindgen_anon_1) + 8;
-        self.page.data(DATA, usize::from(size))
+    /// Maps the ring of coalesced writes.
+    pub fn map_coalesced(&mut self) -> Result<()> {
+        self.fd
+            .map_coalesced_mmio_ring()
+            .map_err(Error::ioctl("mmap"))
+    }
+
+    /// Takes the oldest coalesced write out of the kernel's ring (KVM API, `KVM_REGISTER_COALESCED_MMIO`).
+    pub fn next_coalesced(&mut self) -> Result<Option<Coalesced>> {
+        let entry = self
+            .fd
+            .coalesced_mmio_read()
+            .map_err(Error::ioctl("coalesced_mmio_ring"))?;
+        Ok(entry.map(|entry| {
+            // SAFETY: both fields of the union are the same plain word.
+            let is_port = unsafe { entry.__bindgen_anon_1.pio } == 1;
+            let size = entry.len.clamp(1, 8) as u8;
+            let exit = if is_port {
+                let port = entry.phys_addr as u16;
+                Exit::PioOut(PortAccess {
+                    port,
+                    size,
+                    count: 1,
+                    data_offset: 0,
+                })
+            } else {
+                Exit::MmioWrite(MmioAccess {
+                    gpa: entry.phys_addr,
+                    size,
+                })
+            };
+            Coalesced {
+                exit,
+                data: entry.data,
+            }
+        }))
     }
 
     /// `KVM_GET_REGS`.

@@ -2,9 +2,15 @@
 
 mod console;
 
+use std::sync::Arc;
+
+use vmm_sys_util::eventfd::EventFd;
+
 pub(crate) use console::Console;
 
+use crate::error::{Error, Result};
 use crate::output::Output;
+use crate::ring::{Event, EventRing};
 use crate::routes::RouteTarget;
 
 /// What stands behind a route while the machine lives.
@@ -17,6 +23,41 @@ pub(crate) enum Device {
     Stop,
     /// The handler is the device.
     Asked,
+    /// `queue` and `coalesce`: writes go into the ring.
+    Posted {
+        ring: Arc<EventRing>,
+        read_value: Option<u64>,
+    },
+    /// The kernel counts; what still exits is not for it.
+    Event(Arc<EventFd>),
+}
+
+/// Where posted writes wait for a consumer, who may take them at any time.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// The events of a `queue` or `coalesce` route.
+    Ring(Arc<EventRing>),
+    /// The count of an `event` route.
+    Count(Arc<EventFd>),
+}
+
+impl Feed {
+    /// What an `event` route has counted since the last call.
+    pub fn take_count(&self) -> u64 {
+        match self {
+            // The descriptor is non-blocking: an error is "nothing".
+            Self::Count(fd) => fd.read().unwrap_or(0),
+            Self::Ring(_) => 0,
+        }
+    }
+
+    /// The events of a ring, oldest first.
+    pub fn drain(&self) -> Vec<Event> {
+        match self {
+            Self::Ring(ring) => ring.drain(),
+            Self::Count(_) => Vec::new(),
+        }
+    }
 }
 
 /// What a device makes of an access.
@@ -30,16 +71,40 @@ pub(crate) enum Reaction {
     Flush,
     /// The handler has to be asked.
     Ask,
+    /// The pieces go into the ring.
+    Post,
+    /// The route does not claim this access.
+    Unclaimed,
 }
 
 impl Device {
-    pub fn new(target: RouteTarget) -> Self {
-        match target {
+    pub fn new(target: RouteTarget) -> Result<Self> {
+        Ok(match target {
             RouteTarget::Console { deliver } => Self::Console(Console::new(deliver)),
             RouteTarget::Constant(value) => Self::Constant(value),
             RouteTarget::Discard | RouteTarget::Count => Self::Sink,
             RouteTarget::Stop => Self::Stop,
             RouteTarget::Device => Self::Asked,
+            RouteTarget::Queue { read_value } | RouteTarget::Coalesce { read_value } => {
+                Self::Posted {
+                    ring: Arc::default(),
+                    read_value,
+                }
+            }
+            RouteTarget::Event { .. } => {
+                let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
+                    .map_err(|error| Error::call("eventfd", error.raw_os_error().unwrap_or(0)))?;
+                Self::Event(Arc::new(fd))
+            }
+        })
+    }
+
+    /// Where its posted writes wait.
+    pub fn feed(&self) -> Option<Feed> {
+        match self {
+            Self::Posted { ring, .. } => Some(Feed::Ring(Arc::clone(ring))),
+            Self::Event(fd) => Some(Feed::Count(Arc::clone(fd))),
+            _ => None,
         }
     }
 
@@ -48,7 +113,15 @@ impl Device {
     pub fn read(&self, size: usize, data: &mut [u8]) -> Reaction {
         match self {
             Self::Asked => return Reaction::Ask,
-            Self::Constant(value) => fill_items(data, size, *value),
+            Self::Event(_)
+            | Self::Posted {
+                read_value: None, ..
+            } => return Reaction::Unclaimed,
+            Self::Constant(value)
+            | Self::Posted {
+                read_value: Some(value),
+                ..
+            } => fill_items(data, size, *value),
             Self::Console(_) | Self::Sink | Self::Stop => data.fill(0xff),
         }
         Reaction::Done
@@ -58,6 +131,8 @@ impl Device {
     pub fn write(&mut self, size: usize, data: &[u8], output: &mut Output) -> Reaction {
         match self {
             Self::Asked => Reaction::Ask,
+            Self::Posted { .. } => Reaction::Post,
+            Self::Event(_) => Reaction::Unclaimed,
             Self::Console(console) => console.write(data, output),
             Self::Constant(_) | Self::Sink => Reaction::Done,
             Self::Stop => Reaction::Stop(item(data, size.min(4)) as u32),
@@ -110,7 +185,10 @@ mod tests {
             RouteTarget::Console { deliver: false },
         ] {
             let mut data = [0; 4];
-            assert_eq!(Device::new(target).read(4, &mut data), Reaction::Done);
+            assert_eq!(
+                Device::new(target).unwrap().read(4, &mut data),
+                Reaction::Done
+            );
             assert_eq!(data, [0xff; 4]);
         }
     }

@@ -199,6 +199,8 @@ pub enum Asked {
     /// Exit, bytes.
     Unclaimed(Exit, Vec<u8>),
     Tick,
+    Posted,
+    Full,
 }
 
 impl From<&Question<'_>> for Asked {
@@ -220,6 +222,8 @@ impl From<&Question<'_>> for Asked {
             Question::Console { route, bytes } => Self::Console(route, bytes.to_vec()),
             Question::Unclaimed { exit, data } => Self::Unclaimed(exit.clone(), data.to_vec()),
             Question::Tick => Self::Tick,
+            Question::Posted => Self::Posted,
+            Question::Full { .. } => Self::Full,
             Question::Read { vcpu, .. } | Question::Write { vcpu, .. } => panic!("vCPU {vcpu}"),
         }
     }

@@ -1,0 +1,58 @@
+//! Routes that the kernel answers without an exit: coalesced writes and ioeventfds.
+
+use kvm_ioctls::{Cap, IoEventAddress, NoDatamatch, VmFd};
+
+use crate::devices::{Device, Feed};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::routes::{Base, RouteConfig, RouteTarget};
+
+/// Registers what the routes want of the kernel; whether any of them coalesces.
+pub(crate) fn claim(
+    host: &Host,
+    vm: &VmFd,
+    routes: &[RouteConfig],
+    devices: &[Device],
+) -> Result<bool> {
+    let mut coalesces = false;
+    for (route, device) in routes.iter().zip(devices) {
+        match (route.target, device.feed()) {
+            (RouteTarget::Coalesce { .. }, _) => {
+                coalesce(host, vm, route)?;
+                coalesces = true;
+            }
+            (RouteTarget::Event { datamatch }, Some(Feed::Count(fd))) => {
+                host.require(Cap::Ioeventfd, "KVM_CAP_IOEVENTFD")?;
+                let at = address(route);
+                let registered = match datamatch {
+                    None => vm.register_ioevent(&fd, &at, NoDatamatch),
+                    Some((value, 1)) => vm.register_ioevent(&fd, &at, value as u8),
+                    Some((value, 2)) => vm.register_ioevent(&fd, &at, value as u16),
+                    Some((value, 4)) => vm.register_ioevent(&fd, &at, value as u32),
+                    Some((value, _)) => vm.register_ioevent(&fd, &at, value),
+                };
+                registered.map_err(Error::ioctl("KVM_IOEVENTFD"))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(coalesces)
+}
+
+fn coalesce(host: &Host, vm: &VmFd, route: &RouteConfig) -> Result<()> {
+    match route.base {
+        Base::Port(_) => host.require(Cap::CoalescedPio, "KVM_CAP_COALESCED_PIO")?,
+        Base::Gpa(_) => host.require(Cap::CoalescedMmio, "KVM_CAP_COALESCED_MMIO")?,
+    }
+    // A zone's size has 32 bits; a route of 4 GiB is one byte short of the last write that could begin in it.
+    let size = u32::try_from(route.length).unwrap_or(u32::MAX);
+    vm.register_coalesced_mmio(address(route), size)
+        .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))
+}
+
+fn address(route: &RouteConfig) -> IoEventAddress {
+    match route.base {
+        Base::Port(port) => IoEventAddress::Pio(u64::from(port)),
+        Base::Gpa(gpa) => IoEventAddress::Mmio(gpa),
+    }
+}
