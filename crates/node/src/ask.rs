@@ -24,6 +24,8 @@ pub enum NativeQuestion {
     Console = 3,
     /// An unclaimed exit, as the argument.
     Unclaimed = 4,
+    /// Posted writes wait; `NativeMachine.drain` and `takeCount` take them.
+    Posted = 5,
 }
 
 /// What the called function returns, unless it returns the bytes of an unclaimed string read.
@@ -59,6 +61,7 @@ impl Letter {
     pub fn new(question: &Question<'_>, ticket: u32) -> Self {
         match question {
             Question::Tick => Self::Plain(words(NativeQuestion::Tick, 0, ticket)),
+            Question::Posted | Question::Full { .. } => Self::posted(),
             Question::Read {
                 route,
                 offset,
@@ -98,6 +101,11 @@ impl Letter {
                 data.to_vec(),
             ),
         }
+    }
+
+    /// Posted writes wait.
+    pub const fn posted() -> Self {
+        Self::Plain([NativeQuestion::Posted as u32, 0, 0, 0, 0, 0, 0, 0])
     }
 
     /// Asks, and waits for the function to return.

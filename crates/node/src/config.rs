@@ -63,10 +63,14 @@ pub struct NativeRoute {
     pub gpa: Option<f64>,
     /// Ports or bytes.
     pub length: f64,
-    /// `console`, `constant`, `discard`, `count`, `stop` or `device`.
+    /// `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`.
     pub to: String,
-    /// For `constant`.
+    /// For `constant`, and what reads of `queue` and `coalesce` give.
     pub value: Option<BigInt>,
+    /// For `event`: only writes of this value count.
+    pub datamatch: Option<BigInt>,
+    /// For `event` with `datamatch`: bytes of the write.
+    pub size: Option<u32>,
     /// For `console`: whether a handler gets the bytes.
     pub deliver: Option<bool>,
 }
@@ -131,15 +135,22 @@ impl NativeRoute {
             (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
             (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),
         };
+        let value = self.value.map(|value| value.get_u64().1);
+        let datamatch = self.datamatch.map(|value| value.get_u64().1);
         let target = match self.to.as_str() {
             "console" => RouteTarget::Console {
                 deliver: self.deliver.unwrap_or_default(),
             },
-            "constant" => RouteTarget::Constant(self.value.map_or(0, |value| value.get_u64().1)),
+            "constant" => RouteTarget::Constant(value.unwrap_or_default()),
             "discard" => RouteTarget::Discard,
             "count" => RouteTarget::Count,
             "stop" => RouteTarget::Stop,
             "device" => RouteTarget::Device,
+            "queue" => RouteTarget::Queue { read_value: value },
+            "coalesce" => RouteTarget::Coalesce { read_value: value },
+            "event" => RouteTarget::Event {
+                datamatch: datamatch.zip(self.size.map(|size| size as u8)),
+            },
             other => return Err(invalid(format!("route: no target is called '{other}'"))),
         };
         Ok(RouteConfig {

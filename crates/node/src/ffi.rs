@@ -143,6 +143,20 @@ impl Drop for Scope {
     }
 }
 
+/// A function that is kept for the life of the environment.
+#[derive(Debug)]
+pub struct StrongFunction(sys::napi_ref);
+
+impl StrongFunction {
+    pub fn new(env: &Env, function: &Function<'_, (), ()>) -> Option<Self> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: a live function of this environment; the reference is never deleted.
+        let status =
+            unsafe { sys::napi_create_reference(env.raw(), function.raw(), 1, &raw mut reference) };
+        (status == sys::Status::napi_ok).then_some(Self(reference))
+    }
+}
+
 /// A function that the garbage collector may take as soon as JavaScript has let go of it.
 #[derive(Debug)]
 pub struct WeakFunction {
@@ -203,22 +217,25 @@ unsafe impl Sync for Doorbell {}
 
 impl Doorbell {
     /// A bell that calls `answer` and does not keep the process alive.
-    pub fn new(env: &Env, answer: fn()) -> Option<Self> {
+    pub fn new(env: &Env, answer: &StrongFunction) -> Option<Self> {
         let name = env.create_string("vmexit").ok()?;
+        let mut called = ptr::null_mut();
+        // SAFETY: the reference is strong, so the function is there.
+        unsafe { sys::napi_get_reference_value(env.raw(), answer.0, &raw mut called) };
         let mut function = ptr::null_mut();
-        // SAFETY: all pointers are null or alive during the call; the context is a plain function pointer.
+        // SAFETY: all pointers are null or alive during the call.
         let status = unsafe {
             sys::napi_create_threadsafe_function(
                 env.raw(),
-                ptr::null_mut(),
+                called,
                 ptr::null_mut(),
                 name.raw(),
                 0,
                 1,
                 ptr::null_mut(),
                 None,
-                answer as *mut c_void,
-                Some(answer_bell),
+                ptr::null_mut(),
+                None,
                 &raw mut function,
             )
         };
@@ -247,20 +264,6 @@ impl Doorbell {
             unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.function) };
         }
     }
-}
-
-unsafe extern "C" fn answer_bell(
-    env: sys::napi_env,
-    _function: sys::napi_value,
-    context: *mut c_void,
-    _data: *mut c_void,
-) {
-    if env.is_null() {
-        return;
-    }
-    // SAFETY: the context is the function pointer that `new` stored.
-    let answer = unsafe { std::mem::transmute::<*mut c_void, fn()>(context) };
-    answer();
 }
 
 /// Guest memory as an `ArrayBuffer` without a copy; it keeps the mapping alive.

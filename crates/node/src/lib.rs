@@ -9,6 +9,7 @@
 mod ask;
 mod bell;
 mod config;
+mod environment;
 mod exit;
 mod failure;
 mod ffi;

@@ -9,12 +9,12 @@ use std::thread::JoinHandle;
 
 use napi::Either;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, ExitHandler, GuestMemory, KickCause, KickHandle, Machine,
-    Outcome, Result, RunLimits,
+    Answer, Counters, Error, ErrorCode, Event, ExitHandler, Feed, GuestMemory, KickCause,
+    KickHandle, Machine, Outcome, Result, RunLimits,
 };
 
-use crate::ask::Heard;
-use crate::bell::{self, Attended, Environment};
+use crate::ask::{Heard, Letter};
+use crate::environment::{self, Attended, Environment, Served};
 use crate::failure::Failure;
 use crate::ffi::WeakFunction;
 use crate::mailbox::{AcrossThreads, Mailbox};
@@ -53,6 +53,8 @@ pub struct Life {
     state: RefCell<State>,
     pub memory: Arc<GuestMemory>,
     pub counters: Arc<Counters>,
+    /// Where posted writes wait, by route.
+    pub feeds: Vec<Option<Feed>>,
 }
 
 impl Life {
@@ -60,6 +62,7 @@ impl Life {
         Self {
             memory: Arc::clone(machine.memory()),
             counters: Arc::clone(machine.counters()),
+            feeds: machine.feeds(),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
     }
@@ -124,10 +127,7 @@ impl Life {
         // another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let finished = Arc::default();
-        let handler = AcrossThreads {
-            mailbox: Arc::clone(&mailbox),
-            bell: Arc::clone(environment.bell()),
-        };
+        let handler = AcrossThreads::new(Arc::clone(&mailbox), Arc::clone(environment.bell()));
         let run = run_thread(
             Arc::clone(&waiting),
             Arc::clone(&finished),
@@ -191,6 +191,19 @@ impl Life {
         }
     }
 
+    /// Takes posted writes out of a route's ring.
+    pub fn drain(&self, route: usize) -> Vec<Event> {
+        let events = self
+            .feeds
+            .get(route)
+            .and_then(Option::as_ref)
+            .map(Feed::drain);
+        if let State::There(running) = &*self.state.borrow() {
+            running.mailbox.wake();
+        }
+        events.unwrap_or_default()
+    }
+
     /// The answer to a promised question.
     pub fn answer(&self, ticket: u32, answer: Answer) {
         if let State::There(running) = &*self.state.borrow() {
@@ -198,7 +211,8 @@ impl Life {
         }
     }
 
-    fn settle(&self) {
+    /// Whether the run was over.
+    fn settle(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let (outcome, callbacks) = match &*state {
             State::There(running) => match take(&running.finished) {
@@ -212,9 +226,9 @@ impl Life {
                     }
                     (outcome, callbacks)
                 }
-                None => return,
+                None => return false,
             },
-            _ => return,
+            _ => return false,
         };
         drop(state);
         Environment::remove(self);
@@ -222,23 +236,47 @@ impl Life {
             Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
             Err(error) => Either::B(Failure::from(error)),
         }));
+        true
     }
 }
 
 impl Attended for Life {
-    /// Answers the question that waits, or settles the run that is over.
-    fn attend(&self) {
+    /// Answers the question that waits, takes posted writes, settles the run that is over.
+    fn attend(&self) -> Served {
         let (mailbox, callbacks) = match &*self.state.borrow() {
             State::There(running) => (Arc::clone(&running.mailbox), Rc::clone(&running.callbacks)),
-            _ => return,
+            _ => return Served::Nothing,
         };
-        if let (Some((ticket, letter)), Some(words)) = (mailbox.take(), bell::words()) {
-            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
-                Heard::Answer(answer) => mailbox.answer(ticket, answer),
-                Heard::Promised => mailbox.promise(ticket),
+        let Some(words) = environment::words() else {
+            return Served::Nothing;
+        };
+        let mut served = Served::Nothing;
+        if mailbox.take_posted() {
+            // A consumer that throws has its error kept by TypeScript; the run is told to end.
+            let heard = Letter::posted().ask(words, |payload| callbacks.ask.call(payload));
+            if matches!(heard, Heard::Answer(Answer::Failed)) {
+                self.stop();
             }
+            served = Served::Something;
         }
-        self.settle();
+        if let Some((ticket, letter)) = mailbox.take() {
+            served = match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+                Heard::Answer(answer) => {
+                    mailbox.answer(ticket, answer);
+                    Served::Something
+                }
+                Heard::Promised => {
+                    mailbox.promise();
+                    Served::Promise
+                }
+            };
+        }
+        // Whoever waits for the run needs a turn of JavaScript's, too.
+        if self.settle() {
+            Served::Promise
+        } else {
+            served
+        }
     }
 
     fn shut_down(&self) {
@@ -265,7 +303,7 @@ fn run_thread(
         };
         let result = run_safely(&mut machine, &kick, limits, &mut handler);
         *finished.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
-        handler.bell.ring();
+        handler.ring();
     }
 }
 

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{ArrayBuffer, BigInt, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, Machine, Result};
+use vmm::{Error, ErrorCode, Feed, Machine, Result};
 
 use crate::ask::{self, Heard, SameThread};
-use crate::bell::{self, Environment};
 use crate::config::{NativeConfig, NativeRunLimits};
+use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
 use crate::life::{self, Callbacks, Life};
-use crate::outcome::{NativeCounters, NativeOutcome};
+use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
 
 /// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
@@ -55,7 +55,7 @@ impl NativeMachine {
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
     ) -> Either<NativeOutcome, Failure> {
-        let Some(words) = bell::words() else {
+        let Some(words) = environment::words() else {
             return Either::B(no_words());
         };
         let mut handler = SameThread {
@@ -100,7 +100,8 @@ impl NativeMachine {
             Either::A(status) => Returned::Number(status),
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
         };
-        if let Some(Heard::Answer(answer)) = bell::words().map(|words| ask::heard(words, returned))
+        if let Some(Heard::Answer(answer)) =
+            environment::words().map(|words| ask::heard(words, returned))
         {
             self.life.answer(ticket, answer);
         }
@@ -206,6 +207,19 @@ impl NativeMachine {
             self.open()
                 .map(|life| SharedMemory::new(life.memory.clone())),
         )
+    }
+
+    /// Takes the posted writes of a `queue` or `coalesce` route, oldest first; `null` when there are none.
+    #[napi]
+    pub fn drain(&self, route: u32) -> Option<NativeBatch> {
+        NativeBatch::new(self.life.drain(route as usize))
+    }
+
+    /// Takes the count of an `event` route.
+    #[napi]
+    pub fn take_count(&self, route: u32) -> f64 {
+        let feed = self.life.feeds.get(route as usize).and_then(Option::as_ref);
+        feed.map_or(0, Feed::take_count) as f64
     }
 
     /// What was counted so far; also while the machine runs.

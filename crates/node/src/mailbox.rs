@@ -9,27 +9,38 @@
 //! A kick takes back what JavaScript has not seen. What a handler is busy with is waited for, since it ends
 //! by itself; a promise may never settle, so a kick ends that wait, and a close ends every wait.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
+use vmm::limits::MAX_QUEUED_EVENTS;
 use vmm::{Answer, ExitHandler, KickCause, KickHandle, Question};
 
 use crate::ask::Letter;
 use crate::bell::Bell;
 
-#[derive(Debug)]
-enum Post {
-    Empty,
-    Asked(Letter),
-    Taken,
-    Promised,
-    Answered(Answer),
-}
+/// Stages of a question, as in the picture.
+const EMPTY: u8 = 0;
+const ASKED: u8 = 1;
+const TAKEN: u8 = 2;
+const PROMISED: u8 = 3;
+const ANSWERED: u8 = 4;
+
+/// How long a vCPU's thread looks for its answer before it parks, in microseconds. The span grows while
+/// looking pays and shrinks while it does not.
+const PATIENCE: std::ops::RangeInclusive<u32> = 2..=100;
 
 /// Shared by the thread of a run and JavaScript's.
 #[derive(Debug)]
 pub struct Mailbox {
-    post: Mutex<(u32, Post)>,
+    stage: AtomicU8,
+    ticket: AtomicU32,
+    letter: Mutex<Option<Letter>>,
+    answer: Mutex<Option<Answer>>,
+    /// Posted writes wait in a ring.
+    posted: AtomicBool,
     kick: KickHandle,
     asker: OnceLock<Thread>,
 }
@@ -37,7 +48,11 @@ pub struct Mailbox {
 impl Mailbox {
     pub fn new(kick: KickHandle) -> Self {
         Self {
-            post: Mutex::new((0, Post::Empty)),
+            stage: AtomicU8::new(EMPTY),
+            ticket: AtomicU32::new(0),
+            letter: Mutex::default(),
+            answer: Mutex::default(),
+            posted: AtomicBool::new(false),
             kick,
             asker: OnceLock::new(),
         }
@@ -45,86 +60,148 @@ impl Mailbox {
 
     /// JavaScript's side: the question that waits, with its ticket.
     pub fn take(&self) -> Option<(u32, Letter)> {
-        let mut post = self.post();
-        let (ticket, state) = &mut *post;
-        match std::mem::replace(state, Post::Taken) {
-            Post::Asked(letter) => Some((*ticket, letter)),
-            other => {
-                *state = other;
-                None
-            }
+        if !self.moves(ASKED, TAKEN) {
+            return None;
         }
+        let letter = lock(&self.letter).take()?;
+        Some((self.ticket.load(Ordering::SeqCst), letter))
+    }
+
+    /// JavaScript's side: whether posted writes were announced since the last call.
+    pub fn take_posted(&self) -> bool {
+        self.posted.load(Ordering::Relaxed) && self.posted.swap(false, Ordering::SeqCst)
     }
 
     /// JavaScript's side: the answer will come later.
-    pub fn promise(&self, ticket: u32) {
-        let mut post = self.post();
-        if post.0 == ticket && matches!(post.1, Post::Taken) {
-            post.1 = Post::Promised;
-        }
-        drop(post);
+    pub fn promise(&self) {
+        self.moves(TAKEN, PROMISED);
         // A kick that came while the handler was busy was not acted on; let the asker look again.
         self.wake();
     }
 
     /// JavaScript's side: the answer; one that comes too late is dropped.
     pub fn answer(&self, ticket: u32, answer: Answer) {
-        let mut post = self.post();
-        if post.0 == ticket && matches!(post.1, Post::Taken | Post::Promised) {
-            post.1 = Post::Answered(answer);
+        let stage = self.stage.load(Ordering::SeqCst);
+        if self.ticket.load(Ordering::SeqCst) != ticket || !matches!(stage, TAKEN | PROMISED) {
+            return;
         }
-        drop(post);
+        *lock(&self.answer) = Some(answer);
+        self.moves(stage, ANSWERED);
         self.wake();
     }
 
-    fn wake(&self) {
+    /// JavaScript's side: makes the vCPU's thread look again.
+    pub fn wake(&self) {
         if let Some(asker) = self.asker.get() {
             asker.unpark();
         }
     }
 
-    /// What the asker gets, if its wait is over.
-    fn collect(&self) -> Option<Answer> {
-        let kicked = self.kick.requested();
-        let mut post = self.post();
-        let answer = match (&mut post.1, kicked) {
-            (Post::Answered(answer), _) => std::mem::replace(answer, Answer::Done),
-            (Post::Asked(_), Some(_)) => Answer::Withdrawn,
-            (Post::Promised, Some(_)) | (Post::Taken, Some(KickCause::Close)) => {
-                Answer::Interrupted
-            }
-            _ => return None,
-        };
-        post.1 = Post::Empty;
-        Some(answer)
+    fn post(&self, question: &Question<'_>) {
+        let ticket = self.ticket.load(Ordering::SeqCst).wrapping_add(1);
+        self.ticket.store(ticket, Ordering::SeqCst);
+        *lock(&self.letter) = Some(Letter::new(question, ticket));
+        self.stage.store(ASKED, Ordering::SeqCst);
     }
 
-    fn post(&self) -> MutexGuard<'_, (u32, Post)> {
-        self.post.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the asker gets, if its wait is over.
+    fn collect(&self) -> Option<Answer> {
+        let stage = self.stage.load(Ordering::SeqCst);
+        let answer = match (stage, self.kick.requested()) {
+            (ANSWERED, _) => lock(&self.answer).take().unwrap_or(Answer::Failed),
+            (ASKED, Some(_)) => Answer::Withdrawn,
+            (PROMISED, Some(_)) | (TAKEN, Some(KickCause::Close)) => Answer::Interrupted,
+            _ => return None,
+        };
+        // JavaScript may have moved on meanwhile; then there is something else to collect.
+        self.moves(stage, EMPTY).then_some(answer)
     }
+
+    fn moves(&self, from: u8, to: u8) -> bool {
+        self.stage
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The handler of `run`: asks from the vCPU's own thread.
 pub struct AcrossThreads {
-    pub mailbox: Arc<Mailbox>,
-    pub bell: Arc<Bell>,
+    mailbox: Arc<Mailbox>,
+    bell: Arc<Bell>,
+    patience: Cell<u32>,
+}
+
+impl AcrossThreads {
+    pub const fn new(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> Self {
+        Self {
+            mailbox,
+            bell,
+            patience: Cell::new(*PATIENCE.end()),
+        }
+    }
+
+    /// The run is over.
+    pub fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Looks for a while, then parks, until there is a result. JavaScript's thread or a kick wakes it.
+    fn wait<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        self.mailbox.asker.get_or_init(std::thread::current);
+        let patience = self.patience.get();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_micros(u64::from(patience)) {
+            if let Some(found) = look() {
+                self.learn(patience * 2);
+                return found;
+            }
+            std::thread::yield_now();
+        }
+        self.learn(patience / 2);
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            // Whoever was awake when the question was posted may have left for a turn.
+            self.bell.ring();
+            std::thread::park();
+        }
+    }
+
+    fn learn(&self, patience: u32) {
+        self.patience
+            .set(patience.clamp(*PATIENCE.start(), *PATIENCE.end()));
+    }
+
+    fn announce(&self) {
+        self.mailbox.posted.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
 }
 
 impl ExitHandler for AcrossThreads {
     fn answer(&mut self, question: Question<'_>) -> Answer {
-        if matches!(question, Question::Tick) {
-            return Answer::Done;
-        }
-        self.mailbox.asker.get_or_init(std::thread::current);
-        let mut post = self.mailbox.post();
-        post.0 = post.0.wrapping_add(1);
-        post.1 = Post::Asked(Letter::new(&question, post.0));
-        drop(post);
-        self.bell.ring();
-        loop {
-            match self.mailbox.collect() {
-                Some(answer) => return answer,
-                None => std::thread::park(),
+        match question {
+            Question::Tick => Answer::Done,
+            Question::Posted => {
+                self.announce();
+                Answer::Done
+            }
+            Question::Full { ring } => {
+                self.announce();
+                self.wait(|| {
+                    let kicked = self.mailbox.kick.requested().is_some();
+                    (kicked || ring.len() < MAX_QUEUED_EVENTS).then_some(Answer::Done)
+                })
+            }
+            question => {
+                self.mailbox.post(&question);
+                self.bell.ring();
+                self.wait(|| self.mailbox.collect())
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The end of a run and the counters, from Rust's words to JavaScript's.
 
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Exit, KickCause, Outcome};
+use vmm::{Counters, End, Event, Exit, KickCause, Outcome};
 
 use crate::exit::NativeExit;
 
@@ -63,6 +63,41 @@ impl From<Outcome> for NativeOutcome {
     }
 }
 
+/// Posted writes in the order in which the guest made them, by column.
+#[napi(object)]
+pub struct NativeBatch {
+    /// Distances from the route's first port or address.
+    pub offsets: Uint32Array,
+    /// 1, 2, 4 or 8.
+    pub sizes: Uint8Array,
+    /// What the guest wrote.
+    pub values: BigUint64Array,
+}
+
+impl NativeBatch {
+    pub fn new(events: Vec<Event>) -> Option<Self> {
+        if events.is_empty() {
+            return None;
+        }
+        let (mut offsets, mut sizes, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for Event {
+            offset,
+            size,
+            value,
+        } in events
+        {
+            offsets.push(offset);
+            sizes.push(size);
+            values.push(value);
+        }
+        Some(Self {
+            offsets: offsets.into(),
+            sizes: sizes.into(),
+            values: values.into(),
+        })
+    }
+}
+
 /// What was counted since the machine was made.
 #[napi(object)]
 pub struct NativeCounters {
@@ -70,6 +105,10 @@ pub struct NativeCounters {
     pub exits: Vec<NativeExitCount>,
     /// Accesses by route, in the order of the configuration.
     pub routes: Vec<NativeRouteCount>,
+    /// Times that the vCPU waited because a ring was full.
+    pub ring_waits: f64,
+    /// Entries that a kick or a look around interrupted.
+    pub interruptions: f64,
 }
 
 /// Exits of one reason.
@@ -95,6 +134,8 @@ impl From<&Counters> for NativeCounters {
         let exits = Exit::KINDS.into_iter().zip(&counters.exits);
         let routes = counters.routes.iter();
         Self {
+            ring_waits: counters.ring_waits.get() as f64,
+            interruptions: counters.interruptions.get() as f64,
             exits: exits
                 .map(|(reason, count)| NativeExitCount {
                     reason: reason.to_owned(),

@@ -1,0 +1,276 @@
+//! What one JavaScript environment has for all its machines: the shared words, one doorbell, the list of
+//! those that run, and the pump that looks after them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use napi::Env;
+use napi::bindgen_prelude::{Function, Uint32Array};
+use napi_derive::napi;
+
+use crate::bell::Bell;
+use crate::ffi::{Doorbell, StrongFunction, Words};
+
+/// The longest stay in the pump during one turn of the event loop: timers and I/O wait no longer for us.
+const TURN: Duration = Duration::from_millis(1);
+
+/// How long JavaScript's thread looks for the next question: a guest in a burst asks again within an exit's
+/// cost. The span grows while looking pays and shrinks while it does not.
+const PATIENCE: std::ops::RangeInclusive<u32> = 2..=100;
+
+thread_local! {
+    // An environment has a thread of its own: the main one, or a worker's.
+    static SHARED: RefCell<Option<(Words, Rc<StrongFunction>)>> = const { RefCell::new(None) };
+    static ENVIRONMENT: RefCell<Option<Rc<Environment>>> = const { RefCell::new(None) };
+}
+
+/// Takes the eight words through which this environment's machines ask, and the function that answers the
+/// doorbell by calling `attend`. Called once, at import.
+#[napi]
+pub fn share(
+    env: Env,
+    words: Uint32Array,
+    #[napi(ts_arg_type = "() => void")] pump: Function<'_, (), ()>,
+) -> bool {
+    let shared = Words::share(&env, words).zip(StrongFunction::new(&env, &pump));
+    let done = shared.is_some();
+    SHARED.set(shared.map(|(words, pump)| (words, Rc::new(pump))));
+    done
+}
+
+/// The words of this environment.
+pub fn words() -> Option<Words> {
+    SHARED.with_borrow(|shared| shared.as_ref().map(|(words, _)| *words))
+}
+
+/// What attending to somebody came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    Nothing,
+    Something,
+    /// A handler returned a promise; JavaScript must get its turn before it can settle.
+    Promise,
+}
+
+/// Somebody whom the bell calls.
+pub trait Attended {
+    /// Looks after whatever waits for JavaScript.
+    fn attend(&self) -> Served;
+    /// Ends for good, and joins its thread.
+    fn shut_down(&self);
+}
+
+/// The machines of this JavaScript environment that run on threads of their own.
+pub struct Environment {
+    env: Env,
+    bell: Arc<Bell>,
+    running: RefCell<Vec<Weak<dyn Attended>>>,
+    /// Changes with `running`.
+    generation: Cell<u64>,
+    holders: Cell<u32>,
+    turn: Cell<Instant>,
+    patience: Cell<u32>,
+}
+
+impl Environment {
+    /// This thread's, made at the first `run`.
+    pub fn get(env: Env) -> Option<Rc<Self>> {
+        if let Some(environment) = current() {
+            return Some(environment);
+        }
+        let pump = SHARED.with_borrow(|shared| shared.as_ref().map(|(_, pump)| Rc::clone(pump)))?;
+        let doorbell = Doorbell::new(&env, &pump)?;
+        // Registered behind the doorbell, so it runs before the doorbell goes: every thread that rings is
+        // joined by then.
+        env.add_env_cleanup_hook((), |()| shut_down()).ok()?;
+        let environment = Rc::new(Self {
+            env,
+            bell: Arc::new(Bell::new(doorbell)),
+            running: RefCell::default(),
+            generation: Cell::new(0),
+            holders: Cell::new(0),
+            turn: Cell::new(Instant::now()),
+            patience: Cell::new(*PATIENCE.end()),
+        });
+        ENVIRONMENT.set(Some(Rc::clone(&environment)));
+        Some(environment)
+    }
+
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Attends to a machine from now on.
+    pub fn add(&self, who: Weak<dyn Attended>) {
+        self.running.borrow_mut().push(who);
+        self.generation.set(self.generation.get() + 1);
+    }
+
+    /// Does so no longer.
+    pub fn remove(who: *const dyn Attended) {
+        if let Some(environment) = current() {
+            let mut running = environment.running.borrow_mut();
+            running.retain(|weak| !std::ptr::addr_eq(weak.as_ptr(), who));
+            environment.generation.set(environment.generation.get() + 1);
+        }
+    }
+
+    fn living(&self) -> Vec<Rc<dyn Attended>> {
+        self.running
+            .borrow()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    fn hold(&self, more: bool) {
+        let before = self.holders.get();
+        let after = if more {
+            before + 1
+        } else {
+            before.saturating_sub(1)
+        };
+        self.holders.set(after);
+        if (before == 0) != (after == 0) {
+            self.bell.doorbell().hold_loop(&self.env, after > 0);
+        }
+    }
+
+    /// The pump: attends until nothing more comes, or the turn is over. Whether to come back next turn.
+    fn pump(&self) -> bool {
+        self.bell.wake();
+        let mut idle_since: Option<Instant> = None;
+        let (mut generation, mut living) = (self.generation.get(), self.living());
+        loop {
+            if generation != self.generation.get() {
+                (generation, living) = (self.generation.get(), self.living());
+            }
+            let served = attend_all(&living);
+            let now = Instant::now();
+            if now.duration_since(self.turn.get()) > TURN {
+                return self.leave_for_a_turn();
+            }
+            match (served, idle_since) {
+                (Served::Something, since) => {
+                    if since.is_some() {
+                        self.learn(true);
+                    }
+                    idle_since = None;
+                }
+                (Served::Nothing, None) if !living.is_empty() => idle_since = Some(now),
+                (Served::Nothing, Some(since)) if self.is_patient(now, since) => {
+                    std::thread::yield_now();
+                }
+                (Served::Nothing, since) => {
+                    if since.is_some() {
+                        self.learn(false);
+                    }
+                    if self.leave(&living) {
+                        return false;
+                    }
+                }
+                (Served::Promise, _) => {
+                    if self.leave(&living) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes to sleep; `false` when the last look found something, and the thread is awake again.
+    fn leave(&self, living: &[Rc<dyn Attended>]) -> bool {
+        self.bell.sleep();
+        match attend_all(living) {
+            Served::Something => {
+                self.bell.wake();
+                false
+            }
+            Served::Nothing | Served::Promise => true,
+        }
+    }
+
+    /// The turn is over while questions may wait. Somebody who holds the event loop comes back in the next
+    /// turn; otherwise the vCPUs that wait ring.
+    fn leave_for_a_turn(&self) -> bool {
+        let comes_back = self.holders.get() > 0;
+        if !comes_back {
+            self.bell.sleep();
+        }
+        comes_back
+    }
+
+    fn is_patient(&self, now: Instant, since: Instant) -> bool {
+        now.duration_since(since) < Duration::from_micros(u64::from(self.patience.get()))
+    }
+
+    fn learn(&self, paid: bool) {
+        let patience = self.patience.get();
+        let next = if paid { patience * 2 } else { patience / 2 };
+        self.patience
+            .set(next.clamp(*PATIENCE.start(), *PATIENCE.end()));
+    }
+}
+
+fn attend_all(living: &[Rc<dyn Attended>]) -> Served {
+    let mut served = Served::Nothing;
+    for who in living {
+        match who.attend() {
+            Served::Promise => served = Served::Promise,
+            Served::Something if served == Served::Nothing => served = Served::Something,
+            _ => {}
+        }
+    }
+    served
+}
+
+fn current() -> Option<Rc<Environment>> {
+    ENVIRONMENT.with_borrow(Clone::clone)
+}
+
+/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
+/// Returns whether to call again in the next turn.
+#[napi]
+pub fn attend(fresh: bool) -> bool {
+    let Some(environment) = current() else {
+        return false;
+    };
+    if fresh {
+        environment.turn.set(Instant::now());
+    }
+    environment.pump()
+}
+
+/// How often the doorbell was rung.
+#[napi]
+pub fn doorbells() -> f64 {
+    current().map_or(0.0, |environment| environment.bell.rings() as f64)
+}
+
+/// Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`.
+#[napi]
+pub fn hold_loop(env: Env) {
+    if let Some(environment) = Environment::get(env) {
+        environment.hold(true);
+    }
+}
+
+/// Takes back one `holdLoop`.
+#[napi]
+pub fn release_loop(env: Env) {
+    if let Some(environment) = Environment::get(env) {
+        environment.hold(false);
+    }
+}
+
+/// The environment goes: no JavaScript any more, and no thread may outlive it.
+fn shut_down() {
+    let Some(environment) = ENVIRONMENT.take() else {
+        return;
+    };
+    for who in environment.living() {
+        who.shut_down();
+    }
+}
