@@ -180,13 +180,19 @@ export class Asker {
 
   #wait(asked: Asked, promise: PromiseLike<unknown>): void {
     const run = this.#run
+    let isOpen = true
     const answer = (reply: () => Reply): void => {
-      if (run === this.#run) this.#answer(asked.ticket, reply())
+      // A thenable that is no promise may settle more than once.
+      if (!isOpen || run !== this.#run) return
+      isOpen = false
+      this.#answer(asked.ticket, reply())
     }
-    promise.then(
-      (value) => answer(() => this.#settled(asked, value)),
-      (error: unknown) => answer(() => this.#threw(asked, error)),
-    )
+    const threw = (error: unknown): void => answer(() => this.#threw(asked, error))
+    try {
+      promise.then((value) => answer(() => this.#settled(asked, value)), threw)
+    } catch (error) {
+      threw(error)
+    }
   }
 
   #settled(asked: Asked, value: unknown): Reply {

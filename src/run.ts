@@ -4,7 +4,7 @@ import { native } from './native.ts'
 import { RunResult } from './result.ts'
 import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from './seam.ts'
 
-/** The longest delay that a timer takes. */
+/** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1
 
 /** Machines whose run somebody waits for: nothing else need refer to them. */
@@ -101,7 +101,8 @@ export class BackgroundRun {
     const ended = new Promise<void>((resolve) => {
       this.#endWait = resolve
     })
-    const timer = setTimeout(this.#endWait, Math.min(leftMs, maxTimerMs)).unref()
+    // A timer would keep the machine from the garbage collector, so there is one only where it is needed.
+    const timer = leftMs <= maxTimerMs ? setTimeout(this.#endWait, leftMs).unref() : undefined
     await Promise.race([settled, ended])
     clearTimeout(timer)
   }

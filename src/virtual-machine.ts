@@ -112,7 +112,7 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    */
   run(options?: RunOptions): Promise<RunResult> {
     let background: BackgroundRun | undefined
-    const promise = RunPromise.make(
+    const promise = RunPromise.make<RunResult>(
       (resolve, reject) => {
         background = this.#start(options, resolve, reject)
       },

@@ -1,0 +1,122 @@
+// Thousands of machines, one after the other: this process stays as big as it is.
+import type { ExecutionContext } from 'ava'
+import { type VirtualMachine, guests } from '../src/index.ts'
+import { census, collect } from './fixtures/census.ts'
+import { serialTest } from './fixtures/serial.ts'
+import { until } from './fixtures/until.ts'
+import { machine, vmError } from './helpers/machine.ts'
+
+/** Touches some of its 2 MiB, so memory that stays behind is seen. */
+function hello(): VirtualMachine {
+  const vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
+  vm.memory.write(0x10_0000, filling)
+  return vm
+}
+const filling = new Uint8Array(64 * 1024).fill(1)
+
+/** Repeats `cycle` and compares the process before and after, both times behind a warm-up. */
+async function assertFlat(
+  t: ExecutionContext,
+  cycles: number,
+  cycle: (index: number) => unknown,
+): Promise<void> {
+  const repeat = async (times: number): Promise<void> => {
+    for (let index = 0; index < times; index++) {
+      const promise = cycle(index)
+      if (promise) await promise
+    }
+    // External buffers are let go in a turn of the event loop.
+    t.true(await until(() => census().vcpuThreads === 0))
+    for (let index = 0; index < 3; index++) collect()
+  }
+  await repeat(Math.ceil(cycles / 4))
+  const before = census()
+  await repeat(cycles)
+  const after = census()
+  const grownMiB = after.residentMiB - before.residentMiB
+  t.log(`${cycles} cycles: ${grownMiB.toFixed(1)} MiB, ${after.files - before.files} files`)
+  t.is(after.files, before.files)
+  t.is(after.kvmMappings, before.kvmMappings)
+  t.true(grownMiB < 8, `${grownMiB} MiB`)
+}
+
+serialTest('close() gives everything back at once, not with the object', async (t) => {
+  for (const running of [false, true]) {
+    const before = census()
+    const vm = machine(guests.spin, [], { memoryBytes: 256 * 1024 * 1024 })
+    const run = running ? vm.run() : undefined
+    if (running) t.true(await until(() => census().vcpuThreads === 1))
+    const during = census()
+    t.is(during.kvmFiles - before.kvmFiles, 2)
+    t.is(during.bigMiB - before.bigMiB, 256)
+    vm.close()
+    const { vcpuThreads, kvmFiles, kvmMappings, bigMiB } = before
+    t.like(census(), { vcpuThreads, kvmFiles, kvmMappings, bigMiB })
+    if (run) await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
+  }
+})
+
+serialTest('2,000 times create, runSync, close', async (t) => {
+  await assertFlat(t, 2000, () => {
+    const vm = hello()
+    if (vm.runSync().reason !== 'hlt') t.fail()
+    vm.close()
+  })
+})
+
+serialTest('300 times create, run, close', async (t) => {
+  await assertFlat(t, 300, async () => {
+    const vm = hello()
+    if ((await vm.run()).reason !== 'hlt') t.fail()
+    vm.close()
+  })
+})
+
+serialTest('300 times create, run with a device, close in the middle', async (t) => {
+  const routes = (written: () => unknown) => [{ port: 0xe9, device: { write: written } }]
+  await assertFlat(t, 300, async (index) => {
+    let writes = 0
+    const vm = machine(
+      guests.hello,
+      routes(() => (index % 2 === 0 ? undefined : never)),
+    )
+    const never = new Promise(() => undefined)
+    void vm.memory.buffer
+    const run = vm.run({ onExit: () => writes++, timeoutMs: 60_000 })
+    if (index % 3 > 0) await new Promise((resolve) => void setImmediate(resolve))
+    vm.close()
+    await run.then(
+      () => undefined,
+      ({ code }) => code === 'ERR_VM_CLOSED' || t.fail(code),
+    )
+  })
+})
+
+serialTest('300 runs of one machine, of every kind of end', async (t) => {
+  const thrown = new Error('on purpose')
+  let mood = 0
+  const read = (): number | Promise<number> => {
+    if (mood === 0) throw thrown
+    if (mood === 1) return new Promise<number>(() => undefined)
+    return 0
+  }
+  using vm = machine(guests.input, [{ port: 0x60, device: { read } }])
+  await assertFlat(t, 300, async (index) => {
+    mood = index % 3
+    // The run before has halted, but for the first.
+    if (mood === 0) vm.setRegisters({ rip: 0n, rsp: 0x20_0000n })
+    const run = vm.run(mood === 1 ? { timeoutMs: 2 } : {})
+    if (mood === 0) await t.throwsAsync(run, vmError('ERR_HANDLER'))
+    else await run
+  })
+})
+
+serialTest('500 machines that cannot be made', async (t) => {
+  await assertFlat(t, 500, () => {
+    const overlapping = [
+      { port: 0x10, to: 'discard' },
+      { port: 0x10, to: 'discard' },
+    ] as const
+    t.throws(() => machine(guests.hello, overlapping), vmError('ERR_INVALID_OPTION'))
+  })
+})
