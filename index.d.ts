@@ -41,9 +41,22 @@ export declare class NativeMachine {
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
   /** Slot 0 without a copy. To be called once, and kept. */
   memoryBuffer(): ArrayBuffer | Failure
+  /** Takes the posted writes of a `queue` or `coalesce` route, oldest first; `null` when there are none. */
+  drain(route: number): NativeBatch | null
+  /** Takes the count of an `event` route. */
+  takeCount(route: number): number
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
 }
+
+/**
+ * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
+ * Returns whether to call again in the next turn.
+ */
+export declare function attend(fresh: boolean): boolean
+
+/** How often the doorbell was rung. */
+export declare function doorbells(): number
 
 /** What a native call returns instead of its result when it fails. */
 export interface Failure {
@@ -81,6 +94,16 @@ export declare enum NativeAnswer {
   End = 3,
   /** The handler failed; TypeScript keeps its error. */
   Failed = 4,
+}
+
+/** Posted writes in the order in which the guest made them, by column. */
+export interface NativeBatch {
+  /** Distances from the route's first port or address. */
+  offsets: Uint32Array
+  /** 1, 2, 4 or 8. */
+  sizes: Uint8Array
+  /** What the guest wrote. */
+  values: BigUint64Array
 }
 
 /** One capability. */
@@ -124,6 +147,10 @@ export interface NativeCounters {
   exits: Array<NativeExitCount>
   /** Accesses by route, in the order of the configuration. */
   routes: Array<NativeRouteCount>
+  /** Times that the vCPU waited because a ring was full. */
+  ringWaits: number
+  /** Entries that a kick or a look around interrupted. */
+  interruptions: number
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
@@ -250,6 +277,8 @@ export declare enum NativeQuestion {
   Console = 3,
   /** An unclaimed exit, as the argument. */
   Unclaimed = 4,
+  /** Posted writes wait; `NativeMachine.drain` and `takeCount` take them. */
+  Posted = 5,
 }
 
 /** General registers, RIP and RFLAGS (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value. */
@@ -294,10 +323,14 @@ export interface NativeRoute {
   gpa?: number
   /** Ports or bytes. */
   length: number
-  /** `console`, `constant`, `discard`, `count`, `stop` or `device`. */
+  /** `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`. */
   to: string
-  /** For `constant`. */
+  /** For `constant`, and what reads of `queue` and `coalesce` give. */
   value?: bigint
+  /** For `event`: only writes of this value count. */
+  datamatch?: bigint
+  /** For `event` with `datamatch`: bytes of the write. */
+  size?: number
   /** For `console`: whether a handler gets the bytes. */
   deliver?: boolean
 }
@@ -392,5 +425,8 @@ export declare function probeHost(): NativeReport | Failure
 /** Takes back one `holdLoop`. */
 export declare function releaseLoop(): void
 
-/** Takes the eight words through which this environment's machines ask. Called once, at import. */
-export declare function shareWords(words: Uint32Array): boolean
+/**
+ * Takes the eight words through which this environment's machines ask, and the function that answers the
+ * doorbell by calling `attend`. Called once, at import.
+ */
+export declare function share(words: Uint32Array, pump: () => void): boolean

@@ -773,8 +773,10 @@ if (
   }
 }
 
-const { NativeMachine, guestNames, holdLoop, hostBackend, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, shareWords } = nativeBinding
+const { NativeMachine, attend, doorbells, guestNames, holdLoop, hostBackend, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, share } = nativeBinding
 export { NativeMachine }
+export { attend }
+export { doorbells }
 export { guestNames }
 export { holdLoop }
 export { hostBackend }
@@ -784,5 +786,5 @@ export { NativeErrorCode }
 export { NativeQuestion }
 export { probeHost }
 export { releaseLoop }
-export { shareWords }
+export { share }
 export const __napiBindingTarget = __napiLoadedBindingTarget

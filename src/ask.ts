@@ -1,8 +1,10 @@
+import { EventBatch } from './batch.ts'
 import { type ErrorCode, VmError, show, showThrown } from './errors.ts'
 import { type AccessExit, toExit } from './exit.ts'
 import { native } from './native.ts'
+import { pump } from './pump.ts'
 import type { Handlers } from './routes.ts'
-import type { NativeExit } from './seam.ts'
+import type { NativeExit, NativeMachine } from './seam.ts'
 
 const { NativeAnswer: Answer, NativeQuestion: Question } = native
 
@@ -13,10 +15,10 @@ const { NativeAnswer: Answer, NativeQuestion: Question } = native
  */
 const words = new Uint32Array(8)
 const value64 = new BigUint64Array(words.buffer, 24, 1)
-native.shareWords(words)
+native.share(words, () => pump(true))
 
 /** What the native side passes beside the words: console bytes, or the record of an unclaimed exit. */
-export type Payload = Uint8Array | NativeExit
+export type Payload = Uint8Array | NativeExit | EventBatch | number
 /** A status, or the bytes of an unclaimed string read. */
 export type Reply = number | Uint8Array
 /** The catch-all callback. */
@@ -35,16 +37,18 @@ export class Asker {
   /** What went wrong in a handler of this run; the first one counts. */
   failure: VmError | undefined
   readonly #handlers: readonly Handlers[]
-  readonly #answer: (ticket: number, reply: Reply) => void
+  readonly #machine: NativeMachine
+  /** Posted routes whose consumer is at work. */
+  readonly #consuming = new Map<number, Promise<void>>()
   #onExit: OnExit | undefined
   #mayWait = false
   #run = 0
   #depth = 0
   #closed = false
 
-  constructor(handlers: readonly Handlers[], answer: (ticket: number, reply: Reply) => void) {
+  constructor(handlers: readonly Handlers[], machine: NativeMachine) {
     this.#handlers = handlers
-    this.#answer = answer
+    this.#machine = machine
   }
 
   /** A run begins: under `run()` handlers may return promises. */
@@ -59,6 +63,7 @@ export class Asker {
   end(): void {
     this.#run++
     this.#onExit = undefined
+    this.#consuming.clear()
   }
 
   /** No handler is called any more. */
@@ -74,6 +79,10 @@ export class Asker {
   /** Answers the question in the words; the native side calls it. */
   readonly ask = (payload?: Payload): Reply => {
     const kind = words[0]!
+    if (kind === Question.Posted) {
+      this.drain()
+      return this.failure ? Answer.Failed : Answer.Done
+    }
     const exit =
       kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
     return this.#answered({ kind, route: words[1]!, ticket: words[5]!, exit }, payload)
@@ -81,10 +90,14 @@ export class Asker {
 
   /** Hands over console bytes that a run has left; the promise of an `onData` that returns one. */
   deliver(route: number, bytes: Uint8Array): Promise<void> | undefined {
+    return this.#deliver(Question.Console, route, bytes)
+  }
+
+  #deliver(kind: number, route: number, payload: Payload): Promise<void> | undefined {
     const run = this.#run
     let settled: Promise<void> | undefined
-    const asked = { kind: Question.Console, route, ticket: 0, exit: undefined }
-    this.#answered(asked, bytes, (promise) => {
+    const asked = { kind, route, ticket: 0, exit: undefined }
+    this.#answered(asked, payload, (promise) => {
       settled = Promise.resolve(promise).then(
         () => undefined,
         (error: unknown) => {
@@ -93,6 +106,57 @@ export class Asker {
       )
     })
     return settled
+  }
+
+  /** Hands posted writes over to consumers that are not at work. */
+  drain(): void {
+    for (const [route, handlers] of this.#handlers.entries()) {
+      while (isPosted(handlers) && !this.#consuming.has(route)) {
+        const payload = this.#takePosted(route, handlers)
+        if (payload === undefined) break
+        const asked = { kind: Question.Posted, route, ticket: 0, exit: undefined }
+        this.#answered(asked, payload, (promise) => this.#consume(asked, promise))
+      }
+    }
+  }
+
+  /** Hands over all posted writes that a run has left, and gives the promises of consumers. */
+  drainLast(): Promise<void>[] {
+    const promises: Promise<void>[] = []
+    for (const [route, handlers] of this.#handlers.entries()) {
+      const payload = isPosted(handlers) ? this.#takePosted(route, handlers) : undefined
+      if (payload === undefined) continue
+      const settled = this.#deliver(Question.Posted, route, payload)
+      if (settled) promises.push(settled)
+    }
+    return promises
+  }
+
+  #takePosted(route: number, handlers: Handlers): EventBatch | number | undefined {
+    if (handlers.onEvent) return this.#machine.takeCount(route) || undefined
+    const columns = this.#machine.drain(route)
+    return columns ? new EventBatch(columns) : undefined
+  }
+
+  #consume(asked: Asked, promise: PromiseLike<unknown>): void {
+    const run = this.#run
+    const settled = Promise.resolve(promise)
+      .then(ignore, (error: unknown) => {
+        if (run !== this.#run) return
+        this.#threw(asked, error)
+        this.#machine.stop()
+      })
+      .then(() => {
+        if (run !== this.#run) return
+        this.#consuming.delete(asked.route)
+        this.drain()
+      })
+    this.#consuming.set(asked.route, settled)
+  }
+
+  /** Promises of consumers that are at work. */
+  get atWork(): Promise<void>[] {
+    return [...this.#consuming.values()]
   }
 
   #answered(asked: Asked, payload?: Payload, wait = this.#wait.bind(this, asked)): Reply {
@@ -130,6 +194,10 @@ export class Asker {
         )
       case Question.Console:
         return handlers?.onData?.(payload as Uint8Array)
+      case Question.Posted:
+        return handlers?.onEvent
+          ? handlers.onEvent(payload as number)
+          : handlers?.onBatch?.(payload as EventBatch)
       case Question.Unclaimed:
         return this.#onExit ? this.#onExit(asked.exit!) : false
       default:
@@ -185,7 +253,9 @@ export class Asker {
       // A thenable that is no promise may settle more than once.
       if (!isOpen || run !== this.#run) return
       isOpen = false
-      this.#answer(asked.ticket, reply())
+      this.#machine.answer(asked.ticket, reply())
+      // A guest in a burst asks again at once.
+      pump(false)
     }
     const threw = (error: unknown): void => answer(() => this.#threw(asked, error))
     try {
@@ -215,11 +285,22 @@ export class Asker {
 
   #name({ kind, route }: Asked): string {
     if (kind === Question.Unclaimed) return 'onExit'
-    const method =
-      kind === Question.Read ? 'device.read' : kind === Question.Write ? 'device.write' : 'onData'
-    return `${method} of ${this.#handlers[route]?.name}`
+    const handlers = this.#handlers[route]
+    const posted = handlers?.onEvent ? 'onEvent' : 'onBatch'
+    const names = new Map<number, string>([
+      [Question.Read, 'device.read'],
+      [Question.Write, 'device.write'],
+      [Question.Posted, posted],
+    ])
+    return `${names.get(kind) ?? 'onData'} of ${handlers?.name}`
   }
 }
+
+function isPosted({ onBatch, onEvent }: Handlers): boolean {
+  return onBatch !== undefined || onEvent !== undefined
+}
+
+function ignore(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (

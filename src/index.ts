@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { EventBatch, PostedWrite } from './batch.ts'
 export { type ErrorCode, VmError } from './errors.ts'
 export type {
   AccessExit,
@@ -45,7 +46,9 @@ export type {
   ConstantTarget,
   Device,
   DeviceTarget,
+  EventTarget,
   PlainTarget,
+  PostedTarget,
   Route,
   Target,
 } from './routes.ts'

@@ -1,3 +1,4 @@
+import type { EventBatch } from './batch.ts'
 import {
   checkFunction,
   checkInteger,
@@ -86,8 +87,42 @@ export interface DeviceTarget {
   device: Device
 }
 
+/**
+ * Writes go into a bounded ring and nobody waits; a full ring makes the vCPU wait. `coalesce` lets the
+ * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them more.
+ */
+export interface PostedTarget {
+  to: 'queue' | 'coalesce'
+  /**
+   * Gets the writes in order, none is lost. While a promise that it returns is open, further batches wait;
+   * at a run's end they do not.
+   */
+  onBatch: (batch: EventBatch) => unknown
+  /** What reads give; without it they are not claimed. */
+  value?: number | bigint
+  device?: never
+}
+
+/** The kernel counts writes to one address without an exit (KVM API, `KVM_IOEVENTFD`). Reads are not claimed. */
+export interface EventTarget {
+  to: 'event'
+  /** Gets how many writes came since the last call, at least 1. */
+  onEvent: (count: number) => unknown
+  /** Only writes of this value and `size` count; the others are not claimed. */
+  datamatch?: number | bigint
+  /** 1, 2, 4 or 8 bytes; goes with `datamatch`. */
+  size?: 1 | 2 | 4 | 8
+  device?: never
+}
+
 /** Where a route's accesses go. */
-export type Target = ConsoleTarget | ConstantTarget | PlainTarget | DeviceTarget
+export type Target =
+  | ConsoleTarget
+  | ConstantTarget
+  | PlainTarget
+  | DeviceTarget
+  | PostedTarget
+  | EventTarget
 
 /** A claim and where its accesses go. */
 export type Route = Claim & Target
@@ -98,9 +133,14 @@ export interface Handlers {
   readonly name: string
   readonly device?: Device
   readonly onData?: (bytes: Uint8Array) => unknown
+  readonly onBatch?: (batch: EventBatch) => unknown
+  readonly onEvent?: (count: number) => unknown
 }
 
-const targets = ['console', 'constant', 'discard', 'count', 'stop', 'device'] as const
+const targets = [
+  ...(['console', 'constant', 'discard', 'count', 'stop', 'device'] as const),
+  ...(['queue', 'coalesce', 'event'] as const),
+]
 const keys: Record<(typeof targets)[number], readonly string[]> = {
   console: ['onData'],
   constant: ['value'],
@@ -108,6 +148,9 @@ const keys: Record<(typeof targets)[number], readonly string[]> = {
   count: [],
   stop: [],
   device: ['device'],
+  queue: ['onBatch', 'value'],
+  coalesce: ['onBatch', 'value'],
+  event: ['onEvent', 'datamatch', 'size'],
 }
 
 /** Checks the shape of a route; ranges and overlaps are the core's business. */
@@ -136,9 +179,43 @@ export function checkRoute(value: unknown, index: number): [NativeRoute, Handler
         { ...claim, to: target },
         { ...handlers, device: checkDevice(name, route['device']) },
       ]
+    case 'queue':
+    case 'coalesce': {
+      const onBatch = required(name, route, 'onBatch') as PostedTarget['onBatch']
+      const value = route['value']
+      const read = value === undefined ? {} : { value: checkUint64(`${name}.value`, value, true) }
+      return [
+        { ...claim, to: target, ...read },
+        { ...handlers, onBatch },
+      ]
+    }
+    case 'event': {
+      const onEvent = required(name, route, 'onEvent') as EventTarget['onEvent']
+      return [
+        { ...claim, to: target, ...checkMatch(name, route) },
+        { ...handlers, onEvent },
+      ]
+    }
     default:
       return [{ ...claim, to: target }, handlers]
   }
+}
+
+function required(name: string, route: Record<string, unknown>, key: string): unknown {
+  const handler = route[key]
+  return typeof handler === 'function' ? handler : invalid(`${name}.${key}`, 'a function', handler)
+}
+
+function checkMatch(
+  name: string,
+  route: Record<string, unknown>,
+): Pick<NativeRoute, 'datamatch' | 'size'> {
+  const { datamatch, size } = route
+  if (datamatch === undefined && size === undefined) return {}
+  if (size !== 1 && size !== 2 && size !== 4 && size !== 8) {
+    return invalid(`${name}.size`, '1, 2, 4 or 8 with a datamatch', size)
+  }
+  return { datamatch: checkUint64(`${name}.datamatch`, datamatch, true), size }
 }
 
 function checkClaim(

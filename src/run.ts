@@ -77,6 +77,7 @@ export class BackgroundRun {
 
   readonly #settle = (outcome: NativeOutcome | Failure): void => {
     if (isFailure(outcome)) {
+      this.#asker.drainLast()
       const error = this.#asker.failure ?? fromFailure(outcome)
       return this.#end(() => this.#reject(error))
     }
@@ -90,14 +91,26 @@ export class BackgroundRun {
       if (settled) await this.#wait(settled)
       if (this.#over) return
     }
+    // Consumers at work finish first, and take what is left themselves; after a stop they are not waited for.
+    while (this.#asker.atWork.length > 0 && this.#mayWait) {
+      await this.#wait(Promise.all(this.#asker.atWork))
+      if (this.#over) return
+    }
+    const consumers = this.#asker.drainLast()
+    if (consumers.length > 0) await this.#wait(Promise.all(consumers))
+    if (this.#over) return
     const { failure } = this.#asker
     this.#end(() => (failure ? this.#reject(failure) : this.#finish(new RunResult(outcome))))
   }
 
+  get #mayWait(): boolean {
+    return !this.#stopped && this.#deadline > performance.now()
+  }
+
   /** Waits for a handler's promise no longer than the run itself would have. */
-  async #wait(settled: Promise<void>): Promise<void> {
+  async #wait(settled: Promise<unknown>): Promise<void> {
     const leftMs = this.#deadline - performance.now()
-    if (this.#stopped || leftMs <= 0) return
+    if (!this.#mayWait) return
     const ended = new Promise<void>((resolve) => {
       this.#endWait = resolve
     })

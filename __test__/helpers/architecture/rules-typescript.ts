@@ -38,7 +38,10 @@ export function addonLoads(files: SourceFile[]): string[] {
     .flatMap((file) =>
       factsOf(file)
         .strings.filter(({ text }) => namesAddon(file.path, text))
-        .map(({ text, line }) => `${file.path}:${line}: '${text}' belongs in ${NAME_THE_ADDON.join(' or ')}`),
+        .map(
+          ({ text, line }) =>
+            `${file.path}:${line}: '${text}' belongs in ${NAME_THE_ADDON.join(' or ')}`,
+        ),
     )
 }
 
