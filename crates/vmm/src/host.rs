@@ -67,7 +67,7 @@ impl Host {
 
     /// `KVM_CREATE_VM`.
     pub(crate) fn create_vm(&self) -> Result<VmFd> {
-        self.kvm.create_vm().map_err(|error| {
+        uninterrupted(|| self.kvm.create_vm()).map_err(|error| {
             let failed = Error::call("KVM_CREATE_VM", error.errno());
             match error.errno() {
                 libc::EMFILE | libc::ENFILE => {
@@ -81,6 +81,18 @@ impl Host {
     /// Whether this KVM has a capability that not every machine needs.
     pub(crate) fn require(&self, capability: Cap, name: &'static str) -> Result<()> {
         check_capability(self.kvm.check_extension_int(capability), name)
+    }
+}
+
+/// Makes a call again that a signal has interrupted.
+pub(crate) fn uninterrupted<T>(
+    mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>,
+) -> Result<T, kvm_ioctls::Error> {
+    loop {
+        match call() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            result => return result,
+        }
     }
 }
 

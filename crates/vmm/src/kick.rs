@@ -42,6 +42,8 @@ pub struct KickHandle(Arc<Shared>);
 struct Shared {
     cause: AtomicU8,
     nudged: AtomicBool,
+    /// The runner is at R3 or about to be.
+    in_guest: AtomicBool,
     target: Mutex<Option<Target>>,
 }
 
@@ -105,9 +107,12 @@ impl KickHandle {
         if let Some(target) = target.as_ref() {
             // K3: a KVM_RUN that has not looked at the flag yet returns at once.
             target.page.immediate_exit().store(1, Ordering::SeqCst);
-            // K4: one that has looked is interrupted; the flag of K3 covers the moment in between.
-            // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
-            unsafe { libc::pthread_kill(target.pthread, kick_signal()) };
+            // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
+            // the signal would only interrupt system calls of handlers.
+            if self.0.in_guest.load(Ordering::SeqCst) {
+                // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
+                unsafe { libc::pthread_kill(target.pthread, kick_signal()) };
+            }
             target.thread.unpark();
         }
     }
@@ -124,6 +129,17 @@ pub(crate) struct Attached<'a> {
 }
 
 impl Attached<'_> {
+    /// Right before R3: from here on a kick sends its signal. One that came before has set the flag that
+    /// `KVM_RUN` looks at.
+    pub fn enter(&self) {
+        self.handle.0.in_guest.store(true, Ordering::SeqCst);
+    }
+
+    /// Right behind R3.
+    pub fn leave(&self) {
+        self.handle.0.in_guest.store(false, Ordering::Release);
+    }
+
     /// Takes back the flag after an interrupted entry and says whether it was a nudge.
     pub fn acknowledge(&self, page: &RunPage) -> bool {
         // R4: cleared before R2 looks again, so a kick that set it in between is found there.

@@ -126,7 +126,10 @@ impl Run<'_> {
 
     /// R3: the guest runs.
     fn enter(&mut self) -> Result<Option<Exit>> {
-        match self.machine.vcpu.enter()? {
+        self.attached.enter();
+        let entry = self.machine.vcpu.enter();
+        self.attached.leave();
+        match entry? {
             Entry::Exit(exit) => {
                 self.machine.counters.count_exit(&exit);
                 Ok(Some(exit))

@@ -49,6 +49,9 @@ impl Drop for Alarm {
     }
 }
 
+/// How long the thread stays ready for the next run when there is none.
+const GRACE: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 struct Entry {
     due: Instant,
@@ -61,6 +64,8 @@ struct Queue {
     next_id: u64,
     entries: HashMap<u64, Entry>,
     order: BTreeSet<(Instant, u64)>,
+    /// When the thread looks next; not before it is told so, if there is no such time.
+    wakes_at: Option<Instant>,
 }
 
 impl Queue {
@@ -132,10 +137,11 @@ impl Timekeeper {
         let mut queue = self.queue();
         let id = queue.next_id;
         queue.next_id += 1;
-        let first = queue.order.first().is_none_or(|(at, _)| entry.due < *at);
+        // Short runs one after the other do not wake the thread each time.
+        let late = queue.wakes_at.is_none_or(|at| entry.due < at);
         queue.insert(id, entry);
         drop(queue);
-        if first {
+        if late {
             self.changed.notify_one();
         }
         id
@@ -151,6 +157,7 @@ fn keep_time() {
         return;
     };
     let mut queue = keeper.queue();
+    let mut idle = true;
     loop {
         let now = Instant::now();
         let due = queue.take_due(now);
@@ -166,16 +173,17 @@ fn keep_time() {
             queue = keeper.queue();
             continue;
         }
-        queue = match queue
-            .order
-            .first()
-            .map(|(at, _)| at.saturating_duration_since(now))
-        {
+        // An empty queue is looked at once more a little later, before the thread sleeps for good.
+        let next = queue.order.first().map(|(at, _)| *at);
+        queue.wakes_at = next.or_else(|| (!idle).then(|| now + GRACE));
+        idle = next.is_none();
+        queue = match queue.wakes_at {
             None => keeper
                 .changed
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner),
-            Some(wait) => {
+            Some(at) => {
+                let wait = at.saturating_duration_since(now);
                 keeper
                     .changed
                     .wait_timeout(queue, wait)

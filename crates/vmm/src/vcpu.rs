@@ -15,6 +15,7 @@ use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::exit::{self, BODY_BYTES, Exit, MmioAccess, PortAccess};
+use crate::host::uninterrupted;
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;
@@ -46,8 +47,7 @@ pub(crate) struct Vcpu {
 impl Vcpu {
     /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see.
     pub fn new(vm: &VmFd, index: u32, run_bytes: usize, cpuid: &CpuId) -> Result<Self> {
-        let fd = vm
-            .create_vcpu(u64::from(index))
+        let fd = uninterrupted(|| vm.create_vcpu(u64::from(index)))
             .map_err(Error::ioctl("KVM_CREATE_VCPU"))?;
         let page = Arc::new(RunPage::map(&fd, run_bytes)?);
         fd.set_cpuid2(cpuid)
