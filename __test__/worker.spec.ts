@@ -1,5 +1,4 @@
 // Machines in worker threads: terminated in the middle of a run, ending by themselves, several at once.
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
@@ -10,16 +9,38 @@ import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
 
+/** A worker and all that is heard of it. */
+interface Begun {
+  worker: Worker
+  /** Questions to its devices so far. */
+  asked: Int32Array
+  messages: unknown[]
+  errors: unknown[]
+  exitCode: Promise<number>
+}
+
 /** A worker whose machines are at it. */
-async function begin(scenario: string): Promise<{ worker: Worker; asked: Int32Array }> {
+async function begin(scenario: string): Promise<Begun> {
   const asked = new Int32Array(new SharedArrayBuffer(4))
   const worker = new Worker(new URL('fixtures/worker.mjs', import.meta.url), {
     workerData: { scenario, asked: asked.buffer },
     execArgv: [],
   })
-  const [message] = await once(worker, 'message')
-  if (message !== 'ready') throw new Error(`not ready: ${message}`)
-  return { worker, asked }
+  const messages: unknown[] = []
+  const errors: unknown[] = []
+  worker.on('message', (message) => messages.push(message))
+  worker.on('error', (error) => errors.push(error))
+  const exitCode = new Promise<number>((resolve) => worker.on('exit', resolve))
+  const begun = { worker, asked, messages, errors, exitCode }
+  await heard(begun, 1)
+  return begun
+}
+
+/** Waits for the first `count` messages. */
+async function heard({ messages, errors }: Begun, count: number): Promise<unknown[]> {
+  const pause = (): Promise<unknown> => sleep(1)
+  if (await until(() => messages.length >= count, 20_000, pause)) return messages
+  throw new Error(`${messages.length} messages of ${count}; ${errors.join()}`)
 }
 
 /** Nothing of any worker is left, and this thread's machines work. */
@@ -79,11 +100,9 @@ for (const [scenario, code] of Object.entries({
 })) {
   serialTest(`a worker that ${scenario} exits with ${code}`, async (t) => {
     for (let index = 0; index < 5; index++) {
-      const { worker } = await begin(scenario)
-      const thrown: unknown[] = []
-      worker.on('error', (error) => thrown.push(error))
-      t.is(await new Promise((resolve) => worker.on('exit', resolve)), code)
-      t.deepEqual(thrown.map(String), code === 1 ? ['Error: on purpose'] : [])
+      const { exitCode, errors } = await begin(scenario)
+      t.is(await exitCode, code)
+      t.deepEqual(errors.map(String), code === 1 ? ['Error: on purpose'] : [])
     }
     await assertClean(t)
   })
@@ -95,9 +114,11 @@ serialTest('workers at once, some terminated, while this thread runs machines to
   const doomed = ['run, spinning', 'runSync, spinning', 'run, a device asked all the time']
   const living = Array(3).fill('finishes its runs')
   const workers = await Promise.all([...doomed, ...living].map(begin))
-  const texts = workers.slice(3).map(async ({ worker }) => (await once(worker, 'message'))[0])
   for (const { worker } of workers.slice(0, 3)) t.is(await worker.terminate(), 1)
-  for (const text of texts) t.deepEqual(await text, Array(10).fill('Hello, world!\n'))
+  for (const begun of workers.slice(3)) {
+    t.deepEqual(await heard(begun, 2), ['ready', Array(10).fill('Hello, world!\n')])
+    t.is(await begun.exitCode, 0)
+  }
   t.true(spinning.running)
   spinning.stop()
   t.is((await run).reason, 'stopped')

@@ -29,9 +29,9 @@ export class VmError extends Error {
   /** The group it belongs to; the message says the rest. */
   readonly code: ErrorCode
   /** The system call or ioctl that failed, where one did. */
-  readonly call?: string
+  declare readonly call?: string
   /** The `errno` it failed with. */
-  readonly errno?: number
+  declare readonly errno?: number
 
   constructor(code: ErrorCode, message: string, details: VmErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)

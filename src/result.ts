@@ -20,7 +20,7 @@ export class RunResult {
   /** The exit that ended it; `null` after `stop()` and a time-out. */
   readonly exit: Exit | null
   /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */
-  readonly exitCode?: number
+  declare readonly exitCode?: number
   /** What the guest wrote to console routes without `onData`, byte for byte, up to 16 MiB. */
   readonly output: Uint8Array
   /** Bytes beyond these 16 MiB, which were not kept. Use `onData` for guests that print more. */

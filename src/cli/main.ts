@@ -9,6 +9,7 @@ const commands: Record<string, () => Promise<Command>> = {
   hello: async () => (await import('./hello.ts')).hello,
   run: async () => (await import('./run.ts')).run,
   doctor: async () => (await import('./doctor.ts')).doctor,
+  bench: async () => (await import('./bench.ts')).bench,
 }
 
 const overview = `Usage: vmexit <command> [options]
@@ -19,6 +20,7 @@ Commands:
   hello    run the embedded hello guest in every CPU mode
   run      run a flat image of your own
   doctor   say what this machine can do
+  bench    measure what an exit costs, beside raw C
 
 Options:
   --help     show this, or the help of a command

@@ -51,7 +51,8 @@ pub struct Callbacks {
 /// What a `NativeMachine` holds.
 pub struct Life {
     state: RefCell<State>,
-    pub memory: Arc<GuestMemory>,
+    /// `None` once closed, so that the memory goes then and not with the object.
+    memory: RefCell<Option<Arc<GuestMemory>>>,
     pub counters: Arc<Counters>,
     /// Where posted writes wait, by route.
     pub feeds: Vec<Option<Feed>>,
@@ -60,7 +61,7 @@ pub struct Life {
 impl Life {
     pub fn new(machine: Machine) -> Self {
         Self {
-            memory: Arc::clone(machine.memory()),
+            memory: RefCell::new(Some(Arc::clone(machine.memory()))),
             counters: Arc::clone(machine.counters()),
             feeds: machine.feeds(),
             state: RefCell::new(State::Idle(Box::new(machine))),
@@ -76,9 +77,9 @@ impl Life {
         }
     }
 
-    /// Whether `close` was called.
-    pub fn is_closed(&self) -> bool {
-        matches!(*self.state.borrow(), State::Closed)
+    /// The guest's memory, at any time until `close`.
+    pub fn memory(&self) -> Result<Arc<GuestMemory>> {
+        self.memory.borrow().clone().ok_or_else(closed)
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
@@ -175,6 +176,7 @@ impl Life {
     /// Frees the machine; when this returns its thread is gone. Says whether a run was cut off.
     pub fn close(&self) -> bool {
         Environment::remove(self);
+        self.memory.take();
         let before = self.state.replace(State::Closed);
         match before {
             State::Idle(_) | State::Closed => false,
@@ -333,6 +335,6 @@ fn busy() -> Error {
     )
 }
 
-pub fn closed() -> Error {
+fn closed() -> Error {
     Error::new(ErrorCode::VmClosed, "the machine is closed")
 }

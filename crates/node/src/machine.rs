@@ -12,7 +12,7 @@ use crate::config::{NativeConfig, NativeRunLimits};
 use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
-use crate::life::{self, Callbacks, Life};
+use crate::life::{Callbacks, Life};
 use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
 
@@ -177,8 +177,9 @@ impl NativeMachine {
     #[napi]
     pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
         nothing(
-            self.open()
-                .and_then(|life| life.memory.check(gpa as u64, length as u64)),
+            self.life
+                .memory()
+                .and_then(|memory| memory.check(gpa as u64, length as u64)),
         )
     }
 
@@ -186,8 +187,9 @@ impl NativeMachine {
     #[napi]
     pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
         nothing(
-            self.open()
-                .and_then(|life| ffi::fill(into, |bytes| life.memory.read(gpa as u64, bytes))),
+            self.life
+                .memory()
+                .and_then(|memory| ffi::fill(into, |bytes| memory.read(gpa as u64, bytes))),
         )
     }
 
@@ -195,18 +197,16 @@ impl NativeMachine {
     #[napi]
     pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
         nothing(
-            self.open()
-                .and_then(|life| life.memory.write(gpa as u64, &bytes)),
+            self.life
+                .memory()
+                .and_then(|memory| memory.write(gpa as u64, &bytes)),
         )
     }
 
     /// Slot 0 without a copy. To be called once, and kept.
     #[napi(ts_return_type = "ArrayBuffer | Failure")]
     pub fn memory_buffer(&self) -> Either<SharedMemory, Failure> {
-        either(
-            self.open()
-                .map(|life| SharedMemory::new(life.memory.clone())),
-        )
+        either(self.life.memory().map(SharedMemory::new))
     }
 
     /// Takes the posted writes of a `queue` or `coalesce` route, oldest first; `null` when there are none.
@@ -226,14 +226,6 @@ impl NativeMachine {
     #[napi]
     pub fn counters(&self) -> NativeCounters {
         NativeCounters::from(&*self.life.counters)
-    }
-
-    fn open(&self) -> Result<&Life> {
-        if self.life.is_closed() {
-            Err(life::closed())
-        } else {
-            Ok(&self.life)
-        }
     }
 }
 

@@ -1,0 +1,197 @@
+// `vmexit bench`: the document's shape, the page, Ctrl-C. How fast anything is, is not asked here.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+
+import test, { type ExecutionContext } from 'ava'
+
+import { native } from '../src/native.ts'
+import { kvmTest } from './helpers/kvm.ts'
+
+interface Ran {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+const main = new URL('../dist/cli/main.js', import.meta.url).pathname
+const folder = mkdtempSync(join(tmpdir(), 'vmexit-bench-spec-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+/** Starts it as a terminal would: in a process group of its own. */
+function start(args: string[], env: NodeJS.ProcessEnv = {}): [ChildProcess, Promise<Ran>] {
+  const child = spawn(process.execPath, [main, 'bench', ...args], {
+    detached: true,
+    env: { ...process.env, ...env },
+  })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const ran = new Promise<Ran>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, stdout, stderr }))
+  })
+  return [child, ran]
+}
+
+function bench(args: string[], env?: NodeJS.ProcessEnv): Promise<Ran> {
+  return start(args, env)[1]
+}
+
+/** The processes that a process has started. */
+function childrenOf(pid: number): number[] {
+  const isChild = (entry: string): boolean => {
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, 'latin1')
+      // pid (name) state ppid: the name may hold anything, parentheses included.
+      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid
+    } catch {
+      return false
+    }
+  }
+  return readdirSync('/proc').filter(isChild).map(Number)
+}
+
+/** Waits until it measures: its baseline runs. */
+async function baselineOf(child: ChildProcess): Promise<number> {
+  for (let waited = 0; waited < 10_000; waited += 20) {
+    for (const pid of childrenOf(child.pid!)) {
+      if (readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('raw-')) return pid
+    }
+    await wait(20)
+  }
+  return Promise.reject(new Error('no baseline process within 10 s'))
+}
+
+function checkRoute(t: ExecutionContext, route: any): void {
+  const { nsPerExit, histogram, pairs, ratio, spread } = route
+  t.is(pairs.length, route.samples)
+  t.true(route.samples >= 7)
+  for (const ns of Object.values(nsPerExit)) t.true((ns as number) > 10, JSON.stringify(nsPerExit))
+  t.true(nsPerExit.p50 <= nsPerExit.p90 && nsPerExit.p90 <= nsPerExit.p99)
+  t.true(nsPerExit.p99 <= nsPerExit.max)
+  const meanOf = (key: string): number =>
+    pairs.reduce((sum: number, pair: any) => sum + pair[key], 0) / pairs.length
+  t.true(Math.abs(ratio / (meanOf('baselineNs') / meanOf('routeNs')) - 1) < 0.01)
+  t.true(spread >= 0 && ratio > 0)
+  t.true(histogram.length > 0 && histogram.every(([ns, count]: number[]) => ns! > 0 && count! > 0))
+}
+
+const routeArgs = ['constant', 'device-sync', 'lifecycle'].flatMap((name) => ['--route', name])
+
+kvmTest('--json: one document of the fixed shape, and a page', async (t) => {
+  const page = join(folder, 'report.html')
+  const ran = await bench([...routeArgs, '--exits', '300', '--json', '--out', page])
+  t.is(ran.code, 0, ran.stderr)
+  const document = JSON.parse(ran.stdout)
+  t.is(document.schema, 'vmexit-bench/1')
+  t.like(document.host, { backend: native.hostBackend(), node: process.version })
+  t.deepEqual(Object.keys(document.host), ['backend', 'cpu', 'kernel', 'node', 'cores'])
+  t.is(typeof document.baseline.name, 'string')
+  t.true(document.baseline.nsPerExit > 10)
+  t.deepEqual(
+    document.routes.map((route: any) => [route.route, route.unit]),
+    [
+      ['constant', 'exit'],
+      ['device-sync', 'exit'],
+      ['lifecycle', 'machine'],
+    ],
+  )
+  t.deepEqual([document.skipped, document.failed, document.interrupted], [[], [], false])
+  for (const route of document.routes) checkRoute(t, route)
+
+  // One progress line for each route, where stderr is no terminal.
+  t.is(ran.stderr.match(/^\[\d\/3\] /gm)?.length, 3, ran.stderr)
+
+  const html = readFileSync(page, 'utf8')
+  t.regex(html, /^<!doctype html>/)
+  t.notRegex(html, /https?:|\bsrc=|\bhref=|@import|url\(|<script/)
+  t.is(html.match(/<svg /g)?.length, 4)
+  t.true(html.includes('vmexit-bench/1'))
+})
+
+kvmTest('for people: a table', async (t) => {
+  const ran = await bench(['--route', 'constant', '--exits', '100'])
+  t.is(ran.code, 0, ran.stderr)
+  t.regex(ran.stdout, /^route +unit +mean +p50 +p90 +p99 +max +ratio +spread +goal$/m)
+  t.regex(ran.stdout, /^constant +exit +[\d.]+ (ns|µs|ms) .+ 0\.98$/m)
+})
+
+kvmTest('without a C compiler the baseline has another name, and a warning says so', async (t) => {
+  const args = ['--route', 'device-sync', '--route', 'hlt', '--exits', '100', '--json']
+  const ran = await bench(args, { CC: '/nonexistent/cc' })
+  t.is(ran.code, 0, ran.stderr)
+  const { baseline, routes } = JSON.parse(ran.stdout)
+  t.is(baseline.name, 'vmexit-constant')
+  t.true(baseline.nsPerExit > 10)
+  t.deepEqual(
+    routes.map(({ route, ratio }: any) => [route, typeof ratio]),
+    [
+      ['device-sync', 'number'],
+      ['hlt', 'object'],
+    ],
+  )
+  t.is(routes[1].ratio, null)
+  t.regex(ran.stderr, /^warning: no C compiler: \/nonexistent\/cc: not found; the baseline is /m)
+})
+
+kvmTest('Ctrl-C: the routes that are done, code 130, no process left behind', async (t) => {
+  const [child, ran] = start(['--exits', '2000', '--json'])
+  const baseline = await baselineOf(child)
+  // The progress line of the first route; a warning may precede it.
+  await new Promise<void>((resolve) => {
+    child.stderr?.on('data', (chunk: Buffer) => chunk.includes('[1/11]') && resolve())
+  })
+  process.kill(-child.pid!, 'SIGINT')
+  const { code, stdout } = await ran
+  t.is(code, 130)
+  t.false(existsSync(`/proc/${baseline}`))
+  const { interrupted, routes } = JSON.parse(stdout)
+  t.true(interrupted)
+  t.is(routes[0].route, 'constant')
+  t.true(routes.length < 11)
+  for (const route of routes) t.true(route.nsPerExit.p99 > 10)
+})
+
+for (const route of ['constant', 'device']) {
+  kvmTest(`Ctrl-C in the first sample of ${route}, which would take hours`, async (t) => {
+    const [child, ran] = start(['--route', route, '--exits', '1000000000', '--json'])
+    const baseline = await baselineOf(child)
+    await wait(300)
+    process.kill(-child.pid!, 'SIGINT')
+    const { code, stdout, stderr } = await ran
+    t.is(code, 130, stderr)
+    t.false(existsSync(`/proc/${baseline}`))
+    t.like(JSON.parse(stdout), { interrupted: true, routes: [], failed: [] })
+  })
+}
+
+test('wrong use is exit code 2 and one line on stderr', async (t) => {
+  const wrong: [string[], RegExp][] = [
+    [['--route', 'warp'], /--route must be one of constant, .+, lifecycle, got 'warp'/],
+    [['--exits', '0'], /--exits must be a positive number, got '0'/],
+    [['--exits=-5'], /--exits must be a number/],
+    [['--exits', 'many'], /--exits must be a number .+ got 'many'/],
+    [['--out', join(folder, 'absent', 'report.html')], /--out must be a file .+ ENOENT/],
+    [['fast'], /bench takes no argument, got 'fast'/],
+    [['--fast'], /--fast/],
+  ]
+  const all = await Promise.all(wrong.map(([args]) => bench(args)))
+  for (const [index, ran] of all.entries()) {
+    const [args, message] = wrong[index]!
+    t.is(ran.code, 2, args.join(' '))
+    t.regex(ran.stderr, message)
+    t.is(ran.stderr.trimEnd().split('\n').length, 1, ran.stderr)
+    t.is(ran.stdout, '')
+  }
+})
+
+test('--help names every route', async (t) => {
+  const { code, stdout } = await bench(['--help'])
+  t.is(code, 0)
+  for (const name of ['constant', 'console', 'queue', 'coalesce', 'event', 'mmio', 'lifecycle']) {
+    t.true(stdout.includes(name), name)
+  }
+})

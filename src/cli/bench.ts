@@ -1,0 +1,176 @@
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
+
+import { type ErrorCode, VmError } from '../errors.ts'
+import { type Baseline, startBaseline } from './bench/baseline.ts'
+import type { BenchDocument } from './bench/document.ts'
+import { describeHost } from './bench/host.ts'
+import { countImage } from './bench/images.ts'
+import { Bench } from './bench/measure.ts'
+import { renderPage } from './bench/page.ts'
+import { Progress } from './bench/progress.ts'
+import { type BenchRoute, benchRoutes } from './bench/routes.ts'
+import { describe, duration } from './bench/table.ts'
+import {
+  type Command,
+  UsageError,
+  type Values,
+  exitCodes,
+  packageVersion,
+  printJson,
+} from './command.ts'
+import { parseNumber } from './values.ts'
+
+/** About 0.2 s a sample where an exit costs 10 µs. */
+const defaultExits = 20_000
+
+/** What a shell calls the end by SIGINT. */
+const interruptedCode = 130
+
+export const bench: Command = {
+  help: `Usage: vmexit bench [--json] [--out report.html] [--route NAME]… [--exits N]
+
+Measures what an exit costs on each route, beside a raw C loop that runs alternately with it. The loop is
+built with cc (or $CC) at first use. Ctrl-C ends early with what is measured so far.
+
+Options:
+  --route NAME  only this route; repeatable:
+                ${names(6)},
+                ${names(6, 6)}
+  --exits N     exits of one sample (default ${defaultExits})
+  --out FILE    write a page with charts, too
+  --json        one JSON document instead of text
+  --help        show this
+
+Exit codes: 0 fine, 1 a route or the host failed, 2 usage, 130 ended by Ctrl-C.
+`,
+  options: {
+    route: { type: 'string', multiple: true },
+    exits: { type: 'string' },
+    out: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(values, positionals) {
+    if (positionals.length > 0) UsageError.raise(`bench takes no argument, got '${positionals[0]}'`)
+    const routes = chosenRoutes(values)
+    const exits = chosenExits(values)
+    const out = values['out'] === undefined ? undefined : writable(String(values['out']))
+    const document = await measureAll(routes, exits)
+    if (out !== undefined) {
+      writeFileSync(out, renderPage(document))
+      process.stderr.write(`wrote ${out}\n`)
+    }
+    if (values['json']) printJson(document)
+    else process.stdout.write(describe(document))
+    if (document.interrupted) return interruptedCode
+    return document.failed.length > 0 ? exitCodes.hostFailure : exitCodes.fine
+  },
+}
+
+function names(count: number, from = 0): string {
+  const list = benchRoutes.slice(from, from + count).map(({ name }) => name)
+  return list.join(', ')
+}
+
+function chosenRoutes(values: Values): readonly BenchRoute[] {
+  const wanted = (values['route'] ?? []) as string[]
+  for (const name of wanted) {
+    if (benchRoutes.some((route) => route.name === name)) continue
+    UsageError.raise(`--route must be one of ${names(benchRoutes.length)}, got '${name}'`)
+  }
+  return benchRoutes.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+}
+
+function chosenExits(values: Values): number {
+  if (values['exits'] === undefined) return defaultExits
+  const text = String(values['exits'])
+  const exits = parseNumber('--exits', text)
+  return exits > 0 ? exits : UsageError.raise(`--exits must be a positive number, got '${text}'`)
+}
+
+/** Finds out before the measuring whether the page can be written behind it. */
+function writable(path: string): string {
+  try {
+    closeSync(openSync(path, 'a'))
+    return path
+  } catch (error) {
+    return UsageError.raise(`--out must be a file that can be written: ${(error as Error).message}`)
+  }
+}
+
+async function measureAll(routes: readonly BenchRoute[], exits: number): Promise<BenchDocument> {
+  // Without KVM nothing can be measured, and this says why.
+  countImage()
+  const document: BenchDocument = {
+    schema: 'vmexit-bench/1',
+    package: packageVersion(),
+    date: new Date().toISOString(),
+    interrupted: false,
+    exits,
+    host: describeHost(),
+    loadAverage: loadavg()[0] ?? 0,
+    baseline: { name: 'none', nsPerExit: null, about: '', kinds: [] },
+    routes: [],
+    skipped: [],
+    failed: [],
+  }
+  const progress = new Progress(routes.length)
+  const { loadAverage, host } = document
+  if (loadAverage > host.cores) {
+    const busy = `load ${loadAverage.toFixed(1)} on ${host.cores} cores`
+    progress.warn(`${busy}: other programs share the time; see the spread`)
+  }
+  const controller = new AbortController()
+  const { signal } = controller
+  // The second Ctrl-C finds no listener and ends the process at once.
+  const interrupt = (): void => controller.abort()
+  process.once('SIGINT', interrupt)
+  let baseline: Baseline | undefined
+  let meter: Bench | undefined
+  try {
+    progress.step('building the raw C loop')
+    baseline = await startBaseline(signal, (text) => progress.warn(text))
+    meter = new Bench(baseline, exits, signal)
+    await meter.warmUp()
+    for (const route of routes) await measureOne(meter, route, document, progress)
+  } catch (error) {
+    if (!signal.aborted) return Promise.reject(error)
+  } finally {
+    process.off('SIGINT', interrupt)
+    progress.clear()
+    await baseline?.close()
+  }
+  const kinds = meter?.kinds() ?? []
+  const nsPerExit = kinds.find(({ kind }) => kind === 'pio')?.nsPerExit.mean ?? null
+  if (baseline) {
+    document.baseline = { name: baseline.name, nsPerExit, about: baseline.about, kinds }
+  }
+  document.interrupted = signal.aborted
+  return document
+}
+
+/** What a build or host answers that has no such route. */
+const absentCodes: readonly ErrorCode[] = ['ERR_INVALID_OPTION', 'ERR_KVM_CAPABILITY']
+
+/** A route that fails does not take the others with it. */
+async function measureOne(
+  meter: Bench,
+  route: BenchRoute,
+  document: BenchDocument,
+  progress: Progress,
+): Promise<void> {
+  const { name } = route
+  try {
+    route.probe()
+    const result = await meter.measure(route, (text) => progress.step(`${name}: ${text}`))
+    if (!result) return
+    document.routes.push(result)
+    const ratio = result.ratio === null ? '' : `, ratio ${result.ratio.toFixed(2)}`
+    progress.done(`${name}: ${duration(result.nsPerExit.mean)} per ${result.unit}${ratio}`)
+  } catch (error) {
+    const { message: reason } = error as Error
+    const absent = error instanceof VmError && absentCodes.includes(error.code)
+    document[absent ? 'skipped' : 'failed'].push({ route: name, reason })
+    progress.done(`${name}: ${absent ? 'skipped' : 'failed'}: ${reason}`)
+  }
+}
