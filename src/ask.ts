@@ -139,19 +139,22 @@ export class Asker {
   }
 
   #consume(asked: Asked, promise: PromiseLike<unknown>): void {
+    this.#consuming.set(asked.route, this.#consumed(asked, promise))
+  }
+
+  async #consumed(asked: Asked, promise: PromiseLike<unknown>): Promise<void> {
     const run = this.#run
-    const settled = Promise.resolve(promise)
-      .then(ignore, (error: unknown) => {
-        if (run !== this.#run) return
+    try {
+      await promise
+    } catch (error) {
+      if (run === this.#run) {
         this.#threw(asked, error)
         this.#machine.stop()
-      })
-      .then(() => {
-        if (run !== this.#run) return
-        this.#consuming.delete(asked.route)
-        this.drain()
-      })
-    this.#consuming.set(asked.route, settled)
+      }
+    }
+    if (run !== this.#run) return
+    this.#consuming.delete(asked.route)
+    this.drain()
   }
 
   /** Promises of consumers that are at work. */
@@ -299,8 +302,6 @@ export class Asker {
 function isPosted({ onBatch, onEvent }: Handlers): boolean {
   return onBatch !== undefined || onEvent !== undefined
 }
-
-function ignore(): void {}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (

@@ -182,8 +182,8 @@ export function checkRoute(value: unknown, index: number): [NativeRoute, Handler
     case 'queue':
     case 'coalesce': {
       const onBatch = required(name, route, 'onBatch') as PostedTarget['onBatch']
-      const value = route['value']
-      const read = value === undefined ? {} : { value: checkUint64(`${name}.value`, value, true) }
+      const given = route['value']
+      const read = given === undefined ? {} : { value: checkUint64(`${name}.value`, given, true) }
       return [
         { ...claim, to: target, ...read },
         { ...handlers, onBatch },
