@@ -12,13 +12,10 @@ use napi_derive::napi;
 
 use crate::bell::Bell;
 use crate::ffi::{Doorbell, StrongFunction, Words};
+use crate::patience::Patience;
 
 /// The longest stay in the pump during one turn of the event loop: timers and I/O wait no longer for us.
 const TURN: Duration = Duration::from_millis(1);
-
-/// How long JavaScript's thread looks for the next question: a guest in a burst asks again within an exit's
-/// cost. The span grows while looking pays and shrinks while it does not.
-const PATIENCE: std::ops::RangeInclusive<u32> = 2..=100;
 
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
@@ -71,7 +68,8 @@ pub struct Environment {
     generation: Cell<u64>,
     holders: Cell<u32>,
     turn: Cell<Instant>,
-    patience: Cell<u32>,
+    patience: Patience,
+    asleep_since: Cell<Instant>,
 }
 
 impl Environment {
@@ -92,7 +90,8 @@ impl Environment {
             generation: Cell::new(0),
             holders: Cell::new(0),
             turn: Cell::new(Instant::now()),
-            patience: Cell::new(*PATIENCE.end()),
+            patience: Patience::default(),
+            asleep_since: Cell::new(Instant::now()),
         });
         ENVIRONMENT.set(Some(Rc::clone(&environment)));
         Some(environment)
@@ -153,25 +152,12 @@ impl Environment {
                 return self.leave_for_a_turn();
             }
             match (served, idle_since) {
-                (Served::Something, since) => {
-                    if since.is_some() {
-                        self.learn(true);
-                    }
-                    idle_since = None;
-                }
+                (Served::Something, _) => idle_since = None,
                 (Served::Nothing, None) if !living.is_empty() => idle_since = Some(now),
-                (Served::Nothing, Some(since)) if self.is_patient(now, since) => {
+                (Served::Nothing, Some(since)) if self.patience.lasts(now - since) => {
                     std::thread::yield_now();
                 }
-                (Served::Nothing, since) => {
-                    if since.is_some() {
-                        self.learn(false);
-                    }
-                    if self.leave(&living) {
-                        return false;
-                    }
-                }
-                (Served::Promise, _) => {
+                (Served::Nothing | Served::Promise, _) => {
                     if self.leave(&living) {
                         return false;
                     }
@@ -182,6 +168,7 @@ impl Environment {
 
     /// Goes to sleep; `false` when the last look found something, and the thread is awake again.
     fn leave(&self, living: &[Rc<dyn Attended>]) -> bool {
+        self.asleep_since.set(Instant::now());
         self.bell.sleep();
         match attend_all(living) {
             Served::Something => {
@@ -200,17 +187,6 @@ impl Environment {
             self.bell.sleep();
         }
         comes_back
-    }
-
-    fn is_patient(&self, now: Instant, since: Instant) -> bool {
-        now.duration_since(since) < Duration::from_micros(u64::from(self.patience.get()))
-    }
-
-    fn learn(&self, paid: bool) {
-        let patience = self.patience.get();
-        let next = if paid { patience * 2 } else { patience / 2 };
-        self.patience
-            .set(next.clamp(*PATIENCE.start(), *PATIENCE.end()));
     }
 }
 
@@ -238,7 +214,11 @@ pub fn attend(fresh: bool) -> bool {
         return false;
     };
     if fresh {
-        environment.turn.set(Instant::now());
+        let now = Instant::now();
+        environment.turn.set(now);
+        environment
+            .patience
+            .learn(now - environment.asleep_since.get());
     }
     environment.pump()
 }

@@ -19,4 +19,5 @@ mod life;
 mod machine;
 mod mailbox;
 mod outcome;
+mod patience;
 mod registers;

@@ -9,17 +9,17 @@
 //! A kick takes back what JavaScript has not seen. What a handler is busy with is waited for, since it ends
 //! by itself; a promise may never settle, so a kick ends that wait, and a close ends every wait.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use vmm::limits::MAX_QUEUED_EVENTS;
 use vmm::{Answer, ExitHandler, KickCause, KickHandle, Question};
 
 use crate::ask::Letter;
 use crate::bell::Bell;
+use crate::patience::Patience;
 
 /// Stages of a question, as in the picture.
 const EMPTY: u8 = 0;
@@ -27,10 +27,6 @@ const ASKED: u8 = 1;
 const TAKEN: u8 = 2;
 const PROMISED: u8 = 3;
 const ANSWERED: u8 = 4;
-
-/// How long a vCPU's thread looks for its answer before it parks, in microseconds. The span grows while
-/// looking pays and shrinks while it does not.
-const PATIENCE: std::ops::RangeInclusive<u32> = 2..=100;
 
 /// Shared by the thread of a run and JavaScript's.
 #[derive(Debug)]
@@ -132,15 +128,15 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct AcrossThreads {
     mailbox: Arc<Mailbox>,
     bell: Arc<Bell>,
-    patience: Cell<u32>,
+    patience: Patience,
 }
 
 impl AcrossThreads {
-    pub const fn new(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> Self {
+    pub fn new(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> Self {
         Self {
             mailbox,
             bell,
-            patience: Cell::new(*PATIENCE.end()),
+            patience: Patience::default(),
         }
     }
 
@@ -152,29 +148,22 @@ impl AcrossThreads {
     /// Looks for a while, then parks, until there is a result. JavaScript's thread or a kick wakes it.
     fn wait<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         self.mailbox.asker.get_or_init(std::thread::current);
-        let patience = self.patience.get();
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_micros(u64::from(patience)) {
+        while self.patience.lasts(begin.elapsed()) {
             if let Some(found) = look() {
-                self.learn(patience * 2);
                 return found;
             }
             std::thread::yield_now();
         }
-        self.learn(patience / 2);
         loop {
             if let Some(found) = look() {
+                self.patience.learn(begin.elapsed());
                 return found;
             }
             // Whoever was awake when the question was posted may have left for a turn.
             self.bell.ring();
             std::thread::park();
         }
-    }
-
-    fn learn(&self, patience: u32) {
-        self.patience
-            .set(patience.clamp(*PATIENCE.start(), *PATIENCE.end()));
     }
 
     fn announce(&self) {
