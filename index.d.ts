@@ -51,9 +51,10 @@ export declare class NativeMachine {
 
 /**
  * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
- * Returns whether to call again in the next turn.
+ * `null` says that nothing is left; otherwise to call again in the next turn, for which the event loop is
+ * held or not.
  */
-export declare function attend(fresh: boolean): boolean
+export declare function attend(fresh: boolean): boolean | null
 
 /** How often the doorbell was rung. */
 export declare function doorbells(): number

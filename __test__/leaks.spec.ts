@@ -14,7 +14,10 @@ function hello(): VirtualMachine {
 }
 const filling = new Uint8Array(64 * 1024).fill(1)
 
-/** Repeats `cycle` and compares the process before and after, both times behind a warm-up. */
+/** What comes and goes with the JavaScript heap, in MiB. */
+const noiseMiB = 4
+
+/** Repeats `cycle` behind a warm-up. What leaks grows in every batch, and noise does not. */
 async function assertFlat(
   t: ExecutionContext,
   cycles: number,
@@ -30,14 +33,17 @@ async function assertFlat(
     for (let index = 0; index < 3; index++) collect()
   }
   await repeat(Math.ceil(cycles / 4))
-  const before = census()
-  await repeat(cycles)
-  const after = census()
-  const grownMiB = after.residentMiB - before.residentMiB
-  t.log(`${cycles} cycles: ${grownMiB.toFixed(1)} MiB, ${after.files - before.files} files`)
-  t.is(after.files, before.files)
-  t.is(after.kvmMappings, before.kvmMappings)
-  t.true(grownMiB < 8, `${grownMiB} MiB`)
+  let grownMiB = Infinity
+  for (let batch = 0; batch < 4 && grownMiB > noiseMiB; batch++) {
+    const before = census()
+    await repeat(cycles)
+    const after = census()
+    grownMiB = after.residentMiB - before.residentMiB
+    t.log(`${cycles} cycles: ${grownMiB.toFixed(1)} MiB, ${after.files - before.files} files`)
+    t.is(after.files, before.files)
+    t.is(after.kvmMappings, before.kvmMappings)
+  }
+  t.true(grownMiB <= noiseMiB, `${grownMiB} MiB`)
 }
 
 serialTest('close() gives everything back at once, not with the object', async (t) => {

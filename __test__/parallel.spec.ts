@@ -106,6 +106,23 @@ serialTest('the event loop is free while machines run', async (t) => {
   for (const vm of [...machines, asking.vm]) vm.close()
 })
 
+serialTest('runs that nobody awaits are answered all the same, by slow handlers too', async (t) => {
+  const poll = 'e4 10 eb fc ; 1: in $0x10,%al; jmp 1b'
+  const counts = [0, 0, 0]
+  const machines = counts.map((_, index) => {
+    const read = (): number => {
+      const end = performance.now() + index * 0.3
+      while (performance.now() < end);
+      return counts[index]!++ & 0xff
+    }
+    return machine(poll, [{ port: 0x10, device: { read } }])
+  })
+  for (const vm of machines) void vm.run()
+  // Over many turns of the event loop, since a question may be missed only where a turn ends.
+  t.true(await until(() => counts.every((count) => count > 300)), counts.join())
+  for (const vm of machines) vm.close()
+})
+
 serialTest('a promise that never settles holds up its own machine only', async (t) => {
   using stuck = new Interview(0, 5, () => new Promise(() => undefined)).vm
   const run = stuck.run()

@@ -10,8 +10,20 @@ import {
   type VirtualMachine,
   guests,
 } from '../src/index.ts'
-import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
+import { type Run, kvmTest, runKinds } from './helpers/kvm.ts'
 import { code, machine, vmError } from './helpers/machine.ts'
+
+type Body = (t: ExecutionContext, run: Run) => void | Promise<void>
+
+/** One test after the other: a long `runSync` would use up the time of those beside it. */
+function along(title: string, body: (t: ExecutionContext) => void | Promise<void>): void {
+  kvmTest(title, body, test.serial)
+}
+
+function alongBoth(title: string, body: Body): void {
+  for (const [kind, run] of Object.entries(runKinds))
+    along(`${title} (${kind})`, (t) => body(t, run))
+}
 
 /** How many events; VMEXIT_SOAK=1 makes it the full size. */
 const many = process.env['VMEXIT_SOAK'] === '1' ? 1_000_000 : 20_000
@@ -40,7 +52,7 @@ function numbered(count: number, route: Route): VirtualMachine {
 const at = { port: 0x200, length: 4 }
 
 for (const to of kinds) {
-  kvmTestBoth(`${to}: all numbers arrive in order`, async (t, run) => {
+  alongBoth(`${to}: all numbers arrive in order`, async (t, run) => {
     const sequence = new Sequence()
     using vm = numbered(many, { ...at, to, onBatch: (batch) => sequence.take(batch) })
     const result = await run(vm, { timeoutMs: 600_000 })
@@ -49,7 +61,7 @@ for (const to of kinds) {
     if (to === 'coalesce') t.true(result.exits < many / 20, `${result.exits}`)
   })
 
-  kvmTest(`${to}: a slow consumer makes the vCPU wait, and the waits are counted`, async (t) => {
+  along(`${to}: a slow consumer makes the vCPU wait, and the waits are counted`, async (t) => {
     const sequence = new Sequence()
     let isAtWork = false
     const onBatch = async (batch: EventBatch) => {
@@ -65,7 +77,7 @@ for (const to of kinds) {
     t.true(vm.counters().ringWaits > 0)
   })
 
-  kvmTestBoth(`${to}: a consumer that throws ends the run and loses nothing`, async (t, run) => {
+  alongBoth(`${to}: a consumer that throws ends the run and loses nothing`, async (t, run) => {
     const sequence = new Sequence()
     const thrown = new Error('enough')
     let isFirst = true
@@ -78,7 +90,7 @@ for (const to of kinds) {
     }
     using vm = numbered(many, { ...at, to, onBatch })
     const error = await t.throwsAsync(
-      async () => run(vm),
+      async () => run(vm, { timeoutMs: 600_000 }),
       vmError('ERR_HANDLER', /onBatch of routes\[0\]/),
     )
     t.is(error?.cause, thrown)
@@ -87,7 +99,7 @@ for (const to of kinds) {
     t.is(sequence.next, many)
   })
 
-  kvmTest(`${to}: stop() in mid-burst, and the next run goes on`, async (t) => {
+  along(`${to}: stop() in mid-burst, and the next run goes on`, async (t) => {
     const sequence = new Sequence()
     using vm = numbered(many, {
       ...at,
@@ -108,7 +120,7 @@ for (const to of kinds) {
     t.true(runs > 1)
   })
 
-  kvmTest(
+  along(
     `${to}: a machine that is closed in mid-burst delivers what was written, and then nothing`,
     async (t) => {
       const sequence = new Sequence()
@@ -124,7 +136,7 @@ for (const to of kinds) {
     },
   )
 
-  kvmTest(`${to}: what a spinning guest wrote arrives while it spins`, async (t) => {
+  along(`${to}: what a spinning guest wrote arrives while it spins`, async (t) => {
     // b0 07  mov $7,%al · e6 40  out %al,$0x40 · eb fe  jmp .
     let arrived: (batch: EventBatch) => void = () => undefined
     const first = new Promise<EventBatch>((resolve) => (arrived = resolve))
@@ -138,18 +150,18 @@ for (const to of kinds) {
     t.is((await run).reason, 'stopped')
   })
 
-  kvmTest(`${to}: a promise under runSync is refused`, (t) => {
+  along(`${to}: a promise under runSync is refused`, (t) => {
     using vm = numbered(10, { ...at, to, onBatch: async () => undefined })
     t.throws(() => vm.runSync(), vmError('ERR_ASYNC_HANDLER', /onBatch of routes\[0\]/))
   })
 
-  kvmTest(`${to}: a consumer that never settles ends with the time-out`, async (t) => {
+  along(`${to}: a consumer that never settles ends with the time-out`, async (t) => {
     using vm = numbered(100_000, { ...at, to, onBatch: () => new Promise(() => undefined) })
     t.is((await vm.run({ timeoutMs: 200 })).reason, 'timeout')
   })
 }
 
-kvmTestBoth('a batch keeps offsets, sizes and 8-byte values', async (t, run) => {
+alongBoth('a batch keeps offsets, sizes and 8-byte values', async (t, run) => {
   const listing = `
     bb 00 00 00 d0                ; mov $0xd0000000,%ebx
     48 b8 88 77 66 55 44 33 22 11 ; mov $0x1122334455667788,%rax
@@ -171,7 +183,7 @@ kvmTestBoth('a batch keeps offsets, sizes and 8-byte values', async (t, run) => 
   }
 })
 
-kvmTestBoth('reads of a posted route give its value, or are not claimed', async (t, run) => {
+alongBoth('reads of a posted route give its value, or are not claimed', async (t, run) => {
   // e4 40  in $0x40,%al · f4  hlt
   for (const to of kinds) {
     const onBatch = () => undefined
@@ -183,14 +195,14 @@ kvmTestBoth('reads of a posted route give its value, or are not claimed', async 
   }
 })
 
-kvmTestBoth('event: the kernel counts, without an exit', async (t, run) => {
+alongBoth('event: the kernel counts, without an exit', async (t, run) => {
   let total = 0
   using vm = numbered(5000, { port: 0x200, to: 'event', onEvent: (count) => (total += count) })
   const result = await run(vm)
   t.deepEqual([result.reason, result.exits, total], ['hlt', 1, 5000])
 })
 
-kvmTestBoth('event: a datamatch counts one value, the others are unclaimed', async (t, run) => {
+alongBoth('event: a datamatch counts one value, the others are unclaimed', async (t, run) => {
   const counts: number[] = []
   const others: unknown[] = []
   const onEvent = (count: number) => counts.push(count)

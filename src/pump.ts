@@ -7,11 +7,17 @@ let isScheduled = false
  * `isFresh` says that the event loop has turned since the last call.
  */
 export function pump(isFresh: boolean): void {
-  if (isScheduled || !native.attend(isFresh)) return
+  if (isScheduled) return
+  const isHeld = native.attend(isFresh)
+  if (isHeld === null) return
   // The turn is used up: timers and I/O come first.
   isScheduled = true
-  setImmediate(() => {
-    isScheduled = false
-    pump(true)
-  })
+  if (isHeld) setImmediate(again)
+  // An immediate that keeps no process alive may never come; a timer does.
+  else setTimeout(again, 0).unref()
+}
+
+function again(): void {
+  isScheduled = false
+  pump(true)
 }

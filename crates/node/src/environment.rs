@@ -137,8 +137,8 @@ impl Environment {
         }
     }
 
-    /// The pump: attends until nothing more comes, or the turn is over. Whether to come back next turn.
-    fn pump(&self) -> bool {
+    /// The pump: attends until nothing more comes, or the turn is over; then whether the event loop is held.
+    fn pump(&self) -> Option<bool> {
         self.bell.wake();
         let mut idle_since: Option<Instant> = None;
         let (mut generation, mut living) = (self.generation.get(), self.living());
@@ -149,7 +149,8 @@ impl Environment {
             let served = attend_all(&living);
             let now = Instant::now();
             if now.duration_since(self.turn.get()) > TURN {
-                return self.leave_for_a_turn();
+                // Awake all the same: nobody has to ring before we come back.
+                return Some(self.holders.get() > 0);
             }
             match (served, idle_since) {
                 (Served::Something, _) => idle_since = None,
@@ -159,7 +160,7 @@ impl Environment {
                 }
                 (Served::Nothing | Served::Promise, _) => {
                     if self.leave(&living) {
-                        return false;
+                        return None;
                     }
                 }
             }
@@ -177,16 +178,6 @@ impl Environment {
             }
             Served::Nothing | Served::Promise => true,
         }
-    }
-
-    /// The turn is over while questions may wait. Somebody who holds the event loop comes back in the next
-    /// turn; otherwise the vCPUs that wait ring.
-    fn leave_for_a_turn(&self) -> bool {
-        let comes_back = self.holders.get() > 0;
-        if !comes_back {
-            self.bell.sleep();
-        }
-        comes_back
     }
 }
 
@@ -207,12 +198,11 @@ fn current() -> Option<Rc<Environment>> {
 }
 
 /// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
-/// Returns whether to call again in the next turn.
+/// `null` says that nothing is left; otherwise to call again in the next turn, for which the event loop is
+/// held or not.
 #[napi]
-pub fn attend(fresh: bool) -> bool {
-    let Some(environment) = current() else {
-        return false;
-    };
+pub fn attend(fresh: bool) -> Option<bool> {
+    let environment = current()?;
     if fresh {
         let now = Instant::now();
         environment.turn.set(now);
