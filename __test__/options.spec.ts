@@ -39,9 +39,6 @@ function rows(values: [unknown, RegExp][], put: (value: unknown) => unknown): Ro
 const withRoute = (route: object) => ({ ...good, routes: [{ port: 1, to: 'discard' }, route] })
 const maxGpa = 2 ** 52 - 1
 
-/** `null` and absence mean the default where there is one. */
-const withoutNull = (values: [unknown, RegExp][]) => values.filter(([value]) => value !== null)
-
 const groups: Record<string, Row[]> = {
   options: [
     [undefined, /^options must be an object, got undefined$/],
@@ -70,7 +67,7 @@ const groups: Record<string, Row[]> = {
     }),
   ],
   memoryBytes: [
-    ...rows(withoutNull(notWhole('memoryBytes', 1, maxGpa)), (memoryBytes) => ({
+    ...rows(notWhole('memoryBytes', 1, maxGpa), (memoryBytes) => ({
       ...good,
       memoryBytes,
     })),
@@ -166,11 +163,11 @@ const groups: Record<string, Row[]> = {
       { ...good, payload: { ...payload, load: 1 } },
       /^payload must be made of image, loadGpa, entryGpa, got .*unknown 'load'/,
     ],
-    ...rows(withoutNull(notWhole('payload.loadGpa', 0, maxGpa)), (loadGpa) => ({
+    ...rows(notWhole('payload.loadGpa', 0, maxGpa), (loadGpa) => ({
       ...good,
       payload: { ...payload, loadGpa },
     })),
-    ...rows(withoutNull(notWhole('payload.entryGpa', 0, maxGpa)), (entryGpa) => ({
+    ...rows(notWhole('payload.entryGpa', 0, maxGpa), (entryGpa) => ({
       ...good,
       payload: { ...payload, entryGpa },
     })),

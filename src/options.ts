@@ -85,17 +85,14 @@ const maxTimeoutMs = 2 ** 32 - 1
 export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
   const options = checkObject('options', value)
   checkKeys('options', options, ['mode', 'privilege', 'memoryBytes', 'slots', 'payload', 'routes'])
+  const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
+  const { slots: further = [], routes: claims = [] } = options
   const mode = checkWord('mode', options['mode'], modes)
-  const privilege = checkWord('privilege', options['privilege'] ?? 'kernel', ['kernel', 'user'])
-  const memoryBytes = checkInteger(
-    'memoryBytes',
-    options['memoryBytes'] ?? defaultMemoryBytes,
-    1,
-    maxGpa,
-  )
-  const slots = checkArray('slots', options['slots'] ?? []).map(checkSlot)
+  const privilege = checkWord('privilege', ring, ['kernel', 'user'])
+  const memoryBytes = checkInteger('memoryBytes', size, 1, maxGpa)
+  const slots = checkArray('slots', further).map(checkSlot)
   const payload = checkPayload(options['payload'])
-  const routes = checkArray('routes', options['routes'] ?? []).map(checkRoute)
+  const routes = checkArray('routes', claims).map(checkRoute)
   const config = {
     mode,
     privilege,
@@ -137,11 +134,11 @@ function checkPayload(value: unknown): NativeConfig['payload'] {
   if (value instanceof Guest) return { guest: value.name, loadGpa: 0, entryGpa: 0 }
   const payload = checkObject('payload', value)
   checkKeys('payload', payload, ['image', 'loadGpa', 'entryGpa'])
-  const { image } = payload
+  const { image, loadGpa: load = 0, entryGpa: entry = load } = payload
   if (!(image instanceof Uint8Array)) {
     return fail('ERR_INVALID_OPTION', `payload.image must be a Uint8Array, got ${show(image)}`)
   }
-  const loadGpa = checkInteger('payload.loadGpa', payload['loadGpa'] ?? 0, 0, maxGpa)
-  const entryGpa = checkInteger('payload.entryGpa', payload['entryGpa'] ?? loadGpa, 0, maxGpa)
+  const loadGpa = checkInteger('payload.loadGpa', load, 0, maxGpa)
+  const entryGpa = checkInteger('payload.entryGpa', entry, 0, maxGpa)
   return { image, loadGpa, entryGpa }
 }
