@@ -46,7 +46,7 @@ impl Run<'_> {
                     return Ok(Next::Kicked);
                 }
                 Posted::Failed(posted) => {
-                    self.machine.pending = Pending::Open(exit, index + usize::from(posted));
+                    self.leave(exit, access, index + usize::from(posted));
                     return Err(handler_failed());
                 }
             }

@@ -255,11 +255,11 @@ impl Run<'_> {
                     return Ok(Next::Kicked);
                 }
                 Answer::Interrupted => {
-                    self.machine.pending = Pending::Open(exit, again);
+                    self.leave(exit, access, again);
                     return Ok(Next::Kicked);
                 }
                 Answer::Failed | Answer::End | Answer::Bytes(_) => {
-                    self.machine.pending = Pending::Open(exit, again);
+                    self.leave(exit, access, again);
                     return Err(handler_failed());
                 }
             }
@@ -267,6 +267,16 @@ impl Run<'_> {
         self.count_items(access);
         self.machine.pending = Pending::Answered;
         Ok(Next::Enter)
+    }
+
+    /// Leaves the pieces from `index` on to the next run; without one the access is done.
+    pub(crate) fn leave(&mut self, exit: Exit, access: &Access, index: usize) {
+        if access.piece(index).is_some() {
+            self.machine.pending = Pending::Open(exit, index);
+        } else {
+            self.count_items(access);
+            self.machine.pending = Pending::Answered;
+        }
     }
 
     fn answer_unclaimed(&mut self, exit: Exit) -> Result<Next> {

@@ -261,3 +261,18 @@ fn a_store_across_a_page_border_is_kicked_between_its_pieces() {
         }
     }
 }
+
+#[test]
+fn a_write_that_was_seen_is_done_and_blocks_nothing() {
+    require!(LONG);
+    let mut machine = machine(
+        LONG,
+        "e6 60 ; out %al,$0x60",
+        &[port(0x60, 1, RouteTarget::Device)],
+    );
+    try_run(&mut machine, &KickHandle::new(), |_| Answer::Failed).unwrap_err();
+    let registers = machine.registers().unwrap();
+    assert_eq!(registers.rip, 2);
+    machine.set_registers(&registers).unwrap();
+    assert_eq!(machine.counters().routes[0].writes.get(), 1);
+}
