@@ -3,7 +3,7 @@ import { type ErrorCode, VmError, show, showThrown } from './errors.ts'
 import { type AccessExit, toExit } from './exit.ts'
 import { native } from './native.ts'
 import { pump } from './pump.ts'
-import type { Handlers } from './routes.ts'
+import type { Device, Handlers } from './routes.ts'
 import type { NativeExit, NativeMachine } from './seam.ts'
 
 const { NativeAnswer: Answer, NativeQuestion: Question } = native
@@ -83,6 +83,7 @@ export class Asker {
       this.drain()
       return this.failure ? Answer.Failed : Answer.Done
     }
+    if (kind === Question.Read || kind === Question.Write) return this.#askDevice(kind)
     const exit =
       kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
     return this.#answered({ kind, route: words[1]!, ticket: words[5]!, exit }, payload)
@@ -162,19 +163,40 @@ export class Asker {
     return [...this.#consuming.values()]
   }
 
-  #answered(asked: Asked, payload?: Payload, wait = this.#wait.bind(this, asked)): Reply {
+  /** The path of every device access: nothing is allocated while the device answers as it mostly does. */
+  #askDevice(kind: number): Reply {
+    const route = words[1]!
+    const ticket = words[5]!
     if (this.#closed) return Answer.Failed
     this.#depth++
     try {
-      const returned = this.#call(asked, payload)
-      if (!isThenable(returned)) return this.#reply(asked, returned)
-      if (this.#mayWait) {
-        wait(returned)
-        return Answer.Promised
-      }
-      returned.then(undefined, () => undefined)
-      const why = 'returned a promise, and runSync() cannot wait for it; use run()'
-      return this.#failed(asked, 'ERR_ASYNC_HANDLER', why)
+      const returned = this.#callDevice(kind, this.#handlers[route]?.device)
+      if (returned === undefined && kind === Question.Write) return Answer.Done
+      return this.#judge({ kind, route, ticket, exit: undefined }, returned)
+    } catch (error) {
+      return this.#threw({ kind, route, ticket, exit: undefined }, error)
+    } finally {
+      this.#depth--
+    }
+  }
+
+  #callDevice(kind: number, device: Device | undefined): unknown {
+    if (kind === Question.Read) {
+      return device?.read ? device.read(words[2]!, words[3]!, words[4]!) : -1
+    }
+    const value = words[3] === 8 ? value64[0]! : words[6]!
+    return device?.write?.(words[2]!, words[3]!, value, words[4]!)
+  }
+
+  #answered(
+    asked: Asked,
+    payload?: Payload,
+    wait?: (promise: PromiseLike<unknown>) => void,
+  ): Reply {
+    if (this.#closed) return Answer.Failed
+    this.#depth++
+    try {
+      return this.#judge(asked, this.#call(asked, payload), wait)
     } catch (error) {
       return this.#threw(asked, error)
     } finally {
@@ -182,19 +204,24 @@ export class Asker {
     }
   }
 
+  #judge(
+    asked: Asked,
+    returned: unknown,
+    wait = (promise: PromiseLike<unknown>) => this.#wait(asked, promise),
+  ): Reply {
+    if (!isThenable(returned)) return this.#reply(asked, returned)
+    if (this.#mayWait) {
+      wait(returned)
+      return Answer.Promised
+    }
+    returned.then(undefined, () => undefined)
+    const why = 'returned a promise, and runSync() cannot wait for it; use run()'
+    return this.#failed(asked, 'ERR_ASYNC_HANDLER', why)
+  }
+
   #call(asked: Asked, payload: Payload | undefined): unknown {
     const handlers = this.#handlers[asked.route]
-    const device = handlers?.device
     switch (asked.kind) {
-      case Question.Read:
-        return device?.read ? device.read(words[2]!, words[3]!, words[4]!) : -1
-      case Question.Write:
-        return device?.write?.(
-          words[2]!,
-          words[3]!,
-          words[3] === 8 ? value64[0]! : words[6]!,
-          words[4]!,
-        )
       case Question.Console:
         return handlers?.onData?.(payload as Uint8Array)
       case Question.Posted:
