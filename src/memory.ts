@@ -3,6 +3,8 @@ import { fail, invalid, take } from './errors.ts'
 import { native } from './native.ts'
 import type { NativeMachine } from './seam.ts'
 
+const { maxReadBytes } = native.limits()
+
 /**
  * Guest physical memory. `read` and `write` copy, are checked, and work at any time: in handlers and while
  * the guest runs. What lies outside every slot is `ERR_GUEST_MEMORY`, and nothing is touched.
@@ -36,7 +38,6 @@ export class GuestMemory {
   read(gpa: number, length: number): Uint8Array {
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER)
     take(this.#machine.checkMemory(checkGpa(gpa), length))
-    const { maxReadBytes } = native.limits()
     if (length > maxReadBytes) {
       return fail(
         'ERR_LIMIT',

@@ -10,6 +10,7 @@ import {
 import { fail, invalid, show } from './errors.ts'
 import type { AccessExit } from './exit.ts'
 import { Guest } from './guest.ts'
+import { native } from './native.ts'
 import { type Handlers, type Route, checkRoute } from './routes.ts'
 import type { NativeConfig } from './seam.ts'
 
@@ -79,7 +80,7 @@ export interface RunOptions extends RunSyncOptions {
 const modes = ['real', 'protected', 'paged32', 'long'] as const
 const defaultMemoryBytes = 2 * 1024 * 1024
 const maxGpa = 2 ** 52 - 1
-const maxTimeoutMs = 2 ** 32 - 1
+const { maxTimeoutMs } = native.limits()
 
 /** Checks the shape of a machine's options and fills in the defaults; the core checks the rest. */
 export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
@@ -99,7 +100,7 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
     memoryBytes,
     slots,
     payload,
-    routes: routes.map(([native]) => native),
+    routes: routes.map(([route]) => route),
   }
   return [config, routes.map(([, handlers]) => handlers)]
 }

@@ -34,8 +34,5 @@ pub const QUEUE_BELL_EVENTS: usize = 256;
 /// Bytes that one read of guest memory copies.
 pub const MAX_READ_BYTES: u64 = 1 << 30;
 
-/// vCPUs of one machine.
-pub const MAX_VCPUS: u32 = 1;
-
 /// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
 pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;
