@@ -151,7 +151,9 @@ export interface NativeCounters {
   /** Times that the vCPU waited because a ring was full. */
   ringWaits: number
   /** Entries that a kick or a look around interrupted. */
-  interruptions: number
+  kicks: number
+  /** Milliseconds inside `KVM_RUN`, of those runs that ask for it. */
+  kvmRunMs: number
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
@@ -350,6 +352,8 @@ export interface NativeRunLimits {
   timeoutMs?: number
   /** How often the thread looks around, in milliseconds. */
   tickMs?: number
+  /** Whether the time inside `KVM_RUN` is taken. */
+  timeKvmRun?: boolean
 }
 
 /**

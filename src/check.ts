@@ -51,6 +51,11 @@ export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'function') invalid(name, 'a function', value)
 }
 
+/** `true` or `false`. */
+export function checkBoolean(name: string, value: unknown): boolean {
+  return typeof value === 'boolean' ? value : invalid(name, 'true or false', value)
+}
+
 /** One of several words. */
 export function checkWord<T extends string>(name: string, value: unknown, words: readonly T[]): T {
   const found = words.find((word) => word === value)

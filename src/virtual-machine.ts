@@ -15,11 +15,14 @@ import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './regi
 import { RunResult } from './result.ts'
 import { RunPromise } from './run-promise.ts'
 import { BackgroundRun } from './run.ts'
-import type { NativeMachine } from './seam.ts'
+import type { NativeMachine, NativeRunLimits } from './seam.ts'
 import { Vcpu } from './vcpu.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
+
+/** The options of `runSync`; `run` has a signal beside them. */
+const syncOptions = ['timeoutMs', 'onExit', 'timeKvmRun'] as const
 
 /** What was counted since the machine was made. */
 export interface Counters {
@@ -29,8 +32,10 @@ export interface Counters {
   readonly routes: readonly { readonly reads: number; readonly writes: number }[]
   /** Times that the vCPU waited because the ring of a `queue` or `coalesce` route was full. */
   readonly ringWaits: number
-  /** Entries into the guest that a stop, a time-out or a look around interrupted. */
-  readonly interruptions: number
+  /** Entries into the guest that a kick interrupted: a stop, a time-out, or a look around. */
+  readonly kicks: number
+  /** Milliseconds inside `KVM_RUN`, of those runs that had the option `timeKvmRun`. */
+  readonly kvmRunMs: number
   /** Doorbells rung in this thread, for all machines together. */
   readonly doorbells: number
 }
@@ -93,12 +98,12 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`.
    */
   runSync(options?: RunSyncOptions): RunResult {
-    const { timeoutMs, onExit } = checkRunOptions(options, ['timeoutMs', 'onExit'])
+    const run = checkRunOptions(options, syncOptions)
     this.#checkReady()
-    this.#asker.begin(onExit, false)
+    this.#asker.begin(run.onExit, false)
     this.#running = true
     try {
-      const outcome = this.#machine.runSync(limits(timeoutMs, true), this.#asker.ask)
+      const outcome = this.#machine.runSync(limits(run, true), this.#asker.ask)
       this.#asker.drainLast()
       if (isFailure(outcome)) return raise(this.#failure(fromFailure(outcome)))
       for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
@@ -207,23 +212,20 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): BackgroundRun | undefined {
-    const { timeoutMs, onExit, signal } = checkRunOptions(options, [
-      'timeoutMs',
-      'onExit',
-      'signal',
-    ])
+    const run = checkRunOptions(options, [...syncOptions, 'signal'])
+    const { signal } = run
     this.#checkReady()
     if (signal?.aborted) {
       reject(signal.reason)
       return undefined
     }
-    this.#asker.begin(onExit, true)
+    this.#asker.begin(run.onExit, true)
     this.#running = true
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
       this.#run = undefined
     })
-    background.start(limits(timeoutMs, this.#needsTicks), resolve, reject)
+    background.start(limits(run, this.#needsTicks), resolve, reject)
     return background
   }
 
@@ -243,9 +245,10 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
 
 function ignore(): void {}
 
-function limits(
-  timeoutMs: number | undefined,
-  tick: boolean,
-): { timeoutMs?: number; tickMs?: number } {
-  return { ...(timeoutMs === undefined ? {} : { timeoutMs }), ...(tick ? { tickMs } : {}) }
+function limits({ timeoutMs, timeKvmRun = false }: RunOptions, tick: boolean): NativeRunLimits {
+  return {
+    timeKvmRun,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(tick ? { tickMs } : {}),
+  }
 }

@@ -82,6 +82,8 @@ pub struct NativeRunLimits {
     pub timeout_ms: Option<f64>,
     /// How often the thread looks around, in milliseconds.
     pub tick_ms: Option<f64>,
+    /// Whether the time inside `KVM_RUN` is taken.
+    pub time_kvm_run: Option<bool>,
 }
 
 impl NativeConfig {
@@ -166,6 +168,7 @@ impl NativeRunLimits {
         RunLimits {
             timeout: self.timeout_ms.map(milliseconds),
             tick: self.tick_ms.map(milliseconds),
+            time_kvm_run: self.time_kvm_run.unwrap_or_default(),
         }
     }
 }

@@ -108,7 +108,9 @@ pub struct NativeCounters {
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: f64,
     /// Entries that a kick or a look around interrupted.
-    pub interruptions: f64,
+    pub kicks: f64,
+    /// Milliseconds inside `KVM_RUN`, of those runs that ask for it.
+    pub kvm_run_ms: f64,
 }
 
 /// Exits of one reason.
@@ -135,7 +137,8 @@ impl From<&Counters> for NativeCounters {
         let routes = counters.routes.iter();
         Self {
             ring_waits: counters.ring_waits.get() as f64,
-            interruptions: counters.interruptions.get() as f64,
+            kicks: counters.kicks.get() as f64,
+            kvm_run_ms: counters.kvm_run_ns.get() as f64 / 1e6,
             exits: exits
                 .map(|(reason, count)| NativeExitCount {
                     reason: reason.to_owned(),

@@ -41,7 +41,9 @@ pub struct Counters {
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: Counter,
     /// Entries that a kick or a nudge interrupted.
-    pub interruptions: Counter,
+    pub kicks: Counter,
+    /// Nanoseconds inside `KVM_RUN`, of those runs that ask for it.
+    pub kvm_run_ns: Counter,
 }
 
 impl Counters {
@@ -49,7 +51,8 @@ impl Counters {
         Self {
             exits: Default::default(),
             ring_waits: Counter::default(),
-            interruptions: Counter::default(),
+            kicks: Counter::default(),
+            kvm_run_ns: Counter::default(),
             routes: (0..routes).map(|_| RouteCounters::default()).collect(),
         }
     }

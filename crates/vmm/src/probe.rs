@@ -126,7 +126,7 @@ fn probe_mode(mode: CpuMode, privilege: Privilege) -> Result<ModeReport> {
     let mut machine = probe_machine(mode, privilege, RouteTarget::Stop)?;
     let limits = RunLimits {
         timeout: Some(PROBE_TIMEOUT),
-        tick: None,
+        ..RunLimits::default()
     };
     let outcome = machine.run(&KickHandle::new(), limits, &mut |_: Question<'_>| {
         Answer::End
@@ -154,7 +154,7 @@ fn exit_cost_ns() -> Result<f64> {
         &kick,
         RunLimits {
             timeout: Some(PROBE_TIMEOUT),
-            tick: None,
+            ..RunLimits::default()
         },
         &mut |_: Question<'_>| {
             let begin = *begin.get_or_insert_with(Instant::now);

@@ -56,6 +56,7 @@ impl Machine {
             kick,
             attached,
             handler,
+            time_kvm_run: limits.time_kvm_run,
             output: Output::default(),
         };
         let end = run.until_end();
@@ -99,6 +100,7 @@ pub(crate) struct Run<'a> {
     pub(crate) kick: &'a KickHandle,
     attached: Attached<'a>,
     pub(crate) handler: &'a mut dyn ExitHandler,
+    time_kvm_run: bool,
     output: Output,
 }
 
@@ -126,16 +128,21 @@ impl Run<'_> {
 
     /// R3: the guest runs.
     fn enter(&mut self) -> Result<Option<Exit>> {
+        let begin = self.time_kvm_run.then(Instant::now);
         self.attached.enter();
         let entry = self.machine.vcpu.enter();
         self.attached.leave();
+        if let Some(begin) = begin {
+            let ns = begin.elapsed().as_nanos() as u64;
+            self.machine.counters.kvm_run_ns.add(ns);
+        }
         match entry? {
             Entry::Exit(exit) => {
                 self.machine.counters.count_exit(&exit);
                 Ok(Some(exit))
             }
             Entry::Interrupted => {
-                self.machine.counters.interruptions.add(1);
+                self.machine.counters.kicks.add(1);
                 if self.attached.acknowledge(self.machine.vcpu.page()) {
                     self.tick()?;
                 }

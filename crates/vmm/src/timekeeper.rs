@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::kick::{KickCause, KickHandle};
 
-/// How long a run may take, and how often its thread wants to look around.
+/// How long a run may take, how often its thread wants to look around, and whether its time is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunLimits {
     /// The run ends with [`KickCause::Timeout`] after this time.
     pub timeout: Option<Duration>,
     /// The handler is asked [`Question::Tick`](crate::Question::Tick) about this often.
     pub tick: Option<Duration>,
+    /// The time inside `KVM_RUN` is added to [`Counters::kvm_run_ns`](crate::Counters::kvm_run_ns), at the
+    /// price of two clock readings per entry.
+    pub time_kvm_run: bool,
 }
 
 /// Keeps a run's times until it is dropped.

@@ -4,9 +4,10 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{CONSOLE, LONG, exit, gpa, machine, port, run, run_with, set};
-use vmm::{Answer, Exit, RouteTarget};
+use vmm::{Answer, Exit, KickHandle, Question, RouteTarget, RunLimits};
 
 /// Three writes and one read of port 0x60, one of 0xd0000000 each way, one halt.
 const GUEST: &str = "
@@ -45,6 +46,34 @@ fn every_exit_is_counted_by_its_kind() {
     // They outlive the machine.
     drop(machine);
     assert_eq!(counts(&counters), expected);
+}
+
+#[test]
+fn time_in_the_guest_is_taken_only_when_asked() {
+    require!(LONG);
+    // eb fe  1: jmp 1b
+    let mut machine = machine(LONG, "eb fe ;", &[]);
+    let counters = Arc::clone(machine.counters());
+    let mut run = |time_kvm_run| {
+        let limits = RunLimits {
+            timeout: Some(Duration::from_millis(20)),
+            time_kvm_run,
+            ..RunLimits::default()
+        };
+        let begin = Instant::now();
+        let mut end = |_: Question<'_>| Answer::End;
+        machine.run(&KickHandle::new(), limits, &mut end).unwrap();
+        begin.elapsed().as_nanos() as u64
+    };
+    run(false);
+    assert_eq!(counters.kvm_run_ns.get(), 0);
+    let whole = run(true);
+    let inside = counters.kvm_run_ns.get();
+    assert!(
+        (whole / 10..=whole).contains(&inside),
+        "{inside} of {whole}"
+    );
+    assert_eq!(counters.kicks.get(), 2);
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn a_timeout_ends_a_spinning_guest() {
         for timeout in [Duration::ZERO, Duration::from_millis(20)] {
             let limits = RunLimits {
                 timeout: Some(timeout),
-                tick: None,
+                ..RunLimits::default()
             };
             let handler = &mut |_: vmm::Question<'_>| Answer::Done;
             let outcome = machine.run(&KickHandle::new(), limits, handler).unwrap();

@@ -190,6 +190,7 @@ fn coalesced_writes_of_a_spinning_guest_arrive_at_a_tick() {
     let limits = RunLimits {
         timeout: Some(std::time::Duration::from_secs(20)),
         tick: Some(std::time::Duration::from_millis(5)),
+        ..RunLimits::default()
     };
     let outcome = machine.run(&kick, limits, &mut |question: Question<'_>| {
         if matches!(question, Question::Posted) {

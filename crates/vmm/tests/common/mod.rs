@@ -38,6 +38,7 @@ pub const DELIVER: RouteTarget = RouteTarget::Console { deliver: true };
 pub const LIMITS: RunLimits = RunLimits {
     timeout: Some(Duration::from_secs(20)),
     tick: None,
+    time_kvm_run: false,
 };
 
 /// Returns from a test that cannot run here: no KVM, or one that cannot run the mode.
