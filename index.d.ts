@@ -17,6 +17,11 @@ export declare class NativeMachine {
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
   /** Runs the vCPU on a thread of its own; `settle` gets the end. Both functions are held weakly. */
   start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void): Failure | null
+  /**
+   * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
+   * it where no C compiler is.
+   */
+  runBare(timeoutMs: number): number | Failure
   /** Gives the answer to the question with this ticket; a value is in words 6 and 7. */
   answer(ticket: number, answer: number | Uint8Array): void
   /** Ends the run in progress. */

@@ -124,7 +124,7 @@ kvmTest('without a C compiler the baseline has another name, and a warning says 
   const ran = await bench(args, { CC: '/nonexistent/cc' })
   t.is(ran.code, 0, ran.stderr)
   const { baseline, routes } = JSON.parse(ran.stdout)
-  t.is(baseline.name, 'vmexit-constant')
+  t.is(baseline.name, 'vmexit-bare')
   t.true(baseline.nsPerExit > 10)
   t.deepEqual(
     routes.map(({ route, ratio }: any) => [route, typeof ratio]),

@@ -1,8 +1,8 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 
-import { type ErrorCode, VmError } from '../errors.ts'
-import { type Baseline, startBaseline } from './bench/baseline.ts'
+import { VmError } from '../errors.ts'
+import type { Baseline } from './bench/baseline.ts'
 import type { BenchDocument } from './bench/document.ts'
 import { describeHost } from './bench/host.ts'
 import { countImage } from './bench/images.ts'
@@ -10,6 +10,7 @@ import { Bench } from './bench/measure.ts'
 import { renderPage } from './bench/page.ts'
 import { Progress } from './bench/progress.ts'
 import { type BenchRoute, benchRoutes } from './bench/routes.ts'
+import { startBaseline } from './bench/start-baseline.ts'
 import { describe, duration } from './bench/table.ts'
 import {
   type Command,
@@ -149,9 +150,6 @@ async function measureAll(routes: readonly BenchRoute[], exits: number): Promise
   return document
 }
 
-/** What a build or host answers that has no such route. */
-const absentCodes: readonly ErrorCode[] = ['ERR_INVALID_OPTION', 'ERR_KVM_CAPABILITY']
-
 /** A route that fails does not take the others with it. */
 async function measureOne(
   meter: Bench,
@@ -169,7 +167,7 @@ async function measureOne(
     progress.done(`${name}: ${duration(result.nsPerExit.mean)} per ${result.unit}${ratio}`)
   } catch (error) {
     const { message: reason } = error as Error
-    const absent = error instanceof VmError && absentCodes.includes(error.code)
+    const absent = error instanceof VmError && error.code === 'ERR_KVM_CAPABILITY'
     document[absent ? 'skipped' : 'failed'].push({ route: name, reason })
     progress.done(`${name}: ${absent ? 'skipped' : 'failed'}: ${reason}`)
   }

@@ -173,7 +173,8 @@ impl NativeRunLimits {
     }
 }
 
-fn milliseconds(ms: f64) -> Duration {
+/// A time from JavaScript, within what a timer takes.
+pub fn milliseconds(ms: f64) -> Duration {
     Duration::from_secs_f64(ms.clamp(0.0, MAX_TIMEOUT_MS) / 1e3)
 }
 

@@ -8,7 +8,7 @@ use napi_derive::napi;
 use vmm::{Error, ErrorCode, Feed, Machine, Result};
 
 use crate::ask::{self, Heard, SameThread};
-use crate::config::{NativeConfig, NativeRunLimits};
+use crate::config::{NativeConfig, NativeRunLimits, milliseconds};
 use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
@@ -91,6 +91,16 @@ impl NativeMachine {
             self.life
                 .run_there(&environment, limits.parse(), Callbacks { ask, settle }),
         )
+    }
+
+    /// Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
+    /// it where no C compiler is.
+    #[napi(catch_unwind)]
+    pub fn run_bare(&self, timeout_ms: f64) -> Either<f64, Failure> {
+        let took = self
+            .life
+            .with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
+        either(took.map(|took| took.as_nanos() as f64))
     }
 
     /// Gives the answer to the question with this ticket; a value is in words 6 and 7.

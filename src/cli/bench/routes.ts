@@ -97,7 +97,7 @@ interface LoopSpec {
   stamped?: boolean
   /** Units of one run whose mean is one time; where JavaScript sees no single exit. */
   chunk?: number
-  route(tally: Tally): object
+  route(tally: Tally): Route
   /** Units that arrived, where JavaScript's tally does not say. */
   arrived?(vm: VirtualMachine, result: RunResult): number
 }
@@ -154,7 +154,7 @@ class LoopRoute implements BenchRoute {
     const vm = new VirtualMachine({
       mode: 'long',
       payload,
-      routes: [this.#spec.route(tally) as Route],
+      routes: [this.#spec.route(tally)],
       ...(memoryBytes ? { memoryBytes: memoryBytes(units) } : {}),
     })
     prepare(vm, units)
