@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorCode, Result};
 use crate::exit::Exit;
 use crate::kick::KickHandle;
+use crate::limits::BOOT_VCPU;
 use crate::machine::Machine;
 use crate::timekeeper::{Alarm, RunLimits};
 use crate::vcpu::Entry;
@@ -17,7 +18,7 @@ impl Machine {
     /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`; `KvmIoctl`.
     pub fn run_bare(&mut self, timeout: Duration) -> Result<Duration> {
         let kick = KickHandle::new();
-        let attached = kick.attach(self.vcpu.page())?;
+        let attached = kick.attach(BOOT_VCPU, self.boot.vcpu.page())?;
         let _alarm = Alarm::set(
             RunLimits {
                 timeout: Some(timeout),
@@ -28,15 +29,16 @@ impl Machine {
         attached.enter();
         let begin = Instant::now();
         loop {
-            match self.vcpu.enter()? {
+            match self.boot.vcpu.enter()? {
                 Entry::Exit(Exit::PioOut(_) | Exit::MmioWrite(_)) => {}
                 Entry::Exit(Exit::Hlt) => return Ok(begin.elapsed()),
                 Entry::Exit(exit) => return Err(unfit(exit.name())),
                 Entry::Interrupted if kick.requested().is_some() => {
                     return Err(unfit("a time-out"));
                 }
+                Entry::InterruptWindow => {}
                 Entry::Interrupted => {
-                    attached.acknowledge(self.vcpu.page());
+                    attached.acknowledge();
                 }
             }
         }

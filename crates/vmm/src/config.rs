@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::layout;
-use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, PAGE_BYTES};
+use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
 use crate::memory::MemorySlot;
 use crate::routes::RouteConfig;
 
@@ -90,6 +90,11 @@ pub struct MachineConfig {
     pub payload: Payload,
     /// Who answers which port and which address.
     pub routes: Vec<RouteConfig>,
+    /// How many vCPUs there are.
+    pub vcpus: u32,
+    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU
+    /// then waits in the kernel, and all but the first wait for INIT and SIPI.
+    pub irqchip: bool,
 }
 
 impl MachineConfig {
@@ -106,6 +111,8 @@ impl MachineConfig {
                 entry_gpa: 0,
             },
             routes: Vec::new(),
+            vcpus: 1,
+            irqchip: false,
         }
     }
 
@@ -147,6 +154,13 @@ impl MachineConfig {
                 format!(
                     "memoryBytes must be at most {MAX_MEMORY_BYTES} (3 GiB), got {got}; put more into slots above 4 GiB"
                 ),
+            ));
+        }
+        if self.vcpus == 0 || self.vcpus > MAX_VCPUS {
+            let got = self.vcpus;
+            return Err(Error::new(
+                ErrorCode::Limit,
+                format!("vcpus must be 1 to {MAX_VCPUS}, got {got}"),
             ));
         }
         self.check_slots()?;

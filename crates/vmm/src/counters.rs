@@ -1,19 +1,16 @@
-//! Counts that are always on: one writer, the thread that runs the vCPU; any reader at any time.
+//! Counts that are always on: written by the threads that run the vCPUs, read by anybody at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exit::Exit;
 
-/// A count with one writer. An increment is a load and a store, no locked instruction.
+/// A count that every vCPU of a machine may add to.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn add(&self, count: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(count),
-            Ordering::Relaxed,
-        );
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     /// The count so far.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use crate::error::{Error, Result};
+use crate::limits::BOOT_VCPU;
 use crate::vcpu::RunPage;
 
 /// Why a run was ended from outside.
@@ -19,6 +20,8 @@ pub enum KickCause {
     Timeout = 2,
     /// The machine is being closed.
     Close = 3,
+    /// Another vCPU of the machine has ended the run for all.
+    Peer = 4,
 }
 
 impl KickCause {
@@ -27,6 +30,7 @@ impl KickCause {
             1 => Some(Self::Stop),
             2 => Some(Self::Timeout),
             3 => Some(Self::Close),
+            4 => Some(Self::Peer),
             _ => None,
         }
     }
@@ -41,15 +45,15 @@ pub struct KickHandle(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     cause: AtomicU8,
+    /// The boot vCPU shall look around.
     nudged: AtomicBool,
-    /// The runner is at R3 or about to be.
-    in_guest: AtomicBool,
-    target: Mutex<Option<Target>>,
+    targets: Mutex<Vec<Target>>,
 }
 
-/// The vCPU and the thread that runs it.
+/// A vCPU and the thread that runs it.
 #[derive(Debug)]
 struct Target {
+    vcpu: u32,
     page: Arc<RunPage>,
     pthread: libc::pthread_t,
     thread: Thread,
@@ -68,13 +72,18 @@ impl KickHandle {
             .0
             .cause
             .compare_exchange(0, cause as u8, Ordering::SeqCst, Ordering::SeqCst);
-        self.interrupt();
+        self.interrupt(None);
     }
 
-    /// Makes `KVM_RUN` return once and the run go on, so that its thread can look after other things.
+    /// Makes the boot vCPU's `KVM_RUN` return once and the run go on, so that its thread can look after other things.
     pub fn nudge(&self) {
         self.0.nudged.store(true, Ordering::SeqCst);
-        self.interrupt();
+        self.interrupt(Some(BOOT_VCPU));
+    }
+
+    /// Makes one vCPU look at its events before it enters the guest again.
+    pub fn poke(&self, vcpu: u32) {
+        self.interrupt(Some(vcpu));
     }
 
     /// Why the run shall end, if it shall.
@@ -82,34 +91,41 @@ impl KickHandle {
         KickCause::from_u8(self.0.cause.load(Ordering::SeqCst))
     }
 
-    /// Names this thread as the one that runs the vCPU, until the guard is dropped.
-    pub(crate) fn attach(&self, page: &Arc<RunPage>) -> Result<Attached<'_>> {
+    /// Names this thread as the one that runs a vCPU, until the guard is dropped.
+    pub(crate) fn attach(&self, vcpu: u32, page: &Arc<RunPage>) -> Result<Attached<'_>> {
         prepare_thread()?;
         // SAFETY: no precondition.
         let pthread = unsafe { libc::pthread_self() };
         let target = Target {
+            vcpu,
             page: Arc::clone(page),
             pthread,
             thread: std::thread::current(),
         };
         // R1: a kick before this point is found at R2, one after it finds the target.
-        *self.target() = Some(target);
+        self.targets().push(target);
         // A nudge before R1 has its tick at the first entry, one after it interrupts as a kick does.
-        if self.0.nudged.load(Ordering::SeqCst) {
+        if vcpu == BOOT_VCPU && self.0.nudged.load(Ordering::SeqCst) {
             page.immediate_exit().store(1, Ordering::SeqCst);
         }
-        Ok(Attached { handle: self })
+        Ok(Attached {
+            handle: self,
+            vcpu,
+            page: Arc::clone(page),
+        })
     }
 
-    fn interrupt(&self) {
-        // K2: under the lock the target cannot detach, so the thread is alive.
-        let target = self.target();
-        if let Some(target) = target.as_ref() {
+    /// Interrupts one vCPU, or all.
+    fn interrupt(&self, only: Option<u32>) {
+        // K2: under the lock no target can detach, so its thread is alive.
+        let targets = self.targets();
+        let wanted = |target: &&Target| only.is_none_or(|vcpu| target.vcpu == vcpu);
+        for target in targets.iter().filter(wanted) {
             // K3: a KVM_RUN that has not looked at the flag yet returns at once.
             target.page.immediate_exit().store(1, Ordering::SeqCst);
             // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
             // the signal would only interrupt system calls of handlers.
-            if self.0.in_guest.load(Ordering::SeqCst) {
+            if target.page.in_guest().load(Ordering::SeqCst) {
                 // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
                 unsafe { libc::pthread_kill(target.pthread, kick_signal()) };
             }
@@ -117,43 +133,48 @@ impl KickHandle {
         }
     }
 
-    fn target(&self) -> MutexGuard<'_, Option<Target>> {
-        self.0.target.lock().unwrap_or_else(PoisonError::into_inner)
+    fn targets(&self) -> MutexGuard<'_, Vec<Target>> {
+        self.0
+            .targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A run in progress, as a kick sees it.
+/// A vCPU's part of a run in progress, as a kick sees it.
 #[derive(Debug)]
 pub(crate) struct Attached<'a> {
     handle: &'a KickHandle,
+    vcpu: u32,
+    page: Arc<RunPage>,
 }
 
 impl Attached<'_> {
     /// Right before R3: from here on a kick sends its signal. One that came before has set the flag that
     /// `KVM_RUN` looks at.
     pub fn enter(&self) {
-        self.handle.0.in_guest.store(true, Ordering::SeqCst);
+        self.page.in_guest().store(true, Ordering::SeqCst);
     }
 
     /// Right behind R3.
     pub fn leave(&self) {
-        self.handle.0.in_guest.store(false, Ordering::Release);
+        self.page.in_guest().store(false, Ordering::Release);
     }
 
     /// Takes back the flag after an interrupted entry and says whether it was a nudge.
-    pub fn acknowledge(&self, page: &RunPage) -> bool {
+    pub fn acknowledge(&self) -> bool {
         // R4: cleared before R2 looks again, so a kick that set it in between is found there.
-        page.immediate_exit().store(0, Ordering::SeqCst);
-        self.handle.0.nudged.swap(false, Ordering::SeqCst)
+        self.page.immediate_exit().store(0, Ordering::SeqCst);
+        self.vcpu == BOOT_VCPU && self.handle.0.nudged.swap(false, Ordering::SeqCst)
     }
 }
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
         // R5: behind this lock no signal can come any more, and the flag is the vCPU's owner's again.
-        if let Some(target) = self.handle.target().take() {
-            target.page.immediate_exit().store(0, Ordering::SeqCst);
-        }
+        let mut targets = self.handle.targets();
+        targets.retain(|target| target.vcpu != self.vcpu);
+        self.page.immediate_exit().store(0, Ordering::SeqCst);
     }
 }
 

@@ -1,4 +1,4 @@
-//! KVM virtual machines: memory, one vCPU in any x86 mode, and where each of its exits goes.
+//! KVM virtual machines: memory, vCPUs in any x86 mode, and where each of its exits goes.
 //!
 //! ```text
 //! config ──► machine ──► run: enter ─► decode ─► route ─► answer ─► enter …
@@ -13,13 +13,17 @@
 mod access;
 mod bare;
 pub mod boot;
+mod bus;
 mod config;
 mod counters;
 mod devices;
 mod error;
+mod events;
 mod exit;
+mod gate;
 mod handler;
 mod host;
+mod interrupts;
 mod kernel;
 mod kick;
 pub mod layout;
@@ -30,10 +34,12 @@ mod outcome;
 mod output;
 mod post;
 mod probe;
+mod processor;
 mod ring;
 mod routes;
 mod run;
 mod timekeeper;
+mod together;
 mod vcpu;
 
 pub use config::{CpuMode, MachineConfig, Payload, Privilege};
@@ -43,6 +49,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
 pub use handler::{Answer, ExitHandler, Question};
 pub use host::{Host, KVM_PATH};
+pub use interrupts::Interrupts;
 pub use kick::{KickCause, KickHandle};
 pub use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 pub use machine::Machine;
@@ -50,6 +57,7 @@ pub use memory::{GuestMemory, HostRange, MemorySlot};
 pub use outcome::{End, ExitRecord, Outcome};
 pub use output::Output;
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use processor::Processor;
 pub use ring::{Event, EventRing};
 pub use routes::{Base, RouteConfig, RouteTable, RouteTarget};
 pub use timekeeper::RunLimits;

@@ -9,6 +9,18 @@ pub const MAX_MEMORY_BYTES: u64 = 3 << 30;
 /// Slots that a caller may ask for; every KVM has at least 32, and two are ours.
 pub const MAX_SLOTS: usize = 16;
 
+/// vCPUs of one machine: each is a thread, and APIC ids stay within one byte.
+pub const MAX_VCPUS: u32 = 64;
+
+/// The vCPU that starts at the payload's entry, and that looks after what is nobody's in particular.
+pub const BOOT_VCPU: u32 = 0;
+
+/// Vectors that wait to be injected into one vCPU: as many as there are.
+pub const MAX_QUEUED_VECTORS: usize = 256;
+
+/// Interrupt lines of the in-kernel irqchip: the pins of its IOAPIC, the first 16 of them the PIC's too.
+pub const IRQ_LINES: u32 = 24;
+
 /// What the page tables can map without 1 GiB pages: one page-directory-pointer table.
 pub const MAX_GPA: u64 = 512 << 30;
 

@@ -1,35 +1,51 @@
-//! A virtual machine: memory, one vCPU, and the routes of its exits.
+//! A virtual machine: memory, vCPUs, and the routes of their exits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs, kvm_sregs};
 use kvm_ioctls::{Cap, VmFd};
 
+use crate::access::Access;
 use crate::boot::{self, BootConfig};
+use crate::bus::Bus;
 use crate::config::{CpuMode, MachineConfig};
 use crate::counters::Counters;
-use crate::devices::{self, Device, Feed};
-use crate::error::{Error, ErrorCode, Result};
-use crate::exit::Exit;
+use crate::devices::{Device, Feed};
+use crate::error::{Error, Result};
+use crate::gate::Gate;
 use crate::host::Host;
+use crate::interrupts::Interrupts;
 use crate::kernel;
 use crate::layout;
-use crate::limits::PAGE_BYTES;
+use crate::limits::{BOOT_VCPU, PAGE_BYTES};
 use crate::memory::{GuestMemory, MemorySlot};
+use crate::processor::Processor;
 use crate::routes::RouteTable;
-use crate::vcpu::{Coalesced, Vcpu};
+use crate::vcpu::Vcpu;
 
-/// What KVM waits for before it can run the guest on.
+/// What every vCPU of a machine reads and none changes.
 #[derive(Debug)]
-pub(crate) enum Pending {
-    /// Nothing.
-    Nothing,
-    /// An I/O exit is answered, and KVM takes the answer over at the next entry.
-    Answered,
-    /// An I/O exit is yet to be answered, from this piece on.
-    Open(Exit, usize),
-    /// An unclaimed read ended a run; [`Machine::reply`] answers it.
-    Reply(Exit),
+pub(crate) struct Wiring {
+    pub routes: RouteTable,
+    pub counters: Arc<Counters>,
+    /// Whether the kernel gathers writes for us.
+    pub coalesces: bool,
+    /// By route: vCPUs ask about it one after the other.
+    pub gates: Vec<Gate>,
+}
+
+impl Wiring {
+    /// An access counts once, when it is done, in however many runs it was asked about.
+    pub fn count_items(&self, access: &Access) {
+        if let Some(counters) = self.counters.routes.get(access.route) {
+            let side = if access.write {
+                &counters.writes
+            } else {
+                &counters.reads
+            };
+            side.add((access.bytes / access.item_bytes.max(1)) as u64);
+        }
+    }
 }
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it for as long as it does.
@@ -48,18 +64,16 @@ pub(crate) enum Pending {
 /// ```
 #[derive(Debug)]
 pub struct Machine {
-    // Dropped in this order: KVM maps the memory until the VM is gone, and the vCPU belongs to the VM.
-    pub(crate) vcpu: Vcpu,
-    _vm: VmFd,
+    // Dropped in this order: KVM maps the memory until the VM is gone, and the vCPUs belong to the VM.
+    pub(crate) boot: Processor,
+    pub(crate) others: Vec<Processor>,
+    interrupts: Arc<Interrupts>,
+    _vm: Arc<VmFd>,
     memory: Arc<GuestMemory>,
-    pub(crate) routes: RouteTable,
-    pub(crate) devices: Vec<Device>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) pending: Pending,
-    /// Whether the kernel gathers writes for us.
-    pub(crate) coalesces: bool,
-    /// A coalesced write that has left the kernel's ring, and how many of its pieces are posted.
-    pub(crate) straggler: Option<(Coalesced, usize)>,
+    pub(crate) wiring: Wiring,
+    pub(crate) bus: Mutex<Bus>,
+    /// The vCPU whose exit ended the last run, and which `reply` answers.
+    pub(crate) ended_by: u32,
 }
 
 impl Machine {
@@ -84,27 +98,33 @@ impl Machine {
             top: config.top(),
         };
         let memory = Arc::new(load(&config, slots, &boot)?);
-        let vm = create_vm(host, config.mode)?;
+        let vm = Arc::new(create_vm(host, &config)?);
         memory.register(&vm)?;
-        let mut vcpu = Vcpu::new(&vm, 0, host.run_bytes, &host.cpuid)?;
         let targets = config.routes.iter().map(|route| Device::new(route.target));
         let devices = targets.collect::<Result<Vec<_>>>()?;
         let coalesces = kernel::claim(host, &vm, &config.routes, &devices)?;
-        if coalesces {
-            vcpu.map_coalesced()?;
-        }
-        vcpu.set_special_registers(&boot::special_registers(&boot, vcpu.special_registers()?))?;
-        vcpu.set_registers(&boot::registers(&boot))?;
-        Ok(Self {
-            vcpu,
-            _vm: vm,
-            memory,
-            devices,
+        let wiring = Wiring {
+            gates: config.routes.iter().map(|_| Gate::default()).collect(),
             counters: Arc::new(Counters::new(config.routes.len())),
             routes,
-            pending: Pending::Nothing,
             coalesces,
-            straggler: None,
+        };
+        let create = |index| create_processor(host, &vm, &config, &boot, &wiring, index);
+        let first = create(BOOT_VCPU)?;
+        let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
+        let events = std::iter::once(&first)
+            .chain(&others)
+            .map(|processor| Arc::clone(&processor.events));
+        let irqchip = config.irqchip.then(|| Arc::clone(&vm));
+        Ok(Self {
+            interrupts: Arc::new(Interrupts::new(irqchip, events.collect())),
+            boot: first,
+            others,
+            _vm: vm,
+            memory,
+            wiring,
+            bus: Mutex::new(Bus::new(devices)),
+            ended_by: BOOT_VCPU,
         })
     }
 
@@ -115,130 +135,116 @@ impl Machine {
 
     /// What was counted since the machine was made.
     pub fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+        &self.wiring.counters
+    }
+
+    /// Raises interrupts, also while the machine runs.
+    pub const fn interrupts(&self) -> &Arc<Interrupts> {
+        &self.interrupts
+    }
+
+    /// How many vCPUs it has.
+    pub const fn vcpus(&self) -> u32 {
+        1 + self.others.len() as u32
     }
 
     /// Where posted writes wait, by route; other routes have none.
     pub fn feeds(&self) -> Vec<Option<Feed>> {
-        self.devices.iter().map(Device::feed).collect()
+        let bus = self.bus.lock().unwrap_or_else(PoisonError::into_inner);
+        bus.devices.iter().map(Device::feed).collect()
     }
 
-    /// The oldest coalesced write that is not posted yet, and how many of its pieces are.
-    pub(crate) fn next_coalesced(&mut self) -> Result<Option<(Coalesced, usize)>> {
-        if let Some(straggler) = self.straggler.take() {
-            return Ok(Some(straggler));
+    /// One vCPU.
+    pub fn vcpu(&mut self, index: u32) -> Option<&mut Processor> {
+        match index {
+            BOOT_VCPU => Some(&mut self.boot),
+            _ => self.others.get_mut(index as usize - 1),
         }
-        Ok(self.vcpu.next_coalesced()?.map(|write| (write, 0)))
     }
 
-    /// General registers, RIP and RFLAGS. While a read waits for its value they are those before the instruction.
+    /// The boot vCPU's [`Processor::registers`].
     ///
     /// # Errors
     /// `KvmIoctl`.
     pub fn registers(&self) -> Result<kvm_regs> {
-        self.vcpu.registers()
+        self.boot.registers()
     }
 
-    /// Sets general registers, RIP and RFLAGS.
+    /// The boot vCPU's [`Processor::set_registers`].
     ///
     /// # Errors
-    /// `UnansweredRead` while an instruction waits for the value of a read, `KvmIoctl` when KVM refuses.
+    /// `UnansweredRead`, `KvmIoctl`.
     pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
-        self.check_complete("set registers")?;
-        self.vcpu.set_registers(registers)
+        self.boot.set_registers(registers)
     }
 
-    /// Segment, descriptor-table and control registers.
+    /// The boot vCPU's [`Processor::special_registers`].
     ///
     /// # Errors
     /// `KvmIoctl`.
     pub fn special_registers(&self) -> Result<kvm_sregs> {
-        self.vcpu.special_registers()
+        self.boot.special_registers()
     }
 
-    /// Sets segment, descriptor-table and control registers.
+    /// The boot vCPU's [`Processor::set_special_registers`].
     ///
     /// # Errors
-    /// As [`set_registers`](Self::set_registers).
+    /// `UnansweredRead`, `KvmIoctl`.
     pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
-        self.check_complete("set special registers")?;
-        self.vcpu.set_special_registers(registers)
+        self.boot.set_special_registers(registers)
     }
 
-    /// Gives the unclaimed read that ended the last run its value, for every item of a string read.
+    /// [`Processor::reply`] for the vCPU that ended the last run.
     ///
     /// # Errors
-    /// `UnansweredRead` when no read waits.
+    /// `UnansweredRead`.
     pub fn reply(&mut self, value: u64) -> Result<()> {
-        self.reply_with(|data, size| {
-            devices::fill_items(data, size, value);
-            Ok(())
-        })
+        self.last_ended().reply(value)
     }
 
-    /// Gives the unclaimed read that ended the last run its bytes: item size times count.
+    /// [`Processor::reply_bytes`] for the vCPU that ended the last run.
     ///
     /// # Errors
-    /// `UnansweredRead` when no read waits, `InvalidOption` when the number of bytes differs.
+    /// `UnansweredRead`, `InvalidOption`.
     pub fn reply_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        self.reply_with(|data, _| {
-            if data.len() != bytes.len() {
-                return Err(Error::new(
-                    ErrorCode::InvalidOption,
-                    format!(
-                        "reply needs {} bytes (size times count), got {}",
-                        data.len(),
-                        bytes.len()
-                    ),
-                ));
-            }
-            data.copy_from_slice(bytes);
-            Ok(())
-        })
+        self.last_ended().reply_bytes(bytes)
     }
 
-    fn reply_with(&mut self, fill: impl FnOnce(&mut [u8], usize) -> Result<()>) -> Result<()> {
-        let Pending::Reply(exit) = &self.pending else {
-            return Err(Error::new(
-                ErrorCode::UnansweredRead,
-                "reply: the guest waits for no value; reply once, behind a run that ended with an unclaimed read",
-            ));
-        };
-        let size = match exit {
-            Exit::PioIn(access) => usize::from(access.size),
-            _ => 8,
-        };
-        fill(self.vcpu.access_data(exit)?, size)?;
-        self.pending = Pending::Answered;
-        self.complete()
-    }
-
-    /// Lets KVM take over an answer, so that registers are final. What the same instruction asks next is kept.
-    pub(crate) fn complete(&mut self) -> Result<()> {
-        if !matches!(self.pending, Pending::Answered) {
-            return Ok(());
-        }
-        self.pending = match self.vcpu.complete()? {
-            None => Pending::Nothing,
-            Some(exit) => {
-                self.counters.count_exit(&exit);
-                Pending::Open(exit, 0)
-            }
-        };
-        Ok(())
-    }
-
-    fn check_complete(&self, what: &str) -> Result<()> {
-        match self.pending {
-            Pending::Nothing | Pending::Answered => Ok(()),
-            Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
-                ErrorCode::UnansweredRead,
-                format!(
-                    "cannot {what}: an instruction of the guest waits for its I/O; reply or run on first"
-                ),
-            )),
+    pub(crate) fn last_ended(&mut self) -> &mut Processor {
+        match self.ended_by {
+            BOOT_VCPU => &mut self.boot,
+            index => match self.others.get_mut(index as usize - 1) {
+                Some(processor) => processor,
+                None => &mut self.boot,
+            },
         }
     }
+}
+
+/// A vCPU in front of its first instruction. With an irqchip all but the first wait for INIT and SIPI.
+fn create_processor(
+    host: &Host,
+    vm: &VmFd,
+    config: &MachineConfig,
+    boot: &BootConfig,
+    wiring: &Wiring,
+    index: u32,
+) -> Result<Processor> {
+    let several = config.vcpus > 1 || config.irqchip;
+    let own = several.then(|| boot::cpuid::of_vcpu(&host.cpuid, index, config.vcpus));
+    let cpuid = own.as_ref().unwrap_or(&host.cpuid);
+    let mut vcpu = Vcpu::new(vm, index, host.run_bytes, cpuid)?;
+    if wiring.coalesces {
+        vcpu.map_coalesced()?;
+    }
+    if index == BOOT_VCPU || !config.irqchip {
+        vcpu.set_special_registers(&boot::special_registers(boot, vcpu.special_registers()?))?;
+        vcpu.set_registers(&kvm_regs {
+            rdi: u64::from(index),
+            ..boot::registers(boot)
+        })?;
+    }
+    Ok(Processor::new(vcpu, index, Arc::clone(&wiring.counters)))
 }
 
 /// Memory with the payload and the tables of the mode in it.
@@ -264,13 +270,28 @@ fn load(
     Ok(memory)
 }
 
-fn create_vm(host: &Host, mode: CpuMode) -> Result<VmFd> {
+fn create_vm(host: &Host, config: &MachineConfig) -> Result<VmFd> {
     let vm = host.create_vm()?;
     // Intel processors without unrestricted guests need pages of their own for modes without paging
-    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing.
-    if matches!(mode, CpuMode::Real | CpuMode::Protected) && vm.check_extension(Cap::SetTssAddr) {
+    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application processor
+    // begins in real mode.
+    let unpaged = matches!(config.mode, CpuMode::Real | CpuMode::Protected) || config.irqchip;
+    if unpaged && vm.check_extension(Cap::SetTssAddr) {
         vm.set_tss_address(layout::TSS as usize)
             .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
+    }
+    if config.irqchip {
+        host.require(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;
+        host.require(Cap::Pit2, "KVM_CAP_PIT2")?;
+        vm.create_irq_chip()
+            .map_err(Error::ioctl("KVM_CREATE_IRQCHIP"))?;
+        // The speaker's port answers without an exit.
+        let pit = kvm_pit_config {
+            flags: KVM_PIT_SPEAKER_DUMMY,
+            ..Default::default()
+        };
+        vm.create_pit2(pit)
+            .map_err(Error::ioctl("KVM_CREATE_PIT2"))?;
     }
     Ok(vm)
 }

@@ -36,6 +36,8 @@ pub enum End {
 pub struct Outcome {
     /// Why it ended.
     pub end: End,
+    /// Index of the vCPU that ended it; none when it was ended from outside.
+    pub vcpu: Option<u32>,
     /// Console text without a handler.
     pub output: Output,
     /// Console text for handlers that they have yet to get, by route.

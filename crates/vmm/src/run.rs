@@ -1,16 +1,20 @@
-//! The run loop: enter, decode, route, answer.
+//! The run loop of one vCPU: enter, decode, route, answer.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::access::Access;
-use crate::devices::{Device, Reaction, fill_items, item};
+use crate::bus::BusAccess;
+use crate::devices::{Reaction, fill_items, item};
 use crate::error::{Error, ErrorCode, Result};
+use crate::events::Event;
 use crate::exit::Exit;
+use crate::gate::{Gate, Turn};
 use crate::handler::{Answer, ExitHandler, Question};
 use crate::kick::{Attached, KickHandle};
-use crate::machine::{Machine, Pending};
+use crate::machine::{Machine, Wiring};
 use crate::outcome::{End, ExitRecord, Outcome};
-use crate::output::Output;
+use crate::processor::{Pending, Processor};
 use crate::timekeeper::{Alarm, RunLimits};
 use crate::vcpu::Entry;
 
@@ -25,96 +29,81 @@ pub(crate) enum Next {
 }
 
 impl Machine {
-    /// Runs the vCPU on this thread until something ends the run.
+    /// Runs the vCPU of a machine that has one, on this thread, until something ends the run.
     ///
     /// A further run goes on where this one ended.
     ///
     /// # Errors
     /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the handler fails,
-    /// `KvmIoctl` when `KVM_RUN` does.
+    /// `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs.
     pub fn run(
         &mut self,
         kick: &KickHandle,
         limits: RunLimits,
         handler: &mut dyn ExitHandler,
     ) -> Result<Outcome> {
-        if let Pending::Reply(exit) = &self.pending {
-            let what = exit.name();
+        if !self.others.is_empty() {
             return Err(Error::new(
-                ErrorCode::UnansweredRead,
+                ErrorCode::InvalidOption,
                 format!(
-                    "the guest waits for the value of an unclaimed {what}; call reply(value) before run"
+                    "runSync has one thread, and this machine has {} vCPUs; use run()",
+                    self.vcpus()
                 ),
             ));
         }
-        let begin = Instant::now();
-        let exits_before = self.counters.total_exits();
-        let attached = kick.attach(self.vcpu.page())?;
+        let start = self.start()?;
+        let bus = self.bus.get_mut().unwrap_or_else(PoisonError::into_inner);
         let alarm = Alarm::set(limits, kick)?;
-        let mut run = Run {
-            machine: self,
+        let run = Run {
+            processor: &mut self.boot,
+            bus: BusAccess::Alone(bus),
+            wiring: &self.wiring,
             kick,
-            attached,
             handler,
             time_kvm_run: limits.time_kvm_run,
-            output: Output::default(),
         };
-        let end = run.until_end();
-        let gathered = run.last_coalesced();
-        let output = std::mem::take(&mut run.output);
-        drop(run);
+        let end = run.to_end();
         drop(alarm);
-        let completed = self.complete();
-        let end = end?;
-        gathered.and(completed)?;
-        Ok(Outcome {
-            end,
-            output,
-            undelivered: self.take_undelivered(),
-            exits: self.counters.total_exits() - exits_before,
-            duration: begin.elapsed(),
-        })
-    }
-
-    fn take_undelivered(&mut self) -> Vec<(usize, Vec<u8>)> {
-        let consoles =
-            self.devices
-                .iter_mut()
-                .enumerate()
-                .filter_map(|(route, device)| match device {
-                    Device::Console(console) => Some((route, console)),
-                    _ => None,
-                });
-        consoles
-            .filter_map(|(route, console)| {
-                let bytes = console.waiting()?.to_vec();
-                console.clear();
-                Some((route, bytes))
-            })
-            .collect()
+        self.finish(&start, end.map(|end| (self.boot.index, end)))
     }
 }
 
+/// One vCPU's part of a run.
 pub(crate) struct Run<'a> {
-    pub(crate) machine: &'a mut Machine,
-    pub(crate) kick: &'a KickHandle,
-    attached: Attached<'a>,
-    pub(crate) handler: &'a mut dyn ExitHandler,
-    time_kvm_run: bool,
-    output: Output,
+    pub processor: &'a mut Processor,
+    pub bus: BusAccess<'a>,
+    pub wiring: &'a Wiring,
+    pub kick: &'a KickHandle,
+    pub handler: &'a mut dyn ExitHandler,
+    pub time_kvm_run: bool,
 }
 
 impl Run<'_> {
-    fn until_end(&mut self) -> Result<End> {
+    /// Runs the vCPU until it ends the run, or is kicked; what its last exit asked is then taken over by KVM.
+    pub fn to_end(mut self) -> Result<End> {
+        let page = Arc::clone(self.processor.vcpu.page());
+        let attached = self.kick.attach(self.processor.index, &page)?;
+        let end = self.until_end(&attached);
+        drop(attached);
+        let completed = self.processor.complete();
+        let end = end?;
+        completed?;
+        Ok(end)
+    }
+
+    fn until_end(&mut self, attached: &Attached<'_>) -> Result<End> {
         loop {
             // R2 (docs/stop.md): a kick that came before is found here, one that comes later interrupts R3.
             if let Some(cause) = self.kick.requested() {
                 return Ok(End::Kicked(cause));
             }
-            let (exit, from) = match std::mem::replace(&mut self.machine.pending, Pending::Nothing)
-            {
+            if self.processor.events.waits() {
+                self.inject()?;
+            }
+            let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
+            let (exit, from) = match pending {
                 Pending::Open(exit, from) => (exit, from),
-                _ => match self.enter()? {
+                _ => match self.enter(attached)? {
                     Some(exit) => (exit, 0),
                     None => continue,
                 },
@@ -126,24 +115,45 @@ impl Run<'_> {
         }
     }
 
+    /// Hands KVM what waits to interrupt the guest. What the guest does not take yet is asked for again when it does.
+    fn inject(&mut self) -> Result<()> {
+        let (vcpu, events) = (&mut self.processor.vcpu, &self.processor.events);
+        while let Some(event) = events.first() {
+            match event {
+                Event::Nmi => vcpu.nmi()?,
+                Event::Vector(vector) => {
+                    if !vcpu.takes_interrupt() {
+                        break;
+                    }
+                    vcpu.interrupt(vector)?;
+                }
+            }
+            events.remove(event);
+        }
+        vcpu.want_interrupt_window(events.waits());
+        Ok(())
+    }
+
     /// R3: the guest runs.
-    fn enter(&mut self) -> Result<Option<Exit>> {
+    fn enter(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
         let begin = self.time_kvm_run.then(Instant::now);
-        self.attached.enter();
-        let entry = self.machine.vcpu.enter();
-        self.attached.leave();
+        attached.enter();
+        let entry = self.processor.vcpu.enter();
+        attached.leave();
         if let Some(begin) = begin {
             let ns = begin.elapsed().as_nanos() as u64;
-            self.machine.counters.kvm_run_ns.add(ns);
+            self.wiring.counters.kvm_run_ns.add(ns);
         }
         match entry? {
             Entry::Exit(exit) => {
-                self.machine.counters.count_exit(&exit);
+                self.wiring.counters.count_exit(&exit);
                 Ok(Some(exit))
             }
+            // The loop looks at what waits to be injected.
+            Entry::InterruptWindow => Ok(None),
             Entry::Interrupted => {
-                self.machine.counters.kicks.add(1);
-                if self.attached.acknowledge(self.machine.vcpu.page()) {
+                self.wiring.counters.kicks.add(1);
+                if attached.acknowledge() {
                     self.tick()?;
                 }
                 Ok(None)
@@ -153,18 +163,20 @@ impl Run<'_> {
 
     fn answer(&mut self, exit: Exit, from: usize) -> Result<Next> {
         // What the kernel has gathered is older than this exit.
-        if self.machine.coalesces {
+        if self.wiring.coalesces {
             let drained = self.drain_coalesced();
             if !matches!(drained, Ok(true)) {
-                self.machine.pending = Pending::Open(exit, from);
+                self.processor.pending = Pending::Open(exit, from);
                 return drained.map(|_| Next::Kicked);
             }
         }
-        match (&exit, self.machine.routes.claim(&exit)) {
+        match (&exit, self.wiring.routes.claim(&exit)) {
             (_, Some(access)) => self.answer_route(exit, access, from),
             (Exit::PioOut(_) | Exit::PioIn(_) | Exit::MmioWrite(_) | Exit::MmioRead(_), None) => {
                 self.answer_unclaimed(exit)
             }
+            // What waits ends the halt, if the guest takes it.
+            (Exit::Hlt, None) if self.processor.wakes() => Ok(Next::Enter),
             _ => Ok(Next::End(End::Exit(ExitRecord {
                 exit,
                 data: Vec::new(),
@@ -173,34 +185,42 @@ impl Run<'_> {
     }
 
     fn answer_route(&mut self, exit: Exit, access: Access, from: usize) -> Result<Next> {
-        let machine = &mut *self.machine;
-        let Some(device) = machine.devices.get_mut(access.route) else {
-            return self.answer_unclaimed(exit);
-        };
-        let data = machine.vcpu.access_data(&exit)?;
-        let reaction = if access.write {
-            device.write(access.item_bytes, data, &mut self.output)
-        } else {
-            device.read(access.item_bytes, data)
-        };
-        match reaction {
-            Reaction::Done => self.machine.pending = Pending::Answered,
+        let data = self.processor.vcpu.access_data(&exit)?;
+        let reaction = self.bus.with(|bus| {
+            let device = bus.devices.get_mut(access.route)?;
+            Some(if access.write {
+                device.write(access.item_bytes, data, &mut bus.output)
+            } else {
+                device.read(access.item_bytes, data)
+            })
+        });
+        match reaction.unwrap_or(Reaction::Unclaimed) {
+            Reaction::Done => self.processor.pending = Pending::Answered,
             Reaction::Stop(code) => {
                 let record = ExitRecord {
                     data: data.to_vec(),
                     exit,
                 };
-                self.machine.pending = Pending::Answered;
+                self.processor.pending = Pending::Answered;
                 self.count_items(&access);
                 return Ok(Next::End(End::ExitPort { code, record }));
             }
             Reaction::Flush => {
-                self.machine.pending = Pending::Answered;
+                self.processor.pending = Pending::Answered;
                 self.count_items(&access);
                 self.flush(access.route)?;
                 return Ok(Next::Enter);
             }
-            Reaction::Ask => return self.ask_device(exit, &access, from),
+            Reaction::Ask => {
+                let wiring = self.wiring;
+                let Some(turn) = self.turn(&wiring.gates, access.route) else {
+                    self.processor.pending = Pending::Open(exit, from);
+                    return Ok(Next::Kicked);
+                };
+                let next = self.ask_device(exit, &access, from);
+                drop(turn);
+                return next;
+            }
             Reaction::Post => return self.post(exit, &access, from),
             Reaction::Unclaimed => return self.answer_unclaimed(exit),
         }
@@ -208,16 +228,13 @@ impl Run<'_> {
         Ok(Next::Enter)
     }
 
-    /// An access counts once, when it is done, in however many runs it was asked about.
+    /// The right to ask about a route; `None` when a kick came before it.
+    fn turn<'g>(&self, gates: &'g [Gate], route: usize) -> Option<Turn<'g>> {
+        gates.get(route)?.enter(|| self.kick.requested().is_some())
+    }
+
     pub(crate) fn count_items(&self, access: &Access) {
-        if let Some(counters) = self.machine.counters.routes.get(access.route) {
-            let side = if access.write {
-                &counters.writes
-            } else {
-                &counters.reads
-            };
-            side.add((access.bytes / access.item_bytes.max(1)) as u64);
-        }
+        self.wiring.count_items(access);
     }
 
     /// Asks the handler's device piece by piece; a kick in between leaves the rest to the next run.
@@ -227,14 +244,15 @@ impl Run<'_> {
                 break;
             };
             if self.kick.requested().is_some() {
-                self.machine.pending = Pending::Open(exit, index);
+                self.processor.pending = Pending::Open(exit, index);
                 return Ok(Next::Kicked);
             }
-            let data = self.machine.vcpu.access_data(&exit)?;
+            let data = self.processor.vcpu.access_data(&exit)?;
             let bytes = data
                 .get_mut(piece.start..piece.start + usize::from(piece.size))
                 .unwrap_or_default();
-            let (route, offset, size, vcpu) = (access.route, piece.offset, piece.size, 0);
+            let (route, offset, size, vcpu) =
+                (access.route, piece.offset, piece.size, self.processor.index);
             let answer = self.handler.answer(if access.write {
                 Question::Write {
                     route,
@@ -258,7 +276,7 @@ impl Run<'_> {
                 Answer::Done if access.write => {}
                 Answer::Done => bytes.fill(0xff),
                 Answer::Withdrawn => {
-                    self.machine.pending = Pending::Open(exit, index);
+                    self.processor.pending = Pending::Open(exit, index);
                     return Ok(Next::Kicked);
                 }
                 Answer::Interrupted => {
@@ -272,22 +290,22 @@ impl Run<'_> {
             }
         }
         self.count_items(access);
-        self.machine.pending = Pending::Answered;
+        self.processor.pending = Pending::Answered;
         Ok(Next::Enter)
     }
 
     /// Leaves the pieces from `index` on to the next run; without one the access is done.
     pub(crate) fn leave(&mut self, exit: Exit, access: &Access, index: usize) {
         if access.piece(index).is_some() {
-            self.machine.pending = Pending::Open(exit, index);
+            self.processor.pending = Pending::Open(exit, index);
         } else {
             self.count_items(access);
-            self.machine.pending = Pending::Answered;
+            self.processor.pending = Pending::Answered;
         }
     }
 
     fn answer_unclaimed(&mut self, exit: Exit) -> Result<Next> {
-        let data = self.machine.vcpu.access_data(&exit)?;
+        let data = self.processor.vcpu.access_data(&exit)?;
         let read = exit.is_read();
         if read {
             data.fill(0);
@@ -316,7 +334,7 @@ impl Run<'_> {
                     data: if read { Vec::new() } else { data.to_vec() },
                     exit: exit.clone(),
                 };
-                self.machine.pending = if read {
+                self.processor.pending = if read {
                     Pending::Reply(exit)
                 } else {
                     Pending::Answered
@@ -324,28 +342,28 @@ impl Run<'_> {
                 return Ok(Next::End(End::Exit(record)));
             }
             Answer::Withdrawn => {
-                self.machine.pending = Pending::Open(exit, 0);
+                self.processor.pending = Pending::Open(exit, 0);
                 return Ok(Next::Kicked);
             }
             Answer::Interrupted => {
-                self.machine.pending = seen;
+                self.processor.pending = seen;
                 return Ok(Next::Kicked);
             }
             Answer::Failed | Answer::Value(_) | Answer::Bytes(_) => {
-                self.machine.pending = seen;
+                self.processor.pending = seen;
                 return Err(handler_failed());
             }
         }
-        self.machine.pending = Pending::Answered;
+        self.processor.pending = Pending::Answered;
         Ok(Next::Enter)
     }
 
     /// What a nudge is for: text that waits goes out, and the handler may look around.
     fn tick(&mut self) -> Result<()> {
-        for route in 0..self.machine.devices.len() {
+        for route in 0..self.wiring.gates.len() {
             self.flush(route)?;
         }
-        if self.machine.coalesces {
+        if self.wiring.coalesces {
             self.drain_coalesced()?;
         }
         self.announce()?;
@@ -356,23 +374,26 @@ impl Run<'_> {
     }
 
     fn flush(&mut self, route: usize) -> Result<()> {
-        let Some(Device::Console(console)) = self.machine.devices.get_mut(route) else {
+        let wiring = self.wiring;
+        let Some(_turn) = self.turn(&wiring.gates, route) else {
             return Ok(());
         };
-        let Some(bytes) = console.waiting() else {
+        let Some(bytes) = self.bus.with(|bus| bus.console(route)?.take()) else {
             return Ok(());
         };
-        match self.handler.answer(Question::Console { route, bytes }) {
-            // The handler has not seen them: they stay for the next batch, or for the outcome.
-            Answer::Withdrawn => Ok(()),
-            Answer::Failed => {
-                console.clear();
-                Err(handler_failed())
+        let answer = self.handler.answer(Question::Console {
+            route,
+            bytes: &bytes,
+        });
+        let unseen = answer == Answer::Withdrawn;
+        self.bus.with(|bus| {
+            if let Some(console) = bus.console(route) {
+                console.give_back(bytes, unseen);
             }
-            _ => {
-                console.clear();
-                Ok(())
-            }
+        });
+        match answer {
+            Answer::Failed => Err(handler_failed()),
+            _ => Ok(()),
         }
     }
 }

@@ -8,9 +8,11 @@ use std::mem::offset_of;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use kvm_bindings::{CpuId, KVMIO, kvm_regs, kvm_run, kvm_sregs};
+use kvm_bindings::{
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
+};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::error::{Error, ErrorCode, Result};
@@ -20,11 +22,22 @@ use crate::host::uninterrupted;
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;
 
+/// `_IOW(KVMIO, 0x86, struct kvm_interrupt)`.
+const KVM_INTERRUPT: libc::c_ulong = 1 << 30
+    | (size_of::<kvm_interrupt>() as libc::c_ulong) << 16
+    | (KVMIO as libc::c_ulong) << 8
+    | 0x86;
+
+/// `_IO(KVMIO, 0x9a)`.
+const KVM_NMI: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x9a;
+
 /// What one entry into the guest came to.
 #[derive(Debug)]
 pub(crate) enum Entry {
     /// KVM asks for something.
     Exit(Exit),
+    /// The guest takes interrupts now; nothing is asked.
+    InterruptWindow,
     /// A signal or `immediate_exit` ended it; nothing is asked.
     Interrupted,
 }
@@ -65,7 +78,13 @@ impl Vcpu {
         // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
         let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN, 0) };
         if result >= 0 {
-            return Ok(Entry::Exit(self.page.decode()));
+            return Ok(match self.page.decode() {
+                Exit::Unknown {
+                    exit_reason: KVM_EXIT_IRQ_WINDOW_OPEN,
+                    ..
+                } => Entry::InterruptWindow,
+                exit => Entry::Exit(exit),
+            });
         }
         let errno = std::io::Error::last_os_error()
             .raw_os_error()
@@ -91,8 +110,57 @@ impl Vcpu {
         self.page.immediate_exit().store(0, Ordering::SeqCst);
         match entry? {
             Entry::Exit(exit) => Ok(Some(exit)),
-            Entry::Interrupted => Ok(None),
+            Entry::InterruptWindow | Entry::Interrupted => Ok(None),
         }
+    }
+
+    /// Whether the guest takes an external interrupt at the next entry, as far as the last one showed.
+    pub fn takes_interrupt(&self) -> bool {
+        self.page
+            .byte(offset_of!(kvm_run, ready_for_interrupt_injection))
+            != 0
+    }
+
+    /// Whether the guest had interrupts enabled (RFLAGS.IF) when it exited.
+    pub fn interrupts_enabled(&self) -> bool {
+        self.page.byte(offset_of!(kvm_run, if_flag)) != 0
+    }
+
+    /// Makes `KVM_RUN` return as soon as the guest takes interrupts (KVM API §5, `request_interrupt_window`).
+    pub fn want_interrupt_window(&mut self, wanted: bool) {
+        self.page.request_interrupt_window(wanted);
+    }
+
+    /// `KVM_INTERRUPT`.
+    pub fn interrupt(&mut self, vector: u8) -> Result<()> {
+        let interrupt = kvm_interrupt {
+            irq: u32::from(vector),
+        };
+        self.command(
+            "KVM_INTERRUPT",
+            KVM_INTERRUPT,
+            &raw const interrupt as libc::c_ulong,
+        )
+    }
+
+    /// `KVM_NMI`.
+    pub fn nmi(&mut self) -> Result<()> {
+        self.command("KVM_NMI", KVM_NMI, 0)
+    }
+
+    fn command(
+        &mut self,
+        name: &'static str,
+        request: libc::c_ulong,
+        argument: libc::c_ulong,
+    ) -> Result<()> {
+        // SAFETY: the request takes no argument or a pointer to a struct that the caller keeps alive.
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, argument) };
+        if result >= 0 {
+            return Ok(());
+        }
+        let errno = std::io::Error::last_os_error().raw_os_error();
+        Err(Error::call(name, errno.unwrap_or(libc::EINVAL)))
     }
 
     /// The bytes of a port access (all items) or of an MMIO access, in `kvm_run`; no other exit has any.
@@ -178,6 +246,8 @@ impl Vcpu {
 pub(crate) struct RunPage {
     start: NonNull<u8>,
     bytes: usize,
+    /// Its thread is at R3 or about to be (`docs/stop.md`).
+    in_guest: AtomicBool,
 }
 
 // SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an atomic;
@@ -215,7 +285,16 @@ impl RunPage {
             return Err(Error::call("mmap", errno()));
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| Error::call("mmap", libc::ENOMEM))?;
-        Ok(Self { start, bytes })
+        Ok(Self {
+            start,
+            bytes,
+            in_guest: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether a signal would find its thread in `KVM_RUN`.
+    pub const fn in_guest(&self) -> &AtomicBool {
+        &self.in_guest
     }
 
     /// The flag that makes `KVM_RUN` return at once.
@@ -224,6 +303,27 @@ impl RunPage {
         let byte = unsafe { self.start.add(offset_of!(kvm_run, immediate_exit)) };
         // SAFETY: valid as long as `self`, aligned, and reached by nobody other than as an atomic.
         unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
+    }
+
+    /// One of the bytes that KVM writes during `KVM_RUN`.
+    fn byte(&self, offset: usize) -> u8 {
+        if offset >= size_of::<kvm_run>() {
+            return 0;
+        }
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe { self.start.add(offset) };
+        // SAFETY: valid and initialised; the kernel writes it only during KVM_RUN.
+        unsafe { byte.as_ptr().read_volatile() }
+    }
+
+    fn request_interrupt_window(&self, wanted: bool) {
+        // SAFETY: the offset lies inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe {
+            self.start
+                .add(offset_of!(kvm_run, request_interrupt_window))
+        };
+        // SAFETY: valid; only the thread that owns the vCPU writes it.
+        unsafe { byte.as_ptr().write_volatile(u8::from(wanted)) };
     }
 
     fn decode(&self) -> Exit {

@@ -1,6 +1,7 @@
 //! The state of a vCPU before its first instruction, as pure functions over plain values:
 //! they return registers and bytes and set nothing.
 
+pub mod cpuid;
 pub mod paging;
 pub mod segments;
 mod state;

@@ -30,15 +30,21 @@ impl Console {
         }
     }
 
-    /// What waits for the handler, if anything does.
-    pub fn waiting(&self) -> Option<&[u8]> {
-        self.batch.as_deref().filter(|batch| !batch.is_empty())
+    /// What waits for the handler, if anything does; it is then the caller's.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        let batch = self.batch.as_mut().filter(|batch| !batch.is_empty())?;
+        Some(std::mem::take(batch))
     }
 
-    /// Forgets what the handler has got.
-    pub fn clear(&mut self) {
-        if let Some(batch) = self.batch.as_mut() {
-            batch.clear();
+    /// What was taken comes back: in front of what came meanwhile if nobody has seen it, else for its room only.
+    pub fn give_back(&mut self, mut bytes: Vec<u8>, unseen: bool) {
+        let Some(batch) = self.batch.as_mut() else {
+            return;
+        };
+        if !unseen {
+            bytes.clear();
         }
+        bytes.append(batch);
+        *batch = bytes;
     }
 }

@@ -1,0 +1,129 @@
+//! Interrupts from outside the guest: lines of the in-kernel irqchip, and events that a vCPU's own thread injects.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kvm_ioctls::VmFd;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::events::Events;
+use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
+
+/// Raises the interrupts of one machine, from any thread, whether it runs or not.
+#[derive(Debug)]
+pub struct Interrupts {
+    /// The machine that has an irqchip.
+    irqchip: Option<Arc<VmFd>>,
+    /// By vCPU.
+    events: Vec<Arc<Events>>,
+    /// The irqfd of each line that was pulsed, made at its first pulse.
+    pulses: Mutex<BTreeMap<u32, EventFd>>,
+}
+
+impl Interrupts {
+    pub(crate) fn new(irqchip: Option<Arc<VmFd>>, events: Vec<Arc<Events>>) -> Self {
+        Self {
+            irqchip,
+            events,
+            pulses: Mutex::default(),
+        }
+    }
+
+    /// Raises or lowers a line (KVM API, `KVM_IRQ_LINE`): 0 to 15 reach the PIC and the IOAPIC, 16 to 23 the IOAPIC.
+    ///
+    /// # Errors
+    /// `InvalidOption` without an irqchip or for a line that it does not have, `KvmIoctl`.
+    pub fn set_line(&self, line: u32, level: bool) -> Result<()> {
+        let vm = self.irqchip(line)?;
+        vm.set_irq_line(line, level)
+            .map_err(Error::ioctl("KVM_IRQ_LINE"))
+    }
+
+    /// Raises a line and lowers it at once, through an irqfd (KVM API, `KVM_IRQFD`): one edge.
+    ///
+    /// # Errors
+    /// As [`set_line`](Self::set_line).
+    pub fn pulse(&self, line: u32) -> Result<()> {
+        let vm = self.irqchip(line)?;
+        let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        let fd = match pulses.entry(line) {
+            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::btree_map::Entry::Vacant(place) => place.insert(irqfd(vm, line)?),
+        };
+        fd.write(1)
+            .map_err(|error| Error::call("write", error.raw_os_error().unwrap_or_default()))
+    }
+
+    /// An irqfd of a line, for a device that pulses it itself.
+    pub fn fd(&self, line: u32) -> Result<EventFd> {
+        irqfd(self.irqchip(line)?, line)
+    }
+
+    /// Queues an external interrupt for a vCPU of a machine without an irqchip (KVM API, `KVM_INTERRUPT`). It is
+    /// delivered when the guest takes interrupts; whoever runs the machine is to poke that vCPU.
+    ///
+    /// # Errors
+    /// `InvalidOption` with an irqchip, which is asked through its lines, or for a vCPU that does not exist; `Limit`
+    /// when too many wait.
+    pub fn interrupt(&self, vcpu: u32, vector: u8) -> Result<()> {
+        if self.irqchip.is_some() {
+            return Err(invalid(
+                "interrupt is for machines without an irqchip; raise a line with irq(line) instead"
+                    .into(),
+            ));
+        }
+        if self.events(vcpu)?.push_vector(vector) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Limit,
+            format!(
+                "{MAX_QUEUED_VECTORS} interrupts wait for vCPU {vcpu} already; let the guest take them first"
+            ),
+        ))
+    }
+
+    /// Queues a non-maskable interrupt for a vCPU (KVM API, `KVM_NMI`).
+    ///
+    /// # Errors
+    /// `InvalidOption` for a vCPU that does not exist.
+    pub fn nmi(&self, vcpu: u32) -> Result<()> {
+        self.events(vcpu)?.push_nmi();
+        Ok(())
+    }
+
+    fn irqchip(&self, line: u32) -> Result<&VmFd> {
+        if line >= IRQ_LINES {
+            return Err(invalid(format!(
+                "line must be 0 to {}, got {line}",
+                IRQ_LINES - 1
+            )));
+        }
+        self.irqchip.as_deref().ok_or_else(|| {
+            invalid("the machine has no interrupt lines; make it with irqchip: true".into())
+        })
+    }
+
+    fn events(&self, vcpu: u32) -> Result<&Events> {
+        self.events
+            .get(vcpu as usize)
+            .map(|events| &**events)
+            .ok_or_else(|| {
+                let count = self.events.len();
+                invalid(format!("vcpu must be 0 to {}, got {vcpu}", count - 1))
+            })
+    }
+}
+
+fn irqfd(vm: &VmFd, line: u32) -> Result<EventFd> {
+    let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
+        .map_err(|error| Error::call("eventfd", error.raw_os_error().unwrap_or_default()))?;
+    vm.register_irqfd(&fd, line)
+        .map_err(Error::ioctl("KVM_IRQFD"))?;
+    Ok(fd)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorCode::InvalidOption, message)
+}
