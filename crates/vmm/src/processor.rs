@@ -34,6 +34,8 @@ pub struct Processor {
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
     pub(crate) kept: Option<End>,
     pub(crate) events: Arc<Events>,
+    /// KVM may have an NMI that the guest has not taken.
+    pub(crate) nmi_sent: bool,
     counters: Arc<Counters>,
 }
 
@@ -45,6 +47,7 @@ impl Processor {
             pending: Pending::Nothing,
             kept: None,
             events: Arc::default(),
+            nmi_sent: false,
             counters,
         }
     }
@@ -147,12 +150,17 @@ impl Processor {
     }
 
     /// Whether something waits that ends a halt.
-    pub(crate) fn wakes(&self) -> bool {
-        match self.events.first() {
+    pub(crate) fn wakes(&mut self) -> Result<bool> {
+        Ok(match self.events.first() {
             Some(Event::Nmi) => true,
             Some(Event::Vector(_)) => self.vcpu.interrupts_enabled(),
+            // One that came during the handler of another is delivered only at the next entry.
+            None if self.nmi_sent => {
+                self.nmi_sent = self.vcpu.nmi_pending()?;
+                self.nmi_sent
+            }
             None => false,
-        }
+        })
     }
 
     fn check_complete(&self, what: &str) -> Result<()> {

@@ -62,7 +62,7 @@ impl Machine {
             handler,
             time_kvm_run: limits.time_kvm_run,
         };
-        let end = run.to_end();
+        let end = run.drive();
         drop(alarm);
         self.finish(&start, end.map(|end| (self.boot.index, end)))
     }
@@ -80,7 +80,7 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     /// Runs the vCPU until it ends the run, or is kicked; what its last exit asked is then taken over by KVM.
-    pub fn to_end(mut self) -> Result<End> {
+    pub fn drive(mut self) -> Result<End> {
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.kick.attach(self.processor.index, &page)?;
         let end = self.until_end(&attached);
@@ -120,15 +120,18 @@ impl Run<'_> {
         let (vcpu, events) = (&mut self.processor.vcpu, &self.processor.events);
         while let Some(event) = events.first() {
             match event {
-                Event::Nmi => vcpu.nmi()?,
-                Event::Vector(vector) => {
-                    if !vcpu.takes_interrupt() {
-                        break;
-                    }
-                    vcpu.interrupt(vector)?;
+                Event::Nmi => {
+                    vcpu.nmi()?;
+                    self.processor.nmi_sent = true;
                 }
+                Event::Vector(vector) if vcpu.takes_interrupt() => vcpu.interrupt(vector)?,
+                Event::Vector(_) => break,
             }
             events.remove(event);
+            if matches!(event, Event::Vector(_)) {
+                // KVM holds one; a second would replace it.
+                break;
+            }
         }
         vcpu.want_interrupt_window(events.waits());
         Ok(())
@@ -176,7 +179,7 @@ impl Run<'_> {
                 self.answer_unclaimed(exit)
             }
             // What waits ends the halt, if the guest takes it.
-            (Exit::Hlt, None) if self.processor.wakes() => Ok(Next::Enter),
+            (Exit::Hlt, None) if self.processor.wakes()? => Ok(Next::Enter),
             _ => Ok(Next::End(End::Exit(ExitRecord {
                 exit,
                 data: Vec::new(),

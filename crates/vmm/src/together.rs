@@ -146,7 +146,7 @@ impl Crew<'_> {
             handler,
             time_kvm_run: self.limits.time_kvm_run,
         };
-        let end = run.to_end();
+        let end = run.drive();
         processor.kept = self.judge(end.map(|end| (processor.index, end)));
     }
 

@@ -148,6 +148,15 @@ impl Vcpu {
         self.command("KVM_NMI", KVM_NMI, 0)
     }
 
+    /// Whether an NMI waits inside KVM (`KVM_GET_VCPU_EVENTS`).
+    pub fn nmi_pending(&self) -> Result<bool> {
+        let events = self
+            .fd
+            .get_vcpu_events()
+            .map_err(Error::ioctl("KVM_GET_VCPU_EVENTS"))?;
+        Ok(events.nmi.pending != 0 || events.nmi.injected != 0)
+    }
+
     fn command(
         &mut self,
         name: &'static str,
