@@ -30,14 +30,22 @@ export declare class NativeMachine {
   close(buffer?: ArrayBuffer | undefined | null): boolean
   /** Answers the unclaimed read that ended the last run. */
   reply(value: bigint | Uint8Array): Failure | null
-  /** All general registers. */
-  registers(): NativeRegisters | Failure
+  /** All general registers of a vCPU. */
+  registers(vcpu: number): NativeRegisters | Failure
   /** Sets those general registers that are given. */
-  setRegisters(registers: NativeRegisters): Failure | null
-  /** All special registers. */
-  specialRegisters(): NativeSpecialRegisters | Failure
+  setRegisters(vcpu: number, registers: NativeRegisters): Failure | null
+  /** All special registers of a vCPU. */
+  specialRegisters(vcpu: number): NativeSpecialRegisters | Failure
   /** Sets those special registers that are given. */
-  setSpecialRegisters(registers: NativeSpecialRegisters): Failure | null
+  setSpecialRegisters(vcpu: number, registers: NativeSpecialRegisters): Failure | null
+  /** Raises or lowers a line of the irqchip (`KVM_IRQ_LINE`). */
+  setLine(line: number, level: boolean): Failure | null
+  /** Gives a line of the irqchip one edge, through its irqfd. */
+  pulseLine(line: number): Failure | null
+  /** Queues an external interrupt for a vCPU of a machine without an irqchip (`KVM_INTERRUPT`). */
+  interrupt(vcpu: number, vector: number): Failure | null
+  /** Queues a non-maskable interrupt for a vCPU (`KVM_NMI`). */
+  nmi(vcpu: number): Failure | null
   /** Whether a range has memory; no byte is touched. */
   checkMemory(gpa: number, length: number): Failure | null
   /** Copies guest memory into an array. */
@@ -134,6 +142,10 @@ export interface NativeConfig {
   payload: NativePayload
   /** Who answers what. */
   routes: Array<NativeRoute>
+  /** How many vCPUs. */
+  vcpus: number
+  /** Whether the kernel plays PIC, IOAPIC, local APICs and PIT. */
+  irqchip: boolean
 }
 
 /** Control registers, EFER and the APIC base (KVM API, `struct kvm_sregs`). */
@@ -245,6 +257,8 @@ export interface NativeModeReport {
 export interface NativeOutcome {
   /** An exit's reason, `exit-port`, `stopped` or `timeout`. */
   reason: string
+  /** Index of the vCPU that ended it, if one did. */
+  vcpu?: number
   /** The exit that ended it, if one did. */
   exit?: NativeExit
   /** For `exit-port`. */

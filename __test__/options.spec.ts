@@ -47,7 +47,7 @@ const groups: Record<string, Row[]> = {
     ['long', /^options must be an object, got "long"$/],
     [[], /^options must be an object, got an array of 0$/],
     [new Uint8Array(1), /^options must be an object, got an object \(Uint8Array\)$/],
-    [{ ...good, memory: 1 }, /^options must be made of mode, .*routes, got .*unknown 'memory'/],
+    [{ ...good, memory: 1 }, /^options must be made of mode, .*irqchip, got .*unknown 'memory'/],
     [{ ...good, Mode: 'real' }, /unknown 'Mode'/],
   ],
   mode: [
@@ -65,6 +65,14 @@ const groups: Record<string, Row[]> = {
       const message = new RegExp(`^privilege 'user' needs mode 'long', got mode '${mode}'$`)
       return [{ mode, payload, privilege: 'user' }, message]
     }),
+  ],
+  vcpus: [
+    ...rows(notWhole('vcpus', 1, 2 ** 32 - 1), (vcpus) => ({ ...good, vcpus })),
+    [{ ...good, vcpus: 65 }, /^vcpus must be 1 to 64, got 65$/, 'ERR_LIMIT'],
+  ],
+  irqchip: [
+    [{ ...good, irqchip: 1 }, /^irqchip must be true or false, got 1$/],
+    [{ ...good, irqchip: null }, /^irqchip must be true or false, got null$/],
   ],
   memoryBytes: [
     ...rows(notWhole('memoryBytes', 1, maxGpa), (memoryBytes) => ({

@@ -22,6 +22,7 @@ export type {
   UnknownExit,
 } from './exit.ts'
 export { type Guest, guests } from './guest.ts'
+export type { IrqLine } from './irq.ts'
 export type { GuestMemory } from './memory.ts'
 export type {
   CpuMode,

@@ -58,6 +58,17 @@ export interface VirtualMachineOptions {
   payload: Guest | Image
   /** Who answers which port and which address, up to 256. Exits that no route claims end the run. */
   routes?: readonly Route[]
+  /**
+   * Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
+   * irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
+   * index in RDI.
+   */
+  vcpus?: number
+  /**
+   * Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
+   * an interrupt; without one `hlt` ends the run. Default false.
+   */
+  irqchip?: boolean
 }
 
 /** Options of `runSync`. */
@@ -84,16 +95,27 @@ export interface RunOptions extends RunSyncOptions {
 }
 
 const modes = ['real', 'protected', 'paged32', 'long'] as const
+const machineKeys = [
+  'mode',
+  'privilege',
+  'memoryBytes',
+  'slots',
+  'payload',
+  'routes',
+  'vcpus',
+  'irqchip',
+] as const
 const defaultMemoryBytes = 2 * 1024 * 1024
 const maxGpa = 2 ** 52 - 1
 const { maxTimeoutMs } = native.limits()
+const maxUint32 = 2 ** 32 - 1
 
 /** Checks the shape of a machine's options and fills in the defaults; the core checks the rest. */
 export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
   const options = checkObject('options', value)
-  checkKeys('options', options, ['mode', 'privilege', 'memoryBytes', 'slots', 'payload', 'routes'])
+  checkKeys('options', options, machineKeys)
   const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
-  const { slots: further = [], routes: claims = [] } = options
+  const { slots: further = [], routes: claims = [], vcpus = 1, irqchip = false } = options
   const mode = checkWord('mode', options['mode'], modes)
   const privilege = checkWord('privilege', ring, ['kernel', 'user'])
   const memoryBytes = checkInteger('memoryBytes', size, 1, maxGpa)
@@ -107,6 +129,8 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
     slots,
     payload,
     routes: routes.map(([route]) => route),
+    vcpus: checkInteger('vcpus', vcpus, 1, maxUint32),
+    irqchip: checkBoolean('irqchip', irqchip),
   }
   return [config, routes.map(([, handlers]) => handlers)]
 }

@@ -81,23 +81,23 @@ export type SpecialRegistersUpdate = {
 }
 
 /** All general registers. */
-export function readRegisters(machine: NativeMachine): Registers {
-  return take(machine.registers()) as Registers
+export function readRegisters(machine: NativeMachine, vcpu: number): Registers {
+  return take(machine.registers(vcpu)) as Registers
 }
 
 /** Sets some general registers. */
-export function writeRegisters(machine: NativeMachine, value: unknown): void {
-  take(machine.setRegisters(checkBigints('registers', value, generalNames)))
+export function writeRegisters(machine: NativeMachine, vcpu: number, value: unknown): void {
+  take(machine.setRegisters(vcpu, checkBigints('registers', value, generalNames)))
 }
 
 /** All special registers. */
-export function readSpecialRegisters(machine: NativeMachine): SpecialRegisters {
-  const { control, ...rest } = take(machine.specialRegisters())
+export function readSpecialRegisters(machine: NativeMachine, vcpu: number): SpecialRegisters {
+  const { control, ...rest } = take(machine.specialRegisters(vcpu))
   return { ...rest, ...control } as SpecialRegisters
 }
 
 /** Sets some special registers. */
-export function writeSpecialRegisters(machine: NativeMachine, value: unknown): void {
+export function writeSpecialRegisters(machine: NativeMachine, vcpu: number, value: unknown): void {
   const given = checkObject('special registers', value)
   checkKeys('special registers', given, [...segmentNames, ...tableNames, ...controlNames])
   const update: NativeSpecialRegisters = {}
@@ -111,7 +111,7 @@ export function writeSpecialRegisters(machine: NativeMachine, value: unknown): v
     (controlNames as readonly string[]).includes(name),
   )
   update.control = checkBigints('special registers', Object.fromEntries(control), controlNames)
-  take(machine.setSpecialRegisters(update))
+  take(machine.setSpecialRegisters(vcpu, update))
 }
 
 function checkBigints(

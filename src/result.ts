@@ -19,6 +19,8 @@ export class RunResult {
   readonly reason: EndReason
   /** The exit that ended it; `null` after `stop()` and a time-out. */
   readonly exit: Exit | null
+  /** Index of the vCPU that ended the run; `null` after `stop()` and a time-out. */
+  readonly vcpu: number | null
   /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */
   declare readonly exitCode?: number
   /** What the guest wrote to console routes without `onData`, byte for byte, up to 16 MiB. */
@@ -34,6 +36,7 @@ export class RunResult {
   constructor(outcome: NativeOutcome) {
     this.reason = outcome.reason as EndReason
     this.exit = outcome.exit ? toExit(outcome.exit) : null
+    this.vcpu = outcome.vcpu ?? null
     if (outcome.exitCode !== undefined) this.exitCode = outcome.exitCode
     this.output = outcome.output
     this.outputDroppedBytes = outcome.outputDroppedBytes

@@ -23,21 +23,21 @@ export class Vcpu {
 
   /** General registers, RIP and RFLAGS (`KVM_GET_REGS`). Throws `ERR_VM_BUSY` during a run. */
   registers(): Registers {
-    return readRegisters(this.#machine)
+    return readRegisters(this.#machine, this.index)
   }
 
   /** Sets those registers that are given (`KVM_SET_REGS`); values are bigints of 64 bits. */
   setRegisters(registers: Partial<Registers>): void {
-    writeRegisters(this.#machine, registers)
+    writeRegisters(this.#machine, this.index, registers)
   }
 
   /** Segment, descriptor-table and control registers (`KVM_GET_SREGS`). */
   specialRegisters(): SpecialRegisters {
-    return readSpecialRegisters(this.#machine)
+    return readSpecialRegisters(this.#machine, this.index)
   }
 
   /** Sets those special registers that are given, single fields of a segment too (`KVM_SET_SREGS`). */
   setSpecialRegisters(registers: SpecialRegistersUpdate): void {
-    writeSpecialRegisters(this.#machine, registers)
+    writeSpecialRegisters(this.#machine, this.index, registers)
   }
 }

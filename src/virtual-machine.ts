@@ -1,7 +1,8 @@
 import { Asker } from './ask.ts'
-import { checkUint64 } from './check.ts'
+import { checkInteger, checkUint64 } from './check.ts'
 import { VmError, fromFailure, isFailure, raise, take } from './errors.ts'
 import type { ExitReason } from './exit.ts'
+import { IrqLine } from './irq.ts'
 import { GuestMemory } from './memory.ts'
 import { native } from './native.ts'
 import {
@@ -57,8 +58,8 @@ export interface Counters {
 export class VirtualMachine implements Disposable, AsyncDisposable {
   /** Guest physical memory. */
   readonly memory: GuestMemory
-  /** The vCPUs; one so far. */
-  readonly vcpus: readonly [Vcpu]
+  /** The vCPUs, by index. */
+  readonly vcpus: readonly [Vcpu, ...Vcpu[]]
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #needsTicks: boolean
@@ -78,7 +79,9 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     this.#asker = new Asker(handlers, this.#machine)
     this.#needsTicks = handlers.some(({ onData, onBatch, onEvent }) => onData ?? onBatch ?? onEvent)
     this.memory = new GuestMemory(this.#machine)
-    this.vcpus = [new Vcpu(this.#machine, 0)]
+    const others = Array.from({ length: config.vcpus - 1 }, (_, index) => index + 1)
+    const boot = new Vcpu(this.#machine, 0)
+    this.vcpus = [boot, ...others.map((index) => new Vcpu(this.#machine, index))]
   }
 
   /** Whether a run is under way. */
@@ -172,6 +175,38 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   /** Sets special registers of vCPU 0; those that are absent keep their value. */
   setSpecialRegisters(registers: SpecialRegistersUpdate): void {
     this.vcpus[0].setSpecialRegisters(registers)
+  }
+
+  /**
+   * An interrupt line of a machine with an irqchip, 0 to 23.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION` for another number; without an irqchip, when the line is set.
+   */
+  irq(line: number): IrqLine {
+    return new IrqLine(this.#machine, line)
+  }
+
+  /**
+   * Interrupts a vCPU of a machine without an irqchip as soon as its guest takes interrupts (KVM API, `KVM_INTERRUPT`). At any
+   * time; up to 256 wait. One that waits ends a `hlt` behind `sti`, which then is no exit.
+   *
+   * @param vector - 0 to 255, the entry of the interrupt table.
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` when too many wait, `ERR_VM_CLOSED`.
+   */
+  interrupt(vector: number, vcpu = 0): void {
+    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
+    take(this.#machine.interrupt(index, checkInteger('vector', vector, 0, 255)))
+  }
+
+  /**
+   * Interrupts a vCPU whether it takes interrupts or not, by vector 2 (KVM API, `KVM_NMI`).
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
+   */
+  nmi(vcpu = 0): void {
+    take(this.#machine.nmi(checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)))
   }
 
   /** What was counted since the machine was made; also while it runs. */

@@ -28,6 +28,10 @@ pub struct NativeConfig {
     pub payload: NativePayload,
     /// Who answers what.
     pub routes: Vec<NativeRoute>,
+    /// How many vCPUs.
+    pub vcpus: u32,
+    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT.
+    pub irqchip: bool,
 }
 
 /// Memory beside slot 0.
@@ -102,6 +106,8 @@ impl NativeConfig {
                 .into_iter()
                 .map(NativeRoute::parse)
                 .collect::<Result<_>>()?,
+            vcpus: self.vcpus,
+            irqchip: self.irqchip,
         })
     }
 }

@@ -42,8 +42,8 @@ pub fn words() -> Option<Words> {
     SHARED.with_borrow(|shared| shared.as_ref().map(|(words, _)| *words))
 }
 
-/// What attending to somebody came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What attending to somebody came to; the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Served {
     Nothing,
     Something,
@@ -182,15 +182,8 @@ impl Environment {
 }
 
 fn attend_all(living: &[Rc<dyn Attended>]) -> Served {
-    let mut served = Served::Nothing;
-    for who in living {
-        match who.attend() {
-            Served::Promise => served = Served::Promise,
-            Served::Something if served == Served::Nothing => served = Served::Something,
-            _ => {}
-        }
-    }
-    served
+    let served = living.iter().map(|who| who.attend());
+    served.max().unwrap_or(Served::Nothing)
 }
 
 fn current() -> Option<Rc<Environment>> {

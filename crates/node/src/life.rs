@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use napi::Either;
+use vmm::limits::MAX_VCPUS;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, Event, ExitHandler, Feed, GuestMemory, KickCause,
-    KickHandle, Machine, Outcome, Result, RunLimits,
+    Answer, Counters, Error, ErrorCode, Event, ExitHandler, Feed, GuestMemory, Interrupts,
+    KickCause, KickHandle, Machine, Outcome, Result, RunLimits,
 };
 
 use crate::ask::{Heard, Letter};
@@ -34,7 +35,8 @@ enum State {
 
 struct Running {
     kick: KickHandle,
-    mailbox: Arc<Mailbox>,
+    /// By vCPU.
+    mailboxes: Rc<[Arc<Mailbox>]>,
     finished: Arc<Mutex<Option<Finished>>>,
     thread: JoinHandle<()>,
     callbacks: Rc<Callbacks>,
@@ -53,6 +55,9 @@ pub struct Life {
     state: RefCell<State>,
     /// `None` once closed, so that the memory goes then and not with the object.
     memory: RefCell<Option<Arc<GuestMemory>>>,
+    /// As `memory`: what is in here keeps the VM.
+    interrupts: RefCell<Option<Arc<Interrupts>>>,
+    vcpus: u32,
     pub counters: Arc<Counters>,
     /// Where posted writes wait, by route.
     pub feeds: Vec<Option<Feed>>,
@@ -62,6 +67,8 @@ impl Life {
     pub fn new(machine: Machine) -> Self {
         Self {
             memory: RefCell::new(Some(Arc::clone(machine.memory()))),
+            interrupts: RefCell::new(Some(Arc::clone(machine.interrupts()))),
+            vcpus: machine.vcpus(),
             counters: Arc::clone(machine.counters()),
             feeds: machine.feeds(),
             state: RefCell::new(State::Idle(Box::new(machine))),
@@ -80,6 +87,25 @@ impl Life {
     /// The guest's memory, at any time until `close`.
     pub fn memory(&self) -> Result<Arc<GuestMemory>> {
         self.memory.borrow().clone().ok_or_else(closed)
+    }
+
+    /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
+    pub fn interrupt(
+        &self,
+        vcpu: u32,
+        raise: impl FnOnce(&Interrupts) -> Result<()>,
+    ) -> Result<()> {
+        let interrupts = self.interrupts.borrow();
+        raise(interrupts.as_ref().ok_or_else(closed)?)?;
+        if let State::There(running) = &*self.state.borrow() {
+            running.kick.poke(vcpu);
+        }
+        Ok(())
+    }
+
+    /// Sets a line of the irqchip, which wakes whom it concerns itself.
+    pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
+        set(self.interrupts.borrow().as_ref().ok_or_else(closed)?)
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
@@ -105,7 +131,7 @@ impl Life {
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
-        let result = run_safely(&mut machine, &kick, limits, handler);
+        let result = safely(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
             return Err(closed());
@@ -123,18 +149,21 @@ impl Life {
     ) -> Result<()> {
         let kick = KickHandle::new();
         let machine = self.start(|| State::Here(kick.clone()))?;
-        let mailbox = Arc::new(Mailbox::new(kick.clone()));
+        let mailboxes: Rc<[_]> = (0..self.vcpus)
+            .map(|vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu)))
+            .collect();
         // The machine waits here for its thread, so that it comes back if none can be had. Not in `finished`:
         // another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let finished = Arc::default();
-        let handler = AcrossThreads::new(Arc::clone(&mailbox), Arc::clone(environment.bell()));
+        let handler =
+            |mailbox| AcrossThreads::new(Arc::clone(mailbox), Arc::clone(environment.bell()));
         let run = run_thread(
             Arc::clone(&waiting),
             Arc::clone(&finished),
             kick.clone(),
             limits,
-            handler,
+            mailboxes.iter().map(handler).collect(),
         );
         let spawned = std::thread::Builder::new()
             .name("vmexit-vcpu0".into())
@@ -153,7 +182,7 @@ impl Life {
         };
         let running = Running {
             kick,
-            mailbox,
+            mailboxes,
             finished,
             thread,
             callbacks: Rc::new(callbacks),
@@ -177,6 +206,7 @@ impl Life {
     pub fn close(&self) -> bool {
         Environment::remove(self);
         self.memory.take();
+        self.interrupts.take();
         let before = self.state.replace(State::Closed);
         match before {
             State::Idle(_) | State::Closed => false,
@@ -201,7 +231,7 @@ impl Life {
             .and_then(Option::as_ref)
             .map(Feed::drain);
         if let State::There(running) = &*self.state.borrow() {
-            running.mailbox.wake();
+            running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
         }
         events.unwrap_or_default()
     }
@@ -209,8 +239,40 @@ impl Life {
     /// The answer to a promised question.
     pub fn answer(&self, ticket: u32, answer: Answer) {
         if let State::There(running) = &*self.state.borrow() {
-            running.mailbox.answer(ticket, answer);
+            let vcpu = (ticket % MAX_VCPUS) as usize;
+            if let Some(mailbox) = running.mailboxes.get(vcpu) {
+                mailbox.answer(ticket, answer);
+            }
         }
+    }
+
+    /// Answers the question of one vCPU.
+    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks) -> Served {
+        let Some(words) = environment::words() else {
+            return Served::Nothing;
+        };
+        let mut served = Served::Nothing;
+        if mailbox.take_posted() {
+            // A consumer that throws has its error kept by TypeScript; the run is told to end.
+            let heard = Letter::posted().ask(words, |payload| callbacks.ask.call(payload));
+            if matches!(heard, Heard::Answer(Answer::Failed)) {
+                self.stop();
+            }
+            served = Served::Something;
+        }
+        if let Some((ticket, letter)) = mailbox.take() {
+            served = match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+                Heard::Answer(answer) => {
+                    mailbox.answer(ticket, answer);
+                    Served::Something
+                }
+                Heard::Promised => {
+                    mailbox.promise();
+                    Served::Promise
+                }
+            };
+        }
+        served
     }
 
     /// Whether the run was over.
@@ -245,39 +307,19 @@ impl Life {
 impl Attended for Life {
     /// Answers the question that waits, takes posted writes, settles the run that is over.
     fn attend(&self) -> Served {
-        let (mailbox, callbacks) = match &*self.state.borrow() {
-            State::There(running) => (Arc::clone(&running.mailbox), Rc::clone(&running.callbacks)),
+        let (mailboxes, callbacks) = match &*self.state.borrow() {
+            State::There(running) => (Rc::clone(&running.mailboxes), Rc::clone(&running.callbacks)),
             _ => return Served::Nothing,
         };
-        let Some(words) = environment::words() else {
-            return Served::Nothing;
-        };
-        let mut served = Served::Nothing;
-        if mailbox.take_posted() {
-            // A consumer that throws has its error kept by TypeScript; the run is told to end.
-            let heard = Letter::posted().ask(words, |payload| callbacks.ask.call(payload));
-            if matches!(heard, Heard::Answer(Answer::Failed)) {
-                self.stop();
-            }
-            served = Served::Something;
-        }
-        if let Some((ticket, letter)) = mailbox.take() {
-            served = match letter.ask(words, |payload| callbacks.ask.call(payload)) {
-                Heard::Answer(answer) => {
-                    mailbox.answer(ticket, answer);
-                    Served::Something
-                }
-                Heard::Promised => {
-                    mailbox.promise();
-                    Served::Promise
-                }
-            };
-        }
+        let served = mailboxes
+            .iter()
+            .map(|mailbox| self.attend_vcpu(mailbox, &callbacks))
+            .max();
         // Whoever waits for the run needs a turn of JavaScript's, too.
         if self.settle() {
             Served::Promise
         } else {
-            served
+            served.unwrap_or(Served::Nothing)
         }
     }
 
@@ -297,26 +339,23 @@ fn run_thread(
     finished: Arc<Mutex<Option<Finished>>>,
     kick: KickHandle,
     limits: RunLimits,
-    mut handler: AcrossThreads,
+    mut handlers: Vec<AcrossThreads>,
 ) -> impl FnOnce() + Send + 'static {
     move || {
         let Some(mut machine) = take(&waiting) else {
             return;
         };
-        let result = run_safely(&mut machine, &kick, limits, &mut handler);
+        let result = safely(|| machine.run_together(&kick, limits, &mut handlers));
         *finished.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
-        handler.ring();
+        if let Some(handler) = handlers.first() {
+            handler.ring();
+        }
     }
 }
 
 /// A panic in the core is a bug of ours; it shall end the run, not the process.
-fn run_safely(
-    machine: &mut Machine,
-    kick: &KickHandle,
-    limits: RunLimits,
-    handler: &mut dyn ExitHandler,
-) -> Result<Outcome> {
-    catch_unwind(AssertUnwindSafe(|| machine.run(kick, limits, handler))).unwrap_or_else(|_| {
+fn safely(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         Err(Error::new(
             ErrorCode::KvmIoctl,
             "the run loop panicked; please report it",

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{ArrayBuffer, BigInt, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, Feed, Machine, Result};
+use vmm::{Error, ErrorCode, Feed, Machine, Processor, Result};
 
 use crate::ask::{self, Heard, SameThread};
 use crate::config::{NativeConfig, NativeRunLimits, milliseconds};
@@ -143,44 +143,72 @@ impl NativeMachine {
         }))
     }
 
-    /// All general registers.
+    /// All general registers of a vCPU.
     #[napi]
-    pub fn registers(&self) -> Either<NativeRegisters, Failure> {
-        either(self.life.with_idle(|machine| {
-            machine
-                .registers()
-                .map(|raw| NativeRegisters::from_raw(&raw))
-        }))
+    pub fn registers(&self, vcpu: u32) -> Either<NativeRegisters, Failure> {
+        let raw = self.with_vcpu(vcpu, |processor| processor.registers());
+        either(raw.map(|raw| NativeRegisters::from_raw(&raw)))
     }
 
     /// Sets those general registers that are given.
     #[napi]
-    pub fn set_registers(&self, registers: NativeRegisters) -> Option<Failure> {
-        nothing(self.life.with_idle(|machine| {
-            let mut raw = machine.registers()?;
+    pub fn set_registers(&self, vcpu: u32, registers: NativeRegisters) -> Option<Failure> {
+        nothing(self.with_vcpu(vcpu, |processor| {
+            let mut raw = processor.registers()?;
             registers.apply(&mut raw);
-            machine.set_registers(&raw)
+            processor.set_registers(&raw)
         }))
     }
 
-    /// All special registers.
+    /// All special registers of a vCPU.
     #[napi]
-    pub fn special_registers(&self) -> Either<NativeSpecialRegisters, Failure> {
-        either(self.life.with_idle(|machine| {
-            machine
-                .special_registers()
-                .map(|raw| NativeSpecialRegisters::from_raw(&raw))
-        }))
+    pub fn special_registers(&self, vcpu: u32) -> Either<NativeSpecialRegisters, Failure> {
+        let raw = self.with_vcpu(vcpu, |processor| processor.special_registers());
+        either(raw.map(|raw| NativeSpecialRegisters::from_raw(&raw)))
     }
 
     /// Sets those special registers that are given.
     #[napi]
-    pub fn set_special_registers(&self, registers: NativeSpecialRegisters) -> Option<Failure> {
-        nothing(self.life.with_idle(|machine| {
-            let mut raw = machine.special_registers()?;
+    pub fn set_special_registers(
+        &self,
+        vcpu: u32,
+        registers: NativeSpecialRegisters,
+    ) -> Option<Failure> {
+        nothing(self.with_vcpu(vcpu, |processor| {
+            let mut raw = processor.special_registers()?;
             registers.apply(&mut raw);
-            machine.set_special_registers(&raw)
+            processor.set_special_registers(&raw)
         }))
+    }
+
+    /// Raises or lowers a line of the irqchip (`KVM_IRQ_LINE`).
+    #[napi]
+    pub fn set_line(&self, line: u32, level: bool) -> Option<Failure> {
+        nothing(
+            self.life
+                .line(|interrupts| interrupts.set_line(line, level)),
+        )
+    }
+
+    /// Gives a line of the irqchip one edge, through its irqfd.
+    #[napi]
+    pub fn pulse_line(&self, line: u32) -> Option<Failure> {
+        nothing(self.life.line(|interrupts| interrupts.pulse(line)))
+    }
+
+    /// Queues an external interrupt for a vCPU of a machine without an irqchip (`KVM_INTERRUPT`).
+    #[napi]
+    pub fn interrupt(&self, vcpu: u32, vector: u8) -> Option<Failure> {
+        nothing(
+            self.life
+                .interrupt(vcpu, |interrupts| interrupts.interrupt(vcpu, vector)),
+        )
+    }
+
+    /// Queues a non-maskable interrupt for a vCPU (`KVM_NMI`).
+    #[napi]
+    pub fn nmi(&self, vcpu: u32) -> Option<Failure> {
+        nothing(self.life.interrupt(vcpu, |interrupts| interrupts.nmi(vcpu)))
     }
 
     /// Whether a range has memory; no byte is touched.
@@ -236,6 +264,19 @@ impl NativeMachine {
     #[napi]
     pub fn counters(&self) -> NativeCounters {
         NativeCounters::from(&*self.life.counters)
+    }
+}
+
+impl NativeMachine {
+    fn with_vcpu<T>(&self, vcpu: u32, call: impl FnOnce(&mut Processor) -> Result<T>) -> Result<T> {
+        self.life.with_idle(|machine| {
+            let vcpus = machine.vcpus();
+            let processor = machine.vcpu(vcpu).ok_or_else(|| {
+                let what = format!("vcpu must be 0 to {}, got {vcpu}", vcpus - 1);
+                Error::new(ErrorCode::InvalidOption, what)
+            })?;
+            call(processor)
+        })
     }
 }
 

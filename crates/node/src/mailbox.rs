@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
 
-use vmm::limits::MAX_QUEUED_EVENTS;
+use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
 use vmm::{Answer, ExitHandler, KickCause, KickHandle, Question};
 
 use crate::ask::Letter;
@@ -32,6 +32,7 @@ const ANSWERED: u8 = 4;
 #[derive(Debug)]
 pub struct Mailbox {
     stage: AtomicU8,
+    /// Of this question; the remainder by `MAX_VCPUS` says whose it is.
     ticket: AtomicU32,
     letter: Mutex<Option<Letter>>,
     answer: Mutex<Option<Answer>>,
@@ -42,10 +43,11 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    pub fn new(kick: KickHandle) -> Self {
+    /// The mailbox of one vCPU.
+    pub fn new(kick: KickHandle, vcpu: u32) -> Self {
         Self {
             stage: AtomicU8::new(EMPTY),
-            ticket: AtomicU32::new(0),
+            ticket: AtomicU32::new(vcpu),
             letter: Mutex::default(),
             answer: Mutex::default(),
             posted: AtomicBool::new(false),
@@ -94,7 +96,8 @@ impl Mailbox {
     }
 
     fn post(&self, question: &Question<'_>) {
-        let ticket = self.ticket.load(Ordering::SeqCst).wrapping_add(1);
+        let ticket = self.ticket.load(Ordering::SeqCst);
+        let ticket = ticket.wrapping_add(MAX_VCPUS);
         self.ticket.store(ticket, Ordering::SeqCst);
         *lock(&self.letter) = Some(Letter::new(question, ticket));
         self.stage.store(ASKED, Ordering::SeqCst);

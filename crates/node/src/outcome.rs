@@ -11,6 +11,8 @@ use crate::exit::NativeExit;
 pub struct NativeOutcome {
     /// An exit's reason, `exit-port`, `stopped` or `timeout`.
     pub reason: String,
+    /// Index of the vCPU that ended it, if one did.
+    pub vcpu: Option<u32>,
     /// The exit that ended it, if one did.
     pub exit: Option<NativeExit>,
     /// For `exit-port`.
@@ -42,11 +44,14 @@ impl From<Outcome> for NativeOutcome {
             End::Exit(record) => (record.exit.name(), Some(record.into()), None),
             End::ExitPort { code, record } => ("exit-port", Some(record.into()), Some(*code)),
             End::Kicked(KickCause::Timeout) => ("timeout", None, None),
-            End::Kicked(KickCause::Stop | KickCause::Close) => ("stopped", None, None),
+            End::Kicked(KickCause::Stop | KickCause::Close | KickCause::Peer) => {
+                ("stopped", None, None)
+            }
         };
         let texts = outcome.undelivered.into_iter();
         Self {
             reason: reason.to_owned(),
+            vcpu: outcome.vcpu,
             exit,
             exit_code,
             output: Uint8Array::from(outcome.output.bytes),

@@ -78,6 +78,22 @@ impl Host {
         })
     }
 
+    /// Whether this KVM takes so many vCPUs.
+    pub(crate) fn check_vcpus(&self, wanted: u32) -> Result<()> {
+        // One vCPU needs no question.
+        if wanted == 1 {
+            return Ok(());
+        }
+        let most = self.kvm.check_extension_int(Cap::MaxVcpus);
+        if i64::from(wanted) <= i64::from(most) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Limit,
+            format!("vcpus: this KVM takes at most {most} (KVM_CAP_MAX_VCPUS), got {wanted}"),
+        ))
+    }
+
     /// Whether this KVM has a capability that not every machine needs.
     pub(crate) fn require(&self, capability: Cap, name: &'static str) -> Result<()> {
         check_capability(self.kvm.check_extension_int(capability), name)

@@ -87,6 +87,7 @@ impl Machine {
         let slots = config.all_slots();
         let routes = RouteTable::new(&config.routes, &slots)?;
         let host = Host::get()?;
+        host.check_vcpus(config.vcpus)?;
         if slots.iter().any(|slot| slot.read_only) {
             host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
         }

@@ -1,0 +1,43 @@
+import { checkInteger } from './check.ts'
+import { take } from './errors.ts'
+import type { NativeMachine } from './seam.ts'
+
+/** The pins of the IOAPIC that KVM plays. */
+const lastLine = 23
+
+/**
+ * An interrupt line of a machine with an irqchip: 0 to 15 reach the PIC and the IOAPIC, 16 to 23 the IOAPIC. Lines can be
+ * set at any time, while the guest runs too, and wake a vCPU that is halted.
+ *
+ * @example
+ * ```ts
+ * const com1 = vm.irq(4)
+ * com1.pulse()
+ * ```
+ */
+export class IrqLine {
+  /** 0 to 23. */
+  readonly line: number
+  readonly #machine: NativeMachine
+
+  /** @internal */
+  constructor(machine: NativeMachine, line: number) {
+    this.#machine = machine
+    this.line = checkInteger('line', line, 0, lastLine)
+  }
+
+  /** Puts the line up, where it stays (`KVM_IRQ_LINE`). For a level-triggered pin that is an interrupt until `lower()`. */
+  raise(): void {
+    take(this.#machine.setLine(this.line, true))
+  }
+
+  /** Takes the line down. */
+  lower(): void {
+    take(this.#machine.setLine(this.line, false))
+  }
+
+  /** Up and down at once, through an irqfd (`KVM_IRQFD`): one edge. Two that the guest has not seen in between are one. */
+  pulse(): void {
+    take(this.#machine.pulseLine(this.line))
+  }
+}
