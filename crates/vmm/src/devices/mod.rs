@@ -1,6 +1,11 @@
 //! The devices behind routes that Rust answers. A device sees bytes, never an address.
 
+pub mod cmos;
 mod console;
+pub mod i8042;
+#[cfg(test)]
+mod noise;
+pub mod power;
 
 use std::sync::Arc;
 
