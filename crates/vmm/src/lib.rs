@@ -44,7 +44,7 @@ mod vcpu;
 
 pub use config::{CpuMode, MachineConfig, Payload, Privilege};
 pub use counters::{Counter, Counters, RouteCounters};
-pub use devices::{Feed, cmos, i8042, power};
+pub use devices::{Feed, cmos, i8042, power, serial};
 pub use error::{Error, ErrorCode, Result};
 pub use exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
 pub use handler::{Answer, ExitHandler, Question};

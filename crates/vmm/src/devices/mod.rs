@@ -6,6 +6,7 @@ pub mod i8042;
 #[cfg(test)]
 mod noise;
 pub mod power;
+pub mod serial;
 
 use std::sync::Arc;
 

@@ -1,0 +1,187 @@
+//! COM1: a 16550 between the guest and two byte queues.
+//!
+//! vm-superio's `Serial` is the chip. Around it stand the host's queue in front of its receiver FIFO, and the
+//! interrupt identification register: an edge is all that an interrupt controller sees of this line, so a
+//! guest that reads "nothing pending" with bytes in the FIFO would wait for ever.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use vm_superio::serial::{NoEvents, Serial as Uart};
+use vmm_sys_util::eventfd::EventFd;
+
+/// Host bytes that wait for the guest; what is typed or pasted while it is busy. Whoever sends more is told.
+pub const SERIAL_INPUT_BYTES: usize = 64 << 10;
+
+/// Where a device's interrupt goes.
+pub trait Trigger {
+    /// The line rises.
+    fn trigger(&self);
+}
+
+impl Trigger for EventFd {
+    fn trigger(&self) {
+        // Non-blocking, it fails only when its counter is full: the interrupt is then pending anyway.
+        self.write(1).ok();
+    }
+}
+
+/// Offsets (PC16550D data sheet, table II).
+const DATA: u8 = 0;
+const INTERRUPT_ENABLE: u8 = 1;
+const INTERRUPT_IDENTIFICATION: u8 = 2;
+const FIFO_CONTROL: u8 = 2;
+const LINE_CONTROL: u8 = 3;
+
+/// Bits of line control, FIFO control and interrupt enable.
+const DLAB: u8 = 1 << 7;
+const FIFO_ENABLE: u8 = 1 << 0;
+const RECEIVED_DATA: u8 = 1 << 0;
+const TRANSMITTER_EMPTY: u8 = 1 << 1;
+
+/// Interrupt identification (table IV).
+const IIR_NONE: u8 = 0x01;
+const IIR_TRANSMITTER_EMPTY: u8 = 0x02;
+const IIR_RECEIVED_DATA: u8 = 0x04;
+const IIR_FIFOS: u8 = 0xc0;
+
+/// The receiver FIFO of vm-superio, four times a 16550's.
+const FIFO_BYTES: usize = 64;
+
+/// The trigger as vm-superio wants it.
+#[derive(Debug)]
+struct Line<T>(T);
+
+impl<T: Trigger> vm_superio::Trigger for Line<T> {
+    type E = Infallible;
+
+    fn trigger(&self) -> Result<(), Infallible> {
+        self.0.trigger();
+        Ok(())
+    }
+}
+
+/// A 16550 with eight byte-wide registers (PC16550D data sheet).
+///
+/// It differs from the chip in three ways. It sends in no time, so the transmitter is always empty. With FIFOs on it
+/// holds 64 received bytes, not 16. And what the host has sent is never cleared or overrun: FIFO control's
+/// clear bits, which drivers set while they start, do nothing.
+#[derive(Debug)]
+pub struct Serial<T: Trigger> {
+    uart: Uart<Line<T>, NoEvents, Vec<u8>>,
+    /// Host bytes behind the receiver FIFO.
+    queue: VecDeque<u8>,
+    /// Received bytes that the guest wants at a time: 1 until it turns the FIFOs on.
+    depth: usize,
+    interrupt_enable: u8,
+    /// An empty transmitter has yet to be identified.
+    transmitter_empty: bool,
+}
+
+impl<T: Trigger> Serial<T> {
+    /// A UART as after a reset, whose interrupt goes to `trigger`.
+    pub fn new(trigger: T) -> Self {
+        Self {
+            uart: Uart::new(Line(trigger), Vec::new()),
+            queue: VecDeque::new(),
+            depth: 1,
+            interrupt_enable: 0,
+            transmitter_empty: false,
+        }
+    }
+
+    /// The register at `offset`; 0 from 8 on. An empty receiver reads as 0, so `rep insb` of more bytes than there
+    /// are is filled up with zeros.
+    pub fn read(&mut self, offset: u8) -> u8 {
+        if offset == INTERRUPT_IDENTIFICATION {
+            return self.identify();
+        }
+        let value = self.uart.read(offset);
+        if self.received() == 0 {
+            self.refill();
+        }
+        value
+    }
+
+    /// Takes a byte at `offset`; what is sent joins [`pending_output`](Self::pending_output).
+    pub fn write(&mut self, offset: u8, value: u8) {
+        let divisor_latch = self.uart.read(LINE_CONTROL) & DLAB != 0;
+        match offset {
+            // Sending takes the interrupt back and, the byte being gone, raises it anew. vm-superio does so only
+            // for a driver that has identified the last one.
+            DATA if !divisor_latch => {
+                self.uart.read(INTERRUPT_IDENTIFICATION);
+                self.transmitter_empty = true;
+            }
+            INTERRUPT_ENABLE if !divisor_latch => self.interrupt_enable = value,
+            FIFO_CONTROL if value & FIFO_ENABLE != 0 => self.depth = FIFO_BYTES,
+            FIFO_CONTROL => self.depth = 1,
+            _ => {}
+        }
+        // Neither the line nor a vector fails.
+        self.uart.write(offset, value).ok();
+        if offset != DATA {
+            self.refill();
+        }
+    }
+
+    /// What the guest has sent and nobody has cleared. A guest adds to it with every write: take it between exits.
+    pub fn pending_output(&self) -> &[u8] {
+        self.uart.writer()
+    }
+
+    /// Forgets what the caller has got.
+    pub fn clear_output(&mut self) {
+        self.uart.writer_mut().clear();
+    }
+
+    /// Sends `bytes` to the guest, as many as there is space for, and says how many.
+    pub fn input(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.input_space());
+        self.queue.extend(&bytes[..taken]);
+        self.refill();
+        taken
+    }
+
+    /// Bytes that [`input`](Self::input) would take, at most [`SERIAL_INPUT_BYTES`].
+    pub fn input_space(&self) -> usize {
+        SERIAL_INPUT_BYTES - self.queue.len()
+    }
+
+    /// Bytes in the receiver FIFO.
+    fn received(&self) -> usize {
+        FIFO_BYTES - self.uart.fifo_capacity()
+    }
+
+    /// Moves waiting bytes into the receiver FIFO, with an interrupt; none in loopback mode, where the line is cut.
+    fn refill(&mut self) {
+        let space = self.depth.saturating_sub(self.received());
+        let wanted = space.min(self.queue.len());
+        if wanted == 0 {
+            return;
+        }
+        let (front, _) = self.queue.as_slices();
+        let front = &front[..wanted.min(front.len())];
+        let taken = self.uart.enqueue_raw_bytes(front).unwrap_or(0);
+        self.queue.drain(..taken);
+    }
+
+    /// The interrupt of the highest priority (table IV): received data for as long as there is any, then, once, an
+    /// empty transmitter.
+    fn identify(&mut self) -> u8 {
+        // Reading makes vm-superio forget both.
+        let pending = self.uart.read(INTERRUPT_IDENTIFICATION);
+        self.transmitter_empty |= pending & IIR_TRANSMITTER_EMPTY != 0;
+        let enabled = |bit: u8| self.interrupt_enable & bit != 0;
+        if enabled(RECEIVED_DATA) && self.received() > 0 {
+            IIR_FIFOS | IIR_RECEIVED_DATA
+        } else if enabled(TRANSMITTER_EMPTY) && std::mem::take(&mut self.transmitter_empty) {
+            IIR_FIFOS | IIR_TRANSMITTER_EMPTY
+        } else {
+            IIR_FIFOS | IIR_NONE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
