@@ -248,7 +248,7 @@ fn handle_interrupt(
         for byte in to_send.drain(..to_send.len().min(1 + noise.below(16))) {
             serial.write(DATA, byte);
         }
-        if to_send.is_empty() {
+        if to_send.is_empty() && serial.read(IER) != 0x01 {
             serial.write(IER, 0x01);
         }
     }
