@@ -48,3 +48,15 @@ pub const MAX_READ_BYTES: u64 = 1 << 30;
 
 /// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
 pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;
+
+/// Program headers of an ELF image: linkers write under twenty, and every pair of segments is compared.
+pub const MAX_PROGRAM_HEADERS: u16 = 256;
+
+/// Multiboot modules: their list and their strings have to fit below 640 KiB in a small machine.
+pub const MAX_MODULES: usize = 64;
+
+/// A kernel's command line or a module's string, without the zero at its end: twice what Linux takes.
+pub const MAX_COMMAND_LINE_BYTES: usize = 4096;
+
+/// Entries of a guest's memory map: what `boot_params` has room for (`E820_MAX_ENTRIES_ZEROPAGE`).
+pub const MAX_MEMORY_MAP_ENTRIES: usize = 128;

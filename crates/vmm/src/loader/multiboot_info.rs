@@ -1,0 +1,96 @@
+//! What a multiboot kernel is told: the information block and all that it points to (§3.3).
+
+use super::memory_map::{MapEntry, Usage, memory_map};
+use super::request::LoadRequest;
+use super::space::{HIGH_MEMORY, Space};
+use crate::error::Result;
+use crate::limits::PAGE_BYTES;
+
+/// The block with all of its optional fields; those that we do not give are zero.
+const INFO_BYTES: usize = 120;
+
+/// Bits of `flags` for the fields that we give: `mem_*`, `cmdline`, `mods_*`, `mmap_*`, `boot_loader_name`.
+const GIVEN: u32 = 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9;
+
+/// A `mmap` entry without its own `size` field.
+const MMAP_ENTRY_BYTES: u32 = 20;
+
+/// `boot_loader_name`.
+const NAME: &[u8] = b"vmexit\0";
+
+/// Fields of words in the block or in one of its tables.
+const WORD: u64 = 4;
+
+/// Puts the block, the strings, the modules and the tables into free memory, and says where the block lies.
+pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -> Result<u64> {
+    let map = memory_map(request.slots, request.reserved)?;
+    let mut list = Vec::new();
+    for module in request.modules {
+        // Low, since kernels map their first megabytes first, but above what PCs call conventional memory.
+        let start = space.place_low("module", module.bytes, PAGE_BYTES, HIGH_MEMORY)?;
+        let string = space.place_low("module-string", terminated(module.string), 1, 0)?;
+        list.extend([start, start + module.bytes.len() as u64, string, 0]);
+    }
+    let mods_addr = match list.as_slice() {
+        [] => 0,
+        words => space.place_low("module-list", bytes_of(words), WORD, 0)?,
+    };
+    let mmap = mmap_bytes(&map);
+    let mmap_length = mmap.len() as u64;
+    let mmap_addr = space.place_low("memory-map", mmap, WORD, 0)?;
+    let cmdline = space.place_low("command-line", terminated(request.command_line), 1, 0)?;
+    let name = space.place_low("loader-name", NAME, 1, 0)?;
+    let (lower, upper) = (kib_from(0, &map), kib_from(HIGH_MEMORY, &map));
+    let mut info = bytes_of(&[
+        u64::from(GIVEN),
+        lower,
+        upper,
+        0, // boot_device
+        cmdline,
+        request.modules.len() as u64,
+        mods_addr,
+        0, // syms, four words
+        0,
+        0,
+        0,
+        mmap_length,
+        mmap_addr,
+        0, // drives_length
+        0, // drives_addr
+        0, // config_table
+        name,
+    ]);
+    info.resize(INFO_BYTES, 0);
+    space.place_low("info", info, WORD, 0)
+}
+
+/// Bytes of RAM from an address up to the first gap, in KiB: `mem_lower`, `mem_upper`.
+fn kib_from(gpa: u64, map: &[MapEntry]) -> u64 {
+    let ram = |entry: &&MapEntry| entry.usage == Usage::Ram && entry.range.contains(&gpa);
+    map.iter()
+        .find(ram)
+        .map_or(0, |entry| (entry.range.end - gpa) / 1024)
+}
+
+/// The memory map as the block's `mmap_addr` points to it.
+fn mmap_bytes(map: &[MapEntry]) -> Vec<u8> {
+    map.iter()
+        .flat_map(|entry| {
+            let mut bytes = MMAP_ENTRY_BYTES.to_le_bytes().to_vec();
+            bytes.extend(entry.range.start.to_le_bytes());
+            bytes.extend(entry.bytes().to_le_bytes());
+            bytes.extend((entry.usage as u32).to_le_bytes());
+            bytes
+        })
+        .collect()
+}
+
+/// Values below 4 GiB as 32-bit words: addresses that `Space` chose, sizes within its reach.
+fn bytes_of(values: &[u64]) -> Vec<u8> {
+    let word = |value: &u64| u32::try_from(*value).unwrap_or(u32::MAX).to_le_bytes();
+    values.iter().flat_map(word).collect()
+}
+
+fn terminated(string: &[u8]) -> Vec<u8> {
+    [string, &[0]].concat()
+}
