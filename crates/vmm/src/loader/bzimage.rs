@@ -33,6 +33,14 @@ const OLDEST: u16 = 0x0206;
 const WITH_INIT_SIZE: u16 = 0x020a;
 /// `xloadflags` counts from this version on.
 const WITH_XLOADFLAGS: u16 = 0x020c;
+/// `loadflags`.
+const LOADFLAGS: u64 = 0x211;
+/// `code32_start`.
+const CODE32_START: u64 = 0x214;
+/// `kernel_alignment`.
+const KERNEL_ALIGNMENT: u64 = 0x230;
+/// `pref_address`.
+const PREF_ADDRESS: u64 = 0x258;
 /// The end of `cmdline_size`: a header of version 2.06 reaches at least to here.
 const SHORTEST_HEADER_END: u64 = 0x23c;
 /// One past the last byte that a header may take in `boot_params`.
@@ -142,7 +150,7 @@ fn read_header(image: &Image) -> Result<setup_header> {
         let got = header.loadflags;
         return Err(image.broken(
             "loadflags",
-            0x211,
+            LOADFLAGS,
             "with LOADED_HIGH (a zImage is not loaded)",
             got,
         ));
@@ -162,7 +170,11 @@ fn place_kernel<'a>(
     };
     let start = (setup_sects + 1) * SECTOR_BYTES;
     let length = u64::from(header.syssize) * PARAGRAPH_BYTES;
-    let bytes = image.slice("the kernel (syssize)", start, length)?;
+    // The file may end within the last paragraph; what follows it is a signature, and none of the kernel's.
+    let rest = (image.bytes.len() as u64).saturating_sub(start);
+    let cut = length.saturating_sub(rest);
+    let padding = if cut < PARAGRAPH_BYTES { cut } else { 0 };
+    let bytes = image.slice("the kernel (syssize)", start, length - padding)?;
     let (mut pref_address, mut init_size) = (0, length);
     if header.version >= WITH_INIT_SIZE {
         pref_address = header.pref_address;
@@ -171,16 +183,22 @@ fn place_kernel<'a>(
     let (gpa, memory_bytes) = if header.relocatable_kernel == 0 {
         // It is loaded at one address and moves itself to another: what lies between is its own, too.
         let load = u64::from(header.code32_start);
+        if load < HIGH_MEMORY {
+            // Images of 16-bit code wear this header, too, and have nothing for protected mode.
+            let must = format_args!("at least {HIGH_MEMORY:#x}");
+            let got = format_args!("{load:#x}");
+            return Err(image.broken("code32_start", CODE32_START, must, got));
+        }
         let end = pref_address.checked_add(init_size).ok_or_else(|| {
             let got = format_args!("{pref_address:#x}");
-            image.broken("pref_address", 0x258, "an address of memory", got)
+            image.broken("pref_address", PREF_ADDRESS, "an address of memory", got)
         })?;
         (load, length.max(end.saturating_sub(load)))
     } else {
         let alignment = u64::from(header.kernel_alignment);
         if !alignment.is_power_of_two() {
             let got = format_args!("{alignment:#x}");
-            return Err(image.broken("kernel_alignment", 0x230, "a power of two", got));
+            return Err(image.broken("kernel_alignment", KERNEL_ALIGNMENT, "a power of two", got));
         }
         // Below its preferred address a kernel would only move itself up.
         let from = pref_address.max(HIGH_MEMORY);

@@ -180,6 +180,12 @@ fn a_kernel_that_is_not_relocatable_lies_at_code32_start_and_owns_what_it_moves_
     };
     let words = ["pref_address", "0x258", "0xfffffffffffffffa"];
     assert_refused(&request(&far.image()), PAYLOAD, &words);
+    let below = Kernel {
+        code32_start: 0xf_ffff,
+        ..fixed
+    };
+    let words = ["code32_start", "0x214", "0x100000", "got 0xfffff"];
+    assert_refused(&request(&below.image()), PAYLOAD, &words);
     let nowhere = Kernel {
         code32_start: 0xffff_ffff,
         ..fixed
@@ -281,6 +287,22 @@ fn an_entry_of_the_caller_lies_in_the_kernel() {
 }
 
 #[test]
+fn a_file_may_end_within_its_last_paragraph_and_may_go_on_behind_it() {
+    let image = KERNEL.image();
+    let bytes = |image: &[u8]| {
+        let loaded = vmm::load(&request(image)).unwrap();
+        let kernel = part(&loaded, "kernel");
+        assert_eq!(kernel.memory_bytes, 8 * MIB);
+        kernel.bytes.to_vec()
+    };
+    let signed = [&image[..], &[0xee; 100]].concat();
+    assert_eq!(bytes(&signed), &image[1024..]);
+    assert_eq!(bytes(&image[..2048 - 15]), &image[1024..2048 - 15]);
+    let words = ["syssize", "1024 bytes", "0x400", "2032"];
+    assert_refused(&request(&image[..2048 - 16]), PAYLOAD, &words);
+}
+
+#[test]
 fn broken_headers_say_where_and_with_which_value() {
     let cases: [(usize, &[u8], &[&str]); 9] = [
         (0x1fe, &[0, 0], &["boot_flag", "0x1fe", "0xaa55", "got 0x0"]),
@@ -303,8 +325,6 @@ fn broken_headers_say_where_and_with_which_value() {
         put(&mut image, offset, field);
         assert_refused(&request(&image), PAYLOAD, words);
     }
-    let mut image = KERNEL.image();
-    put(&mut image, 0x1f4, &[0]);
     let tiny = Kernel {
         init_size: 0,
         ..KERNEL

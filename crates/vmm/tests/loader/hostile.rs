@@ -131,9 +131,16 @@ fn every_prefix_of_every_image_is_loaded_or_refused() {
             let context = format!("{name}, {length} bytes");
             let prefix = &image[..length];
             let as_asked = load(&full(prefix, format), &context);
-            // A file without its last byte misses something, unless the format knows no end.
-            let open_end = matches!(name, "flat" | "multiboot with fields");
-            assert!(!as_asked || open_end, "{context} loads");
+            // A file that is cut short misses something, unless its format knows no end but for padding.
+            let padding = match name {
+                "flat" | "multiboot with fields" => image.len(),
+                "bzImage" | "fixed bzImage" => 15,
+                _ => 0,
+            };
+            assert!(
+                !as_asked || image.len() - length <= padding,
+                "{context} loads"
+            );
             load(&request(prefix), &context);
         }
     }
