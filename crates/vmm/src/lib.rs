@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod exit;
 mod gate;
+pub mod firmware;
 mod handler;
 mod host;
 mod interrupts;

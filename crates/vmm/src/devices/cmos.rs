@@ -260,14 +260,17 @@ mod tests {
         for day in 1..100_000 {
             let time = Time::at(Duration::from_secs(day * 86_400));
             assert_eq!(time.weekday, before.weekday % 7 + 1);
-            let next = (time.year, time.month, time.day);
-            let (year, month, day) = (before.year, before.month, before.day);
-            assert!(
-                next == (year, month, day + 1)
-                    || next == (year, month + 1, 1)
-                    || next == (year + 1, 1, 1) && (month, day) == (12, 31),
-                "{before:?} {time:?}"
-            );
+            let month_days = match before.month {
+                2 if before.year % 4 == 0 && before.year % 100 != 0 || before.year == 2000 => 29,
+                2 => 28,
+                month => [31, 0, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][usize::from(month) - 1],
+            };
+            let next = match (before.month, before.day) {
+                (12, 31) => (before.year + 1, 1, 1),
+                (month, day) if day == month_days => (before.year, month + 1, 1),
+                (month, day) => (before.year, month, day + 1),
+            };
+            assert_eq!((time.year, time.month, time.day), next);
             before = time;
         }
         // By `date -u -d "1970-01-01 + 99999 days"`.
