@@ -2,14 +2,14 @@
 
 use napi::bindgen_prelude::{BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Event, Exit, KickCause, Outcome};
+use vmm::{Counters, End, Event, Exit, Outcome};
 
 use crate::exit::NativeExit;
 
 /// How a run ended.
 #[napi(object)]
 pub struct NativeOutcome {
-    /// An exit's reason, `exit-port`, `stopped` or `timeout`.
+    /// An exit's reason, `exit-port`, `power-off`, `reset`, `stopped` or `timeout`.
     pub reason: String,
     /// Index of the vCPU that ended it, if one did.
     pub vcpu: Option<u32>,
@@ -40,17 +40,14 @@ pub struct NativeText {
 
 impl From<Outcome> for NativeOutcome {
     fn from(outcome: Outcome) -> Self {
-        let (reason, exit, exit_code) = match &outcome.end {
-            End::Exit(record) => (record.exit.name(), Some(record.into()), None),
-            End::ExitPort { code, record } => ("exit-port", Some(record.into()), Some(*code)),
-            End::Kicked(KickCause::Timeout) => ("timeout", None, None),
-            End::Kicked(KickCause::Stop | KickCause::Close | KickCause::Peer) => {
-                ("stopped", None, None)
-            }
+        let (exit, exit_code) = match &outcome.end {
+            End::Exit(record) | End::Power { record, .. } => (Some(record.into()), None),
+            End::ExitPort { code, record } => (Some(record.into()), Some(*code)),
+            End::Kicked(_) => (None, None),
         };
         let texts = outcome.undelivered.into_iter();
         Self {
-            reason: reason.to_owned(),
+            reason: outcome.end.name().to_owned(),
             vcpu: outcome.vcpu,
             exit,
             exit_code,

@@ -52,6 +52,12 @@ impl Access {
         }
     }
 
+    /// Which byte-wide register each byte is for: an item covers neighbours, and all items of a string the same ones.
+    pub fn registers(&self) -> impl Iterator<Item = u8> {
+        let (first, bytes) = (self.offset as u8, self.item_bytes.max(1));
+        (0..self.bytes).map(move |index| first.wrapping_add((index % bytes) as u8))
+    }
+
     /// The piece with this index, `None` behind the last.
     ///
     /// A port access has one per item. An MMIO access has one, or, where KVM cut it at a page border into

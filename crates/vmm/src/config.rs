@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::error::{Error, ErrorCode, Result};
 use crate::layout;
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
+use crate::loader::Format;
 use crate::memory::MemorySlot;
 use crate::routes::RouteConfig;
 
@@ -64,22 +65,30 @@ impl Privilege {
     }
 }
 
-/// The guest program and where it goes.
-#[derive(Clone, Debug)]
+/// The guest program, where it goes, and what goes with it.
+#[derive(Clone, Debug, Default)]
 pub struct Payload {
-    /// The flat image.
+    /// The image.
     pub image: Cow<'static, [u8]>,
-    /// Where its first byte lies.
+    /// Its format; `None` asks its content.
+    pub format: Option<Format>,
+    /// Where the first byte of a flat image lies.
     pub load_gpa: u64,
-    /// Where execution starts.
-    pub entry_gpa: u64,
+    /// Where execution starts; by default where the image says, a flat one at its first byte.
+    pub entry_gpa: Option<u64>,
+    /// For multiboot, PVH and bzImage.
+    pub command_line: Vec<u8>,
+    /// For PVH and bzImage.
+    pub initrd: Option<Vec<u8>>,
+    /// For multiboot: bytes and string of each module.
+    pub modules: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Everything that is fixed when a machine is made.
 #[derive(Clone, Debug)]
 pub struct MachineConfig {
-    /// The mode of the first instruction.
-    pub mode: CpuMode,
+    /// The mode of the first instruction; an image that is not flat says it itself.
+    pub mode: Option<CpuMode>,
     /// The ring of the first instruction.
     pub privilege: Privilege,
     /// Bytes of slot 0, which starts at gpa 0.
@@ -95,24 +104,30 @@ pub struct MachineConfig {
     /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU
     /// then waits in the kernel, and all but the first wait for INIT and SIPI.
     pub irqchip: bool,
+    /// Whether there is a serial port, COM1.
+    pub serial: bool,
+    /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers, ACPI tables. Ports and
+    /// addresses that nobody claims are then an empty bus.
+    pub pc: bool,
 }
 
 impl MachineConfig {
     /// A machine of 2 MiB that starts `image` at gpa 0, with no route.
     pub fn new(mode: CpuMode, image: impl Into<Cow<'static, [u8]>>) -> Self {
         Self {
-            mode,
+            mode: Some(mode),
             privilege: Privilege::Kernel,
             memory_bytes: 2 << 20,
             slots: Vec::new(),
             payload: Payload {
                 image: image.into(),
-                load_gpa: 0,
-                entry_gpa: 0,
+                ..Payload::default()
             },
             routes: Vec::new(),
             vcpus: 1,
             irqchip: false,
+            serial: false,
+            pc: false,
         }
     }
 
@@ -140,11 +155,14 @@ impl MachineConfig {
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.
     pub fn check(&self) -> Result<()> {
-        if self.privilege == Privilege::User && self.mode != CpuMode::Long {
-            let mode = self.mode.name();
+        if self.privilege == Privilege::User && self.mode != Some(CpuMode::Long) {
+            let mode = self.mode.map_or("none", CpuMode::name);
             return Err(invalid(format!(
                 "privilege 'user' needs mode 'long', got mode '{mode}'"
             )));
+        }
+        if self.pc && !self.irqchip {
+            return Err(invalid("pc needs irqchip: true, got false".into()));
         }
         check_size("memoryBytes", self.memory_bytes)?;
         if self.memory_bytes > MAX_MEMORY_BYTES {
@@ -223,13 +241,26 @@ impl MachineConfig {
         Ok(())
     }
 
+    /// A flat image does not say where it goes; the loader checks the others.
     fn check_payload(&self) -> Result<()> {
         let Payload {
             image,
+            format,
             load_gpa,
             entry_gpa,
+            ..
         } = &self.payload;
-        let (load, entry, bytes) = (*load_gpa, *entry_gpa, image.len() as u64);
+        if format.map_or_else(|| Format::of(image), Ok)? != Format::Flat {
+            return Ok(());
+        }
+        let Some(mode) = self.mode else {
+            return Err(invalid(
+                "mode must be given for a flat image, got none; it does not say its mode itself"
+                    .into(),
+            ));
+        };
+        let (load, bytes) = (*load_gpa, image.len() as u64);
+        let entry = entry_gpa.unwrap_or(load);
         if bytes == 0 {
             return Err(payload(
                 "payload.image must not be empty, got 0 bytes".into(),
@@ -252,9 +283,9 @@ impl MachineConfig {
                 slot.end()
             )));
         }
-        let end = self.mode.entry_end();
+        let end = mode.entry_end();
         if entry >= end {
-            let mode = self.mode.name();
+            let mode = mode.name();
             return Err(payload(format!(
                 "payload.entryGpa must be below {end:#x} in mode '{mode}', got {entry:#x}"
             )));

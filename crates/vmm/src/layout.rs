@@ -14,6 +14,12 @@
 
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
 
+/// Where a PC keeps its firmware, below 1 MiB: the payload's memory in any other machine.
+pub const FIRMWARE_START: u64 = 0xe_0000;
+
+/// 1 MiB.
+pub const FIRMWARE_END: u64 = 0x10_0000;
+
 /// The system slot: what the processor itself reads (GDT, page tables) lies out of the payload's way.
 pub const SYSTEM_START: u64 = 0xfe00_0000;
 

@@ -6,19 +6,21 @@ use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs, kvm_sregs};
 use kvm_ioctls::{Cap, VmFd};
 
 use crate::access::Access;
-use crate::boot::{self, BootConfig};
+use crate::board;
+use crate::boot;
 use crate::bus::Bus;
 use crate::config::{CpuMode, MachineConfig};
 use crate::counters::Counters;
-use crate::devices::{Device, Feed};
+use crate::devices::{Device, Feed, SerialPort};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::host::Host;
 use crate::interrupts::Interrupts;
 use crate::kernel;
 use crate::layout;
-use crate::limits::{BOOT_VCPU, PAGE_BYTES};
-use crate::memory::{GuestMemory, MemorySlot};
+use crate::limits::BOOT_VCPU;
+use crate::memory::GuestMemory;
+use crate::placement::{self, Placement, Prepared};
 use crate::processor::Processor;
 use crate::routes::RouteTable;
 use crate::vcpu::Vcpu;
@@ -30,6 +32,8 @@ pub(crate) struct Wiring {
     pub counters: Arc<Counters>,
     /// Whether the kernel gathers writes for us.
     pub coalesces: bool,
+    /// Whether unclaimed accesses read as all ones and write nowhere, instead of ending the run.
+    pub empty_bus: bool,
     /// By route: vCPUs ask about it one after the other.
     pub gates: Vec<Gate>,
 }
@@ -70,6 +74,7 @@ pub struct Machine {
     interrupts: Arc<Interrupts>,
     _vm: Arc<VmFd>,
     memory: Arc<GuestMemory>,
+    placement: Placement,
     pub(crate) wiring: Wiring,
     pub(crate) bus: Mutex<Bus>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
@@ -85,44 +90,43 @@ impl Machine {
     pub fn new(config: MachineConfig) -> Result<Self> {
         config.check()?;
         let slots = config.all_slots();
-        let routes = RouteTable::new(&config.routes, &slots)?;
+        let mut all = config.routes.clone();
+        all.extend(board::routes(&config));
+        let routes = RouteTable::new(&all, &slots)?;
         let host = Host::get()?;
         host.check_vcpus(config.vcpus)?;
         if slots.iter().any(|slot| slot.read_only) {
             host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
         }
-        let boot = BootConfig {
-            mode: config.mode,
-            privilege: config.privilege,
-            entry_gpa: config.payload.entry_gpa,
-            stack_top: config.memory_bytes,
-            top: config.top(),
-        };
-        let memory = Arc::new(load(&config, slots, &boot)?);
-        let vm = Arc::new(create_vm(host, &config)?);
-        memory.register(&vm)?;
+        let prepared = placement::prepare(&config, &slots, config.top())?;
+        let vm = Arc::new(create_vm(host, prepared.boot.mode, config.irqchip)?);
+        prepared.memory.register(&vm)?;
         let targets = config.routes.iter().map(|route| Device::new(route.target));
-        let devices = targets.collect::<Result<Vec<_>>>()?;
+        let mut devices = targets.collect::<Result<Vec<_>>>()?;
         let coalesces = kernel::claim(host, &vm, &config.routes, &devices)?;
         let wiring = Wiring {
-            gates: config.routes.iter().map(|_| Gate::default()).collect(),
-            counters: Arc::new(Counters::new(config.routes.len())),
+            gates: all.iter().map(|_| Gate::default()).collect(),
+            counters: Arc::new(Counters::new(all.len())),
             routes,
             coalesces,
+            empty_bus: config.pc,
         };
-        let create = |index| create_processor(host, &vm, &config, &boot, &wiring, index);
+        let create = |index| create_processor(host, &vm, &config, &prepared, &wiring, index);
         let first = create(BOOT_VCPU)?;
         let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
         let events = std::iter::once(&first)
             .chain(&others)
             .map(|processor| Arc::clone(&processor.events));
         let irqchip = config.irqchip.then(|| Arc::clone(&vm));
+        let interrupts = Arc::new(Interrupts::new(irqchip, events.collect()));
+        devices.extend(board::devices(&config, &slots, &interrupts)?);
         Ok(Self {
-            interrupts: Arc::new(Interrupts::new(irqchip, events.collect())),
+            interrupts,
             boot: first,
             others,
             _vm: vm,
-            memory,
+            memory: Arc::new(prepared.memory),
+            placement: prepared.placement,
             wiring,
             bus: Mutex::new(Bus::new(devices)),
             ended_by: BOOT_VCPU,
@@ -132,6 +136,20 @@ impl Machine {
     /// The guest's memory, which may be read and written while it runs.
     pub fn memory(&self) -> &Arc<GuestMemory> {
         &self.memory
+    }
+
+    /// What was put into it before the first instruction.
+    pub const fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// The host's end of COM1, if there is one.
+    pub fn serial(&self) -> Option<Arc<SerialPort>> {
+        let bus = self.bus.lock().unwrap_or_else(PoisonError::into_inner);
+        bus.devices.iter().find_map(|device| match device {
+            Device::Com1(com1) => Some(Arc::clone(&com1.port)),
+            _ => None,
+        })
     }
 
     /// What was counted since the machine was made.
@@ -227,7 +245,7 @@ fn create_processor(
     host: &Host,
     vm: &VmFd,
     config: &MachineConfig,
-    boot: &BootConfig,
+    prepared: &Prepared,
     wiring: &Wiring,
     index: u32,
 ) -> Result<Processor> {
@@ -239,8 +257,12 @@ fn create_processor(
         vcpu.map_coalesced()?;
     }
     if index == BOOT_VCPU || !config.irqchip {
+        let (boot, start) = (&prepared.boot, &prepared.registers);
         vcpu.set_special_registers(&boot::special_registers(boot, vcpu.special_registers()?))?;
         vcpu.set_registers(&kvm_regs {
+            rax: start.rax,
+            rbx: start.rbx,
+            rsi: start.rsi,
             rdi: u64::from(index),
             ..boot::registers(boot)
         })?;
@@ -248,40 +270,17 @@ fn create_processor(
     Ok(Processor::new(vcpu, index, Arc::clone(&wiring.counters)))
 }
 
-/// Memory with the payload and the tables of the mode in it.
-fn load(
-    config: &MachineConfig,
-    mut slots: Vec<MemorySlot>,
-    boot: &BootConfig,
-) -> Result<GuestMemory> {
-    let tables = boot::tables(boot);
-    if let Some(last) = tables.last() {
-        let end = (last.gpa + last.bytes.len() as u64).next_multiple_of(PAGE_BYTES);
-        slots.push(MemorySlot {
-            gpa: layout::SYSTEM_START,
-            bytes: end - layout::SYSTEM_START,
-            read_only: false,
-        });
-    }
-    let memory = GuestMemory::new(&slots)?;
-    memory.write(config.payload.load_gpa, &config.payload.image)?;
-    for table in &tables {
-        memory.write(table.gpa, &table.bytes)?;
-    }
-    Ok(memory)
-}
-
-fn create_vm(host: &Host, config: &MachineConfig) -> Result<VmFd> {
+fn create_vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
     let vm = host.create_vm()?;
     // Intel processors without unrestricted guests need pages of their own for modes without paging
     // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application processor
     // begins in real mode.
-    let unpaged = matches!(config.mode, CpuMode::Real | CpuMode::Protected) || config.irqchip;
+    let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
     if unpaged && vm.check_extension(Cap::SetTssAddr) {
         vm.set_tss_address(layout::TSS as usize)
             .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
     }
-    if config.irqchip {
+    if irqchip {
         host.require(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;
         host.require(Cap::Pit2, "KVM_CAP_PIT2")?;
         vm.create_irq_chip()

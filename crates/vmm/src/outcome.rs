@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::devices::power::PowerRequest;
 use crate::exit::Exit;
 use crate::kick::KickCause;
 use crate::output::Output;
@@ -27,8 +28,31 @@ pub enum End {
         /// The exit itself.
         record: ExitRecord,
     },
+    /// The guest turned the machine off, or wants it to start again.
+    Power {
+        /// Which of the two.
+        request: PowerRequest,
+        /// The write that did it.
+        record: ExitRecord,
+    },
     /// It was ended from outside.
     Kicked(KickCause),
+}
+
+impl End {
+    /// The name as users see it: an exit's, or `exit-port`, `reset`, `power-off`, `timeout`, `stopped`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exit(record) => record.exit.name(),
+            Self::ExitPort { .. } => "exit-port",
+            Self::Power { request, .. } => match request {
+                PowerRequest::Reset => "reset",
+                PowerRequest::Off => "power-off",
+            },
+            Self::Kicked(KickCause::Timeout) => "timeout",
+            Self::Kicked(_) => "stopped",
+        }
+    }
 }
 
 /// The result of one run.

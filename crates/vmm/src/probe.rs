@@ -134,8 +134,7 @@ fn probe_mode(mode: CpuMode, privilege: Privilege) -> Result<ModeReport> {
     let reason = match outcome.map(|outcome| outcome.end) {
         Ok(End::ExitPort { code: 42, .. }) => None,
         Ok(End::ExitPort { code, .. }) => Some(format!("exit code {code} instead of 42")),
-        Ok(End::Exit(record)) => Some(record.exit.name().to_owned()),
-        Ok(End::Kicked(_)) => Some("timeout".to_owned()),
+        Ok(end) => Some(end.name().to_owned()),
         Err(error) => Some(error.message),
     };
     Ok(ModeReport {

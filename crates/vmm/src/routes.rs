@@ -44,6 +44,8 @@ pub enum RouteTarget {
         /// As for `Queue`.
         read_value: Option<u64>,
     },
+    /// A device of the board; the machine puts these routes behind the caller's.
+    Board,
     /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not claimed.
     Event {
         /// Only writes of this value and size count; the others are not claimed.

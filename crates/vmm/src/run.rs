@@ -192,9 +192,9 @@ impl Run<'_> {
         let reaction = self.bus.with(|bus| {
             let device = bus.devices.get_mut(access.route)?;
             Some(if access.write {
-                device.write(access.item_bytes, data, &mut bus.output)
+                device.write(&access, data, &mut bus.output)
             } else {
-                device.read(access.item_bytes, data)
+                device.read(&access, data)
             })
         });
         match reaction.unwrap_or(Reaction::Unclaimed) {
@@ -207,6 +207,15 @@ impl Run<'_> {
                 self.processor.pending = Pending::Answered;
                 self.count_items(&access);
                 return Ok(Next::End(End::ExitPort { code, record }));
+            }
+            Reaction::Power(request) => {
+                let record = ExitRecord {
+                    data: data.to_vec(),
+                    exit,
+                };
+                self.processor.pending = Pending::Answered;
+                self.count_items(&access);
+                return Ok(Next::End(End::Power { request, record }));
             }
             Reaction::Flush => {
                 self.processor.pending = Pending::Answered;
@@ -310,6 +319,13 @@ impl Run<'_> {
     fn answer_unclaimed(&mut self, exit: Exit) -> Result<Next> {
         let data = self.processor.vcpu.access_data(&exit)?;
         let read = exit.is_read();
+        if self.wiring.empty_bus {
+            if read {
+                data.fill(0xff);
+            }
+            self.processor.pending = Pending::Answered;
+            return Ok(Next::Enter);
+        }
         if read {
             data.fill(0);
         }

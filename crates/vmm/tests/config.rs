@@ -157,7 +157,7 @@ fn a_payload_lies_in_one_slot() {
     let of = |bytes: usize, load_gpa| {
         let mut config = MachineConfig::new(CpuMode::Long, vec![0xf4; bytes]);
         config.payload.load_gpa = load_gpa;
-        config.payload.entry_gpa = load_gpa;
+        config.payload.entry_gpa = Some(load_gpa);
         config
     };
     let payload = ErrorCode::Payload;
@@ -187,7 +187,7 @@ fn an_entry_lies_in_the_payloads_slot_and_in_reach_of_the_mode() {
             memory_bytes,
             ..valid(mode)
         };
-        config.payload.entry_gpa = entry_gpa;
+        config.payload.entry_gpa = Some(entry_gpa);
         config
     };
     let payload = ErrorCode::Payload;
@@ -203,7 +203,7 @@ fn an_entry_lies_in_the_payloads_slot_and_in_reach_of_the_mode() {
             ..valid(mode)
         };
         high.payload.load_gpa = 4 << 30;
-        high.payload.entry_gpa = 4 << 30;
+        high.payload.entry_gpa = Some(4 << 30);
         if mode == CpuMode::Long {
             high.check().unwrap();
         } else {

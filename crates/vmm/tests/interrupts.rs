@@ -62,7 +62,7 @@ const COUNT_NMI: &str = "
 fn machine(irqchip: bool, guest: &str) -> Machine {
     let mut config = MachineConfig::new(CpuMode::Real, code(guest));
     config.payload.load_gpa = u64::from(GUEST);
-    config.payload.entry_gpa = u64::from(GUEST);
+    config.payload.entry_gpa = Some(u64::from(GUEST));
     config.irqchip = irqchip;
     config.routes = vec![port(0xe0, 3, RouteTarget::Device)];
     if !irqchip {

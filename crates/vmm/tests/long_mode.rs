@@ -136,7 +136,7 @@ fn a_guest_starts_in_a_slot_above_4_gib() {
         ..config(LONG, GUEST, &[])
     };
     config.payload.load_gpa = gpa;
-    config.payload.entry_gpa = gpa;
+    config.payload.entry_gpa = Some(gpa);
     let mut machine = Machine::new(config).unwrap();
     assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
     assert_eq!(machine.registers().unwrap().rax, gpa + 7);

@@ -118,7 +118,7 @@ fn a_guest_runs_from_it() {
         ..config(REAL, GUEST, &[])
     };
     config.payload.load_gpa = 0xf_fff0;
-    config.payload.entry_gpa = 0xf_fff0;
+    config.payload.entry_gpa = Some(0xf_fff0);
     let mut machine = Machine::new(config).unwrap();
     assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
     assert_eq!(machine.registers().unwrap().rax, 42);

@@ -44,7 +44,8 @@ fn an_entry_above_64_kib_is_reached_through_cs() {
         payload: Payload {
             image: image.into(),
             load_gpa: 0x2_0000,
-            entry_gpa: 0x2_0010,
+            entry_gpa: Some(0x2_0010),
+            ..Payload::default()
         },
         ..config(REAL, GUEST, &[])
     })

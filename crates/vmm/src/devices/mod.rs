@@ -1,6 +1,7 @@
 //! The devices behind routes that Rust answers. A device sees bytes, never an address.
 
 pub mod cmos;
+mod com1;
 mod console;
 pub mod i8042;
 #[cfg(test)]
@@ -12,8 +13,12 @@ use std::sync::Arc;
 
 use vmm_sys_util::eventfd::EventFd;
 
+pub(crate) use com1::Com1;
+pub use com1::SerialPort;
 pub(crate) use console::Console;
+use power::PowerRequest;
 
+use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::output::Output;
 use crate::ring::{Event, EventRing};
@@ -36,6 +41,16 @@ pub(crate) enum Device {
     },
     /// The kernel counts; what still exits is not for it.
     Event(Arc<EventFd>),
+    Com1(Com1),
+    /// A chip of the PC.
+    Chip(Box<dyn Chip>),
+}
+
+/// A device with registers of a byte each.
+pub(crate) trait Chip: std::fmt::Debug + Send {
+    fn read(&mut self, offset: u8) -> u8;
+    /// Takes a byte; what the guest wants of the whole machine is returned.
+    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest>;
 }
 
 /// Where posted writes wait for a consumer, who may take them at any time.
@@ -79,6 +94,8 @@ pub(crate) enum Reaction {
     Ask,
     /// The pieces go into the ring.
     Post,
+    /// The guest turns the machine off, or wants it to start again.
+    Power(PowerRequest),
     /// The route does not claim this access.
     Unclaimed,
 }
@@ -97,6 +114,8 @@ impl Device {
                     read_value,
                 }
             }
+            // The machine puts its own device here.
+            RouteTarget::Board => Self::Sink,
             RouteTarget::Event { .. } => {
                 let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
                     .map_err(|error| Error::call("eventfd", error.raw_os_error().unwrap_or(0)))?;
@@ -114,9 +133,8 @@ impl Device {
         }
     }
 
-    /// Fills the items of a read, `size` bytes each. What has no value of its own reads as all ones,
-    /// like an empty bus.
-    pub fn read(&self, size: usize, data: &mut [u8]) -> Reaction {
+    /// Fills the items of a read. What has no value of its own reads as all ones, like an empty bus.
+    pub fn read(&mut self, access: &Access, data: &mut [u8]) -> Reaction {
         match self {
             Self::Asked => return Reaction::Ask,
             Self::Event(_)
@@ -127,21 +145,37 @@ impl Device {
             | Self::Posted {
                 read_value: Some(value),
                 ..
-            } => fill_items(data, size, *value),
+            } => fill_items(data, access.item_bytes, *value),
             Self::Console(_) | Self::Sink | Self::Stop => data.fill(0xff),
+            Self::Com1(com1) => {
+                for (offset, byte) in access.registers().zip(data) {
+                    *byte = com1.read(offset);
+                }
+            }
+            Self::Chip(chip) => {
+                for (offset, byte) in access.registers().zip(data) {
+                    *byte = chip.read(offset);
+                }
+            }
         }
         Reaction::Done
     }
 
-    /// Takes the items of a write, `size` bytes each.
-    pub fn write(&mut self, size: usize, data: &[u8], output: &mut Output) -> Reaction {
+    /// Takes the items of a write.
+    pub fn write(&mut self, access: &Access, data: &[u8], output: &mut Output) -> Reaction {
         match self {
             Self::Asked => Reaction::Ask,
             Self::Posted { .. } => Reaction::Post,
             Self::Event(_) => Reaction::Unclaimed,
             Self::Console(console) => console.write(data, output),
             Self::Constant(_) | Self::Sink => Reaction::Done,
-            Self::Stop => Reaction::Stop(item(data, size.min(4)) as u32),
+            Self::Stop => Reaction::Stop(item(data, access.item_bytes.min(4)) as u32),
+            Self::Com1(com1) => com1.write(access.registers().zip(data.iter().copied()), output),
+            Self::Chip(chip) => {
+                let mut bytes = access.registers().zip(data);
+                let request = bytes.find_map(|(offset, byte)| chip.write(offset, *byte));
+                request.map_or(Reaction::Done, Reaction::Power)
+            }
         }
     }
 }
@@ -168,17 +202,33 @@ pub(crate) fn fill_items(data: &mut [u8], size: usize, value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::{Exit, PortAccess};
+
+    fn access(size: u8, bytes: u32, write: bool) -> Access {
+        let port = PortAccess {
+            port: 0,
+            size,
+            count: bytes / u32::from(size),
+            data_offset: 0,
+        };
+        let exit = if write {
+            Exit::PioOut(port)
+        } else {
+            Exit::PioIn(port)
+        };
+        Access::new(0, 0, &exit)
+    }
 
     #[test]
     fn a_constant_fills_every_item_with_its_low_bytes() {
         let mut data = [0; 6];
         assert_eq!(
-            Device::Constant(0x1_2345).read(2, &mut data),
+            Device::Constant(0x1_2345).read(&access(2, 2, false), &mut data),
             Reaction::Done
         );
         assert_eq!(data, [0x45, 0x23, 0x45, 0x23, 0x45, 0x23]);
         let mut odd = [0; 3];
-        Device::Constant(0xaabb_ccdd).read(3, &mut odd);
+        Device::Constant(0xaabb_ccdd).read(&access(3, 3, false), &mut odd);
         assert_eq!(odd, [0xdd, 0xcc, 0xbb]);
     }
 
@@ -192,7 +242,9 @@ mod tests {
         ] {
             let mut data = [0; 4];
             assert_eq!(
-                Device::new(target).unwrap().read(4, &mut data),
+                Device::new(target)
+                    .unwrap()
+                    .read(&access(4, 4, false), &mut data),
                 Reaction::Done
             );
             assert_eq!(data, [0xff; 4]);
@@ -203,15 +255,15 @@ mod tests {
     fn stop_takes_the_first_items_value() {
         let mut output = Output::default();
         assert_eq!(
-            Device::Stop.write(1, &[7, 8, 9], &mut output),
+            Device::Stop.write(&access(1, 3, true), &[7, 8, 9], &mut output),
             Reaction::Stop(7)
         );
         assert_eq!(
-            Device::Stop.write(4, &[1, 2, 3, 4], &mut output),
+            Device::Stop.write(&access(4, 4, true), &[1, 2, 3, 4], &mut output),
             Reaction::Stop(0x0403_0201)
         );
         assert_eq!(
-            Device::Stop.write(8, &[1, 0, 0, 0, 9, 9, 9, 9], &mut output),
+            Device::Stop.write(&access(8, 8, true), &[1, 0, 0, 0, 9, 9, 9, 9], &mut output),
             Reaction::Stop(1)
         );
     }

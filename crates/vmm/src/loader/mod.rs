@@ -59,7 +59,7 @@ use space::Space;
 pub fn load<'a>(request: &LoadRequest<'a>) -> Result<Loaded<'a>> {
     let format = match request.format {
         Some(format) => format,
-        None => detect(request.image)?,
+        None => Format::of(request.image)?,
     };
     request.check(format)?;
     let space = Space::new(request.slots, request.reserved);
@@ -80,18 +80,23 @@ pub fn load<'a>(request: &LoadRequest<'a>) -> Result<Loaded<'a>> {
     Ok(loaded)
 }
 
-/// The format by content, the most telling one first.
-fn detect(bytes: &[u8]) -> Result<Format> {
-    if bzimage::has_header(bytes) {
-        return Ok(Format::BzImage);
+impl Format {
+    /// The format by content, the most telling one first.
+    ///
+    /// # Errors
+    /// `Payload` for a broken ELF image.
+    pub fn of(bytes: &[u8]) -> Result<Self> {
+        if bzimage::has_header(bytes) {
+            return Ok(Format::BzImage);
+        }
+        if multiboot::has_header(bytes) {
+            return Ok(Format::Multiboot);
+        }
+        if !Elf::is_one(bytes) {
+            return Ok(Format::Flat);
+        }
+        let format = Format::Elf;
+        let noted = Elf::parse(Image { format, bytes })?.pvh_entry()?.is_some();
+        Ok(if noted { Format::Pvh } else { format })
     }
-    if multiboot::has_header(bytes) {
-        return Ok(Format::Multiboot);
-    }
-    if !Elf::is_one(bytes) {
-        return Ok(Format::Flat);
-    }
-    let format = Format::Elf;
-    let noted = Elf::parse(Image { format, bytes })?.pvh_entry()?.is_some();
-    Ok(if noted { Format::Pvh } else { format })
 }

@@ -1,0 +1,102 @@
+//! The devices that a machine has besides its routes: a serial port, and what else a kernel expects of a PC.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::config::MachineConfig;
+use crate::devices::cmos::Cmos;
+use crate::devices::i8042::I8042;
+use crate::devices::power::{Pm1, PowerRequest, ResetControl};
+use crate::devices::{Chip, Com1, Device};
+use crate::error::Result;
+use crate::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
+use crate::interrupts::Interrupts;
+use crate::memory::MemorySlot;
+use crate::routes::{Base, RouteConfig, RouteTarget};
+
+/// The board's routes, which stand behind the caller's: COM1 first, if there is one.
+pub(crate) fn routes(config: &MachineConfig) -> Vec<RouteConfig> {
+    let chip = |port, length| RouteConfig {
+        base: Base::Port(port),
+        length,
+        target: RouteTarget::Board,
+    };
+    let serial = config.serial.then(|| chip(COM1_PORT, 8));
+    let pm1 = u64::from(Pm1::EVENT_BYTES + Pm1::CONTROL_BYTES);
+    let pc = [
+        chip(I8042_PORT, 5),
+        chip(CMOS_PORT, 2),
+        chip(PM1_PORT, pm1),
+        chip(RESET_PORT, 1),
+    ];
+    let pc = pc.into_iter().filter(|_| config.pc);
+    serial.into_iter().chain(pc).collect()
+}
+
+/// The devices behind [`routes`], in the same order.
+pub(crate) fn devices(
+    config: &MachineConfig,
+    slots: &[MemorySlot],
+    interrupts: &Interrupts,
+) -> Result<Vec<Device>> {
+    let mut devices = Vec::new();
+    if config.serial {
+        let line = config
+            .irqchip
+            .then(|| interrupts.fd(COM1_GSI))
+            .transpose()?;
+        devices.push(Device::Com1(Com1::new(line)));
+    }
+    if config.pc {
+        let chips: [Box<dyn Chip>; 4] = [
+            Box::new(I8042::new()),
+            Box::new(Cmos::new(slots)),
+            Box::new(Pm1::new()),
+            Box::new(ResetControl::new()),
+        ];
+        devices.extend(chips.map(Device::Chip));
+    }
+    Ok(devices)
+}
+
+impl Chip for I8042 {
+    fn read(&mut self, offset: u8) -> u8 {
+        Self::read(self, offset)
+    }
+
+    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+        Self::write(self, offset, value)
+    }
+}
+
+impl Chip for Cmos {
+    fn read(&mut self, offset: u8) -> u8 {
+        // Before 1970 it is 1970.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self::read(self, offset, now.unwrap_or_default())
+    }
+
+    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+        Self::write(self, offset, value);
+        None
+    }
+}
+
+impl Chip for Pm1 {
+    fn read(&mut self, offset: u8) -> u8 {
+        Self::read(self, offset)
+    }
+
+    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+        Self::write(self, offset, value)
+    }
+}
+
+impl Chip for ResetControl {
+    fn read(&mut self, _: u8) -> u8 {
+        Self::read(self)
+    }
+
+    fn write(&mut self, _: u8, value: u8) -> Option<PowerRequest> {
+        Self::write(self, value)
+    }
+}

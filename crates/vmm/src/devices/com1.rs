@@ -1,0 +1,91 @@
+//! The first serial port on the bus: a 16550, its interrupt line, and the two ways of its bytes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vmm_sys_util::eventfd::EventFd;
+
+use super::serial::{Serial, Trigger};
+use super::{Console, Reaction};
+use crate::output::Output;
+
+/// The line of a port, for a machine that has interrupt lines.
+#[derive(Debug)]
+struct Line(Option<EventFd>);
+
+impl Trigger for Line {
+    fn trigger(&self) {
+        if let Some(fd) = &self.0 {
+            fd.trigger();
+        }
+    }
+}
+
+/// The host's end of a serial port, usable from any thread while the machine runs.
+#[derive(Debug)]
+pub struct SerialPort {
+    uart: Mutex<Serial<Line>>,
+    /// Whether what the guest sends goes to the handler; else it joins the outcome's text.
+    deliver: AtomicBool,
+}
+
+impl SerialPort {
+    /// Sends bytes to the guest, as many as there is space for, and says how many.
+    pub fn input(&self, bytes: &[u8]) -> usize {
+        self.uart().input(bytes)
+    }
+
+    /// From now on the handler gets what the guest sends.
+    pub fn deliver(&self) {
+        self.deliver.store(true, Ordering::Relaxed);
+    }
+
+    fn uart(&self) -> MutexGuard<'_, Serial<Line>> {
+        self.uart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The guest's end.
+#[derive(Debug)]
+pub(crate) struct Com1 {
+    pub port: Arc<SerialPort>,
+    pub console: Console,
+}
+
+impl Com1 {
+    pub fn new(line: Option<EventFd>) -> Self {
+        Self {
+            port: Arc::new(SerialPort {
+                uart: Mutex::new(Serial::new(Line(line))),
+                deliver: AtomicBool::new(false),
+            }),
+            console: Console::new(true),
+        }
+    }
+
+    pub fn read(&mut self, offset: u8) -> u8 {
+        self.port.uart().read(offset)
+    }
+
+    pub fn write(
+        &mut self,
+        bytes: impl Iterator<Item = (u8, u8)>,
+        output: &mut Output,
+    ) -> Reaction {
+        let mut uart = self.port.uart();
+        for (offset, byte) in bytes {
+            uart.write(offset, byte);
+        }
+        let sent = uart.pending_output();
+        let reaction = if sent.is_empty() {
+            return Reaction::Done;
+        } else if self.port.deliver.load(Ordering::Relaxed) {
+            self.console.write(sent, output)
+        } else {
+            output.push(sent);
+            Reaction::Done
+        };
+        uart.clear_output();
+        reaction
+    }
+}

@@ -1,0 +1,146 @@
+//! What a machine's memory holds before its first instruction, and how that instruction finds it.
+
+use std::ops::Range;
+
+use crate::boot::{self, BootConfig};
+use crate::config::{CpuMode, MachineConfig};
+use crate::error::{Error, ErrorCode, Result};
+use crate::firmware::acpi;
+use crate::layout;
+use crate::limits::PAGE_BYTES;
+use crate::loader::{self, Format, LoadRequest, Module, StartRegisters};
+use crate::memory::{GuestMemory, MemorySlot};
+
+/// One thing that was put into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacedPart {
+    /// Its role, as in [`Part`](crate::Part).
+    pub what: &'static str,
+    /// Its first address.
+    pub gpa: u64,
+    /// Bytes that were written.
+    pub bytes: u64,
+    /// All of its memory, at least `bytes`; the rest is zero.
+    pub memory_bytes: u64,
+}
+
+/// What was put where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The image's format.
+    pub format: Format,
+    /// The mode of the first instruction.
+    pub mode: CpuMode,
+    /// The first instruction.
+    pub entry_gpa: u64,
+    /// In the order of placing.
+    pub parts: Vec<PlacedPart>,
+}
+
+/// Memory that is ready, and the state of the boot vCPU.
+pub(crate) struct Prepared {
+    pub memory: GuestMemory,
+    pub boot: BootConfig,
+    pub registers: StartRegisters,
+    pub placement: Placement,
+}
+
+/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of the PC.
+pub(crate) fn prepare(config: &MachineConfig, slots: &[MemorySlot], top: u64) -> Result<Prepared> {
+    let firmware = config
+        .pc
+        .then(|| acpi::tables(config.vcpus as u8, layout::FIRMWARE_START));
+    let payload = &config.payload;
+    let modules: Vec<_> = payload
+        .modules
+        .iter()
+        .map(|(bytes, string)| Module { bytes, string })
+        .collect();
+    let reserved = reserved(config);
+    let loaded = loader::load(&LoadRequest {
+        image: &payload.image,
+        format: payload.format,
+        load_gpa: payload.load_gpa,
+        entry_gpa: payload.entry_gpa,
+        command_line: &payload.command_line,
+        initrd: payload.initrd.as_deref(),
+        modules: &modules,
+        slots,
+        reserved: &reserved,
+        rsdp_gpa: firmware.as_ref().map(|tables| tables.rsdp_gpa),
+    })?;
+    let mode = agree(config.mode, loaded.mode, loaded.format)?;
+    let boot = BootConfig {
+        mode,
+        privilege: config.privilege,
+        entry_gpa: loaded.entry_gpa,
+        stack_top: config.memory_bytes,
+        top,
+    };
+    let memory = with_tables(slots, &boot)?;
+    for part in &loaded.parts {
+        memory.write(part.gpa, &part.bytes)?;
+    }
+    for (gpa, bytes) in firmware.iter().flat_map(|tables| &tables.tables) {
+        memory.write(*gpa, bytes)?;
+    }
+    let parts = loaded.parts.iter().map(|part| PlacedPart {
+        what: part.what,
+        gpa: part.gpa,
+        bytes: part.bytes.len() as u64,
+        memory_bytes: part.memory_bytes,
+    });
+    Ok(Prepared {
+        memory,
+        boot,
+        registers: loaded.registers,
+        placement: Placement {
+            format: loaded.format,
+            mode,
+            entry_gpa: loaded.entry_gpa,
+            parts: parts.collect(),
+        },
+    })
+}
+
+/// What the guest must not take for free memory.
+fn reserved(config: &MachineConfig) -> Vec<Range<u64>> {
+    let ours = layout::RESERVED_START..layout::RESERVED_END;
+    let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
+    let firmware = config.pc.then_some(firmware);
+    std::iter::once(ours).chain(firmware).collect()
+}
+
+/// The mode that caller and image agree on.
+fn agree(wanted: Option<CpuMode>, own: Option<CpuMode>, format: Format) -> Result<CpuMode> {
+    let what = match (wanted, own) {
+        (Some(wanted), Some(own)) if wanted != own => format!(
+            "mode: an image of format {} starts in mode '{}', got '{}'",
+            format.name(),
+            own.name(),
+            wanted.name()
+        ),
+        (None, None) => "mode must be given for a flat image, got none".into(),
+        (Some(mode), _) | (None, Some(mode)) => return Ok(mode),
+    };
+    Err(Error::new(ErrorCode::InvalidOption, what))
+}
+
+/// Empty memory but for the tables of the mode, in a slot of their own.
+fn with_tables(slots: &[MemorySlot], boot: &BootConfig) -> Result<GuestMemory> {
+    let mut slots = slots.to_vec();
+    let tables = boot::tables(boot);
+    if let Some(last) = tables.last() {
+        let end = (last.gpa + last.bytes.len() as u64).next_multiple_of(PAGE_BYTES);
+        slots.push(MemorySlot {
+            gpa: layout::SYSTEM_START,
+            bytes: end - layout::SYSTEM_START,
+            read_only: false,
+        });
+    }
+    let memory = GuestMemory::new(&slots)?;
+    for table in &tables {
+        memory.write(table.gpa, &table.bytes)?;
+    }
+    Ok(memory)
+}
