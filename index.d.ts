@@ -46,6 +46,12 @@ export declare class NativeMachine {
   interrupt(vcpu: number, vector: number): Failure | null
   /** Queues a non-maskable interrupt for a vCPU (`KVM_NMI`). */
   nmi(vcpu: number): Failure | null
+  /** Sends bytes to the guest's serial port, as many as there is space for, and says how many. */
+  serialInput(bytes: Uint8Array): number
+  /** From now on the handler gets what the guest sends; before, it joins the result's output. */
+  deliverSerial(): void
+  /** What was put into memory before the first instruction. */
+  loaded(): NativeLoaded
   /** Whether a range has memory; no byte is touched. */
   checkMemory(gpa: number, length: number): Failure | null
   /** Copies guest memory into an array. */
@@ -130,8 +136,8 @@ export interface NativeCapability {
 
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
-  /** `real`, `protected`, `paged32` or `long`. */
-  mode: string
+  /** `real`, `protected`, `paged32` or `long`; an image that is not flat says it itself. */
+  mode?: string
   /** `kernel` or `user`. */
   privilege: string
   /** Bytes of slot 0. */
@@ -146,6 +152,10 @@ export interface NativeConfig {
   vcpus: number
   /** Whether the kernel plays PIC, IOAPIC, local APICs and PIT. */
   irqchip: boolean
+  /** Whether there is a serial port, COM1. */
+  serial: boolean
+  /** Whether the rest of a PC is there. */
+  pc: boolean
 }
 
 /** Control registers, EFER and the APIC base (KVM API, `struct kvm_sregs`). */
@@ -243,6 +253,18 @@ export interface NativeLimits {
   maxTimeoutMs: number
 }
 
+/** An image in memory. */
+export interface NativeLoaded {
+  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`. */
+  format: string
+  /** The mode of the first instruction. */
+  mode: string
+  /** Guest physical address of the first instruction. */
+  entryGpa: number
+  /** In the order of placing. */
+  parts: Array<NativePart>
+}
+
 /** Whether a mode runs here. */
 export interface NativeModeReport {
   /** The mode. */
@@ -253,9 +275,17 @@ export interface NativeModeReport {
   reason?: string
 }
 
+/** A multiboot module. */
+export interface NativeModule {
+  /** Its bytes. */
+  image: Uint8Array
+  /** The string that goes with it. */
+  string: string
+}
+
 /** How a run ended. */
 export interface NativeOutcome {
-  /** An exit's reason, `exit-port`, `stopped` or `timeout`. */
+  /** An exit's reason, `exit-port`, `power-off`, `reset`, `stopped` or `timeout`. */
   reason: string
   /** Index of the vCPU that ended it, if one did. */
   vcpu?: number
@@ -275,16 +305,36 @@ export interface NativeOutcome {
   durationMs: number
 }
 
+/** One thing in memory. */
+export interface NativePart {
+  /** Its role. */
+  what: string
+  /** Guest physical address of its first byte. */
+  gpa: number
+  /** Bytes that were written. */
+  bytes: number
+  /** All of its memory, at least `bytes`; the rest is zero. */
+  memoryBytes: number
+}
+
 /** A guest program: an image of its own, or an embedded guest by name and mode. */
 export interface NativePayload {
-  /** The flat image. */
+  /** The image. */
   image?: Uint8Array
+  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; without it the image's content says. */
+  format?: string
   /** The name of an embedded guest. */
   guest?: string
-  /** Where the image's first byte lies. */
+  /** Where a flat image's first byte lies. */
   loadGpa: number
-  /** Where execution starts. */
-  entryGpa: number
+  /** Where execution starts; without it where the image says, a flat one at its first byte. */
+  entryGpa?: number
+  /** The command line, for multiboot, PVH and bzImage. */
+  cmdline?: string
+  /** The initial RAM disk, for PVH and bzImage. */
+  initrd?: Uint8Array
+  /** For multiboot. */
+  modules: Array<NativeModule>
 }
 
 /** What word 0 says is wanted. `src/ask.ts` reads the words. */

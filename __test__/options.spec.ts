@@ -47,11 +47,12 @@ const groups: Record<string, Row[]> = {
     ['long', /^options must be an object, got "long"$/],
     [[], /^options must be an object, got an array of 0$/],
     [new Uint8Array(1), /^options must be an object, got an object \(Uint8Array\)$/],
-    [{ ...good, memory: 1 }, /^options must be made of mode, .*irqchip, got .*unknown 'memory'/],
+    [{ ...good, memory: 1 }, /^options must be made of mode, .*pc, got .*unknown 'memory'/],
     [{ ...good, Mode: 'real' }, /unknown 'Mode'/],
   ],
   mode: [
-    [{ payload }, /^mode must be one of "real", "protected", "paged32", "long", got undefined$/],
+    [{ payload }, /^mode must be given for a flat image, got none/],
+    [{ payload: guests.hello }, /^mode must be given for an embedded guest, got none$/],
     [{ ...good, mode: 'Long' }, /^mode must be one of .*, got "Long"$/],
     [{ ...good, mode: 64 }, /^mode must be one of .*, got 64$/],
     [{ ...good, mode: null }, /^mode must be one of .*, got null$/],
@@ -169,7 +170,7 @@ const groups: Record<string, Row[]> = {
     ],
     [
       { ...good, payload: { ...payload, load: 1 } },
-      /^payload must be made of image, loadGpa, entryGpa, got .*unknown 'load'/,
+      /^payload must be made of image, format, .*modules, got .*unknown 'load'/,
     ],
     ...rows(notWhole('payload.loadGpa', 0, maxGpa), (loadGpa) => ({
       ...good,

@@ -1,4 +1,4 @@
-import { invalid, show } from './errors.ts'
+import { fail, invalid, show } from './errors.ts'
 
 /** An object as options are given; arrays and class instances of built-in kinds are none. */
 export function checkObject(name: string, value: unknown): Record<string, unknown> {
@@ -49,6 +49,17 @@ export function checkUint64(name: string, value: unknown, numberToo = false): bi
 /** A function, or nothing. */
 export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'function') invalid(name, 'a function', value)
+}
+
+/** Bytes. */
+export function checkBytes(name: string, value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value
+  return fail('ERR_INVALID_OPTION', `${name} must be a Uint8Array, got ${show(value)}`)
+}
+
+/** Text. */
+export function checkString(name: string, value: unknown): string {
+  return typeof value === 'string' ? value : invalid(name, 'a string', value)
 }
 
 /** `true` or `false`. */

@@ -23,11 +23,14 @@ export type {
 } from './exit.ts'
 export { type Guest, guests } from './guest.ts'
 export type { IrqLine } from './irq.ts'
+export type { Loaded, LoadedPart } from './loaded.ts'
 export type { GuestMemory } from './memory.ts'
 export type {
   CpuMode,
   Image,
+  ImageFormat,
   MemorySlot,
+  Module,
   Privilege,
   RunOptions,
   RunSyncOptions,
@@ -53,5 +56,6 @@ export type {
   Route,
   Target,
 } from './routes.ts'
+export type { SerialPort } from './serial.ts'
 export type { Vcpu } from './vcpu.ts'
 export { type Counters, VirtualMachine } from './virtual-machine.ts'

@@ -1,14 +1,16 @@
 import {
   checkArray,
   checkBoolean,
+  checkBytes,
   checkFunction,
   checkInteger,
   checkKeys,
   checkMilliseconds,
   checkObject,
+  checkString,
   checkWord,
 } from './check.ts'
-import { fail, invalid, show } from './errors.ts'
+import { invalid } from './errors.ts'
 import type { AccessExit } from './exit.ts'
 import { Guest } from './guest.ts'
 import { native } from './native.ts'
@@ -24,14 +26,39 @@ export type CpuMode = 'real' | 'protected' | 'paged32' | 'long'
 /** The ring in which the guest starts: CPL 0, or CPL 3 with IOPL 3 (long mode only). */
 export type Privilege = 'kernel' | 'user'
 
-/** A guest program of your own: a flat image. */
+/** How an image says where its bytes go and where it starts. */
+export type ImageFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
+
+/** A module of a multiboot image. */
+export interface Module {
+  /** Its bytes. They are copied. */
+  image: Uint8Array
+  /** The string that goes with it, default empty. */
+  string?: string
+}
+
+/** A guest program of your own. */
 export interface Image {
   /** The bytes, at least one. They are copied. */
   image: Uint8Array
-  /** Guest physical address of the first byte, default 0. */
+  /**
+   * `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH entry.
+   * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+   */
+  format?: ImageFormat
+  /** Guest physical address of a flat image's first byte, default 0. */
   loadGpa?: number
-  /** Guest physical address of the first instruction, default `loadGpa`. Below 1 MiB in real mode. */
+  /**
+   * Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
+   * real mode.
+   */
   entryGpa?: number
+  /** The command line, for multiboot, PVH and bzImage. Default empty. */
+  cmdline?: string
+  /** The initial RAM disk, for PVH and bzImage. It is copied. */
+  initrd?: Uint8Array
+  /** For multiboot. */
+  modules?: readonly Module[]
 }
 
 /** Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). */
@@ -46,8 +73,11 @@ export interface MemorySlot {
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions {
-  /** The mode of the first instruction. */
-  mode: CpuMode
+  /**
+   * The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
+   * `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   */
+  mode?: CpuMode
   /** The ring of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
   privilege?: Privilege
   /** Memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
@@ -69,6 +99,16 @@ export interface VirtualMachineOptions {
    * an interrupt; without one `hlt` ends the run. Default false.
    */
   irqchip?: boolean
+  /**
+   * Whether there is a serial port, COM1 (port 0x3f8, line 4): `vm.serial`. Default: as `pc`.
+   */
+  serial?: boolean
+  /**
+   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI tables
+   * at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an irqchip, which
+   * is the default then. Default false.
+   */
+  pc?: boolean
 }
 
 /** Options of `runSync`. */
@@ -104,8 +144,20 @@ const machineKeys = [
   'routes',
   'vcpus',
   'irqchip',
+  'serial',
+  'pc',
 ] as const
 const defaultMemoryBytes = 2 * 1024 * 1024
+const formats = ['flat', 'elf', 'multiboot', 'pvh', 'bzimage'] as const
+const payloadKeys = [
+  'image',
+  'format',
+  'loadGpa',
+  'entryGpa',
+  'cmdline',
+  'initrd',
+  'modules',
+] as const
 const maxGpa = 2 ** 52 - 1
 const { maxTimeoutMs } = native.limits()
 const maxUint32 = 2 ** 32 - 1
@@ -115,15 +167,16 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   const options = checkObject('options', value)
   checkKeys('options', options, machineKeys)
   const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
-  const { slots: further = [], routes: claims = [], vcpus = 1, irqchip = false } = options
-  const mode = checkWord('mode', options['mode'], modes)
+  const { slots: further = [], routes: claims = [], vcpus = 1, pc = false } = options
+  const { irqchip = pc, serial = pc } = options
+  const mode = options['mode'] === undefined ? undefined : checkWord('mode', options['mode'], modes)
   const privilege = checkWord('privilege', ring, ['kernel', 'user'])
   const memoryBytes = checkInteger('memoryBytes', size, 1, maxGpa)
   const slots = checkArray('slots', further).map(checkSlot)
   const payload = checkPayload(options['payload'])
   const routes = checkArray('routes', claims).map(checkRoute)
   const config = {
-    mode,
+    ...(mode && { mode }),
     privilege,
     memoryBytes,
     slots,
@@ -131,6 +184,8 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
     routes: routes.map(([route]) => route),
     vcpus: checkInteger('vcpus', vcpus, 1, maxUint32),
     irqchip: checkBoolean('irqchip', irqchip),
+    serial: checkBoolean('serial', serial),
+    pc: checkBoolean('pc', pc),
   }
   return [config, routes.map(([, handlers]) => handlers)]
 }
@@ -162,14 +217,30 @@ function checkSlot(value: unknown, index: number): Required<MemorySlot> {
 }
 
 function checkPayload(value: unknown): NativeConfig['payload'] {
-  if (value instanceof Guest) return { guest: value.name, loadGpa: 0, entryGpa: 0 }
+  if (value instanceof Guest) return { guest: value.name, loadGpa: 0, modules: [] }
   const payload = checkObject('payload', value)
-  checkKeys('payload', payload, ['image', 'loadGpa', 'entryGpa'])
-  const { image, loadGpa: load = 0, entryGpa: entry = load } = payload
-  if (!(image instanceof Uint8Array)) {
-    return fail('ERR_INVALID_OPTION', `payload.image must be a Uint8Array, got ${show(image)}`)
+  checkKeys('payload', payload, payloadKeys)
+  const { format, cmdline, initrd, loadGpa = 0, entryGpa, modules = [] } = payload
+  return {
+    image: checkBytes('payload.image', payload['image']),
+    ...(format !== undefined && { format: checkWord('payload.format', format, formats) }),
+    loadGpa: checkInteger('payload.loadGpa', loadGpa, 0, maxGpa),
+    ...(entryGpa !== undefined && {
+      entryGpa: checkInteger('payload.entryGpa', entryGpa, 0, maxGpa),
+    }),
+    ...(cmdline !== undefined && { cmdline: checkString('payload.cmdline', cmdline) }),
+    ...(initrd !== undefined && { initrd: checkBytes('payload.initrd', initrd) }),
+    modules: checkArray('payload.modules', modules).map(checkModule),
   }
-  const loadGpa = checkInteger('payload.loadGpa', load, 0, maxGpa)
-  const entryGpa = checkInteger('payload.entryGpa', entry, 0, maxGpa)
-  return { image, loadGpa, entryGpa }
+}
+
+function checkModule(value: unknown, index: number): Required<Module> {
+  const name = `payload.modules[${index}]`
+  const module = checkObject(name, value)
+  checkKeys(name, module, ['image', 'string'])
+  const { image, string = '' } = module
+  return {
+    image: checkBytes(`${name}.image`, image),
+    string: checkString(`${name}.string`, string),
+  }
 }

@@ -1,8 +1,8 @@
 import { type Exit, type ExitReason, toExit } from './exit.ts'
 import type { NativeOutcome } from './seam.ts'
 
-/** Why a run ended: an exit, `stop()`, the time-out, or a write to a `stop` route. */
-export type EndReason = ExitReason | 'stopped' | 'timeout' | 'exit-port'
+/** Why a run ended: an exit, `stop()`, the time-out, a write to a `stop` route, or a PC that the guest turned off or reset. */
+export type EndReason = ExitReason | 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 
 /**
  * How a run ended. Whatever the guest does is a result, never an error.

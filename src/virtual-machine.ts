@@ -1,8 +1,9 @@
 import { Asker } from './ask.ts'
 import { checkInteger, checkUint64 } from './check.ts'
-import { VmError, fromFailure, isFailure, raise, take } from './errors.ts'
+import { VmError, fail, fromFailure, isFailure, raise, take } from './errors.ts'
 import type { ExitReason } from './exit.ts'
 import { IrqLine } from './irq.ts'
+import type { Loaded } from './loaded.ts'
 import { GuestMemory } from './memory.ts'
 import { native } from './native.ts'
 import {
@@ -17,6 +18,7 @@ import { RunResult } from './result.ts'
 import { RunPromise } from './run-promise.ts'
 import { BackgroundRun } from './run.ts'
 import type { NativeMachine, NativeRunLimits } from './seam.ts'
+import { SerialPort } from './serial.ts'
 import { Vcpu } from './vcpu.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
@@ -63,6 +65,10 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #needsTicks: boolean
+  readonly #hasSerial: boolean
+  /** Those of the caller. */
+  readonly #routes: number
+  #serial: SerialPort | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
   #closed = false
@@ -76,6 +82,13 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   constructor(options: VirtualMachineOptions) {
     const [config, handlers] = checkMachineOptions(options)
     this.#machine = take(native.NativeMachine.create(config))
+    this.#routes = handlers.length
+    if (config.serial) {
+      // The core puts its route behind the caller's.
+      const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
+      handlers.push({ name: 'the serial port', onData })
+    }
+    this.#hasSerial = config.serial
     this.#asker = new Asker(handlers, this.#machine)
     this.#needsTicks = handlers.some(({ onData, onBatch, onEvent }) => onData ?? onBatch ?? onEvent)
     this.memory = new GuestMemory(this.#machine)
@@ -103,7 +116,7 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   runSync(options?: RunSyncOptions): RunResult {
     const run = checkRunOptions(options, syncOptions)
     this.#checkReady()
-    this.#asker.begin(run.onExit, false)
+    this.#begin(run, false)
     this.#running = true
     try {
       const outcome = this.#machine.runSync(limits(run, true), this.#asker.ask)
@@ -177,6 +190,24 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     this.vcpus[0].setSpecialRegisters(registers)
   }
 
+  /** What was put into memory before the first instruction, and where. */
+  get loaded(): Loaded {
+    return this.#machine.loaded() as Loaded
+  }
+
+  /**
+   * The host's end of the serial port. As long as nobody asks for it, what the guest sends joins `result.output`.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION` when the machine has none, `ERR_VM_CLOSED`.
+   */
+  get serial(): SerialPort {
+    if (this.#serial) return this.#serial
+    if (!this.#hasSerial)
+      return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
+    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    return (this.#serial = new SerialPort(this.#machine))
+  }
+
   /**
    * An interrupt line of a machine with an irqchip, 0 to 23.
    *
@@ -211,9 +242,14 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
 
   /** What was counted since the machine was made; also while it runs. */
   counters(): Counters {
-    const { exits, ...rest } = this.#machine.counters()
+    const { exits, routes, ...rest } = this.#machine.counters()
     const byReason = Object.fromEntries(exits.map(({ reason, count }) => [reason, count]))
-    return { exits: byReason as Counters['exits'], ...rest, doorbells: native.doorbells() }
+    return {
+      exits: byReason as Counters['exits'],
+      routes: routes.slice(0, this.#routes),
+      ...rest,
+      doorbells: native.doorbells(),
+    }
   }
 
   /**
@@ -227,6 +263,7 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     // What the guest posted before its end still arrives, and then no handler is called any more.
     this.#asker.drainLast()
     this.#asker.close()
+    this.#serial?.finish()
     // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
     this.#run?.background.cutOff()
@@ -254,7 +291,7 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
       reject(signal.reason)
       return undefined
     }
-    this.#asker.begin(run.onExit, true)
+    this.#begin(run, true)
     this.#running = true
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
@@ -262,6 +299,11 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     })
     background.start(limits(run, this.#needsTicks), resolve, reject)
     return background
+  }
+
+  #begin({ onExit }: RunOptions, mayWait: boolean): void {
+    this.#asker.begin(onExit, mayWait)
+    if (this.#serial) this.#serial.mayWait = mayWait
   }
 
   #checkReady(): void {

@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{
-    Base, CpuMode, Error, ErrorCode, MachineConfig, MemorySlot, Payload, Privilege, Result,
+    Base, CpuMode, Error, ErrorCode, Format, MachineConfig, MemorySlot, Payload, Privilege, Result,
     RouteConfig, RouteTarget, RunLimits,
 };
 
@@ -16,8 +16,8 @@ use crate::guests;
 /// A machine, with every default filled in. Numbers are whole and not negative.
 #[napi(object)]
 pub struct NativeConfig {
-    /// `real`, `protected`, `paged32` or `long`.
-    pub mode: String,
+    /// `real`, `protected`, `paged32` or `long`; an image that is not flat says it itself.
+    pub mode: Option<String>,
     /// `kernel` or `user`.
     pub privilege: String,
     /// Bytes of slot 0.
@@ -32,6 +32,10 @@ pub struct NativeConfig {
     pub vcpus: u32,
     /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT.
     pub irqchip: bool,
+    /// Whether there is a serial port, COM1.
+    pub serial: bool,
+    /// Whether the rest of a PC is there.
+    pub pc: bool,
 }
 
 /// Memory beside slot 0.
@@ -48,14 +52,31 @@ pub struct NativeSlot {
 /// A guest program: an image of its own, or an embedded guest by name and mode.
 #[napi(object)]
 pub struct NativePayload {
-    /// The flat image.
+    /// The image.
     pub image: Option<Uint8Array>,
+    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; without it the image's content says.
+    pub format: Option<String>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
-    /// Where the image's first byte lies.
+    /// Where a flat image's first byte lies.
     pub load_gpa: f64,
-    /// Where execution starts.
-    pub entry_gpa: f64,
+    /// Where execution starts; without it where the image says, a flat one at its first byte.
+    pub entry_gpa: Option<f64>,
+    /// The command line, for multiboot, PVH and bzImage.
+    pub cmdline: Option<String>,
+    /// The initial RAM disk, for PVH and bzImage.
+    pub initrd: Option<Uint8Array>,
+    /// For multiboot.
+    pub modules: Vec<NativeModule>,
+}
+
+/// A multiboot module.
+#[napi(object)]
+pub struct NativeModule {
+    /// Its bytes.
+    pub image: Uint8Array,
+    /// The string that goes with it.
+    pub string: String,
 }
 
 /// A route; exactly one of `port` and `gpa` is there.
@@ -92,7 +113,10 @@ pub struct NativeRunLimits {
 
 impl NativeConfig {
     pub fn parse(self) -> Result<MachineConfig> {
-        let mode = named("mode", &self.mode, CpuMode::ALL, CpuMode::name)?;
+        let mode = self
+            .mode
+            .map(|mode| named("mode", &mode, CpuMode::ALL, CpuMode::name))
+            .transpose()?;
         let rings = [Privilege::Kernel, Privilege::User];
         let privilege = named("privilege", &self.privilege, rings, Privilege::name)?;
         Ok(MachineConfig {
@@ -108,6 +132,8 @@ impl NativeConfig {
                 .collect::<Result<_>>()?,
             vcpus: self.vcpus,
             irqchip: self.irqchip,
+            serial: self.serial,
+            pc: self.pc,
         })
     }
 }
@@ -123,16 +149,29 @@ impl NativeSlot {
 }
 
 impl NativePayload {
-    fn parse(self, mode: CpuMode, privilege: Privilege) -> Result<Payload> {
-        let image = match (self.image, self.guest) {
-            (Some(image), _) => Cow::Owned(image.to_vec()),
-            (None, Some(guest)) => Cow::Borrowed(guests::find(&guest, mode, privilege)?),
-            (None, None) => Cow::Borrowed(&[][..]),
-        };
+    fn parse(self, mode: Option<CpuMode>, privilege: Privilege) -> Result<Payload> {
+        if let Some(guest) = self.guest {
+            return Ok(Payload {
+                image: Cow::Borrowed(guests::find(&guest, mode, privilege)?),
+                format: Some(Format::Flat),
+                ..Payload::default()
+            });
+        }
+        let image = self.image.map(|image| image.to_vec());
+        let format = self
+            .format
+            .map(|format| named("payload.format", &format, Format::ALL, Format::name));
+        let modules = self.modules.iter();
         Ok(Payload {
-            image,
+            image: Cow::Owned(image.unwrap_or_default()),
+            format: format.transpose()?,
             load_gpa: self.load_gpa as u64,
-            entry_gpa: self.entry_gpa as u64,
+            entry_gpa: self.entry_gpa.map(|gpa| gpa as u64),
+            command_line: self.cmdline.unwrap_or_default().into_bytes(),
+            initrd: self.initrd.map(|bytes| bytes.to_vec()),
+            modules: modules
+                .map(|module| (module.image.to_vec(), module.string.clone().into_bytes()))
+                .collect(),
         })
     }
 }

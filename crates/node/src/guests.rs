@@ -6,7 +6,13 @@ use vmm::{CpuMode, Error, ErrorCode, Privilege, Result};
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
 /// The image of a guest for a mode and ring.
-pub fn find(name: &str, mode: CpuMode, privilege: Privilege) -> Result<&'static [u8]> {
+pub fn find(name: &str, mode: Option<CpuMode>, privilege: Privilege) -> Result<&'static [u8]> {
+    let Some(mode) = mode else {
+        return Err(Error::new(
+            ErrorCode::InvalidOption,
+            "mode must be given for an embedded guest, got none",
+        ));
+    };
     let wanted = match (mode, privilege) {
         (CpuMode::Real, _) => "16",
         (CpuMode::Protected | CpuMode::Paged32, _) => "32",

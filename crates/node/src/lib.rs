@@ -16,6 +16,7 @@ mod ffi;
 mod guests;
 mod host;
 mod life;
+mod loaded;
 mod machine;
 mod mailbox;
 mod outcome;

@@ -11,7 +11,7 @@ use napi::Either;
 use vmm::limits::MAX_VCPUS;
 use vmm::{
     Answer, Counters, Error, ErrorCode, Event, ExitHandler, Feed, GuestMemory, Interrupts,
-    KickCause, KickHandle, Machine, Outcome, Result, RunLimits,
+    KickCause, KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
 };
 
 use crate::ask::{Heard, Letter};
@@ -57,7 +57,9 @@ pub struct Life {
     memory: RefCell<Option<Arc<GuestMemory>>>,
     /// As `memory`: what is in here keeps the VM.
     interrupts: RefCell<Option<Arc<Interrupts>>>,
+    serial: RefCell<Option<Arc<SerialPort>>>,
     vcpus: u32,
+    pub placement: Placement,
     pub counters: Arc<Counters>,
     /// Where posted writes wait, by route.
     pub feeds: Vec<Option<Feed>>,
@@ -68,7 +70,9 @@ impl Life {
         Self {
             memory: RefCell::new(Some(Arc::clone(machine.memory()))),
             interrupts: RefCell::new(Some(Arc::clone(machine.interrupts()))),
+            serial: RefCell::new(machine.serial()),
             vcpus: machine.vcpus(),
+            placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),
             feeds: machine.feeds(),
             state: RefCell::new(State::Idle(Box::new(machine))),
@@ -106,6 +110,11 @@ impl Life {
     /// Sets a line of the irqchip, which wakes whom it concerns itself.
     pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
         set(self.interrupts.borrow().as_ref().ok_or_else(closed)?)
+    }
+
+    /// The host's end of COM1, until `close`.
+    pub fn serial(&self) -> Option<Arc<SerialPort>> {
+        self.serial.borrow().clone()
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
@@ -207,6 +216,7 @@ impl Life {
         Environment::remove(self);
         self.memory.take();
         self.interrupts.take();
+        self.serial.take();
         let before = self.state.replace(State::Closed);
         match before {
             State::Idle(_) | State::Closed => false,

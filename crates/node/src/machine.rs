@@ -13,6 +13,7 @@ use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
 use crate::life::{Callbacks, Life};
+use crate::loaded::NativeLoaded;
 use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
 
@@ -209,6 +210,27 @@ impl NativeMachine {
     #[napi]
     pub fn nmi(&self, vcpu: u32) -> Option<Failure> {
         nothing(self.life.interrupt(vcpu, |interrupts| interrupts.nmi(vcpu)))
+    }
+
+    /// Sends bytes to the guest's serial port, as many as there is space for, and says how many.
+    #[napi]
+    pub fn serial_input(&self, bytes: Uint8Array) -> u32 {
+        let port = self.life.serial();
+        port.map_or(0, |port| port.input(&bytes)) as u32
+    }
+
+    /// From now on the handler gets what the guest sends; before, it joins the result's output.
+    #[napi]
+    pub fn deliver_serial(&self) {
+        if let Some(port) = self.life.serial() {
+            port.deliver();
+        }
+    }
+
+    /// What was put into memory before the first instruction.
+    #[napi]
+    pub fn loaded(&self) -> NativeLoaded {
+        NativeLoaded::from(&self.life.placement)
     }
 
     /// Whether a range has memory; no byte is touched.

@@ -62,7 +62,7 @@ impl<'a> Bytes<'a> {
     }
 
     fn text(self, offset: usize, bytes: usize) -> &'a str {
-        std::str::from_utf8(&self.0[offset..offset + bytes]).unwrap()
+        std::str::from_utf8(&self.0[offset..offset + bytes]).unwrap_or("no text")
     }
 
     /// Generic address structure: space, width, offset, access size, address.

@@ -1,0 +1,49 @@
+//! What was put where, from Rust's words to JavaScript's.
+
+use napi_derive::napi;
+use vmm::Placement;
+
+/// An image in memory.
+#[napi(object)]
+pub struct NativeLoaded {
+    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`.
+    pub format: String,
+    /// The mode of the first instruction.
+    pub mode: String,
+    /// Guest physical address of the first instruction.
+    pub entry_gpa: f64,
+    /// In the order of placing.
+    pub parts: Vec<NativePart>,
+}
+
+/// One thing in memory.
+#[napi(object)]
+pub struct NativePart {
+    /// Its role.
+    pub what: String,
+    /// Guest physical address of its first byte.
+    pub gpa: f64,
+    /// Bytes that were written.
+    pub bytes: f64,
+    /// All of its memory, at least `bytes`; the rest is zero.
+    pub memory_bytes: f64,
+}
+
+impl From<&Placement> for NativeLoaded {
+    fn from(placement: &Placement) -> Self {
+        let parts = placement.parts.iter();
+        Self {
+            format: placement.format.name().to_owned(),
+            mode: placement.mode.name().to_owned(),
+            entry_gpa: placement.entry_gpa as f64,
+            parts: parts
+                .map(|part| NativePart {
+                    what: part.what.to_owned(),
+                    gpa: part.gpa as f64,
+                    bytes: part.bytes as f64,
+                    memory_bytes: part.memory_bytes as f64,
+                })
+                .collect(),
+        }
+    }
+}
