@@ -210,7 +210,7 @@ const wrong: [string[], RegExp][] = [
     ['run', '%', '--mode', 'vga'],
     /--mode must be one of real, protected, paged32, long, got 'vga'/,
   ],
-  [['run', '%'], /run needs --mode/],
+  [['run', '%'], /mode must be given for a flat image/],
   [['run', '%', '%', '--mode', 'long'], /run takes one image/],
   [['run', '%', '--mode', 'long', '--port', 'console'], /--port must be PORT/],
   [['run', '%', '--mode', 'long', '--port', '0xe9=lamp'], /--port must be PORT/],

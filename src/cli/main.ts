@@ -8,6 +8,7 @@ import { type Command, UsageError, packageVersion } from './command.ts'
 const commands: Record<string, () => Promise<Command>> = {
   hello: async () => (await import('./hello.ts')).hello,
   run: async () => (await import('./run.ts')).run,
+  boot: async () => (await import('./boot.ts')).boot,
   doctor: async () => (await import('./doctor.ts')).doctor,
   bench: async () => (await import('./bench.ts')).bench,
 }
@@ -18,7 +19,8 @@ KVM virtual machines from the command line.
 
 Commands:
   hello    run the embedded hello guest in every CPU mode
-  run      run a flat image of your own
+  run      run an image of your own
+  boot     boot a kernel, with your terminal as its serial port
   doctor   say what this machine can do
   bench    measure what an exit costs, beside raw C
 

@@ -1,4 +1,4 @@
-import type { CpuMode, Privilege } from '../options.ts'
+import type { CpuMode, ImageFormat, Privilege } from '../options.ts'
 import type { Route } from '../routes.ts'
 import { UsageError } from './command.ts'
 
@@ -32,6 +32,13 @@ export function parseDuration(option: string, text: string): number {
 export function parseMode(text: string): CpuMode {
   const modes: CpuMode[] = ['real', 'protected', 'paged32', 'long']
   return modes.find((mode) => mode === text) ?? refuse('--mode', `one of ${modes.join(', ')}`, text)
+}
+
+/** `--format`. */
+export function parseFormat(text: string): ImageFormat {
+  const formats: ImageFormat[] = ['flat', 'elf', 'multiboot', 'pvh', 'bzimage']
+  const found = formats.find((format) => format === text)
+  return found ?? refuse('--format', `one of ${formats.join(', ')}`, text)
 }
 
 /** `--privilege`. */
