@@ -1,0 +1,40 @@
+// The binary of a release.
+import { mkdirSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { root } from '../run.mjs'
+import { must } from './commands.mjs'
+import { artifacts, binaryName, cache, tested } from './targets.mjs'
+import { oldLinker } from './toolchain.mjs'
+
+/** Builds the tested target into the artifacts; cargo does nothing where nothing changed. */
+export function buildAddon(say) {
+  const linker = oldLinker(say)
+  say(`building ${binaryName(tested)}`)
+  const out = join(cache, 'build')
+  rmSync(out, { recursive: true, force: true })
+  must(
+    [
+      ...['node_modules/.bin/napi', 'build', '--release', '--strip', '--platform', '--no-js'],
+      ...['--target', tested.triple, '--manifest-path', 'crates/node/Cargo.toml'],
+      // A folder of its own: another linker would have cargo build everything again, here and in the next plain build.
+      ...['--target-dir', join(root, 'target', 'package'), '--output-dir', out],
+      ...['--', '--locked'],
+    ],
+    { env: environment(linker) },
+  )
+  mkdirSync(artifacts, { recursive: true })
+  must(['cp', join(out, binaryName(tested)), artifacts])
+}
+
+function environment(linker) {
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo')
+  const remap = (from, to) => `--remap-path-prefix=${from}=${to}`
+  // Panic messages name source files; whose home they stood in is nobody's business, nor should it change the bytes.
+  const flags = [remap(join(cargoHome, 'registry', 'src'), 'crates'), remap(root, 'vmexit/')]
+  return {
+    ...process.env,
+    CARGO_ENCODED_RUSTFLAGS: flags.join('\u001F'),
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: linker,
+  }
+}
