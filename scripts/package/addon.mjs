@@ -29,9 +29,8 @@ export function buildAddon(say) {
 
 function environment(linker) {
   const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo')
-  const remap = (from, to) => `--remap-path-prefix=${from}=${to}`
-  // Panic messages name source files; whose home they stood in is nobody's business, nor should it change the bytes.
-  const flags = [remap(join(cargoHome, 'registry', 'src'), 'crates'), remap(root, 'vmexit/')]
+  // Panic messages name source files, ours as seen from the workspace; whose home the others lie in is nobody's business.
+  const flags = [`--remap-path-prefix=${join(cargoHome, 'registry', 'src')}=crates`]
   return {
     ...process.env,
     CARGO_ENCODED_RUSTFLAGS: flags.join('\u001F'),

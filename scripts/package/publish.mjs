@@ -15,3 +15,13 @@ export async function publish(packages, options, say) {
     await run(['npm', 'publish', folder, '--access=public', tag, ...options])
   }
 }
+
+/**
+ * The option by which npm signs the workflow that built a package. It can do so in that workflow only, and what others
+ * may install is never without; a registry on this machine takes it from anywhere.
+ */
+export function provenance(options, env) {
+  if (options.some((option) => option.startsWith('--registry=http://127.0.0.1:'))) return []
+  if (env.GITHUB_ACTIONS) return ['--provenance']
+  throw new Error('this is published by .github/workflows/release.yml, see docs/release.md')
+}

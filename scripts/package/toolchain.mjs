@@ -8,12 +8,15 @@ const PACKAGE = '@napi-rs/cross-toolchain-x64-target-x86_64'
 const VERSION = '1.0.0'
 const TRIPLE = 'x86_64-unknown-linux-gnu'
 
+/** Where it lies below `.cache/package`. */
+export const toolchainFolder = `toolchain-${VERSION}`
+
 /**
  * The path of its gcc, for linking; 48 MB are downloaded the first time. `napi build --use-napi-cross` would fetch the
  * same by way of a package that does not run on Node.js 20, and unpack it into the home folder.
  */
 export function oldLinker(say) {
-  const folder = join(cache, `toolchain-${VERSION}`)
+  const folder = join(cache, toolchainFolder)
   const linker = join(folder, 'bin', `${TRIPLE}-gcc`)
   if (existsSync(linker)) return linker
   say(`downloading ${PACKAGE} (48 MB)`)
