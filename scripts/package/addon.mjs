@@ -1,5 +1,5 @@
 // The binary of a release.
-import { mkdirSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { root } from '../run.mjs'
@@ -24,7 +24,7 @@ export function buildAddon(say) {
     { env: environment(linker) },
   )
   mkdirSync(artifacts, { recursive: true })
-  must(['cp', join(out, binaryName(tested)), artifacts])
+  copyFileSync(join(out, binaryName(tested)), join(artifacts, binaryName(tested)))
 }
 
 function environment(linker) {

@@ -1,7 +1,7 @@
-// Makes Node.js take itself to be on the platform that the arguments name: as far as JavaScript can tell, it is.
+// Makes Node.js take itself to be on the platform that PRETEND names: as far as npm and the package can tell, it is.
 const fs = require('node:fs')
 
-const [, , platform = process.platform, arch = process.arch, libc = 'glibc'] = process.argv
+const [platform, arch, libc] = process.env.PRETEND.split('-')
 
 Object.defineProperty(process, 'platform', { value: platform })
 Object.defineProperty(process, 'arch', { value: arch })
