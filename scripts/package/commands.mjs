@@ -1,4 +1,4 @@
-// Commands that have to succeed.
+// Commands, run to their end.
 import { spawn } from 'node:child_process'
 import { capture, root } from '../run.mjs'
 

@@ -1,10 +1,18 @@
 // The folders that are published: the main package, and one for each platform that there is a binary for.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../run.mjs'
 import { manifestToPublish, manifestToStage } from './manifest.mjs'
 import { must } from './commands.mjs'
-import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
+import { artifacts, binaryName, cache, packageName, targets, tested } from './targets.mjs'
 
 const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
@@ -14,6 +22,7 @@ const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
  */
 export function stage(repository) {
   const built = targets.filter((target) => existsSync(join(artifacts, binaryName(target))))
+  if (!built.includes(tested)) throw new Error(`${binaryName(tested)} has not been built`)
   const main = join(cache, 'stage')
   unpackMain(main)
   editManifest(main, (manifest) => manifestToStage(manifest, built, repository))
@@ -29,8 +38,8 @@ export function stage(repository) {
 function unpackMain(folder) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const tarball = must(['npm', 'pack', '--silent', '--pack-destination', folder]).trim()
-  const path = join(folder, tarball)
+  must(['npm', 'pack', '--silent', '--pack-destination', folder])
+  const path = join(folder, readdirSync(folder)[0])
   must(['tar', '-xzf', path, '--strip-components=1', '-C', folder])
   rmSync(path)
 }

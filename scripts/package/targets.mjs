@@ -5,7 +5,7 @@ import { root } from '../run.mjs'
 /** Everything that packing makes and downloads. */
 export const cache = join(root, '.cache', 'package')
 
-/** Where `addon.mjs` and the release workflow leave the binaries that a release is made of. */
+/** The binaries that a release is made of. */
 export const artifacts = join(cache, 'artifacts')
 
 /** `floor` is the newest glibc version that the binary may ask for. */
