@@ -42,6 +42,7 @@ export const steps = [
     title: 'compiling TypeScript',
     command: ['npm', 'run', '--silent', 'build:ts'],
     inputs: ['src', 'tsconfig.json', 'tsconfig.build.json', 'index.d.ts'],
+    extra: () => manifest().scripts['build:ts'],
     outputs: ['dist/index.js', 'dist/cli/main.js'],
   },
 ]

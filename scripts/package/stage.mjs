@@ -1,0 +1,72 @@
+// The folders that are published: the main package, and one for each platform that there is a binary for.
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../run.mjs'
+import { manifestToPublish, manifestToStage } from './manifest.mjs'
+import { must } from './commands.mjs'
+import { artifacts, binaryName, cache, packageName, targets, tested } from './targets.mjs'
+
+const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
+
+/**
+ * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: the main
+ * package last, so that nobody can install it without its binary.
+ */
+export function stage(repository) {
+  const built = targets.filter((target) => existsSync(join(artifacts, binaryName(target))))
+  if (!built.includes(tested)) throw new Error(`${binaryName(tested)} has not been built`)
+  const main = join(cache, 'stage')
+  unpackMain(main)
+  editManifest(main, (manifest) => manifestToStage(manifest, built, repository))
+  const napi = (...words) => must(['node_modules/.bin/napi', ...words, '--cwd', main])
+  napi('create-npm-dirs')
+  napi('artifacts', '--output-dir', artifacts)
+  napi('pre-publish', '--tag-style', 'npm', '--skip-optional-publish', '--no-gh-release')
+  editManifest(main, manifestToPublish)
+  return [...built.map((target) => finishPlatform(main, target)), { name: 'vmexit', folder: main }]
+}
+
+/** What npm takes of the repository, and nothing else. */
+function unpackMain(folder) {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  must(['npm', 'pack', '--silent', '--pack-destination', folder])
+  const path = join(folder, readdirSync(folder)[0])
+  must(['tar', '-xzf', path, '--strip-components=1', '-C', folder])
+  rmSync(path)
+}
+
+function editManifest(folder, edit) {
+  const path = join(folder, 'package.json')
+  const edited = edit(JSON.parse(readFileSync(path, 'utf8')))
+  writeFileSync(path, `${JSON.stringify(edited, null, 2)}\n`)
+}
+
+function finishPlatform(main, target) {
+  const folder = join(main, 'npm', target.platform)
+  for (const name of LICENCES) copyFileSync(join(root, name), join(folder, name))
+  editManifest(folder, (manifest) => ({
+    ...manifest,
+    description: `The native binding of vmexit for ${target.needs}`,
+    files: [...manifest.files, ...LICENCES],
+  }))
+  writeFileSync(join(folder, 'README.md'), platformReadme(target))
+  return { name: packageName(target), folder, target }
+}
+
+const platformReadme = (target) => `# ${packageName(target)}
+
+The native binding of [vmexit](https://www.npmjs.com/package/vmexit) for ${target.needs}.
+
+npm installs it beside \`vmexit\` where it fits. It has no API of its own: install \`vmexit\`.
+
+Licence: MIT or Apache-2.0, at your option.
+`

@@ -1,0 +1,73 @@
+// npm run test:package: publishes what a release would to a registry on the loopback device, and uses it from there as a
+// user does, on every Node.js version that we support.
+import { sumLine } from '../run.mjs'
+import { setup } from '../setup.mjs'
+import { buildAddon } from './addon.mjs'
+import { nodes } from './nodes.mjs'
+import { publish } from './publish.mjs'
+import { openRegistry } from './registry.mjs'
+import { stage } from './stage.mjs'
+import { Skip } from './test/skip.mjs'
+import { binaryCases } from './test/binary.mjs'
+import { contentCases } from './test/contents.mjs'
+import { importCases } from './test/import.mjs'
+import { installCases } from './test/install.mjs'
+import { typeCases } from './test/types.mjs'
+import { unsupportedCases } from './test/unsupported.mjs'
+
+const say = (line) => process.stderr.write(`package: ${line}\n`)
+
+/** What the cases share, beside the users that they add: one for each Node.js version. */
+async function prepare(registry) {
+  buildAddon(say)
+  const packages = stage()
+  await publish(packages, registry.options, say)
+  return { packages, registry, nodes: nodes(say) }
+}
+
+/** Runs one case, says how it ended, and returns what it counts as. */
+async function runCase(title, body) {
+  const start = performance.now()
+  const time = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
+  try {
+    const remark = await body()
+    console.log(`ok     ${title}${remark ? `: ${remark}` : ''} (${time()})`)
+    return 'passed'
+  } catch (error) {
+    const skipped = error instanceof Skip
+    console.log(skipped ? `skipped: ${title}: ${error.message}` : `FAILED ${title} (${time()})`)
+    if (!skipped) console.log(error.stack)
+    return skipped ? 'skipped' : 'failed'
+  }
+}
+
+async function test(context) {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  // In this order: what is published, who installs it, what they do with it.
+  const all = [contentCases, binaryCases, installCases, importCases, typeCases, unsupportedCases]
+  for (const cases of all) {
+    for (const [title, body] of Object.entries(cases(context))) {
+      counts[await runCase(title, body)] += 1
+    }
+  }
+  return counts
+}
+
+async function main() {
+  if (!setup()) return { passed: 0, failed: 1 }
+  const registry = await openRegistry()
+  const users = []
+  try {
+    return await test({ ...(await prepare(registry)), users })
+  } catch (error) {
+    console.log(error.stack)
+    return { passed: 0, failed: 1 }
+  } finally {
+    for (const user of users) user.leave()
+    registry.close()
+  }
+}
+
+const counts = await main()
+console.log(sumLine(counts))
+process.exitCode = counts.failed === 0 ? 0 : 1

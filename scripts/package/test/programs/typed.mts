@@ -1,0 +1,37 @@
+import {
+  type Device,
+  type EventBatch,
+  type Exit,
+  type Registers,
+  type Route,
+  type RunResult,
+  VirtualMachine,
+  VmError,
+  guests,
+} from 'vmexit'
+
+const keyboard: Device = { read: (offset: number) => 0x1c + offset }
+
+const routes: Route[] = [
+  { port: 0xe9, to: 'console' },
+  { port: 0x60, device: keyboard },
+  { port: 0x200, to: 'queue', onBatch: (batch: EventBatch) => void batch.length },
+]
+
+function boot(): [RunResult, Registers] {
+  const vm = new VirtualMachine({ mode: 'real', payload: guests.hello, routes })
+  try {
+    return [vm.runSync({ timeoutMs: 10_000 }), vm.registers()]
+  } finally {
+    vm.close()
+  }
+}
+
+try {
+  const [result, { rax }] = boot()
+  const exit: Exit | null = result.exit
+  console.log(exit?.reason ?? result.reason, Number(rax satisfies bigint))
+} catch (error) {
+  if (error instanceof VmError) console.log(error.code)
+  throw error
+}

@@ -1,0 +1,72 @@
+// A TypeScript project with the strictest settings, compiled once and run on each Node.js version.
+import assert from 'node:assert/strict'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../../run.mjs'
+import { run } from '../commands.mjs'
+import { give, userOf } from './install.mjs'
+import { needsKvm } from './skip.mjs'
+
+const SOURCES = ['typed.mts', 'typed.cts']
+
+const COMPILED = 'compiled'
+
+const compilerOptions = {
+  target: 'ES2022',
+  types: ['node'],
+  strict: true,
+  noUncheckedIndexedAccess: true,
+  exactOptionalPropertyTypes: true,
+  verbatimModuleSyntax: true,
+  skipLibCheck: false,
+}
+
+/** How a project finds modules: as Node.js does, or as a bundler does. */
+const resolutions = {
+  'as Node.js resolves': { module: 'NodeNext', outDir: COMPILED },
+  'as a bundler resolves': { module: 'ESNext', moduleResolution: 'bundler', noEmit: true },
+}
+
+/** Compiles the sources with our TypeScript and Node.js types, and with everything else the user's. */
+export async function compile(user, resolution) {
+  const files = resolutions[resolution].outDir ? SOURCES : SOURCES.slice(0, 1)
+  for (const name of files) give(user, name)
+  const types = join(user.folder, 'node_modules', '@types')
+  mkdirSync(types, { recursive: true })
+  symlinkIfMissing(join(root, 'node_modules', '@types', 'node'), join(types, 'node'))
+  const project = join(user.folder, 'tsconfig.json')
+  const options = { ...compilerOptions, ...resolutions[resolution] }
+  writeFileSync(project, JSON.stringify({ compilerOptions: options, files }))
+  await run(['node', join(root, 'node_modules', '.bin', 'tsc'), '--project', project])
+}
+
+function symlinkIfMissing(target, path) {
+  try {
+    symlinkSync(target, path)
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error
+  }
+}
+
+async function assertRuns(from, user, name) {
+  needsKvm()
+  const source = join(from.folder, COMPILED, name)
+  cpSync(source, join(user.folder, name))
+  assert.equal(await user.run(['node', name]), 'hlt 42\n')
+}
+
+export function typeCases(context) {
+  const [{ major: first }] = context.nodes
+  const cases = {}
+  for (const resolution of Object.keys(resolutions)) {
+    cases[`a strict TypeScript project, ${resolution}`] = () =>
+      compile(userOf(context, first), resolution)
+  }
+  for (const { major } of context.nodes) {
+    for (const name of ['typed.mjs', 'typed.cjs']) {
+      cases[`Node.js ${major}: ${name} of the TypeScript project`] = () =>
+        assertRuns(userOf(context, first), userOf(context, major), name)
+    }
+  }
+  return cases
+}

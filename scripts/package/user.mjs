@@ -1,0 +1,40 @@
+// A user's empty folder, on a machine that has Node.js, npm and a shell, and no compiler.
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { attempt, must, run } from './commands.mjs'
+
+/** npm's own programs, which run on any Node.js that we support. */
+function npmPrograms() {
+  const cli = process.env.npm_execpath ?? realpathSync(must(['which', 'npm']).trim())
+  return { npm: join(dirname(cli), 'npm-cli.js'), npx: join(dirname(cli), 'npx-cli.js') }
+}
+
+/** `attempt` and `run` take the words of a command; neither PATH nor environment come from this process. */
+export function newUser({ node, registry }) {
+  const home = mkdtempSync(join(tmpdir(), 'vmexit-user-'))
+  const [bin, folder] = [join(home, 'bin'), join(home, 'project')]
+  mkdirSync(bin)
+  mkdirSync(folder)
+  for (const [name, path] of Object.entries({ node, sh: '/bin/sh', ...npmPrograms() })) {
+    symlinkSync(path, join(bin, name))
+  }
+  // An empty folder as `npm init` leaves it: without a manifest npm looks for one further up.
+  writeFileSync(join(folder, 'package.json'), '{ "name": "user", "private": true }\n')
+  const env = {
+    PATH: bin,
+    HOME: home,
+    npm_config_registry: registry,
+    npm_config_engine_strict: 'true',
+    npm_config_update_notifier: 'false',
+  }
+  // Found through the PATH given here, not through ours.
+  const through = ([command, ...args]) => [join(bin, command), ...args]
+  return {
+    folder,
+    env,
+    attempt: (words) => attempt(through(words), { cwd: folder, env }),
+    run: (words) => run(through(words), { cwd: folder, env }),
+    leave: () => rmSync(home, { recursive: true, force: true }),
+  }
+}
