@@ -20,24 +20,24 @@ pub struct NativeConfig {
     pub mode: String,
     /// `kernel` or `user`.
     pub privilege: String,
-    /// Bytes of slot 0.
+    /// Bytes of slot 0, which begins at gpa 0: a multiple of 4096, up to 3 GiB.
     pub memory_bytes: f64,
-    /// Further memory.
+    /// Further memory, up to 16 slots.
     pub slots: Vec<NativeSlot>,
     /// The guest program.
     pub payload: NativePayload,
-    /// Who answers what.
+    /// Who answers what, up to 256 routes.
     pub routes: Vec<NativeRoute>,
 }
 
-/// Memory beside slot 0.
+/// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
 #[napi(object)]
 pub struct NativeSlot {
-    /// First guest physical address.
+    /// First guest physical address, a multiple of 4096.
     pub gpa: f64,
-    /// Size.
+    /// Size, a multiple of 4096.
     pub bytes: f64,
-    /// Whether the guest's writes exit.
+    /// Whether the guest's writes exit (`KVM_MEM_READONLY`).
     pub read_only: bool,
 }
 
@@ -48,20 +48,20 @@ pub struct NativePayload {
     pub image: Option<Uint8Array>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
-    /// Where the image's first byte lies.
+    /// Guest physical address of the image's first byte.
     pub load_gpa: f64,
-    /// Where execution starts.
+    /// Guest physical address of the first instruction.
     pub entry_gpa: f64,
 }
 
 /// A route; exactly one of `port` and `gpa` is there.
 #[napi(object)]
 pub struct NativeRoute {
-    /// First port.
+    /// First I/O port, 0 to 0xffff.
     pub port: Option<u32>,
-    /// First address.
+    /// First guest physical address.
     pub gpa: Option<f64>,
-    /// Ports or bytes.
+    /// Ports or bytes, 1 to 2^32.
     pub length: f64,
     /// `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`.
     pub to: String,
@@ -69,7 +69,7 @@ pub struct NativeRoute {
     pub value: Option<BigInt>,
     /// For `event`: only writes of this value count.
     pub datamatch: Option<BigInt>,
-    /// For `event` with `datamatch`: bytes of the write.
+    /// For `event` with `datamatch`: bytes of the write, 1, 2, 4 or 8.
     pub size: Option<u32>,
     /// For `console`: whether a handler gets the bytes.
     pub deliver: Option<bool>,
@@ -78,9 +78,9 @@ pub struct NativeRoute {
 /// How long a run may take.
 #[napi(object)]
 pub struct NativeRunLimits {
-    /// Milliseconds, fractions included.
+    /// The run ends as `timeout` after so many milliseconds, fractions included; absent: never.
     pub timeout_ms: Option<f64>,
-    /// How often the thread looks around, in milliseconds.
+    /// How often the thread looks around, in milliseconds; absent: only at exits.
     pub tick_ms: Option<f64>,
 }
 
