@@ -43,6 +43,7 @@ const steps = {
   clippy: command('cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'),
   lint: command('node_modules/.bin/oxlint', '--deny-warnings', ...present(FORMATTED)),
   types: command('node_modules/.bin/tsc', '--noEmit'),
+  reference: command('node_modules/.bin/typedoc', '--logLevel', 'Warn'),
   architecture: command('node_modules/.bin/ava', '__test__/architecture.spec.ts'),
   'generated files are current': generatedFilesAreCurrent,
 }

@@ -2,7 +2,9 @@
 export type {
   Failure,
   NativeConfig,
+  NativeControlRegisters,
   NativeCounters,
+  NativeDescriptorTable,
   NativeErrorCode,
   NativeExit,
   NativeMachine,

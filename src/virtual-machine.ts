@@ -23,10 +23,15 @@ const tickMs = 20
 
 /** What was counted since the machine was made. */
 export interface Counters {
-  /** VM exits by reason. */
+  /** VM exits by reason; a reason that did not come is 0. */
   readonly exits: Readonly<Record<ExitReason, number>>
   /** Accesses by route, in the order of the options; every repetition of a string instruction counts. */
-  readonly routes: readonly { readonly reads: number; readonly writes: number }[]
+  readonly routes: readonly {
+    /** Items that the guest read. */
+    readonly reads: number
+    /** Items that the guest wrote. */
+    readonly writes: number
+  }[]
   /** Times that the vCPU waited because the ring of a `queue` or `coalesce` route was full. */
   readonly ringWaits: number
   /** Entries into the guest that a stop, a time-out or a look around interrupted. */
@@ -46,11 +51,11 @@ export interface Counters {
  *   routes: [{ port: 0xe9, to: 'console' }],
  * })
  * const result = await vm.run({ timeoutMs: 1000 })
- * console.log(result.reason, result.outputText, vm.registers().rax) // hlt, Hello, world!, 42n
+ * console.log(result.reason, vm.registers().rax) // hlt 42n
  * ```
  */
 export class VirtualMachine implements Disposable, AsyncDisposable {
-  /** Guest physical memory. */
+  /** Guest physical memory; after `close()` every access is `ERR_VM_CLOSED`. */
   readonly memory: GuestMemory
   /** The vCPUs; one so far. */
   readonly vcpus: readonly [Vcpu]
@@ -66,6 +71,17 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
    * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({
+   *   mode: 'protected',
+   *   memoryBytes: 16 * 1024 * 1024,
+   *   slots: [{ gpa: 0x1000_0000, bytes: 4096, readOnly: true }],
+   *   payload: guests.hello,
+   * })
+   * console.log(vm.registers().rip, vm.running) // 0n false
+   * ```
    */
   constructor(options: VirtualMachineOptions) {
     const [config, handlers] = checkMachineOptions(options)
@@ -76,7 +92,7 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     this.vcpus = [new Vcpu(this.#machine, 0)]
   }
 
-  /** Whether a run is under way. */
+  /** Whether a run is under way; still so in its handlers. */
   get running(): boolean {
     return this.#running
   }
@@ -87,10 +103,17 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Runs the guest on this thread until something ends the run. A further run goes on where it ended.
+   * Runs the guest on this thread until something ends the run. A further run goes on where it ended. Timers and
+   * promises of this thread stand still meanwhile; handlers are called.
    *
    * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
    * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * console.log(vm.runSync({ timeoutMs: 5 }).reason) // timeout
+   * ```
    */
   runSync(options?: RunSyncOptions): RunResult {
     const { timeoutMs, onExit } = checkRunOptions(options, ['timeoutMs', 'onExit'])
@@ -114,8 +137,15 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    * Runs the guest on a thread of its own; the event loop stays free. A further run goes on where it ended.
    * The process stays alive as long as somebody waits for the promise.
    *
-   * Rejects with the errors of `runSync`, with `ERR_VM_CLOSED` when the machine is closed meanwhile, and
-   * with `signal.reason` when the signal is aborted.
+   * Rejects with the errors of `runSync` but `ERR_ASYNC_HANDLER`, with `ERR_VM_CLOSED` when the machine is closed
+   * meanwhile, and with `signal.reason` when the signal is aborted.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run({ signal: AbortSignal.timeout(5) })
+   * await run.catch((error) => console.log(error.name)) // TimeoutError
+   * ```
    */
   run(options?: RunOptions): Promise<RunResult> {
     let background: BackgroundRun | undefined
@@ -131,17 +161,35 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     return promise
   }
 
-  /** Ends the run in progress, whose result then has reason `'stopped'`. Without one it does nothing. */
+  /**
+   * Ends the run in progress, whose result then has reason `'stopped'`; also from a handler. Without a run it does
+   * nothing. It returns at once and throws nothing.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * setTimeout(() => vm.stop(), 5)
+   * console.log((await vm.run()).reason) // stopped
+   * ```
+   */
   stop(): void {
     if (this.#run) this.#run.background.stop()
     else this.#machine.stop()
   }
 
   /**
-   * Gives the unclaimed read that ended the last run its value: for every item, or, for a string read, a
-   * `Uint8Array` of size times count bytes.
+   * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low bytes count, for
+   * every item; or, for a string read, a `Uint8Array` of size times count bytes. The next run goes on behind it.
    *
-   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits.
+   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION`, `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.input })
+   * console.log(vm.runSync().reason) // pio-in
+   * vm.reply(0)
+   * console.log(vm.runSync().reason) // hlt
+   * ```
    */
   reply(value: number | bigint | Uint8Array): void {
     take(
@@ -149,27 +197,83 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     )
   }
 
-  /** General registers of vCPU 0. */
+  /**
+   * General registers, RIP and RFLAGS of vCPU 0 (`KVM_GET_REGS`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.runSync({ onExit: () => undefined })
+   * console.log(vm.registers().rax) // 42n
+   * ```
+   */
   registers(): Registers {
     return this.vcpus[0].registers()
   }
 
-  /** Sets general registers of vCPU 0; those that are absent keep their value. */
+  /**
+   * Sets general registers of vCPU 0 (`KVM_SET_REGS`): bigints of 64 bits. Those that are absent keep their value.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`; then no
+   * register is changed.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.setRegisters({ rbx: 7n })
+   * console.log(vm.registers().rbx) // 7n
+   * ```
+   */
   setRegisters(registers: Partial<Registers>): void {
     this.vcpus[0].setRegisters(registers)
   }
 
-  /** Segment, descriptor-table and control registers of vCPU 0. */
+  /**
+   * Segment, descriptor-table and control registers of vCPU 0 (`KVM_GET_SREGS`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const { cs, efer } = vm.specialRegisters()
+   * console.log(cs.l, (efer & 0x400n) !== 0n) // 1 true
+   * ```
+   */
   specialRegisters(): SpecialRegisters {
     return this.vcpus[0].specialRegisters()
   }
 
-  /** Sets special registers of vCPU 0; those that are absent keep their value. */
+  /**
+   * Sets special registers of vCPU 0, single fields of a segment too (`KVM_SET_SREGS`). Those that are absent keep
+   * their value; what the processor does not accept shows as `fail-entry` or an error of the next call.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`; then no
+   * register is changed.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.setSpecialRegisters({ fs: { base: 0x5000n } })
+   * console.log(vm.specialRegisters().fs.base) // 20480n
+   * ```
+   */
   setSpecialRegisters(registers: SpecialRegistersUpdate): void {
     this.vcpus[0].setSpecialRegisters(registers)
   }
 
-  /** What was counted since the machine was made; also while it runs. */
+  /**
+   * What was counted since the machine was made; also while it runs, and after `close()`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.runSync({ onExit: () => undefined })
+   * console.log(vm.counters().exits['pio-out'], vm.counters().exits.hlt) // 14 1
+   * ```
+   */
   counters(): Counters {
     const { exits, ...rest } = this.#machine.counters()
     const byReason = Object.fromEntries(exits.map(({ reason, count }) => [reason, count]))
@@ -178,7 +282,15 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
 
   /**
    * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
-   * `ERR_VM_CLOSED`; no handler is called any more.
+   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block.
+   *
+   * @example
+   * ```ts
+   * const vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run()
+   * vm.close()
+   * await run.catch((error) => console.log(error.code)) // ERR_VM_CLOSED
+   * ```
    */
   close(): void {
     if (this.#closed) return
@@ -192,12 +304,12 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     this.#run?.background.cutOff()
   }
 
-  /** Does what `close()` does. */
+  /** Does what `close()` does; `using` calls it. */
   [Symbol.dispose](): void {
     this.close()
   }
 
-  /** Does what `close()` does. */
+  /** Does what `close()` does; `await using` calls it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
   }
