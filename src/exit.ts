@@ -153,7 +153,7 @@ export type Exit =
 const nothing = new Uint8Array(0)
 
 /** The first `size` bytes as a little-endian value: a number up to 4 bytes, a bigint above. */
-export function firstItem(data: Uint8Array, size: number): number | bigint {
+function firstItem(data: Uint8Array, size: number): number | bigint {
   let value = 0n
   for (let index = Math.min(size, data.length) - 1; index >= 0; index--) {
     value = (value << 8n) | BigInt(data[index] ?? 0)

@@ -3,7 +3,6 @@ export type {
   Failure,
   NativeConfig,
   NativeControlRegisters,
-  NativeCounters,
   NativeDescriptorTable,
   NativeErrorCode,
   NativeExit,

@@ -66,7 +66,7 @@ function probedModes(): NonNullable<typeof modes> {
 }
 
 /** Whether this KVM runs a mode; else how its first instructions end. */
-export function modeRuns(
+function modeRuns(
   mode: CpuMode,
   privilege: Privilege = 'kernel',
 ): { runs: true } | { runs: false; reason: string } {
