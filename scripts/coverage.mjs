@@ -24,12 +24,14 @@ async function runSpecs(env) {
 async function measure() {
   const { tools, missing } = findTools()
   const built = tools ? buildAddon(cache, profiles.rust) : { missing }
-  if (built.addon) testRust(cache, profiles.rust)
+  const programs = built.addon ? testRust(cache, profiles.rust) : []
   stageTree(tree, built.addon ?? join(root, 'vmexit.linux-x64-gnu.node'))
   await runSpecs({ NODE_V8_COVERAGE: profiles.typescript, ...built.env })
   return {
     TypeScript: typescriptLines(tree, profiles.typescript, cache),
-    Rust: built.addon ? rustLines(cache, profiles.rust, tools) : `not measured: ${built.missing}`,
+    Rust: built.addon
+      ? rustLines(cache, profiles.rust, tools, programs)
+      : `not measured: ${built.missing}`,
   }
 }
 

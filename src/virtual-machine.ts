@@ -216,8 +216,8 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   /**
    * Sets general registers of vCPU 0 (`KVM_SET_REGS`): bigints of 64 bits. Those that are absent keep their value.
    *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`; then no
-   * register is changed.
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` behind an unclaimed read, `ERR_VM_CLOSED`,
+   * `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
    *
    * @example
    * ```ts
@@ -248,10 +248,11 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
 
   /**
    * Sets special registers of vCPU 0, single fields of a segment too (`KVM_SET_SREGS`). Those that are absent keep
-   * their value; what the processor does not accept shows as `fail-entry` or an error of the next call.
+   * their value. A state that KVM refuses is `ERR_KVM_IOCTL`; one that the processor refuses ends the next run with
+   * `fail-entry` or `shutdown`.
    *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`; then no
-   * register is changed.
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` behind an unclaimed read, `ERR_VM_CLOSED`,
+   * `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
    *
    * @example
    * ```ts

@@ -1,7 +1,6 @@
 // Lines of crates/ that both suites reach: the core by its own tests and, through the addon, by the specs.
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { capture } from '../run.mjs'
+import { join, resolve } from 'node:path'
+import { capture, root } from '../run.mjs'
 
 const TARGET = 'x86_64-unknown-linux-gnu'
 
@@ -25,7 +24,7 @@ export function findTools() {
 
 const profileName = (profiles) => ({ LLVM_PROFILE_FILE: join(profiles, '%8m.profraw') })
 
-/** Instrumented are our crates alone: with a target named, build scripts and macros are compiled without the flags. */
+/** With a target named, build scripts and macros are compiled without the flags. */
 function cargo(cache, profiles, ...args) {
   const limit = ['timeout', '--kill-after=30s', '10m']
   const env = {
@@ -46,22 +45,16 @@ export function buildAddon(cache, profiles) {
 
 const addonOf = (cache) => join(cache, 'target', TARGET, 'debug', 'libvmexit_node.so')
 
+/** Runs the core's tests and returns the paths of their programs. */
 export function testRust(cache, profiles) {
   const { output } = cargo(cache, profiles, 'test', '--package', 'vmm', '--no-fail-fast')
   const count = (end) => [...output.matchAll(new RegExp(`^test .* ${end}$`, 'gm'))].length
   console.log(`Rust tests under coverage: ${count('ok')} passed, ${count('FAILED')} did not`)
-}
-
-/** What cargo has linked for `cargo test`: the files without an extension. */
-function testBinaries(cache) {
-  const folder = join(cache, 'target', TARGET, 'debug', 'deps')
-  return readdirSync(folder)
-    .filter((name) => !name.includes('.'))
-    .map((name) => join(folder, name))
+  return [...output.matchAll(/^ *Running .* \((.*)\)$/gm)].map(([, path]) => resolve(root, path))
 }
 
 /** A percentage, or why there is none. Unit tests count along: they stand in the files that they test. */
-export function rustLines(cache, profiles, { profdata, cov }) {
+export function rustLines(cache, profiles, { profdata, cov }, programs) {
   const merged = join(cache, 'rust.profdata')
   // A process that was killed while it wrote leaves a file that counts for nothing.
   const merge = capture([profdata, 'merge', '--failure-mode=all', '-o', merged, profiles])
@@ -69,7 +62,7 @@ export function rustLines(cache, profiles, { profdata, cov }) {
   const { ok, output } = capture([
     ...[cov, 'export', '--summary-only', '--instr-profile', merged],
     ...['--ignore-filename-regex', '/(registry|rustc|tests|target)/'],
-    ...[addonOf(cache), ...testBinaries(cache).flatMap((name) => ['--object', name])],
+    ...[addonOf(cache), ...programs.flatMap((path) => ['--object', path])],
   ])
   if (!ok) return `not measured: ${output.trim()}`
   const { totals } = JSON.parse(output.slice(output.indexOf('{'))).data[0]
