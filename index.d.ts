@@ -9,34 +9,53 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed. */
+/**
+ * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
+ * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
+ * `ERR_VM_BUSY` go without saying below.
+ */
 export declare class NativeMachine {
-  /** Makes a machine, its vCPU in front of the payload's first instruction. */
+  /**
+   * Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
+   * `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   */
   static create(config: NativeConfig): NativeMachine | Failure
-  /** Runs the vCPU on this thread. `ask` is called for every question, see `NativeQuestion`. */
+  /**
+   * Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
+   * `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+   */
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
-  /** Runs the vCPU on a thread of its own; `settle` gets the end. Both functions are held weakly. */
+  /**
+   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`.
+   * Both functions are held weakly.
+   */
   start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void): Failure | null
   /**
    * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
    * it where no C compiler is.
    */
   runBare(timeoutMs: number): number | Failure
-  /** Gives the answer to the question with this ticket; a value is in words 6 and 7. */
+  /**
+   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
+   * is in words 6 and 7. Of no effect when the question is withdrawn.
+   */
   answer(ticket: number, answer: number | Uint8Array): void
-  /** Ends the run in progress. */
+  /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
   /** Frees everything; the buffer, if one was made, becomes empty. Returns whether a run was cut off. */
   close(buffer?: ArrayBuffer | undefined | null): boolean
-  /** Answers the unclaimed read that ended the last run. */
+  /**
+   * Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
+   * count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
+   */
   reply(value: bigint | Uint8Array): Failure | null
-  /** All general registers of a vCPU. */
+  /** All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`). */
   registers(vcpu: number): NativeRegisters | Failure
-  /** Sets those general registers that are given. */
+  /** Sets those general registers that are given, while the machine is idle (`KVM_SET_REGS`). */
   setRegisters(vcpu: number, registers: NativeRegisters): Failure | null
-  /** All special registers of a vCPU. */
+  /** All special registers of a vCPU, while the machine is idle (`KVM_GET_SREGS`). */
   specialRegisters(vcpu: number): NativeSpecialRegisters | Failure
-  /** Sets those special registers that are given. */
+  /** Sets those special registers that are given, while the machine is idle (`KVM_SET_SREGS`). */
   setSpecialRegisters(vcpu: number, registers: NativeSpecialRegisters): Failure | null
   /** Raises or lowers a line of the irqchip (`KVM_IRQ_LINE`). */
   setLine(line: number, level: boolean): Failure | null
@@ -52,17 +71,17 @@ export declare class NativeMachine {
   deliverSerial(): void
   /** What was put into memory before the first instruction. */
   loaded(): NativeLoaded
-  /** Whether a range has memory; no byte is touched. */
+  /** Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched. */
   checkMemory(gpa: number, length: number): Failure | null
-  /** Copies guest memory into an array. */
+  /** Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
   readMemory(gpa: number, into: Uint8Array): Failure | null
-  /** Copies an array into guest memory. */
+  /** Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
-  /** Slot 0 without a copy. To be called once, and kept. */
+  /** Slot 0 without a copy. To be called once, and kept: `close` detaches the buffer it is given. */
   memoryBuffer(): ArrayBuffer | Failure
-  /** Takes the posted writes of a `queue` or `coalesce` route, oldest first; `null` when there are none. */
+  /** Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none. */
   drain(route: number): NativeBatch | null
-  /** Takes the count of an `event` route. */
+  /** Takes the count of an `event` route, by its index: writes since the last call. */
   takeCount(route: number): number
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
@@ -84,7 +103,7 @@ export interface Failure {
   code: NativeErrorCode
   /** What failed, with which value, and what to do. */
   message: string
-  /** The system call or ioctl that failed. */
+  /** The system call or ioctl that failed, in the kernel's spelling. */
   call?: string
   /** The `errno` it failed with. */
   errno?: number
@@ -120,17 +139,17 @@ export declare enum NativeAnswer {
 export interface NativeBatch {
   /** Distances from the route's first port or address. */
   offsets: Uint32Array
-  /** 1, 2, 4 or 8. */
+  /** 1, 2, 4 or 8 bytes each. */
   sizes: Uint8Array
-  /** What the guest wrote. */
+  /** What the guest wrote, zero-extended. */
   values: BigUint64Array
 }
 
 /** One capability. */
 export interface NativeCapability {
-  /** As in `linux/kvm.h`. */
+  /** As in `linux/kvm.h`, `KVM_CAP_…`. */
   name: string
-  /** 0 is "no". */
+  /** What `KVM_CHECK_EXTENSION` gives; 0 is "no". */
   value: number
 }
 
@@ -140,13 +159,13 @@ export interface NativeConfig {
   mode?: string
   /** `kernel` or `user`. */
   privilege: string
-  /** Bytes of slot 0. */
+  /** Bytes of slot 0, which begins at gpa 0: a multiple of 4096, up to 3 GiB. */
   memoryBytes: number
-  /** Further memory. */
+  /** Further memory, up to 16 slots. */
   slots: Array<NativeSlot>
   /** The guest program. */
   payload: NativePayload
-  /** Who answers what. */
+  /** Who answers what, up to 256 routes. */
   routes: Array<NativeRoute>
   /** How many vCPUs. */
   vcpus: number
@@ -158,14 +177,21 @@ export interface NativeConfig {
   pc: boolean
 }
 
-/** Control registers, EFER and the APIC base (KVM API, `struct kvm_sregs`). */
+/** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
 export interface NativeControlRegisters {
+  /** CR0: PE is bit 0, PG bit 31 (Intel SDM vol. 3A §2.5). */
   cr0?: bigint
+  /** CR2: linear address of the last page fault. */
   cr2?: bigint
+  /** CR3: physical address of the top page table. */
   cr3?: bigint
+  /** CR4: PSE is bit 4, PAE bit 5. */
   cr4?: bigint
+  /** CR8: task priority, 0 to 15. */
   cr8?: bigint
+  /** EFER: LME is bit 8, LMA bit 10 (Intel SDM vol. 3A §2.2.1). */
   efer?: bigint
+  /** IA32_APIC_BASE (Intel SDM vol. 3A §11.4.4). */
   apicBase?: bigint
 }
 
@@ -185,16 +211,16 @@ export interface NativeCounters {
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
 export interface NativeDescriptorTable {
-  /** Linear address of the table. */
+  /** Linear address of the table, 64 bits. */
   base?: bigint
-  /** Offset of the last byte, 16 bits. */
+  /** Offset of the last byte, 16 bits: eight times the entries, less one. */
   limit?: number
 }
 
-/** The codes of `VmError`. */
+/** What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what each means. */
 export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE'
 
-/** An exit; which fields are there follows from `reason`. */
+/** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
   /**
    * `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`, `internal-error`, `debug`,
@@ -205,35 +231,35 @@ export interface NativeExit {
   port?: number
   /** The address of an `mmio-` exit. */
   gpa?: number
-  /** Bytes of one item. */
+  /** Bytes of one item: 1, 2 or 4 for a `pio-` exit, 1 to 8 for an `mmio-` exit. */
   size?: number
   /** Items of a `pio-` exit. */
   count?: number
   /** What the guest wrote, all items. */
   data?: Uint8Array
-  /** `fail-entry`. */
+  /** `fail-entry`: the processor's own code. */
   hardwareEntryFailureReason?: bigint
   /** `fail-entry`: the host CPU. */
   cpu?: number
-  /** `internal-error`. */
+  /** `internal-error`: `KVM_INTERNAL_ERROR_…`. */
   suberror?: number
   /** `internal-error` and `system-event`: the words that KVM adds. */
   words?: Array<bigint>
-  /** `internal-error`: what KVM could not emulate. */
+  /** `internal-error`: what KVM could not emulate, up to 15 bytes. */
   instructionBytes?: Uint8Array
   /** `debug`: the vector. */
   exception?: number
-  /** `debug`. */
+  /** `debug`: linear address of the instruction. */
   pc?: bigint
-  /** `debug`. */
+  /** `debug`: what was hit (Intel SDM vol. 3B §18.2.3). */
   dr6?: bigint
-  /** `debug`. */
+  /** `debug`: what was armed (Intel SDM vol. 3B §18.2.4). */
   dr7?: bigint
-  /** `system-event`: its type. */
+  /** `system-event`: `KVM_SYSTEM_EVENT_…`. */
   event?: number
   /** `unknown`: the number of the `KVM_EXIT_`. */
   exitReason?: number
-  /** `unknown`. */
+  /** `unknown`: `hw.hardware_exit_reason`. */
   hardwareExitReason?: bigint
 }
 
@@ -247,9 +273,9 @@ export interface NativeExitCount {
 
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
-  /** Bytes that one read of guest memory copies. */
+  /** Bytes that one read of guest memory copies at most. */
   maxReadBytes: number
-  /** The longest time-out. */
+  /** The longest time-out, in milliseconds. */
   maxTimeoutMs: number
 }
 
@@ -267,11 +293,11 @@ export interface NativeLoaded {
 
 /** Whether a mode runs here. */
 export interface NativeModeReport {
-  /** The mode. */
+  /** `real`, `protected`, `paged32` or `long`. */
   mode: string
-  /** The ring. */
+  /** `kernel` or `user`. */
   privilege: string
-  /** Why not, when it does not. */
+  /** How its first instructions end, when it does not run. */
   reason?: string
 }
 
@@ -291,9 +317,9 @@ export interface NativeOutcome {
   vcpu?: number
   /** The exit that ended it, if one did. */
   exit?: NativeExit
-  /** For `exit-port`. */
+  /** For `exit-port`: what the guest wrote, 32 bits. */
   exitCode?: number
-  /** Console text without a handler. */
+  /** Console text without a handler, up to 16 MiB. */
   output: Uint8Array
   /** Bytes of it that were too many to keep. */
   outputDroppedBytes: number
@@ -301,7 +327,7 @@ export interface NativeOutcome {
   undelivered: Array<NativeText>
   /** VM exits of this run. */
   exits: number
-  /** Milliseconds. */
+  /** From the first entry into the guest to the last exit, in milliseconds. */
   durationMs: number
 }
 
@@ -353,47 +379,65 @@ export declare enum NativeQuestion {
   Posted = 5,
 }
 
-/** General registers, RIP and RFLAGS (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value. */
+/** General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value. */
 export interface NativeRegisters {
+  /** RAX, the accumulator: operand of `in` and `out`, result of the guests here. */
   rax?: bigint
+  /** RBX. */
   rbx?: bigint
+  /** RCX, the count of `rep` and `loop`. */
   rcx?: bigint
+  /** RDX, the port of `in dx` and `out dx`. */
   rdx?: bigint
+  /** RSI, the source of string instructions. */
   rsi?: bigint
+  /** RDI, the destination of string instructions. */
   rdi?: bigint
+  /** RSP, the stack pointer. */
   rsp?: bigint
+  /** RBP. */
   rbp?: bigint
+  /** R8; 64-bit mode only. */
   r8?: bigint
+  /** R9; 64-bit mode only. */
   r9?: bigint
+  /** R10; 64-bit mode only. */
   r10?: bigint
+  /** R11; 64-bit mode only. */
   r11?: bigint
+  /** R12; 64-bit mode only. */
   r12?: bigint
+  /** R13; 64-bit mode only. */
   r13?: bigint
+  /** R14; 64-bit mode only. */
   r14?: bigint
+  /** R15; 64-bit mode only. */
   r15?: bigint
+  /** RIP, the next instruction, relative to the base of CS. */
   rip?: bigint
+  /** RFLAGS (Intel SDM vol. 1 §3.4.3); bit 1 is always 1. */
   rflags?: bigint
 }
 
 /** What this machine's KVM can do. */
 export interface NativeReport {
-  /** `KVM_GET_API_VERSION`. */
+  /** `KVM_GET_API_VERSION`: 12. */
   apiVersion: number
   /** Capabilities by kernel name. */
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
-  /** Mean cost of a port exit from long mode. */
+  /** Mean cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
 }
 
 /** A route; exactly one of `port` and `gpa` is there. */
 export interface NativeRoute {
-  /** First port. */
+  /** First I/O port, 0 to 0xffff. */
   port?: number
-  /** First address. */
+  /** First guest physical address. */
   gpa?: number
-  /** Ports or bytes. */
+  /** Ports or bytes, 1 to 2^32. */
   length: number
   /** `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`. */
   to: string
@@ -401,7 +445,7 @@ export interface NativeRoute {
   value?: bigint
   /** For `event`: only writes of this value count. */
   datamatch?: bigint
-  /** For `event` with `datamatch`: bytes of the write. */
+  /** For `event` with `datamatch`: bytes of the write, 1, 2, 4 or 8. */
   size?: number
   /** For `console`: whether a handler gets the bytes. */
   deliver?: boolean
@@ -417,52 +461,52 @@ export interface NativeRouteCount {
 
 /** How long a run may take. */
 export interface NativeRunLimits {
-  /** Milliseconds, fractions included. */
+  /** The run ends as `timeout` after so many milliseconds, fractions included; absent: never. */
   timeoutMs?: number
-  /** How often the thread looks around, in milliseconds. */
+  /** How often the thread looks around, in milliseconds; absent: only at exits. */
   tickMs?: number
   /** Whether the time inside `KVM_RUN` is taken. */
   timeKvmRun?: boolean
 }
 
 /**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`). What is absent when written
- * keeps its value.
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
+ * are 0 or 1. What is absent when written keeps its value.
  */
 export interface NativeSegment {
-  /** Linear address of the segment. */
+  /** Linear address of the first byte, 64 bits. */
   base?: bigint
   /** Offset of the last byte, 32 bits, already scaled by the granularity. */
   limit?: number
-  /** The visible part, 16 bits. */
+  /** The visible part, 16 bits: index, table and requested privilege level. */
   selector?: number
-  /** Descriptor type, 4 bits. */
+  /** Descriptor type, 4 bits (Intel SDM vol. 3A §3.4.5.1); 11 is code, 3 is data, both accessed. */
   type?: number
-  /** P. */
+  /** P: 1 if the segment is in memory. */
   present?: number
   /** Descriptor privilege level, 0 to 3. */
   dpl?: number
-  /** D/B: 1 for 32-bit operands. */
+  /** D/B: 1 for 32-bit operands, 0 for 16-bit ones and for 64-bit code. */
   db?: number
-  /** S: 1 for code and data. */
+  /** S: 1 for code and data, 0 for a system segment. */
   s?: number
   /** L: 1 for 64-bit code. */
   l?: number
-  /** G. */
+  /** G: 1 if the descriptor counts its limit in pages. */
   g?: number
-  /** AVL. */
+  /** AVL: a bit for system software. */
   avl?: number
   /** 1 for a null selector. */
   unusable?: number
 }
 
-/** Memory beside slot 0. */
+/** Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). */
 export interface NativeSlot {
-  /** First guest physical address. */
+  /** First guest physical address, a multiple of 4096. */
   gpa: number
-  /** Size. */
+  /** Size, a multiple of 4096. */
   bytes: number
-  /** Whether the guest's writes exit. */
+  /** Whether the guest's writes exit (`KVM_MEM_READONLY`). */
   readOnly: boolean
 }
 
@@ -471,15 +515,25 @@ export interface NativeSlot {
  * when written keeps its value.
  */
 export interface NativeSpecialRegisters {
+  /** CS, the code segment; its DPL and that of SS are the current privilege level. */
   cs?: NativeSegment
+  /** DS, the data segment. */
   ds?: NativeSegment
+  /** ES, the destination of string instructions. */
   es?: NativeSegment
+  /** FS; its base counts in 64-bit mode too. */
   fs?: NativeSegment
+  /** GS; its base counts in 64-bit mode too. */
   gs?: NativeSegment
+  /** SS, the stack segment. */
   ss?: NativeSegment
+  /** TR, the task register. */
   tr?: NativeSegment
+  /** LDTR, the local descriptor table. */
   ldt?: NativeSegment
+  /** GDTR, the global descriptor table. */
   gdt?: NativeDescriptorTable
+  /** IDTR, the interrupt descriptor table. */
   idt?: NativeDescriptorTable
   /** Control registers, EFER and the APIC base. */
   control?: NativeControlRegisters
@@ -493,7 +547,7 @@ export interface NativeText {
   bytes: Uint8Array
 }
 
-/** Tries every mode and measures an exit, which takes some milliseconds. */
+/** Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`. */
 export declare function probeHost(): NativeReport | Failure
 
 /** Takes back one `holdLoop`. */

@@ -2,7 +2,13 @@
 // machine that can be used again.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 
-import { type AccessExit, type RunOptions, type VirtualMachine, guests } from '../src/index.ts'
+import {
+  type AccessExit,
+  type ExitAnswer,
+  type RunSyncOptions,
+  type VirtualMachine,
+  guests,
+} from '../src/index.ts'
 import { serialTest, serialTestBoth } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { runKinds } from './helpers/kvm.ts'
@@ -51,11 +57,11 @@ class Rig {
     ])
   }
 
-  readonly onExit = ({ reason }: AccessExit): unknown =>
-    this.#ask(reason === 'pio-in' ? 'onExit, read' : 'onExit, write')
+  readonly onExit = ({ reason }: AccessExit) =>
+    this.#ask(reason === 'pio-in' ? 'onExit, read' : 'onExit, write') as ExitAnswer
 
   /** The options of a run. */
-  get options(): RunOptions {
+  get options(): RunSyncOptions {
     return { onExit: this.onExit }
   }
 

@@ -89,16 +89,16 @@ kvmTestBoth('every NMI arrives once', async (t, run) => {
 })
 
 kvmTest('a line wakes a halted vCPU from the event loop', async (t) => {
-  let behind = 0
-  using vm = listening(true, () => behind++)
+  const seen = { times: 0 }
+  using vm = listening(true, () => seen.times++)
   const running = vm.run({ timeoutMs: 60_000 })
+  // The guest's first call says that it listens.
   for (let raised = 0; raised <= 10; raised++) {
-    // The guest's first call says that it listens.
-    while (behind <= raised) await sleep(1)
+    while (seen.times <= raised) await sleep(1)
     await sleep(2)
     vm.irq(4).pulse()
   }
-  while (behind < 12) await sleep(1)
+  while (seen.times < 12) await sleep(1)
   vm.stop()
   t.is((await running).reason, 'stopped')
   t.deepEqual(counted(vm), [11, 0])

@@ -1,5 +1,12 @@
 // Exits that no route claims: results with their full record, reply(), and onExit.
-import { type AccessExit, type CpuMode, type Exit, type RunOptions, guests } from '../src/index.ts'
+import {
+  type AccessExit,
+  type CpuMode,
+  type Exit,
+  type ExitAnswer,
+  type RunOptions,
+  guests,
+} from '../src/index.ts'
 import { kvmTest, kvmTestBoth, runKinds } from './helpers/kvm.ts'
 import { code, machine, vmError } from './helpers/machine.ts'
 
@@ -171,7 +178,8 @@ const answers: [title: string, answer: unknown, al: bigint][] = [
 kvmTestBoth('onExit answers a read', async (t, run) => {
   for (const [title, answer, al] of answers) {
     using vm = machine(addOne)
-    const onExit = (exit: AccessExit): unknown => (exit.reason === 'pio-in' ? answer : undefined)
+    const onExit = (exit: AccessExit) =>
+      exit.reason === 'pio-in' ? (answer as ExitAnswer) : undefined
     t.is((await run(vm, { onExit })).reason, 'hlt', title)
     t.is(vm.registers().rax, al, title)
   }
@@ -180,7 +188,7 @@ kvmTestBoth('onExit answers a read', async (t, run) => {
 kvmTestBoth('what onExit returns behind a write does not matter, save false', async (t, run) => {
   for (const answer of [undefined, null, true, 'text', 7, {}, new Uint8Array(9)]) {
     using vm = machine('e6 61 f4 ; out %al,$0x61; hlt')
-    t.is((await run(vm, { onExit: () => answer })).reason, 'hlt')
+    t.is((await run(vm, { onExit: () => answer as ExitAnswer })).reason, 'hlt')
   }
 })
 
@@ -214,7 +222,7 @@ const wrongAnswers: [unknown, RegExp][] = [
 kvmTestBoth('a wrong answer to a read is an error, and the read is asked again', async (t, run) => {
   for (const [answer, message] of wrongAnswers) {
     using vm = machine(addOne)
-    const bad = run(vm, { onExit: () => answer })
+    const bad = run(vm, { onExit: () => answer as ExitAnswer })
     await t.throwsAsync(bad, vmError('ERR_HANDLER', message), String(message))
     const onExit: RunOptions['onExit'] = (exit) => (exit.reason === 'pio-in' ? 1 : undefined)
     t.is((await run(vm, { onExit })).reason, 'hlt')
@@ -236,10 +244,12 @@ kvmTestBoth('what onExit throws is the cause, and a write that it saw is done', 
 })
 
 kvmTest('under run() onExit may return a promise, under runSync() not', async (t) => {
-  const onExit = async (exit: AccessExit): Promise<unknown> =>
-    exit.reason === 'pio-in' ? 8 : undefined
+  const onExit = async (exit: AccessExit) => (exit.reason === 'pio-in' ? 8 : undefined)
   using vm = machine(addOne)
-  t.throws(() => vm.runSync({ onExit }), vmError('ERR_ASYNC_HANDLER', /onExit.*use run\(\)/))
+  t.throws(
+    () => vm.runSync({ onExit: onExit as never }),
+    vmError('ERR_ASYNC_HANDLER', /onExit.*use run\(\)/),
+  )
   t.is((await vm.run({ onExit, timeoutMs: 20_000 })).reason, 'hlt')
   t.is(vm.registers().rax, 9n)
 })

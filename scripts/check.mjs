@@ -43,6 +43,9 @@ const steps = {
   clippy: command('cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'),
   lint: command('node_modules/.bin/oxlint', '--deny-warnings', ...present(FORMATTED)),
   types: command('node_modules/.bin/tsc', '--noEmit'),
+  reference: command('node_modules/.bin/typedoc', '--logLevel', 'Warn'),
+  unused: command('node_modules/.bin/knip', '--treat-config-hints-as-errors'),
+  licences: command('node', 'scripts/licences.mjs'),
   architecture: command('node_modules/.bin/ava', '__test__/architecture.spec.ts'),
   'generated files are current': generatedFilesAreCurrent,
 }

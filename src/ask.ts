@@ -1,6 +1,6 @@
 import { EventBatch } from './batch.ts'
 import { type ErrorCode, VmError, show, showThrown } from './errors.ts'
-import { type AccessExit, toExit } from './exit.ts'
+import { type AccessExit, type AccessSize, toExit } from './exit.ts'
 import { native } from './native.ts'
 import { pump } from './pump.ts'
 import type { Device, Handlers } from './routes.ts'
@@ -182,10 +182,10 @@ export class Asker {
 
   #callDevice(kind: number, device: Device | undefined): unknown {
     if (kind === Question.Read) {
-      return device?.read ? device.read(words[2]!, words[3]!, words[4]!) : -1
+      return device?.read ? device.read(words[2]!, words[3] as AccessSize, words[4]!) : -1
     }
     const value = words[3] === 8 ? value64[0]! : words[6]!
-    return device?.write?.(words[2]!, words[3]!, value, words[4]!)
+    return device?.write?.(words[2]!, words[3] as AccessSize, value, words[4]!)
   }
 
   #answered(

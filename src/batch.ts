@@ -1,9 +1,11 @@
+import type { AccessSize } from './exit.ts'
+
 /** One posted write. */
 export interface PostedWrite {
-  /** Distance from the route's first port or address. */
+  /** Distance from the route's first port or address, 0 to 2^32 - 1. */
   readonly offset: number
-  /** 1, 2, 4 or 8 bytes. */
-  readonly size: number
+  /** Bytes that the guest wrote; 8 only at an address. */
+  readonly size: AccessSize
   /** What the guest wrote; a bigint when `size` is 8. */
   readonly value: number | bigint
 }
@@ -13,13 +15,22 @@ export interface PostedWrite {
  *
  * @example
  * ```ts
+ * const values: (number | bigint)[] = []
  * const onBatch = (batch: EventBatch) => {
- *   for (const { offset, value } of batch) console.log(offset, value)
+ *   for (const { value } of batch) values.push(value)
  * }
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   payload: guests.numbered,
+ *   routes: [{ port: 0x200, to: 'queue', onBatch }],
+ * })
+ * vm.memory.writeUint32(0x500, 3)
+ * vm.runSync()
+ * console.log(values) // [ 0, 1, 2 ]
  * ```
  */
 export class EventBatch implements Iterable<PostedWrite> {
-  /** Distances from the route's first port or address. */
+  /** Distances from the route's first port or address, 0 to 2^32 - 1. */
   readonly offsets: Uint32Array
   /** 1, 2, 4 or 8 bytes each. */
   readonly sizes: Uint8Array
@@ -33,16 +44,40 @@ export class EventBatch implements Iterable<PostedWrite> {
     this.values = columns.values
   }
 
-  /** How many writes. */
+  /** How many writes, at least 1. */
   get length(): number {
     return this.sizes.length
   }
 
-  /** One record after the other. */
+  /**
+   * One record after the other. The columns are the same without an object per write.
+   *
+   * @example
+   * ```ts
+   * let sum = 0n
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.numbered,
+   *   routes: [
+   *     {
+   *       port: 0x200,
+   *       to: 'queue',
+   *       onBatch(batch) {
+   *         for (const value of batch.values) sum += value
+   *       },
+   *     },
+   *   ],
+   * })
+   * vm.memory.writeUint32(0x500, 4)
+   * vm.runSync()
+   * console.log(sum) // 6n
+   * ```
+   */
   *[Symbol.iterator](): Iterator<PostedWrite> {
     for (let index = 0; index < this.length; index++) {
-      const [offset, size, value] = [this.offsets[index]!, this.sizes[index]!, this.values[index]!]
-      yield { offset, size, value: size === 8 ? value : Number(value) }
+      const size = this.sizes[index] as AccessSize
+      const value = this.values[index]!
+      yield { offset: this.offsets[index]!, size, value: size === 8 ? value : Number(value) }
     }
   }
 }

@@ -1,9 +1,27 @@
 import type { Failure, NativeErrorCode } from './seam.ts'
 
-/** What kind of failure a `VmError` is; grouped by what the caller can do about it. */
+/**
+ * What kind of failure a {@link VmError} is; grouped by what the caller can do about it.
+ *
+ * | code | what happened | what to do |
+ * | --- | --- | --- |
+ * | `ERR_KVM_UNAVAILABLE` | `/dev/kvm` cannot be opened, or does not speak API version 12 | `npx vmexit doctor` |
+ * | `ERR_KVM_CAPABILITY` | this KVM lacks what the machine needs | ask for less, or use another host |
+ * | `ERR_KVM_IOCTL` | a system call failed; `call` and `errno` say which and why | as `errno` says |
+ * | `ERR_INVALID_OPTION` | a wrong type, a value out of range, or a contradiction | correct the call |
+ * | `ERR_GUEST_MEMORY` | an access outside every slot | correct the address |
+ * | `ERR_PAYLOAD` | the payload is empty, does not fit, or has no image for the mode | correct the options |
+ * | `ERR_VM_BUSY` | the call needs a machine that does not run | await the run, or `stop()` it |
+ * | `ERR_VM_CLOSED` | the machine is closed, or was closed during the run | make another machine |
+ * | `ERR_HANDLER` | a handler threw, rejected, or returned no answer; its error is the `cause` | correct the handler |
+ * | `ERR_ASYNC_HANDLER` | a handler returned a promise under `runSync()` | use `run()` |
+ * | `ERR_UNANSWERED_READ` | the guest waits for a value that nobody gave, or `reply` finds no such read | `reply` once, before the next run |
+ * | `ERR_LIMIT` | more than a limit allows; the message names it | ask for less |
+ * | `ERR_BINDING_UNAVAILABLE` | no native binding for this platform | see the message |
+ */
 export type ErrorCode = NativeErrorCode
 
-/** What a `VmError` carries beside its message. */
+/** What a {@link VmError} carries beside its message. */
 export interface VmErrorDetails {
   /** The system call or ioctl that failed, in the kernel's spelling. */
   call?: string | undefined
@@ -21,18 +39,19 @@ export interface VmErrorDetails {
  * try {
  *   new VirtualMachine({ mode: 'long', memoryBytes: 5000, payload: guests.hello })
  * } catch (error) {
- *   if (error instanceof VmError && error.code === 'ERR_INVALID_OPTION') console.error(error.message)
+ *   console.log(error instanceof VmError && error.code) // ERR_INVALID_OPTION
  * }
  * ```
  */
 export class VmError extends Error {
   /** The group it belongs to; the message says the rest. */
   readonly code: ErrorCode
-  /** The system call or ioctl that failed, where one did. */
+  /** The system call or ioctl that failed, where one did, in the kernel's spelling: `KVM_CREATE_VM`. */
   declare readonly call?: string
-  /** The `errno` it failed with. */
+  /** The `errno` it failed with, as a positive number: 13 is `EACCES` (errno(3)). */
   declare readonly errno?: number
 
+  /** An error of this package, for code that stands in for a machine. */
   constructor(code: ErrorCode, message: string, details: VmErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined)
     this.code = code

@@ -1,19 +1,25 @@
 import type { NativeExit } from './seam.ts'
 
-/** Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). */
+/**
+ * Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the
+ * `…Exit` types says which `KVM_EXIT_…` it is.
+ */
 export type ExitReason = Exit['reason']
 
-/** Fields of a port access. */
+/** Bytes of one access that a device or a posted route sees. */
+export type AccessSize = 1 | 2 | 4 | 8
+
+/** Fields of a port access (KVM API §5, `io` of `struct kvm_run`). */
 export interface PortAccess {
   /** The I/O port, 0 to 0xffff. */
   readonly port: number
-  /** Bytes of one item: 1, 2 or 4. */
-  readonly size: number
-  /** Items; string instructions put several behind one exit. */
+  /** Bytes of one item. */
+  readonly size: 1 | 2 | 4
+  /** Items, at least 1; string instructions put several behind one exit, up to a page of them. */
   readonly count: number
 }
 
-/** Fields of an access to an address without memory. */
+/** Fields of an access to an address without memory (KVM API §5, `mmio` of `struct kvm_run`). */
 export interface MmioAccess {
   /** Guest physical address of the first byte. */
   readonly gpa: number
@@ -23,44 +29,51 @@ export interface MmioAccess {
 
 /** What a write carries. */
 export interface Written {
-  /** The first item: a number up to 4 bytes, a bigint above. */
+  /** The first item, little-endian: a number up to 4 bytes, a bigint above. */
   readonly value: number | bigint
-  /** All items, as bytes in the order in which the guest wrote them. */
+  /** All items, `size` times `count` bytes in the order in which the guest wrote them. */
   readonly data: Uint8Array
 }
 
 /** `KVM_EXIT_IO`, direction out: the guest wrote to a port. */
 export interface PioOutExit extends PortAccess, Written {
+  /** Tells this exit from the others. */
   readonly reason: 'pio-out'
 }
 
 /** `KVM_EXIT_IO`, direction in: the guest reads a port and waits for the value. */
 export interface PioInExit extends PortAccess {
+  /** Tells this exit from the others. */
   readonly reason: 'pio-in'
 }
 
 /** `KVM_EXIT_MMIO` with `is_write`: the guest wrote where no memory is, or to a read-only slot. */
 export interface MmioWriteExit extends MmioAccess, Written {
+  /** Tells this exit from the others. */
   readonly reason: 'mmio-write'
 }
 
 /** `KVM_EXIT_MMIO`: the guest reads where no memory is and waits for the value. */
 export interface MmioReadExit extends MmioAccess {
+  /** Tells this exit from the others. */
   readonly reason: 'mmio-read'
 }
 
 /** `KVM_EXIT_HLT`: the guest executed `hlt`. A further run goes on behind it. */
 export interface HltExit {
+  /** Tells this exit from the others. */
   readonly reason: 'hlt'
 }
 
 /** `KVM_EXIT_SHUTDOWN`: a triple fault, or what this KVM counts as one. */
 export interface ShutdownExit {
+  /** Tells this exit from the others. */
   readonly reason: 'shutdown'
 }
 
 /** `KVM_EXIT_FAIL_ENTRY`: the processor refused the guest's state. */
 export interface FailEntryExit {
+  /** Tells this exit from the others. */
   readonly reason: 'fail-entry'
   /** The processor's own code: VM-instruction error or SVM exit code. */
   readonly hardwareEntryFailureReason: bigint
@@ -70,6 +83,7 @@ export interface FailEntryExit {
 
 /** `KVM_EXIT_INTERNAL_ERROR`: KVM could not go on. */
 export interface InternalErrorExit {
+  /** Tells this exit from the others. */
   readonly reason: 'internal-error'
   /** `KVM_INTERNAL_ERROR_…`: 1 emulation, 2 simultaneous exceptions, 3 delivery of an event, 4 unexpected exit. */
   readonly suberror: number
@@ -81,17 +95,21 @@ export interface InternalErrorExit {
 
 /** `KVM_EXIT_DEBUG`: a single step or a breakpoint. */
 export interface DebugExit {
+  /** Tells this exit from the others. */
   readonly reason: 'debug'
   /** The exception's vector, 1 or 3. */
   readonly exception: number
   /** Linear address of the instruction. */
   readonly pc: bigint
+  /** What was hit (Intel SDM vol. 3B §18.2.3). */
   readonly dr6: bigint
+  /** What was armed (Intel SDM vol. 3B §18.2.4). */
   readonly dr7: bigint
 }
 
-/** `KVM_EXIT_SYSTEM_EVENT`. */
+/** `KVM_EXIT_SYSTEM_EVENT`: the guest asks for a reset, a shutdown or the like. */
 export interface SystemEventExit {
+  /** Tells this exit from the others. */
   readonly reason: 'system-event'
   /** `KVM_SYSTEM_EVENT_…`. */
   readonly type: number
@@ -99,8 +117,9 @@ export interface SystemEventExit {
   readonly data: readonly bigint[]
 }
 
-/** Any other `KVM_EXIT_…`. */
+/** Any other `KVM_EXIT_…`, by number. */
 export interface UnknownExit {
+  /** Tells this exit from the others. */
   readonly reason: 'unknown'
   /** Its number. */
   readonly exitReason: number
@@ -108,10 +127,19 @@ export interface UnknownExit {
   readonly hardwareExitReason: bigint
 }
 
-/** A port or MMIO access: what `onExit` is asked about. */
+/** A port or MMIO access: what `onExit` is asked about. `reason` tells which, and narrows the type. */
 export type AccessExit = PioOutExit | PioInExit | MmioWriteExit | MmioReadExit
 
-/** A VM exit with all that KVM tells about it. */
+/**
+ * A VM exit with all that KVM tells about it (KVM API §5, `struct kvm_run`). `reason` narrows the type.
+ *
+ * @example
+ * ```ts
+ * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+ * const { exit } = vm.runSync()
+ * if (exit?.reason === 'pio-out') console.log(exit.port, exit.size, exit.data) // 233 1 Uint8Array(1) [ 72 ]
+ * ```
+ */
 export type Exit =
   | AccessExit
   | HltExit
@@ -125,7 +153,7 @@ export type Exit =
 const nothing = new Uint8Array(0)
 
 /** The first `size` bytes as a little-endian value: a number up to 4 bytes, a bigint above. */
-export function firstItem(data: Uint8Array, size: number): number | bigint {
+function firstItem(data: Uint8Array, size: number): number | bigint {
   let value = 0n
   for (let index = Math.min(size, data.length) - 1; index >= 0; index--) {
     value = (value << 8n) | BigInt(data[index] ?? 0)
@@ -139,9 +167,9 @@ export function toExit(native: NativeExit): Exit {
   const reason = native.reason as ExitReason
   switch (reason) {
     case 'pio-out':
-      return { reason, port, size, count, value: firstItem(data, size), data }
+      return { reason, port, size: size as 1 | 2 | 4, count, value: firstItem(data, size), data }
     case 'pio-in':
-      return { reason, port, size, count }
+      return { reason, port, size: size as 1 | 2 | 4, count }
     case 'mmio-write':
       return { reason, gpa, size, value: firstItem(data, size), data }
     case 'mmio-read':

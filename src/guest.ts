@@ -3,13 +3,18 @@
  * leaves behind, is in `guest/README.md`.
  */
 export class Guest {
-  /** Its name in `guest/`. */
-  readonly name: string
+  // Private, so that no object that merely looks alike passes as a guest.
+  readonly #name: string
 
   /** @internal */
   constructor(name: string) {
-    this.name = name
+    this.#name = name
     Object.freeze(this)
+  }
+
+  /** Its name in `guest/`. */
+  get name(): string {
+    return this.#name
   }
 }
 
@@ -18,7 +23,12 @@ export class Guest {
  *
  * @example
  * ```ts
- * const vm = new VirtualMachine({ mode: 'real', payload: guests.hello, routes: [{ port: 0xe9, to: 'console' }] })
+ * using vm = new VirtualMachine({
+ *   mode: 'real',
+ *   payload: guests.hello,
+ *   routes: [{ port: 0xe9, to: 'console' }],
+ * })
+ * console.log(vm.runSync().outputText) // Hello, world!
  * ```
  */
 export const guests = Object.freeze({

@@ -1,25 +1,34 @@
 /**
- * KVM virtual machines scripted from TypeScript.
+ * KVM virtual machines scripted from TypeScript. `VirtualMachine` is where to begin; `guests` are programs to
+ * try it with. Importing the package opens nothing: no `/dev/kvm`, no thread, no signal handler.
  *
- * @module
+ * Throughout, addresses are guest physical and numbers (`gpa`), registers and 64-bit values are bigints, and
+ * multi-byte values are little-endian.
+ *
+ * @packageDocumentation
  */
 export type { EventBatch, PostedWrite } from './batch.ts'
-export { type ErrorCode, VmError } from './errors.ts'
+export type { Counters } from './counters.ts'
+export { type ErrorCode, VmError, type VmErrorDetails } from './errors.ts'
 export type {
   AccessExit,
+  AccessSize,
   DebugExit,
   Exit,
   ExitReason,
   FailEntryExit,
   HltExit,
   InternalErrorExit,
+  MmioAccess,
   MmioReadExit,
   MmioWriteExit,
   PioInExit,
   PioOutExit,
+  PortAccess,
   ShutdownExit,
   SystemEventExit,
   UnknownExit,
+  Written,
 } from './exit.ts'
 export { type Guest, guests } from './guest.ts'
 export type { IrqLine } from './irq.ts'
@@ -27,6 +36,7 @@ export type { Loaded, LoadedPart } from './loaded.ts'
 export type { GuestMemory } from './memory.ts'
 export type {
   CpuMode,
+  ExitAnswer,
   Image,
   ImageFormat,
   MemorySlot,
@@ -40,6 +50,7 @@ export type {
   DescriptorTable,
   Registers,
   Segment,
+  SegmentUpdate,
   SpecialRegisters,
   SpecialRegistersUpdate,
 } from './registers.ts'
@@ -50,6 +61,7 @@ export type {
   ConstantTarget,
   Device,
   DeviceTarget,
+  EventMatch,
   EventTarget,
   PlainTarget,
   PostedTarget,
@@ -58,4 +70,5 @@ export type {
 } from './routes.ts'
 export type { SerialPort } from './serial.ts'
 export type { Vcpu } from './vcpu.ts'
-export { type Counters, VirtualMachine } from './virtual-machine.ts'
+export type { MachineState } from './machine-state.ts'
+export { VirtualMachine } from './virtual-machine.ts'

@@ -11,8 +11,10 @@ const lastLine = 23
  *
  * @example
  * ```ts
+ * using vm = new VirtualMachine({ mode: 'long', irqchip: true, payload: guests.hello })
  * const com1 = vm.irq(4)
  * com1.pulse()
+ * console.log(com1.line) // 4
  * ```
  */
 export class IrqLine {
@@ -26,17 +28,49 @@ export class IrqLine {
     this.line = checkInteger('line', line, 0, lastLine)
   }
 
-  /** Puts the line up, where it stays (`KVM_IRQ_LINE`). For a level-triggered pin that is an interrupt until `lower()`. */
+  /**
+   * Puts the line up, where it stays (`KVM_IRQ_LINE`). For a level-triggered pin that is an interrupt until `lower()`.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION` without an irqchip, `ERR_KVM_IOCTL`, `ERR_VM_CLOSED`.
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', irqchip: true, payload: guests.hello })
+   * vm.irq(5).raise()
+   * console.log(vm.runSync({ timeoutMs: 5, onExit: () => undefined }).reason) // timeout
+   * ```
+   */
   raise(): void {
     take(this.#machine.setLine(this.line, true))
   }
 
-  /** Takes the line down. */
+  /**
+   * Takes the line down.
+   *
+   * @throws {VmError} As `raise()`.
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', irqchip: true, payload: guests.hello })
+   * const line = vm.irq(5)
+   * line.raise()
+   * line.lower()
+   * console.log(line.line) // 5
+   * ```
+   */
   lower(): void {
     take(this.#machine.setLine(this.line, false))
   }
 
-  /** Up and down at once, through an irqfd (`KVM_IRQFD`): one edge. Two that the guest has not seen in between are one. */
+  /**
+   * Up and down at once, through an irqfd (`KVM_IRQFD`): one edge. Two that the guest has not seen in between are one.
+   *
+   * @throws {VmError} As `raise()`.
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', irqchip: true, payload: guests.hello })
+   * vm.irq(4).pulse()
+   * console.log(vm.irq(4).line) // 4
+   * ```
+   */
   pulse(): void {
     take(this.#machine.pulseLine(this.line))
   }

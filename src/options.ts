@@ -1,3 +1,4 @@
+import { checkRoute } from './check-route.ts'
 import {
   checkArray,
   checkBoolean,
@@ -14,16 +15,17 @@ import { invalid } from './errors.ts'
 import type { AccessExit } from './exit.ts'
 import { Guest } from './guest.ts'
 import { native } from './native.ts'
-import { type Handlers, type Route, checkRoute } from './routes.ts'
+import type { Handlers, Route } from './routes.ts'
 import type { NativeConfig } from './seam.ts'
 
 /**
- * The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): 16-bit real-address
- * mode; 32-bit protected mode with flat segments; the same with 4 MiB pages; 64-bit mode with 2 MiB pages.
+ * The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit
+ * real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages;
+ * `'long'`, 64 bits with 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
  */
 export type CpuMode = 'real' | 'protected' | 'paged32' | 'long'
 
-/** The ring in which the guest starts: CPL 0, or CPL 3 with IOPL 3 (long mode only). */
+/** The ring in which the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
 export type Privilege = 'kernel' | 'user'
 
 /** How an image says where its bytes go and where it starts. */
@@ -37,7 +39,17 @@ export interface Module {
   string?: string
 }
 
-/** A guest program of your own. */
+/**
+ * A guest program of your own, entered with the registers that `guest/README.md` lists, or that the format's boot protocol says.
+ *
+ * @example
+ * ```ts
+ * const image = Uint8Array.of(0xb8, 0x2a, 0x00, 0xf4) // mov ax, 42; hlt
+ * using vm = new VirtualMachine({ mode: 'real', payload: { image, loadGpa: 0x7c00 } })
+ * vm.runSync()
+ * console.log(vm.registers().rax) // 42n
+ * ```
+ */
 export interface Image {
   /** The bytes, at least one. They are copied. */
   image: Uint8Array
@@ -46,11 +58,11 @@ export interface Image {
    * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
    */
   format?: ImageFormat
-  /** Guest physical address of a flat image's first byte, default 0. */
+  /** Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory. */
   loadGpa?: number
   /**
    * Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
-   * real mode.
+   * real mode, below 4 GiB in 32 bits.
    */
   entryGpa?: number
   /** The command line, for multiboot, PVH and bzImage. Default empty. */
@@ -61,13 +73,13 @@ export interface Image {
   modules?: readonly Module[]
 }
 
-/** Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). */
+/** Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap. */
 export interface MemorySlot {
-  /** First guest physical address, a multiple of 4096, outside 0xfe000000 to 0xffffffff. */
+  /** First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff. */
   gpa: number
-  /** Size, a multiple of 4096. */
+  /** Size in bytes, a multiple of 4096. Committed when touched. */
   bytes: number
-  /** The guest's writes exit as `mmio-write`; `vm.memory.write` still works. Default false. */
+  /** The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false. */
   readOnly?: boolean
 }
 
@@ -80,13 +92,13 @@ export interface VirtualMachineOptions {
   mode?: CpuMode
   /** The ring of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
   privilege?: Privilege
-  /** Memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
+  /** Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
   memoryBytes?: number
-  /** Further memory, up to 16 slots. */
+  /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
   /** The guest program: an embedded one of `guests`, or an image of your own. */
   payload: Guest | Image
-  /** Who answers which port and which address, up to 256. Exits that no route claims end the run. */
+  /** Who answers which port and which address, up to 256. An exit that no route claims goes to `onExit`, or ends the run. */
   routes?: readonly Route[]
   /**
    * Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
@@ -111,16 +123,37 @@ export interface VirtualMachineOptions {
   pc?: boolean
 }
 
+/**
+ * What `onExit` returns: the value of a read, for every item, or all its bytes, size times count; `false` to end
+ * the run there. Behind a write nothing else matters.
+ */
+export type ExitAnswer = number | bigint | Uint8Array | false | void
+
 /** Options of `runSync`. */
 export interface RunSyncOptions {
-  /** The run ends with reason `'timeout'` after this time. Default: no limit. */
+  /**
+   * The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
+   * Default: no limit.
+   */
   timeoutMs?: number
   /**
-   * Asked about every port or MMIO exit that no route claims. Returns the value of a read (for a string
-   * read also a `Uint8Array` of size times count bytes), nothing to go on behind a write, or `false` to end
-   * the run there.
+   * Asked about every port or MMIO exit that no route claims. Default: such an exit ends the run.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * let text = ''
+   * vm.runSync({
+   *   onExit(exit) {
+   *     if (exit.reason !== 'pio-out' || exit.port !== 0xe9) return false
+   *     text += String.fromCharCode(...exit.data)
+   *     return undefined
+   *   },
+   * })
+   * console.log(text) // Hello, world!
+   * ```
    */
-  onExit?: (exit: AccessExit) => unknown
+  onExit?: (exit: AccessExit) => ExitAnswer
   /**
    * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
    * Default false.
@@ -128,8 +161,10 @@ export interface RunSyncOptions {
   timeKvmRun?: boolean
 }
 
-/** Options of `run`, where `onExit` may return a promise. */
-export interface RunOptions extends RunSyncOptions {
+/** Options of `run`. */
+export interface RunOptions extends Omit<RunSyncOptions, 'onExit'> {
+  /** As in `RunSyncOptions`; it may return a promise, for which the vCPU waits. */
+  onExit?: (exit: AccessExit) => ExitAnswer | PromiseLike<ExitAnswer>
   /** Aborting it ends the run and rejects with its reason; the machine stays usable. */
   signal?: AbortSignal
 }

@@ -1,6 +1,8 @@
 import { checkInteger, checkKeys, checkObject, checkUint64 } from './check.ts'
 import { take } from './errors.ts'
 import type {
+  NativeControlRegisters,
+  NativeDescriptorTable,
   NativeMachine,
   NativeRegisters,
   NativeSegment,
@@ -28,56 +30,56 @@ const segmentFields = {
   avl: 1,
   unusable: 1,
 } as const
+type Flag = 'present' | 'db' | 's' | 'l' | 'g' | 'avl' | 'unusable'
 
-/** General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`). */
+/**
+ * General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`).
+ *
+ * @interface
+ */
+// No interface: `Object.entries` of one would give unknown values.
 export type Registers = Required<NativeRegisters>
 
-/** A segment register with its hidden part (KVM API, `struct kvm_segment`); flags are 0 or 1. */
-export interface Segment {
-  /** Linear address of the segment. */
-  base: bigint
-  /** Offset of the last byte, 32 bits. */
-  limit: number
-  /** The visible part, 16 bits. */
-  selector: number
-  /** Descriptor type, 4 bits (Intel SDM vol. 3A §3.4.5.1). */
-  type: number
-  /** P. */
-  present: number
-  /** Descriptor privilege level, 0 to 3. */
-  dpl: number
-  /** D/B: 1 for 32-bit operands. */
-  db: number
-  /** S: 1 for code and data. */
-  s: number
-  /** L: 1 for 64-bit code. */
-  l: number
-  /** G. */
-  g: number
-  /** AVL. */
-  avl: number
-  /** 1 for a null selector. */
-  unusable: number
-}
+/**
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
+ * are 0 or 1.
+ */
+export interface Segment extends Required<NativeSegment> {}
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
-export interface DescriptorTable {
-  /** Linear address of the table. */
-  base: bigint
-  /** Offset of the last byte, 16 bits. */
-  limit: number
+export interface DescriptorTable extends Required<NativeDescriptorTable> {}
+
+/**
+ * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`).
+ *
+ * @interface
+ */
+export type SpecialRegisters = {
+  [Name in keyof Pick<NativeSpecialRegisters, (typeof segmentNames)[number]>]-?: Segment
+} & {
+  [Name in keyof Pick<NativeSpecialRegisters, (typeof tableNames)[number]>]-?: DescriptorTable
+} & Required<NativeControlRegisters>
+
+/**
+ * Fields of a segment to set; what is absent keeps its value. Flags may be given as booleans.
+ *
+ * @interface
+ */
+export type SegmentUpdate = {
+  [Field in keyof Segment]?: Segment[Field] | (Field extends Flag ? boolean : never)
 }
 
-/** Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). */
-export type SpecialRegisters = Record<(typeof segmentNames)[number], Segment> &
-  Record<(typeof tableNames)[number], DescriptorTable> &
-  Record<(typeof controlNames)[number], bigint>
-
-/** Special registers to set; what is absent keeps its value, fields of a segment too. */
+/**
+ * Special registers to set; what is absent keeps its value, fields of a segment too.
+ *
+ * @interface
+ */
 export type SpecialRegistersUpdate = {
-  [Name in keyof SpecialRegisters]?: SpecialRegisters[Name] extends bigint
-    ? bigint
-    : Partial<SpecialRegisters[Name]>
+  [Name in keyof SpecialRegisters]?: SpecialRegisters[Name] extends Segment
+    ? SegmentUpdate
+    : SpecialRegisters[Name] extends DescriptorTable
+      ? Partial<DescriptorTable>
+      : bigint
 }
 
 /** All general registers. */

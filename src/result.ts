@@ -1,7 +1,10 @@
 import { type Exit, type ExitReason, toExit } from './exit.ts'
 import type { NativeOutcome } from './seam.ts'
 
-/** Why a run ended: an exit, `stop()`, the time-out, a write to a `stop` route, or a PC that the guest turned off or reset. */
+/**
+ * Why a run ended: an exit that nobody answered, `stop()`, the time-out, a write to a `stop` route, or a
+ * PC that the guest turned off or reset. `'hlt'`, `'exit-port'` and `'power-off'` are how a well-behaved guest ends.
+ */
 export type EndReason = ExitReason | 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 
 /**
@@ -9,15 +12,23 @@ export type EndReason = ExitReason | 'stopped' | 'timeout' | 'exit-port' | 'powe
  *
  * @example
  * ```ts
- * const result = vm.runSync({ timeoutMs: 1000 })
- * if (result.reason === 'exit-port') process.exitCode = result.exitCode
- * console.log(result.outputText)
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   privilege: 'user',
+ *   payload: guests.hello,
+ *   routes: [
+ *     { port: 0xe9, to: 'console' },
+ *     { port: 0xf4, to: 'stop' },
+ *   ],
+ * })
+ * const result = vm.runSync({ timeoutMs: 10_000 })
+ * console.log(result.reason, result.exitCode) // exit-port 42
  * ```
  */
 export class RunResult {
-  /** Why the run ended. */
+  /** Why the run ended; the same as `exit.reason` where an exit did it. */
   readonly reason: EndReason
-  /** The exit that ended it; `null` after `stop()` and a time-out. */
+  /** The exit that ended it, with all that KVM tells about it; `null` after `stop()` and a time-out. */
   readonly exit: Exit | null
   /** Index of the vCPU that ended the run; `null` after `stop()` and a time-out. */
   readonly vcpu: number | null
@@ -27,7 +38,7 @@ export class RunResult {
   readonly output: Uint8Array
   /** Bytes beyond these 16 MiB, which were not kept. Use `onData` for guests that print more. */
   readonly outputDroppedBytes: number
-  /** VM exits of this run. */
+  /** VM exits of this run: returns of `KVM_RUN` for a reason of the guest's. */
   readonly exits: number
   /** From the first entry into the guest to the last exit, in milliseconds. */
   readonly durationMs: number
@@ -44,7 +55,7 @@ export class RunResult {
     this.durationMs = outcome.durationMs
   }
 
-  /** `output` as text, UTF-8. */
+  /** `output` as text, UTF-8; bytes that are none become U+FFFD. */
   get outputText(): string {
     return new TextDecoder().decode(this.output)
   }

@@ -2,7 +2,8 @@
 export type {
   Failure,
   NativeConfig,
-  NativeCounters,
+  NativeControlRegisters,
+  NativeDescriptorTable,
   NativeErrorCode,
   NativeExit,
   NativeMachine,

@@ -13,12 +13,16 @@ const retryMs = 1
  *
  * @example
  * ```ts
- * vm.serial.on('data', (bytes) => process.stdout.write(bytes))
- * vm.serial.write('uname -a\n')
+ * // mov dx, 0x3f8; in al, dx; out dx, al; hlt
+ * const image = Uint8Array.of(0xba, 0xf8, 0x03, 0xec, 0xee, 0xf4)
+ * using vm = new VirtualMachine({ mode: 'real', serial: true, payload: { image } })
+ * vm.serial.on('data', (bytes) => console.log(String(bytes))) // x
+ * vm.serial.write('x')
+ * await vm.run()
  * ```
  */
 export class SerialPort extends Duplex {
-  /** Whether a run can wait for the reader. */
+  /** Whether a run can wait for the reader. @internal */
   mayWait = false
   readonly #machine: NativeMachine
   #readOn: (() => void) | undefined
@@ -38,13 +42,16 @@ export class SerialPort extends Duplex {
 
   /** @internal */
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    const taken = this.#machine.serialInput(chunk)
-    if (taken === chunk.length) return done()
-    const rest = chunk.subarray(taken)
+    this.#send(chunk, done)
+  }
+
+  #send(bytes: Buffer, done: (error?: Error | null) => void): void {
+    const taken = this.#machine.serialInput(bytes)
+    if (taken === bytes.length) return done()
     // The guest may never read; that alone keeps no process alive.
     later(() => {
       if (this.destroyed) done(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
-      else this._write(rest, _encoding, done)
+      else this.#send(bytes.subarray(taken), done)
     }, retryMs).unref()
   }
 

@@ -1,10 +1,7 @@
 import { Asker } from './ask.ts'
-import { checkInteger, checkUint64 } from './check.ts'
+import { checkUint64 } from './check.ts'
 import { VmError, fail, fromFailure, isFailure, raise, take } from './errors.ts'
-import type { ExitReason } from './exit.ts'
-import { IrqLine } from './irq.ts'
-import type { Loaded } from './loaded.ts'
-import { GuestMemory } from './memory.ts'
+import { MachineState } from './machine-state.ts'
 import { native } from './native.ts'
 import {
   type RunOptions,
@@ -13,35 +10,17 @@ import {
   checkMachineOptions,
   checkRunOptions,
 } from './options.ts'
-import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
 import { RunResult } from './result.ts'
 import { RunPromise } from './run-promise.ts'
 import { BackgroundRun } from './run.ts'
 import type { NativeMachine, NativeRunLimits } from './seam.ts'
 import { SerialPort } from './serial.ts'
-import { Vcpu } from './vcpu.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
 
 /** The options of `runSync`; `run` has a signal beside them. */
 const syncOptions = ['timeoutMs', 'onExit', 'timeKvmRun'] as const
-
-/** What was counted since the machine was made. */
-export interface Counters {
-  /** VM exits by reason. */
-  readonly exits: Readonly<Record<ExitReason, number>>
-  /** Accesses by route, in the order of the options; every repetition of a string instruction counts. */
-  readonly routes: readonly { readonly reads: number; readonly writes: number }[]
-  /** Times that the vCPU waited because the ring of a `queue` or `coalesce` route was full. */
-  readonly ringWaits: number
-  /** Entries into the guest that a kick interrupted: a stop, a time-out, or a look around. */
-  readonly kicks: number
-  /** Milliseconds inside `KVM_RUN`, of those runs that had the option `timeKvmRun`. */
-  readonly kvmRunMs: number
-  /** Doorbells rung in this thread, for all machines together. */
-  readonly doorbells: number
-}
 
 /**
  * A KVM virtual machine: memory, a vCPU in any x86 mode, and routes that say who answers its exits.
@@ -54,20 +33,14 @@ export interface Counters {
  *   routes: [{ port: 0xe9, to: 'console' }],
  * })
  * const result = await vm.run({ timeoutMs: 1000 })
- * console.log(result.reason, result.outputText, vm.registers().rax) // hlt, Hello, world!, 42n
+ * console.log(result.reason, vm.registers().rax) // hlt 42n
  * ```
  */
-export class VirtualMachine implements Disposable, AsyncDisposable {
-  /** Guest physical memory. */
-  readonly memory: GuestMemory
-  /** The vCPUs, by index. */
-  readonly vcpus: readonly [Vcpu, ...Vcpu[]]
+export class VirtualMachine extends MachineState implements Disposable, AsyncDisposable {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #needsTicks: boolean
   readonly #hasSerial: boolean
-  /** Those of the caller. */
-  readonly #routes: number
   #serial: SerialPort | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
@@ -78,11 +51,23 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
    * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({
+   *   mode: 'protected',
+   *   memoryBytes: 16 * 1024 * 1024,
+   *   slots: [{ gpa: 0x1000_0000, bytes: 4096, readOnly: true }],
+   *   payload: guests.hello,
+   * })
+   * console.log(vm.registers().rip, vm.running) // 0n false
+   * ```
    */
   constructor(options: VirtualMachineOptions) {
     const [config, handlers] = checkMachineOptions(options)
-    this.#machine = take(native.NativeMachine.create(config))
-    this.#routes = handlers.length
+    const machine = take(native.NativeMachine.create(config))
+    super(machine, config.vcpus, handlers.length)
+    this.#machine = machine
     if (config.serial) {
       // The core puts its route behind the caller's.
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
@@ -91,13 +76,9 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     this.#hasSerial = config.serial
     this.#asker = new Asker(handlers, this.#machine)
     this.#needsTicks = handlers.some(({ onData, onBatch, onEvent }) => onData ?? onBatch ?? onEvent)
-    this.memory = new GuestMemory(this.#machine)
-    const others = Array.from({ length: config.vcpus - 1 }, (_, index) => index + 1)
-    const boot = new Vcpu(this.#machine, 0)
-    this.vcpus = [boot, ...others.map((index) => new Vcpu(this.#machine, index))]
   }
 
-  /** Whether a run is under way. */
+  /** Whether a run is under way; still so in its handlers. */
   get running(): boolean {
     return this.#running
   }
@@ -108,10 +89,17 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Runs the guest on this thread until something ends the run. A further run goes on where it ended.
+   * Runs the guest on this thread until something ends the run. A further run goes on where it ended. Timers and
+   * promises of this thread stand still meanwhile; handlers are called.
    *
    * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
    * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * console.log(vm.runSync({ timeoutMs: 5 }).reason) // timeout
+   * ```
    */
   runSync(options?: RunSyncOptions): RunResult {
     const run = checkRunOptions(options, syncOptions)
@@ -135,8 +123,15 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
    * Runs the guest on a thread of its own; the event loop stays free. A further run goes on where it ended.
    * The process stays alive as long as somebody waits for the promise.
    *
-   * Rejects with the errors of `runSync`, with `ERR_VM_CLOSED` when the machine is closed meanwhile, and
-   * with `signal.reason` when the signal is aborted.
+   * Rejects with the errors of `runSync` but `ERR_ASYNC_HANDLER`, with `ERR_VM_CLOSED` when the machine is closed
+   * meanwhile, and with `signal.reason` when the signal is aborted.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run({ signal: AbortSignal.timeout(5) })
+   * await run.catch((error) => console.log(error.name)) // TimeoutError
+   * ```
    */
   run(options?: RunOptions): Promise<RunResult> {
     let background: BackgroundRun | undefined
@@ -152,17 +147,35 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     return promise
   }
 
-  /** Ends the run in progress, whose result then has reason `'stopped'`. Without one it does nothing. */
+  /**
+   * Ends the run in progress, whose result then has reason `'stopped'`; also from a handler. Without a run it does
+   * nothing. It returns at once and throws nothing.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * setTimeout(() => vm.stop(), 5)
+   * console.log((await vm.run()).reason) // stopped
+   * ```
+   */
   stop(): void {
     if (this.#run) this.#run.background.stop()
     else this.#machine.stop()
   }
 
   /**
-   * Gives the unclaimed read that ended the last run its value: for every item, or, for a string read, a
-   * `Uint8Array` of size times count bytes.
+   * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low bytes count, for
+   * every item; or, for a string read, a `Uint8Array` of size times count bytes. The next run goes on behind it.
    *
-   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits.
+   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION`, `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.input })
+   * console.log(vm.runSync().reason) // pio-in
+   * vm.reply(0)
+   * console.log(vm.runSync().reason) // hlt
+   * ```
    */
   reply(value: number | bigint | Uint8Array): void {
     take(
@@ -170,35 +183,18 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     )
   }
 
-  /** General registers of vCPU 0. */
-  registers(): Registers {
-    return this.vcpus[0].registers()
-  }
-
-  /** Sets general registers of vCPU 0; those that are absent keep their value. */
-  setRegisters(registers: Partial<Registers>): void {
-    this.vcpus[0].setRegisters(registers)
-  }
-
-  /** Segment, descriptor-table and control registers of vCPU 0. */
-  specialRegisters(): SpecialRegisters {
-    return this.vcpus[0].specialRegisters()
-  }
-
-  /** Sets special registers of vCPU 0; those that are absent keep their value. */
-  setSpecialRegisters(registers: SpecialRegistersUpdate): void {
-    this.vcpus[0].setSpecialRegisters(registers)
-  }
-
-  /** What was put into memory before the first instruction, and where. */
-  get loaded(): Loaded {
-    return this.#machine.loaded() as Loaded
-  }
-
   /**
    * The host's end of the serial port. As long as nobody asks for it, what the guest sends joins `result.output`.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` when the machine has none, `ERR_VM_CLOSED`.
+   * @example
+   * ```ts
+   * // mov dx, 0x3f8; mov al, 'A'; out dx, al; hlt
+   * const image = Uint8Array.of(0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xf4)
+   * using vm = new VirtualMachine({ mode: 'real', serial: true, payload: { image } })
+   * vm.serial.on('data', (bytes) => console.log(String(bytes))) // A
+   * await vm.run()
+   * ```
    */
   get serial(): SerialPort {
     if (this.#serial) return this.#serial
@@ -209,52 +205,16 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
   }
 
   /**
-   * An interrupt line of a machine with an irqchip, 0 to 23.
-   *
-   * @throws {VmError} `ERR_INVALID_OPTION` for another number; without an irqchip, when the line is set.
-   */
-  irq(line: number): IrqLine {
-    return new IrqLine(this.#machine, line)
-  }
-
-  /**
-   * Interrupts a vCPU of a machine without an irqchip as soon as its guest takes interrupts (KVM API, `KVM_INTERRUPT`). At any
-   * time; up to 256 wait. One that waits ends a `hlt` behind `sti`, which then is no exit.
-   *
-   * @param vector - 0 to 255, the entry of the interrupt table.
-   * @param vcpu - Index of the vCPU, default 0.
-   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` when too many wait, `ERR_VM_CLOSED`.
-   */
-  interrupt(vector: number, vcpu = 0): void {
-    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
-    take(this.#machine.interrupt(index, checkInteger('vector', vector, 0, 255)))
-  }
-
-  /**
-   * Interrupts a vCPU whether it takes interrupts or not, by vector 2 (KVM API, `KVM_NMI`).
-   *
-   * @param vcpu - Index of the vCPU, default 0.
-   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
-   */
-  nmi(vcpu = 0): void {
-    take(this.#machine.nmi(checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)))
-  }
-
-  /** What was counted since the machine was made; also while it runs. */
-  counters(): Counters {
-    const { exits, routes, ...rest } = this.#machine.counters()
-    const byReason = Object.fromEntries(exits.map(({ reason, count }) => [reason, count]))
-    return {
-      exits: byReason as Counters['exits'],
-      routes: routes.slice(0, this.#routes),
-      ...rest,
-      doorbells: native.doorbells(),
-    }
-  }
-
-  /**
    * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
-   * `ERR_VM_CLOSED`; no handler is called any more.
+   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block.
+   *
+   * @example
+   * ```ts
+   * const vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run()
+   * vm.close()
+   * await run.catch((error) => console.log(error.code)) // ERR_VM_CLOSED
+   * ```
    */
   close(): void {
     if (this.#closed) return
@@ -269,12 +229,12 @@ export class VirtualMachine implements Disposable, AsyncDisposable {
     this.#run?.background.cutOff()
   }
 
-  /** Does what `close()` does. */
+  /** Does what `close()` does; `using` calls it. */
   [Symbol.dispose](): void {
     this.close()
   }
 
-  /** Does what `close()` does. */
+  /** Does what `close()` does; `await using` calls it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
   }

@@ -4,7 +4,7 @@ import ts from 'typescript'
 import type { Graph } from './graph.ts'
 import type { FunctionSpan, SourceFile } from './files.ts'
 
-export interface Place {
+interface Place {
   text: string
   line: number
 }

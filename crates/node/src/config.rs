@@ -20,13 +20,13 @@ pub struct NativeConfig {
     pub mode: Option<String>,
     /// `kernel` or `user`.
     pub privilege: String,
-    /// Bytes of slot 0.
+    /// Bytes of slot 0, which begins at gpa 0: a multiple of 4096, up to 3 GiB.
     pub memory_bytes: f64,
-    /// Further memory.
+    /// Further memory, up to 16 slots.
     pub slots: Vec<NativeSlot>,
     /// The guest program.
     pub payload: NativePayload,
-    /// Who answers what.
+    /// Who answers what, up to 256 routes.
     pub routes: Vec<NativeRoute>,
     /// How many vCPUs.
     pub vcpus: u32,
@@ -38,14 +38,14 @@ pub struct NativeConfig {
     pub pc: bool,
 }
 
-/// Memory beside slot 0.
+/// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
 #[napi(object)]
 pub struct NativeSlot {
-    /// First guest physical address.
+    /// First guest physical address, a multiple of 4096.
     pub gpa: f64,
-    /// Size.
+    /// Size, a multiple of 4096.
     pub bytes: f64,
-    /// Whether the guest's writes exit.
+    /// Whether the guest's writes exit (`KVM_MEM_READONLY`).
     pub read_only: bool,
 }
 
@@ -82,11 +82,11 @@ pub struct NativeModule {
 /// A route; exactly one of `port` and `gpa` is there.
 #[napi(object)]
 pub struct NativeRoute {
-    /// First port.
+    /// First I/O port, 0 to 0xffff.
     pub port: Option<u32>,
-    /// First address.
+    /// First guest physical address.
     pub gpa: Option<f64>,
-    /// Ports or bytes.
+    /// Ports or bytes, 1 to 2^32.
     pub length: f64,
     /// `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`.
     pub to: String,
@@ -94,7 +94,7 @@ pub struct NativeRoute {
     pub value: Option<BigInt>,
     /// For `event`: only writes of this value count.
     pub datamatch: Option<BigInt>,
-    /// For `event` with `datamatch`: bytes of the write.
+    /// For `event` with `datamatch`: bytes of the write, 1, 2, 4 or 8.
     pub size: Option<u32>,
     /// For `console`: whether a handler gets the bytes.
     pub deliver: Option<bool>,
@@ -103,9 +103,9 @@ pub struct NativeRoute {
 /// How long a run may take.
 #[napi(object)]
 pub struct NativeRunLimits {
-    /// Milliseconds, fractions included.
+    /// The run ends as `timeout` after so many milliseconds, fractions included; absent: never.
     pub timeout_ms: Option<f64>,
-    /// How often the thread looks around, in milliseconds.
+    /// How often the thread looks around, in milliseconds; absent: only at exits.
     pub tick_ms: Option<f64>,
     /// Whether the time inside `KVM_RUN` is taken.
     pub time_kvm_run: Option<bool>,

@@ -4,7 +4,7 @@ use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use vmm::{Exit, ExitRecord};
 
-/// An exit; which fields are there follows from `reason`.
+/// An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`.
 #[napi(object)]
 #[derive(Default)]
 pub struct NativeExit {
@@ -15,35 +15,35 @@ pub struct NativeExit {
     pub port: Option<u32>,
     /// The address of an `mmio-` exit.
     pub gpa: Option<f64>,
-    /// Bytes of one item.
+    /// Bytes of one item: 1, 2 or 4 for a `pio-` exit, 1 to 8 for an `mmio-` exit.
     pub size: Option<u32>,
     /// Items of a `pio-` exit.
     pub count: Option<u32>,
     /// What the guest wrote, all items.
     pub data: Option<Uint8Array>,
-    /// `fail-entry`.
+    /// `fail-entry`: the processor's own code.
     pub hardware_entry_failure_reason: Option<BigInt>,
     /// `fail-entry`: the host CPU.
     pub cpu: Option<u32>,
-    /// `internal-error`.
+    /// `internal-error`: `KVM_INTERNAL_ERROR_…`.
     pub suberror: Option<u32>,
     /// `internal-error` and `system-event`: the words that KVM adds.
     pub words: Option<Vec<BigInt>>,
-    /// `internal-error`: what KVM could not emulate.
+    /// `internal-error`: what KVM could not emulate, up to 15 bytes.
     pub instruction_bytes: Option<Uint8Array>,
     /// `debug`: the vector.
     pub exception: Option<u32>,
-    /// `debug`.
+    /// `debug`: linear address of the instruction.
     pub pc: Option<BigInt>,
-    /// `debug`.
+    /// `debug`: what was hit (Intel SDM vol. 3B §18.2.3).
     pub dr6: Option<BigInt>,
-    /// `debug`.
+    /// `debug`: what was armed (Intel SDM vol. 3B §18.2.4).
     pub dr7: Option<BigInt>,
-    /// `system-event`: its type.
+    /// `system-event`: `KVM_SYSTEM_EVENT_…`.
     pub event: Option<u32>,
     /// `unknown`: the number of the `KVM_EXIT_`.
     pub exit_reason: Option<u32>,
-    /// `unknown`.
+    /// `unknown`: `hw.hardware_exit_reason`.
     pub hardware_exit_reason: Option<BigInt>,
 }
 

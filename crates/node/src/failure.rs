@@ -6,7 +6,7 @@ use vmm::{Error, ErrorCode};
 /// Declares the codes once for JavaScript; a code that is missing here does not compile.
 macro_rules! codes {
     ($($variant:ident = $name:literal),+) => {
-        /// The codes of `VmError`.
+        /// What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what each means.
         #[napi(string_enum)]
         #[derive(Debug)]
         pub enum NativeErrorCode {
@@ -49,7 +49,7 @@ pub struct Failure {
     pub code: NativeErrorCode,
     /// What failed, with which value, and what to do.
     pub message: String,
-    /// The system call or ioctl that failed.
+    /// The system call or ioctl that failed, in the kernel's spelling.
     pub call: Option<String>,
     /// The `errno` it failed with.
     pub errno: Option<i32>,

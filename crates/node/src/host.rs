@@ -9,37 +9,37 @@ use crate::failure::Failure;
 /// What this machine's KVM can do.
 #[napi(object)]
 pub struct NativeReport {
-    /// `KVM_GET_API_VERSION`.
+    /// `KVM_GET_API_VERSION`: 12.
     pub api_version: i32,
     /// Capabilities by kernel name.
     pub capabilities: Vec<NativeCapability>,
     /// Every mode.
     pub modes: Vec<NativeModeReport>,
-    /// Mean cost of a port exit from long mode.
+    /// Mean cost of a port exit from long mode and back, in nanoseconds.
     pub exit_cost_ns: f64,
 }
 
 /// One capability.
 #[napi(object)]
 pub struct NativeCapability {
-    /// As in `linux/kvm.h`.
+    /// As in `linux/kvm.h`, `KVM_CAP_…`.
     pub name: String,
-    /// 0 is "no".
+    /// What `KVM_CHECK_EXTENSION` gives; 0 is "no".
     pub value: i32,
 }
 
 /// Whether a mode runs here.
 #[napi(object)]
 pub struct NativeModeReport {
-    /// The mode.
+    /// `real`, `protected`, `paged32` or `long`.
     pub mode: String,
-    /// The ring.
+    /// `kernel` or `user`.
     pub privilege: String,
-    /// Why not, when it does not.
+    /// How its first instructions end, when it does not run.
     pub reason: Option<String>,
 }
 
-/// Tries every mode and measures an exit, which takes some milliseconds.
+/// Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`.
 #[napi]
 pub fn probe_host() -> Either<NativeReport, Failure> {
     let report = match vmm::probe() {
@@ -76,9 +76,9 @@ pub fn host_backend() -> String {
 /// Limits that are checked before a value can cross.
 #[napi(object)]
 pub struct NativeLimits {
-    /// Bytes that one read of guest memory copies.
+    /// Bytes that one read of guest memory copies at most.
     pub max_read_bytes: f64,
-    /// The longest time-out.
+    /// The longest time-out, in milliseconds.
     pub max_timeout_ms: f64,
 }
 

@@ -18,6 +18,8 @@ use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
 
 /// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
+/// No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
+/// `ERR_VM_BUSY` go without saying below.
 #[napi]
 pub struct NativeMachine {
     life: Rc<Life>,
@@ -38,7 +40,8 @@ fn nothing(result: Result<()>) -> Option<Failure> {
 
 #[napi]
 impl NativeMachine {
-    /// Makes a machine, its vCPU in front of the payload's first instruction.
+    /// Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
+    /// `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
     #[napi(catch_unwind, ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
         let machine = config.parse().and_then(Machine::new);
@@ -47,7 +50,8 @@ impl NativeMachine {
         }))
     }
 
-    /// Runs the vCPU on this thread. `ask` is called for every question, see `NativeQuestion`.
+    /// Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
+    /// `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
     #[napi(catch_unwind)]
     pub fn run_sync(
         &self,
@@ -70,7 +74,8 @@ impl NativeMachine {
         )
     }
 
-    /// Runs the vCPU on a thread of its own; `settle` gets the end. Both functions are held weakly.
+    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`.
+    /// Both functions are held weakly.
     #[napi(catch_unwind)]
     pub fn start(
         &self,
@@ -104,7 +109,8 @@ impl NativeMachine {
         either(took.map(|took| took.as_nanos() as f64))
     }
 
-    /// Gives the answer to the question with this ticket; a value is in words 6 and 7.
+    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
+    /// is in words 6 and 7. Of no effect when the question is withdrawn.
     #[napi]
     pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>) {
         let returned = match answer {
@@ -118,7 +124,7 @@ impl NativeMachine {
         }
     }
 
-    /// Ends the run in progress.
+    /// Ends the run in progress, soon; of no effect without one.
     #[napi]
     pub fn stop(&self) {
         self.life.stop();
@@ -135,7 +141,8 @@ impl NativeMachine {
         cut_off
     }
 
-    /// Answers the unclaimed read that ended the last run.
+    /// Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
+    /// count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
     #[napi]
     pub fn reply(&self, value: Either<BigInt, Uint8Array>) -> Option<Failure> {
         nothing(self.life.with_idle(|machine| match value {
@@ -144,14 +151,14 @@ impl NativeMachine {
         }))
     }
 
-    /// All general registers of a vCPU.
+    /// All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`).
     #[napi]
     pub fn registers(&self, vcpu: u32) -> Either<NativeRegisters, Failure> {
         let raw = self.with_vcpu(vcpu, |processor| processor.registers());
         either(raw.map(|raw| NativeRegisters::from_raw(&raw)))
     }
 
-    /// Sets those general registers that are given.
+    /// Sets those general registers that are given, while the machine is idle (`KVM_SET_REGS`).
     #[napi]
     pub fn set_registers(&self, vcpu: u32, registers: NativeRegisters) -> Option<Failure> {
         nothing(self.with_vcpu(vcpu, |processor| {
@@ -161,14 +168,14 @@ impl NativeMachine {
         }))
     }
 
-    /// All special registers of a vCPU.
+    /// All special registers of a vCPU, while the machine is idle (`KVM_GET_SREGS`).
     #[napi]
     pub fn special_registers(&self, vcpu: u32) -> Either<NativeSpecialRegisters, Failure> {
         let raw = self.with_vcpu(vcpu, |processor| processor.special_registers());
         either(raw.map(|raw| NativeSpecialRegisters::from_raw(&raw)))
     }
 
-    /// Sets those special registers that are given.
+    /// Sets those special registers that are given, while the machine is idle (`KVM_SET_SREGS`).
     #[napi]
     pub fn set_special_registers(
         &self,
@@ -233,7 +240,7 @@ impl NativeMachine {
         NativeLoaded::from(&self.life.placement)
     }
 
-    /// Whether a range has memory; no byte is touched.
+    /// Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched.
     #[napi]
     pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
         nothing(
@@ -243,7 +250,7 @@ impl NativeMachine {
         )
     }
 
-    /// Copies guest memory into an array.
+    /// Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
     #[napi]
     pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
         nothing(
@@ -253,7 +260,7 @@ impl NativeMachine {
         )
     }
 
-    /// Copies an array into guest memory.
+    /// Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
     #[napi]
     pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
         nothing(
@@ -263,19 +270,19 @@ impl NativeMachine {
         )
     }
 
-    /// Slot 0 without a copy. To be called once, and kept.
+    /// Slot 0 without a copy. To be called once, and kept: `close` detaches the buffer it is given.
     #[napi(ts_return_type = "ArrayBuffer | Failure")]
     pub fn memory_buffer(&self) -> Either<SharedMemory, Failure> {
         either(self.life.memory().map(SharedMemory::new))
     }
 
-    /// Takes the posted writes of a `queue` or `coalesce` route, oldest first; `null` when there are none.
+    /// Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none.
     #[napi]
     pub fn drain(&self, route: u32) -> Option<NativeBatch> {
         NativeBatch::new(self.life.drain(route as usize))
     }
 
-    /// Takes the count of an `event` route.
+    /// Takes the count of an `event` route, by its index: writes since the last call.
     #[napi]
     pub fn take_count(&self, route: u32) -> f64 {
         let feed = self.life.feeds.get(route as usize).and_then(Option::as_ref);

@@ -15,9 +15,9 @@ pub struct NativeOutcome {
     pub vcpu: Option<u32>,
     /// The exit that ended it, if one did.
     pub exit: Option<NativeExit>,
-    /// For `exit-port`.
+    /// For `exit-port`: what the guest wrote, 32 bits.
     pub exit_code: Option<u32>,
-    /// Console text without a handler.
+    /// Console text without a handler, up to 16 MiB.
     pub output: Uint8Array,
     /// Bytes of it that were too many to keep.
     pub output_dropped_bytes: f64,
@@ -25,7 +25,7 @@ pub struct NativeOutcome {
     pub undelivered: Vec<NativeText>,
     /// VM exits of this run.
     pub exits: f64,
-    /// Milliseconds.
+    /// From the first entry into the guest to the last exit, in milliseconds.
     pub duration_ms: f64,
 }
 
@@ -70,9 +70,9 @@ impl From<Outcome> for NativeOutcome {
 pub struct NativeBatch {
     /// Distances from the route's first port or address.
     pub offsets: Uint32Array,
-    /// 1, 2, 4 or 8.
+    /// 1, 2, 4 or 8 bytes each.
     pub sizes: Uint8Array,
-    /// What the guest wrote.
+    /// What the guest wrote, zero-extended.
     pub values: BigUint64Array,
 }
 

@@ -6,13 +6,13 @@ use vmm::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 
 /// Declares a register file and its two directions: all fields out, those that are given in.
 macro_rules! register_file {
-    ($doc:literal, $name:ident, $raw:ty, $($field:ident),+) => {
+    ($doc:literal, $name:ident, $raw:ty, $($field:ident: $field_doc:literal),+) => {
         #[doc = $doc]
         #[napi(object)]
         #[derive(Default)]
         pub struct $name {
             $(
-                #[allow(missing_docs)]
+                #[doc = $field_doc]
                 pub $field: Option<BigInt>,
             )+
         }
@@ -30,69 +30,69 @@ macro_rules! register_file {
 }
 
 register_file!(
-    "General registers, RIP and RFLAGS (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value.",
+    "General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value.",
     NativeRegisters,
     kvm_regs,
-    rax,
-    rbx,
-    rcx,
-    rdx,
-    rsi,
-    rdi,
-    rsp,
-    rbp,
-    r8,
-    r9,
-    r10,
-    r11,
-    r12,
-    r13,
-    r14,
-    r15,
-    rip,
-    rflags
+    rax: "RAX, the accumulator: operand of `in` and `out`, result of the guests here.",
+    rbx: "RBX.",
+    rcx: "RCX, the count of `rep` and `loop`.",
+    rdx: "RDX, the port of `in dx` and `out dx`.",
+    rsi: "RSI, the source of string instructions.",
+    rdi: "RDI, the destination of string instructions.",
+    rsp: "RSP, the stack pointer.",
+    rbp: "RBP.",
+    r8: "R8; 64-bit mode only.",
+    r9: "R9; 64-bit mode only.",
+    r10: "R10; 64-bit mode only.",
+    r11: "R11; 64-bit mode only.",
+    r12: "R12; 64-bit mode only.",
+    r13: "R13; 64-bit mode only.",
+    r14: "R14; 64-bit mode only.",
+    r15: "R15; 64-bit mode only.",
+    rip: "RIP, the next instruction, relative to the base of CS.",
+    rflags: "RFLAGS (Intel SDM vol. 1 §3.4.3); bit 1 is always 1."
 );
 
 register_file!(
-    "Control registers, EFER and the APIC base (KVM API, `struct kvm_sregs`).",
+    "Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`).",
     NativeControlRegisters,
     kvm_sregs,
-    cr0,
-    cr2,
-    cr3,
-    cr4,
-    cr8,
-    efer,
-    apic_base
+    cr0: "CR0: PE is bit 0, PG bit 31 (Intel SDM vol. 3A §2.5).",
+    cr2: "CR2: linear address of the last page fault.",
+    cr3: "CR3: physical address of the top page table.",
+    cr4: "CR4: PSE is bit 4, PAE bit 5.",
+    cr8: "CR8: task priority, 0 to 15.",
+    efer: "EFER: LME is bit 8, LMA bit 10 (Intel SDM vol. 3A §2.2.1).",
+    apic_base: "IA32_APIC_BASE (Intel SDM vol. 3A §11.4.4)."
 );
 
-/// A segment register with its hidden part (KVM API, `struct kvm_segment`). What is absent when written
-/// keeps its value.
+/// A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
+/// are 0 or 1. What is absent when written keeps its value.
 #[napi(object)]
 #[derive(Default)]
 pub struct NativeSegment {
-    /// Linear address of the segment.
+    /// Linear address of the first byte, 64 bits.
     pub base: Option<BigInt>,
     /// Offset of the last byte, 32 bits, already scaled by the granularity.
     pub limit: Option<u32>,
-    /// The visible part, 16 bits.
+    /// The visible part, 16 bits: index, table and requested privilege level.
     pub selector: Option<u32>,
-    /// Descriptor type, 4 bits.
+    /// Descriptor type, 4 bits (Intel SDM vol. 3A §3.4.5.1); 11 is code, 3 is data, both accessed.
     #[napi(js_name = "type")]
     pub kind: Option<u32>,
-    /// P.
+    /// P: 1 if the segment is in memory.
     pub present: Option<u32>,
     /// Descriptor privilege level, 0 to 3.
     pub dpl: Option<u32>,
-    /// D/B: 1 for 32-bit operands.
+    /// D/B: 1 for 32-bit operands, 0 for 16-bit ones and for 64-bit code.
     pub db: Option<u32>,
-    /// S: 1 for code and data.
+    /// S: 1 for code and data, 0 for a system segment.
     pub s: Option<u32>,
     /// L: 1 for 64-bit code.
     pub l: Option<u32>,
-    /// G.
+    /// G: 1 if the descriptor counts its limit in pages.
     pub g: Option<u32>,
-    /// AVL.
+    /// AVL: a bit for system software.
     pub avl: Option<u32>,
     /// 1 for a null selector.
     pub unusable: Option<u32>,
@@ -146,9 +146,9 @@ impl NativeSegment {
 #[napi(object)]
 #[derive(Default)]
 pub struct NativeDescriptorTable {
-    /// Linear address of the table.
+    /// Linear address of the table, 64 bits.
     pub base: Option<BigInt>,
-    /// Offset of the last byte, 16 bits.
+    /// Offset of the last byte, 16 bits: eight times the entries, less one.
     pub limit: Option<u32>,
 }
 
@@ -170,18 +170,18 @@ impl NativeDescriptorTable {
 
 /// Declares the special registers: segments, descriptor tables, and the control registers beside them.
 macro_rules! special_registers {
-    ([$($segment:ident),+], [$($table:ident),+]) => {
+    ([$($segment:ident: $segment_doc:literal),+], [$($table:ident: $table_doc:literal),+]) => {
         /// Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is absent
         /// when written keeps its value.
         #[napi(object)]
         #[derive(Default)]
         pub struct NativeSpecialRegisters {
             $(
-                #[allow(missing_docs)]
+                #[doc = $segment_doc]
                 pub $segment: Option<NativeSegment>,
             )+
             $(
-                #[allow(missing_docs)]
+                #[doc = $table_doc]
                 pub $table: Option<NativeDescriptorTable>,
             )+
             /// Control registers, EFER and the APIC base.
@@ -206,4 +206,19 @@ macro_rules! special_registers {
     };
 }
 
-special_registers!([cs, ds, es, fs, gs, ss, tr, ldt], [gdt, idt]);
+special_registers!(
+    [
+        cs: "CS, the code segment; its DPL and that of SS are the current privilege level.",
+        ds: "DS, the data segment.",
+        es: "ES, the destination of string instructions.",
+        fs: "FS; its base counts in 64-bit mode too.",
+        gs: "GS; its base counts in 64-bit mode too.",
+        ss: "SS, the stack segment.",
+        tr: "TR, the task register.",
+        ldt: "LDTR, the local descriptor table."
+    ],
+    [
+        gdt: "GDTR, the global descriptor table.",
+        idt: "IDTR, the interrupt descriptor table."
+    ]
+);

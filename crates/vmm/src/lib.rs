@@ -11,6 +11,7 @@
 //! [`Outcome`]; only the host's failures and wrong calls are an [`Error`].
 
 mod access;
+mod ask;
 mod bare;
 mod board;
 pub mod boot;

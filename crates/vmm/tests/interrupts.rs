@@ -1,6 +1,7 @@
 //! Interrupts from outside: lines of the in-kernel irqchip, vectors without one, and NMIs.
 //!
 //! The guest is in real mode, where an interrupt goes through the vector table at 0.
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
 mod common;

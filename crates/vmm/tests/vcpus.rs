@@ -1,4 +1,5 @@
 //! Several vCPUs: each runs on a thread of its own, and what ends the run for one ends it for all.
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
 mod common;

@@ -41,7 +41,7 @@ export interface RouteResult {
   histogram: Histogram
 }
 
-export interface RouteProblem {
+interface RouteProblem {
   route: string
   reason: string
 }

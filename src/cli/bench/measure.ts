@@ -6,7 +6,7 @@ import type { BenchRoute } from './routes.ts'
 import { histogram, mean, median, percentiles, round } from './statistics.ts'
 
 /** Interleaved samples per route: an even number, so that each side goes first equally often. */
-export const sampleCount = 8
+const sampleCount = 8
 
 /**
  * Both sides take turns after so many: other load on the host then meets them alike. And a Ctrl-C is heard

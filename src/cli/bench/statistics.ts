@@ -25,7 +25,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** The smallest value that at least this share of all does not exceed. */
-export function quantile(sorted: readonly number[], share: number): number {
+function quantile(sorted: readonly number[], share: number): number {
   const rank = Math.max(Math.ceil(share * sorted.length), 1)
   return sorted[rank - 1] ?? Number.NaN
 }

@@ -1,0 +1,137 @@
+// Code in Markdown files and in doc comments, and what it promises to print.
+import { dirname } from 'node:path'
+
+import ts from 'typescript'
+import type { SourceFile } from './architecture/files.ts'
+
+/** A block of code. */
+export interface Snippet {
+  /** The file and line at which it begins. */
+  place: string
+  language: string
+  code: string
+  /** An output block behind it. */
+  output: string | undefined
+  /** The assembly block right before it. */
+  assembly: string | undefined
+}
+
+interface Block {
+  info: string
+  text: string
+  line: number
+}
+
+const fence = /^```(.*)$/
+
+/** Fenced blocks of Markdown text, in order. */
+function blocks(text: string): Block[] {
+  const found: Block[] = []
+  let open: Block | undefined
+  for (const [index, line] of text.split('\n').entries()) {
+    const info = fence.exec(line)?.[1]
+    if (open && info === '') {
+      found.push(open)
+      open = undefined
+    } else if (open) open.text += `${line}\n`
+    else if (info !== undefined) open = { info, text: '', line: index + 1 }
+  }
+  return found
+}
+
+/** The code blocks of Markdown text. A block marked `text output` belongs to the one before it. */
+export function snippets({ path, text }: SourceFile): Snippet[] {
+  const all = blocks(text)
+  return all.flatMap(({ info: language, text: code, line }, index) => {
+    if (language.startsWith('text')) return []
+    const [before, after] = [all[index - 1], all[index + 1]]
+    const output = after?.info === 'text output' ? after.text : undefined
+    const assembly = before?.info === 'asm' ? before.text : undefined
+    return [{ place: `${path}:${line}`, language, code, output, assembly }]
+  })
+}
+
+/** The doc comments of a source file as Markdown, every line where it stands. */
+export function docComments({ path, text }: SourceFile): SourceFile {
+  const isDoc = /^ *(\/\*\*|\*)/
+  const inner = text.split('\n').map((line) => (isDoc.test(line) ? line : ''))
+  const markdown = inner.map((line) => line.replace(/^ *(\/\*\*|\*\/|\* ?)/, '')).join('\n')
+  return { path, text: markdown }
+}
+
+/** What a snippet promises: its output block, or the comments behind its `console.log(…)` lines. */
+export function promised({ code, output }: Snippet): string[] {
+  const comments = code.split('\n').flatMap((line) => {
+    const [, comment] = /console\.log\(.*\) \/\/ (.*)$/.exec(line) ?? []
+    return comment === undefined ? [] : [comment]
+  })
+  return output === undefined ? comments : linesOf(output)
+}
+
+/** Lines that say something. */
+export function linesOf(text: string): string[] {
+  return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trimEnd()]))
+}
+
+/** Whether lines are as promised, where `…` stands for any text within a line. */
+export function matches(printed: readonly string[], lines: readonly string[]): boolean {
+  const patterns = lines.map((line) => line.split('…').map(escape).join('.*'))
+  return (
+    printed.length === lines.length &&
+    patterns.every((pattern, index) => new RegExp(`^${pattern}$`).test(printed[index]!))
+  )
+}
+
+const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+
+/** The modes in which a snippet's machines start. */
+export function modesOf(code: string): [mode: string, privilege: string][] {
+  const privilege = code.includes("privilege: 'user'") ? 'user' : 'kernel'
+  return [...code.matchAll(/mode: '(\w+)'/g)].map(([, mode]) => [mode!, privilege])
+}
+
+const options: ts.CompilerOptions = {
+  strict: true,
+  skipLibCheck: false,
+  // The oldest Node.js that is supported knows no `using`.
+  target: ts.ScriptTarget.ES2022,
+  lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+  types: ['node'],
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
+}
+
+/** As a doc comment's reader has it in mind. */
+const preamble = [
+  "import { VirtualMachine, VmError, guests } from 'vmexit'",
+  "import type { Device, EventBatch, Route } from 'vmexit'",
+].join('; ')
+
+/** A complete module. */
+export function toModule({ code }: Snippet): string {
+  return /^import /m.test(code) ? code : `${preamble}\n${code}`
+}
+
+/** Compiles modules, by file name, to JavaScript, and says what does not compile. */
+export function compile(modules: ReadonlyMap<string, string>): {
+  javascript: Map<string, string>
+  errors: Map<string, string[]>
+} {
+  const javascript = new Map<string, string>()
+  const host = ts.createCompilerHost(options)
+  const { fileExists, readFile } = host
+  const folders = new Set([...modules.keys()].map((name) => dirname(name)))
+  host.fileExists = (name) => modules.has(name) || fileExists(name)
+  host.directoryExists = (name) => folders.has(name) || ts.sys.directoryExists(name)
+  host.readFile = (name) => modules.get(name) ?? readFile(name)
+  host.writeFile = (name, text) => void javascript.set(name, text)
+  const program = ts.createProgram([...modules.keys()], options, host)
+  const errors = new Map<string, string[]>()
+  for (const { file, messageText } of ts.getPreEmitDiagnostics(program)) {
+    const name = file?.fileName ?? ''
+    const text = ts.flattenDiagnosticMessageText(messageText, '\n')
+    errors.set(name, [...(errors.get(name) ?? []), text])
+  }
+  program.emit()
+  return { javascript, errors }
+}
