@@ -199,7 +199,7 @@ class LoopRoute implements BenchRoute {
 const counted = (vm: VirtualMachine): number => vm.counters().routes[0]?.writes ?? 0
 
 /** The route with the least of ours in it: also the baseline where there is no raw C loop. */
-export const constantRoute: BenchRoute = new LoopRoute({
+const constantRoute: BenchRoute = new LoopRoute({
   name: 'constant',
   goal: 0.98,
   about: "Rust answers, nothing reaches JavaScript: port writes to: 'constant' under runSync()",
