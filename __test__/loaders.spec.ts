@@ -1,0 +1,152 @@
+// Images of other formats than flat: what is put where, and what the first instruction finds.
+import { VirtualMachine, type VirtualMachineOptions } from '../src/index.ts'
+import { kvmTest } from './helpers/kvm.ts'
+import { code, machine, vmError } from './helpers/machine.ts'
+
+const entry = 0x10_0000
+
+/** An ELF file with one segment at `entry`, its code behind the headers. */
+function elf(bits: 32 | 64, program: Uint8Array): Uint8Array {
+  const headerBytes = bits === 64 ? 64 + 56 : 52 + 32
+  const bytes = new Uint8Array(headerBytes + program.length)
+  const view = new DataView(bytes.buffer)
+  const put16 = (at: number, value: number) => view.setUint16(at, value, true)
+  const put32 = (at: number, value: number) => view.setUint32(at, value, true)
+  const put64 = (at: number, value: number) => view.setBigUint64(at, BigInt(value), true)
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, bits === 64 ? 2 : 1, 1, 1])
+  put16(16, 2)
+  put16(18, bits === 64 ? 62 : 3)
+  put32(20, 1)
+  const memoryBytes = program.length + 0x1000
+  if (bits === 64) {
+    put64(24, entry)
+    put64(32, 64)
+    for (const [index, value] of [64, 56, 1].entries()) put16(52 + index * 2, value)
+    put32(64, 1)
+    put32(68, 7)
+    for (const [index, value] of [
+      headerBytes,
+      entry,
+      entry,
+      program.length,
+      memoryBytes,
+      1,
+    ].entries()) {
+      put64(72 + index * 8, value)
+    }
+  } else {
+    put32(24, entry)
+    put32(28, 52)
+    for (const [index, value] of [52, 32, 1].entries()) put16(40 + index * 2, value)
+    for (const [index, value] of [
+      1,
+      headerBytes,
+      entry,
+      entry,
+      program.length,
+      memoryBytes,
+      7,
+      1,
+    ].entries()) {
+      put32(52 + index * 4, value)
+    }
+  }
+  bytes.set(program, headerBytes)
+  return bytes
+}
+
+const hlt = code('f4 ; hlt')
+const load = (options: VirtualMachineOptions) => new VirtualMachine(options)
+
+for (const [bits, mode] of [
+  [32, 'protected'],
+  [64, 'long'],
+] as const) {
+  kvmTest(`ELF${bits} starts in ${mode} mode at its entry, its memory behind it`, async (t) => {
+    using vm = load({ payload: { image: elf(bits, hlt) } })
+    t.like(vm.loaded, { format: 'elf', mode, entryGpa: entry })
+    t.true(vm.loaded.parts.every((part) => part.gpa >= entry && part.memoryBytes >= part.bytes))
+    t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
+    t.is(vm.registers().rip, BigInt(entry + 1))
+  })
+}
+
+/** A multiboot header with address fields, then code that stores EAX, EBX and stops. */
+function multiboot(): Uint8Array {
+  const program = code(`
+    a3 00 05 00 00          ; mov %eax,0x500
+    89 1d 04 05 00 00       ; mov %ebx,0x504
+    f4                      ; hlt
+  `)
+  const bytes = new Uint8Array(32 + program.length)
+  const view = new DataView(bytes.buffer)
+  const flags = 0x1_0003
+  const fields = [0x1bad_b002, flags, -(0x1bad_b002 + flags) >>> 0, entry, entry, 0, 0, entry + 32]
+  for (const [index, field] of fields.entries()) view.setUint32(index * 4, field, true)
+  bytes.set(program, 32)
+  return bytes
+}
+
+kvmTest('multiboot: magic, command line, memory map and modules', async (t) => {
+  using vm = load({
+    memoryBytes: 4 << 20,
+    payload: {
+      image: multiboot(),
+      cmdline: 'a=1 b',
+      modules: [{ image: Uint8Array.of(1, 2, 3), string: 'first' }],
+    },
+  })
+  t.like(vm.loaded, { format: 'multiboot', mode: 'protected', entryGpa: entry + 32 })
+  t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
+  t.is(vm.memory.readUint32(0x500), 0x2bad_b002)
+  const info = vm.memory.readUint32(0x504)
+  const text = (gpa: number) => Buffer.from(vm.memory.read(gpa, 32)).toString().split('\0')[0]
+  t.is(text(vm.memory.readUint32(info + 16)), 'a=1 b')
+  t.is(vm.memory.readUint32(info + 20), 1)
+  const module = vm.memory.readUint32(info + 24)
+  t.deepEqual([...vm.memory.read(vm.memory.readUint32(module), 3)], [1, 2, 3])
+  t.is(text(vm.memory.readUint32(module + 8)), 'first')
+})
+
+kvmTest('format flat takes any bytes as they stand', (t) => {
+  using vm = load({ mode: 'real', payload: { image: elf(64, hlt), format: 'flat' } })
+  t.like(vm.loaded, { format: 'flat', mode: 'real', entryGpa: 0 })
+  t.is(vm.memory.readUint32(0), 0x464c_457f)
+})
+
+kvmTest('what is broken or does not fit is ERR_PAYLOAD with what and where', (t) => {
+  const image = elf(64, hlt)
+  for (let length = 4; length < image.length; length++) {
+    const cut = image.slice(0, length)
+    t.throws(
+      () => load({ payload: { image: cut, format: 'elf' } }),
+      vmError('ERR_PAYLOAD'),
+      `${length}`,
+    )
+  }
+  t.throws(
+    () => load({ memoryBytes: 1 << 20, payload: { image } }),
+    vmError('ERR_PAYLOAD', /0x100000/),
+  )
+  t.throws(() => load({ payload: { image: hlt, format: 'bzimage' } }), vmError('ERR_PAYLOAD'))
+})
+
+kvmTest('what contradicts the format is an option error', (t) => {
+  const image = elf(64, hlt)
+  t.throws(
+    () => load({ mode: 'real', payload: { image } }),
+    vmError('ERR_INVALID_OPTION', /elf .*'long'/),
+  )
+  t.throws(
+    () => load({ payload: { image, loadGpa: 4096 } }),
+    vmError('ERR_INVALID_OPTION', /loadGpa/),
+  )
+  t.throws(
+    () => load({ payload: { image, cmdline: 'x' } }),
+    vmError('ERR_INVALID_OPTION', /command line/),
+  )
+  t.throws(
+    () => machine('f4 ;', [], { payload: { image: hlt, initrd: hlt } }),
+    vmError('ERR_INVALID_OPTION', /initrd/),
+  )
+})

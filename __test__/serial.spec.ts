@@ -1,0 +1,125 @@
+// COM1 as a Node stream: every byte arrives once and in order, whoever is slow.
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import type { VirtualMachine } from '../src/index.ts'
+import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
+import { machine, vmError } from './helpers/machine.ts'
+
+/** Sends back what it receives, until a zero: it waits for "data ready" (line status, bit 0), reads, writes. */
+const echo = `
+  66 ba fd 03 ; 1: mov $0x3fd,%dx
+  ec          ; 2: in (%dx),%al
+  a8 01       ; test $1,%al
+  74 fb       ; jz 2b
+  66 ba f8 03 ; mov $0x3f8,%dx
+  ec          ; in (%dx),%al
+  ee          ; out %al,(%dx)
+  84 c0       ; test %al,%al
+  75 ed       ; jnz 1b
+  f4          ; hlt
+`
+const byteCount = process.env['VMEXIT_SOAK'] === '1' ? 10_000_000 : 20_000
+
+/** Bytes without a zero, then a zero. */
+function message(length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  for (let index = 0; index < length - 1; index++)
+    bytes[index] = 1 + ((index * 7 + (index >> 8)) % 255)
+  return bytes
+}
+
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+async function received(vm: VirtualMachine, length: number, pauseMs: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let total = 0
+  for await (const chunk of vm.serial) {
+    chunks.push(chunk as Buffer)
+    total += (chunk as Buffer).length
+    if (pauseMs > 0) await sleep(pauseMs)
+    if (total >= length) break
+  }
+  return Buffer.concat(chunks)
+}
+
+for (const [reader, pauseMs] of [
+  ['an eager', 0],
+  ['a slow', 3],
+] as const) {
+  kvmTest(`what is written comes back byte by byte, with ${reader} reader`, async (t) => {
+    const sent = message(byteCount)
+    using vm = machine(echo, [], { serial: true })
+    // A run that nobody waits for does not keep the process alive; a reader of the stream alone is not enough.
+    const running = vm.run({ timeoutMs: 3_600_000 }).then((result) => result)
+    vm.serial.write(sent)
+    const back = await received(vm, sent.length, pauseMs)
+    t.is((await running).reason, 'hlt')
+    t.is(back.length, sent.length)
+    t.is(digest(back), digest(sent))
+  })
+}
+
+kvmTestBoth('without a reader the text joins the output', async (t, run) => {
+  // mov $0x3f8,%dx; mov $'h',%al; out; mov $'i',%al; out; hlt
+  using vm = machine('66 ba f8 03 b0 68 ee b0 69 ee f4 ;', [], { serial: true })
+  const result = await run(vm)
+  t.deepEqual([result.reason, result.outputText], ['hlt', 'hi'])
+  t.deepEqual(vm.counters().routes, [])
+})
+
+kvmTestBoth(
+  'what was written before the run is there, and a string read takes it at once',
+  async (t, run) => {
+    // mov $0x3f8,%dx; mov $0x600,%edi; mov $5,%ecx; rep insb; hlt
+    const listing =
+      '66 ba f8 03 ; mov\n bf 00 06 00 00 ; mov\n b9 05 00 00 00 ; mov\n f3 6c ; rep insb\n f4 ; hlt'
+    using vm = machine(listing, [], { serial: true })
+    vm.serial.write('hello')
+    t.is((await run(vm)).reason, 'hlt')
+    t.is(Buffer.from(vm.memory.read(0x600, 5)).toString(), 'hello')
+  },
+)
+
+kvmTest('a guest that never reads makes the writer wait, and close() ends that', async (t) => {
+  using vm = machine('eb fe ;', [], { serial: true })
+  const { serial } = vm
+  const failed = new Promise<Error>((resolve) => serial.once('error', resolve))
+  const written = new Promise<Error | null | undefined>((resolve) =>
+    serial.write(Buffer.alloc(100_000), resolve),
+  )
+  const running = vm.run({ timeoutMs: 60_000 })
+  await sleep(20)
+  t.true(serial.writableLength > 0)
+  vm.stop()
+  t.is((await running).reason, 'stopped')
+  serial.destroy()
+  vm.close()
+  t.is(((await written) as { code?: string } | null)?.code ?? 'none', 'ERR_VM_CLOSED')
+  await Promise.race([failed, sleep(10)])
+})
+
+kvmTest('a machine without a port says so, and a closed one too', (t) => {
+  using vm = machine('f4 ;')
+  t.throws(() => vm.serial, vmError('ERR_INVALID_OPTION', /serial: true/))
+  const other = machine('f4 ;', [], { serial: true })
+  other.close()
+  t.throws(() => other.serial, vmError('ERR_VM_CLOSED'))
+})
+
+kvmTest('close() ends the stream behind what was received', async (t) => {
+  const vm = machine('66 ba f8 03 b0 68 ee b0 69 ee f4 ;', [], { serial: true })
+  const { serial } = vm
+  await vm.run({ timeoutMs: 20_000 })
+  vm.close()
+  const chunks: Buffer[] = []
+  for await (const chunk of serial) chunks.push(chunk as Buffer)
+  t.is(Buffer.concat(chunks).toString(), 'hi')
+})
+
+kvmTest('a route of the caller may not lie on the port', (t) => {
+  t.throws(
+    () => machine('f4 ;', [{ port: 0x3ff, to: 'discard' }], { serial: true }),
+    vmError('ERR_INVALID_OPTION', /0x3f8/),
+  )
+})
