@@ -118,6 +118,9 @@ export declare function holdLoop(): void
 /** The loaded KVM module: `kvm_intel`, `kvm_amd`, `kvm_pvm` or `unknown`. */
 export declare function hostBackend(): string
 
+/** The format of an image by its content, as `NativePayload.format` names it. */
+export declare function imageFormat(image: Uint8Array): string | Failure
+
 /** The limits of this build. */
 export declare function limits(): NativeLimits
 

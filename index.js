@@ -773,13 +773,14 @@ if (
   }
 }
 
-const { NativeMachine, attend, doorbells, guestNames, holdLoop, hostBackend, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, share } = nativeBinding
+const { NativeMachine, attend, doorbells, guestNames, holdLoop, hostBackend, imageFormat, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, share } = nativeBinding
 export { NativeMachine }
 export { attend }
 export { doorbells }
 export { guestNames }
 export { holdLoop }
 export { hostBackend }
+export { imageFormat }
 export { limits }
 export { NativeAnswer }
 export { NativeErrorCode }

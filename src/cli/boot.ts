@@ -1,3 +1,6 @@
+import { take } from '../errors.ts'
+import { native } from '../native.ts'
+import type { Image, ImageFormat } from '../options.ts'
 import type { Registers } from '../registers.ts'
 import type { RunResult } from '../result.ts'
 import { VirtualMachine } from '../virtual-machine.ts'
@@ -20,7 +23,7 @@ and its output to stdout, byte for byte.
 
 Options:
   --initrd FILE       the initial RAM disk (multiboot: the first module)
-  --cmdline TEXT      the kernel's command line (default: console=ttyS0)
+  --cmdline TEXT      the kernel's command line (default for Linux: console=ttyS0)
   --memory SIZE       memory from address 0 on, such as 512M (default)
   --cpus N            vCPUs (default 1)
   --timeout DURATION  end it after this time, such as 60s
@@ -70,17 +73,27 @@ function machine(values: Values, positionals: readonly string[]): VirtualMachine
   const [path, extra] = positionals
   if (path === undefined) return UsageError.raise('boot needs the path of a kernel')
   if (extra !== undefined) return UsageError.raise(`boot takes one kernel, got '${extra}' too`)
-  const initrd = textOf(values, 'initrd')
   return new VirtualMachine({
     pc: true,
     vcpus: parseNumber('--cpus', textOf(values, 'cpus') ?? '1'),
     memoryBytes: parseSize('--memory', textOf(values, 'memory') ?? '512M'),
-    payload: {
-      image: readImage(path, 'the kernel'),
-      cmdline: textOf(values, 'cmdline') ?? 'console=ttyS0',
-      ...(initrd !== undefined && { initrd: readImage(initrd, 'the initrd') }),
-    },
+    payload: payload(readImage(path, 'the kernel'), values),
   })
+}
+
+/** Command line and initial RAM disk, as far as the format has a place for them. */
+function payload(image: Uint8Array, values: Values): Image {
+  const format = take(native.imageFormat(image)) as ImageFormat
+  const path = textOf(values, 'initrd')
+  const initrd = path === undefined ? undefined : readImage(path, 'the initrd')
+  const takesCmdline = format === 'bzimage' || format === 'pvh'
+  const cmdline = textOf(values, 'cmdline') ?? (takesCmdline ? 'console=ttyS0' : undefined)
+  return {
+    image,
+    format,
+    ...(cmdline !== undefined && { cmdline }),
+    ...(initrd && (format === 'multiboot' ? { modules: [{ image: initrd }] } : { initrd })),
+  }
 }
 
 function document(

@@ -1,7 +1,11 @@
 //! What was put where, from Rust's words to JavaScript's.
 
+use napi::Either;
+use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::Placement;
+use vmm::{Format, Placement};
+
+use crate::failure::Failure;
 
 /// An image in memory.
 #[napi(object)]
@@ -45,5 +49,14 @@ impl From<&Placement> for NativeLoaded {
                 })
                 .collect(),
         }
+    }
+}
+
+/// The format of an image by its content, as `NativePayload.format` names it.
+#[napi(ts_return_type = "string | Failure")]
+pub fn image_format(image: Uint8Array) -> Either<String, Failure> {
+    match Format::of(&image) {
+        Ok(format) => Either::A(format.name().to_owned()),
+        Err(error) => Either::B(error.into()),
     }
 }

@@ -1,0 +1,124 @@
+// `vmexit boot` with small kernels of our own: ELF images that use the serial port and the power registers.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import test from 'ava'
+
+import { elf } from './helpers/elf.ts'
+import { kvmTest } from './helpers/kvm.ts'
+import { code } from './helpers/machine.ts'
+
+const main = new URL('../dist/cli/main.js', import.meta.url).pathname
+const folder = mkdtempSync(join(tmpdir(), 'vmexit-boot-'))
+test.after.always(() => rmSync(folder, { recursive: true }))
+
+interface Ran {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, 'boot', ...args])
+    let [stdout, stderr] = ['', '']
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString()
+      if (signal) child.kill(signal)
+    })
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+    child.on('error', reject)
+    child.on('close', (exit) => resolve({ code: exit, stdout, stderr }))
+    child.stdin.write(input)
+  })
+}
+
+function kernel(name: string, listing: string): string {
+  const path = join(folder, name)
+  writeFileSync(path, elf(64, code(listing)))
+  return path
+}
+
+/** Prints "ok". */
+const printOk = `
+  66 ba f8 03 ; mov $0x3f8,%dx
+  b0 6f ee    ; 'o'
+  b0 6b ee    ; 'k'
+`
+const powerOff =
+  '66 ba 04 06 ; mov $0x604,%dx\n 66 b8 00 20 ; mov $0x2000,%ax\n 66 ef ; out %ax,(%dx)'
+/** Sends back one byte. */
+const echoOne = `
+  66 ba fd 03 ; mov $0x3fd,%dx
+  ec a8 01    ; 1: in (%dx),%al; test $1,%al
+  74 fb       ; jz 1b
+  66 ba f8 03 ; mov $0x3f8,%dx
+  ec ee       ; in (%dx),%al; out %al,(%dx)
+`
+
+kvmTest('the serial port is stdin and stdout, and power-off is code 0', async (t) => {
+  const ran = await boot([kernel('echo', printOk + echoOne + powerOff)], 'x')
+  t.deepEqual(ran, { code: 0, stdout: 'okx', stderr: '' })
+})
+
+kvmTest('--json is one document and nothing else', async (t) => {
+  const ran = await boot([kernel('json', printOk + powerOff), '--json', '--cpus', '2'])
+  t.is(ran.code, 0)
+  const document = JSON.parse(ran.stdout)
+  t.like(document, { reason: 'power-off', vcpu: 0, output: 'ok' })
+  t.like(document.loaded, { format: 'elf', mode: 'long' })
+  t.is(Buffer.from(document.outputBase64, 'base64').toString(), 'ok')
+})
+
+kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t) => {
+  const ran = await boot([kernel('crash', `${printOk} 0f 0b ; ud2`)])
+  t.is(ran.code, 3)
+  t.regex(
+    ran.stderr,
+    /^vmexit: the guest ended with shutdown \(triple fault\); vCPU 0 is at RIP 0x10000a, instruction bytes 0f0b/,
+  )
+})
+
+kvmTest('a guest that stays silent is given up, and where it is is said', async (t) => {
+  const silent = kernel('silent', 'eb fe ; 1: jmp 1b')
+  const ran = await boot([silent, '--silence', '200ms'])
+  t.deepEqual([ran.code, ran.stdout], [3, ''])
+  t.regex(
+    ran.stderr,
+    /printed nothing for 0\.2 s.*vCPU 0 is at RIP 0x100000, instruction bytes ebfe/,
+  )
+  const { code: exit, stdout } = await boot([silent, '--silence', '200ms', '--json'])
+  t.is(exit, 3)
+  t.like(JSON.parse(stdout), { reason: 'silence', vcpu: null })
+})
+
+kvmTest('a time-out is code 124, and one that spoke is not silent', async (t) => {
+  const talker = kernel('talker', `${printOk} eb fe ; 1: jmp 1b`)
+  const ran = await boot([talker, '--silence', '1s', '--timeout', '2s'])
+  t.deepEqual(ran, { code: 124, stdout: 'ok', stderr: 'vmexit: the time is up\n' })
+})
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  kvmTest(`${signal} ends it with code 130`, async (t) => {
+    const ran = await boot([kernel(signal, `${printOk} eb fe ; 1: jmp 1b`)], '', signal)
+    t.deepEqual(ran, { code: 130, stdout: 'ok', stderr: '' })
+  })
+}
+
+test('a wrong command line is code 2', async (t) => {
+  const ok = kernel('unused', 'f4 ; hlt')
+  for (const [args, message] of [
+    [[], /boot needs the path of a kernel/],
+    [[ok, ok], /boot takes one kernel/],
+    [['/nonexistent/kernel'], /cannot read the kernel: ENOENT/],
+    [[ok, '--initrd', '/nonexistent/initrd'], /cannot read the initrd: ENOENT/],
+    [[ok, '--cpus', 'many'], /--cpus must be a number/],
+    [[ok, '--silence', '5'], /--silence must be a duration/],
+  ] as const) {
+    const ran = await boot([...args])
+    t.is(ran.code, 2, ran.stderr)
+    t.regex(ran.stderr, message)
+  }
+})
