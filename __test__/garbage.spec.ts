@@ -7,6 +7,7 @@ import { type Census, census, collect, collectUntil } from './fixtures/census.ts
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Big enough to be seen in this process's address space. */
 const memoryBytes = 256 * 1024 * 1024
@@ -176,7 +177,7 @@ serialTest('a promise that is kept, and awaited late, keeps its machine', async 
 
 serialTest('many machines that come and go while garbage is collected', async (t) => {
   const before = census()
-  for (let index = 0; index < 200; index++) {
+  for (let index = 0; index < affordable(200); index++) {
     const vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
     const kind = index % 4
     if (kind === 0) void vm.run()

@@ -5,6 +5,7 @@ import { census, collect } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Touches some of its 2 MiB, so memory that stays behind is seen. */
 function hello(): VirtualMachine {
@@ -20,9 +21,10 @@ const noiseMiB = 4
 /** Repeats `cycle` behind a warm-up. What leaks grows in every batch, and noise does not. */
 async function assertFlat(
   t: ExecutionContext,
-  cycles: number,
+  most: number,
   cycle: (index: number) => unknown,
 ): Promise<void> {
+  const cycles = affordable(most)
   const repeat = async (times: number): Promise<void> => {
     for (let index = 0; index < times; index++) {
       const promise = cycle(index)

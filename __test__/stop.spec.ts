@@ -6,6 +6,7 @@ import { type Device, type RunOptions, type VirtualMachine, guests } from '../sr
 import { serialTest, serialTestBoth } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Nobody answers but Rust, so there is an exit every few microseconds. */
 const poll = `
@@ -277,8 +278,8 @@ function randomNumbers(seed: number): () => number {
   }
 }
 
-serialTest('10,000 stops at random moments: none is lost', async (t) => {
-  const [machines, runs] = [5, 2000]
+serialTest('stops at random moments, ten thousand: none is lost', async (t) => {
+  const [machines, runs] = [5, affordable(2000)]
   const reasons: Record<string, number> = {}
   const begin = performance.now()
   const stopOften = async (seed: number): Promise<void> => {
@@ -298,10 +299,10 @@ serialTest('10,000 stops at random moments: none is lost', async (t) => {
   t.deepEqual(reasons, { stopped: machines * runs })
 })
 
-serialTest('1,000 time-outs at random moments under runSync: none is lost', (t) => {
+serialTest('time-outs at random moments under runSync, a thousand: none is lost', (t) => {
   using vm = machine(guests.spin)
   const random = randomNumbers(7)
-  for (let index = 0; index < 1000; index++) {
+  for (let index = 0; index < affordable(1000); index++) {
     const { reason, durationMs } = vm.runSync({ timeoutMs: random() * 0.5 })
     if (reason !== 'timeout' || durationMs > 10_000) t.fail(`run ${index}: ${reason}`)
   }

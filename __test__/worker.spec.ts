@@ -8,6 +8,7 @@ import { census } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** A worker and all that is heard of it. */
 interface Begun {
@@ -55,7 +56,8 @@ async function assertClean(t: ExecutionContext): Promise<void> {
 }
 
 /** Terminates workers in a scenario so often; none may take long. */
-async function terminate(t: ExecutionContext, scenario: string, times: number): Promise<void> {
+async function terminate(t: ExecutionContext, scenario: string, wanted: number): Promise<void> {
+  const times = affordable(wanted)
   const tookMs: number[] = []
   for (let index = 0; index < times; index++) {
     const { worker, asked } = await begin(scenario)
@@ -99,7 +101,7 @@ for (const [scenario, code] of Object.entries({
   'calls process.exit with a running machine': 7,
 })) {
   serialTest(`a worker that ${scenario} exits with ${code}`, async (t) => {
-    for (let index = 0; index < 5; index++) {
+    for (let index = 0; index < affordable(5); index++) {
       const { exitCode, errors } = await begin(scenario)
       t.is(await exitCode, code)
       t.deepEqual(errors.map(String), code === 1 ? ['Error: on purpose'] : [])

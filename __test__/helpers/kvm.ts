@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import test, { type ExecutionContext } from 'ava'
 import type { CpuMode, Privilege, RunOptions, RunResult, VirtualMachine } from '../../src/index.ts'
 import { native } from '../../src/native.ts'
+import type { NativeReport } from '../../src/seam.ts'
 
 /** Runs a machine to the end of one run, by `runSync()` or by `run()`. */
 export type Run = (vm: VirtualMachine, options?: RunOptions) => Promise<RunResult>
@@ -48,13 +49,12 @@ export function kvmTestBoth(
   }
 }
 
-let modes: readonly { mode: string; privilege: string; reason?: string }[] | undefined
+let report: ReturnType<typeof native.probeHost> | undefined
 
-function probedModes(): NonNullable<typeof modes> {
-  if (modes) return modes
-  const report = native.probeHost()
-  modes = 'modes' in report ? report.modes : []
-  return modes
+/** What `vmexit doctor` asks this KVM, once; undefined where it cannot be asked. */
+export function probe(): NativeReport | undefined {
+  report ??= native.probeHost()
+  return 'modes' in report ? report : undefined
 }
 
 /** Whether this KVM runs a mode; else how its first instructions end. */
@@ -62,7 +62,7 @@ export function modeRuns(
   mode: CpuMode,
   privilege: Privilege = 'kernel',
 ): { runs: true } | { runs: false; reason: string } {
-  const found = probedModes().find((one) => one.mode === mode && one.privilege === privilege)
+  const found = probe()?.modes.find((one) => one.mode === mode && one.privilege === privilege)
   if (!found) return { runs: false, reason: 'the host could not be probed' }
   return found.reason === undefined ? { runs: true } : { runs: false, reason: found.reason }
 }

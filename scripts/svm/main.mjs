@@ -1,9 +1,7 @@
 // npm run test:svm and npm run shell:svm: this project on a second KVM, that of an emulated AMD machine.
-import { buildDisk } from './stage.mjs'
-import { fetchParts } from './fetch.mjs'
-import { Failure, guard, temporaryDirectory } from './scope.mjs'
 import { root } from '../run.mjs'
-import { runMachine } from './machine.mjs'
+import { runJob, say } from './job.mjs'
+import { Failure, guard } from './scope.mjs'
 import { test } from './test.mjs'
 
 const SHELL_SECONDS = 600
@@ -21,30 +19,6 @@ shell   runs one command there, in the project's directory, on what is built alr
 Exit code: that of the tests or the command; 124 after a time-out; 125 if the machine itself failed.
 `
 
-const say = (line) => process.stderr.write(`svm: ${line}\n`)
-
-const ENVIRONMENT = {
-  HOME: '/root',
-  LANG: 'C.UTF-8',
-  PATH: `/usr/bin:${root}node_modules/.bin`,
-  CI: '1',
-  VMEXIT_REQUIRE_KVM: '1',
-}
-
-/** Runs a job in a machine of its own; `programs` are files of target/ that it needs. */
-async function inMachine({ steps, programs, together = false }, handlers) {
-  const parts = await fetchParts(say)
-  const directory = temporaryDirectory()
-  const stagedAt = Date.now()
-  await buildDisk(directory, parts, programs)
-  say(`disk built in ${seconds(Date.now() - stagedAt)}`)
-  const job = { steps, environment: ENVIRONMENT, together }
-  const onReady = (ms) => say(`/dev/kvm was there after ${seconds(ms)}`)
-  return runMachine(directory, parts, job, { onReady, ...handlers })
-}
-
-const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
-
 function shellArguments(args) {
   const words = [...args]
   let limit = SHELL_SECONDS
@@ -60,22 +34,19 @@ async function shell(args) {
     return USAGE
   }
   const step = { directory: root, command: asked.words, seconds: asked.limit }
-  const { steps, trouble } = await inMachine(
-    { steps: [step], programs: [] },
-    {
-      onOut: (chunk) => process.stdout.write(chunk),
-      onErr: (chunk) => process.stderr.write(chunk),
-    },
-  )
-  if (trouble) throw new Failure(trouble)
-  const [end] = steps
+  const { ends, troubles } = await runJob({ steps: [step] }, () => ({
+    onOut: (chunk) => process.stdout.write(chunk),
+    onErr: (chunk) => process.stderr.write(chunk),
+  }))
+  if (troubles.length > 0) throw new Failure(troubles.join('\n'))
+  const [end] = ends
   if (end.late) say(`${asked.words[0]} was not done after ${asked.limit} s`)
   return end.status
 }
 
 async function main([command, ...args]) {
   if (command === 'shell') return shell(args)
-  if (command === 'test') return test(args, { say, inMachine })
+  if (command === 'test') return test(args)
   process.stderr.write(HELP)
   return command === '--help' ? 0 : USAGE
 }

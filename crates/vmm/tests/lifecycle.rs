@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::{LONG, PROTECTED, config, exit, machine, run};
+use common::{LONG, PROTECTED, affordable, config, exit, machine, run};
 use vmm::{Exit, Machine, MachineConfig};
 
 /// Stores 42 at 0x400.
@@ -54,7 +54,7 @@ fn machines_give_back_their_files_and_mappings() {
     // The first ones bring what the process keeps: /dev/kvm, the timer's thread.
     make(10);
     let before = (open_files(), mappings());
-    make(200);
+    make(affordable(200));
     let after = (open_files(), mappings());
     assert_eq!(after.0, before.0);
     // The allocator may map or unmap an arena or two; a leak would be hundreds.

@@ -85,6 +85,16 @@ pub fn probe() -> &'static HostReport {
     REPORT.get_or_init(|| vmm::probe().unwrap())
 }
 
+/// The count, or a tenth of it where exits are slow, as in an emulated processor.
+pub fn affordable(count: usize) -> usize {
+    const SLOW_EXIT_NS: f64 = 50_000.0;
+    if probe().exit_cost_ns > SLOW_EXIT_NS {
+        count.div_ceil(10)
+    } else {
+        count
+    }
+}
+
 /// Machine code from a listing: in each line hexadecimal bytes, a semicolon, the disassembly.
 pub fn code(listing: &str) -> Vec<u8> {
     let bytes = listing.lines().filter_map(|line| line.split(';').next());
