@@ -1,4 +1,4 @@
-// How often a test can afford to repeat what it does. What it asserts of each repetition stays the same.
+// How often a test can afford to repeat what it does, and how long it waits. What it asserts of each repetition stays the same.
 import { probe } from './kvm.ts'
 
 /** No processor's own virtualization is that slow: the one that `doctor` measured is emulated. */
@@ -6,8 +6,14 @@ const slowExitNs = 50_000
 
 const slowness = 10
 
+const isSlow = (): boolean => (probe()?.exitCostNs ?? 0) > slowExitNs
+
 /** The count, or a tenth of it where exits are slow. */
 export function affordable(count: number): number {
-  const exitNs = probe()?.exitCostNs ?? 0
-  return exitNs > slowExitNs ? Math.ceil(count / slowness) : count
+  return isSlow() ? Math.ceil(count / slowness) : count
+}
+
+/** A time that ends nothing which works, ten times as long where exits are slow. */
+export function patient(milliseconds: number): number {
+  return isSlow() ? milliseconds * slowness : milliseconds
 }

@@ -1,6 +1,13 @@
 // Reads ava's TAP: counts from the closing `# pass`, `# fail` and `# skip`, or from the tests themselves where ava does not come that
 // far; skips from `# SKIP` marks (test.skip) and from tests that pass after `t.log('skipped: <reason>')`.
 
+/** ava, with its reporter mended; options follow. */
+export const avaCommand = [
+  process.execPath,
+  '--import=./scripts/report/ava-tap.mjs',
+  'node_modules/ava/entrypoints/cli.mjs',
+]
+
 const POINT = /^(ok|not ok) \d+ - (.*?)( # SKIP)?$/
 const TOTAL = /^# (tests|pass|skip|fail) (\d+)$/
 const PLAN = /^(TAP version \d+|1\.\.\d+|)$/

@@ -81,7 +81,7 @@ export async function bundleSpecs(paths, { ava: settings }, folder) {
   const own = {
     ...settings,
     extensions: ['js'],
-    files: ['**/*.spec.js'],
+    files: ['target/svm/**/*.js'],
     nodeArguments: settings.nodeArguments.filter((argument) => !argument.startsWith('--import')),
   }
   writeFileSync(join(folder, 'ava.config.mjs'), `export default ${JSON.stringify(own)}\n`)

@@ -60,6 +60,8 @@ mkdir -p /root/dev/pts /root/dev/shm
 mount -t devpts -o ptmxmode=0666 devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
 chmod 1777 /root/tmp
+# On the disk it is the host's user's.
+chown -R 0:0 /root/root
 ip link set lo up
 [ -c /root/dev/kvm ] || die 'no /dev/kvm'
 cp /job /root/job

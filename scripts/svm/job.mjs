@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../run.mjs'
+import { baseline } from './build.mjs'
 import { bundleAva } from './bundle.mjs'
 import { fetchParts } from './fetch.mjs'
 import { runMachine } from './machine.mjs'
@@ -10,6 +11,7 @@ import { buildDisk } from './stage.mjs'
 
 const ENVIRONMENT = {
   HOME: '/root',
+  XDG_CACHE_HOME: '/root/.cache',
   LANG: 'C.UTF-8',
   PATH: `/usr/bin:${root}node_modules/.bin`,
   CI: '1',
@@ -26,7 +28,10 @@ async function prepare(directory, { programs = [], folders = {} }) {
   const begin = Date.now()
   const ava = join(directory, 'ava')
   await bundleAva(ava)
-  const all = { ...folders, [join(root, 'node_modules', 'ava')]: ava }
+  const caches = join(directory, 'caches')
+  mkdirSync(caches)
+  await baseline(caches)
+  const all = { ...folders, [join(root, 'node_modules', 'ava')]: ava, '/root/.cache': caches }
   const disk = await buildDisk(directory, parts, programs, all)
   say(`disk built in ${seconds(Date.now() - begin)}`)
   return { parts, disk }

@@ -7,9 +7,9 @@ import { ORDERS, PORTS, initramfs } from './init.mjs'
 import { start, tail } from './scope.mjs'
 import { Events, Orders, Tail } from './wire.mjs'
 
-// Ten times what an idle host of two cores needs.
-const BOOT_SECONDS = 60
-const OFF_SECONDS = 10
+// Twenty times what an idle host of two cores needs.
+const BOOT_SECONDS = 120
+const OFF_SECONDS = 20
 // What a step may take beyond its own time until it is ended and that is known.
 const GRACE_SECONDS = 30
 const POLL_MS = 50

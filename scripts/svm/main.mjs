@@ -1,7 +1,9 @@
 // npm run test:svm and npm run shell:svm: this project on a second KVM, that of an emulated AMD machine.
+import { parseArgs } from 'node:util'
 import { root } from '../run.mjs'
 import { runJob, say } from './job.mjs'
 import { Failure, guard } from './scope.mjs'
+import { checkSelf } from './self.mjs'
 import { test } from './test.mjs'
 
 const SHELL_SECONDS = 600
@@ -9,12 +11,14 @@ const USAGE = 2
 // As with timeout(1): not a code of the command inside.
 const MACHINE_FAILED = 125
 
-const HELP = `usage: node scripts/svm/main.mjs test [FILTER…]
+const HELP = `usage: node scripts/svm/main.mjs test [--idle SECONDS] [--spec FILE | FILTER…]
+       node scripts/svm/main.mjs test --self
        node scripts/svm/main.mjs shell [--timeout SECONDS] [--] COMMAND…
 
 Starts an emulated AMD machine with a KVM of its own; it needs no /dev/kvm and no privilege.
 test    builds the project, runs the Rust tests and the ava specs inside; a filter is a part of a
-        Rust test program's or of a spec's name
+        Rust test program's or of a spec's name; --spec names one file, --idle says for how long
+        ava waits for a test's end; --self checks this command itself, which takes some minutes
 shell   runs one command there, in the project's directory, on what is built already
 Exit code: that of the tests or the command; 124 after a time-out; 125 if the machine itself failed.
 `
@@ -44,9 +48,15 @@ async function shell(args) {
   return end.status
 }
 
+async function runTests(args) {
+  const options = { self: { type: 'boolean' }, idle: { type: 'string' }, spec: { type: 'string' } }
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+  return values.self ? checkSelf() : test(positionals, values)
+}
+
 async function main([command, ...args]) {
   if (command === 'shell') return shell(args)
-  if (command === 'test') return test(args)
+  if (command === 'test') return runTests(args)
   process.stderr.write(HELP)
   return command === '--help' ? 0 : USAGE
 }

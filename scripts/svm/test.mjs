@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
-import { avaReport } from '../report/ava.mjs'
+import { avaCommand, avaReport } from '../report/ava.mjs'
 import { rustReport } from '../report/rust.mjs'
 import { root, sumLine } from '../run.mjs'
 import { rustTests, setUp } from './build.mjs'
@@ -13,9 +13,9 @@ import { runJob, say } from './job.mjs'
 import { Failure, temporaryDirectory } from './scope.mjs'
 
 // libtest names a test that hangs after 60 s, and ava one after its own time-out.
-const RUST_SECONDS = 120
-const AVA_SECONDS = 600
-const AVA_IDLE = '2m'
+const RUST_SECONDS = 300
+const AVA_SECONDS = 900
+const AVA_IDLE_SECONDS = 240
 
 // More would only wait for each other's memory and disk on the machines that this is for.
 const MOST_MACHINES = 2
@@ -43,26 +43,28 @@ const rustStep = ({ name, path, folder }) => ({
   seconds: RUST_SECONDS,
 })
 
-const avaStep = (files, index) => ({
+const avaStep = (files, index, idle) => ({
   title: `TypeScript, part ${index + 1}`,
   report: avaReport(),
   directory: root,
   command: [
-    ...['node', '--import', './scripts/report/ava-tap.mjs', 'node_modules/ava/entrypoints/cli.mjs'],
+    ...avaCommand,
     ...['--config', join(bundleFolder, 'ava.config.mjs'), '--tap', ...ALONE],
-    ...[`--timeout=${AVA_IDLE}`, ...files.map((file) => join(bundleFolder, bundled(file)))],
+    ...[`--timeout=${idle}s`, ...files.map((file) => join(bundleFolder, bundled(file)))],
   ],
   seconds: AVA_SECONDS,
 })
 
 /** The specs in groups that take about the same time, as far as their sizes tell. */
-function avaSteps(specs, count) {
+function avaSteps(specs, count, idle) {
   const sized = specs.map((path) => ({ path, size: statSync(join(root, path)).size }))
   const ordered = sized.toSorted((a, b) => b.size - a.size).map(({ path }) => path)
   const groups = Array.from({ length: count }, (_, group) =>
     ordered.filter((__, index) => index % count === group),
   )
-  return groups.filter((files) => files.length > 0).map(avaStep)
+  return groups
+    .filter((files) => files.length > 0)
+    .map((files, index) => avaStep(files, index, idle))
 }
 
 /** Hands each line of a machine's output to the report of the step that it stands under, and shows what that returns. */
@@ -115,16 +117,23 @@ async function specFolders(specs) {
   return { [join(root, bundleFolder)]: folder }
 }
 
-/** Builds, runs inside what the filters select, and returns the exit code. */
-export async function test(filters) {
-  await setUp()
+/** The Rust test programs and the specs that the filters select, or the one file that is named. */
+async function choose(filters, { spec }) {
+  if (spec) return { programs: [], specs: [spec] }
   const selected = (name) => filters.length === 0 || filters.some((filter) => name.includes(filter))
   const programs = (await rustTests()).filter(({ name }) => selected(name))
-  const specs = specFiles().filter(selected)
+  return { programs, specs: specFiles().filter(selected) }
+}
+
+/** Builds, runs inside what the filters or the options select, and returns the exit code. */
+export async function test(filters, options) {
+  await setUp()
+  const { programs, specs } = await choose(filters, options)
   if (programs.length + specs.length === 0)
     throw new Failure(`no test matches ${filters.join(' ')}`)
   const most = Math.min(MOST_MACHINES, cpus().length)
-  const steps = [...avaSteps(specs, most * GROUPS_PER_MACHINE), ...programs.map(rustStep)]
+  const idle = options.idle ?? AVA_IDLE_SECONDS
+  const steps = [...avaSteps(specs, most * GROUPS_PER_MACHINE, idle), ...programs.map(rustStep)]
   const job = {
     steps,
     programs: programs.map(({ path }) => path),
