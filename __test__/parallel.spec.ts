@@ -94,7 +94,7 @@ serialTest('the event loop is free while machines run', async (t) => {
   t.true(
     await until(
       () => ticks >= 20 && asking.reads > 20,
-      20_000,
+      60_000,
       () => sleep(1),
     ),
   )

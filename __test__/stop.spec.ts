@@ -67,7 +67,7 @@ serialTestBoth('timeoutMs ends a guest whose exits a device answers', async (t, 
   // Under run() the first question may come too late on a busy host.
   const runOnce = async (): Promise<unknown> =>
     t.is((await run(vm, { timeoutMs: 50 })).reason, 'timeout')
-  t.true(await until(() => reads > 0, 20_000, runOnce))
+  t.true(await until(() => reads > 0, 60_000, runOnce))
 })
 
 serialTestBoth('a time-out belongs to its run, not to the next one', async (t, run) => {
@@ -85,7 +85,7 @@ serialTestBoth('a time-out belongs to its run, not to the next one', async (t, r
 serialTest('stop() from the event loop, at once and later', async (t) => {
   using vm = machine(guests.spin)
   for (const delayMs of [undefined, 0, 30]) {
-    const run = vm.run({ timeoutMs: 20_000 })
+    const run = vm.run({ timeoutMs: 60_000 })
     t.true(vm.running)
     if (delayMs !== undefined) await sleep(delayMs)
     vm.stop()
@@ -207,7 +207,7 @@ serialTest('an aborted signal rejects with its reason and leaves the machine usa
   const reason = { because: 'of this' }
   for (const delayMs of [0, 30]) {
     const controller = new AbortController()
-    const run = vm.run({ signal: controller.signal, timeoutMs: 20_000 })
+    const run = vm.run({ signal: controller.signal, timeoutMs: 60_000 })
     t.is(getEventListeners(controller.signal, 'abort').length, 1)
     setTimeout(() => controller.abort(reason), delayMs)
     t.is(await rejection(run), reason)
@@ -287,7 +287,7 @@ serialTest('stops at random moments, ten thousand: none is lost', async (t) => {
     const random = randomNumbers(seed)
     for (let index = 0; index < runs; index++) {
       // A lost stop would leave the run to the time-out.
-      const run = vm.run({ timeoutMs: 20_000 })
+      const run = vm.run({ timeoutMs: 60_000 })
       await dither(random)
       vm.stop()
       const { reason } = await run

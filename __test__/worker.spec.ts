@@ -40,7 +40,7 @@ async function begin(scenario: string): Promise<Begun> {
 /** Waits for the first `count` messages. */
 async function heard({ messages, errors }: Begun, count: number): Promise<unknown[]> {
   const pause = (): Promise<unknown> => sleep(1)
-  if (await until(() => messages.length >= count, 20_000, pause)) return messages
+  if (await until(() => messages.length >= count, 60_000, pause)) return messages
   throw new Error(`${messages.length} messages of ${count}; ${errors.join()}`)
 }
 
@@ -48,7 +48,7 @@ async function heard({ messages, errors }: Begun, count: number): Promise<unknow
 async function assertClean(t: ExecutionContext): Promise<void> {
   const isClean = ({ vcpuThreads, kvmFiles, kvmMappings } = census()): boolean =>
     vcpuThreads + kvmFiles + kvmMappings === 0
-  t.true(await until(isClean, 10_000), JSON.stringify(census()))
+  t.true(await until(isClean, 60_000), JSON.stringify(census()))
   for (const kind of ['run', 'runSync'] as const) {
     using vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
     t.is((await vm[kind]()).outputText, 'Hello, world!\n')

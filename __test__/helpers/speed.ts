@@ -13,7 +13,7 @@ export function affordable(count: number): number {
   return isSlow() ? Math.ceil(count / slowness) : count
 }
 
-/** A time that ends nothing which works, ten times as long where exits are slow. */
+/** A time within which something happens for sure, ten times as long where exits are slow. */
 export function patient(milliseconds: number): number {
   return isSlow() ? milliseconds * slowness : milliseconds
 }

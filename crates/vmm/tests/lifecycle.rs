@@ -110,6 +110,42 @@ fn memory_is_committed_by_the_first_touch() {
     assert!(raised < 10 << 10, "{raised} KiB");
 }
 
+/// The flags of the mapping that holds an address (`VmFlags` in proc(5), `smaps`).
+fn flags_at(address: usize) -> String {
+    let text = fs::read_to_string("/proc/self/smaps").unwrap();
+    let range = |line: &str| {
+        let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some(number(start)?..number(end)?)
+    };
+    let mut lines = text.lines();
+    lines.find(|line| range(line).is_some_and(|range| range.contains(&address)));
+    let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"));
+    flags.unwrap().to_owned()
+}
+
+#[test]
+fn small_memory_takes_no_huge_pages() {
+    require!(LONG);
+    if !fs::exists("/sys/kernel/mm/transparent_hugepage").unwrap() {
+        skip!("this kernel has no huge pages to give");
+    }
+    for (megabytes, single) in [(2, true), (16, true), (64, false)] {
+        let config = MachineConfig {
+            memory_bytes: megabytes << 20,
+            ..config(LONG, GUEST, &[])
+        };
+        let machine = Machine::new(config).unwrap();
+        let start = machine.memory().host_range(0).unwrap().start as usize;
+        let flags = flags_at(start);
+        assert_eq!(
+            flags.split(' ').any(|flag| flag == "nh"),
+            single,
+            "{megabytes} MiB:{flags}"
+        );
+    }
+}
+
 #[test]
 fn the_host_writes_memory_while_the_guest_polls_it() {
     require!(PROTECTED);
