@@ -48,10 +48,21 @@ async function shell(args) {
   return end.status
 }
 
-async function runTests(args) {
+function testArguments(args) {
   const options = { self: { type: 'boolean' }, idle: { type: 'string' }, spec: { type: 'string' } }
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
-  return values.self ? checkSelf() : test(positionals, values)
+  try {
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+    return /^[1-9]\d*$/.test(values.idle ?? '1') ? { values, positionals } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function runTests(args) {
+  const asked = testArguments(args)
+  if (asked) return asked.values.self ? checkSelf() : test(asked.positionals, asked.values)
+  process.stderr.write(HELP)
+  return USAGE
 }
 
 async function main([command, ...args]) {

@@ -23,9 +23,6 @@ const MOST_MACHINES = 2
 // The machine has one processor: tests that run at once would only use up each other's time-outs.
 const ALONE = ['--concurrency=1', '--serial']
 
-// ava's own start takes some seconds inside; few groups keep the machines evenly busy all the same, as the Rust tests follow.
-const GROUPS_PER_MACHINE = 2
-
 const specFolder = join(root, '__test__')
 const bundleFolder = join('target', 'svm')
 
@@ -55,7 +52,10 @@ const avaStep = (files, index, idle) => ({
   seconds: AVA_SECONDS,
 })
 
-/** The specs in groups that take about the same time, as far as their sizes tell. */
+/**
+ * The specs in one group for each machine, as ava's own start takes some seconds. Sizes tell only roughly how long each takes; the Rust
+ * tests, which follow in small steps, even it out.
+ */
 function avaSteps(specs, count, idle) {
   const sized = specs.map((path) => ({ path, size: statSync(join(root, path)).size }))
   const ordered = sized.toSorted((a, b) => b.size - a.size).map(({ path }) => path)
@@ -108,36 +108,39 @@ function verdict(steps, ends) {
   return total
 }
 
-/** Bundles the specs; the folder for the disk. */
-async function specFolders(specs) {
-  if (specs.length === 0) return {}
+/** Bundles specs: `{ specs, folders, others }`, those to run, where their bundles are for the disk, and those left out. */
+async function bundleAll(all, isNamed) {
+  if (all.length === 0) return { specs: [], folders: {}, others: [] }
   const folder = temporaryDirectory()
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  await bundleSpecs(specs, manifest, folder)
-  return { [join(root, bundleFolder)]: folder }
+  const concerned = await bundleSpecs(all, manifest, folder)
+  const specs = isNamed ? all : concerned
+  const others = all.filter((path) => !specs.includes(path))
+  return { specs, folders: { [join(root, bundleFolder)]: folder }, others }
 }
 
 /** The Rust test programs and the specs that the filters select, or the one file that is named. */
 async function choose(filters, { spec }) {
-  if (spec) return { programs: [], specs: [spec] }
+  if (spec) return { programs: [], all: [spec] }
   const selected = (name) => filters.length === 0 || filters.some((filter) => name.includes(filter))
   const programs = (await rustTests()).filter(({ name }) => selected(name))
-  return { programs, specs: specFiles().filter(selected) }
+  return { programs, all: specFiles().filter(selected) }
 }
 
 /** Builds, runs inside what the filters or the options select, and returns the exit code. */
 export async function test(filters, options) {
   await setUp()
-  const { programs, specs } = await choose(filters, options)
+  const { programs, all } = await choose(filters, options)
+  const { specs, folders, others } = await bundleAll(all, options.spec !== undefined)
   if (programs.length + specs.length === 0)
     throw new Failure(`no test matches ${filters.join(' ')}`)
   const most = Math.min(MOST_MACHINES, cpus().length)
   const idle = options.idle ?? AVA_IDLE_SECONDS
-  const steps = [...avaSteps(specs, most * GROUPS_PER_MACHINE, idle), ...programs.map(rustStep)]
+  const steps = [...avaSteps(specs, most, idle), ...programs.map(rustStep)]
   const job = {
     steps,
     programs: programs.map(({ path }) => path),
-    folders: await specFolders(specs),
+    folders,
     together: true,
     machines: Math.min(most, steps.length),
   }
@@ -150,6 +153,10 @@ export async function test(filters, options) {
   for (const output of readers) output.end()
   for (const trouble of troubles) say(trouble)
   const counts = verdict(steps, ends)
+  for (const path of others) {
+    process.stdout.write(`skipped: ${path}: it imports nothing of src/, so no KVM matters to it\n`)
+  }
+  counts.skipped += others.length
   if (counts.passed + counts.failed === 0) say('no test ran')
   process.stdout.write(`${sumLine(counts)}\n`)
   return counts.failed === 0 && counts.passed > 0 ? 0 : 1
