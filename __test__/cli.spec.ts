@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { native } from '../src/native.ts'
+import { kvmTest, modeRuns } from './helpers/kvm.ts'
 
 interface Ran {
   code: number | null
@@ -42,17 +43,13 @@ function image(name: string, bytes: number[]): string {
   return path
 }
 
-/** Whether the KVM here runs paged32, by trying. */
-function runsPaged32(): boolean {
-  const report = native.probeHost()
-  return 'modes' in report && report.modes.some(({ mode, reason }) => mode === 'paged32' && !reason)
-}
+const runsPaged32 = (): boolean => modeRuns('paged32').runs
 
 // b0 2a  mov al, 42 · e6 e9  out 0xe9, al · b0 07  mov al, 7 · e6 f4  out 0xf4, al: the same in every mode
 const exit7 = [0xb0, 0x2a, 0xe6, 0xe9, 0xb0, 0x07, 0xe6, 0xf4]
 const ports = ['--port', '0xe9=console', '--port', '0xf4=stop']
 
-test('hello runs every mode that this KVM can run, and hides none', async (t) => {
+kvmTest('hello runs every mode that this KVM can run, and hides none', async (t) => {
   const [code, { backend, results }] = await json(['hello'])
   t.is(code, 0)
   t.is(backend, native.hostBackend())
@@ -76,7 +73,7 @@ test('hello runs every mode that this KVM can run, and hides none', async (t) =>
   }
 })
 
-test('hello takes one mode or one ring', async (t) => {
+kvmTest('hello takes one mode or one ring', async (t) => {
   const [, { results: long }] = await json(['hello', '--mode', 'long'])
   t.deepEqual(
     long.map((r: any) => [r.mode, r.privilege]),
@@ -92,7 +89,7 @@ test('hello takes one mode or one ring', async (t) => {
 })
 
 for (const mode of ['real', 'protected', 'paged32', 'long', 'long --privilege user']) {
-  test(`run ${mode}: console bytes on stdout, the exit port's code`, async (t) => {
+  kvmTest(`run ${mode}: console bytes on stdout, the exit port's code`, async (t) => {
     if (mode === 'paged32' && !runsPaged32()) {
       t.log('skipped: this KVM does not run paged32')
       t.pass()
@@ -112,7 +109,7 @@ for (const mode of ['real', 'protected', 'paged32', 'long', 'long --privilege us
   })
 }
 
-test('run: all 256 byte values arrive as they are, also through a pipe', async (t) => {
+kvmTest('run: all 256 byte values arrive as they are, also through a pipe', async (t) => {
   //  0  xor al, al; 2: out 0xe9, al; 4: inc al; 6: jnz 2; 8: hlt
   const path = image('bytes.bin', [0x30, 0xc0, 0xe6, 0xe9, 0xfe, 0xc0, 0x75, 0xfa, 0xf4])
   const ran = await vmexit(['run', path, '--mode', 'real', '--port', '0xe9=console'])
@@ -125,7 +122,7 @@ test('run: all 256 byte values arrive as they are, also through a pipe', async (
   t.deepEqual([...Buffer.from(document.outputBase64, 'base64')], [...ran.stdout])
 })
 
-test('run --json: one document with registers as decimal strings', async (t) => {
+kvmTest('run --json: one document with registers as decimal strings', async (t) => {
   const path = image('json.bin', exit7)
   const [code, document] = await json(['run', path, '--mode', 'long', ...ports])
   t.is(code, 7)
@@ -135,7 +132,7 @@ test('run --json: one document with registers as decimal strings', async (t) => 
   t.is(document.registers.rip, '8')
 })
 
-test('run --load and --entry put image and first instruction elsewhere', async (t) => {
+kvmTest('run --load and --entry put image and first instruction elsewhere', async (t) => {
   //  0  hlt; 1: mov al, 9; 3: out 0xf4, al
   const path = image('entry.bin', [0xf4, 0xb0, 0x09, 0xe6, 0xf4])
   const args = ['run', path, '--mode', 'real', '--load', '0x7c00', '--port', '0xf4=stop']
@@ -143,7 +140,7 @@ test('run --load and --entry put image and first instruction elsewhere', async (
   t.is((await vmexit([...args, '--entry', '0x7c01'])).code, 9)
 })
 
-test('run: constants, ranges and discarded ports', async (t) => {
+kvmTest('run: constants, ranges and discarded ports', async (t) => {
   //  0  in al, 0x60; 2: out 0x71, al; 4: out 0xf4, al
   const path = image('ports.bin', [0xe4, 0x60, 0xe6, 0x71, 0xe6, 0xf4])
   const args = [
@@ -157,7 +154,7 @@ test('run: constants, ranges and discarded ports', async (t) => {
   t.is((await vmexit(['run', path, '--mode', 'long', ...args])).code, 0x2b)
 })
 
-test('run: every other end has its exit code, and says why on stderr', async (t) => {
+kvmTest('run: every other end has its exit code, and says why on stderr', async (t) => {
   const shutdown = image('ud2.bin', [0x0f, 0x0b])
   const ended = await vmexit(['run', shutdown, '--mode', 'long'])
   t.deepEqual(
@@ -173,7 +170,7 @@ test('run: every other end has its exit code, and says why on stderr', async (t)
   t.is((await json(['run', spin, '--mode', 'real', '--timeout', '0.1s']))[1].reason, 'timeout')
 })
 
-test('run --registers shows them on stderr, the console stays alone on stdout', async (t) => {
+kvmTest('run --registers shows them on stderr, the console stays alone on stdout', async (t) => {
   const path = image('registers.bin', exit7)
   const ran = await vmexit(['run', path, '--mode', 'long', ...ports, '--registers'])
   t.deepEqual([...ran.stdout], [42])
@@ -181,7 +178,7 @@ test('run --registers shows them on stderr, the console stays alone on stdout', 
   t.regex(ran.stderr, /rflags +0x0000000000000002/)
 })
 
-test('console text of a spinning guest reaches stdout before the run ends', async (t) => {
+kvmTest('console text of a spinning guest reaches stdout before the run ends', async (t) => {
   //  0  mov al, 'x'; 2: out 0xe9, al; 4: jmp 4
   const path = image('prompt.bin', [0xb0, 0x78, 0xe6, 0xe9, 0xeb, 0xfe])
   const child = spawn(process.execPath, [
@@ -235,7 +232,7 @@ const wrong: [string[], RegExp][] = [
   [['doctor', 'who'], /doctor takes no argument/],
 ]
 
-test('a wrong command line is exit code 2 and one line on stderr', async (t) => {
+kvmTest('a wrong command line is exit code 2 and one line on stderr', async (t) => {
   const path = image('any.bin', exit7)
   for (const [args, message] of wrong) {
     const ran = await vmexit(args.map((arg) => (arg === '%' ? path : arg)))
@@ -255,7 +252,7 @@ test('help and version', async (t) => {
   t.regex((await vmexit(['--version'])).stdout.toString(), /^\d+\.\d+\.\d+\n$/)
 })
 
-test('doctor --json says what is there', async (t) => {
+kvmTest('doctor --json says what is there', async (t) => {
   const [code, report] = await json(['doctor'])
   t.is(code, 0)
   t.like(report, { ok: true, kvm: { path: '/dev/kvm', apiVersion: 12 }, node: process.version })

@@ -5,6 +5,7 @@ import { type Route, type VirtualMachine, guests } from '../src/index.ts'
 import { serialTest, serialTestBoth } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Asks every kind of handler once, then spins. */
 const askAll = `
@@ -274,7 +275,7 @@ serialTest('after close() no handler is called, and late promises do nothing', a
 })
 
 serialTest('close() at random moments of a guest that asks all the time', async (t) => {
-  for (let index = 0; index < 60; index++) {
+  for (let index = 0; index < affordable(60); index++) {
     let calls = 0
     const routes: Route[] = [
       { port: 0x61, device: { read: async () => ++calls } },

@@ -2,6 +2,7 @@
 import { type Guest, type Route, type VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine, pattern, vmError } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** What the core gathers before it calls `onData`. */
 const batchBytes = 16 * 1024
@@ -48,7 +49,7 @@ kvmTestBoth('outputText is UTF-8', async (t, run) => {
 })
 
 kvmTestBoth('onData gets batches, in order and complete', async (t, run) => {
-  const bytes = pattern(2 * batchBytes + 1000)
+  const bytes = pattern(affordable(2 * batchBytes + 1000))
   const batches: Uint8Array[] = []
   const routes: Route[] = [
     { port: 0xe9, to: 'console', onData: (batch) => void batches.push(batch) },
@@ -65,7 +66,7 @@ kvmTestBoth('onData gets batches, in order and complete', async (t, run) => {
 kvmTestBoth(
   "a batch is the handler's own: keeping or changing it harms nothing",
   async (t, run) => {
-    const bytes = pattern(2 * batchBytes + 1000)
+    const bytes = pattern(affordable(2 * batchBytes + 1000))
     const kept: Uint8Array[] = []
     const onData = (batch: Uint8Array) => {
       kept.push(batch.slice())
@@ -153,7 +154,7 @@ kvmTestBoth('text comes out whatever ends the run', async (t, run) => {
     ['timeout', 'eb fe ; jmp to itself'],
   ]
   for (const [reason, tail] of ends) {
-    const timeoutMs = reason === 'timeout' ? 20 : 20_000
+    const timeoutMs = reason === 'timeout' ? 250 : 60_000
     using vm = machine(print + tail, [
       { port: 0xe9, to: 'console' },
       { port: 0xf4, to: 'stop' },
@@ -190,7 +191,7 @@ kvmTestBoth('text arrives while the guest spins, long before the end', async (t,
 })
 
 kvmTest('when onData returns a promise, the vCPU waits for it', async (t) => {
-  const bytes = pattern(4 * batchBytes)
+  const bytes = pattern(affordable(4 * batchBytes))
   const log: string[] = []
   let busy = 0
   const kept: Uint8Array[] = []
@@ -202,7 +203,7 @@ kvmTest('when onData returns a promise, the vCPU waits for it', async (t) => {
     busy--
   }
   using vm = printer(bytes, [{ port: 0xe9, to: 'console', onData }])
-  t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
+  t.is((await vm.run({ timeoutMs: 60_000 })).reason, 'hlt')
   t.true(Buffer.from(bytes).equals(Buffer.concat(kept)))
   t.is(busy, 0)
   t.deepEqual([...new Set(log)], ['1'])
@@ -211,5 +212,5 @@ kvmTest('when onData returns a promise, the vCPU waits for it', async (t) => {
 kvmTest('under runSync() onData may not return a promise', (t) => {
   using vm = printer(pattern(10), [{ port: 0xe9, to: 'console', onData: async () => undefined }])
   const message = /^onData of routes\[0\] \(port 0xe9\) returned a promise.*use run\(\)$/
-  t.throws(() => vm.runSync({ timeoutMs: 20_000 }), vmError('ERR_ASYNC_HANDLER', message))
+  t.throws(() => vm.runSync({ timeoutMs: 60_000 }), vmError('ERR_ASYNC_HANDLER', message))
 })

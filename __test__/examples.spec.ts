@@ -5,6 +5,8 @@ import { promisify } from 'node:util'
 
 import test from 'ava'
 
+import { kvmTest } from './helpers/kvm.ts'
+
 const execute = promisify(execFile)
 
 /** The lines that the header promises. */
@@ -21,7 +23,7 @@ test('there are examples', (t) => {
 })
 
 for (const name of examples) {
-  test(`examples/${name} prints what it says`, async (t) => {
+  kvmTest(`examples/${name} prints what it says`, async (t) => {
     const file = `examples/${name}`
     const args = ['--import', '@oxc-node/core/register', file]
     const { stdout, stderr } = await execute(process.execPath, args, { timeout: 60_000 })

@@ -8,6 +8,7 @@ import test from 'ava'
 import { VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 const isSoak = process.env['VMEXIT_SOAK'] === '1'
 const exits = isSoak ? 2000 : 100
@@ -55,7 +56,7 @@ kvmTest(
     delay.enable()
     const before = turns
     await Promise.all(
-      Array.from({ length: 4 }, () => finish(() => undefined, isSoak ? 20_000 : 3000)),
+      Array.from({ length: 4 }, () => finish(() => undefined, isSoak ? 20_000 : affordable(3000))),
     )
     delay.disable()
     clearInterval(timer)

@@ -7,6 +7,7 @@ import { type Census, census, collect, collectUntil } from './fixtures/census.ts
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable, patient } from './helpers/speed.ts'
 
 /** Big enough to be seen in this process's address space. */
 const memoryBytes = 256 * 1024 * 1024
@@ -152,7 +153,8 @@ serialTest('an awaited run keeps its machine', async (t) => {
   const start = (): Promise<unknown> => {
     const read = (): number => ++reads & 0xff
     const asking = machine(poll, [{ port: 0x10, device: { read } }])
-    const runs = [asking.run({ timeoutMs: 400 }), machine(guests.spin).run({ timeoutMs: 400 })]
+    const timeoutMs = patient(400)
+    const runs = [asking.run({ timeoutMs }), machine(guests.spin).run({ timeoutMs })]
     return Promise.all(runs.map(async (run) => (await run).reason))
   }
   const reasons = start()
@@ -165,7 +167,7 @@ serialTest('an awaited run keeps its machine', async (t) => {
 })
 
 serialTest('a promise that is kept, and awaited late, keeps its machine', async (t) => {
-  const start = (): Promise<unknown> => machine(guests.spin).run({ timeoutMs: 150 })
+  const start = (): Promise<unknown> => machine(guests.spin).run({ timeoutMs: patient(150) })
   const run = start()
   for (let index = 0; index < 10; index++) {
     collect()
@@ -176,7 +178,7 @@ serialTest('a promise that is kept, and awaited late, keeps its machine', async 
 
 serialTest('many machines that come and go while garbage is collected', async (t) => {
   const before = census()
-  for (let index = 0; index < 200; index++) {
+  for (let index = 0; index < affordable(200); index++) {
     const vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
     const kind = index % 4
     if (kind === 0) void vm.run()

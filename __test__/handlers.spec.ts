@@ -146,7 +146,7 @@ for (const place of places) {
       const late: ((value: unknown) => void)[] = []
       rig.instead[place] = () => new Promise((resolve) => late.push(resolve))
       const controller = new AbortController()
-      const timeoutMs = end === 'timeout' ? 250 : 20_000
+      const timeoutMs = end === 'timeout' ? 250 : 60_000
       const run = rig.vm.run({ ...rig.options, timeoutMs, signal: controller.signal })
       if (end === 'timeout') t.is((await run).reason, ended ?? 'timeout')
       else {
@@ -416,7 +416,7 @@ serialTest(
     // Before the first tick, so the text is handed over when the run has ended.
     const runOnce = async (): Promise<unknown> =>
       t.is((await rig.vm.run({ timeoutMs: 10 })).reason, 'timeout')
-    t.true(await until(() => rig.asked.length > 0, 20_000, runOnce))
+    t.true(await until(() => rig.asked.length > 0, 60_000, runOnce))
     const next = rig.vm.run({ timeoutMs: 50 })
     rejectLater(new Error('late'))
     t.is((await next).reason, 'timeout')

@@ -5,6 +5,7 @@ import { census, collect } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Touches some of its 2 MiB, so memory that stays behind is seen. */
 function hello(): VirtualMachine {
@@ -20,9 +21,10 @@ const noiseMiB = 4
 /** Repeats `cycle` behind a warm-up. What leaks grows in every batch, and noise does not. */
 async function assertFlat(
   t: ExecutionContext,
-  cycles: number,
+  most: number,
   cycle: (index: number) => unknown,
 ): Promise<void> {
+  const cycles = affordable(most)
   const repeat = async (times: number): Promise<void> => {
     for (let index = 0; index < times; index++) {
       const promise = cycle(index)
@@ -54,7 +56,8 @@ serialTest('close() gives everything back at once, not with the object', async (
     if (running) t.true(await until(() => census().vcpuThreads === 1))
     const during = census()
     t.is(during.kvmFiles - before.kvmFiles, 2)
-    t.is(during.bigMiB - before.bigMiB, 256)
+    // The kernel may show it as one with a small neighbour.
+    t.is(Math.floor(during.bigMiB - before.bigMiB), 256)
     vm.close()
     const { vcpuThreads, kvmFiles, kvmMappings, bigMiB } = before
     t.like(census(), { vcpuThreads, kvmFiles, kvmMappings, bigMiB })
@@ -98,7 +101,7 @@ serialTest('300 times create, run with a device, close in the middle', async (t)
   })
 })
 
-serialTest('300 runs of one machine, of every kind of end', async (t) => {
+serialTest('360 runs of one machine, of every kind of end', async (t) => {
   const thrown = new Error('on purpose')
   let mood = 0
   const read = (): number | Promise<number> => {
@@ -107,7 +110,8 @@ serialTest('300 runs of one machine, of every kind of end', async (t) => {
     return 0
   }
   using vm = machine(guests.input, [{ port: 0x60, device: { read } }])
-  await assertFlat(t, 300, async (index) => {
+  // A multiple of what moods, warm-up and a slow machine divide by: each batch ends with the last mood.
+  await assertFlat(t, 360, async (index) => {
     mood = index % 3
     // The run before has halted, but for the first.
     if (mood === 0) vm.setRegisters({ rip: 0n, rsp: 0x20_0000n })

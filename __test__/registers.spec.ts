@@ -216,7 +216,7 @@ kvmTest(
       (vm) => vm.reply(1),
     ]
     const vm = machine('eb fe ; jmp to itself')
-    const running = vm.run({ timeoutMs: 20_000 })
+    const running = vm.run({ timeoutMs: 60_000 })
     for (const call of calls) t.throws(() => call(vm), vmError('ERR_VM_BUSY'))
     vm.stop()
     t.is((await running).reason, 'stopped')

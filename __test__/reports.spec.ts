@@ -1,5 +1,11 @@
 // The counts that `npm test` closes with come from the suites' own reports.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import test from 'ava'
+import { patient } from './helpers/speed.ts'
 
 interface Counts {
   passed: number
@@ -13,11 +19,17 @@ interface Report {
   end(code: number): Counts
 }
 
-const load = async (name: string): Promise<Record<string, () => Report>> =>
+interface Reports {
+  rustReport: () => Report
+  avaReport: () => Report
+  avaCommand: string[]
+}
+
+const load = async (name: string): Promise<Reports> =>
   (await import(new URL(`../scripts/report/${name}.mjs`, import.meta.url).href)) as never
 
 const { rustReport } = await load('rust')
-const { avaReport } = await load('ava')
+const { avaReport, avaCommand } = await load('ava')
 
 function read(make: (() => Report) | undefined, text: string, code: number) {
   const report = make?.() as Report
@@ -103,10 +115,44 @@ test('ava: passed, failed, and skipped with the reason', (t) => {
   t.deepEqual(shown.slice(0, 2), ['✔ run › halts', '✔ run › pages'])
 })
 
-test('ava: a run that ends without totals has failed', (t) => {
-  t.like(read(avaReport, 'TAP version 13\nok 1 - a', 1), { failed: 1 })
+test('ava: a run that ends without totals has failed, and what it said before counts', (t) => {
+  const [skipped, failed] = ['ok 2 - b\n#   skipped: no /dev/kvm', 'not ok 3 - c\nok 4 - d # SKIP']
+  const died = `TAP version 13\nok 1 - a\n${skipped}`
+  for (const code of [0, 1]) {
+    t.like(read(avaReport, died, code), { passed: 1, failed: 1, skipped: 1 })
+    t.like(read(avaReport, `${died}\n${failed}`, code), { passed: 1, failed: 1, skipped: 2 })
+  }
+  t.like(read(avaReport, '', 1), { passed: 0, failed: 1, skipped: 0 })
 })
 
 test('ava: a bad exit code is a failure whatever the totals say', (t) => {
   t.like(read(avaReport, '# tests 1\n# pass 1\n# fail 0', 1), { passed: 1, failed: 1 })
+})
+
+test('ava: a test whose time is over is named', (t) => {
+  // With settings of its own, as those of the project do not select fixtures.
+  const folder = mkdtempSync(join(tmpdir(), 'vmexit-reports-'))
+  const config = join(folder, 'ava.config.mjs')
+  const settings = { files: ['__test__/fixtures/verdicts/*.mjs'], extensions: ['mjs'] }
+  writeFileSync(config, `export default ${JSON.stringify({ ...settings, workerThreads: false })}`)
+  const spec = '__test__/fixtures/verdicts/waits.mjs'
+  const [command, ...args] = [
+    ...avaCommand,
+    '--config',
+    config,
+    '--tap',
+    `--timeout=${patient(5)}s`,
+    spec,
+  ]
+  // The ava that runs this has settings of its own.
+  const { AVA_PATH: _, NODE_ENV: __, ...env } = process.env
+  const { stdout, status } = spawnSync(command!, args, {
+    encoding: 'utf8',
+    env,
+    timeout: patient(60_000),
+  })
+  rmSync(folder, { recursive: true })
+  const { shown, ...counts } = read(avaReport, stdout, status ?? 1)
+  t.like(counts, { passed: 1, failed: 1, skipped: 0 })
+  t.true(shown.includes('✘ this one waits on purpose'), stdout)
 })

@@ -173,7 +173,7 @@ kvmTest('machines that run at once end each on its own', async (t) => {
     const vms = Array.from({ length: 8 }, () =>
       machine(guests.pioSizes, [{ port: 0x200, length: 8, device }]),
     )
-    const results = await Promise.all(vms.map((vm) => vm.run({ timeoutMs: 20_000 })))
+    const results = await Promise.all(vms.map((vm) => vm.run({ timeoutMs: 60_000 })))
     t.deepEqual(
       results.map(({ reason, exits }) => [reason, exits]),
       vms.map(() => ['hlt', 7]),

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { VirtualMachine } from '../src/index.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Sends back what it receives, until a zero: it waits for "data ready" (line status, bit 0), reads, writes. */
 const echo = `
@@ -19,7 +20,7 @@ const echo = `
   75 ed       ; jnz 1b
   f4          ; hlt
 `
-const byteCount = process.env['VMEXIT_SOAK'] === '1' ? 10_000_000 : 20_000
+const byteCount = process.env['VMEXIT_SOAK'] === '1' ? 10_000_000 : affordable(20_000)
 
 /** Bytes without a zero, then a zero. */
 function message(length: number): Buffer {

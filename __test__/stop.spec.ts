@@ -6,6 +6,7 @@ import { type Device, type RunOptions, type VirtualMachine, guests } from '../sr
 import { serialTest, serialTestBoth } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** Nobody answers but Rust, so there is an exit every few microseconds. */
 const poll = `
@@ -66,7 +67,7 @@ serialTestBoth('timeoutMs ends a guest whose exits a device answers', async (t, 
   // Under run() the first question may come too late on a busy host.
   const runOnce = async (): Promise<unknown> =>
     t.is((await run(vm, { timeoutMs: 50 })).reason, 'timeout')
-  t.true(await until(() => reads > 0, 20_000, runOnce))
+  t.true(await until(() => reads > 0, 60_000, runOnce))
 })
 
 serialTestBoth('a time-out belongs to its run, not to the next one', async (t, run) => {
@@ -84,7 +85,7 @@ serialTestBoth('a time-out belongs to its run, not to the next one', async (t, r
 serialTest('stop() from the event loop, at once and later', async (t) => {
   using vm = machine(guests.spin)
   for (const delayMs of [undefined, 0, 30]) {
-    const run = vm.run({ timeoutMs: 20_000 })
+    const run = vm.run({ timeoutMs: 60_000 })
     t.true(vm.running)
     if (delayMs !== undefined) await sleep(delayMs)
     vm.stop()
@@ -206,7 +207,7 @@ serialTest('an aborted signal rejects with its reason and leaves the machine usa
   const reason = { because: 'of this' }
   for (const delayMs of [0, 30]) {
     const controller = new AbortController()
-    const run = vm.run({ signal: controller.signal, timeoutMs: 20_000 })
+    const run = vm.run({ signal: controller.signal, timeoutMs: 60_000 })
     t.is(getEventListeners(controller.signal, 'abort').length, 1)
     setTimeout(() => controller.abort(reason), delayMs)
     t.is(await rejection(run), reason)
@@ -277,8 +278,8 @@ function randomNumbers(seed: number): () => number {
   }
 }
 
-serialTest('10,000 stops at random moments: none is lost', async (t) => {
-  const [machines, runs] = [5, 2000]
+serialTest('stops at random moments, ten thousand: none is lost', async (t) => {
+  const [machines, runs] = [5, affordable(2000)]
   const reasons: Record<string, number> = {}
   const begin = performance.now()
   const stopOften = async (seed: number): Promise<void> => {
@@ -286,7 +287,7 @@ serialTest('10,000 stops at random moments: none is lost', async (t) => {
     const random = randomNumbers(seed)
     for (let index = 0; index < runs; index++) {
       // A lost stop would leave the run to the time-out.
-      const run = vm.run({ timeoutMs: 20_000 })
+      const run = vm.run({ timeoutMs: 60_000 })
       await dither(random)
       vm.stop()
       const { reason } = await run
@@ -298,10 +299,10 @@ serialTest('10,000 stops at random moments: none is lost', async (t) => {
   t.deepEqual(reasons, { stopped: machines * runs })
 })
 
-serialTest('1,000 time-outs at random moments under runSync: none is lost', (t) => {
+serialTest('time-outs at random moments under runSync, a thousand: none is lost', (t) => {
   using vm = machine(guests.spin)
   const random = randomNumbers(7)
-  for (let index = 0; index < 1000; index++) {
+  for (let index = 0; index < affordable(1000); index++) {
     const { reason, durationMs } = vm.runSync({ timeoutMs: random() * 0.5 })
     if (reason !== 'timeout' || durationMs > 10_000) t.fail(`run ${index}: ${reason}`)
   }

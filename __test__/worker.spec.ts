@@ -8,6 +8,7 @@ import { census } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { affordable } from './helpers/speed.ts'
 
 /** A worker and all that is heard of it. */
 interface Begun {
@@ -39,7 +40,7 @@ async function begin(scenario: string): Promise<Begun> {
 /** Waits for the first `count` messages. */
 async function heard({ messages, errors }: Begun, count: number): Promise<unknown[]> {
   const pause = (): Promise<unknown> => sleep(1)
-  if (await until(() => messages.length >= count, 20_000, pause)) return messages
+  if (await until(() => messages.length >= count, 60_000, pause)) return messages
   throw new Error(`${messages.length} messages of ${count}; ${errors.join()}`)
 }
 
@@ -47,7 +48,7 @@ async function heard({ messages, errors }: Begun, count: number): Promise<unknow
 async function assertClean(t: ExecutionContext): Promise<void> {
   const isClean = ({ vcpuThreads, kvmFiles, kvmMappings } = census()): boolean =>
     vcpuThreads + kvmFiles + kvmMappings === 0
-  t.true(await until(isClean, 10_000), JSON.stringify(census()))
+  t.true(await until(isClean, 60_000), JSON.stringify(census()))
   for (const kind of ['run', 'runSync'] as const) {
     using vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
     t.is((await vm[kind]()).outputText, 'Hello, world!\n')
@@ -55,7 +56,8 @@ async function assertClean(t: ExecutionContext): Promise<void> {
 }
 
 /** Terminates workers in a scenario so often; none may take long. */
-async function terminate(t: ExecutionContext, scenario: string, times: number): Promise<void> {
+async function terminate(t: ExecutionContext, scenario: string, wanted: number): Promise<void> {
+  const times = affordable(wanted)
   const tookMs: number[] = []
   for (let index = 0; index < times; index++) {
     const { worker, asked } = await begin(scenario)
@@ -99,7 +101,7 @@ for (const [scenario, code] of Object.entries({
   'calls process.exit with a running machine': 7,
 })) {
   serialTest(`a worker that ${scenario} exits with ${code}`, async (t) => {
-    for (let index = 0; index < 5; index++) {
+    for (let index = 0; index < affordable(5); index++) {
       const { exitCode, errors } = await begin(scenario)
       t.is(await exitCode, code)
       t.deepEqual(errors.map(String), code === 1 ? ['Error: on purpose'] : [])

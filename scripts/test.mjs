@@ -1,7 +1,7 @@
 // npm test: set-up, the Rust suite, the TypeScript suite, and one line that adds them up.
 //
 //   npm test -- --rust [cargo test arguments]    npm test -- [--ts] [ava arguments, such as a spec's path]
-import { avaReport } from './report/ava.mjs'
+import { avaCommand, avaReport } from './report/ava.mjs'
 import { rustReport } from './report/rust.mjs'
 import { streamLines, sumLine } from './run.mjs'
 import { setup } from './setup.mjs'
@@ -23,7 +23,7 @@ const suites = {
   ts: {
     title: 'TypeScript',
     report: avaReport,
-    command: (args) => ['node_modules/.bin/ava', '--tap', ...args],
+    command: (args) => [...avaCommand, '--tap', ...args],
   },
 }
 

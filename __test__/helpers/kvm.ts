@@ -1,5 +1,5 @@
 // What this machine's KVM can run, and the tests that need it.
-import { accessSync, constants } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 
 import test, { type ExecutionContext } from 'ava'
 import type {
@@ -11,6 +11,7 @@ import type {
   VirtualMachine,
 } from '../../src/index.ts'
 import { native } from '../../src/native.ts'
+import type { NativeReport } from '../../src/seam.ts'
 
 /** Runs a machine to the end of one run, by `runSync()` or by `run()`. */
 export type Run = (vm: VirtualMachine, options?: RunOptions) => Promise<RunResult>
@@ -29,7 +30,8 @@ const absent = process.env['VMEXIT_REQUIRE_KVM'] === '1' ? undefined : missingKv
 
 function missingKvm(): string | undefined {
   try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK)
+    // Not access(2): that does not see a mount without devices, as containers have them.
+    closeSync(openSync('/dev/kvm', 'r+'))
     return undefined
   } catch (error) {
     return (error as Error).message
@@ -56,13 +58,12 @@ export function kvmTestBoth(
   }
 }
 
-let modes: readonly { mode: string; privilege: string; reason?: string }[] | undefined
+let report: ReturnType<typeof native.probeHost> | undefined
 
-function probedModes(): NonNullable<typeof modes> {
-  if (modes) return modes
-  const report = native.probeHost()
-  modes = 'modes' in report ? report.modes : []
-  return modes
+/** What `vmexit doctor` asks this KVM, once; undefined where it cannot be asked. */
+export function probe(): NativeReport | undefined {
+  report ??= native.probeHost()
+  return 'modes' in report ? report : undefined
 }
 
 /** Whether this KVM runs a mode; else how its first instructions end. */
@@ -70,7 +71,7 @@ function modeRuns(
   mode: CpuMode,
   privilege: Privilege = 'kernel',
 ): { runs: true } | { runs: false; reason: string } {
-  const found = probedModes().find((one) => one.mode === mode && one.privilege === privilege)
+  const found = probe()?.modes.find((one) => one.mode === mode && one.privilege === privilege)
   if (!found) return { runs: false, reason: 'the host could not be probed' }
   return found.reason === undefined ? { runs: true } : { runs: false, reason: found.reason }
 }

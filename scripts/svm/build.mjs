@@ -5,13 +5,21 @@ import { run } from './scope.mjs'
 
 const SETUP_SECONDS = 900
 const CARGO_SECONDS = 900
+const CC_SECONDS = 60
 
 /** Brings the addon and dist up to date. */
 export async function setUp() {
-  // Whether the host has /dev/kvm is of no interest here.
-  const { VMEXIT_REQUIRE_KVM: _, ...env } = process.env
-  const command = [process.execPath, join(root, 'scripts', 'setup.mjs')]
-  await run('set-up', command, { seconds: SETUP_SECONDS, show: true, cwd: root, env })
+  const command = [process.execPath, join(root, 'scripts', 'setup.mjs'), '--without-kvm']
+  await run('set-up', command, { seconds: SETUP_SECONDS, show: true, cwd: root })
+}
+
+/** The benchmark's C baseline, put into `folder` as the benchmark's own cache; nothing where it cannot be compiled. */
+export async function baseline(folder) {
+  const compile = join(root, 'dist', 'cli', 'bench', 'compile.js')
+  const script = `(await import(${JSON.stringify(compile)})).compileRaw()`
+  const command = [process.execPath, '--input-type=module', '--eval', `await ${script}`]
+  const env = { ...process.env, CC: '', XDG_CACHE_HOME: folder }
+  await run('compiling the baseline', command, { seconds: CC_SECONDS, env }).catch(() => {})
 }
 
 /** The Rust test programs, `folder` being where cargo would run each: `[{ name, path, folder }]`. */

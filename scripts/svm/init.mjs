@@ -17,8 +17,11 @@ const MODULES = [
   'fs/overlayfs/overlay',
 ]
 
-/** The names of the ports between the machine and its host; `events` carries what `machine.mjs` goes by. */
+/** The names of the ports from the machine to its host; `events` carries what `machine.mjs` goes by. */
 export const PORTS = ['out', 'err', 'events']
+
+/** The port the other way: the index of the step to run next, or `end`. */
+export const ORDERS = 'orders'
 
 const TITLE_MARK = '== '
 
@@ -42,10 +45,10 @@ for module in ${MODULES.map((path) => basename(path)).join(' ')}; do
 done
 # The host's side names the ports in a message of its own, shortly after the driver starts.
 for try in $(seq 100); do
-  [ -n "$(port ${PORTS.at(-1)})" ] && [ -b /dev/vda ] && break
+  [ -n "$(port ${ORDERS})" ] && [ -b /dev/vda ] && break
   usleep 100000
 done
-exec 3>"$(port events)" || die 'no port for events'
+exec 3>"$(port events)" 4<"$(port ${ORDERS})" || die 'no port for events or orders'
 mount -t ext4 -o ro /dev/vda /disk || die 'cannot mount the disk'
 mount -t tmpfs -o size=75% tmpfs /layer
 mkdir /layer/upper /layer/work
@@ -57,6 +60,8 @@ mkdir -p /root/dev/pts /root/dev/shm
 mount -t devpts -o ptmxmode=0666 devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
 chmod 1777 /root/tmp
+# On the disk it is the host's user's.
+chown -R 0:0 /root/root
 ip link set lo up
 [ -c /root/dev/kvm ] || die 'no /dev/kvm'
 cp /job /root/job
@@ -69,10 +74,10 @@ off
 
 function stepLine({ title, directory: folder, command, seconds }, index) {
   const words = [index, seconds, folder, title ?? '', ...command]
-  return `step ${words.map(quote).join(' ')}`
+  return `    ${index}) step ${words.map(quote).join(' ')} ;;`
 }
 
-/** The job: each step within its time, in its directory; how it ended goes to the port for events. */
+/** The job: each step that is ordered, within its time, in its directory; how it ended goes to the port for events. */
 function jobScript({ steps, environment, together }) {
   const exports = Object.entries(environment).map(
     ([name, value]) => `export ${name}=${quote(value)}`,
@@ -84,14 +89,21 @@ step() {
   shift 4
   [ -z "$title" ] || printf '\\n%s\\n' "${TITLE_MARK}$title"
   started=$(now)
-  (cd "$folder" && exec timeout -k 5 "$seconds" "$@") 3>&- </dev/null
+  (cd "$folder" && exec timeout -k 5 "$seconds" "$@") 3>&- 4<&- </dev/null
   echo "step $index $? $(($(now) - started))" >&3
   # What a step leaves running would take the time of the next one.
   kill -9 -1
 }
 ${together ? 'exec 2>&1' : ''}
 ${exports.join('\n')}
+while :; do
+  # Nothing is read as long as the host does not listen.
+  read -r order <&4 || { usleep 20000; continue; }
+  case $order in
 ${steps.map(stepLine).join('\n')}
+    *) break ;;
+  esac
+done
 `
 }
 

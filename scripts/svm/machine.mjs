@@ -1,18 +1,18 @@
 // One start of the emulated machine: QEMU without an accelerator, an AMD processor with SVM, one job inside.
-import { closeSync, openSync, readFileSync, readSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findCommand } from './fetch.mjs'
-import { PORTS, initramfs } from './init.mjs'
+import { ORDERS, PORTS, initramfs } from './init.mjs'
 import { start, tail } from './scope.mjs'
+import { Events, Orders, Tail } from './wire.mjs'
 
-// Ten times what an idle host of two cores needs.
-const BOOT_SECONDS = 60
-const OFF_SECONDS = 10
+// Twenty times what an idle host of two cores needs.
+const BOOT_SECONDS = 120
+const OFF_SECONDS = 20
 // What a step may take beyond its own time until it is ended and that is known.
 const GRACE_SECONDS = 30
 const POLL_MS = 50
-const CHUNK_BYTES = 64 * 1024
 
 // Without its vector extensions, as the emulator lets a guest's xsetbv overwrite the XCR0 of the machine itself.
 const PROCESSOR = 'EPYC,+svm,-xsave,-avx,-avx2,-fma,-f16c'
@@ -30,8 +30,8 @@ function kernelLine() {
   return `console=ttyS0 quiet mitigations=off panic=-1 tsc_early_khz=${kilohertz} tsc=reliable`
 }
 
-/** The command, for the run's directory as working directory, where the machine's files are. */
-function qemuCommand({ qemu, kernel }) {
+/** The command, for the machine's directory as working directory. */
+function qemuCommand({ qemu, kernel }, disk) {
   const image = readdirSync(join(kernel, 'boot')).find((name) => name.startsWith('vmlinuz'))
   const ports = PORTS.flatMap((name) => [
     ...['-chardev', `file,id=${name},path=${name}`],
@@ -49,87 +49,43 @@ function qemuCommand({ qemu, kernel }) {
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', join(kernel, 'boot', image), '-initrd', 'initramfs'],
     ...['-append', kernelLine(), '-serial', 'file:console'],
-    ...['-drive', 'if=none,id=disk,format=raw,readonly=on,file=disk.ext4'],
+    ...['-drive', `if=none,id=disk,format=raw,readonly=on,file=${disk}`],
     ...['-device', 'virtio-blk-device,drive=disk', '-device', 'virtio-serial-device', ...ports],
+    // The last one, as the machine takes it for the sign that all are there.
+    ...['-chardev', `socket,id=${ORDERS},path=${ORDERS},server=on,wait=off`],
+    ...['-device', `virtserialport,chardev=${ORDERS},name=${ORDERS}`],
   ]
 }
 
-/** Hands over what a growing file has got since the last call. */
-class Tail {
-  #position = 0
-  #buffer = Buffer.alloc(CHUNK_BYTES)
-
-  constructor(path, take) {
-    writeFileSync(path, '')
-    this.descriptor = openSync(path, 'r')
-    this.take = take
-  }
-
-  read() {
-    let length
-    do {
-      length = readSync(this.descriptor, this.#buffer, 0, CHUNK_BYTES, this.#position)
-      this.#position += length
-      if (length > 0) this.take(Buffer.from(this.#buffer.subarray(0, length)))
-    } while (length > 0)
-  }
-
-  close() {
-    closeSync(this.descriptor)
-  }
-}
-
-/** What the port for events has said: `ready SECONDS`, `step INDEX STATUS SECONDS`, `done`. */
-class Events {
-  ready = false
-  done = false
-  steps = []
-  #rest = ''
-
-  take(chunk) {
-    const lines = (this.#rest + chunk).split('\n')
-    this.#rest = lines.pop()
-    for (const line of lines) {
-      const [word, ...numbers] = line.split(' ')
-      const [index, status, seconds] = numbers.map(Number)
-      if (word === 'ready') this.ready = true
-      if (word === 'done') this.done = true
-      if (word === 'step') this.steps[index] = { status, seconds }
-    }
-  }
-}
-
 /** Why the machine is given up, if it is: it is bounded in every phase, as it may freeze as a whole. */
-function problem({ events, over, now, started, marks, steps }) {
+function problem({ events, orders, over, now, started, steps }) {
   if (over)
     return events.ready ? 'the machine went down in the middle' : 'the machine did not start'
   if (!events.ready) {
     return now - started > BOOT_SECONDS * 1000 ? `no /dev/kvm after ${BOOT_SECONDS} s` : undefined
   }
-  // Inside, each step has ended by then, or has been ended.
-  const step = steps[events.steps.length]
+  // Inside, the step has ended by then, or has been ended.
+  const step = steps[orders.step]
   const limit = (step?.seconds ?? 0) + GRACE_SECONDS
-  if (now - marks.at(-1) < limit * 1000) return undefined
-  return `the machine froze in ${step?.title ?? step?.command[0] ?? 'its last step'}: ${limit} s of silence`
+  if (now - orders.since < limit * 1000) return undefined
+  return `the machine froze in ${step?.title ?? step?.command[0] ?? 'its end'}: ${limit} s of silence`
 }
 
 /** Looks at the machine until the job is done, QEMU has ended or the time is over: what went wrong, if anything. */
-async function watch({ events, tails, running, steps, onReady }) {
+async function watch({ events, orders, tails, running, steps, onReady }) {
   const started = Date.now()
-  // When the machine was ready, and when each step ended.
-  const marks = []
   let doneAt
   for (;;) {
     // Asked before the files are read, so that they are read once more behind the end.
     const { over } = running
     for (const each of tails) each.read()
     const now = Date.now()
-    if (events.ready && marks.length === 0) onReady(now - started)
-    while (events.ready && marks.length <= events.steps.length) marks.push(now)
+    if (events.ready && orders.since === undefined) onReady(now - started)
+    if (!over) orders.give(events, now)
     if (events.done) doneAt ??= now
     // The ports are not in step with each other: only behind the end is all output here.
     if (doneAt && (over || now - doneAt > OFF_SECONDS * 1000)) return undefined
-    const found = !doneAt && problem({ events, over, now, started, marks, steps })
+    const found = !doneAt && problem({ events, orders, over, now, started, steps })
     if (found) return found
     await sleep(POLL_MS)
   }
@@ -143,25 +99,26 @@ function explain(reason, directory, stderr) {
   return parts.filter(Boolean).join('\n')
 }
 
-/** A step's verdict: `timeout` inside ends it by SIGTERM and then by SIGKILL. */
-function judge(step, end) {
-  const late = end && end.seconds >= step.seconds && [143, 137].includes(end.status)
-  return { ...step, status: late ? 124 : end?.status, late: Boolean(late) }
+/** How a step ended: `timeout` inside ends it by SIGTERM and then by SIGKILL. */
+function judge(step, { status, seconds }) {
+  const late = seconds >= step.seconds && [143, 137].includes(status)
+  return { status: late ? 124 : status, late, seconds }
 }
 
 /**
- * Starts the machine with the disk in `directory`, runs the job, hands on its output as it comes, and returns
- * `{ steps, trouble }`: each step with its `status` (124 when its time was over, undefined when it did not end), and what
- * ended the machine before its job was done, if anything did.
+ * Starts a machine in `directory` with a disk, runs the steps of the job that `next` names by index, hands on their output as it
+ * comes, and returns `{ ends, trouble }`: by index how each step ended that it has run (`{ status, late, seconds }`, 124 and late when
+ * its time was over), and what ended the machine before its job was done, if anything did.
  */
-export async function runMachine(directory, parts, job, { onReady, onOut, onErr }) {
+export async function runMachine(directory, disk, parts, job, { next, onReady, onOut, onErr }) {
   writeFileSync(join(directory, 'initramfs'), initramfs(parts, job))
   writeFileSync(join(directory, 'console'), '')
   const events = new Events()
+  const orders = new Orders(join(directory, ORDERS), next)
   const takers = { out: onOut, err: onErr, events: (chunk) => events.take(chunk.toString()) }
   const tails = PORTS.map((name) => new Tail(join(directory, name), takers[name]))
   const options = { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, env: parts.qemu.env }
-  const qemu = start(qemuCommand(parts), options)
+  const qemu = start(qemuCommand(parts, disk), options)
   let stderr = ''
   qemu.child.stderr.setEncoding('utf8').on('data', (chunk) => (stderr += chunk))
   const running = { over: false }
@@ -170,12 +127,14 @@ export async function runMachine(directory, parts, job, { onReady, onOut, onErr 
     .finally(() => (running.over = true))
   let trouble
   try {
-    const reason = await watch({ events, tails, running, steps: job.steps, onReady })
+    const reason = await watch({ events, orders, tails, running, steps: job.steps, onReady })
     if (reason) trouble = explain(reason, directory, stderr)
   } finally {
     qemu.kill()
     await ended
+    orders.close()
     for (const each of tails) each.close()
   }
-  return { steps: job.steps.map((step, index) => judge(step, events.steps[index])), trouble }
+  const ends = [...events.ends].map(([index, end]) => [index, judge(job.steps[index], end)])
+  return { ends: new Map(ends), trouble }
 }

@@ -17,15 +17,18 @@ import { findCommand } from './fetch.mjs'
 import { Failure, run } from './scope.mjs'
 
 const LEFT_OUT = new Set(['.git', '.cache', 'target', 'node_modules'])
-// Build and lint tools: a third of node_modules, and nothing inside builds or lints.
+// ava comes bundled. The others are build and lint tools: half of node_modules, and nothing inside builds or lints.
 const PACKAGES_LEFT_OUT = new Set([
+  'ava',
   '@napi-rs',
   '@octokit',
   '@oxfmt',
   '@oxlint',
+  '@rolldown',
   'es-toolkit',
   'oxfmt',
   'oxlint',
+  'rolldown',
 ])
 
 const LDD_SECONDS = 30
@@ -91,15 +94,15 @@ class Stage {
     symlinkSync(target, this.place(path))
   }
 
-  /** A folder at its own path, without the entries at its top that `leftOut` names. */
-  addTree(folder, leftOut = new Set()) {
-    this.place(join(folder, '.'))
-    mkdirSync(join(this.directory, folder), { recursive: true })
+  /** A folder at its own path, or at `at`, without the entries at its top that `leftOut` names. */
+  addTree(folder, { leftOut = new Set(), at = folder } = {}) {
+    this.place(join(at, '.'))
+    mkdirSync(join(this.directory, at), { recursive: true })
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
-      const path = join(folder, entry.name)
+      const [path, target] = [join(folder, entry.name), join(at, entry.name)]
       if (leftOut.has(entry.name)) continue
-      if (entry.isDirectory()) this.addTree(path)
-      else if (entry.isFile() || entry.isSymbolicLink()) this.add(path)
+      if (entry.isDirectory()) this.addTree(path, { at: target })
+      else if (entry.isFile() || entry.isSymbolicLink()) this.add(path, target)
       if (entry.name.endsWith('.node')) this.loaders.push(path)
     }
   }
@@ -143,15 +146,19 @@ function addNode(stage) {
   return node
 }
 
-/** Builds the disk image in `directory` and returns its path; `programs` are files of target/ that shall be in it. */
-export async function buildDisk(directory, { busybox }, programs) {
+/**
+ * Builds the disk image in `directory` and returns its path. `programs` are files of target/ that shall be in it, and `folders` others, by
+ * the path that each has there.
+ */
+export async function buildDisk(directory, { busybox }, programs, folders) {
   const mkfs = findCommand('mkfs.ext4')
   if (!mkfs) throw new Failure('mkfs.ext4 not found (Debian and Ubuntu: apt-get install e2fsprogs)')
   const stage = new Stage(join(directory, 'stage'))
   await addSystem(stage, busybox)
   const node = addNode(stage)
-  stage.addTree(root, LEFT_OUT)
-  stage.addTree(join(root, 'node_modules'), PACKAGES_LEFT_OUT)
+  stage.addTree(root, { leftOut: LEFT_OUT })
+  stage.addTree(join(root, 'node_modules'), { leftOut: PACKAGES_LEFT_OUT })
+  for (const [at, folder] of Object.entries(folders)) stage.addTree(folder, { at })
   for (const program of programs) stage.add(program)
   for (const library of await libraries([node, ...stage.loaders, ...programs])) {
     stage.add(realpathSync(library), library)

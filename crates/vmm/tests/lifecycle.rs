@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::{LONG, PROTECTED, config, exit, machine, run};
+use common::{LONG, PROTECTED, affordable, config, exit, machine, run};
 use vmm::{Exit, Machine, MachineConfig};
 
 /// Stores 42 at 0x400.
@@ -54,7 +54,7 @@ fn machines_give_back_their_files_and_mappings() {
     // The first ones bring what the process keeps: /dev/kvm, the timer's thread.
     make(10);
     let before = (open_files(), mappings());
-    make(200);
+    make(affordable(200));
     let after = (open_files(), mappings());
     assert_eq!(after.0, before.0);
     // The allocator may map or unmap an arena or two; a leak would be hundreds.
@@ -108,6 +108,42 @@ fn memory_is_committed_by_the_first_touch() {
     machine.memory().write((2 << 30) - 1, &[7]).unwrap();
     let raised = resident_kib().saturating_sub(before);
     assert!(raised < 10 << 10, "{raised} KiB");
+}
+
+/// The flags of the mapping that holds an address (`VmFlags` in proc(5), `smaps`).
+fn flags_at(address: usize) -> String {
+    let text = fs::read_to_string("/proc/self/smaps").unwrap();
+    let range = |line: &str| {
+        let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        Some(number(start)?..number(end)?)
+    };
+    let mut lines = text.lines();
+    lines.find(|line| range(line).is_some_and(|range| range.contains(&address)));
+    let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"));
+    flags.unwrap().to_owned()
+}
+
+#[test]
+fn small_memory_takes_no_huge_pages() {
+    require!(LONG);
+    if !fs::exists("/sys/kernel/mm/transparent_hugepage").unwrap() {
+        skip!("this kernel has no huge pages to give");
+    }
+    for (megabytes, single) in [(2, true), (16, true), (64, false)] {
+        let config = MachineConfig {
+            memory_bytes: megabytes << 20,
+            ..config(LONG, GUEST, &[])
+        };
+        let machine = Machine::new(config).unwrap();
+        let start = machine.memory().host_range(0).unwrap().start as usize;
+        let flags = flags_at(start);
+        assert_eq!(
+            flags.split(' ').any(|flag| flag == "nh"),
+            single,
+            "{megabytes} MiB:{flags}"
+        );
+    }
 }
 
 #[test]

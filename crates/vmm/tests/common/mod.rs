@@ -36,7 +36,7 @@ pub const DELIVER: RouteTarget = RouteTarget::Console { deliver: true };
 
 /// Ends a run that would otherwise hang; no test waits for it.
 pub const LIMITS: RunLimits = RunLimits {
-    timeout: Some(Duration::from_secs(20)),
+    timeout: Some(Duration::from_secs(60)),
     tick: None,
     time_kvm_run: false,
 };
@@ -84,6 +84,16 @@ pub fn missing(cpus: &[Cpu]) -> Option<String> {
 pub fn probe() -> &'static HostReport {
     static REPORT: OnceLock<HostReport> = OnceLock::new();
     REPORT.get_or_init(|| vmm::probe().unwrap())
+}
+
+/// The count, or a tenth of it where exits are slow, as in an emulated processor.
+pub fn affordable(count: usize) -> usize {
+    const SLOW_EXIT_NS: f64 = 50_000.0;
+    if probe().exit_cost_ns > SLOW_EXIT_NS {
+        count.div_ceil(10)
+    } else {
+        count
+    }
 }
 
 /// Machine code from a listing: in each line hexadecimal bytes, a semicolon, the disassembly.

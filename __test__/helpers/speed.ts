@@ -1,0 +1,19 @@
+// How often a test can afford to repeat what it does, and how long it waits. What it asserts of each repetition stays the same.
+import { probe } from './kvm.ts'
+
+/** No processor's own virtualization is that slow: the one that `doctor` measured is emulated. */
+const slowExitNs = 50_000
+
+const slowness = 10
+
+const isSlow = (): boolean => (probe()?.exitCostNs ?? 0) > slowExitNs
+
+/** The count, or a tenth of it where exits are slow. */
+export function affordable(count: number): number {
+  return isSlow() ? Math.ceil(count / slowness) : count
+}
+
+/** A time within which something happens for sure, ten times as long where exits are slow. */
+export function patient(milliseconds: number): number {
+  return isSlow() ? milliseconds * slowness : milliseconds
+}

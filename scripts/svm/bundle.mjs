@@ -1,0 +1,100 @@
+// ava and the specs, each bundled into few files: inside, reading hundreds of modules and compiling TypeScript takes longer than the
+// tests. What is bundled is the same code; nothing in it knows.
+import { chmodSync, copyFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { root } from '../run.mjs'
+
+const ava = join(root, 'node_modules', 'ava')
+
+// By the process that they run in, as a chunk that both share would bring to each what only the other needs. ava names its worker by a
+// path beside its own modules, and scripts/report/ its reporter: they keep their places.
+const AVA_MODULES = {
+  main: ['entrypoints/cli.mjs', 'lib/cli.js', 'lib/reporters/tap.js'],
+  worker: ['entrypoints/main.mjs', 'lib/worker/base.js'],
+}
+
+const withoutExtension = (path) => path.replace(/\.\w+$/, '')
+
+// Not with the module: what only starts the machine has no need of the bundler.
+const loadBundler = async () => (await import('rolldown')).rolldown
+
+async function bundleModules(rolldown, [side, paths], folder) {
+  const extensions = new Map(paths.map((path) => [withoutExtension(path), path]))
+  const bundle = await rolldown({
+    input: Object.fromEntries([...extensions].map(([name, path]) => [name, join(ava, path)])),
+    platform: 'node',
+    // For ava's watch mode only.
+    external: ['@vercel/nft'],
+  })
+  await bundle.write({
+    dir: folder,
+    format: 'esm',
+    entryFileNames: ({ name }) => extensions.get(name),
+    chunkFileNames: `lib/${side}-[name]-[hash].js`,
+  })
+  await bundle.close()
+}
+
+/** Writes a bundled ava into `folder`, in the place of the package. */
+export async function bundleAva(folder) {
+  const rolldown = await loadBundler()
+  const sides = Object.entries(AVA_MODULES)
+  await Promise.all(sides.map((side) => bundleModules(rolldown, side, folder)))
+  copyFileSync(join(ava, 'package.json'), join(folder, 'package.json'))
+  chmodSync(join(folder, 'entrypoints', 'cli.mjs'), 0o755)
+}
+
+/** A module's own address, which it shall keep in a bundle that stands elsewhere. */
+const ownAddress = {
+  name: 'own-address',
+  transform: {
+    filter: { id: /\.ts$/, code: 'import.meta.url' },
+    handler: (code, id) =>
+      code.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(id).href)),
+  },
+}
+
+/** Packages, Node's modules and the loader of the native addon stay outside; helpers of the compiler do not. */
+const isOutside = (id) => !/^(\.|\/|@oxc-project\/runtime|\0)/.test(id)
+
+/** Whether a bundle holds anything of the package itself. */
+const usesPackage = ({ output }) =>
+  output.some(({ moduleIds = [] }) => moduleIds.some((id) => id.startsWith(join(root, 'src'))))
+
+async function bundleSpec(rolldown, path, target) {
+  const bundle = await rolldown({
+    input: join(root, path),
+    platform: 'node',
+    external: isOutside,
+    tsconfig: join(root, 'tsconfig.json'),
+    transform: { target: `node${process.versions.node}` },
+    plugins: [ownAddress],
+  })
+  const written = await bundle.write({ file: target, format: 'esm', codeSplitting: false })
+  await bundle.close()
+  return usesPackage(written)
+}
+
+/** The name of a spec's bundle. */
+export const bundled = (path) => `${withoutExtension(path)}.js`
+
+/**
+ * Writes each spec into `folder`, as one file with all that it imports of the project, and the settings with which ava runs them:
+ * those of the project, without its compiler. Returns the specs that import something of src/: what the others check is the same whatever
+ * the KVM.
+ */
+export async function bundleSpecs(paths, { ava: settings }, folder) {
+  const rolldown = await loadBundler()
+  const uses = await Promise.all(
+    paths.map((path) => bundleSpec(rolldown, path, join(folder, bundled(path)))),
+  )
+  const own = {
+    ...settings,
+    extensions: ['js'],
+    files: ['target/svm/**/*.js'],
+    nodeArguments: settings.nodeArguments.filter((argument) => !argument.startsWith('--import')),
+  }
+  writeFileSync(join(folder, 'ava.config.mjs'), `export default ${JSON.stringify(own)}\n`)
+  return paths.filter((_, index) => uses[index])
+}
