@@ -67,7 +67,7 @@ export function probe(): NativeReport | undefined {
 }
 
 /** Whether this KVM runs a mode; else how its first instructions end. */
-function modeRuns(
+export function modeRuns(
   mode: CpuMode,
   privilege: Privilege = 'kernel',
 ): { runs: true } | { runs: false; reason: string } {
