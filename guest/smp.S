@@ -1,4 +1,4 @@
-// Variant: 32, a multiboot 1 image (mode 'protected', vcpus: 1 or 2, irqchip: true).
+// Variant: 32, a multiboot 1 image (mode 'protected', irqchip: true).
 // The boot CPU counts 100 ticks of the PIT (1 kHz), starts the CPU with local APIC id 1 and waits for it; that one counts 50 ticks of
 // its own APIC timer (1 kHz). A CPU that gives no sign within 2000 ticks of the PIT is not there.
 // Cells: 0x500 u32 ticks of the boot CPU; 0x504 u32 ticks of the other; 0x508 u32 APIC id of the other, 0 if it never came.
@@ -42,6 +42,7 @@
     .set APIC_ICR_LOW, APIC + 0x300
     .set APIC_ICR_HIGH, APIC + 0x310
     .set APIC_LVT_TIMER, APIC + 0x320
+    .set APIC_LVT_LINT0, APIC + 0x350
     .set APIC_TIMER_COUNT, APIC + 0x380
     .set APIC_TIMER_DIVIDE, APIC + 0x3e0
 
@@ -102,8 +103,11 @@ boot:
     outb_to 0x21 0x04
     outb_to 0x21 0x01
     outb_to 0x21 0xfe
-    // 8254: channel 0, low byte then high byte, mode 2; 1193182 Hz / 1193 = 1 kHz. The PIC's INTR reaches the boot CPU as ExtINT on
-    // LINT0, which is how a PC's firmware leaves it (MP 3.6.2.2).
+    // The PIC's INTR reaches this CPU through its APIC, as ExtINT on LINT0: virtual wire mode (MP 3.6.2.2, SDM 11.5.1). The APIC is
+    // software-enabled first (SDM 11.9): a KVM was seen to lose an INIT to one APIC id while no APIC ever was.
+    movl $(0x100 | SPURIOUS_VECTOR), APIC_SPURIOUS
+    movl $0x700, APIC_LVT_LINT0
+    // 8254: channel 0, low byte then high byte, mode 2; 1193182 Hz / 1193 = 1 kHz.
     outb_to 0x43 0x34
     outb_to 0x40 (1193 & 0xff)
     outb_to 0x40 (1193 >> 8)
