@@ -52,6 +52,8 @@ export const guests = Object.freeze({
   compute: new Guest('compute'),
   /** Never ends. Every mode and ring. */
   spin: new Guest('spin'),
+  /** A multiboot image: timer interrupts on two vCPUs, the second started by the first. Protected mode, with an irqchip. */
+  smp: new Guest('smp'),
   /** Shuts the vCPU down. Every mode, CPL 0. */
   tripleFault: new Guest('triple-fault'),
 })

@@ -153,7 +153,6 @@ impl NativePayload {
         if let Some(guest) = self.guest {
             return Ok(Payload {
                 image: Cow::Borrowed(guests::find(&guest, mode, privilege)?),
-                format: Some(Format::Flat),
                 ..Payload::default()
             });
         }
