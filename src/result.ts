@@ -30,7 +30,10 @@ export class RunResult {
   readonly reason: EndReason
   /** The exit that ended it, with all that KVM tells about it; `null` after `stop()` and a time-out. */
   readonly exit: Exit | null
-  /** Index of the vCPU that ended the run; `null` after `stop()` and a time-out. */
+  /**
+   * Index of the vCPU that ended the run; `null` after `stop()` and a time-out. An end of another vCPU that came at the same time is
+   * the result of the next run.
+   */
   readonly vcpu: number | null
   /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */
   declare readonly exitCode?: number

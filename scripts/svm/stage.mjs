@@ -14,6 +14,7 @@ import {
 import { dirname, join } from 'node:path'
 import { root } from '../run.mjs'
 import { findCommand } from './fetch.mjs'
+import { addLinux } from './linux.mjs'
 import { Failure, run } from './scope.mjs'
 
 const LEFT_OUT = new Set(['.git', '.cache', 'target', 'node_modules'])
@@ -84,10 +85,10 @@ class Stage {
     return undefined
   }
 
-  write(path, text) {
+  write(path, data) {
     const target = this.place(path)
-    this.bytes += BLOCK_BYTES
-    writeFileSync(target, text, { mode: 0o755 })
+    this.bytes += Math.ceil(data.length / BLOCK_BYTES) * BLOCK_BYTES
+    writeFileSync(target, data, { mode: 0o755 })
   }
 
   link(target, path) {
@@ -150,11 +151,12 @@ function addNode(stage) {
  * Builds the disk image in `directory` and returns its path. `programs` are files of target/ that shall be in it, and `folders` others, by
  * the path that each has there.
  */
-export async function buildDisk(directory, { busybox }, programs, folders) {
+export async function buildDisk(directory, parts, programs, folders) {
   const mkfs = findCommand('mkfs.ext4')
   if (!mkfs) throw new Failure('mkfs.ext4 not found (Debian and Ubuntu: apt-get install e2fsprogs)')
   const stage = new Stage(join(directory, 'stage'))
-  await addSystem(stage, busybox)
+  await addSystem(stage, parts.busybox)
+  addLinux(stage, parts)
   const node = addNode(stage)
   stage.addTree(root, { leftOut: LEFT_OUT })
   stage.addTree(join(root, 'node_modules'), { leftOut: PACKAGES_LEFT_OUT })
