@@ -249,12 +249,15 @@ fn check_overlaps(sorted: &[Claim], routes: &[RouteConfig]) -> Result<()> {
             continue;
         }
         let (first, second) = (low.route.min(high.route), low.route.max(high.route));
-        let name = |index: usize| {
-            let what = routes
-                .get(index)
-                .map(RouteConfig::describe)
-                .unwrap_or_default();
-            format!("routes[{index}] ({what})")
+        let name = |index: usize| match routes.get(index) {
+            // The caller knows no index of it.
+            Some(route) if route.target == RouteTarget::Board => {
+                format!("the machine's own device ({})", route.describe())
+            }
+            route => {
+                let what = route.map(RouteConfig::describe).unwrap_or_default();
+                format!("routes[{index}] ({what})")
+            }
         };
         return Err(Error::new(
             ErrorCode::InvalidOption,
