@@ -56,8 +56,9 @@ serialTest('close() gives everything back at once, not with the object', async (
     if (running) t.true(await until(() => census().vcpuThreads === 1))
     const during = census()
     t.is(during.kvmFiles - before.kvmFiles, 2)
-    // The kernel may show it as one with a small neighbour.
-    t.is(Math.floor(during.bigMiB - before.bigMiB), 256)
+    // The kernel may show it as one with a neighbour, such as an arena of malloc.
+    const grownMiB = during.bigMiB - before.bigMiB
+    t.true(grownMiB >= 256 && grownMiB < 256 + 64, `${grownMiB} MiB`)
     vm.close()
     const { vcpuThreads, kvmFiles, kvmMappings, bigMiB } = before
     t.like(census(), { vcpuThreads, kvmFiles, kvmMappings, bigMiB })
