@@ -6,6 +6,7 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
+import { native } from '../src/native.ts'
 import { elf } from './helpers/elf.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { code } from './helpers/machine.ts'
@@ -75,10 +76,10 @@ kvmTest('--json is one document and nothing else', async (t) => {
 kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t) => {
   const ran = await boot([kernel('crash', `${printOk} 0f 0b ; ud2`)])
   t.is(ran.code, 3)
-  t.regex(
-    ran.stderr,
-    /^vmexit: the guest ended with shutdown \(triple fault\); vCPU 0 is at RIP 0x10000a, instruction bytes 0f0b/,
-  )
+  // SVM has reset the vCPU by then.
+  const where = native.hostBackend() === 'kvm_amd' ? '0xfff0' : '0x10000a, instruction bytes 0f0b'
+  const what = `vmexit: the guest ended with shutdown (triple fault); vCPU 0 is at RIP ${where}`
+  t.is(ran.stderr.slice(0, what.length), what)
 })
 
 kvmTest('a guest that stays silent is given up, and where it is is said', async (t) => {

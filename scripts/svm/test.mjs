@@ -14,7 +14,7 @@ import { Failure, temporaryDirectory } from './scope.mjs'
 
 // libtest names a test that hangs after 60 s, and ava one after its own time-out.
 const RUST_SECONDS = 300
-const AVA_SECONDS = 900
+const AVA_SECONDS = 1500
 const AVA_IDLE_SECONDS = 240
 
 // More would only wait for each other's memory and disk on the machines that this is for.
