@@ -430,7 +430,7 @@ export interface NativeReport {
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
-  /** Mean cost of a port exit from long mode and back, in nanoseconds. */
+  /** Cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
 }
 

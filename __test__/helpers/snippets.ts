@@ -1,8 +1,5 @@
 // Code in Markdown files and in doc comments, and what it promises to print.
-import { dirname } from 'node:path'
-
-import ts from 'typescript'
-import type { SourceFile } from './architecture/files.ts'
+import { type SourceFile, repositoryFiles } from './architecture/files.ts'
 
 /** A block of code. */
 export interface Snippet {
@@ -40,7 +37,7 @@ function blocks(text: string): Block[] {
 }
 
 /** The code blocks of Markdown text. A block marked `text output` belongs to the one before it. */
-export function snippets({ path, text }: SourceFile): Snippet[] {
+function snippets({ path, text }: SourceFile): Snippet[] {
   const all = blocks(text)
   return all.flatMap(({ info: language, text: code, line }, index) => {
     if (language.startsWith('text')) return []
@@ -52,7 +49,7 @@ export function snippets({ path, text }: SourceFile): Snippet[] {
 }
 
 /** The doc comments of a source file as Markdown, every line where it stands. */
-export function docComments({ path, text }: SourceFile): SourceFile {
+function docComments({ path, text }: SourceFile): SourceFile {
   const isDoc = /^ *(\/\*\*|\*)/
   const inner = text.split('\n').map((line) => (isDoc.test(line) ? line : ''))
   const markdown = inner.map((line) => line.replace(/^ *(\/\*\*|\*\/|\* ?)/, '')).join('\n')
@@ -90,17 +87,6 @@ export function modesOf(code: string): [mode: string, privilege: string][] {
   return [...code.matchAll(/mode: '(\w+)'/g)].map(([, mode]) => [mode!, privilege])
 }
 
-const options: ts.CompilerOptions = {
-  strict: true,
-  skipLibCheck: false,
-  // The oldest Node.js that is supported knows no `using`.
-  target: ts.ScriptTarget.ES2022,
-  lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
-  types: ['node'],
-  module: ts.ModuleKind.NodeNext,
-  moduleResolution: ts.ModuleResolutionKind.NodeNext,
-}
-
 /** As a doc comment's reader has it in mind. */
 const preamble = [
   "import { VirtualMachine, VmError, guests } from 'vmexit'",
@@ -112,26 +98,14 @@ export function toModule({ code }: Snippet): string {
   return /^import /m.test(code) ? code : `${preamble}\n${code}`
 }
 
-/** Compiles modules, by file name, to JavaScript, and says what does not compile. */
-export function compile(modules: ReadonlyMap<string, string>): {
-  javascript: Map<string, string>
-  errors: Map<string, string[]>
-} {
-  const javascript = new Map<string, string>()
-  const host = ts.createCompilerHost(options)
-  const { fileExists, readFile } = host
-  const folders = new Set([...modules.keys()].map((name) => dirname(name)))
-  host.fileExists = (name) => modules.has(name) || fileExists(name)
-  host.directoryExists = (name) => folders.has(name) || ts.sys.directoryExists(name)
-  host.readFile = (name) => modules.get(name) ?? readFile(name)
-  host.writeFile = (name, text) => void javascript.set(name, text)
-  const program = ts.createProgram([...modules.keys()], options, host)
-  const errors = new Map<string, string[]>()
-  for (const { file, messageText } of ts.getPreEmitDiagnostics(program)) {
-    const name = file?.fileName ?? ''
-    const text = ts.flattenDiagnosticMessageText(messageText, '\n')
-    errors.set(name, [...(errors.get(name) ?? []), text])
-  }
-  program.emit()
-  return { javascript, errors }
-}
+const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
+const isApi = ({ path }: SourceFile): boolean => /^src\/[^/]+\.ts$/.test(path)
+
+/** Every Markdown file of the repository. */
+export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
+
+/** Every block of code in Markdown and in the doc comments of the API. */
+export const allSnippets: readonly Snippet[] = [
+  ...markdown.flatMap(snippets),
+  ...repositoryFiles().filter(isApi).map(docComments).flatMap(snippets),
+]

@@ -81,7 +81,7 @@ function unpackedQemu(tree) {
   const path = [...libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(delimiter)
   return {
     command: join(tree, 'usr/bin', QEMU_COMMAND),
-    data: ['-L', join(tree, 'usr/share/qemu')],
+    firmware: join(tree, 'usr/share/qemu'),
     env: { ...process.env, LD_LIBRARY_PATH: path },
   }
 }
@@ -89,11 +89,11 @@ function unpackedQemu(tree) {
 /** The host's QEMU, or one of our own. */
 async function getQemu(say) {
   const command = findCommand(QEMU_COMMAND)
-  if (command) return { command, data: [], env: process.env }
+  if (command) return { command, firmware: '/usr/share/qemu', env: process.env }
   return unpackedQemu(await get(say, QEMU, /^qemu-system-x86_/, selectQemu))
 }
 
-/** `{ qemu: { command, data, env }, kernel, busybox }`, with a message where something has to be downloaded. */
+/** `{ qemu: { command, firmware, env }, kernel, busybox }`, with a message where something has to be downloaded. */
 export async function fetchParts(say) {
   const kernel = await get(say, KERNEL, /^linux-image-.*cloud-amd64_/, selectKernel)
   const busybox = await get(say, BUSYBOX, /^busybox-static_/, selectBusybox)

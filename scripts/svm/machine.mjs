@@ -42,7 +42,7 @@ function qemuCommand({ qemu, kernel }, disk) {
   return [
     ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []),
     qemu.command,
-    ...qemu.data,
+    ...['-L', qemu.firmware],
     ...['-accel', 'tcg', '-M', 'microvm', '-cpu', PROCESSOR, '-smp', PROCESSORS, '-m', '2048'],
     // The default firmware, SeaBIOS, writes over the end of the initramfs while it looks for a disk to boot.
     ...['-bios', 'qboot.rom'],

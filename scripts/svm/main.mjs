@@ -1,7 +1,8 @@
-// npm run test:svm and npm run shell:svm: this project on a second KVM, that of an emulated AMD machine.
+// npm run test:svm, shell:svm and bench:boot: this project on a second KVM, that of an emulated AMD machine.
 import { parseArgs } from 'node:util'
-import { root } from '../run.mjs'
-import { runJob, say } from './job.mjs'
+import { runCommand } from './command.mjs'
+import { say } from './job.mjs'
+import { race } from './race.mjs'
 import { Failure, guard } from './scope.mjs'
 import { checkSelf } from './self.mjs'
 import { test } from './test.mjs'
@@ -14,12 +15,14 @@ const MACHINE_FAILED = 125
 const HELP = `usage: node scripts/svm/main.mjs test [--idle SECONDS] [--spec FILE | FILTER…]
        node scripts/svm/main.mjs test --self
        node scripts/svm/main.mjs shell [--timeout SECONDS] [--] COMMAND…
+       node scripts/svm/main.mjs race [OPTION…]
 
 Starts an emulated AMD machine with a KVM of its own; it needs no /dev/kvm and no privilege.
 test    builds the project, runs the Rust tests and the ava specs inside; a filter is a part of a
         Rust test program's or of a spec's name; --spec names one file, --idle says for how long
         ava waits for a test's end; --self checks this command itself, which takes some minutes
 shell   runs one command there, in the project's directory, on what is built already
+race    boots a kernel there under vmexit and under QEMU's microvm in turns; options of bench/boot.mjs
 Exit code: that of the tests or the command; 124 after a time-out; 125 if the machine itself failed.
 `
 
@@ -37,15 +40,7 @@ async function shell(args) {
     process.stderr.write(HELP)
     return USAGE
   }
-  const step = { directory: root, command: asked.words, seconds: asked.limit }
-  const { ends, troubles } = await runJob({ steps: [step] }, () => ({
-    onOut: (chunk) => process.stdout.write(chunk),
-    onErr: (chunk) => process.stderr.write(chunk),
-  }))
-  if (troubles.length > 0) throw new Failure(troubles.join('\n'))
-  const [end] = ends
-  if (end.late) say(`${asked.words[0]} was not done after ${asked.limit} s`)
-  return end.status
+  return runCommand(asked.words, asked.limit)
 }
 
 function testArguments(args) {
@@ -68,6 +63,7 @@ async function runTests(args) {
 async function main([command, ...args]) {
   if (command === 'shell') return shell(args)
   if (command === 'test') return runTests(args)
+  if (command === 'race') return race(args)
   process.stderr.write(HELP)
   return command === '--help' ? 0 : USAGE
 }

@@ -110,11 +110,11 @@ class Stage {
 }
 
 /** Every shared library that these files load, the loader itself included. */
-async function libraries(files) {
+async function libraries(files, env) {
   const found = new Set()
   for (const path of files) {
     // One by one: ldd fails for a static file, which needs nothing.
-    const text = await run('ldd', ['ldd', path], { seconds: LDD_SECONDS }).catch((error) => {
+    const text = await run('ldd', ['ldd', path], { seconds: LDD_SECONDS, env }).catch((error) => {
       if (error.message.includes('not a dynamic executable')) return ''
       throw error
     })
@@ -148,7 +148,7 @@ function addNode(stage) {
 }
 
 /**
- * Builds the disk image in `directory` and returns its path. `programs` are files of target/ that shall be in it, and `folders` others, by
+ * Builds the disk image in `directory` and returns its path. `programs` shall be in it with the libraries that they need, and `folders` others, by
  * the path that each has there.
  */
 export async function buildDisk(directory, parts, programs, folders) {
@@ -162,7 +162,7 @@ export async function buildDisk(directory, parts, programs, folders) {
   stage.addTree(join(root, 'node_modules'), { leftOut: PACKAGES_LEFT_OUT })
   for (const [at, folder] of Object.entries(folders)) stage.addTree(folder, { at })
   for (const program of programs) stage.add(program)
-  for (const library of await libraries([node, ...stage.loaders, ...programs])) {
+  for (const library of await libraries([node, ...stage.loaders, ...programs], parts.qemu.env)) {
     stage.add(realpathSync(library), library)
   }
   const image = join(directory, 'disk.ext4')

@@ -15,7 +15,7 @@ pub struct NativeReport {
     pub capabilities: Vec<NativeCapability>,
     /// Every mode.
     pub modes: Vec<NativeModeReport>,
-    /// Mean cost of a port exit from long mode and back, in nanoseconds.
+    /// Cost of a port exit from long mode and back, in nanoseconds.
     pub exit_cost_ns: f64,
 }
 

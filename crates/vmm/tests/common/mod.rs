@@ -88,7 +88,7 @@ pub fn probe() -> &'static HostReport {
 
 /// The count, or a tenth of it where exits are slow, as in an emulated processor.
 pub fn affordable(count: usize) -> usize {
-    const SLOW_EXIT_NS: f64 = 50_000.0;
+    const SLOW_EXIT_NS: f64 = 20_000.0;
     if probe().exit_cost_ns > SLOW_EXIT_NS {
         count.div_ceil(10)
     } else {

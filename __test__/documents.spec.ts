@@ -1,0 +1,106 @@
+// The documents: their code compiles, their commands and links lead somewhere, their figures agree.
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+import test from 'ava'
+import { compile } from './helpers/compile.ts'
+import { allSnippets, linesOf, markdown, matches, promised, toModule } from './helpers/snippets.ts'
+
+const execute = promisify(execFile)
+const vmexit = resolve('dist/cli/main.js')
+
+// As if inside the package, so that its own name leads to dist/.
+const programs = new Map(
+  allSnippets
+    .filter(({ language }) => language === 'ts')
+    .map((snippet, index) => [resolve('.cache', `snippet-${index}.ts`), snippet]),
+)
+const modules = new Map([...programs].map(([file, snippet]) => [file, toModule(snippet)]))
+const errors = compile(modules)
+
+for (const [file, snippet] of programs) {
+  test(`${snippet.place} compiles`, (t) => {
+    t.deepEqual(errors.get(file) ?? [], [])
+  })
+}
+
+const { name, scripts: known } = JSON.parse(readFileSync('package.json', 'utf8'))
+const helps = new Map<string, Promise<string>>()
+
+function helpOf(command: string): Promise<string> {
+  const help =
+    helps.get(command) ??
+    execute(process.execPath, [vmexit, command, '--help']).then(({ stdout }) => stdout)
+  helps.set(command, help)
+  return help
+}
+
+/** What is wrong with a command line that is not run: a script, command or option that does not exist. */
+async function problem(line: string): Promise<string | undefined> {
+  const words = line.replace(/ +#.*$/, '').split(/\s+/)
+  const [program, verb = '', command = ''] = words
+  if (program === 'npx' && verb === name) {
+    const help = await helpOf(command)
+    return words.filter((word) => word.startsWith('--')).find((option) => !help.includes(option))
+  }
+  if (program === 'npm' && verb === 'install') return command === name ? undefined : command
+  if (program === 'npm') return (verb === 'run' ? command : verb) in known ? undefined : line
+  return line
+}
+
+for (const script of allSnippets.filter(
+  ({ language, output }) => language === 'sh' && output === undefined,
+)) {
+  test(`${script.place} names what exists`, async (t) => {
+    const problems = await Promise.all(linesOf(script.code).map(problem))
+    t.deepEqual(
+      problems.filter((found) => found !== undefined),
+      [],
+    )
+  })
+}
+
+test('every block says what it is', (t) => {
+  const languages = ['ts', 'sh', 'asm']
+  const others = allSnippets.filter(({ language }) => !languages.includes(language))
+  t.deepEqual(
+    others.map(({ place, language }) => `${place}: ${language}`),
+    [],
+  )
+  t.true(programs.size > 30)
+  t.true(allSnippets.some(({ place }) => place.startsWith('README.md')))
+})
+
+test('output is compared by line, and … is any text within one', (t) => {
+  const snippet = { place: '', language: 'ts', output: undefined, assembly: undefined }
+  const code = 'console.log(1) // 1 (one)\nf() // no\n  if (x) console.log(f(2)) // 2 …'
+  t.deepEqual(promised({ ...snippet, code }), ['1 (one)', '2 …'])
+  t.deepEqual(promised({ ...snippet, code, output: 'a\n\nb\n' }), ['a', 'b'])
+  t.true(matches(['1 (one)', '2 anything'], ['1 (one)', '2 …']))
+  t.false(matches(['1 (one)', '3'], ['1 (one)', '2 …']))
+  t.false(matches(['1 (one)'], ['1 (one)', '2 …']))
+  t.false(matches(['1 one'], ['1 (one)']))
+})
+
+test('the figures that README.md repeats are those of docs/exits.md', (t) => {
+  const rows = (path: string): string[] => readFileSync(path, 'utf8').match(/^\|.*µs \|.*$/gm) ?? []
+  const repeated = rows('README.md')
+  t.true(repeated.length > 2)
+  t.deepEqual(
+    repeated.filter((row) => !rows('docs/exits.md').includes(row)),
+    [],
+  )
+})
+
+for (const { path, text } of markdown) {
+  test(`the links of ${path} lead to files`, (t) => {
+    const links = [...text.matchAll(/\]\(([^)#]+)(#[^)]*)?\)/g)].map(([, link = '']) => link)
+    const local = links.filter((link) => !link.includes('://'))
+    t.deepEqual(
+      local.filter((link) => !existsSync(join(dirname(path), link))),
+      [],
+    )
+  })
+}
