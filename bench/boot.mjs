@@ -22,6 +22,7 @@ const { values } = parseArgs({
     line: { type: 'string', default: 'greetings from init' },
     qemu: { type: 'string', default: 'qemu-system-x86_64' },
     firmware: { type: 'string', default: '/usr/share/qemu' },
+    machine: { type: 'string', default: 'microvm,pit=off,pic=off,rtc=off' },
     runs: { type: 'string', default: '5' },
     cpus: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
