@@ -52,11 +52,12 @@ const avaStep = (files, index, idle) => ({
   seconds: AVA_SECONDS,
 })
 
-/**
- * The specs in one group for each machine, as ava's own start takes some seconds. Sizes tell only roughly how long each takes; the Rust
- * tests, which follow in small steps, even it out.
- */
-function avaSteps(specs, count, idle) {
+// Few, as ava's own start takes some seconds; sizes tell only roughly how long each takes, so not one alone.
+const GROUPS_PER_MACHINE = 2
+
+/** The specs in groups. The Rust tests, which follow in small steps, even out what these leave uneven. */
+function avaSteps(specs, machines, idle) {
+  const count = machines * GROUPS_PER_MACHINE
   const sized = specs.map((path) => ({ path, size: statSync(join(root, path)).size }))
   const ordered = sized.toSorted((a, b) => b.size - a.size).map(({ path }) => path)
   const groups = Array.from({ length: count }, (_, group) =>
@@ -129,6 +130,7 @@ async function choose(filters, { spec }) {
 
 /** Builds, runs inside what the filters or the options select, and returns the exit code. */
 export async function test(filters, options) {
+  const begin = Date.now()
   await setUp()
   const { programs, all } = await choose(filters, options)
   const { specs, folders, others } = await bundleAll(all, options.spec !== undefined)
@@ -158,6 +160,7 @@ export async function test(filters, options) {
   }
   counts.skipped += others.length
   if (counts.passed + counts.failed === 0) say('no test ran')
+  say(`${((Date.now() - begin) / 1000).toFixed(0)} s from set-up to verdict`)
   process.stdout.write(`${sumLine(counts)}\n`)
   return counts.failed === 0 && counts.passed > 0 ? 0 : 1
 }
