@@ -280,6 +280,8 @@ export interface NativeLimits {
   maxReadBytes: number
   /** The longest time-out, in milliseconds. */
   maxTimeoutMs: number
+  /** Bytes of a guest's text that are kept for somebody who may read them later. */
+  maxOutputBytes: number
 }
 
 /** An image in memory. */

@@ -1,19 +1,13 @@
 // `vmexit boot` with small kernels of our own: ELF images that use the serial port and the power registers.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 
 import test from 'ava'
 
 import { native } from '../src/native.ts'
-import { elf } from './helpers/elf.ts'
+import { echoOne, kernel, powerOff, printOk } from './fixtures/kernels.ts'
 import { kvmTest } from './helpers/kvm.ts'
-import { code } from './helpers/machine.ts'
 
 const main = new URL('../dist/cli/main.js', import.meta.url).pathname
-const folder = mkdtempSync(join(tmpdir(), 'vmexit-boot-'))
-test.after.always(() => rmSync(folder, { recursive: true }))
 
 interface Ran {
   code: number | null
@@ -35,29 +29,6 @@ function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran>
     child.stdin.write(input)
   })
 }
-
-function kernel(name: string, listing: string): string {
-  const path = join(folder, name)
-  writeFileSync(path, elf(64, code(listing)))
-  return path
-}
-
-/** Prints "ok". */
-const printOk = `
-  66 ba f8 03 ; mov $0x3f8,%dx
-  b0 6f ee    ; 'o'
-  b0 6b ee    ; 'k'
-`
-const powerOff =
-  '66 ba 04 06 ; mov $0x604,%dx\n 66 b8 00 20 ; mov $0x2000,%ax\n 66 ef ; out %ax,(%dx)'
-/** Sends back one byte. */
-const echoOne = `
-  66 ba fd 03 ; mov $0x3fd,%dx
-  ec a8 01    ; 1: in (%dx),%al; test $1,%al
-  74 fb       ; jz 1b
-  66 ba f8 03 ; mov $0x3f8,%dx
-  ec ee       ; in (%dx),%al; out %al,(%dx)
-`
 
 kvmTest('the serial port is stdin and stdout, and power-off is code 0', async (t) => {
   const ran = await boot([kernel('echo', printOk + echoOne + powerOff)], 'x')

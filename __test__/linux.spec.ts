@@ -1,5 +1,5 @@
-// A kernel that nobody here wrote: Debian's stock one boots to a shell, does what is typed, and powers off. The emulated
-// machine of `npm run test:svm` has it in /opt/linux.
+// A kernel that nobody here wrote: Debian's stock one, as the bzImage that it is and as the ELF file within, boots to a shell, does what
+// is typed, and powers off. The emulated machine of `npm run test:svm` has both in /opt/linux.
 import { existsSync, readFileSync } from 'node:fs'
 
 import test from 'ava'
@@ -27,10 +27,18 @@ class Listener {
   }
 }
 
-for (const vcpus of [1, 2]) {
-  const title = `Debian's kernel boots to a shell and powers off, vCPUs: ${vcpus}`
-  if (!existsSync(folder)) {
-    test.skip(`${title}: no kernel in ${folder}; npm run test:svm has one`, (t) => t.pass())
+const kernels = [
+  ['vmlinuz', 'bzimage', 'long'],
+  ['vmlinux', 'pvh', 'protected'],
+] as const
+
+for (const [[name, format, mode], vcpus] of kernels.flatMap((kernel) =>
+  [1, 2].map((count) => [kernel, count] as const),
+)) {
+  const title = `Debian's kernel, ${format}, boots to a shell and powers off, vCPUs: ${vcpus}`
+  const path = `${folder}/${name}`
+  if (!existsSync(path)) {
+    test.skip(`${title}: no ${path}; npm run test:svm has one`, (t) => t.pass())
     continue
   }
   kvmTest(
@@ -42,12 +50,12 @@ for (const vcpus of [1, 2]) {
         vcpus,
         memoryBytes: 256 << 20,
         payload: {
-          image: readFileSync(`${folder}/vmlinuz`),
+          image: readFileSync(path),
           initrd: readFileSync(`${folder}/initramfs.cpio`),
           cmdline: 'console=ttyS0 quiet',
         },
       })
-      t.like(vm.loaded, { format: 'bzimage', mode: 'long' })
+      t.like(vm.loaded, { format, mode })
       const listener = new Listener(vm)
       const ended = vm.run({ timeoutMs: 280_000 }).then((result) => result)
       await Promise.race([listener.until(`${greeting} ${vcpus} processors`), ended])

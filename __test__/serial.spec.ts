@@ -100,6 +100,25 @@ kvmTest('a guest that never reads makes the writer wait, and close() ends that',
   await Promise.race([failed, sleep(10)])
 })
 
+kvmTest('runSync() does not let what nobody can read grow without end', async (t) => {
+  // mov $0x3f8,%dx; mov $'h',%al; out; mov $'i',%al; out; hlt
+  const listing = '66 ba f8 03 b0 68 ee b0 69 ee f4 ;'
+  const unread = Buffer.alloc((16 << 20) - 1)
+  using vm = machine(listing, [], { serial: true })
+  vm.serial.push(unread)
+  const error = t.throws(
+    () => vm.runSync({ timeoutMs: 20_000 }),
+    vmError('ERR_HANDLER', /the serial port failed: 16777215 bytes wait for the reader/),
+  )
+  t.like(error?.cause, { code: 'ERR_LIMIT' })
+  // The machine is as usable as before, and run() waits for the reader instead.
+  using waiting = machine(listing, [], { serial: true })
+  waiting.serial.push(unread)
+  const running = waiting.run({ timeoutMs: 20_000 })
+  t.is((await received(waiting, unread.length + 2, 0)).toString('latin1', unread.length), 'hi')
+  t.is((await running).reason, 'hlt')
+})
+
 kvmTest('a machine without a port says so, and a closed one too', (t) => {
   using vm = machine('f4 ;')
   t.throws(() => vm.serial, vmError('ERR_INVALID_OPTION', /serial: true/))

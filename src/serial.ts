@@ -1,15 +1,20 @@
 import { Duplex } from 'node:stream'
 import { setTimeout as later } from 'node:timers'
 
-import { VmError } from './errors.ts'
+import { VmError, fail } from './errors.ts'
+import { native } from './native.ts'
 import type { NativeMachine } from './seam.ts'
+
+/** What waits for a reader at most while nobody can wait for that reader. */
+const { maxOutputBytes } = native.limits()
 
 /** How soon a write looks again whether the guest has read on. */
 const retryMs = 1
 
 /**
  * The host's end of the guest's serial port, COM1: what is written here the guest receives, what the guest sends is read here.
- * A slow reader makes the guest wait (under `run()`), a slow guest makes the writer wait. The stream ends with `vm.close()`.
+ * A slow reader makes the guest wait under `run()`; a `runSync()` fails when 16 MiB are unread. A slow guest makes the writer wait.
+ * The stream ends with `vm.close()`.
  *
  * @example
  * ```ts
@@ -64,6 +69,10 @@ export class SerialPort extends Duplex {
   /** Takes what the guest has sent; the promise of a reader that is behind. @internal */
   receive(bytes: Uint8Array): Promise<void> | undefined {
     if (this.destroyed) return undefined
+    if (!this.mayWait && this.readableLength + bytes.length > maxOutputBytes) {
+      const what = `${this.readableLength} bytes wait for the reader of vm.serial; use run(), which lets it read`
+      return fail('ERR_LIMIT', what)
+    }
     const takesMore = this.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
     if (takesMore || !this.mayWait) return undefined
     return new Promise((resolve) => (this.#readOn = resolve))

@@ -1,4 +1,4 @@
-// What the machine is made of: QEMU, a kernel with KVM for AMD, and a static busybox, cached by version.
+// What the machine is made of: QEMU, a kernel with KVM for AMD, a static busybox, and lz4 to unpack the kernel; cached by version.
 import { accessSync, constants, existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { root } from '../run.mjs'
@@ -7,6 +7,7 @@ import { Failure, removeDirectory, temporaryDirectory } from './scope.mjs'
 
 const KERNEL = 'linux-image-cloud-amd64'
 const BUSYBOX = 'busybox-static'
+const LZ4 = 'lz4'
 const QEMU = 'qemu-system-x86'
 const QEMU_COMMAND = 'qemu-system-x86_64'
 
@@ -63,6 +64,8 @@ async function selectKernel(packages) {
 
 const selectBusybox = () => ({ name: BUSYBOX, wanted: [BUSYBOX] })
 
+const selectLz4 = () => ({ name: LZ4, wanted: [LZ4] })
+
 async function selectQemu(packages) {
   return { name: QEMU, wanted: await packages.withDependencies(QEMU) }
 }
@@ -93,10 +96,16 @@ async function getQemu(say) {
   return unpackedQemu(await get(say, QEMU, /^qemu-system-x86_/, selectQemu))
 }
 
-/** `{ qemu: { command, firmware, env }, kernel, busybox }`, with a message where something has to be downloaded. */
+/** The host's lz4, or one of our own: its library is on every host that has apt. */
+async function getLz4(say) {
+  return findCommand(LZ4) ?? join(await get(say, LZ4, /^lz4_/, selectLz4), 'usr/bin', LZ4)
+}
+
+/** `{ qemu: { command, firmware, env }, kernel, busybox, lz4 }`, with a message where something has to be downloaded. */
 export async function fetchParts(say) {
   const kernel = await get(say, KERNEL, /^linux-image-.*cloud-amd64_/, selectKernel)
   const busybox = await get(say, BUSYBOX, /^busybox-static_/, selectBusybox)
   const binary = ['bin/busybox', 'usr/bin/busybox'].find((path) => existsSync(join(busybox, path)))
-  return { qemu: await getQemu(say), kernel, busybox: join(busybox, binary) }
+  const lz4 = await getLz4(say)
+  return { qemu: await getQemu(say), kernel, busybox: join(busybox, binary), lz4 }
 }

@@ -156,7 +156,7 @@ export async function buildDisk(directory, parts, programs, folders) {
   if (!mkfs) throw new Failure('mkfs.ext4 not found (Debian and Ubuntu: apt-get install e2fsprogs)')
   const stage = new Stage(join(directory, 'stage'))
   await addSystem(stage, parts.busybox)
-  addLinux(stage, parts)
+  await addLinux(stage, directory, parts)
   const node = addNode(stage)
   stage.addTree(root, { leftOut: LEFT_OUT })
   stage.addTree(join(root, 'node_modules'), { leftOut: PACKAGES_LEFT_OUT })

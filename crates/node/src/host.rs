@@ -80,6 +80,8 @@ pub struct NativeLimits {
     pub max_read_bytes: f64,
     /// The longest time-out, in milliseconds.
     pub max_timeout_ms: f64,
+    /// Bytes of a guest's text that are kept for somebody who may read them later.
+    pub max_output_bytes: u32,
 }
 
 /// The limits of this build.
@@ -88,5 +90,6 @@ pub fn limits() -> NativeLimits {
     NativeLimits {
         max_read_bytes: limits::MAX_READ_BYTES as f64,
         max_timeout_ms: limits::MAX_TIMEOUT_MS,
+        max_output_bytes: limits::MAX_OUTPUT_BYTES as u32,
     }
 }
