@@ -114,7 +114,7 @@ kvmTest('runSync() does not let what nobody can read grow without end', async (t
   // The machine is as usable as before, and run() waits for the reader instead.
   using waiting = machine(listing, [], { serial: true })
   waiting.serial.push(unread)
-  const running = waiting.run({ timeoutMs: 20_000 })
+  const running = waiting.run({ timeoutMs: 20_000 }).then((result) => result)
   t.is((await received(waiting, unread.length + 2, 0)).toString('latin1', unread.length), 'hi')
   t.is((await running).reason, 'hlt')
 })
