@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use crate::boot::{self, BootConfig};
-use crate::config::{CpuMode, MachineConfig};
+use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::firmware::acpi;
 use crate::layout;
 use crate::limits::PAGE_BYTES;
 use crate::loader::{self, Format, LoadRequest, Module, StartRegisters};
 use crate::memory::{GuestMemory, MemorySlot};
+use crate::mode::CpuMode;
 
 /// One thing that was put into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use kvm_ioctls::Cap;
 
-use crate::config::{CpuMode, MachineConfig, Privilege};
+use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::handler::{Answer, Question};
 use crate::host::Host;
 use crate::kick::{KickCause, KickHandle};
 use crate::machine::Machine;
+use crate::mode::{CpuMode, Privilege};
 use crate::outcome::End;
 use crate::routes::{Base, RouteConfig, RouteTarget};
 use crate::timekeeper::RunLimits;

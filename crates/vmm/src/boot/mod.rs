@@ -8,8 +8,8 @@ mod state;
 
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
 
-use crate::config::{CpuMode, Privilege};
 use crate::layout;
+use crate::mode::{CpuMode, Privilege};
 use segments::{Segments, gdt_bytes};
 pub use state::{BootConfig, Table};
 

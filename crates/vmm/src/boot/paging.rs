@@ -1,9 +1,9 @@
 //! Identity-mapping page tables (Intel SDM vol. 3A §5.3 for 32-bit, §5.5 for 4-level paging).
 
 use super::state::Table;
-use crate::config::Privilege;
 use crate::layout::{self, DIRECTORY_SPAN};
 use crate::limits::PAGE_BYTES;
+use crate::mode::Privilege;
 
 /// P, present.
 pub const PRESENT: u64 = 1;

@@ -4,8 +4,8 @@
 use kvm_bindings::kvm_segment;
 
 use super::state::BootConfig;
-use crate::config::{CpuMode, Privilege};
 use crate::layout;
+use crate::mode::{CpuMode, Privilege};
 
 /// Entries of the GDT: null, kernel code, kernel data, user data, user code. User data comes
 /// first because SYSRET wants it so (vol. 2B, SYSRET).

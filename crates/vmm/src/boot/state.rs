@@ -1,6 +1,6 @@
 //! What boot set-up is given, and what it yields.
 
-use crate::config::{CpuMode, Privilege};
+use crate::mode::{CpuMode, Privilege};
 
 /// What is wanted of the first instruction's surroundings.
 #[derive(Clone, Copy, Debug)]

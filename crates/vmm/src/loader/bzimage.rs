@@ -14,9 +14,9 @@ use super::loaded::{Loaded, Part, StartRegisters};
 use super::memory_map::memory_map;
 use super::request::{Format, LoadRequest};
 use super::space::{HIGH_MEMORY, Space};
-use crate::config::CpuMode;
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{MAX_MEMORY_MAP_ENTRIES, PAGE_BYTES};
+use crate::mode::CpuMode;
 
 /// Where the setup header begins, in the file and in `boot_params`.
 const SETUP_HEADER: u64 = 0x1f1;

@@ -12,9 +12,9 @@ use super::image::Image;
 use super::loaded::{Loaded, Part, StartRegisters};
 use super::request::{Format, LoadRequest};
 use super::space::Space;
-use crate::config::CpuMode;
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::MAX_PROGRAM_HEADERS;
+use crate::mode::CpuMode;
 
 /// `e_type`, at the same offset in both classes.
 const E_TYPE: u64 = 0x10;

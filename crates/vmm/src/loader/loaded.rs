@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::request::Format;
-use crate::config::CpuMode;
+use crate::mode::CpuMode;
 
 /// General registers that a boot protocol defines; the others are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

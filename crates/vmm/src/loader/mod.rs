@@ -20,8 +20,8 @@ mod pvh;
 mod request;
 mod space;
 
-use crate::config::CpuMode;
 use crate::error::{Error, ErrorCode, Result};
+use crate::mode::CpuMode;
 use elf::Elf;
 use image::Image;
 pub use loaded::{Loaded, Part, StartRegisters};

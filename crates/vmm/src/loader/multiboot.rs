@@ -8,8 +8,8 @@ use super::loaded::{Loaded, Part, StartRegisters};
 use super::multiboot_info::place_info;
 use super::request::{Format, LoadRequest};
 use super::space::Space;
-use crate::config::CpuMode;
 use crate::error::Result;
+use crate::mode::CpuMode;
 
 /// The header's first word (§3.1.1).
 const HEADER_MAGIC: u32 = 0x1bad_b002;

@@ -12,8 +12,8 @@ use super::loaded::{Loaded, StartRegisters};
 use super::memory_map::{MapEntry, memory_map};
 use super::request::{Format, LoadRequest};
 use super::space::Space;
-use crate::config::CpuMode;
 use crate::error::Result;
+use crate::mode::CpuMode;
 
 /// The version of the start info that has a memory map.
 const VERSION: u32 = 1;
