@@ -2,7 +2,7 @@
 // process, in turns, on the same KVM, with the same kernel and initramfs.
 //
 //   npm run bench:boot                     in the emulated machine, which has all that this needs
-//   node bench/boot.mjs --kernel vmlinuz --initrd initramfs --line 'what init prints' [--qemu COMMAND] [--firmware FOLDER] [--runs 5] [--cpus 1] [--json]
+//   node bench/boot.mjs --kernel vmlinuz --initrd initramfs --line 'what init prints' --runs 5 --cpus 1 --json
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -38,15 +38,7 @@ const commands = {
   ],
   // Without the devices that its users are told to leave out; qboot is the firmware made for a fast start.
   microvm: [
-    ...[
-      values.qemu,
-      '-L',
-      values.firmware,
-      '-M',
-      'microvm,pit=off,pic=off,rtc=off',
-      '-bios',
-      'qboot.rom',
-    ],
+    ...[values.qemu, '-L', values.firmware, '-M', values.machine, '-bios', 'qboot.rom'],
     ...['-accel', 'kvm', '-cpu', 'host', '-smp', cpus, '-m', `${MEMORY_MIB}`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'],
     ...['-kernel', kernel, '-initrd', initrd, '-append', CMDLINE],
