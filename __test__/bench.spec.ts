@@ -41,16 +41,21 @@ function bench(args: string[], env?: NodeJS.ProcessEnv): Promise<Ran> {
   return start(args, env)[1]
 }
 
+/** A file of a process in /proc; empty when the process has gone meanwhile. */
+function ofProcess(pid: string | number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
 /** The processes that a process has started. */
 function childrenOf(pid: number): number[] {
   const isChild = (entry: string): boolean => {
-    try {
-      const stat = readFileSync(`/proc/${entry}/stat`, 'latin1')
-      // pid (name) state ppid: the name may hold anything, parentheses included.
-      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid
-    } catch {
-      return false
-    }
+    const stat = ofProcess(entry, 'stat')
+    // pid (name) state ppid: the name may hold anything, parentheses included.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid
   }
   return readdirSync('/proc').filter(isChild).map(Number)
 }
@@ -59,7 +64,7 @@ function childrenOf(pid: number): number[] {
 async function baselineOf(child: ChildProcess): Promise<number> {
   for (let waited = 0; waited < 60_000; waited += 20) {
     for (const pid of childrenOf(child.pid!)) {
-      if (readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('raw-')) return pid
+      if (ofProcess(pid, 'comm').startsWith('raw-')) return pid
     }
     await wait(20)
   }

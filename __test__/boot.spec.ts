@@ -1,9 +1,12 @@
 // `vmexit boot` with small kernels of our own: ELF images that use the serial port and the power registers.
 import { spawn } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import test from 'ava'
 
 import { native } from '../src/native.ts'
+import { until } from './fixtures/until.ts'
 import { echoOne, kernel, powerOff, printOk } from './fixtures/kernels.ts'
 import { kvmTest } from './helpers/kvm.ts'
 
@@ -15,6 +18,18 @@ interface Ran {
   stderr: string
 }
 
+/** Whether a process has a thread that runs a vCPU. */
+function runsGuest(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`
+  try {
+    const names = readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/comm`, 'utf8'))
+    return names.includes('vmexit-vcpu0\n')
+  } catch {
+    return false
+  }
+}
+
+/** Sends a signal with the first output; with `--json`, where there is none, when the guest runs. */
 function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, 'boot', ...args])
@@ -27,6 +42,13 @@ function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran>
     child.on('error', reject)
     child.on('close', (exit) => resolve({ code: exit, stdout, stderr }))
     child.stdin.write(input)
+    if (signal && args.includes('--json')) {
+      void until(
+        () => runsGuest(child.pid!),
+        60_000,
+        () => sleep(20),
+      ).then(() => child.kill(signal))
+    }
   })
 }
 
@@ -42,6 +64,16 @@ kvmTest('--json is one document and nothing else', async (t) => {
   t.like(document, { reason: 'power-off', vcpu: 0, output: 'ok' })
   t.like(document.loaded, { format: 'elf', mode: 'long' })
   t.is(Buffer.from(document.outputBase64, 'base64').toString(), 'ok')
+})
+
+kvmTest('--json takes stdin and signals all the same', async (t) => {
+  const echo = kernel('json-echo', printOk + echoOne + powerOff)
+  const ran = await boot([echo, '--json', '--timeout', '60s'], 'x')
+  t.like(JSON.parse(ran.stdout), { reason: 'power-off', output: 'okx', outputDroppedBytes: 0 })
+  const spinning = kernel('json-spin', `${printOk} eb fe ; 1: jmp 1b`)
+  const stopped = await boot([spinning, '--json'], '', 'SIGTERM')
+  t.is(stopped.code, 130)
+  t.like(JSON.parse(stopped.stdout), { reason: 'stopped', output: 'ok' })
 })
 
 kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t) => {
@@ -81,11 +113,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 test('a wrong command line is code 2', async (t) => {
   const ok = kernel('unused', 'f4 ; hlt')
+  const flat = new URL('../package.json', import.meta.url).pathname
   for (const [args, message] of [
     [[], /boot needs the path of a kernel/],
     [[ok, ok], /boot takes one kernel/],
     [['/nonexistent/kernel'], /cannot read the kernel: ENOENT/],
     [[ok, '--initrd', '/nonexistent/initrd'], /cannot read the initrd: ENOENT/],
+    [[flat], /no header of a bzImage, PVH, multiboot or ELF image/],
+    [[ok, '--memory', '512K'], /pc needs memoryBytes of at least 1048576/],
     [[ok, '--cpus', 'many'], /--cpus must be a number/],
     [[ok, '--silence', '5'], /--silence must be a duration/],
   ] as const) {

@@ -154,6 +154,19 @@ kvmTest('run: constants, ranges and discarded ports', async (t) => {
   t.is((await vmexit(['run', path, '--mode', 'long', ...args])).code, 0x2b)
 })
 
+kvmTest("run: a guest's failure stays one whatever its number", async (t) => {
+  // 66 b8 xx xx  mov ax, … · 66 e7 f4  out 0xf4, ax: 16 bits of exit code, in 32-bit code.
+  for (const [low, high, code] of [
+    [0, 1, 255],
+    [2, 1, 2],
+    [0, 0, 0],
+  ] as const) {
+    const path = image(`code-${high}-${low}.bin`, [0x66, 0xb8, low, high, 0x66, 0xe7, 0xf4])
+    const port = ['--port', '0xf4-0xf5=stop']
+    t.is((await vmexit(['run', path, '--mode', 'protected', ...port])).code, code)
+  }
+})
+
 kvmTest('run: every other end has its exit code, and says why on stderr', async (t) => {
   const shutdown = image('ud2.bin', [0x0f, 0x0b])
   const ended = await vmexit(['run', shutdown, '--mode', 'long'])

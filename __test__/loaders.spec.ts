@@ -20,6 +20,28 @@ for (const [bits, mode] of [
   })
 }
 
+kvmTest('the stack begins below what an image has at the end of memory', (t) => {
+  // Its memory reaches to the end: bytes and 4096 more.
+  const program = new Uint8Array(0xf000)
+  program.set(hlt)
+  using vm = load({ memoryBytes: entry + 0x1_0000, payload: { image: elf(64, program) } })
+  t.is(vm.registers().rsp, BigInt(entry))
+  using roomy = load({ memoryBytes: entry + 0x2_0000, payload: { image: elf(64, program) } })
+  t.is(roomy.registers().rsp, BigInt(entry + 0x2_0000))
+})
+
+kvmTest('ring 3 goes with an image that starts in long mode, whoever says so', (t) => {
+  const image = elf(64, code('b0 2a e6 f4 ; mov $42,%al; out %al,$0xf4'))
+  using vm = machine('', [{ port: 0xf4, to: 'stop' }], {
+    ...{ mode: undefined as never, privilege: 'user', memoryBytes: 4 << 20, payload: { image } },
+  })
+  t.like(vm.runSync({ timeoutMs: 20_000 }), { reason: 'exit-port', exitCode: 42 })
+  t.throws(
+    () => load({ privilege: 'user', memoryBytes: 4 << 20, payload: { image: elf(32, hlt) } }),
+    vmError('ERR_INVALID_OPTION', /privilege 'user' needs mode 'long', got mode 'protected'/),
+  )
+})
+
 /** A multiboot header with address fields, then code that stores EAX, EBX and stops. */
 function multiboot(): Uint8Array {
   const program = code(`

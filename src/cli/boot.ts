@@ -1,3 +1,5 @@
+import { Writable } from 'node:stream'
+
 import { take } from '../errors.ts'
 import { native } from '../native.ts'
 import type { Image, ImageFormat } from '../options.ts'
@@ -10,6 +12,8 @@ import { readImage, textOf } from './image.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
 import { parseDuration, parseNumber, parseSize } from './values.ts'
+
+const { maxOutputBytes } = native.limits()
 
 /** What a shell calls the end by SIGINT. */
 const interruptedCode = 130
@@ -28,7 +32,7 @@ Options:
   --cpus N            vCPUs (default 1)
   --timeout DURATION  end it after this time, such as 60s
   --silence DURATION  give up when nothing was printed by then (default 60s; 0s: never), and say where the guest is
-  --json              one JSON document at the end instead of the serial port's text
+  --json              one JSON document at the end, which holds the serial port's text
   --help              show this
 
 Exit codes: 0 after power-off, reset or hlt, 3 when the guest ended abnormally or stayed silent, 124 for a
@@ -52,21 +56,36 @@ Example:
     const timeout = textOf(values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const silence = new Silence(vm, parseDuration('--silence', textOf(values, 'silence') ?? '60s'))
-    if (json) {
-      const chunks: Buffer[] = []
-      vm.serial.on('data', (bytes: Buffer) => chunks.push(bytes))
-      const result = await vm.run(limits)
-      silence.end()
-      printJson(document(vm, result, Buffer.concat(chunks), silence))
-      return exitCode(result, silence)
-    }
-    using terminal = new Terminal(vm.serial, () => vm.stop())
+    const kept = new Kept()
+    using terminal = new Terminal(vm.serial, json ? kept : process.stdout, () => vm.stop())
     const result = await vm.run(limits)
     silence.end()
     await terminal.drained()
-    report(vm, result, silence)
+    if (json) printJson(document(vm, result, kept, silence))
+    else report(vm, result, silence)
     return exitCode(result, silence)
   },
+}
+
+/** The serial port's text, for the document. */
+class Kept extends Writable {
+  #chunks: Buffer[] = []
+  #bytes = 0
+  /** Bytes that were too many to keep. */
+  droppedBytes = 0
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    const room = maxOutputBytes - this.#bytes
+    const kept = chunk.subarray(0, room)
+    this.#chunks.push(kept)
+    this.#bytes += kept.length
+    this.droppedBytes += chunk.length - kept.length
+    done()
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks)
+  }
 }
 
 function machine(values: Values, positionals: readonly string[]): VirtualMachine {
@@ -84,6 +103,8 @@ function machine(values: Values, positionals: readonly string[]): VirtualMachine
 /** Command line and initial RAM disk, as far as the format has a place for them. */
 function payload(image: Uint8Array, values: Values): Image {
   const format = take(native.imageFormat(image)) as ImageFormat
+  if (format === 'flat')
+    UsageError.raise('the kernel has no header of a bzImage, PVH, multiboot or ELF image')
   const path = textOf(values, 'initrd')
   const initrd = path === undefined ? undefined : readImage(path, 'the initrd')
   const takesCmdline = format === 'bzimage' || format === 'pvh'
@@ -99,15 +120,17 @@ function payload(image: Uint8Array, values: Values): Image {
 function document(
   vm: VirtualMachine,
   { reason, vcpu, exit, exits, durationMs }: RunResult,
-  output: Buffer,
+  kept: Kept,
   silence: Silence,
 ): object {
+  const output = kept.bytes
   return {
     reason: silence.gaveUp ? 'silence' : reason,
     vcpu,
     exit,
     output: output.toString(),
     outputBase64: output.toString('base64'),
+    outputDroppedBytes: kept.droppedBytes,
     ...whereabouts(vm, vcpu),
     loaded: vm.loaded,
     exits,

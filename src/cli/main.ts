@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 
 import { reportError } from './report.ts'
-import { type Command, UsageError, packageVersion } from './command.ts'
+import { type Command, UsageError, exitCodes, packageVersion } from './command.ts'
 
 /** Loaded when asked for, so that `--help` works where the binding does not. */
 const commands: Record<string, () => Promise<Command>> = {
@@ -65,6 +65,8 @@ function print(text: string): number {
 
 // A reader that went away (`| head`) is no failure of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1)
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`vmexit: cannot write to stdout: ${error.message}\n`)
+  process.exit(exitCodes.hostFailure)
 })
 process.exitCode = await main(process.argv.slice(2))

@@ -31,10 +31,11 @@ Options:
   --port PORT=TARGET     console, stop, discard, count or constant:VALUE; PORT-LAST for several; repeatable
   --timeout DURATION     end the run after this time, such as 5s or 250ms
   --registers            show the registers at the end, on stderr
-  --json                 one JSON document instead of the console text
+  --json                 one JSON document, which holds the console text, also as outputBase64
   --help                 show this
 
-Exit codes: the guest's own for a stop port, 0 after hlt, 3 for any other end, 124 for a time-out.
+Exit codes: the guest's own for a stop port (its low byte; 255 for a multiple of 256), 0 after hlt, 3 for
+any other end, 124 for a time-out.
 
 Example:
   vmexit run guest.bin --mode long --port 0xe9=console --port 0xf4=stop --timeout 5s
@@ -124,7 +125,12 @@ function report(result: RunResult, registers: Registers | undefined): void {
 }
 
 function exitCode({ reason, exitCode: code }: RunResult): number {
-  if (reason === 'exit-port') return (code ?? 0) & 0xff
+  if (reason === 'exit-port') return portCode(code ?? 0)
   if (reason === 'timeout') return exitCodes.timeout
   return reason === 'hlt' ? exitCodes.fine : exitCodes.abnormalGuest
+}
+
+/** The low byte, as with a process; a failure stays one. */
+function portCode(code: number): number {
+  return code === 0 ? exitCodes.fine : code & 0xff || 0xff
 }

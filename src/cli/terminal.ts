@@ -1,19 +1,24 @@
-import type { Duplex } from 'node:stream'
+import type { Duplex, Writable } from 'node:stream'
 
 /** Ctrl-], as telnet has it. */
 const escapeKey = 0x1d
 
-/** stdin and stdout as the terminal of a serial port. Disposing of it puts the real terminal back as it was. */
+/** stdin as the keyboard of a serial port, and what shows its text. Disposing of it puts the real terminal back as it was. */
 export class Terminal implements Disposable {
   readonly #serial: Duplex
+  readonly #output: Writable
   readonly #end: () => void
+  /** Whether somebody types at a terminal and sees there what comes of it. */
+  readonly #isInteractive: boolean
 
   /** `end` is called for the escape key, and for a signal that would end this process. */
-  constructor(serial: Duplex, end: () => void) {
+  constructor(serial: Duplex, output: Writable, end: () => void) {
     this.#serial = serial
+    this.#output = output
     this.#end = end
-    serial.pipe(process.stdout, { end: false })
-    if (process.stdin.isTTY) process.stdin.setRawMode(true)
+    this.#isInteractive = process.stdin.isTTY && output === process.stdout
+    serial.pipe(output, { end: false })
+    if (this.#isInteractive) process.stdin.setRawMode(true)
     process.stdin.on('data', this.#onData)
     process.on('SIGINT', end)
     process.on('SIGTERM', end)
@@ -23,7 +28,7 @@ export class Terminal implements Disposable {
   }
 
   readonly #onData = (bytes: Buffer): void => {
-    const escape = process.stdin.isTTY ? bytes.indexOf(escapeKey) : -1
+    const escape = this.#isInteractive ? bytes.indexOf(escapeKey) : -1
     const typed = escape < 0 ? bytes : bytes.subarray(0, escape)
     if (!this.#serial.write(typed)) {
       process.stdin.pause()
@@ -33,18 +38,18 @@ export class Terminal implements Disposable {
   }
 
   readonly #restore = (): void => {
-    if (process.stdin.isTTY) process.stdin.setRawMode(false)
+    if (this.#isInteractive) process.stdin.setRawMode(false)
   }
 
-  /** Resolves when everything that the guest has sent is on stdout. */
+  /** Resolves when everything that the guest has sent is shown. */
   async drained(): Promise<void> {
-    while (this.#serial.readableLength > 0 || process.stdout.writableLength > 0) {
+    while (this.#serial.readableLength > 0 || this.#output.writableLength > 0) {
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }
 
   [Symbol.dispose](): void {
-    this.#serial.unpipe(process.stdout)
+    this.#serial.unpipe(this.#output)
     this.#restore()
     process.stdin.off('data', this.#onData)
     process.stdin.pause()

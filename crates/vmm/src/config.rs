@@ -100,16 +100,19 @@ impl MachineConfig {
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.
     pub fn check(&self) -> Result<()> {
-        if self.privilege == Privilege::User && self.mode != Some(CpuMode::Long) {
-            let mode = self.mode.map_or("none", CpuMode::name);
-            return Err(invalid(format!(
-                "privilege 'user' needs mode 'long', got mode '{mode}'"
-            )));
+        if let Some(mode) = self.mode {
+            self.check_privilege(mode)?;
         }
         if self.pc && !self.irqchip {
             return Err(invalid("pc needs irqchip: true, got false".into()));
         }
         check_size("memoryBytes", self.memory_bytes)?;
+        if self.pc && self.memory_bytes < layout::FIRMWARE_END {
+            let (least, got) = (layout::FIRMWARE_END, self.memory_bytes);
+            return Err(invalid(format!(
+                "pc needs memoryBytes of at least {least}, as a PC's tables lie below 1 MiB, got {got}"
+            )));
+        }
         if self.memory_bytes > MAX_MEMORY_BYTES {
             let got = self.memory_bytes;
             return Err(Error::new(
@@ -128,6 +131,17 @@ impl MachineConfig {
         }
         self.check_slots()?;
         self.check_payload()
+    }
+
+    /// An image may say its mode itself: then it is known only when it is loaded.
+    pub(crate) fn check_privilege(&self, mode: CpuMode) -> Result<()> {
+        if self.privilege == Privilege::User && mode != CpuMode::Long {
+            let mode = mode.name();
+            return Err(invalid(format!(
+                "privilege 'user' needs mode 'long', got mode '{mode}'"
+            )));
+        }
+        Ok(())
     }
 
     fn check_slots(&self) -> Result<()> {
@@ -195,22 +209,22 @@ impl MachineConfig {
             entry_gpa,
             ..
         } = &self.payload;
+        if image.is_empty() {
+            return Err(payload(
+                "payload.image must not be empty, got 0 bytes".into(),
+            ));
+        }
         if format.map_or_else(|| Format::of(image), Ok)? != Format::Flat {
             return Ok(());
         }
         let Some(mode) = self.mode else {
             return Err(invalid(
-                "mode must be given for a flat image, got none; it does not say its mode itself"
+                "mode must be given for a flat image, got none; it does not say its mode itself, and this one has no whole header of another format"
                     .into(),
             ));
         };
         let (load, bytes) = (*load_gpa, image.len() as u64);
         let entry = entry_gpa.unwrap_or(load);
-        if bytes == 0 {
-            return Err(payload(
-                "payload.image must not be empty, got 0 bytes".into(),
-            ));
-        }
         let slots = self.all_slots();
         let holds = |slot: &&MemorySlot| {
             load >= slot.gpa && load.checked_add(bytes).is_some_and(|end| end <= slot.end())

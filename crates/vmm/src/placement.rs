@@ -2,15 +2,18 @@
 
 use std::ops::Range;
 
-use crate::boot::{self, BootConfig};
+use crate::boot::{self, BootConfig, Protocol};
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::firmware::acpi;
 use crate::layout;
 use crate::limits::PAGE_BYTES;
-use crate::loader::{self, Format, LoadRequest, Module, StartRegisters};
+use crate::loader::{self, Format, LoadRequest, Loaded, Module, Part, StartRegisters};
 use crate::memory::{GuestMemory, MemorySlot};
 use crate::mode::CpuMode;
+
+/// As calls expect it (System V ABI, x86-64 §3.2.2).
+const STACK_ALIGNMENT: u64 = 16;
 
 /// One thing that was put into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +74,13 @@ pub(crate) fn prepare(config: &MachineConfig, slots: &[MemorySlot], top: u64) ->
         rsdp_gpa: firmware.as_ref().map(|tables| tables.rsdp_gpa),
     })?;
     let mode = agree(config.mode, loaded.mode, loaded.format)?;
+    config.check_privilege(mode)?;
     let boot = BootConfig {
         mode,
         privilege: config.privilege,
+        protocol: protocol_of(loaded.format),
         entry_gpa: loaded.entry_gpa,
-        stack_top: config.memory_bytes,
+        stack_top: stack_top(config.memory_bytes, &loaded),
         top,
     };
     let memory = with_tables(slots, &boot)?;
@@ -102,6 +107,36 @@ pub(crate) fn prepare(config: &MachineConfig, slots: &[MemorySlot], top: u64) ->
             parts: parts.collect(),
         },
     })
+}
+
+const fn protocol_of(format: Format) -> Protocol {
+    match format {
+        Format::BzImage => Protocol::Linux,
+        Format::Pvh => Protocol::Pvh,
+        Format::Flat | Format::Elf | Format::Multiboot => Protocol::Plain,
+    }
+}
+
+/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is where the caller wants it, and
+/// the stack at the end of memory all the same.
+fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
+    if loaded.format == Format::Flat {
+        return memory_bytes;
+    }
+    let mut top = memory_bytes;
+    let in_the_way = |top: u64| {
+        let page = top.saturating_sub(PAGE_BYTES)..top;
+        let parts = loaded.parts.iter().map(Part::range);
+        parts
+            .filter(|range| range.start < page.end && page.start < range.end)
+            .map(|range| range.start)
+            .min()
+    };
+    while let Some(start) = in_the_way(top) {
+        top = start / STACK_ALIGNMENT * STACK_ALIGNMENT;
+    }
+    // Memory that is full to its first byte has no place for one.
+    if top == 0 { memory_bytes } else { top }
 }
 
 /// What the guest must not take for free memory.

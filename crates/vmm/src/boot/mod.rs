@@ -11,7 +11,7 @@ use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
 use segments::{Segments, gdt_bytes};
-pub use state::{BootConfig, Table};
+pub use state::{BootConfig, Protocol, Table};
 
 /// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
 pub const CR0_PE: u64 = 1;
@@ -77,12 +77,16 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
     }
     sregs.gdt = kvm_dtable {
         base: layout::GDT,
-        limit: segments::gdt_limit(),
+        limit: segments::gdt_limit(config.protocol),
         ..Default::default()
     };
     // No IDT: every fault is a triple fault, which is an exit, never a silent loop.
     sregs.idt = kvm_dtable::default();
     sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;
+    if config.protocol == Protocol::Pvh {
+        sregs.cr0 = CR0_PE | CR0_ET;
+        sregs.tr = segments::pvh_task();
+    }
     match config.mode {
         CpuMode::Real | CpuMode::Protected => {}
         CpuMode::Paged32 => {
@@ -104,7 +108,7 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
 pub fn tables(config: &BootConfig) -> Vec<Table> {
     let gdt = Table {
         gpa: layout::GDT,
-        bytes: gdt_bytes(config.mode),
+        bytes: gdt_bytes(config.mode, config.protocol),
     };
     match config.mode {
         CpuMode::Real => Vec::new(),

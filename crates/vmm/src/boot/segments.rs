@@ -3,23 +3,46 @@
 
 use kvm_bindings::kvm_segment;
 
-use super::state::BootConfig;
+use super::state::{BootConfig, Protocol};
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
 
-/// Entries of the GDT: null, kernel code, kernel data, user data, user code. User data comes
+/// Indices of the GDT's entries, one behind the other: kernel code, kernel data, user data, user code. User data comes
 /// first because SYSRET wants it so (vol. 2B, SYSRET).
-const GDT_ENTRIES: usize = 5;
+#[derive(Clone, Copy, Debug)]
+struct Indices {
+    kernel_code: u16,
+    kernel_data: u16,
+    user_data: u16,
+    user_code: u16,
+}
 
-const KERNEL_CODE: u16 = 1;
-const KERNEL_DATA: u16 = 2;
-const USER_DATA: u16 = 3;
-const USER_CODE: u16 = 4;
+impl Indices {
+    const fn of(protocol: Protocol) -> Self {
+        let first = match protocol {
+            Protocol::Plain | Protocol::Pvh => 1,
+            Protocol::Linux => 2,
+        };
+        Self {
+            kernel_code: first,
+            kernel_data: first + 1,
+            user_data: first + 2,
+            user_code: first + 3,
+        }
+    }
+
+    /// Entries of the whole table; those in front of the first index are null.
+    const fn entries(self) -> usize {
+        self.user_code as usize + 1
+    }
+}
 
 /// Execute/read, accessed (table 3-1).
 const TYPE_CODE: u8 = 0xb;
 /// Read/write, accessed.
 const TYPE_DATA: u8 = 0x3;
+/// A system descriptor: 32-bit TSS, busy (table 3-2).
+const TYPE_TSS_BUSY: u8 = 0xb;
 
 /// The code and the data segment that a vCPU starts with.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +64,10 @@ impl Segments {
                 data: real(TYPE_DATA, 0),
             };
         }
+        let indices = Indices::of(config.protocol);
         let (code, data, dpl) = match config.privilege {
-            Privilege::Kernel => (KERNEL_CODE, KERNEL_DATA, 0),
-            Privilege::User => (USER_CODE, USER_DATA, 3),
+            Privilege::Kernel => (indices.kernel_code, indices.kernel_data, 0),
+            Privilege::User => (indices.user_code, indices.user_data, 3),
         };
         Self {
             code: flat_code(config.mode, code, dpl),
@@ -53,18 +77,19 @@ impl Segments {
 }
 
 /// The limit for GDTR: the offset of the last byte (vol. 3A §2.4.1).
-pub const fn gdt_limit() -> u16 {
-    (GDT_ENTRIES * size_of::<u64>() - 1) as u16
+pub const fn gdt_limit(protocol: Protocol) -> u16 {
+    (Indices::of(protocol).entries() * size_of::<u64>() - 1) as u16
 }
 
 /// The table as it lies at [`layout::GDT`], little-endian.
-pub fn gdt_bytes(mode: CpuMode) -> Vec<u8> {
-    let mut entries = [0u64; GDT_ENTRIES];
+pub fn gdt_bytes(mode: CpuMode, protocol: Protocol) -> Vec<u8> {
+    let indices = Indices::of(protocol);
+    let mut entries = vec![0u64; indices.entries()];
     for (index, segment) in [
-        (KERNEL_CODE, flat_code(mode, KERNEL_CODE, 0)),
-        (KERNEL_DATA, flat_data(KERNEL_DATA, 0)),
-        (USER_DATA, flat_data(USER_DATA, 3)),
-        (USER_CODE, flat_code(mode, USER_CODE, 3)),
+        (indices.kernel_code, flat_code(mode, indices.kernel_code, 0)),
+        (indices.kernel_data, flat_data(indices.kernel_data, 0)),
+        (indices.user_data, flat_data(indices.user_data, 3)),
+        (indices.user_code, flat_code(mode, indices.user_code, 3)),
     ] {
         if let Some(entry) = entries.get_mut(usize::from(index)) {
             *entry = descriptor(&segment);
@@ -74,6 +99,16 @@ pub fn gdt_bytes(mode: CpuMode) -> Vec<u8> {
         .iter()
         .flat_map(|entry| entry.to_le_bytes())
         .collect()
+}
+
+/// The task register that PVH promises: an active 32-bit TSS at 0.
+pub fn pvh_task() -> kvm_segment {
+    kvm_segment {
+        limit: 0x67,
+        type_: TYPE_TSS_BUSY,
+        present: 1,
+        ..Default::default()
+    }
 }
 
 /// The eight bytes of a code or data segment descriptor.
@@ -142,4 +177,4 @@ fn real(type_: u8, base: u64) -> kvm_segment {
     }
 }
 
-const _: () = assert!(GDT_ENTRIES * size_of::<u64>() <= (layout::TOP_TABLE - layout::GDT) as usize);
+const _: () = assert!((gdt_limit(Protocol::Linux) as u64) < layout::TOP_TABLE - layout::GDT);

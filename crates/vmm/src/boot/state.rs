@@ -2,6 +2,18 @@
 
 use crate::mode::{CpuMode, Privilege};
 
+/// What a kernel's boot protocol wants beside what the mode does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Nothing.
+    Plain,
+    /// Code and data segments with the selectors 0x10 and 0x18 (Linux Documentation/arch/x86/boot.rst, "32-bit Boot
+    /// Protocol").
+    Linux,
+    /// CR0 with PE alone, and a task register for a TSS of 0x68 bytes (Xen docs/misc/pvh.pandoc).
+    Pvh,
+}
+
 /// What is wanted of the first instruction's surroundings.
 #[derive(Clone, Copy, Debug)]
 pub struct BootConfig {
@@ -9,9 +21,11 @@ pub struct BootConfig {
     pub mode: CpuMode,
     /// The ring to start in.
     pub privilege: Privilege,
+    /// The protocol to start by.
+    pub protocol: Protocol,
     /// The first instruction.
     pub entry_gpa: u64,
-    /// One past the last byte of slot 0: where the stack begins.
+    /// One past the stack's first byte: where it begins.
     pub stack_top: u64,
     /// One past everything that has to be mapped.
     pub top: u64,

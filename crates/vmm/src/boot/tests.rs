@@ -6,6 +6,7 @@ fn config(mode: CpuMode) -> BootConfig {
     BootConfig {
         mode,
         privilege: Privilege::Kernel,
+        protocol: Protocol::Plain,
         entry_gpa: 0x7c00,
         stack_top: 2 << 20,
         top: 2 << 20,
@@ -53,6 +54,37 @@ fn gdt_bytes_are_the_manuals_flat_descriptors() {
             0x00af_fb00_0000_ffff
         ]
     );
+}
+
+#[test]
+fn linux_finds_its_selectors_and_their_descriptors() {
+    for mode in [CpuMode::Protected, CpuMode::Long] {
+        let linux = BootConfig {
+            protocol: Protocol::Linux,
+            ..config(mode)
+        };
+        let sregs = special_registers(&linux, kvm_sregs::default());
+        // __BOOT_CS and __BOOT_DS.
+        assert_eq!((sregs.cs.selector, sregs.ds.selector), (0x10, 0x18));
+        assert_eq!((sregs.es.selector, sregs.ss.selector), (0x18, 0x18));
+        assert_eq!(sregs.gdt.limit, 6 * 8 - 1);
+        let gdt = words(&tables(&linux)[0]);
+        let plain = words(&tables(&config(mode))[0]);
+        assert_eq!((gdt[..2].to_vec(), &gdt[2..]), (vec![0, 0], &plain[1..]));
+    }
+}
+
+#[test]
+fn pvh_finds_paging_off_nothing_else_in_cr0_and_a_task() {
+    let pvh = BootConfig {
+        protocol: Protocol::Pvh,
+        ..config(CpuMode::Protected)
+    };
+    let sregs = special_registers(&pvh, kvm_sregs::default());
+    // ET cannot be cleared.
+    assert_eq!((sregs.cr0, sregs.cr4, sregs.efer), (0x11, 0, 0));
+    let tr = sregs.tr;
+    assert_eq!((tr.base, tr.limit, tr.type_, tr.s), (0, 0x67, 11, 0));
 }
 
 #[test]

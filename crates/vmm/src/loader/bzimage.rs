@@ -20,6 +20,8 @@ use crate::mode::CpuMode;
 
 /// Where the setup header begins, in the file and in `boot_params`.
 const SETUP_HEADER: u64 = 0x1f1;
+/// `syssize`.
+const SYSSIZE: u64 = 0x1f4;
 /// `boot_flag` and its value.
 const BOOT_FLAG: (u64, u16) = (0x1fe, 0xaa55);
 /// The second byte of `jump`: how far the header reaches behind `header`'s offset.
@@ -170,6 +172,9 @@ fn place_kernel<'a>(
     };
     let start = (setup_sects + 1) * SECTOR_BYTES;
     let length = u64::from(header.syssize) * PARAGRAPH_BYTES;
+    if length == 0 {
+        return Err(image.broken("syssize", SYSSIZE, "positive", 0));
+    }
     // The file may end within the last paragraph; what follows it is a signature, and none of the kernel's.
     let rest = (image.bytes.len() as u64).saturating_sub(start);
     let cut = length.saturating_sub(rest);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use linux_loader::elf::{
     EI_CLASS, EI_DATA, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_386, EM_AARCH64, EM_ARM,
-    EM_PPC64, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, PT_INTERP, PT_LOAD, PT_NOTE,
+    EM_PPC64, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, PF_X, PT_INTERP, PT_LOAD, PT_NOTE,
 };
 
 use super::image::Image;
@@ -38,6 +38,7 @@ struct Layout {
     e_phentsize: u64,
     e_phnum: u64,
     entry_bytes: u16,
+    p_flags: u64,
     p_offset: u64,
     p_vaddr: u64,
     p_paddr: u64,
@@ -52,6 +53,7 @@ const ELF32: Layout = Layout {
     e_phentsize: 0x2a,
     e_phnum: 0x2c,
     entry_bytes: 32,
+    p_flags: 0x18,
     p_offset: 0x04,
     p_vaddr: 0x08,
     p_paddr: 0x0c,
@@ -66,6 +68,7 @@ const ELF64: Layout = Layout {
     e_phentsize: 0x36,
     e_phnum: 0x38,
     entry_bytes: 56,
+    p_flags: 0x04,
     p_offset: 0x08,
     p_vaddr: 0x10,
     p_paddr: 0x18,
@@ -78,6 +81,7 @@ const ELF64: Layout = Layout {
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     p_type: u32,
+    executable: bool,
     offset: u64,
     vaddr: u64,
     paddr: u64,
@@ -90,6 +94,20 @@ impl Segment {
     fn physical(&self) -> Range<u64> {
         self.paddr..self.paddr.saturating_add(self.memsz)
     }
+
+    /// Where a virtual address within it lies in physical memory.
+    fn translate(&self, virtual_address: u64) -> Option<u64> {
+        let into = virtual_address.checked_sub(self.vaddr)?;
+        let inside = into < self.memsz;
+        inside.then(|| self.paddr.checked_add(into)).flatten()
+    }
+}
+
+/// A note's descriptor: where in the file, and how long.
+#[derive(Clone, Copy, Debug)]
+struct Descriptor {
+    at: u64,
+    bytes: u64,
 }
 
 /// An ELF image whose headers are read.
@@ -152,40 +170,66 @@ impl<'a> Elf<'a> {
         Ok(())
     }
 
-    /// Where `e_entry` lies in physical memory. Kernels that map themselves high give a virtual address.
+    /// Where `e_entry` lies in physical memory. It is a virtual address, as the ABI has it, if code lies there, and else a
+    /// physical one, as kernels give it that map themselves later.
     pub fn entry_gpa(&self) -> Result<u64> {
         let entry = self.e_entry;
+        let mut code = self.loadable().filter(|it| it.executable);
+        if let Some(gpa) = code.find_map(|it| it.translate(entry)) {
+            return Ok(gpa);
+        }
         if self.loadable().any(|it| it.physical().contains(&entry)) {
             return Ok(entry);
         }
-        let physical = |segment: &Segment| {
-            let into = entry.checked_sub(segment.vaddr)?;
-            let inside = into < segment.memsz;
-            inside.then(|| segment.paddr.checked_add(into)).flatten()
-        };
-        self.loadable().find_map(physical).ok_or_else(|| {
-            let must = "inside a segment";
-            self.image
-                .broken("e_entry", E_ENTRY, must, format_args!("{entry:#x}"))
-        })
+        self.loadable()
+            .find_map(|it| it.translate(entry))
+            .ok_or_else(|| {
+                let (must, got) = ("inside a segment", format_args!("{entry:#x}"));
+                self.image.broken("e_entry", E_ENTRY, must, got)
+            })
     }
 
     /// What the note `XEN_ELFNOTE_PHYS32_ENTRY` says, if the image has one.
     pub fn pvh_entry(&self) -> Result<Option<u64>> {
-        for segment in self.segments.iter().filter(|it| it.p_type == PT_NOTE) {
-            if let Some(entry) = self.pvh_entry_in(segment)? {
-                return Ok(Some(entry));
-            }
-        }
-        Ok(None)
+        let note = self.pvh_note()?;
+        note.map(|note| self.phys32(note)).transpose()
     }
 
-    fn pvh_entry_in(&self, segment: &Segment) -> Result<Option<u64>> {
+    /// Whether the image has that note. Notes that cannot be read say nothing: all that a plain image needs are its segments.
+    pub fn is_pvh(&self) -> Result<bool> {
+        match self.pvh_note() {
+            Ok(Some(note)) => self.phys32(note).map(|_| true),
+            Ok(None) | Err(_) => Ok(false),
+        }
+    }
+
+    fn pvh_note(&self) -> Result<Option<Descriptor>> {
+        let mut unreadable = None;
+        for segment in self.segments.iter().filter(|it| it.p_type == PT_NOTE) {
+            match self.pvh_note_in(segment) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => unreadable = unreadable.or(Some(error)),
+            }
+        }
+        unreadable.map_or(Ok(None), Err)
+    }
+
+    /// Linkers pad notes to 8 bytes where the segment says so, to 4 everywhere else, and to 4 where they have put both kinds
+    /// into one segment.
+    fn pvh_note_in(&self, segment: &Segment) -> Result<Option<Descriptor>> {
+        self.image
+            .slice("PT_NOTE", segment.offset, segment.filesz)?;
+        if segment.align != 8 {
+            return self.pvh_note_padded(segment, 4);
+        }
+        let padded = self.pvh_note_padded(segment, 8);
+        padded.or_else(|error| self.pvh_note_padded(segment, 4).map_err(|_| error))
+    }
+
+    fn pvh_note_padded(&self, segment: &Segment, alignment: u64) -> Result<Option<Descriptor>> {
         let image = &self.image;
-        image.slice("PT_NOTE", segment.offset, segment.filesz)?;
         let end = segment.offset + segment.filesz;
-        // Linkers pad notes to 8 bytes where the segment says so, to 4 everywhere else.
-        let alignment = if segment.align == 8 { 8 } else { 4 };
         let mut at = segment.offset;
         while at < end {
             let namesz = u64::from(image.u32("a note's namesz", at)?);
@@ -200,17 +244,20 @@ impl<'a> Elf<'a> {
             }
             let name = image.slice("a note's name", name_at, namesz)?;
             if kind == XEN_ELFNOTE_PHYS32_ENTRY && name == XEN_NOTE_NAME {
-                return self.phys32(desc_at, descsz).map(Some);
+                return Ok(Some(Descriptor {
+                    at: desc_at,
+                    bytes: descsz,
+                }));
             }
             at = desc_at + descsz.next_multiple_of(alignment);
         }
         Ok(None)
     }
 
-    /// The note's descriptor: an address of 4 bytes, or of 8 as Linux writes it for 64 bits.
-    fn phys32(&self, offset: u64, descsz: u64) -> Result<u64> {
-        let field = "XEN_ELFNOTE_PHYS32_ENTRY";
-        let entry = match descsz {
+    /// An address of 4 bytes, or of 8 as Linux writes it for 64 bits.
+    fn phys32(&self, note: Descriptor) -> Result<u64> {
+        let (field, offset) = ("XEN_ELFNOTE_PHYS32_ENTRY", note.at);
+        let entry = match note.bytes {
             4 => u64::from(self.image.u32(field, offset)?),
             8 => self.image.u64(field, offset)?,
             got => {
@@ -315,6 +362,7 @@ fn segment_at(image: &Image, layout: &Layout, at: u64) -> Result<Segment> {
     let field = |name, offset| word(image, layout, name, at + offset);
     let segment = Segment {
         p_type: image.u32("p_type", at)?,
+        executable: image.u32("p_flags", at + layout.p_flags)? & PF_X != 0,
         offset: field("p_offset", layout.p_offset)?,
         vaddr: field("p_vaddr", layout.p_vaddr)?,
         paddr: field("p_paddr", layout.p_paddr)?,

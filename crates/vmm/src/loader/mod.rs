@@ -96,7 +96,7 @@ impl Format {
             return Ok(Format::Flat);
         }
         let format = Format::Elf;
-        let noted = Elf::parse(Image { format, bytes })?.pvh_entry()?.is_some();
+        let noted = Elf::parse(Image { format, bytes })?.is_pvh()?;
         Ok(if noted { Format::Pvh } else { format })
     }
 }

@@ -89,6 +89,12 @@ impl LoadRequest<'_> {
         }
         check_string("command line", self.command_line)?;
         for (index, module) in self.modules.iter().enumerate() {
+            if module.bytes.is_empty() {
+                return Err(Error::new(
+                    ErrorCode::Payload,
+                    format!("payload.modules[{index}].image must not be empty, got 0 bytes"),
+                ));
+            }
             check_string(&format!("modules[{index}].string"), module.string)?;
         }
         if self.modules.len() > MAX_MODULES {

@@ -107,7 +107,14 @@ impl<'a> Space<'a> {
         let length = bytes.len() as u64;
         let gpa = self
             .highest(length, limit)
-            .ok_or_else(|| no_room(what, length))?;
+            .ok_or_else(|| {
+                if limit < self.main_end() {
+                    return payload(format!(
+                        "no room for {what} of {length} bytes below {limit:#x}, which is as high as the image allows"
+                    ));
+                }
+                no_room(what, length)
+            })?;
         self.place_all(what, gpa, bytes.into())
     }
 

@@ -331,7 +331,8 @@ fn broken_headers_say_where_and_with_which_value() {
     };
     let mut empty = tiny.image();
     put(&mut empty, 0x1f4, &[0]);
-    assert_refused(&request(&empty), PAYLOAD, &["kernel", "empty"]);
+    let words = ["syssize", "0x1f4", "positive", "got 0"];
+    assert_refused(&request(&empty), PAYLOAD, &words);
     let asked = LoadRequest {
         format: Some(Format::BzImage),
         ..request(&[0; 0x300])

@@ -3,7 +3,7 @@
 use vmm::{CpuMode, ErrorCode, Format, LoadRequest, StartRegisters};
 
 use crate::images::{
-    MEMORY, PT_INTERP, Segment, assert_refused, elf32, elf64, notes, part, put, ram, request,
+    MEMORY, PT_INTERP, RW, Segment, assert_refused, elf32, elf64, notes, part, put, ram, request,
     segment,
 };
 
@@ -55,18 +55,39 @@ fn segments_go_to_their_physical_addresses_and_a_virtual_entry_follows_them() {
         vmm::load(&request(&physical_entry)).unwrap().entry_gpa,
         0x10_0004
     );
-    // Physical wins where another segment has the same virtual addresses.
-    let decoy = Segment {
+    // What is no code, such as Linux's data of each processor at virtual 0, does not make it virtual.
+    let data = Segment {
+        flags: RW,
         vaddr: 0x10_0000,
-        ..segment(0x30_0000, &[0xf4; 8], 0x1000)
+        ..segment(0x30_0000, &[0; 8], 0x1000)
     };
-    let both = elf64(0x10_0004, &[decoy, high.clone()]);
+    let both = elf64(0x10_0004, &[data, high.clone()]);
     assert_eq!(vmm::load(&request(&both)).unwrap().entry_gpa, 0x10_0004);
     for entry in [0xffff_ffff_8010_1000, 0xf_ffff, 0] {
         let image = elf64(entry, std::slice::from_ref(&high));
         let words = ["e_entry", "0x18", &format!("{entry:#x}")];
         assert_refused(&request(&image), PAYLOAD, &words);
     }
+}
+
+#[test]
+fn an_entry_that_could_be_either_is_virtual() {
+    // Linked for 0x101000 and loaded at 0x100000: the same number is an address of both kinds.
+    let shifted = Segment {
+        vaddr: 0x10_1000,
+        ..segment(0x10_0000, &[0xf4; 8], 0x4000)
+    };
+    let image = elf64(0x10_2800, &[shifted]);
+    assert_eq!(vmm::load(&request(&image)).unwrap().entry_gpa, 0x10_1800);
+}
+
+#[test]
+fn a_segment_without_bytes_may_have_any_offset() {
+    let mut image = elf64(0x10_0002, &segments());
+    // p_offset of the second program header.
+    put(&mut image, 64 + 56 + 8, &0x20_0000u64.to_le_bytes());
+    let loaded = vmm::load(&request(&image)).unwrap();
+    assert_eq!(part(&loaded, "bss").memory_bytes, 0x1_0000);
 }
 
 #[test]

@@ -87,10 +87,15 @@ pub const PT_LOAD: u32 = 1;
 pub const PT_INTERP: u32 = 3;
 pub const PT_NOTE: u32 = 4;
 
+/// `p_flags`: readable, writable, executable.
+pub const RWX: u32 = 7;
+pub const RW: u32 = 6;
+
 /// A program header and its bytes in the file.
 #[derive(Clone)]
 pub struct Segment {
     pub p_type: u32,
+    pub flags: u32,
     pub vaddr: u64,
     pub paddr: u64,
     pub bytes: Vec<u8>,
@@ -102,6 +107,7 @@ pub struct Segment {
 pub fn segment(paddr: u64, bytes: &[u8], memsz: u64) -> Segment {
     Segment {
         p_type: PT_LOAD,
+        flags: RWX,
         vaddr: paddr,
         paddr,
         bytes: bytes.to_vec(),
@@ -150,7 +156,7 @@ pub fn elf32(entry: u32, segments: &[Segment]) -> Vec<u8> {
             paddr,
             filesz,
             memsz,
-            7,
+            it.flags,
             it.align as u32,
         ];
         image.extend(fields.map(u32::to_le_bytes).concat());
@@ -174,7 +180,7 @@ pub fn elf64(entry: u64, segments: &[Segment]) -> Vec<u8> {
     );
     let mut offset = 64 + 56 * segments.len() as u64;
     for it in segments {
-        image.extend([it.p_type, 7].map(u32::to_le_bytes).concat());
+        image.extend([it.p_type, it.flags].map(u32::to_le_bytes).concat());
         let filesz = it.bytes.len() as u64;
         let fields = [offset, it.vaddr, it.paddr, filesz, it.memsz, it.align];
         image.extend(fields.map(u64::to_le_bytes).concat());

@@ -161,6 +161,14 @@ fn an_initrd_goes_below_what_lies_at_the_end_of_memory() {
     assert_refused(&empty, PAYLOAD, &["initrd", "empty"]);
 }
 
+/// Not left to what the notes say.
+fn strict(image: &[u8]) -> LoadRequest<'_> {
+    LoadRequest {
+        format: Some(Format::Pvh),
+        ..request(image)
+    }
+}
+
 #[test]
 fn broken_notes_say_where_and_with_which_value() {
     let xen = |desc: &[u8]| note(b"Xen\0", 18, desc, 4);
@@ -185,19 +193,15 @@ fn broken_notes_say_where_and_with_which_value() {
         (vec![0xff; 12], &["note", "0xc0", "namesz 0xffffffff"]),
     ];
     for (bytes, words) in cases {
-        assert_refused(&request(&noted(&bytes, 4)), PAYLOAD, words);
+        assert_refused(&strict(&noted(&bytes, 4)), PAYLOAD, words);
     }
     // A header of a note that the file does not have any more.
     let mut cut = noted(&xen(&[0; 8]), 4);
     cut.truncate(0xc4);
     put(&mut cut, 0x78 + 0x20, &4u64.to_le_bytes());
-    assert_refused(&request(&cut), PAYLOAD, &["descsz", "0xc4"]);
-    let asked = noted(&note(b"GNU\0", 18, &[0; 8], 4), 4);
-    let asked = LoadRequest {
-        format: Some(Format::Pvh),
-        ..request(&asked)
-    };
-    assert_refused(&asked, PAYLOAD, &["pvh", "no note"]);
+    assert_refused(&strict(&cut), PAYLOAD, &["descsz", "0xc4"]);
+    let other = noted(&note(b"GNU\0", 18, &[0; 8], 4), 4);
+    assert_refused(&strict(&other), PAYLOAD, &["pvh", "no note"]);
 }
 
 #[test]
@@ -214,4 +218,33 @@ fn an_entry_above_4_gib_is_none() {
         ..request(&image)
     };
     assert_refused(&above, PAYLOAD, &["entry", "0x100000000", "4 GiB"]);
+}
+
+#[test]
+fn a_note_is_found_behind_others_that_cannot_be_read_and_those_alone_are_none() {
+    let xen = note(b"Xen\0", 18, &0x100_0004u64.to_le_bytes(), 4);
+    let text = segment(0x100_0000, &[0xf4; 16], 0x1000);
+    let broken = notes(&[0xff; 12], 4);
+    let both = elf64(0x100_0000, &[text.clone(), broken.clone(), notes(&xen, 4)]);
+    assert_eq!(vmm::load(&request(&both)).unwrap().format, Format::Pvh);
+    let alone = elf64(0x100_0000, &[text.clone(), broken]);
+    assert_eq!(vmm::load(&request(&alone)).unwrap().format, Format::Elf);
+    // A value that is wrong is no reason to take the image for something else.
+    let wrong = elf64(
+        0x100_0000,
+        &[text, notes(&note(b"Xen\0", 18, &[0; 8], 4), 4)],
+    );
+    let words = ["XEN_ELFNOTE_PHYS32_ENTRY", "got 0x0"];
+    assert_refused(&request(&wrong), PAYLOAD, &words);
+}
+
+#[test]
+fn notes_of_both_paddings_in_one_segment_are_padded_to_four() {
+    // As linkers leave them: five bytes of a build id, and a segment that is aligned to 8.
+    let other = note(b"GNU\0", 3, &[1, 2, 3, 4, 5], 4);
+    let xen = note(b"Xen\0", 18, &0x100_0004u64.to_le_bytes(), 4);
+    let mixed = [other, xen].concat();
+    let text = segment(0x100_0000, &[0xf4; 16], 0x1000);
+    let image = elf64(0x100_0000, &[text, notes(&mixed, 8)]);
+    assert_eq!(vmm::load(&request(&image)).unwrap().entry_gpa, 0x100_0004);
 }
