@@ -42,8 +42,11 @@ export declare class NativeMachine {
   answer(ticket: number, answer: number | Uint8Array): void
   /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
-  /** Frees everything; the buffer, if one was made, becomes empty. Returns whether a run was cut off. */
-  close(buffer?: ArrayBuffer | undefined | null): boolean
+  /**
+   * Frees everything; the buffer, if one was made, becomes empty. Returns the text of the run that was cut off
+   * which its handlers have yet to get.
+   */
+  close(buffer?: ArrayBuffer | undefined | null): Array<NativeText>
   /**
    * Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
    * count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.

@@ -36,7 +36,7 @@ function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran>
     let [stdout, stderr] = ['', '']
     child.stdout.on('data', (chunk: Buffer) => {
       stdout += chunk.toString()
-      if (signal) child.kill(signal)
+      if (signal && !args.includes('--json')) child.kill(signal)
     })
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     child.on('error', reject)

@@ -1,8 +1,11 @@
 // COM1 as a Node stream: every byte arrives once and in order, whoever is slow.
 import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { VirtualMachine } from '../src/index.ts'
+import { until } from './fixtures/until.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
@@ -117,6 +120,72 @@ kvmTest('runSync() does not let what nobody can read grow without end', async (t
   const running = waiting.run({ timeoutMs: 20_000 }).then((result) => result)
   t.is((await received(waiting, unread.length + 2, 0)).toString('latin1', unread.length), 'hi')
   t.is((await running).reason, 'hlt')
+})
+
+kvmTest('a reader who comes in the middle of a run makes the guest wait, too', async (t) => {
+  // mov $0x3f8,%dx; 1: out %al,(%dx); jmp 1b
+  using vm = machine('66 ba f8 03 ee eb fd ;', [], { serial: true })
+  const running = vm.run({ timeoutMs: 60_000 }).then((result) => result)
+  await sleep(1)
+  const { serial } = vm
+  const unread: number[] = []
+  // It waits when what is unread grows no more.
+  const stands = (): boolean => {
+    unread.unshift(serial.readableLength)
+    return unread[0]! >= serial.readableHighWaterMark && unread[0] === unread[20]
+  }
+  t.true(await until(stands, 60_000, () => sleep(10)))
+  t.true(serial.readableLength < 100_000, `${serial.readableLength}`)
+  vm.stop()
+  t.is((await running).reason, 'stopped')
+})
+
+kvmTest('close() fails a write that the guest has not read, and the stream is over', async (t) => {
+  const vm = machine('eb fe ;', [], { serial: true })
+  const { serial } = vm
+  const closed = new Promise((resolve) => serial.once('close', resolve))
+  const written = new Promise<Error | null | undefined>((resolve) =>
+    serial.write(Buffer.alloc(200_000), resolve),
+  )
+  const piped = pipeline(Readable.from([Buffer.alloc(1000)]), serial)
+  vm.close()
+  t.like(await written, { code: 'ERR_VM_CLOSED' })
+  await t.throwsAsync(piped)
+  await closed
+  t.true(serial.destroyed)
+})
+
+kvmTest('what the guest has sent before close() arrives', async (t) => {
+  const texts: string[] = []
+  const take = (bytes: Uint8Array): void => void texts.push(Buffer.from(bytes).toString())
+  let asked = (): void => undefined
+  const isAsked = new Promise<void>((resolve) => (asked = resolve))
+  // mov $0x3f8,%dx; 'h' to COM1; 'i' to 0xe9; then the device, then '!' to both, and it spins.
+  const listing = `
+    66 ba f8 03 b0 68 ee b0 69 e6 e9 ; text
+    e6 60                            ; out %al,$0x60
+    b0 21 ee e6 e9                   ; text
+    eb fe                            ; jmp .
+  `
+  const device = { write: (): void => asked() }
+  const vm = machine(
+    listing,
+    [
+      { port: 0xe9, to: 'console', onData: take },
+      { port: 0x60, device },
+    ],
+    { serial: true },
+  )
+  vm.serial.on('data', take)
+  const run = vm.run({ timeoutMs: 60_000 })
+  await isAsked
+  // What went before the question is here already.
+  t.deepEqual(texts.toSorted(), ['h', 'i'])
+  while (vm.counters().routes[0]!.writes < 2) await sleep(1)
+  vm.close()
+  await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
+  await sleep(1)
+  t.is(texts.join('').split('!').length - 1, 2)
 })
 
 kvmTest('a machine without a port says so, and a closed one too', (t) => {

@@ -202,7 +202,8 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   const options = checkObject('options', value)
   checkKeys('options', options, machineKeys)
   const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
-  const { slots: further = [], routes: claims = [], vcpus = 1, pc = false } = options
+  const { slots: further = [], routes: claims = [], vcpus = 1 } = options
+  const pc = checkBoolean('pc', options['pc'] ?? false)
   const { irqchip = pc, serial = pc } = options
   const mode = options['mode'] === undefined ? undefined : checkWord('mode', options['mode'], modes)
   const privilege = checkWord('privilege', ring, ['kernel', 'user'])
@@ -220,7 +221,7 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
     vcpus: checkInteger('vcpus', vcpus, 1, maxUint32),
     irqchip: checkBoolean('irqchip', irqchip),
     serial: checkBoolean('serial', serial),
-    pc: checkBoolean('pc', pc),
+    pc,
   }
   return [config, routes.map(([, handlers]) => handlers)]
 }

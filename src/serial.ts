@@ -8,6 +8,8 @@ import type { NativeMachine } from './seam.ts'
 /** What waits for a reader at most while nobody can wait for that reader. */
 const { maxOutputBytes } = native.limits()
 
+type WriteCallback = (error?: Error | null) => void
+
 /** How soon a write looks again whether the guest has read on. */
 const retryMs = 1
 
@@ -27,15 +29,18 @@ const retryMs = 1
  * ```
  */
 export class SerialPort extends Duplex {
-  /** Whether a run can wait for the reader. @internal */
-  mayWait = false
   readonly #machine: NativeMachine
+  readonly #mayWait: () => boolean
   #readOn: (() => void) | undefined
+  /** A write that the guest has not read on for yet. */
+  #waiting: { bytes: Buffer; done: WriteCallback } | undefined
+  #retry: NodeJS.Timeout | undefined
 
-  /** @internal */
-  constructor(machine: NativeMachine) {
+  /** `mayWait` tells whether a run is under way that can wait for the reader. @internal */
+  constructor(machine: NativeMachine, mayWait: () => boolean) {
     super({ autoDestroy: true })
     this.#machine = machine
+    this.#mayWait = mayWait
     machine.deliverSerial()
   }
 
@@ -46,42 +51,52 @@ export class SerialPort extends Duplex {
   }
 
   /** @internal */
-  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#send(chunk, done)
+  override _write(chunk: Buffer, _encoding: string, done: WriteCallback): void {
+    this.#waiting = { bytes: chunk, done }
+    this.#send()
   }
 
-  #send(bytes: Buffer, done: (error?: Error | null) => void): void {
+  readonly #send = (): void => {
+    if (!this.#waiting) return
+    const { bytes, done } = this.#waiting
     const taken = this.#machine.serialInput(bytes)
-    if (taken === bytes.length) return done()
+    if (taken === bytes.length) {
+      this.#waiting = undefined
+      return done()
+    }
+    this.#waiting.bytes = bytes.subarray(taken)
     // The guest may never read; that alone keeps no process alive.
-    later(() => {
-      if (this.destroyed) done(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
-      else this.#send(bytes.subarray(taken), done)
-    }, retryMs).unref()
+    this.#retry = later(this.#send, retryMs).unref()
   }
 
   /** @internal */
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+  override _destroy(error: Error | null, done: WriteCallback): void {
     this.#readOn?.()
+    clearTimeout(this.#retry)
+    this.#waiting?.done(new VmError('ERR_VM_CLOSED', 'the guest did not read what was written'))
+    this.#waiting = undefined
     done(error)
   }
 
   /** Takes what the guest has sent; the promise of a reader that is behind. @internal */
   receive(bytes: Uint8Array): Promise<void> | undefined {
     if (this.destroyed) return undefined
-    if (!this.mayWait && this.readableLength + bytes.length > maxOutputBytes) {
+    if (!this.#mayWait() && this.readableLength + bytes.length > maxOutputBytes) {
       const what = `${this.readableLength} bytes wait for the reader of vm.serial; use run(), which lets it read`
       return fail('ERR_LIMIT', what)
     }
     const takesMore = this.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-    if (takesMore || !this.mayWait) return undefined
+    if (takesMore || !this.#mayWait()) return undefined
     return new Promise((resolve) => (this.#readOn = resolve))
   }
 
-  /** The machine is closed: what was received can still be read. @internal */
+  /** The machine is closed: what was received can still be read, and what is written goes nowhere. @internal */
   finish(): void {
     this.#readOn?.()
     this.push(null)
-    this.end()
+    if (!this.#waiting) return void this.end()
+    const isRead = this.readableFlowing !== null && this.readableLength > 0
+    if (isRead) this.once('end', () => this.destroy())
+    else this.destroy()
   }
 }

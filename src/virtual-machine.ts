@@ -104,7 +104,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   runSync(options?: RunSyncOptions): RunResult {
     const run = checkRunOptions(options, syncOptions)
     this.#checkReady()
-    this.#begin(run, false)
+    this.#asker.begin(run.onExit, false)
     this.#running = true
     try {
       const outcome = this.#machine.runSync(limits(run, true), this.#asker.ask)
@@ -201,7 +201,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     if (!this.#hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
-    return (this.#serial = new SerialPort(this.#machine))
+    return (this.#serial = new SerialPort(this.#machine, () => this.#run !== undefined))
   }
 
   /**
@@ -219,8 +219,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#machine.close(this.memory.madeBuffer)
-    // What the guest posted before its end still arrives, and then no handler is called any more.
+    const undelivered = this.#machine.close(this.memory.madeBuffer)
+    // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
+    // its own machine wants none of the text behind it.
+    const texts = this.#asker.isAsking ? [] : undelivered
+    for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
     this.#asker.drainLast()
     this.#asker.close()
     this.#serial?.finish()
@@ -251,7 +254,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       reject(signal.reason)
       return undefined
     }
-    this.#begin(run, true)
+    this.#asker.begin(run.onExit, true)
     this.#running = true
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
@@ -259,11 +262,6 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     })
     background.start(limits(run, this.#needsTicks), resolve, reject)
     return background
-  }
-
-  #begin({ onExit }: RunOptions, mayWait: boolean): void {
-    this.#asker.begin(onExit, mayWait)
-    if (this.#serial) this.#serial.mayWait = mayWait
   }
 
   #checkReady(): void {

@@ -211,24 +211,28 @@ impl Life {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone. Says whether a run was cut off.
-    pub fn close(&self) -> bool {
+    /// Frees the machine; when this returns its thread is gone. Gives, by route, the text of the run that was cut off which its
+    /// handlers have yet to get.
+    pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
         Environment::remove(self);
         self.memory.take();
         self.interrupts.take();
         self.serial.take();
         let before = self.state.replace(State::Closed);
         match before {
-            State::Idle(_) | State::Closed => false,
+            State::Idle(_) | State::Closed => Vec::new(),
             State::Here(kick) => {
                 kick.kick(KickCause::Close);
-                true
+                Vec::new()
             }
             State::There(running) => {
                 running.kick.kick(KickCause::Close);
                 // A panic of that thread is already caught and reported there.
                 let _ = running.thread.join();
-                true
+                match take(&running.finished) {
+                    Some((_, Ok(outcome))) => outcome.undelivered,
+                    _ => Vec::new(),
+                }
             }
         }
     }
@@ -262,12 +266,15 @@ impl Life {
             return Served::Nothing;
         };
         let mut served = Served::Nothing;
-        if mailbox.take_posted() {
+        let hand_over_posted = || {
             // A consumer that throws has its error kept by TypeScript; the run is told to end.
             let heard = Letter::posted().ask(words, |payload| callbacks.ask.call(payload));
             if matches!(heard, Heard::Answer(Answer::Failed)) {
                 self.stop();
             }
+        };
+        if mailbox.take_posted() {
+            hand_over_posted();
             served = Served::Something;
         }
         if let Some((ticket, letter)) = mailbox.take() {
@@ -278,6 +285,10 @@ impl Life {
                 }
                 Heard::Promised => {
                     mailbox.promise();
+                    // The vCPU may wait for long, and with it what it has posted before.
+                    if self.feeds.iter().any(Option::is_some) {
+                        hand_over_posted();
+                    }
                     Served::Promise
                 }
             };

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
 use crate::life::{Callbacks, Life};
 use crate::loaded::NativeLoaded;
-use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome};
+use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
 
 /// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
@@ -130,15 +130,16 @@ impl NativeMachine {
         self.life.stop();
     }
 
-    /// Frees everything; the buffer, if one was made, becomes empty. Returns whether a run was cut off.
+    /// Frees everything; the buffer, if one was made, becomes empty. Returns the text of the run that was cut off
+    /// which its handlers have yet to get.
     #[napi]
-    pub fn close(&self, buffer: Option<ArrayBuffer<'_>>) -> bool {
-        let cut_off = self.life.close();
+    pub fn close(&self, buffer: Option<ArrayBuffer<'_>>) -> Vec<NativeText> {
+        let texts = self.life.close();
         if let Some(buffer) = buffer {
             // Fails only for a buffer that is detached already.
             let _ = buffer.detach();
         }
-        cut_off
+        NativeText::all(texts)
     }
 
     /// Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones

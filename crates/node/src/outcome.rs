@@ -38,6 +38,17 @@ pub struct NativeText {
     pub bytes: Uint8Array,
 }
 
+impl NativeText {
+    /// Text of several routes.
+    pub fn all(texts: Vec<(usize, Vec<u8>)>) -> Vec<Self> {
+        let text = |(route, bytes)| Self {
+            route: route as u32,
+            bytes: Uint8Array::from(bytes),
+        };
+        texts.into_iter().map(text).collect()
+    }
+}
+
 impl From<Outcome> for NativeOutcome {
     fn from(outcome: Outcome) -> Self {
         let (exit, exit_code) = match &outcome.end {
@@ -45,7 +56,6 @@ impl From<Outcome> for NativeOutcome {
             End::ExitPort { code, record } => (Some(record.into()), Some(*code)),
             End::Kicked(_) => (None, None),
         };
-        let texts = outcome.undelivered.into_iter();
         Self {
             reason: outcome.end.name().to_owned(),
             vcpu: outcome.vcpu,
@@ -53,12 +63,7 @@ impl From<Outcome> for NativeOutcome {
             exit_code,
             output: Uint8Array::from(outcome.output.bytes),
             output_dropped_bytes: outcome.output.dropped_bytes as f64,
-            undelivered: texts
-                .map(|(route, bytes)| NativeText {
-                    route: route as u32,
-                    bytes: Uint8Array::from(bytes),
-                })
-                .collect(),
+            undelivered: NativeText::all(outcome.undelivered),
             exits: outcome.exits as f64,
             duration_ms: outcome.duration.as_secs_f64() * 1e3,
         }

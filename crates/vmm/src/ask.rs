@@ -78,6 +78,10 @@ impl Run<'_> {
     }
 
     pub(crate) fn answer_unclaimed(&mut self, exit: Exit) -> Result<Next> {
+        if let Err(error) = self.flush_all() {
+            self.processor.pending = Pending::Open(exit, 0);
+            return Err(error);
+        }
         let data = self.processor.vcpu.access_data(&exit)?;
         let read = exit.is_read();
         if self.wiring.empty_bus {

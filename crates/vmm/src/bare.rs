@@ -36,7 +36,7 @@ impl Machine {
                 Entry::Interrupted if kick.requested().is_some() => {
                     return Err(unfit("a time-out"));
                 }
-                Entry::InterruptWindow => {}
+                Entry::InterruptWindow | Entry::NotStarted => {}
                 Entry::Interrupted => {
                     attached.acknowledge();
                 }

@@ -32,6 +32,15 @@ pub(crate) fn routes(config: &MachineConfig) -> Vec<RouteConfig> {
     serial.into_iter().chain(pc).collect()
 }
 
+/// The routes that may have text for the handler: consoles of the caller's, and COM1.
+pub(crate) fn consoles(config: &MachineConfig) -> Vec<usize> {
+    let delivers = |route: &RouteConfig| route.target == RouteTarget::Console { deliver: true };
+    let own = config.routes.iter().enumerate();
+    let own = own.filter(|(_, route)| delivers(route));
+    let com1 = config.serial.then_some(config.routes.len());
+    own.map(|(index, _)| index).chain(com1).collect()
+}
+
 /// The devices behind [`routes`], in the same order.
 pub(crate) fn devices(
     config: &MachineConfig,

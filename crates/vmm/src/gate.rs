@@ -41,6 +41,12 @@ impl Gate {
         Some(Turn(self))
     }
 
+    /// Takes the turn if nobody has it.
+    pub fn try_enter(&self) -> Option<Turn<'_>> {
+        let is_free = !self.taken.swap(true, Ordering::SeqCst);
+        is_free.then(|| Turn(self))
+    }
+
     fn queue(&self) -> MutexGuard<'_, Vec<Thread>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +93,9 @@ mod tests {
         let gate = Gate::default();
         let turn = gate.enter(|| true);
         assert!(turn.is_some() && gate.enter(|| true).is_none());
+        assert!(gate.try_enter().is_none());
         drop(turn);
         assert!(gate.enter(|| true).is_some());
+        assert!(gate.try_enter().is_some());
     }
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use crate::error::{Error, Result};
-use crate::limits::BOOT_VCPU;
 use crate::vcpu::RunPage;
 
 /// Why a run was ended from outside.
@@ -45,7 +44,7 @@ pub struct KickHandle(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     cause: AtomicU8,
-    /// The boot vCPU shall look around.
+    /// One vCPU shall look around.
     nudged: AtomicBool,
     targets: Mutex<Vec<Target>>,
 }
@@ -57,6 +56,21 @@ struct Target {
     page: Arc<RunPage>,
     pthread: libc::pthread_t,
     thread: Thread,
+}
+
+impl Target {
+    /// Only under the lock on the targets.
+    fn interrupt(&self) {
+        // K3: a KVM_RUN that has not looked at the flag yet returns at once.
+        self.page.immediate_exit().store(1, Ordering::SeqCst);
+        // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
+        // the signal would only interrupt system calls of handlers.
+        if self.page.in_guest().load(Ordering::SeqCst) {
+            // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
+            unsafe { libc::pthread_kill(self.pthread, kick_signal()) };
+        }
+        self.thread.unpark();
+    }
 }
 
 impl KickHandle {
@@ -75,10 +89,16 @@ impl KickHandle {
         self.interrupt(None);
     }
 
-    /// Makes the boot vCPU's `KVM_RUN` return once and the run go on, so that its thread can look after other things.
+    /// Makes one vCPU's `KVM_RUN` return once and the run go on, so that its thread can look after other things: the first that
+    /// is in the guest. Where none is, the first to enter does it; the others may be waiting for long.
     pub fn nudge(&self) {
         self.0.nudged.store(true, Ordering::SeqCst);
-        self.interrupt(Some(BOOT_VCPU));
+        let targets = self.targets();
+        let in_guest = |target: &&Target| target.page.in_guest().load(Ordering::SeqCst);
+        match targets.iter().find(in_guest) {
+            Some(target) => target.interrupt(),
+            None => targets.iter().for_each(Target::interrupt),
+        }
     }
 
     /// Makes one vCPU look at its events before it enters the guest again.
@@ -105,7 +125,7 @@ impl KickHandle {
         // R1: a kick before this point is found at R2, one after it finds the target.
         self.targets().push(target);
         // A nudge before R1 has its tick at the first entry, one after it interrupts as a kick does.
-        if vcpu == BOOT_VCPU && self.0.nudged.load(Ordering::SeqCst) {
+        if self.0.nudged.load(Ordering::SeqCst) {
             page.immediate_exit().store(1, Ordering::SeqCst);
         }
         Ok(Attached {
@@ -120,17 +140,7 @@ impl KickHandle {
         // K2: under the lock no target can detach, so its thread is alive.
         let targets = self.targets();
         let wanted = |target: &&Target| only.is_none_or(|vcpu| target.vcpu == vcpu);
-        for target in targets.iter().filter(wanted) {
-            // K3: a KVM_RUN that has not looked at the flag yet returns at once.
-            target.page.immediate_exit().store(1, Ordering::SeqCst);
-            // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
-            // the signal would only interrupt system calls of handlers.
-            if target.page.in_guest().load(Ordering::SeqCst) {
-                // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
-                unsafe { libc::pthread_kill(target.pthread, kick_signal()) };
-            }
-            target.thread.unpark();
-        }
+        targets.iter().filter(wanted).for_each(Target::interrupt);
     }
 
     fn targets(&self) -> MutexGuard<'_, Vec<Target>> {
@@ -165,7 +175,7 @@ impl Attached<'_> {
     pub fn acknowledge(&self) -> bool {
         // R4: cleared before R2 looks again, so a kick that set it in between is found there.
         self.page.immediate_exit().store(0, Ordering::SeqCst);
-        self.vcpu == BOOT_VCPU && self.handle.0.nudged.swap(false, Ordering::SeqCst)
+        self.handle.0.nudged.swap(false, Ordering::SeqCst)
     }
 }
 

@@ -12,7 +12,7 @@ pub const MAX_SLOTS: usize = 16;
 /// vCPUs of one machine: each is a thread, and APIC ids stay within one byte.
 pub const MAX_VCPUS: u32 = 64;
 
-/// The vCPU that starts at the payload's entry, and that looks after what is nobody's in particular.
+/// The vCPU that starts at the payload's entry whatever the machine has.
 pub const BOOT_VCPU: u32 = 0;
 
 /// Vectors that wait to be injected into one vCPU: as many as there are.

@@ -37,6 +37,8 @@ pub(crate) struct Wiring {
     pub empty_bus: bool,
     /// By route: vCPUs ask about it one after the other.
     pub gates: Vec<Gate>,
+    /// The routes that have text for the handler.
+    pub consoles: Vec<usize>,
 }
 
 impl Wiring {
@@ -107,6 +109,7 @@ impl Machine {
         let coalesces = kernel::claim(host, &vm, &config.routes, &devices)?;
         let wiring = Wiring {
             gates: all.iter().map(|_| Gate::default()).collect(),
+            consoles: board::consoles(&config),
             counters: Arc::new(Counters::new(all.len())),
             routes,
             coalesces,

@@ -1,7 +1,7 @@
 //! The run loop of one vCPU: enter, decode, route, answer.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::bus::BusAccess;
@@ -17,6 +17,13 @@ use crate::outcome::{End, ExitRecord, Outcome};
 use crate::processor::{Pending, Processor};
 use crate::timekeeper::{Alarm, RunLimits};
 use crate::vcpu::Entry;
+
+/// An application processor sleeps in KVM until it is started, with a look or two; one that is refused more often has something
+/// that keeps KVM from waiting, such as an NMI.
+const MOST_REFUSALS: u32 = 8;
+
+/// Between looks at a processor that is not started.
+const REFUSED: Duration = Duration::from_millis(1);
 
 /// What an answer means for the loop.
 pub(crate) enum Next {
@@ -61,6 +68,7 @@ impl Machine {
             kick,
             handler,
             time_kvm_run: limits.time_kvm_run,
+            refusals: 0,
         };
         let end = run.drive();
         drop(alarm);
@@ -76,6 +84,8 @@ pub(crate) struct Run<'a> {
     pub kick: &'a KickHandle,
     pub handler: &'a mut dyn ExitHandler,
     pub time_kvm_run: bool,
+    /// Entries in a row that KVM has refused, the vCPU not being started yet.
+    pub refusals: u32,
 }
 
 impl Run<'_> {
@@ -97,9 +107,6 @@ impl Run<'_> {
             if let Some(cause) = self.kick.requested() {
                 return Ok(End::Kicked(cause));
             }
-            if self.processor.events.waits() {
-                self.inject()?;
-            }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
                 Pending::Open(exit, from) => (exit, from),
@@ -115,7 +122,8 @@ impl Run<'_> {
         }
     }
 
-    /// Hands KVM what waits to interrupt the guest. What the guest does not take yet is asked for again when it does.
+    /// Hands KVM what waits to interrupt the guest, right before an entry, which alone tells whether KVM takes another. What the
+    /// guest does not take yet is asked for again when it does.
     fn inject(&mut self) -> Result<()> {
         let (vcpu, events) = (&mut self.processor.vcpu, &self.processor.events);
         while let Some(event) = events.first() {
@@ -139,6 +147,9 @@ impl Run<'_> {
 
     /// R3: the guest runs.
     fn enter(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
+        if self.processor.events.waits() {
+            self.inject()?;
+        }
         let begin = self.time_kvm_run.then(Instant::now);
         attached.enter();
         let entry = self.processor.vcpu.enter();
@@ -147,7 +158,11 @@ impl Run<'_> {
             let ns = begin.elapsed().as_nanos() as u64;
             self.wiring.counters.kvm_run_ns.add(ns);
         }
-        match entry? {
+        let entry = entry?;
+        if !matches!(entry, Entry::NotStarted) {
+            self.refusals = 0;
+        }
+        match entry {
             Entry::Exit(exit) => {
                 self.wiring.counters.count_exit(&exit);
                 Ok(Some(exit))
@@ -156,12 +171,25 @@ impl Run<'_> {
             Entry::InterruptWindow => Ok(None),
             Entry::Interrupted => {
                 self.wiring.counters.kicks.add(1);
-                if attached.acknowledge() {
-                    self.tick()?;
+                self.look_around(attached)
+            }
+            Entry::NotStarted => {
+                self.refusals += 1;
+                if self.refusals > MOST_REFUSALS {
+                    // A kick, a nudge and a poke unpark it.
+                    std::thread::park_timeout(REFUSED);
                 }
-                Ok(None)
+                self.look_around(attached)
             }
         }
+    }
+
+    /// R4: what interrupted the entry has been heard.
+    fn look_around(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
+        if attached.acknowledge() {
+            self.tick()?;
+        }
+        Ok(None)
     }
 
     fn answer(&mut self, exit: Exit, from: usize) -> Result<Next> {
@@ -224,6 +252,10 @@ impl Run<'_> {
                 return Ok(Next::Enter);
             }
             Reaction::Ask => {
+                if let Err(error) = self.flush_all() {
+                    self.processor.pending = Pending::Open(exit, from);
+                    return Err(error);
+                }
                 let wiring = self.wiring;
                 let Some(turn) = self.turn(&wiring.gates, access.route) else {
                     self.processor.pending = Pending::Open(exit, from);
@@ -251,9 +283,7 @@ impl Run<'_> {
 
     /// What a nudge is for: text that waits goes out, and the handler may look around.
     fn tick(&mut self) -> Result<()> {
-        for route in 0..self.wiring.gates.len() {
-            self.flush(route)?;
-        }
+        self.flush_all()?;
         if self.wiring.coalesces {
             self.drain_coalesced()?;
         }
@@ -264,11 +294,36 @@ impl Run<'_> {
         }
     }
 
+    /// Hands over the text that waits, but for that of a route whose text another vCPU is handing over. Also before a question,
+    /// whose answer may take long.
+    pub(crate) fn flush_all(&mut self) -> Result<()> {
+        let wiring = self.wiring;
+        for &route in &wiring.consoles {
+            let waits = self
+                .bus
+                .with(|bus| bus.console(route).is_some_and(|console| console.waits()));
+            if !waits {
+                continue;
+            }
+            let turn = wiring.gates.get(route).and_then(Gate::try_enter);
+            if let Some(turn) = turn {
+                self.hand_over(route)?;
+                drop(turn);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over the text of a route, when it is its turn.
     fn flush(&mut self, route: usize) -> Result<()> {
         let wiring = self.wiring;
-        let Some(_turn) = self.turn(&wiring.gates, route) else {
-            return Ok(());
-        };
+        match self.turn(&wiring.gates, route) {
+            Some(_turn) => self.hand_over(route),
+            None => Ok(()),
+        }
+    }
+
+    fn hand_over(&mut self, route: usize) -> Result<()> {
         let Some(bytes) = self.bus.with(|bus| bus.console(route)?.take()) else {
             return Ok(());
         };

@@ -145,6 +145,7 @@ impl Crew<'_> {
             kick: self.kick,
             handler,
             time_kvm_run: self.limits.time_kvm_run,
+            refusals: 0,
         };
         let end = run.drive();
         processor.kept = self.judge(end.map(|end| (processor.index, end)));

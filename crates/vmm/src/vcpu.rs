@@ -40,6 +40,8 @@ pub(crate) enum Entry {
     InterruptWindow,
     /// A signal or `immediate_exit` ended it; nothing is asked.
     Interrupted,
+    /// An application processor that waits for INIT and SIPI; nothing is asked.
+    NotStarted,
 }
 
 /// A write that the kernel has saved instead of exiting.
@@ -91,11 +93,7 @@ impl Vcpu {
             .unwrap_or(libc::EINVAL);
         match errno {
             libc::EINTR => Ok(Entry::Interrupted),
-            // An application processor that waits for its INIT; ask again, a kick ends it.
-            libc::EAGAIN => {
-                std::thread::yield_now();
-                Ok(Entry::Interrupted)
-            }
+            libc::EAGAIN => Ok(Entry::NotStarted),
             errno => Err(Error::call("KVM_RUN", errno)),
         }
     }
@@ -110,7 +108,7 @@ impl Vcpu {
         self.page.immediate_exit().store(0, Ordering::SeqCst);
         match entry? {
             Entry::Exit(exit) => Ok(Some(exit)),
-            Entry::InterruptWindow | Entry::Interrupted => Ok(None),
+            Entry::InterruptWindow | Entry::Interrupted | Entry::NotStarted => Ok(None),
         }
     }
 
@@ -128,7 +126,14 @@ impl Vcpu {
 
     /// Makes `KVM_RUN` return as soon as the guest takes interrupts (KVM API §5, `request_interrupt_window`).
     pub fn want_interrupt_window(&mut self, wanted: bool) {
-        self.page.request_interrupt_window(wanted);
+        let offset = offset_of!(kvm_run, request_interrupt_window);
+        self.page.set_byte(offset, u8::from(wanted));
+    }
+
+    /// What the last exit showed of interrupts need not be so any more.
+    fn forget_interrupts(&self) {
+        let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
+        self.page.set_byte(offset, 0);
     }
 
     /// `KVM_INTERRUPT`.
@@ -232,6 +237,7 @@ impl Vcpu {
 
     /// `KVM_SET_REGS`.
     pub fn set_registers(&self, registers: &kvm_regs) -> Result<()> {
+        self.forget_interrupts();
         self.fd
             .set_regs(registers)
             .map_err(Error::ioctl("KVM_SET_REGS"))
@@ -244,6 +250,7 @@ impl Vcpu {
 
     /// `KVM_SET_SREGS`.
     pub fn set_special_registers(&self, registers: &kvm_sregs) -> Result<()> {
+        self.forget_interrupts();
         self.fd
             .set_sregs(registers)
             .map_err(Error::ioctl("KVM_SET_SREGS"))
@@ -325,14 +332,15 @@ impl RunPage {
         unsafe { byte.as_ptr().read_volatile() }
     }
 
-    fn request_interrupt_window(&self, wanted: bool) {
-        // SAFETY: the offset lies inside the mapping, which `map` has checked to hold a kvm_run.
-        let byte = unsafe {
-            self.start
-                .add(offset_of!(kvm_run, request_interrupt_window))
-        };
+    /// Sets one of the flags that the vCPU's own thread sets for KVM.
+    fn set_byte(&self, offset: usize, value: u8) {
+        if offset >= size_of::<kvm_run>() {
+            return;
+        }
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe { self.start.add(offset) };
         // SAFETY: valid; only the thread that owns the vCPU writes it.
-        unsafe { byte.as_ptr().write_volatile(u8::from(wanted)) };
+        unsafe { byte.as_ptr().write_volatile(value) };
     }
 
     fn decode(&self) -> Exit {

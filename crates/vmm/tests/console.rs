@@ -8,7 +8,7 @@ mod common;
 use common::{Asked, CONSOLE, Cpu, DELIVER, LONG, PROTECTED};
 use common::{exit, machine, pattern, port, run_silently, run_with, set, try_run};
 use vmm::limits::CONSOLE_BATCH_BYTES;
-use vmm::{Answer, ErrorCode, Exit, KickHandle, Machine, RouteConfig, RouteTarget};
+use vmm::{Answer, ErrorCode, Exit, KickHandle, Machine, Question, RouteConfig, RouteTarget};
 
 /// The host sets ESI, ECX and EDX.
 const REP_OUTSL: &str = "
@@ -109,22 +109,45 @@ fn a_handler_that_fails_has_seen_its_batch_and_the_rest_follows() {
 }
 
 #[test]
-fn text_that_waited_at_a_failure_is_kept_for_the_next_run() {
+fn text_goes_before_a_question_and_what_a_failure_leaves_is_the_next_runs() {
     require!(PROTECTED);
     const GUEST: &str = "
         b0 61 ; mov $'a',%al
-        e6 e9 ; out %al,$0xe9
-        e6 60 ; out %al,$0x60
+        e6 10 ; out %al,$0x10
         b0 62 ; mov $'b',%al
-        e6 e9 ; out %al,$0xe9
+        e6 11 ; out %al,$0x11
+        e6 60 ; out %al,$0x60
+        b0 63 ; mov $'c',%al
+        e6 10 ; out %al,$0x10
         f4    ; hlt
     ";
-    let routes = [port(0xe9, 1, DELIVER), port(0x60, 1, RouteTarget::Device)];
+    let routes = [
+        port(0x10, 1, DELIVER),
+        port(0x11, 1, DELIVER),
+        port(0x60, 1, RouteTarget::Device),
+    ];
     let mut machine = machine(PROTECTED, GUEST, &routes);
-    let failed = try_run(&mut machine, &KickHandle::new(), |_| Answer::Failed);
+    let mut asked = Vec::new();
+    let failed = try_run(&mut machine, &KickHandle::new(), |question| {
+        asked.push(Asked::from(&question));
+        Answer::Failed
+    });
     assert_eq!(failed.unwrap_err().code, ErrorCode::Handler);
-    let outcome = run_silently(&mut machine);
-    assert_eq!(outcome.undelivered, [(0, b"ab".to_vec())]);
+    assert_eq!(asked, [Asked::Console(0, b"a".to_vec())]);
+    asked.clear();
+    let outcome = run_with(&mut machine, |question| {
+        asked.push(Asked::from(&question));
+        match question {
+            Question::Unclaimed { .. } => Answer::End,
+            _ => Answer::Done,
+        }
+    });
+    assert_eq!(asked[0], Asked::Console(1, b"b".to_vec()));
+    assert_eq!(asked[1], Asked::Write(2, 0, 1, 0x62));
+    assert_eq!(
+        (asked.len(), outcome.undelivered),
+        (2, vec![(0, b"c".to_vec())])
+    );
 }
 
 #[test]

@@ -242,3 +242,73 @@ fn what_the_machine_does_not_have_is_refused() {
     let error = bare.interrupts().interrupt(0, 32).unwrap_err();
     assert_eq!(error.code, ErrorCode::Limit);
 }
+
+#[test]
+fn vectors_that_come_while_an_access_waits_for_its_answer_are_not_lost() {
+    require!(REAL);
+    let mut machine = machine(
+        false,
+        "
+        e4 e1 ; in $0xe1,%al
+        fb    ; sti
+        f4    ; 1: hlt
+        eb fd ; jmp 1b
+        ",
+    );
+    let first = KickHandle::new();
+    let mut stop = |_: Question<'_>| {
+        first.kick(KickCause::Stop);
+        Answer::Interrupted
+    };
+    let outcome = machine.run(&first, common::LIMITS, &mut stop).unwrap();
+    assert_eq!(outcome.end, STOPPED);
+    let interrupts = Arc::clone(machine.interrupts());
+    for _ in 0..3 {
+        interrupts.interrupt(0, VECTOR).unwrap();
+    }
+    let (kick, mut counted) = (KickHandle::new(), 0);
+    let mut handler = |question: Question<'_>| {
+        if let Question::Write { offset: 0, .. } = question {
+            counted += 1;
+            if counted == 3 {
+                kick.kick(KickCause::Stop);
+            }
+        }
+        Answer::Done
+    };
+    let outcome = machine.run(&kick, common::LIMITS, &mut handler).unwrap();
+    assert_eq!((outcome.end, counts(&machine)), (STOPPED, [3, 0]));
+}
+
+#[test]
+fn a_guest_whose_interrupts_the_host_turns_off_gets_none() {
+    require!(REAL);
+    let mut machine = machine(
+        false,
+        "
+        fb    ; sti
+        f4    ; hlt
+        e6 e1 ; out %al,$0xe1
+        fb    ; sti
+        f4    ; 1: hlt
+        eb fd ; jmp 1b
+        ",
+    );
+    let outcome = run_with(&mut machine, |_| Answer::Done);
+    assert_eq!(exit(&outcome), &Exit::Hlt);
+    common::set(&mut machine, |registers| registers.rflags = 2);
+    machine.interrupts().interrupt(0, VECTOR).unwrap();
+    let (kick, mut asked) = (KickHandle::new(), Vec::new());
+    let mut handler = |question: Question<'_>| {
+        if let Question::Write { offset, .. } = question {
+            asked.push(offset);
+            if asked.len() == 2 {
+                kick.kick(KickCause::Stop);
+            }
+        }
+        Answer::Done
+    };
+    let outcome = machine.run(&kick, common::LIMITS, &mut handler).unwrap();
+    // The guest's own port first, then the handler's, behind its sti.
+    assert_eq!((outcome.end, asked), (STOPPED, vec![1, 0]));
+}

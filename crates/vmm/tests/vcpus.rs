@@ -6,11 +6,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{LIMITS, LONG, config, port, read};
 use vmm::{
     Answer, End, ErrorCode, Exit, KickCause, KickHandle, Machine, Outcome, Question, RouteConfig,
-    RouteTarget, limits,
+    RouteTarget, RunLimits, limits,
 };
 
 fn machine(vcpus: u32, listing: &str, routes: &[RouteConfig]) -> Machine {
@@ -299,4 +301,117 @@ fn their_number_is_checked() {
         .run_together(&KickHandle::new(), LIMITS, &mut [end])
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidOption);
+}
+
+/// Ticks often, and ends for sure.
+const TICKING: RunLimits = RunLimits {
+    tick: Some(Duration::from_millis(1)),
+    ..LIMITS
+};
+
+/// Waits for something that another vCPU brings about; whether it came.
+fn comes(is_there: impl Fn() -> bool) -> bool {
+    let begin = Instant::now();
+    while !is_there() && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    is_there()
+}
+
+#[test]
+fn a_tick_waits_for_nobody_who_is_being_asked() {
+    require!(LONG);
+    // Each writes to port 0x200 and its index.
+    let listing = "
+        66 ba 00 02 ; mov $0x200,%dx
+        01 fa       ; add %edi,%edx
+        ee          ; 1: out %al,(%dx)
+        eb fd       ; jmp 1b
+    ";
+    let routes = [
+        port(0x200, 1, RouteTarget::Device),
+        port(0x201, 1, RouteTarget::Device),
+        port(0xe9, 1, common::DELIVER),
+    ];
+    let mut machine = machine(2, listing, &routes);
+    let (kick, asked, enough) = (KickHandle::new(), AtomicU32::new(0), AtomicBool::new(false));
+    let wanted = common::affordable(5000) as u32;
+    let handler = |question: Question<'_>| {
+        match question {
+            Question::Write { vcpu: 0, .. } => {
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+            Question::Write { .. } => {
+                let came = comes(|| asked.load(Ordering::SeqCst) >= wanted);
+                enough.store(came, Ordering::SeqCst);
+                kick.kick(KickCause::Stop);
+            }
+            _ => {}
+        }
+        Answer::Done
+    };
+    let mut handlers = [&handler, &handler];
+    let outcome = machine.run_together(&kick, TICKING, &mut handlers).unwrap();
+    assert_eq!(outcome.end, End::Kicked(KickCause::Stop));
+    assert!(enough.into_inner(), "asked {asked:?} times");
+}
+
+#[test]
+fn text_of_one_goes_out_while_the_first_is_being_asked() {
+    require!(LONG);
+    // The first asks, the others print and spin.
+    let listing = "
+        85 ff       ; test %edi,%edi
+        75 06       ; jne 1f
+        66 ba 00 02 ; mov $0x200,%dx
+        ee          ; out %al,(%dx)
+        f4          ; hlt
+        e6 e9       ; 1: out %al,$0xe9
+        eb fe       ; 2: jmp 2b
+    ";
+    let routes = [
+        port(0x200, 1, RouteTarget::Device),
+        port(0xe9, 1, common::DELIVER),
+    ];
+    let mut machine = machine(2, listing, &routes);
+    let (kick, heard, met) = (
+        KickHandle::new(),
+        AtomicBool::new(false),
+        AtomicBool::new(false),
+    );
+    let handler = |question: Question<'_>| {
+        match question {
+            Question::Console { .. } => heard.store(true, Ordering::SeqCst),
+            Question::Write { .. } => {
+                met.store(comes(|| heard.load(Ordering::SeqCst)), Ordering::SeqCst);
+                kick.kick(KickCause::Stop);
+            }
+            _ => {}
+        }
+        Answer::Done
+    };
+    let mut handlers = [&handler, &handler];
+    machine.run_together(&kick, TICKING, &mut handlers).unwrap();
+    assert!(met.into_inner());
+}
+
+#[test]
+fn a_processor_that_nobody_starts_waits_even_with_an_nmi() {
+    require!(LONG);
+    let mut config = config(LONG, "f4 ; 1: hlt\n eb fd ; jmp 1b", &[]);
+    (config.vcpus, config.irqchip) = (2, true);
+    let mut machine = Machine::new(config).unwrap();
+    machine.interrupts().nmi(1).unwrap();
+    let limits = RunLimits {
+        timeout: Some(Duration::from_millis(200)),
+        ..LIMITS
+    };
+    let handler = |_: Question<'_>| Answer::Done;
+    let mut handlers = [&handler, &handler];
+    let kick = KickHandle::new();
+    let outcome = machine.run_together(&kick, limits, &mut handlers).unwrap();
+    assert_eq!(outcome.end, End::Kicked(KickCause::Timeout));
+    // It is asked a thousand times a second at most, and none of that is a kick.
+    let kicks = machine.counters().kicks.get();
+    assert!(kicks < 20, "{kicks}");
 }

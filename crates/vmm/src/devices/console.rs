@@ -30,6 +30,11 @@ impl Console {
         }
     }
 
+    /// Whether anything waits for the handler.
+    pub fn waits(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| !batch.is_empty())
+    }
+
     /// What waits for the handler, if anything does; it is then the caller's.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         let batch = self.batch.as_mut().filter(|batch| !batch.is_empty())?;

@@ -113,7 +113,14 @@ impl<T: Trigger> Serial<T> {
                 self.uart.read(INTERRUPT_IDENTIFICATION);
                 self.transmitter_empty = true;
             }
-            INTERRUPT_ENABLE if !divisor_latch => self.interrupt_enable = value,
+            // The interrupt falls when nothing that is pending is enabled any more, so that it rises again with what is
+            // enabled next. vm-superio keeps it up until it is identified.
+            INTERRUPT_ENABLE if !divisor_latch => {
+                self.interrupt_enable = value;
+                if self.pending() == IIR_NONE {
+                    self.forget_interrupt();
+                }
+            }
             FIFO_CONTROL if value & FIFO_ENABLE != 0 => self.depth = FIFO_BYTES,
             FIFO_CONTROL => self.depth = 1,
             _ => {}
@@ -169,17 +176,29 @@ impl<T: Trigger> Serial<T> {
     /// The interrupt of the highest priority (table IV): received data for as long as there is any, then, once, an
     /// empty transmitter.
     fn identify(&mut self) -> u8 {
-        // Reading makes vm-superio forget both.
-        let pending = self.uart.read(INTERRUPT_IDENTIFICATION);
-        self.transmitter_empty |= pending & IIR_TRANSMITTER_EMPTY != 0;
+        self.forget_interrupt();
+        let pending = self.pending();
+        if pending == IIR_TRANSMITTER_EMPTY {
+            self.transmitter_empty = false;
+        }
+        IIR_FIFOS | pending
+    }
+
+    fn pending(&self) -> u8 {
         let enabled = |bit: u8| self.interrupt_enable & bit != 0;
         if enabled(RECEIVED_DATA) && self.received() > 0 {
-            IIR_FIFOS | IIR_RECEIVED_DATA
-        } else if enabled(TRANSMITTER_EMPTY) && std::mem::take(&mut self.transmitter_empty) {
-            IIR_FIFOS | IIR_TRANSMITTER_EMPTY
+            IIR_RECEIVED_DATA
+        } else if enabled(TRANSMITTER_EMPTY) && self.transmitter_empty {
+            IIR_TRANSMITTER_EMPTY
         } else {
-            IIR_FIFOS | IIR_NONE
+            IIR_NONE
         }
+    }
+
+    /// Makes vm-superio forget what it has interrupted for; that the transmitter is empty is kept here.
+    fn forget_interrupt(&mut self) {
+        let pending = self.uart.read(INTERRUPT_IDENTIFICATION);
+        self.transmitter_empty |= pending & IIR_TRANSMITTER_EMPTY != 0;
     }
 }
 
