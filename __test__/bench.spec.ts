@@ -21,18 +21,28 @@ const main = new URL('../dist/cli/main.js', import.meta.url).pathname
 const folder = mkdtempSync(join(tmpdir(), 'vmexit-bench-spec-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
 
+// A test that fails in the middle leaves its benchmark, which would run for hours.
+const started = new Set<ChildProcess>()
+test.after.always(() => {
+  for (const { pid } of started) process.kill(-pid!, 'SIGKILL')
+})
+
 /** Starts it as a terminal would: in a process group of its own. */
 function start(args: string[], env: NodeJS.ProcessEnv = {}): [ChildProcess, Promise<Ran>] {
   const child = spawn(process.execPath, [main, 'bench', ...args], {
     detached: true,
     env: { ...process.env, ...env },
   })
+  started.add(child)
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   const ran = new Promise<Ran>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
+    child.on('close', (code) => {
+      started.delete(child)
+      resolve({ code, stdout, stderr })
+    })
   })
   return [child, ran]
 }

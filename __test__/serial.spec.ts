@@ -177,7 +177,7 @@ kvmTest('what the guest has sent before close() arrives', async (t) => {
     { serial: true },
   )
   vm.serial.on('data', take)
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 60_000 }).then((result) => result)
   await isAsked
   // What went before the question is here already.
   t.deepEqual(texts.toSorted(), ['h', 'i'])
