@@ -17,3 +17,11 @@ export function affordable(count: number): number {
 export function patient(milliseconds: number): number {
   return isSlow() ? milliseconds * slowness : milliseconds
 }
+
+/**
+ * How often a test may try whose guest halts for ever when an interrupt is lost, as the emulator loses one of some ten thousand
+ * (docs/two-kvms.md).
+ */
+export function attempts(): number {
+  return isSlow() ? 3 : 1
+}
