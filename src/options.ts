@@ -202,8 +202,8 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   const options = checkObject('options', value)
   checkKeys('options', options, machineKeys)
   const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
-  const { slots: further = [], routes: claims = [], vcpus = 1 } = options
-  const pc = checkBoolean('pc', options['pc'] ?? false)
+  const { slots: further = [], routes: claims = [], vcpus = 1, pc: wantsPc = false } = options
+  const pc = checkBoolean('pc', wantsPc)
   const { irqchip = pc, serial = pc } = options
   const mode = options['mode'] === undefined ? undefined : checkWord('mode', options['mode'], modes)
   const privilege = checkWord('privilege', ring, ['kernel', 'user'])
