@@ -13,6 +13,7 @@ import { affordable } from './helpers/speed.ts'
 const isSoak = process.env['VMEXIT_SOAK'] === '1'
 const exits = isSoak ? 2000 : 100
 const alone = test.serial
+const rounds = 3
 
 type Write = (value: unknown) => unknown
 
@@ -36,11 +37,16 @@ for (const [name, write] of Object.entries<Write>({
   kvmTest(
     `64 machines with a device each: all finish, none starves (${name})`,
     async (t) => {
-      const runs = Array.from({ length: 64 }, () => finish(write, exits))
-      const times = (await Promise.all(runs)).toSorted((a, b) => a - b)
-      const [median, slowest] = [times[32]!, times[63]!]
-      t.log(`median ${median.toFixed(0)} ms, slowest ${slowest.toFixed(0)} ms`)
-      t.true(slowest <= 3 * median, `${slowest} > 3 * ${median}`)
+      // Other processes may hold up a single thread for long; a scheduler of ours that starves one does so every time.
+      for (let round = 1; ; round++) {
+        const runs = Array.from({ length: 64 }, () => finish(write, exits))
+        const times = (await Promise.all(runs)).toSorted((a, b) => a - b)
+        const [median, slowest] = [times[32]!, times[63]!]
+        t.log(`median ${median.toFixed(0)} ms, slowest ${slowest.toFixed(0)} ms`)
+        if (slowest > 3 * median && round < rounds) continue
+        t.true(slowest <= 3 * median, `${slowest} > 3 * ${median}`)
+        return
+      }
     },
     alone,
   )
