@@ -1,4 +1,5 @@
 // A multiboot guest that takes timer interrupts on each vCPU, and starts the second one itself.
+import type { ExecutionContext } from 'ava'
 import { type RunResult, VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { attempts } from './helpers/speed.ts'
@@ -19,13 +20,13 @@ function machine(vcpus: number): VirtualMachine {
   })
 }
 
-/** A machine whose run is over. */
-async function ended(vcpus: number): Promise<[VirtualMachine, RunResult]> {
+/** A machine whose run is over; the test closes it. */
+async function ended(t: ExecutionContext, vcpus: number): Promise<[VirtualMachine, RunResult]> {
   for (let left = attempts(); ; left--) {
     const vm = machine(vcpus)
+    t.teardown(() => vm.close())
     const result = await vm.run({ timeoutMs })
     if (result.reason !== 'timeout' || left === 1) return [vm, result]
-    vm.close()
   }
 }
 
@@ -37,7 +38,7 @@ const cells = (vm: VirtualMachine) => ({
 })
 
 kvmTest('two vCPUs count the ticks of their timers', async (t) => {
-  const [vm, result] = await ended(2)
+  const [vm, result] = await ended(t, 2)
   const outputText = 'multiboot\nboot: 100 ticks\nAP: 50 ticks\n'
   t.like(result, { reason: 'exit-port', exitCode: 42, vcpu: 0, outputText })
   t.deepEqual(cells(vm), { bootTicks: 100, apTicks: 50, apId: 1 })
@@ -45,7 +46,7 @@ kvmTest('two vCPUs count the ticks of their timers', async (t) => {
 })
 
 kvmTest('with one vCPU the guest says that no other came', async (t) => {
-  const [vm, result] = await ended(1)
+  const [vm, result] = await ended(t, 1)
   const outputText = 'multiboot\nboot: 100 ticks\nno AP\n'
   t.like(result, { reason: 'exit-port', exitCode: 1, vcpu: 0, outputText })
   t.deepEqual(cells(vm), { bootTicks: 100, apTicks: 0, apId: 0 })

@@ -77,8 +77,12 @@ for (const script of allSnippets.filter(
 )) {
   kvmTest(`${script.place} prints what it says`, async (t) => {
     const lacks = missing(script)
-    if (lacks.length > 0) t.log(`skipped: ${lacks.join(', ')} not found`)
-    const printed = lacks.length > 0 ? promised(script) : linesOf(await runScript(script))
+    if (lacks.length > 0) {
+      t.log(`skipped: ${lacks.join(', ')} not found`)
+      t.pass()
+      return
+    }
+    const printed = linesOf(await runScript(script))
     t.true(matches(printed, promised(script)), printed.join('\n'))
   })
 }

@@ -252,10 +252,7 @@ impl Run<'_> {
                 return Ok(Next::Enter);
             }
             Reaction::Ask => {
-                if let Err(error) = self.flush_all() {
-                    self.processor.pending = Pending::Open(exit, from);
-                    return Err(error);
-                }
+                self.flush_before(&exit, from)?;
                 let wiring = self.wiring;
                 let Some(turn) = self.turn(&wiring.gates, access.route) else {
                     self.processor.pending = Pending::Open(exit, from);
@@ -294,9 +291,14 @@ impl Run<'_> {
         }
     }
 
-    /// Hands over the text that waits, but for that of a route whose text another vCPU is handing over. Also before a question,
-    /// whose answer may take long.
-    pub(crate) fn flush_all(&mut self) -> Result<()> {
+    /// Hands over the text that waits before a question, whose answer may take long; after a failure the exit waits.
+    pub(crate) fn flush_before(&mut self, exit: &Exit, from: usize) -> Result<()> {
+        self.flush_all()
+            .inspect_err(|_| self.processor.pending = Pending::Open(exit.clone(), from))
+    }
+
+    /// Hands over the text that waits, but for that of a route whose text another vCPU is handing over.
+    fn flush_all(&mut self) -> Result<()> {
         let wiring = self.wiring;
         for &route in &wiring.consoles {
             let waits = self
