@@ -26,10 +26,10 @@ export declare class NativeMachine {
    */
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
   /**
-   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`.
-   * Both functions are held weakly.
+   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
+   * is to call `inside`, which then calls the other two. All are held weakly.
    */
-  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void): Failure | null
+  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
    * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
    * it where no C compiler is.
@@ -115,6 +115,9 @@ export interface Failure {
 /** Names of the embedded guests, each once, sorted. */
 export declare function guestNames(): Array<string>
 
+/** Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever. */
+export declare function hangBell(): boolean
+
 /** Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`. */
 export declare function holdLoop(): void
 
@@ -123,6 +126,12 @@ export declare function hostBackend(): string
 
 /** The format of an image by its content, as `NativePayload.format` names it. */
 export declare function imageFormat(image: Uint8Array): string | Failure
+
+/**
+ * Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
+ * `NativeMachine.start`, and to be returned by it.
+ */
+export declare function inside(): number
 
 /** The limits of this build. */
 export declare function limits(): NativeLimits

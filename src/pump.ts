@@ -1,3 +1,4 @@
+import { outside } from './context.ts'
 import { native } from './native.ts'
 
 let isScheduled = false
@@ -12,9 +13,16 @@ export function pump(isFresh: boolean): void {
   if (isHeld === null) return
   // The turn is used up: timers and I/O come first.
   isScheduled = true
-  if (isHeld) setImmediate(again)
-  // An immediate that keeps no process alive may never come; a timer does.
-  else setTimeout(again, 0).unref()
+  outside(isHeld ? soon : later)
+}
+
+function soon(): void {
+  setImmediate(again)
+}
+
+/** An immediate that keeps no process alive may never come; a timer does. */
+function later(): void {
+  setTimeout(again, 0).unref()
 }
 
 function again(): void {

@@ -1,4 +1,5 @@
 import type { Asker } from './ask.ts'
+import { RunContext, outside } from './context.ts'
 import { VmError, fromFailure, isFailure } from './errors.ts'
 import { native } from './native.ts'
 import { RunResult } from './result.ts'
@@ -16,6 +17,7 @@ export class BackgroundRun {
   readonly #asker: Asker
   readonly #signal: AbortSignal | undefined
   readonly #onEnd: () => void
+  readonly #context = new RunContext()
   #resolve: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
   #held: object | undefined
@@ -47,7 +49,13 @@ export class BackgroundRun {
     this.#reject = reject
     this.#deadline = performance.now() + (limits.timeoutMs ?? Infinity)
     this.#signal?.addEventListener('abort', this.#abort)
-    const failure = this.#machine.start(limits, this.#asker.ask, this.#settle)
+    outside(native.hangBell)
+    const failure = this.#machine.start(
+      limits,
+      this.#asker.ask,
+      this.#settle,
+      this.#context.enter,
+    )
     if (failure) this.#end(() => reject(fromFailure(failure)))
   }
 
@@ -64,6 +72,11 @@ export class BackgroundRun {
     this.#machine.stop()
     this.#stopped = true
     this.#endWait()
+  }
+
+  /** Calls in the asynchronous context of whoever started the run. */
+  within(call: () => void): void {
+    this.#context.within(call)
   }
 
   /** The machine was closed under it. */
@@ -131,6 +144,7 @@ export class BackgroundRun {
     this.#endWait()
     this.#signal?.removeEventListener('abort', this.#abort)
     this.#asker.end()
+    this.#context.leave()
     this.#onEnd()
     if (this.#held) {
       awaited.delete(this.#held)

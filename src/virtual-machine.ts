@@ -223,8 +223,12 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
     // its own machine wants none of the text behind it.
     const texts = this.#asker.isAsking ? [] : undelivered
-    for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
-    this.#asker.drainLast()
+    const handOver = (): void => {
+      for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
+      this.#asker.drainLast()
+    }
+    if (this.#run) this.#run.background.within(handOver)
+    else handOver()
     this.#asker.close()
     this.#serial?.finish()
     // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.

@@ -74,8 +74,8 @@ impl NativeMachine {
         )
     }
 
-    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`.
-    /// Both functions are held weakly.
+    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
+    /// is to call `inside`, which then calls the other two. All are held weakly.
     #[napi(catch_unwind)]
     pub fn start(
         &self,
@@ -88,14 +88,19 @@ impl NativeMachine {
             (),
             (),
         >,
+        #[napi(ts_arg_type = "() => number")] enter: Function<'_, (), ()>,
     ) -> Option<Failure> {
-        let callbacks = WeakFunction::new(&env, &ask).zip(WeakFunction::new(&env, &settle));
-        let (Some((ask, settle)), Some(environment)) = (callbacks, Environment::get(env)) else {
+        let [ask, settle, enter] =
+            [ask, settle, enter].map(|function| WeakFunction::new(&env, &function));
+        let (Some(ask), Some(settle), Some(enter), Some(environment)) =
+            (ask, settle, enter, Environment::get(env))
+        else {
             return Some(no_words());
         };
+        let callbacks = Callbacks { ask, settle, enter };
         nothing(
             self.life
-                .run_there(&environment, limits.parse(), Callbacks { ask, settle }),
+                .run_there(&environment, limits.parse(), callbacks),
         )
     }
 
