@@ -37,9 +37,10 @@ export declare class NativeMachine {
   runBare(timeoutMs: number): number | Failure
   /**
    * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-   * is in words 6 and 7. Of no effect when the question is withdrawn.
+   * is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
+   * called in the asynchronous context of the run.
    */
-  answer(ticket: number, answer: number | Uint8Array): void
+  answer(ticket: number, answer: number | Uint8Array, look: boolean): boolean | null
   /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
   /**
@@ -70,8 +71,8 @@ export declare class NativeMachine {
   nmi(vcpu: number): Failure | null
   /** Sends bytes to the guest's serial port, as many as there is space for, and says how many. */
   serialInput(bytes: Uint8Array): number
-  /** From now on the handler gets what the guest sends; before, it joins the result's output. */
-  deliverSerial(): void
+  /** Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output. */
+  deliverSerial(deliver: boolean): void
   /** What was put into memory before the first instruction. */
   loaded(): NativeLoaded
   /** Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched. */

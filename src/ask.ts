@@ -2,7 +2,7 @@ import { EventBatch } from './batch.ts'
 import { type ErrorCode, VmError, show, showThrown } from './errors.ts'
 import { type AccessExit, type AccessSize, toExit } from './exit.ts'
 import { native } from './native.ts'
-import { pump } from './pump.ts'
+import { answer, pump } from './pump.ts'
 import type { Device, Handlers } from './routes.ts'
 import type { NativeExit, NativeMachine } from './seam.ts'
 
@@ -207,7 +207,7 @@ export class Asker {
   #judge(
     asked: Asked,
     returned: unknown,
-    wait = (promise: PromiseLike<unknown>) => this.#wait(asked, promise),
+    wait: (promise: PromiseLike<unknown>) => unknown = (promise) => this.#wait(asked, promise),
   ): Reply {
     if (!isThenable(returned)) return this.#reply(asked, returned)
     if (this.#mayWait) {
@@ -276,23 +276,17 @@ export class Asker {
     )
   }
 
-  #wait(asked: Asked, promise: PromiseLike<unknown>): void {
+  /** Goes on in the asynchronous context of the run, whatever settles the promise. */
+  async #wait(asked: Asked, promise: PromiseLike<unknown>): Promise<void> {
     const run = this.#run
-    let isOpen = true
-    const answer = (reply: () => Reply): void => {
-      // A thenable that is no promise may settle more than once.
-      if (!isOpen || run !== this.#run) return
-      isOpen = false
-      this.#machine.answer(asked.ticket, reply())
-      // A guest in a burst asks again at once.
-      pump(false)
-    }
-    const threw = (error: unknown): void => answer(() => this.#threw(asked, error))
+    let reply: () => Reply
     try {
-      promise.then((value) => answer(() => this.#settled(asked, value)), threw)
+      const value = await promise
+      reply = () => this.#settled(asked, value)
     } catch (error) {
-      threw(error)
+      reply = () => this.#threw(asked, error)
     }
+    if (run === this.#run) answer(this.#machine, asked.ticket, reply())
   }
 
   #settled(asked: Asked, value: unknown): Reply {

@@ -1,15 +1,13 @@
 import type { Asker } from './ask.ts'
 import { RunContext, outside } from './context.ts'
 import { VmError, fromFailure, isFailure } from './errors.ts'
+import { LoopHold } from './loop.ts'
 import { native } from './native.ts'
 import { RunResult } from './result.ts'
 import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from './seam.ts'
 
 /** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1
-
-/** Machines whose run somebody waits for: nothing else need refer to them. */
-const awaited = new Set<object>()
 
 /** One run on a thread of its own, from its start until its promise is settled. */
 export class BackgroundRun {
@@ -20,7 +18,7 @@ export class BackgroundRun {
   readonly #context = new RunContext()
   #resolve: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
-  #held: object | undefined
+  readonly #hold = new LoopHold()
   #over = false
   /** When the time-out ends the wait for handlers, on the clock of `performance`. */
   #deadline = Infinity
@@ -61,10 +59,7 @@ export class BackgroundRun {
 
   /** Somebody waits for the result. */
   hold(machine: object): void {
-    if (this.#over || this.#held) return
-    this.#held = machine
-    awaited.add(machine)
-    native.holdLoop()
+    if (!this.#over) this.#hold.take(machine)
   }
 
   /** Ends the guest's run, and the wait for handlers behind it. */
@@ -146,11 +141,7 @@ export class BackgroundRun {
     this.#asker.end()
     this.#context.leave()
     this.#onEnd()
-    if (this.#held) {
-      awaited.delete(this.#held)
-      this.#held = undefined
-      native.releaseLoop()
-    }
+    this.#hold.release()
     settle()
   }
 }

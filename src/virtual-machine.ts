@@ -141,7 +141,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       },
       () => background?.hold(this),
     )
-    if (background && this.#running) this.#run = { background, promise }
+    if (background && this.#running) {
+      this.#run = { background, promise }
+      this.#serial?.consider()
+    }
     // Whoever calls run() from a handler of the same run gets ERR_VM_BUSY, not a dying process.
     else if (this.#asker.isAsking) promise.catch(ignore)
     return promise
@@ -184,7 +187,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * The host's end of the serial port. As long as nobody asks for it, what the guest sends joins `result.output`.
+   * The host's end of the serial port, always the same stream unless it is destroyed. As long as nobody asks for it, what the guest
+   * sends joins `result.output`.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` when the machine has none, `ERR_VM_CLOSED`.
    * @example
@@ -197,7 +201,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   get serial(): SerialPort {
-    if (this.#serial) return this.#serial
+    if (this.#serial && (this.#closed || !this.#serial.destroyed)) return this.#serial
     if (!this.#hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
@@ -263,6 +267,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
       this.#run = undefined
+      this.#serial?.consider()
     })
     background.start(limits(run, this.#needsTicks), resolve, reject)
     return background

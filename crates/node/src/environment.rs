@@ -165,6 +165,23 @@ impl Environment {
         }
     }
 
+    fn attend(&self, fresh: bool, home: Option<*const ()>) -> Option<bool> {
+        if self.pumping.replace(true) {
+            // Whoever pumps looks again anyway.
+            return None;
+        }
+        if fresh {
+            let now = Instant::now();
+            self.turn.set(now);
+            self.patience.learn(now - self.asleep_since.get());
+        }
+        self.home.set(home);
+        let left = self.pump();
+        self.home.set(None);
+        self.pumping.set(false);
+        left
+    }
+
     /// The pump: attends until nothing more comes, or the turn is over; then whether the event loop is held.
     fn pump(&self) -> Option<bool> {
         self.bell.wake();
@@ -259,21 +276,12 @@ fn current() -> Option<Rc<Environment>> {
 /// held or not.
 #[napi]
 pub fn attend(fresh: bool) -> Option<bool> {
-    let environment = current()?;
-    if environment.pumping.replace(true) {
-        // A handler's thenable that settles at once comes here. The pump looks again anyway.
-        return None;
-    }
-    if fresh {
-        let now = Instant::now();
-        environment.turn.set(now);
-        environment
-            .patience
-            .learn(now - environment.asleep_since.get());
-    }
-    let left = environment.pump();
-    environment.pumping.set(false);
-    left
+    current()?.attend(fresh, None)
+}
+
+/// As `attend`, called in the asynchronous context of one who has just been answered.
+pub fn attend_from(who: *const ()) -> Option<bool> {
+    current()?.attend(false, Some(who))
 }
 
 /// Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of

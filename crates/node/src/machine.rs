@@ -115,9 +115,15 @@ impl NativeMachine {
     }
 
     /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-    /// is in words 6 and 7. Of no effect when the question is withdrawn.
+    /// is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
+    /// called in the asynchronous context of the run.
     #[napi]
-    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>) {
+    pub fn answer(
+        &self,
+        ticket: u32,
+        answer: Either<u32, Uint8Array>,
+        look: bool,
+    ) -> Option<bool> {
         let returned = match answer {
             Either::A(status) => Returned::Number(status),
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
@@ -127,6 +133,8 @@ impl NativeMachine {
         {
             self.life.answer(ticket, answer);
         }
+        // A guest in a burst asks again at once.
+        look.then(|| environment::attend_from(Rc::as_ptr(&self.life).cast()))?
     }
 
     /// Ends the run in progress, soon; of no effect without one.
@@ -232,11 +240,11 @@ impl NativeMachine {
         port.map_or(0, |port| port.input(&bytes)) as u32
     }
 
-    /// From now on the handler gets what the guest sends; before, it joins the result's output.
+    /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output.
     #[napi]
-    pub fn deliver_serial(&self) {
+    pub fn deliver_serial(&self, deliver: bool) {
         if let Some(port) = self.life.serial() {
-            port.deliver();
+            port.deliver(deliver);
         }
     }
 
