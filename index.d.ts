@@ -295,6 +295,12 @@ export interface NativeLimits {
   maxTimeoutMs: number
   /** Bytes of a guest's text that are kept for somebody who may read them later. */
   maxOutputBytes: number
+  /** Slots beside slot 0. */
+  maxSlots: number
+  /** Routes of one machine. */
+  maxRoutes: number
+  /** Multiboot modules. */
+  maxModules: number
 }
 
 /** An image in memory. */

@@ -114,7 +114,13 @@ serialTest('what one run leaves for the next turn is in no context', async (t) =
     const run = inStore('run', () => vm.run({ timeoutMs: 60_000 }))
     if (held) inStore('none', () => void run.then(() => undefined))
     scheduled = 0
-    t.true(await until(() => scheduled > 100, 60_000, () => sleep(1)))
+    t.true(
+      await until(
+        () => scheduled > 100,
+        60_000,
+        () => sleep(1),
+      ),
+    )
     hook.disable()
     vm.stop()
     t.is((await run).reason, 'stopped')
@@ -195,7 +201,10 @@ serialTest('under runSync() handlers see the store of the caller', (t) => {
   for (const name of ['first', 'second']) {
     t.is(inStore(name, () => rig.vm.runSync({ onExit })).reason, 'hlt')
     const seen = rig.take().filter((one) => !one.startsWith('serial'))
-    t.deepEqual(seen, all(name).filter((one) => !one.startsWith('serial')))
+    t.deepEqual(
+      seen,
+      all(name).filter((one) => !one.startsWith('serial')),
+    )
   }
   rig.vm.close()
 })

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 
 import type { VirtualMachine } from '../src/index.ts'
 import { until } from './fixtures/until.ts'
@@ -244,6 +245,25 @@ kvmTest('after destroy() text joins the output, until there is a new stream', as
   vm.setRegisters({ rip: 0n })
   t.is((await vm.run({ timeoutMs: 60_000 })).outputText, '')
   t.true(await until(() => second.join('') === letters), second.join(''))
+})
+
+kvmTest('what is written is bytes that stay what they are', async (t) => {
+  const write = (bytes: Uint8Array, meanwhile = (): void => undefined): Promise<unknown> => {
+    const vm = machine('eb fe ;', [], { serial: true })
+    vm.serial.on('error', () => undefined)
+    return new Promise((resolve) => {
+      vm.serial.write(bytes, resolve)
+      meanwhile()
+      setTimeout(() => vm.close(), 20)
+    })
+  }
+  t.falsy(await write(runInNewContext('Uint8Array.of(1, 2, 3)')))
+  t.falsy(await write(Object.defineProperty(Buffer.from('abc'), 'length', { value: 9 })))
+  const heir = Object.create(Buffer.prototype, { length: { value: 3 } })
+  t.like(await write(heir), { code: 'ERR_INVALID_OPTION' })
+  const long = new Uint8Array(200_000)
+  const detach = (): void => void structuredClone(long.buffer, { transfer: [long.buffer] })
+  t.like(await write(long, detach), { code: 'ERR_INVALID_OPTION' })
 })
 
 kvmTest('close() ends a for await, whether a write waits or not', async (t) => {

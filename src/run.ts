@@ -5,6 +5,7 @@ import { LoopHold } from './loop.ts'
 import { native } from './native.ts'
 import { RunResult } from './result.ts'
 import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from './seam.ts'
+import { isAborted, listen, reasonOf, unlisten } from './signal.ts'
 
 /** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1
@@ -46,14 +47,9 @@ export class BackgroundRun {
     this.#resolve = resolve
     this.#reject = reject
     this.#deadline = performance.now() + (limits.timeoutMs ?? Infinity)
-    this.#signal?.addEventListener('abort', this.#abort)
+    if (this.#signal) listen(this.#signal, this.#abort)
     outside(native.hangBell)
-    const failure = this.#machine.start(
-      limits,
-      this.#asker.ask,
-      this.#settle,
-      this.#context.enter,
-    )
+    const failure = this.#machine.start(limits, this.#asker.ask, this.#settle, this.#context.enter)
     if (failure) this.#end(() => reject(fromFailure(failure)))
   }
 
@@ -129,7 +125,7 @@ export class BackgroundRun {
   }
 
   #finish(result: RunResult): void {
-    if (this.#signal?.aborted) this.#reject(this.#signal.reason)
+    if (this.#signal && isAborted(this.#signal)) this.#reject(reasonOf(this.#signal))
     else this.#resolve(result)
   }
 
@@ -137,7 +133,7 @@ export class BackgroundRun {
     if (this.#over) return
     this.#over = true
     this.#endWait()
-    this.#signal?.removeEventListener('abort', this.#abort)
+    if (this.#signal) unlisten(this.#signal, this.#abort)
     this.#asker.end()
     this.#context.leave()
     this.#onEnd()

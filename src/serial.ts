@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 import { setTimeout as later } from 'node:timers'
 
+import { checkBytes, lengthOf } from './check.ts'
 import { VmError, fail } from './errors.ts'
 import { LoopHold } from './loop.ts'
 import { native } from './native.ts'
@@ -11,6 +12,8 @@ const { maxOutputBytes } = native.limits()
 
 type WriteCallback = (error?: Error | null) => void
 type Listener = Parameters<Duplex['on']>[1]
+
+const { subarray } = Uint8Array.prototype
 
 /** How soon a write looks again whether the guest has read on. */
 const retryMs = 1
@@ -40,7 +43,7 @@ export class SerialPort extends Duplex {
   readonly #hold = new LoopHold()
   #readOn: (() => void) | undefined
   /** A write that the guest has not read on for yet. */
-  #waiting: { bytes: Buffer; done: WriteCallback } | undefined
+  #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
   #retry: NodeJS.Timeout | undefined
 
   /** `mayWait` tells whether a run is under way that can wait for the reader. @internal */
@@ -141,19 +144,30 @@ export class SerialPort extends Duplex {
 
   /** @internal */
   override _write(chunk: Buffer, _encoding: string, done: WriteCallback): void {
-    this.#waiting = { bytes: chunk, done }
+    try {
+      // The stream itself takes whatever inherits from a Buffer.
+      const bytes = checkBytes('chunk', chunk)
+      this.#waiting = { bytes, length: lengthOf(bytes), done }
+    } catch (error) {
+      return done(error as VmError)
+    }
     this.#send()
   }
 
   readonly #send = (): void => {
     if (!this.#waiting) return
-    const { bytes, done } = this.#waiting
+    const { bytes, length, done } = this.#waiting
+    if (lengthOf(bytes) !== length) {
+      this.#waiting = undefined
+      const what = 'what is written must keep its length until the guest has read it'
+      return done(new VmError('ERR_INVALID_OPTION', what))
+    }
     const taken = this.#machine.serialInput(bytes)
-    if (taken === bytes.length) {
+    if (taken === length) {
       this.#waiting = undefined
       return done()
     }
-    this.#waiting.bytes = bytes.subarray(taken)
+    this.#waiting = { bytes: subarray.call(bytes, taken), length: length - taken, done }
     // The guest may never read; that alone keeps no process alive.
     this.#retry = later(this.#send, retryMs).unref()
   }

@@ -1,5 +1,5 @@
 import { Asker } from './ask.ts'
-import { checkUint64 } from './check.ts'
+import { checkBytes, checkUint64 } from './check.ts'
 import { VmError, fail, fromFailure, isFailure, raise, take } from './errors.ts'
 import { MachineState } from './machine-state.ts'
 import { native } from './native.ts'
@@ -15,6 +15,7 @@ import { RunPromise } from './run-promise.ts'
 import { BackgroundRun } from './run.ts'
 import type { NativeMachine, NativeRunLimits } from './seam.ts'
 import { SerialPort } from './serial.ts'
+import { isAborted, reasonOf } from './signal.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
@@ -181,8 +182,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   reply(value: number | bigint | Uint8Array): void {
+    const isObject = typeof value === 'object' && value !== null
     take(
-      this.#machine.reply(value instanceof Uint8Array ? value : checkUint64('value', value, true)),
+      this.#machine.reply(
+        isObject ? checkBytes('value', value) : checkUint64('value', value, true),
+      ),
     )
   }
 
@@ -258,8 +262,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     const run = checkRunOptions(options, [...syncOptions, 'signal'])
     const { signal } = run
     this.#checkReady()
-    if (signal?.aborted) {
-      reject(signal.reason)
+    if (signal && isAborted(signal)) {
+      reject(reasonOf(signal))
       return undefined
     }
     this.#asker.begin(run.onExit, true)
