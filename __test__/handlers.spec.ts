@@ -499,7 +499,7 @@ serialTestBoth('a method that is a getter may run another machine first', async 
   // mov %rax,(%rbx); mov (%rbx),%rcx: 8 bytes each, then 2 bytes from port 0x12.
   const outer = '48 89 03 48 8b 0b 66 e5 12 66 e7 12 f4 ;'
   const gpa = 2 ** 33
-  const asked: unknown[] = []
+  const seen: unknown[] = []
   const between = (): void => {
     using inner = machine('e4 77 e6 77 f4 ;', [
       { port: 0x70, length: 16, device: { read: () => 1, write: () => undefined } },
@@ -509,11 +509,11 @@ serialTestBoth('a method that is a getter may run another machine first', async 
   const device = {
     get read() {
       between()
-      return (...access: unknown[]) => asked.push(access) && 0x1122
+      return (...access: unknown[]) => seen.push(access) && 0x1122
     },
     get write() {
       between()
-      return (...access: unknown[]) => void asked.push(access)
+      return (...access: unknown[]) => void seen.push(access)
     },
   }
   using vm = machine(outer, [
@@ -522,7 +522,7 @@ serialTestBoth('a method that is a getter may run another machine first', async 
   ])
   vm.setRegisters({ rax: 0x1122_3344_5566_7788n, rbx: BigInt(gpa) + 8n })
   t.is((await run(vm)).reason, 'hlt')
-  t.deepEqual(asked, [
+  t.deepEqual(seen, [
     [8, 8, 0x1122_3344_5566_7788n, 0],
     [8, 8, 0],
     [2, 2, 0],

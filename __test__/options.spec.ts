@@ -363,6 +363,7 @@ const endless = Object.assign([], { length: 2 ** 32 - 1 })
 groups['arrays and objects of no use'] = [
   // oxlint-disable-next-line no-sparse-arrays
   [
+    // oxlint-disable-next-line no-sparse-arrays
     { ...good, routes: [{ port: 1, to: 'discard' }, , { port: 2, to: 'discard' }] },
     hollow('routes'),
   ],
