@@ -27,6 +27,7 @@ mod gate;
 mod handler;
 mod host;
 mod interrupts;
+mod irqchip;
 mod kernel;
 mod kick;
 pub mod layout;

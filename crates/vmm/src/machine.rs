@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::host::Host;
 use crate::interrupts::Interrupts;
+use crate::irqchip;
 use crate::kernel;
 use crate::layout;
 use crate::limits::BOOT_VCPU;
@@ -96,6 +97,9 @@ impl Machine {
         let mut all = config.routes.clone();
         all.extend(board::routes(&config));
         let routes = RouteTable::new(&all, &slots)?;
+        if config.irqchip {
+            irqchip::check_routes(&config.routes)?;
+        }
         let host = Host::get()?;
         host.check_vcpus(config.vcpus)?;
         if slots.iter().any(|slot| slot.read_only) {
