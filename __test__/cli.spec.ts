@@ -276,7 +276,11 @@ kvmTest('doctor --json says what is there', async (t) => {
   }
   t.is(report.capabilities.KVM_CAP_IMMEDIATE_EXIT, 1)
   t.true(report.exitCostNs > 100)
-  t.is(report.hints.length, runsPaged32() ? 0 : 1)
+  const { sharesCoalescedRing } = report.kvm
+  t.is(typeof sharesCoalescedRing, 'boolean')
+  const told = report.hints.filter((hint: string) => hint.includes('coalesced writes'))
+  t.is(told.length, sharesCoalescedRing ? 0 : 1)
+  t.is(report.hints.length, (runsPaged32() ? 0 : 1) + told.length)
 })
 
 test('a terminal that wants no colour gets none, and a pipe never does', async (t) => {

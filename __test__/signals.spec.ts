@@ -48,7 +48,9 @@ const scenarios: Record<string, [mode: string, lines: string[]]> = {
 for (const [title, [mode, lines]] of Object.entries(scenarios)) {
   const name = `with no signal left to queue: ${title}`
   if (hasShell) {
-    serialTest(name, async (t) => t.deepEqual(await play(mode), { code: 0, lines, stderr: '' }))
+    serialTest(name, async (t) => {
+      t.deepEqual(await play(mode), { code: 0, lines, stderr: '' })
+    })
   } else {
     test.skip(`${name}: no bash here that knows '${noQueue}'`, () => undefined)
   }

@@ -179,7 +179,7 @@ kvmTest('an unclaimed exit that came after the end asks the onExit of the next r
     using vm = machine(listing, [], { vcpus: 2 })
     const { reason, vcpu } = await vm.run({ timeoutMs: 20_000 })
     t.is(reason, 'pio-out')
-    const asked: [port: number, vcpu: number][] = []
+    const asked: number[][] = []
     const onExit: NonNullable<RunOptions['onExit']> = (exit) => {
       if (exit.reason !== 'pio-out') return false
       asked.push([exit.port, exit.data[0]!])
@@ -187,7 +187,7 @@ kvmTest('an unclaimed exit that came after the end asks the onExit of the next r
       return undefined
     }
     t.is((await vm.run({ timeoutMs: 20_000, onExit })).reason, 'stopped')
-    const first = asked.filter(([port]) => port === 0x61)
+    const first = asked.filter((one) => one[0] === 0x61)
     t.deepEqual(first, [[0x61, 1 - vcpu!]])
     t.is(asked.length, 3)
   }

@@ -8,7 +8,13 @@ interface Report {
   ok: boolean
   /** Why not, when it is not ok. */
   reason?: string
-  kvm: { path: string; apiVersion: number | null; backend: string }
+  kvm: {
+    path: string
+    apiVersion: number | null
+    backend: string
+    /** Whether `coalesce` loses nothing of several vCPUs; `null` without such a ring. */
+    sharesCoalescedRing: boolean | null
+  }
   modes: { mode: string; privilege: string; supported: boolean; reason?: string }[]
   capabilities: Record<string, number>
   exitCostNs: number | null
@@ -55,7 +61,12 @@ function diagnose(probed: NativeReport | Failure): Report {
   return {
     ok,
     ...(reason === undefined ? {} : { reason }),
-    kvm: { path: '/dev/kvm', apiVersion: found?.apiVersion ?? null, backend },
+    kvm: {
+      path: '/dev/kvm',
+      apiVersion: found?.apiVersion ?? null,
+      backend,
+      sharesCoalescedRing: found?.sharesCoalescedRing ?? null,
+    },
     modes,
     capabilities: Object.fromEntries(
       (found?.capabilities ?? []).map(({ name, value }) => [name, value]),
@@ -63,7 +74,7 @@ function diagnose(probed: NativeReport | Failure): Report {
     exitCostNs: found?.exitCostNs ?? null,
     node: process.version,
     package: packageVersion(),
-    hints: hints(failure, backend, found ? usable('paged32') : true),
+    hints: [...hints(failure, backend, found ? usable('paged32') : true), ...ringHints(found)],
   }
 }
 
@@ -75,6 +86,13 @@ function hints(failure: Failure | undefined, backend: string, paged32: boolean):
   if (!paged32)
     list.push(`32-bit paging does not run on ${backend}; the other modes are not affected`)
   return list
+}
+
+function ringHints(found: NativeReport | undefined): string[] {
+  if (found?.sharesCoalescedRing !== false) return []
+  return [
+    'this kernel loses coalesced writes of several vCPUs (fixed in 2024), so their coalesce routes make an exit per write',
+  ]
 }
 
 function describe(report: Report): string {

@@ -16,6 +16,7 @@ mod bare;
 mod board;
 pub mod boot;
 mod bus;
+mod coalescing;
 mod config;
 mod counters;
 mod devices;

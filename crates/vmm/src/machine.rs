@@ -110,7 +110,7 @@ impl Machine {
         prepared.memory.register(&vm)?;
         let targets = config.routes.iter().map(|route| Device::new(route.target));
         let mut devices = targets.collect::<Result<Vec<_>>>()?;
-        let coalesces = kernel::claim(host, &vm, &config.routes, &devices)?;
+        let coalesces = kernel::claim(host, &vm, &config.routes, &devices, config.vcpus)?;
         let wiring = Wiring {
             gates: all.iter().map(|_| Gate::default()).collect(),
             consoles: board::consoles(&config),

@@ -45,6 +45,10 @@ const CHUNK: u32 = 85;
 /// So many wait in the ring of each of these two routes, that the next rings the bell.
 const UNBELLED: u32 = vmm::limits::QUEUE_BELL_EVENTS as u32 - 1;
 
+/// Their distances from port 0x200.
+const FIRST_BELL: u8 = 4;
+const SECOND_BELL: u8 = 8;
+
 /// Lets the second vCPU write so many more, and waits until it has.
 fn let_write(memory: &GuestMemory, more: u32) {
     let word = |gpa| {
@@ -65,9 +69,9 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
     require!(LONG);
     let routes = [
         port(0x60, 1, RouteTarget::Device),
-        port(0x200, 1, COALESCE),
-        port(0x201, 1, COALESCE),
-        port(0x202, 1, COALESCE),
+        port(0x200, 4, COALESCE),
+        port(0x204, 4, COALESCE),
+        port(0x208, 4, COALESCE),
     ];
     let mut config = config(LONG, SCENE, &routes);
     config.vcpus = 2;
@@ -76,11 +80,11 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
     let start = 2 * UNBELLED + CHUNK;
     let at = start % RING;
     let mut table = vec![0u8; 4096];
-    table[..UNBELLED as usize].fill(1);
-    table[UNBELLED as usize..2 * UNBELLED as usize].fill(2);
-    // Whoever drains rings the first bell shortly before the ring's end, the second shortly behind it.
-    table[(start + 160 - at) as usize] = 1;
-    table[(start + RING + 2 - at) as usize] = 2;
+    table[..UNBELLED as usize].fill(FIRST_BELL);
+    table[UNBELLED as usize..2 * UNBELLED as usize].fill(SECOND_BELL);
+    // Whoever drains rings the first bell shortly before the ring's end, the second with its last entry.
+    table[(start + 160 - at) as usize] = FIRST_BELL;
+    table[(start + RING - 1 - at) as usize] = SECOND_BELL;
     let memory = machine.memory().clone();
     memory.write(TABLE_GPA, &table).unwrap();
     let feeds = machine.feeds();
@@ -93,7 +97,7 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
                 turn if turn == start / CHUNK => let_write(&memory, RING - 1),
                 _ => kicker.kick(KickCause::Stop),
             },
-            // The ring fills to 163, then by more than there is room for.
+            // The ring fills to 163, then, its front being at 0, by more than there is room for.
             Question::Posted => match bells.fetch_add(1, Ordering::SeqCst) {
                 0 => let_write(&memory, 70),
                 1 => let_write(&memory, 30),
@@ -183,5 +187,41 @@ fn four_post_to_a_slow_consumer_on_a_busy_host() {
             .map(|number| vcpu << 24 | number)
             .collect();
         assert_eq!((own.len(), own), (expected.len(), expected), "vCPU {vcpu}");
+    }
+}
+
+#[test]
+fn the_kernel_gathers_for_several_where_it_loses_none() {
+    require!(LONG);
+    for vcpus in [1, 4] {
+        let mut config = config(LONG, NUMBERED, &[port(0x200, 4, COALESCE)]);
+        config.vcpus = vcpus;
+        let mut machine = Machine::new(config).unwrap();
+        machine.memory().write(0x500, &80u32.to_le_bytes()).unwrap();
+        // A lone vCPU counts as four.
+        machine
+            .memory()
+            .write(0x504, &(4 - vcpus).to_le_bytes())
+            .unwrap();
+        let feed = machine.feeds()[0].clone().unwrap();
+        let handler = |_: Question<'_>| Answer::Done;
+        let mut handlers = vec![&handler; vcpus as usize];
+        let outcome = machine
+            .run_together(&KickHandle::new(), LIMITS, &mut handlers)
+            .unwrap();
+        let writes = u64::from(80 * vcpus);
+        assert_eq!(feed.drain().len() as u64, writes);
+        assert_eq!(machine.counters().routes[0].writes.get(), writes);
+        // The last one's halt, and what has left before for each.
+        let gathers = vcpus == 1 || common::probe().shares_coalesced_ring == Some(true);
+        let exits = outcome.exits;
+        assert!(
+            if gathers {
+                exits < writes / 2
+            } else {
+                exits > writes
+            },
+            "{exits}"
+        );
     }
 }

@@ -24,8 +24,10 @@ fn forbid_queued_signals() {
     // SAFETY: the struct lives through the call.
     let result = unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &raw const none) };
     assert_eq!(result, 0);
-    // SAFETY: the thread is this one, and signal mask and handler do not matter for one that cannot be sent.
-    let sent = unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGRTMIN()) };
+    // SAFETY: no precondition.
+    let this_thread = unsafe { libc::pthread_self() };
+    // SAFETY: the thread is alive; mask and handler do not matter for a signal that cannot be sent.
+    let sent = unsafe { libc::pthread_kill(this_thread, libc::SIGRTMIN()) };
     assert_eq!(sent, libc::EAGAIN, "the limit does not hold");
 }
 
