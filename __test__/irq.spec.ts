@@ -129,10 +129,10 @@ kvmTest('a route where the kernel answers is refused, and says who does', (t) =>
   for (const [port, owner] of [
     [0x21, 'PIC'],
     [0x43, 'PIT'],
-    [0x61, "PIT's speaker"],
+    [0x61, 'PIT speaker'],
   ] as const) {
     const place = `\\(port 0x${port.toString(16)}\\)`
-    const message = new RegExp(`^routes\\[0\\] ${place} overlaps .* kernel's ${owner}`)
+    const message = new RegExp(`^routes\\[0\\] ${place} overlaps .* kernel's ${owner}:`)
     const route: Route = { port, to: 'discard' }
     t.throws(
       () => machine('f4 ;', [route], { irqchip: true }),

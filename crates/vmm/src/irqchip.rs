@@ -9,9 +9,9 @@ use crate::routes::{Base, RouteConfig};
 const PORTS: [(&str, u16, u64); 5] = [
     ("PIC", 0x20, 2),
     ("PIT", 0x40, 4),
-    ("PIT's speaker", 0x61, 1),
+    ("PIT speaker", 0x61, 1),
     ("PIC", 0xa0, 2),
-    ("PIC's ELCR", 0x4d0, 2),
+    ("ELCR", 0x4d0, 2),
 ];
 
 /// Pages of memory-mapped registers: whose they are, and the first address.
@@ -37,7 +37,7 @@ pub(crate) fn check_routes(routes: &[RouteConfig]) -> Result<()> {
             return Err(Error::new(
                 ErrorCode::InvalidOption,
                 format!(
-                    "routes[{index}] ({}) overlaps {}, which the kernel's {owner} answers with irqchip: true, so that no access exits",
+                    "routes[{index}] ({}) overlaps {} of the kernel's {owner}: with irqchip: true no access there exits",
                     route.describe(),
                     theirs.describe()
                 ),
@@ -63,16 +63,16 @@ mod tests {
     #[test]
     fn a_route_where_the_kernel_answers_is_refused() {
         let refused = [
-            (route(Base::Port(0x20), 1), "PIC "),
-            (route(Base::Port(0x21), 1), "PIC "),
-            (route(Base::Port(0x3f), 2), "PIT "),
-            (route(Base::Port(0x43), 8), "PIT "),
-            (route(Base::Port(0x60), 5), "speaker "),
-            (route(Base::Port(0xa1), 1), "PIC "),
-            (route(Base::Port(0x4d1), 1), "ELCR "),
-            (route(Base::Port(0), 0x1_0000), "PIC "),
-            (route(Base::Gpa(0xfec0_0000), 1), "IOAPIC "),
-            (route(Base::Gpa(0xfee0_0ff0), 0x10), "local APIC "),
+            (route(Base::Port(0x20), 1), "PIC:"),
+            (route(Base::Port(0x21), 1), "PIC:"),
+            (route(Base::Port(0x3f), 2), "PIT:"),
+            (route(Base::Port(0x43), 8), "PIT:"),
+            (route(Base::Port(0x60), 5), "speaker:"),
+            (route(Base::Port(0xa1), 1), "PIC:"),
+            (route(Base::Port(0x4d1), 1), "ELCR:"),
+            (route(Base::Port(0), 0x1_0000), "PIC:"),
+            (route(Base::Gpa(0xfec0_0000), 1), "IOAPIC:"),
+            (route(Base::Gpa(0xfee0_0ff0), 0x10), "local APIC:"),
         ];
         for (bad, owner) in refused {
             let other = route(Base::Port(0x10), 1);
