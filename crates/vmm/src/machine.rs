@@ -281,7 +281,7 @@ fn create_vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
     // begins in real mode.
     let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
     if unpaged && vm.check_extension(Cap::SetTssAddr) {
-        vm.set_tss_address(layout::TSS as usize)
+        vm.set_tss_address(layout::KVM_TSS as usize)
             .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
     }
     if irqchip {

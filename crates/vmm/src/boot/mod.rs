@@ -5,6 +5,7 @@ pub mod cpuid;
 pub mod paging;
 pub mod segments;
 mod state;
+pub mod task;
 
 use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
 
@@ -80,12 +81,12 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
         limit: segments::gdt_limit(config.protocol),
         ..Default::default()
     };
+    sregs.tr = task::register(config.protocol);
     // No IDT: every fault is a triple fault, which is an exit, never a silent loop.
     sregs.idt = kvm_dtable::default();
     sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;
     if config.protocol == Protocol::Pvh {
         sregs.cr0 = CR0_PE | CR0_ET;
-        sregs.tr = segments::pvh_task();
     }
     match config.mode {
         CpuMode::Real | CpuMode::Protected => {}
@@ -104,22 +105,22 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
     sregs
 }
 
-/// What must stand in the system slot: GDT and page tables, as far as the mode has them.
+/// What must stand in the system slot: GDT, TSS and page tables, as far as the mode has them.
 pub fn tables(config: &BootConfig) -> Vec<Table> {
     let gdt = Table {
         gpa: layout::GDT,
         bytes: gdt_bytes(config.mode, config.protocol),
     };
-    match config.mode {
-        CpuMode::Real => Vec::new(),
-        CpuMode::Protected => vec![gdt],
-        CpuMode::Paged32 => vec![gdt, paging::page_directory_32()],
-        CpuMode::Long => {
-            let mut tables = vec![gdt];
-            tables.extend(paging::long_mode_tables(config.top, config.privilege));
-            tables
-        }
-    }
+    let pages = match config.mode {
+        CpuMode::Real => return Vec::new(),
+        CpuMode::Protected => Vec::new(),
+        CpuMode::Paged32 => vec![paging::page_directory_32()],
+        CpuMode::Long => paging::long_mode_tables(config.top, config.privilege),
+    };
+    std::iter::once(gdt)
+        .chain(task::tables())
+        .chain(pages)
+        .collect()
 }
 
 #[cfg(test)]

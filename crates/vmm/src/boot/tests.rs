@@ -88,6 +88,26 @@ fn pvh_finds_paging_off_nothing_else_in_cr0_and_a_task() {
 }
 
 #[test]
+fn the_task_register_has_a_tss_whose_bitmap_opens_every_port() {
+    for mode in [CpuMode::Protected, CpuMode::Paged32, CpuMode::Long] {
+        let tr = special_registers(&config(mode), kvm_sregs::default()).tr;
+        assert_eq!((tr.base, tr.limit), (0xfe00_1000, 0x2068), "{mode:?}");
+        assert_eq!((tr.type_, tr.s, tr.present, tr.unusable), (11, 0, 1, 0));
+        let mut tss = vec![0; tr.limit as usize + 1];
+        for table in tables(&config(mode)) {
+            let inside = table.gpa >= tr.base && table.gpa <= tr.base + u64::from(tr.limit);
+            if inside {
+                let at = (table.gpa - tr.base) as usize;
+                tss[at..at + table.bytes.len()].copy_from_slice(&table.bytes);
+            }
+        }
+        let bitmap = usize::from(u16::from_le_bytes([tss[0x66], tss[0x67]]));
+        assert_eq!(bitmap, 0x68);
+        assert_eq!(tss[bitmap..], [vec![0; 0x2000], vec![0xff]].concat());
+    }
+}
+
+#[test]
 fn a_descriptor_keeps_base_and_byte_limit_apart() {
     let segment = kvm_bindings::kvm_segment {
         base: 0x1234_5678,
@@ -161,7 +181,7 @@ fn ring_3_has_user_selectors_iopl_3_and_user_bits_on_every_level() {
     );
     assert_eq!((sregs.ss.selector, sregs.ss.dpl), (0x1b, 3));
     assert_eq!(registers(&user).rflags, 0x3002);
-    for table in &tables(&user)[1..] {
+    for table in &tables(&user)[3..] {
         assert!(
             words(table)
                 .iter()
@@ -170,7 +190,7 @@ fn ring_3_has_user_selectors_iopl_3_and_user_bits_on_every_level() {
             table.gpa
         );
     }
-    for table in &tables(&config(CpuMode::Long))[1..] {
+    for table in &tables(&config(CpuMode::Long))[3..] {
         assert!(words(table).iter().all(|entry| entry & paging::USER == 0));
     }
 }
@@ -180,7 +200,7 @@ const USER_FLAGS: u64 = paging::PRESENT | paging::WRITABLE | paging::USER;
 #[test]
 fn long_mode_maps_four_gib_one_to_one() {
     let tables = tables(&config(CpuMode::Long));
-    let [_, pml4, pdpt, directories] = tables.as_slice() else {
+    let [_, _, _, pml4, pdpt, directories] = tables.as_slice() else {
         panic!("{tables:?}")
     };
     assert_eq!(words(pml4), [layout::PDPT | 3]);
@@ -204,7 +224,7 @@ fn memory_above_four_gib_is_mapped_too_and_fits_the_system_slot() {
         ..config(CpuMode::Long)
     };
     let tables = tables(&big);
-    let last = &tables[3];
+    let last = &tables[5];
     assert_eq!(last.bytes.len(), 10 * 4096);
     assert_eq!(
         last.gpa + last.bytes.len() as u64,
@@ -215,7 +235,7 @@ fn memory_above_four_gib_is_mapped_too_and_fits_the_system_slot() {
 #[test]
 fn paged32_maps_four_gib_with_4_mib_pages() {
     let tables = tables(&config(CpuMode::Paged32));
-    let directory: Vec<u32> = tables[1]
+    let directory: Vec<u32> = tables[3]
         .bytes
         .chunks_exact(4)
         .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
