@@ -7,7 +7,7 @@ use kvm_ioctls::{Cap, VmFd};
 
 use crate::access::Access;
 use crate::board;
-use crate::boot;
+use crate::boot::{self, cpuid::Place};
 use crate::bus::Bus;
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -253,16 +253,20 @@ fn create_processor(
     wiring: &Wiring,
     index: u32,
 ) -> Result<Processor> {
-    let several = config.vcpus > 1 || config.irqchip;
-    let own = several.then(|| boot::cpuid::of_vcpu(&host.cpuid, index, config.vcpus));
-    let cpuid = own.as_ref().unwrap_or(&host.cpuid);
-    let mut vcpu = Vcpu::new(vm, index, host.run_bytes, cpuid)?;
+    let cpuid = host.cpuid_of(Place {
+        index,
+        count: config.vcpus,
+        irqchip: config.irqchip,
+    })?;
+    let mut vcpu = Vcpu::new(vm, index, host.run_bytes, &cpuid)?;
     if wiring.coalesces {
         vcpu.map_coalesced()?;
     }
     if index == BOOT_VCPU || !config.irqchip {
         let (boot, start) = (&prepared.boot, &prepared.registers);
-        vcpu.set_special_registers(&boot::special_registers(boot, vcpu.special_registers()?))?;
+        let (xcr0, reset) = (boot::xcr0(boot, &cpuid), vcpu.special_registers()?);
+        vcpu.set_special_registers(&boot::special_registers(boot, xcr0, reset))?;
+        xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;
         vcpu.set_registers(&kvm_regs {
             rax: start.rax,
             rbx: start.rbx,

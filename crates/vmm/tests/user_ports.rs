@@ -1,4 +1,5 @@
 //! Port I/O of ring 3: every port exits, whatever bytes the payload has and wherever it has them.
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
 mod common;

@@ -2,12 +2,13 @@
 //! they return registers and bytes and set nothing.
 
 pub mod cpuid;
+pub mod extended;
 pub mod paging;
 pub mod segments;
 mod state;
 pub mod task;
 
-use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
+use kvm_bindings::{CpuId, kvm_dtable, kvm_regs, kvm_sregs};
 
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
@@ -16,6 +17,8 @@ pub use state::{BootConfig, Protocol, Table};
 
 /// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
 pub const CR0_PE: u64 = 1;
+/// CR0.MP: with TS and EM clear, all of x87 and SSE run without asking anybody.
+pub const CR0_MP: u64 = 1 << 1;
 /// CR0.ET, always set on processors of this century.
 pub const CR0_ET: u64 = 1 << 4;
 /// CR0.NE, native x87 error reporting.
@@ -28,6 +31,12 @@ pub const CR0_PG: u64 = 1 << 31;
 pub const CR4_PSE: u64 = 1 << 4;
 /// CR4.PAE, 64-bit page-table entries.
 pub const CR4_PAE: u64 = 1 << 5;
+/// CR4.OSFXSR, SSE.
+pub const CR4_OSFXSR: u64 = 1 << 9;
+/// CR4.OSXMMEXCPT, exceptions of SSE's floating point, all masked in a new vCPU's MXCSR.
+pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
+/// CR4.OSXSAVE, XCR0 and what it turns on.
+pub const CR4_OSXSAVE: u64 = 1 << 18;
 /// EFER.LME, long mode enable (§2.2.1).
 pub const EFER_LME: u64 = 1 << 8;
 /// EFER.LMA, long mode active.
@@ -61,8 +70,16 @@ pub fn registers(config: &BootConfig) -> kvm_regs {
     }
 }
 
+/// XCR0 at the first instruction, where the mode and the processor have one.
+pub fn xcr0(config: &BootConfig, cpuid: &CpuId) -> Option<u64> {
+    match config.mode {
+        CpuMode::Real | CpuMode::Protected | CpuMode::Paged32 => None,
+        CpuMode::Long => extended::xcr0(cpuid),
+    }
+}
+
 /// Special registers at the first instruction: `reset` (what KVM gave the vCPU) with all that the mode defines.
-pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
+pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sregs) -> kvm_sregs {
     let segments = Segments::of(config);
     let mut sregs = kvm_sregs {
         cs: segments.code,
@@ -97,9 +114,9 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
         }
         CpuMode::Long => {
             sregs.cr3 = layout::TOP_TABLE;
-            sregs.cr4 = CR4_PAE;
+            sregs.cr4 = CR4_PAE | extended::cr4(xcr0);
             sregs.efer = EFER_LME | EFER_LMA;
-            sregs.cr0 |= CR0_PG;
+            sregs.cr0 |= CR0_PG | CR0_MP;
         }
     }
     sregs
