@@ -91,7 +91,7 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or `Payload` for
     /// the configuration.
     pub fn new(config: MachineConfig) -> Result<Self> {
-        config.check()?;
+        let format = config.check()?;
         let slots = config.all_slots();
         let mut all = config.routes.clone();
         all.extend(board::routes(&config));
@@ -101,7 +101,7 @@ impl Machine {
         if slots.iter().any(|slot| slot.read_only) {
             host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
         }
-        let prepared = placement::prepare(&config, &slots, config.top())?;
+        let prepared = placement::prepare(&config, format, &slots)?;
         let vm = Arc::new(create_vm(host, prepared.boot.mode, config.irqchip)?);
         prepared.memory.register(&vm)?;
         let targets = config.routes.iter().map(|route| Device::new(route.target));

@@ -152,7 +152,9 @@ impl<'a> Elf<'a> {
 
     /// Puts every segment at its physical address.
     pub fn place(&self, space: &mut Space<'a>) -> Result<()> {
+        let mut budget = self.image.bytes.len() as u64;
         for segment in self.loadable() {
+            self.spend(&mut budget, "segment", segment)?;
             let bytes = self
                 .image
                 .slice("segment", segment.offset, segment.filesz)?;
@@ -205,8 +207,10 @@ impl<'a> Elf<'a> {
 
     fn pvh_note(&self) -> Result<Option<Descriptor>> {
         let mut unreadable = None;
+        let mut budget = self.image.bytes.len() as u64;
         for segment in self.segments.iter().filter(|it| it.p_type == PT_NOTE) {
-            match self.pvh_note_in(segment) {
+            let note = self.spend(&mut budget, "PT_NOTE", segment);
+            match note.and_then(|()| self.pvh_note_in(segment)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 Err(error) => unreadable = unreadable.or(Some(error)),
@@ -218,8 +222,6 @@ impl<'a> Elf<'a> {
     /// Linkers pad notes to 8 bytes where the segment says so, to 4 everywhere else, and to 4 where they have put both kinds
     /// into one segment.
     fn pvh_note_in(&self, segment: &Segment) -> Result<Option<Descriptor>> {
-        self.image
-            .slice("PT_NOTE", segment.offset, segment.filesz)?;
         if segment.align != 8 {
             return self.pvh_note_padded(segment, 4);
         }
@@ -270,6 +272,22 @@ impl<'a> Elf<'a> {
             return Err(self.image.broken(field, offset, "inside a segment", got));
         }
         Ok(entry)
+    }
+
+    /// Takes a segment's bytes off what may yet be read. The segments of one kind share the image's bytes, and each byte is
+    /// one's: else 256 headers over the same megabytes would be work without end.
+    fn spend(&self, budget: &mut u64, kind: &str, segment: &Segment) -> Result<()> {
+        self.image.slice(kind, segment.offset, segment.filesz)?;
+        match budget.checked_sub(segment.filesz) {
+            Some(rest) => *budget = rest,
+            None => {
+                let bytes = self.image.bytes.len();
+                return Err(self.image.unfit(format_args!(
+                    "{kind} overlaps others: together they have more than the image's {bytes} bytes"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn loadable(&self) -> impl Iterator<Item = &Segment> {

@@ -100,3 +100,6 @@ impl Format {
         Ok(if noted { Format::Pvh } else { format })
     }
 }
+
+#[cfg(test)]
+mod tests;
