@@ -4,7 +4,12 @@
 
 use kvm_bindings::CpuId;
 
-use super::{CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE};
+/// CR4.OSFXSR, SSE.
+pub const CR4_OSFXSR: u64 = 1 << 9;
+/// CR4.OSXMMEXCPT, exceptions of SSE's floating point, all masked in a new vCPU's MXCSR.
+pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
+/// CR4.OSXSAVE, XCR0 and what it turns on.
+pub const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// Leaf 1, ECX: XSAVE, XSETBV and XCR0 exist.
 const XSAVE: u32 = 1 << 26;

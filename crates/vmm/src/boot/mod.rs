@@ -31,12 +31,6 @@ pub const CR0_PG: u64 = 1 << 31;
 pub const CR4_PSE: u64 = 1 << 4;
 /// CR4.PAE, 64-bit page-table entries.
 pub const CR4_PAE: u64 = 1 << 5;
-/// CR4.OSFXSR, SSE.
-pub const CR4_OSFXSR: u64 = 1 << 9;
-/// CR4.OSXMMEXCPT, exceptions of SSE's floating point, all masked in a new vCPU's MXCSR.
-pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
-/// CR4.OSXSAVE, XCR0 and what it turns on.
-pub const CR4_OSXSAVE: u64 = 1 << 18;
 /// EFER.LME, long mode enable (§2.2.1).
 pub const EFER_LME: u64 = 1 << 8;
 /// EFER.LMA, long mode active.

@@ -169,7 +169,7 @@ fn control_registers_of_each_mode() {
 }
 
 fn list(leaves: &[kvm_cpuid_entry2]) -> CpuId {
-    CpuId::from_entries(leaves).unwrap()
+    CpuId::from_entries(leaves).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn leaf(function: u32, index: u32, [eax, ebx, ecx, edx]: [u32; 4]) -> kvm_cpuid_entry2 {

@@ -6,6 +6,10 @@ use crate::config::MachineConfig;
 use crate::memory::MemorySlot;
 use crate::placement;
 
+fn ok<T, E: std::fmt::Debug>(result: std::result::Result<T, E>) -> T {
+    result.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const HEADERS: u64 = 255;
@@ -82,15 +86,15 @@ fn a_machine_asks_an_image_for_its_format_once() {
     let image = elf64(MIB, PT_NOTE, 4, |_| (0, 0));
     let mut config = MachineConfig::new(CpuMode::Long, image);
     READ.set(0);
-    let format = config.check().unwrap();
+    let format = ok(config.check());
     let slots = config.all_slots();
-    let placed = placement::prepare(&config, format, &slots).unwrap();
+    let placed = ok(placement::prepare(&config, format, &slots));
     assert_eq!(placed.placement.format, Format::Elf);
     assert!(READ.get() <= MIB as u64 + 64 * 1024, "{}", READ.get());
     // Nor if it is told.
     READ.set(0);
     config.payload.format = Some(Format::Elf);
-    config.check().unwrap();
+    ok(config.check());
     assert_eq!(READ.get(), 0);
 }
 
