@@ -6,10 +6,11 @@ import type { Route } from '../../routes.ts'
 import { VirtualMachine } from '../../virtual-machine.ts'
 import type { Kind } from './document.ts'
 import { benchGpa, benchPort, countCell, hltImage, mmioImage } from './images.ts'
+import type { RouteName } from './route-names.ts'
 
 /** One way of an exit, ready to be measured. */
 export interface BenchRoute {
-  readonly name: string
+  readonly name: RouteName
   readonly unit: string
   readonly kind: Kind
   /** What the ratio is meant to reach. */
@@ -85,7 +86,7 @@ class Tally {
 }
 
 interface LoopSpec {
-  name: string
+  name: RouteName
   unit?: string
   kind?: Kind
   goal?: number
@@ -104,7 +105,7 @@ interface LoopSpec {
 
 /** A route that a guest's loop of writes goes to. */
 class LoopRoute implements BenchRoute {
-  readonly name: string
+  readonly name: RouteName
   readonly unit: string
   readonly kind: Kind
   readonly goal: number | null
