@@ -82,7 +82,7 @@ declare('a guest that crashes leaves the terminal as it was', async (t) => {
   const listing = `${printOk + echoOne} 0f 0b ; ud2`
   const { code, shown, settings } = await session('crash', listing, (type) => type('x'))
   t.is(code, 3)
-  t.regex(shown, /^okxvmexit: the guest ended with shutdown/)
+  t.regex(shown, /^okxvmexit: the guest shut down/)
   t.is(settings[1], settings[0])
 })
 
