@@ -9,6 +9,7 @@ import { native } from '../src/native.ts'
 import { until } from './fixtures/until.ts'
 import { echoOne, kernel, powerOff, printOk, resets } from './fixtures/kernels.ts'
 import { kvmTest } from './helpers/kvm.ts'
+import { code } from './helpers/machine.ts'
 
 const main = new URL('../dist/cli/main.js', import.meta.url).pathname
 
@@ -89,14 +90,16 @@ kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t
 })
 
 kvmTest('a guest that crashes in the last bytes of its memory is code 3, too', async (t) => {
-  // mov $0xffffe,%rax; movw $0x0b0f,(%rax), which is ud2; jmp *%rax
-  const listing = '48 c7 c0 fe ff 1f 00 66 c7 00 0f 0b ff e0'
-  const path = kernel('end', `${printOk} ${listing} ; ud2 at the end`)
-  const ran = await boot([path, '--memory', '2M'])
+  // mov $0x101ffe,%rax; movw $0x0b0f,(%rax), which is ud2; jmp *%rax. The image's memory ends with the machine's.
+  const listing = '48 c7 c0 fe 1f 10 00 66 c7 00 0f 0b ff e0'
+  const length = code(`${printOk} ${listing}`).length
+  const path = kernel('end', `${printOk} ${listing} ${'90 '.repeat(0x1000 - length)}`)
+  const memory = ['--memory', String(0x10_2000)]
+  const ran = await boot([path, ...memory])
   t.is(ran.code, 3, ran.stderr)
-  const at = /RIP 0x1ffffe .*, instruction bytes 0f0b\n/
+  const at = /RIP 0x101ffe .*, instruction bytes 0f0b\n/
   t.regex(ran.stderr, native.hostBackend() === 'kvm_amd' ? /shut down/ : at)
-  const document = JSON.parse((await boot([path, '--memory', '2M', '--json'])).stdout)
+  const document = JSON.parse((await boot([path, ...memory, '--json'])).stdout)
   t.is(document.reason, 'shutdown')
   if (native.hostBackend() !== 'kvm_amd') t.is(document.where.bytes, '0f0b')
 })
