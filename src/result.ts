@@ -98,6 +98,8 @@ export class RunResult {
  *
  * @example
  * ```ts
+ * import { VirtualMachine, describeExit, guests } from 'vmexit'
+ *
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
  * const result = vm.runSync()
  * console.log(describeExit(result.exit!)) // the guest wrote 1 byte (0x48) to port 0xe9
