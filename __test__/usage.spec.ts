@@ -1,5 +1,6 @@
 // What the command line says of itself: help, what was meant by a wrong word, colour.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -34,6 +35,19 @@ test('help COMMAND is COMMAND --help, and names every option', async (t) => {
     )
   }
   t.is(text(await vmexit(['help'])), text(await vmexit(['--help'])))
+})
+
+test('help and completion need no binding', (t) => {
+  const copy = join(folder, 'copy')
+  // Without index.js, and with nothing that leads to one.
+  for (const part of ['dist', 'package.json']) cpSync(part, join(copy, part), { recursive: true })
+  for (const args of [['help', 'bench'], ['run', '--help'], ['completion', 'bash'], ['help']]) {
+    const { status, stderr } = spawnSync(process.execPath, [
+      join(copy, 'dist/cli/main.js'),
+      ...args,
+    ])
+    t.deepEqual([status, stderr.toString()], [0, ''], args.join(' '))
+  }
 })
 
 test('the list of commands names every one', async (t) => {
@@ -81,7 +95,7 @@ test('an error names the help of its command, and the word that was probably mea
   for (const [index, { code, stdout, stderr }] of all.entries()) {
     const [args, message] = wrong[index]!
     t.is(code, 2, args.join(' '))
-    t.is(stdout.length, 0)
+    if (!args.includes('--json')) t.is(stdout.length, 0)
     t.regex(stderr.trimEnd(), message)
   }
 })
