@@ -69,7 +69,7 @@ kvmTest('--cpus: every vCPU runs, and the one that ends the run is named', async
 kvmTest('--irqchip: a halted vCPU waits for an interrupt', async (t) => {
   const path = image('halt.bin', 'f4')
   t.is((await vmexit(['run', path, '--mode', 'real'])).code, 0)
-  const waiting = await vmexit(['run', path, '--mode', 'real', '--irqchip', '--timeout', '300ms'])
+  const waiting = await vmexit(['run', path, '--mode', 'real', '--irqchip', '--timeout', '2s'])
   t.is(waiting.code, 124)
   t.regex(waiting.stderr, /^vmexit: the time is up; vCPU 0 is at RIP 0x1 \(real mode/)
 })
