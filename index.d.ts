@@ -341,6 +341,8 @@ export interface NativeOutcome {
   vcpu?: number
   /** The exit that ended it, if one did. */
   exit?: NativeExit
+  /** Where the guest was, after a time-out, a shutdown, an internal error or a failed entry. */
+  whereabouts?: NativeWhereabouts
   /** For `exit-port`: what the guest wrote, 32 bits. */
   exitCode?: number
   /** Console text without a handler, up to 16 MiB. */
@@ -451,6 +453,8 @@ export interface NativeReport {
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
+  /** Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring. */
+  sharesCoalescedRing?: boolean
   /** Cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
 }
@@ -568,6 +572,20 @@ export interface NativeText {
   /** Index of the route. */
   route: number
   /** The bytes. */
+  bytes: Uint8Array
+}
+
+/** Where a vCPU stood. */
+export interface NativeWhereabouts {
+  /** Index of the vCPU; at a time-out the first. */
+  vcpu: number
+  /** RIP, relative to the base of CS. */
+  rip: bigint
+  /** The selector in CS, 16 bits. */
+  cs: number
+  /** `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`. */
+  mode: string
+  /** What stands at RIP, up to 15 bytes. */
   bytes: Uint8Array
 }
 

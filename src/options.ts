@@ -109,7 +109,8 @@ export interface VirtualMachineOptions {
   vcpus?: number
   /**
    * Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
-   * an interrupt; without one `hlt` ends the run. Default false.
+   * an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0 and
+   * 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
    */
   irqchip?: boolean
   /**

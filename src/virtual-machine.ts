@@ -1,3 +1,5 @@
+import { inspect, type InspectOptions } from 'node:util'
+
 import { Asker } from './ask.ts'
 import { checkBytes, checkUint64 } from './check.ts'
 import { VmError, fail, fromFailure, isFailure, raise, take } from './errors.ts'
@@ -16,6 +18,7 @@ import { BackgroundRun } from './run.ts'
 import type { NativeMachine, NativeRunLimits } from './seam.ts'
 import { SerialPort } from './serial.ts'
 import { isAborted, reasonOf } from './signal.ts'
+import { type Summary, summarize } from './summary.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
@@ -42,6 +45,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   readonly #asker: Asker
   readonly #needsTicks: boolean
   readonly #hasSerial: boolean
+  readonly #summary: Summary
   #serial: SerialPort | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
@@ -75,6 +79,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       handlers.push({ name: 'the serial port', onData })
     }
     this.#hasSerial = config.serial
+    this.#summary = summarize(config)
     this.#asker = new Asker(handlers, this.#machine)
     this.#needsTicks = handlers.some(({ onData, onBatch, onEvent }) => onData ?? onBatch ?? onEvent)
   }
@@ -252,6 +257,13 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   /** Does what `close()` does; `await using` calls it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
+  }
+
+  /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
+  [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
+    if (depth < 0) return '[VirtualMachine]'
+    const state = this.#closed ? 'closed' : this.#running ? 'running' : 'idle'
+    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
   }
 
   #start(

@@ -15,6 +15,8 @@ pub struct NativeReport {
     pub capabilities: Vec<NativeCapability>,
     /// Every mode.
     pub modes: Vec<NativeModeReport>,
+    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring.
+    pub shares_coalesced_ring: Option<bool>,
     /// Cost of a port exit from long mode and back, in nanoseconds.
     pub exit_cost_ns: f64,
 }
@@ -63,6 +65,7 @@ pub fn probe_host() -> Either<NativeReport, Failure> {
                 reason: report.reason,
             })
             .collect(),
+        shares_coalesced_ring: report.shares_coalesced_ring,
         exit_cost_ns: report.exit_cost_ns,
     })
 }
