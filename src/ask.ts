@@ -91,7 +91,7 @@ export class Asker {
     if (kind === Question.Read || kind === Question.Write) return this.#askDevice(kind)
     const exit =
       kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
-    const asked = { kind, route: words[1]!, ticket: words[5]!, exit, readBytes: readBytes(exit) }
+    const asked = { kind, route: words[1]!, ticket: words[5]!, exit, readBytes: bytesToRead(exit) }
     return this.#answered(asked, payload)
   }
 
@@ -334,7 +334,7 @@ function isPosted({ onBatch, onEvent }: Handlers): boolean {
   return onBatch !== undefined || onEvent !== undefined
 }
 
-function readBytes(exit: AccessExit | undefined): number | undefined {
+function bytesToRead(exit: AccessExit | undefined): number | undefined {
   if (exit?.reason === 'pio-in') return exit.size * exit.count
   return exit?.reason === 'mmio-read' ? exit.size : undefined
 }
