@@ -98,10 +98,7 @@ impl NativeMachine {
             return Some(no_words());
         };
         let callbacks = Callbacks { ask, settle, enter };
-        nothing(
-            self.life
-                .run_there(&environment, limits.parse(), callbacks),
-        )
+        nothing(self.life.run_there(&environment, limits.parse(), callbacks))
     }
 
     /// Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
@@ -118,12 +115,7 @@ impl NativeMachine {
     /// is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
     /// called in the asynchronous context of the run.
     #[napi]
-    pub fn answer(
-        &self,
-        ticket: u32,
-        answer: Either<u32, Uint8Array>,
-        look: bool,
-    ) -> Option<bool> {
+    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> Option<bool> {
         let returned = match answer {
             Either::A(status) => Returned::Number(status),
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
