@@ -75,10 +75,7 @@ const table = {
 }
 
 /** What ends a run comes more often: it is in their meeting that machines hang. */
-const NAMES = [
-  ...Object.keys(table),
-  ...['run', 'run', 'run', 'runSync', 'stop', 'stop', 'close', 'close', 'abort'],
-]
+const NAMES = [...Object.keys(table), ...['run', 'run', 'run', 'runSync', 'stop', 'stop', 'abort']]
 
 function runOptions(random) {
   if (random.oneIn(8)) return []

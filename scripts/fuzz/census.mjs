@@ -20,7 +20,7 @@ export async function overrun(before, between = () => undefined) {
       return `${files} descriptors, ${before.files} before; ${threads} threads, ${before.threads} before`
     }
     between()
-    await sleep(1)
+    await sleep(5)
   }
   return undefined
 }

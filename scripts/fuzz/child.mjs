@@ -1,4 +1,4 @@
-// The process of a fuzzer: `child.mjs MODULE SEED FIRST SECONDS` makes steps until the time is over, `child.mjs MODULE --task FILE` does one that was
+// The process of a fuzzer: `child.mjs MODULE SEED FIRST SECONDS FINDINGS` makes steps until the time is over, `child.mjs MODULE --task FILE` does one that was
 // kept. What it says are lines of JSON; the parent watches them and ends a child that falls silent.
 import { readFileSync, writeSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -13,7 +13,6 @@ const CHECK_STEPS = 50
 /** Part of the time after which memory no longer grows, and what it may grow all the same. */
 const WARM_PART = 0.4
 const NOISE_MIB = 48
-const MOST_FINDINGS = 5
 
 const stray = []
 process.on('unhandledRejection', (error) => stray.push(error))
@@ -55,12 +54,12 @@ async function settledMiB() {
   return residentMiB()
 }
 
-async function hunt(fuzzer, seed, first, seconds) {
+async function hunt(fuzzer, seed, first, seconds, most) {
   const end = performance.now() + seconds * 1000
   const warmAt = performance.now() + seconds * 1000 * WARM_PART
   let [before, warmMiB] = [undefined, Infinity]
   let step = first
-  for (; performance.now() < end && findings < MOST_FINDINGS; step++) {
+  for (; performance.now() < end && findings < most; step++) {
     say({ at: step })
     const task = fuzzer.generate(new Random(seed, step))
     const wrong = await attempt(fuzzer, task)
@@ -79,11 +78,11 @@ async function hunt(fuzzer, seed, first, seconds) {
     say({ step, wrong: `memory has grown by ${grownMiB.toFixed(0)} MiB`, leak: true })
 }
 
-const [path, seed, first, seconds] = process.argv.slice(2)
+const [path, seed, first, seconds, most] = process.argv.slice(2)
 const fuzzer = await import(path)
 if (seed === '--task') {
   say({ at: 0 })
   const wrong = await attempt(fuzzer, JSON.parse(readFileSync(first, 'utf8')).task)
   if (wrong !== undefined) say({ step: 0, wrong })
-} else await hunt(fuzzer, seed, Number(first), Number(seconds))
+} else await hunt(fuzzer, seed, Number(first), Number(seconds), Number(most))
 say({ over: true })

@@ -1,6 +1,6 @@
 // npm run fuzz: random guests, calls and images, until the time is over or too much is found.
 //
-//   npm run fuzz -- [guests|api|images]… [--seconds N] [--seed S] [--from STEP]
+//   npm run fuzz -- [guests|api|images]… [--seconds N] [--seed S] [--from STEP] [--findings N]
 //   npm run fuzz -- --task FILE…        does again what was kept of a finding
 //
 // The seed is the commit unless one is given; seed and step make the same task again. A finding is kept as a file of JSON in .cache/fuzz: once it is
@@ -16,7 +16,7 @@ import { SILENT_MS, watch } from './watch.mjs'
 
 const FUZZERS = ['guests', 'api', 'images']
 const DEFAULT_SECONDS = 3600
-const MOST_FINDINGS = 5
+const DEFAULT_FINDINGS = 5
 const LAST_STEPS = 3
 const SHOWN_CHARACTERS = 500
 
@@ -45,7 +45,10 @@ async function tell(fuzzer, seed, { step, wrong, leak }) {
   const task = (at) => generate(new Random(seed, at))
   const folder = join(root, '.cache', 'fuzz')
   mkdirSync(folder, { recursive: true })
-  const file = join(folder, `${nameOf(fuzzer)}-${String(seed).slice(0, 12)}-${step}.json`)
+  const file = join(
+    folder,
+    `${nameOf(fuzzer)}-${String(seed).replaceAll(/\W/g, '-').slice(0, 12)}-${step}.json`,
+  )
   const kept = { fuzzer, found: wrong.split('\n')[0], task: task(step) }
   writeFileSync(file, `${JSON.stringify(kept, null, 1)}\n`)
   console.log(
@@ -59,20 +62,26 @@ async function tell(fuzzer, seed, { step, wrong, leak }) {
 }
 
 /** Makes steps for so long, in one process after another where one does not survive; how many, and how many failed. */
-async function hunt(fuzzer, { seed, from, seconds }) {
+async function hunt(fuzzer, { seed, from, seconds, most }) {
   const end = performance.now() + seconds * 1000
   let [next, failed] = [from, 0]
-  while (failed < MOST_FINDINGS && performance.now() < end) {
+  while (failed < most && performance.now() < end) {
     let at = next
     const findings = []
     const left = Math.max((end - performance.now()) / 1000, 0)
-    const args = [modulePath(fuzzer), String(seed), String(next), String(left)]
+    const args = [
+      modulePath(fuzzer),
+      String(seed),
+      String(next),
+      String(left),
+      String(most - failed),
+    ]
     const trouble = await child(args, (message) => {
       at = message.at ?? at
       if (message.wrong !== undefined) findings.push(message)
     })
     if (trouble !== undefined) findings.push({ step: at, wrong: trouble })
-    for (const finding of findings.slice(0, MOST_FINDINGS)) await tell(fuzzer, seed, finding)
+    for (const finding of findings) await tell(fuzzer, seed, finding)
     failed += findings.length
     next = at + 1
   }
@@ -103,6 +112,7 @@ async function main() {
       seconds: { type: 'string' },
       seed: { type: 'string' },
       from: { type: 'string' },
+      findings: { type: 'string' },
       task: { type: 'boolean' },
     },
     allowPositionals: true,
@@ -111,9 +121,10 @@ async function main() {
   const seed = values.seed ?? process.env.VMEXIT_FUZZ_SEED ?? commit()
   const seconds = Number(values.seconds ?? DEFAULT_SECONDS)
   const from = Number(values.from ?? 0)
+  const most = Number(values.findings ?? DEFAULT_FINDINGS)
   const counts = { passed: 0, failed: 0 }
   for (const fuzzer of positionals.length > 0 ? positionals : FUZZERS) {
-    const { steps, failed } = await hunt(fuzzer, { seed, from, seconds })
+    const { steps, failed } = await hunt(fuzzer, { seed, from, seconds, most })
     console.log(`${nameOf(fuzzer)}: ${steps} steps, ${failed} findings, seed ${seed}`)
     counts[failed === 0 ? 'passed' : 'failed']++
   }

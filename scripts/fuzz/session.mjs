@@ -131,10 +131,15 @@ export class Session {
     this.#signals.pop()?.abort('aborted')
   }
 
+  /** When every promise that is open has settled. */
+  settled() {
+    return Promise.allSettled(this.#open)
+  }
+
   /** Closes everything; what is open then settles in time. */
   async end() {
     for (const vm of this.machines) vm.close()
-    const open = Promise.allSettled(this.#open)
+    const open = this.settled()
     let timer
     const late = new Promise((resolve) => {
       timer = setTimeout(resolve, BOUND_MS, 'late')
