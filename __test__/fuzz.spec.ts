@@ -63,7 +63,7 @@ for (const [kind, expected] of Object.entries(findings)) {
     t.is(code, 1, output)
     t.regex(output, expected)
     t.regex(output, /^FAILED broken, seed a seed, step \d+/m)
-    t.regex(output, /^ {2}step 2: \{"first":\d+,"second":\d+\}$/m)
+    t.regex(output, /^ {2}step \d+: \{"first":\d+,"second":\d+\}$/m)
     t.regex(output, /^ {2}again: npm run fuzz -- --task \S+\.json/m)
   })
 }
