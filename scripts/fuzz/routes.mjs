@@ -1,5 +1,5 @@
 // Random routes of every kind, whose handlers answer at once, slowly, or by a promise.
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Ports and addresses that do not overlap, for a claim each. */
 const PORTS = [0x10, 0x20, 0x40, 0x60, 0x80, 0xe9, 0xf4, 0x1f0, 0x3f8, 0x402, 0x604, 0x5658, 0xffff]
@@ -106,7 +106,7 @@ function handler(how, answer, amount = () => 1) {
     case 'late':
       return () => sleep(1, answer)
     case 'slow promise':
-      return (given) => (slow(given), turn(answer))
+      return async (given) => (slow(given), answer)
     default:
       return () => answer
   }
