@@ -43,7 +43,7 @@ function randomMachine(random, machines, self) {
   const routes = Object.keys(PORTS).filter(() => !random.oneIn(4))
   const options = {
     mode: 'real',
-    memoryBytes: 0x1_0000,
+    memoryBytes: random.oneIn(4) ? 0x40_0000 : 0x1_0000,
     payload: { image: { hex: random.pick(GUESTS) } },
     routes: routes.map((to) => randomRoute(random, to, machines, self)),
     ...(random.oneIn(3) && { vcpus: random.pick([2, 4]) }),

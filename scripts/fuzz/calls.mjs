@@ -1,5 +1,7 @@
 // Calls of the public API: what can be called with what, at random and for real.
+import { randomFill } from 'node:crypto'
 import { inspect } from 'node:util'
+import { gzip } from 'node:zlib'
 
 import { randomOdd, spoil } from './values.mjs'
 
@@ -57,6 +59,9 @@ const table = {
     (_, vm, args) => vm.memory.writeUint64(...args),
   ],
   buffer: [none, (_, vm) => useBuffer(vm.memory.buffer)],
+  leave: [none, (_, vm) => vm.memory.buffer.transfer?.()],
+  fill: [none, (session, vm) => session.keep(job(randomFill, vm.memory.buffer))],
+  pack: [none, (session, vm) => session.keep(job(gzip, vm.memory.buffer))],
   detach: [none, (_, vm) => tryToDetach(vm.memory.buffer)],
   counters: [none, (_, vm) => vm.counters()],
   loaded: [none, (_, vm) => vm.loaded.parts.length],
@@ -91,6 +96,12 @@ function runOptions(random) {
 /** After `close()` it may be empty or detached, of which no view can be made. */
 function useBuffer(buffer) {
   if (buffer.byteLength > 0) new Uint8Array(buffer)[0x600] = 1
+}
+
+/** Work of Node's own threads on the memory, which nobody waits for when the machine is closed. */
+function job(start, buffer) {
+  if (buffer.byteLength === 0) return Promise.resolve()
+  return new Promise((resolve) => void start(new Uint8Array(buffer), () => resolve()))
 }
 
 /** Node.js refuses to transfer a buffer that it does not own, or copies it. */

@@ -1,5 +1,6 @@
 // The process of a fuzzer: `child.mjs MODULE SEED FIRST SECONDS FINDINGS` makes steps until the time is over, `child.mjs MODULE --task FILE` does one that was
 // kept. What it says are lines of JSON; the parent watches them and ends a child that falls silent.
+import { randomFill } from 'node:crypto'
 import { readFileSync, writeSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 
@@ -13,6 +14,7 @@ const CHECK_STEPS = 50
 /** Part of the time after which memory no longer grows, and what it may grow all the same. */
 const WARM_PART = 0.4
 const NOISE_MIB = 48
+const POOL_THREADS = 4
 
 const stray = []
 process.on('unhandledRejection', (error) => stray.push(error))
@@ -44,6 +46,14 @@ async function attempt(fuzzer, task) {
 async function residue(before) {
   const wrong = await overrun(before, globalThis.gc)
   return wrong ?? (kvmMappings() > 0 ? `${kvmMappings()} mappings of kvm_run are left` : undefined)
+}
+
+/** Node's pool of threads starts with its first work, and stays. */
+function startPool() {
+  const jobs = Array.from({ length: POOL_THREADS }, () => {
+    return new Promise((resolve) => void randomFill(new Uint8Array(1), () => resolve()))
+  })
+  return Promise.all(jobs)
 }
 
 async function settledMiB() {
@@ -80,6 +90,7 @@ async function hunt(fuzzer, seed, first, seconds, most) {
 
 const [path, seed, first, seconds, most] = process.argv.slice(2)
 const fuzzer = await import(path)
+await startPool()
 if (seed === '--task') {
   say({ at: 0 })
   const wrong = await attempt(fuzzer, JSON.parse(readFileSync(first, 'utf8')).task)
