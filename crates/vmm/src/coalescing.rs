@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use kvm_ioctls::IoEventAddress;
 
-use crate::boot;
+use crate::boot::{self, cpuid::Place};
 use crate::config::MachineConfig;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -37,15 +37,20 @@ pub(crate) fn loses_writes(host: &Host) -> Result<bool> {
 fn stops_early(host: &Host) -> Result<bool> {
     let config = MachineConfig::new(CpuMode::Long, &GUEST[..]);
     let slots = config.all_slots();
-    let prepared = placement::prepare(&config, &slots, config.top())?;
+    let prepared = placement::prepare(&config, config.check()?, &slots)?;
     // Dropped the other way round: vCPU, VM, memory.
     let vm = host.create_vm()?;
     prepared.memory.register(&vm)?;
     vm.register_coalesced_mmio(IoEventAddress::Pio(PORT), 1)
         .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))?;
-    let mut vcpu = Vcpu::new(&vm, BOOT_VCPU, host.run_bytes, &host.cpuid)?;
+    let cpuid = host.cpuid_of(Place {
+        index: BOOT_VCPU,
+        count: 1,
+        irqchip: false,
+    })?;
+    let mut vcpu = Vcpu::new(&vm, BOOT_VCPU, host.run_bytes, &cpuid)?;
     let reset = vcpu.special_registers()?;
-    vcpu.set_special_registers(&boot::special_registers(&prepared.boot, reset))?;
+    vcpu.set_special_registers(&boot::special_registers(&prepared.boot, None, reset))?;
     vcpu.set_registers(&boot::registers(&prepared.boot))?;
     loop {
         // A signal may be for anybody.
