@@ -1,0 +1,37 @@
+// What this process holds of the kernel, and whether it is given back.
+import { readFileSync, readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const WAIT_MS = 5000
+
+const count = (folder) => readdirSync(folder).length
+
+/** Open descriptors and threads. */
+export const census = () => ({ files: count('/proc/self/fd'), threads: count('/proc/self/task') })
+
+const isWithin = (now, before) => now.files <= before.files && now.threads <= before.threads
+
+/** Waits until there is no more than `before`; what is there too much, in words, or undefined. */
+export async function overrun(before, between = () => undefined) {
+  const end = performance.now() + WAIT_MS
+  while (!isWithin(census(), before)) {
+    if (performance.now() > end) {
+      const { files, threads } = census()
+      return `${files} descriptors, ${before.files} before; ${threads} threads, ${before.threads} before`
+    }
+    between()
+    await sleep(5)
+  }
+  return undefined
+}
+
+/** Resident memory, in MiB. */
+export function residentMiB() {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1]) / 1024
+}
+
+/** Mappings of `kvm_run`. */
+export function kvmMappings() {
+  return readFileSync('/proc/self/maps', 'utf8').match(/kvm-vcpu/g)?.length ?? 0
+}
