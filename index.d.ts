@@ -2,14 +2,6 @@
 /* eslint-disable */
 
 /**
- * Which binding artifact the generated loader actually loaded: `'native'` for
- * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
- * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
- * can point the loader at a WASI artifact this package does not build itself.
- */
-export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
-
-/**
  * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
  * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
  * `ERR_VM_BUSY` go without saying below.

@@ -28,7 +28,7 @@ const steps = {
   version(version) {
     if (!isVersion(version)) throw new Error(`not a version: ${version}; say which, as 1.2.3`)
     for (const file of written) edit(file, (text) => withVersion(file, text, version))
-    // Cargo.lock and index.js follow.
+    // Cargo.lock follows.
     prepare()
     say(`this is ${version}`)
   },
