@@ -554,7 +554,8 @@ export declare function probeHost(): NativeReport | Failure
 export declare function releaseLoop(): void
 
 /**
- * Takes the eight words through which this environment's machines ask, and the function that answers the
- * doorbell by calling `attend`. Called once, at import.
+ * Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
+ * calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
+ * once, as test runners do, those are the first copy's, whose function looks after the machines of all.
  */
-export declare function share(words: Uint32Array, pump: () => void): boolean
+export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers'
+
 import type { Asker } from './ask.ts'
 import { VmError, fromFailure, isFailure } from './errors.ts'
 import { native } from './native.ts'
