@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers'
+import { clearTimeout, setTimeout } from 'node:timers'
 
 import type { Asker } from './ask.ts'
 import { VmError, fromFailure, isFailure } from './errors.ts'

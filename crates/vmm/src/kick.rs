@@ -54,7 +54,8 @@ struct Shared {
 struct Target {
     vcpu: u32,
     page: Arc<RunPage>,
-    pthread: libc::pthread_t,
+    /// A `pthread_t`, which musl has as a pointer.
+    pthread: usize,
     thread: Thread,
 }
 
@@ -67,7 +68,7 @@ impl Target {
         // the signal would only interrupt system calls of handlers.
         if self.page.in_guest().load(Ordering::SeqCst) {
             // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
-            unsafe { libc::pthread_kill(self.pthread, kick_signal()) };
+            unsafe { libc::pthread_kill(self.pthread as libc::pthread_t, kick_signal()) };
         }
         self.thread.unpark();
     }
@@ -115,7 +116,7 @@ impl KickHandle {
     pub(crate) fn attach(&self, vcpu: u32, page: &Arc<RunPage>) -> Result<Attached<'_>> {
         prepare_thread()?;
         // SAFETY: no precondition.
-        let pthread = unsafe { libc::pthread_self() };
+        let pthread = unsafe { libc::pthread_self() } as usize;
         let target = Target {
             vcpu,
             page: Arc::clone(page),
