@@ -25,12 +25,17 @@ exports.platform = () => {
   return process.platform === 'linux' ? `${name}-${isMusl() ? 'musl' : 'gnu'}` : name
 }
 
-/** Loads it, or throws what the runtime says. */
+/** Loads it: `{ native }`, or the `{ cause }` of not doing so. */
 exports.load = () => {
   const here = exports.platform()
-  // In a checkout it lies beside this file; no bundler is to look for it there.
-  const built = join(__dirname, `vmexit.${here}.node`)
-  if (existsSync(built)) return createRequire(built)(built)
-  if (here === 'linux-x64-musl') return require('vmexit-linux-x64-musl')
-  return require('vmexit-linux-x64-gnu')
+  // Inside `try`, a bundler takes the package that is not installed here for optional.
+  try {
+    // In a checkout it lies beside this file; no bundler is to look for it there.
+    const built = join(__dirname, `vmexit.${here}.node`)
+    if (existsSync(built)) return { native: createRequire(built)(built) }
+    if (here === 'linux-x64-musl') return { native: require('vmexit-linux-x64-musl') }
+    return { native: require('vmexit-linux-x64-gnu') }
+  } catch (cause) {
+    return { cause }
+  }
 }

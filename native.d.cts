@@ -1,4 +1,4 @@
 /** This platform, as the package of its binary is named: `linux-x64-gnu`. */
 export declare function platform(): string
-/** Loads it, or throws what the runtime says. */
-export declare function load(): unknown
+/** Loads it: `{ native }`, or the `{ cause }` of not doing so. */
+export declare function load(): { native: unknown } | { cause: unknown }

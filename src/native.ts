@@ -9,14 +9,13 @@ import { remedy, runtime } from './remedy.ts'
 export const native: typeof Seam = load()
 
 function load(): typeof Seam {
-  try {
-    return binding.load() as typeof Seam
-  } catch (cause) {
-    const here = binding.platform()
-    return fail(
-      'ERR_BINDING_UNAVAILABLE',
-      `vmexit has no native binding for ${here} (${runtime()}): ${remedy(here, cause)}`,
-      { cause },
-    )
-  }
+  const loaded = binding.load()
+  if ('native' in loaded) return loaded.native as typeof Seam
+  const { cause } = loaded
+  const here = binding.platform()
+  return fail(
+    'ERR_BINDING_UNAVAILABLE',
+    `vmexit has no native binding for ${here} (${runtime()}): ${remedy(here, cause)}`,
+    { cause },
+  )
 }

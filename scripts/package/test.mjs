@@ -2,7 +2,7 @@
 // user does, on every Node.js version that we support.
 import { sumLine } from '../run.mjs'
 import { setup } from '../setup.mjs'
-import { buildAddon } from './addon.mjs'
+import { buildAddons } from './addon.mjs'
 import { nodes } from './nodes.mjs'
 import { publish } from './publish.mjs'
 import { openRegistry } from './registry.mjs'
@@ -19,7 +19,7 @@ const say = (line) => process.stderr.write(`package: ${line}\n`)
 
 /** What the cases share, beside the users that they add: one for each Node.js version. */
 async function prepare(registry) {
-  buildAddon(say)
+  buildAddons(say)
   const packages = stage()
   await publish(packages, registry.options, say)
   return { packages, registry, nodes: nodes(say) }

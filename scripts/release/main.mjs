@@ -1,7 +1,7 @@
 // npm run release:version, :changelog, :pack, :publish and :dry; docs/release.md says when to use which.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildAddon } from '../package/addon.mjs'
+import { buildAddons } from '../package/addon.mjs'
 import { provenance, publish } from '../package/publish.mjs'
 import { stage } from '../package/stage.mjs'
 import { root } from '../run.mjs'
@@ -39,7 +39,7 @@ const steps = {
   pack() {
     assertReady()
     prepare()
-    buildAddon(say)
+    buildAddons(say)
     for (const { name, folder } of stage(process.env.GITHUB_REPOSITORY)) say(`${name}: ${folder}`)
   },
   /** `options` are npm's. */
