@@ -6,7 +6,7 @@ export function remedy(here: string, cause: unknown): string {
   if (!PLATFORMS.includes(here)) {
     return `it runs on ${PLATFORMS.join(' and ')}, that is Linux on x86-64. The types work everywhere.`
   }
-  const { code, name, message } = cause as NodeJS.ErrnoException
+  const { code, name, message = String(cause) } = (cause ?? {}) as NodeJS.ErrnoException
   switch (code ?? name) {
     case 'ERR_DLOPEN_DISABLED':
       return isRestricted()
