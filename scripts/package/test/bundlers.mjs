@@ -14,9 +14,19 @@ const own = (name) => join(root, 'node_modules', '.bin', name)
 /** Each with the words of a build, and the file that comes out. */
 function bundles({ tools }) {
   const esbuild = [own('esbuild'), PROGRAM, '--bundle', '--platform=node', '--log-level=error']
-  const rolldown = [own('rolldown'), PROGRAM, '--platform', 'node', '--format', 'esm', '--dir']
-  const webpack = [join(tools, 'webpack-cli', 'bin', 'cli.js'), '--config']
+  const rolldown = [
+    'node',
+    own('rolldown'),
+    PROGRAM,
+    '--platform',
+    'node',
+    '--format',
+    'esm',
+    '--dir',
+  ]
+  const webpack = ['node', join(tools, 'webpack-cli', 'bin', 'cli.js'), '--config']
   const vite = [
+    'node',
     join(tools, 'vite', 'bin', 'vite.js'),
     'build',
     '--ssr',
@@ -71,13 +81,13 @@ function prepare(user, { tools }) {
 async function assertRuns(context, user, [words, file]) {
   needsKvm()
   prepare(user, context)
-  await user.run(['node', ...words])
+  await user.run(words)
   assert.equal(await user.run(['node', file]), TOLD)
 }
 
 async function assertNotMade(context, user, words) {
   prepare(user, context)
-  const { code, stdout, stderr } = await user.attempt(['node', ...words])
+  const { code, stdout, stderr } = await user.attempt(words)
   assert.notEqual(code, 0, stdout + stderr)
   assert.match(stdout + stderr, /vmexit-linux-x64-gnu/)
 }
