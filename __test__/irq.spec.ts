@@ -1,7 +1,7 @@
 // Interrupts raised from TypeScript. The guest is in real mode, where they go through the vector table at 0.
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { VirtualMachine } from '../src/index.ts'
+import { type Route, VirtualMachine } from '../src/index.ts'
 import { type Run, kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { code, machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
@@ -122,6 +122,23 @@ kvmTest('without an irqchip hlt ends the run, and one that waits wakes the next'
     t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
     t.deepEqual(counted(vm), [count, 0])
     vm.interrupt(vector)
+  }
+})
+
+kvmTest('a route where the kernel answers is refused, and says who does', (t) => {
+  for (const [port, owner] of [
+    [0x21, 'PIC'],
+    [0x43, 'PIT'],
+    [0x61, 'PIT speaker'],
+  ] as const) {
+    const place = `\\(port 0x${port.toString(16)}\\)`
+    const message = new RegExp(`^routes\\[0\\] ${place} overlaps .* kernel's ${owner}:`)
+    const route: Route = { port, to: 'discard' }
+    t.throws(
+      () => machine('f4 ;', [route], { irqchip: true }),
+      vmError('ERR_INVALID_OPTION', message),
+    )
+    machine('f4 ;', [route]).close()
   }
 })
 

@@ -1,7 +1,7 @@
 // Several vCPUs, a thread each under run(). Without an irqchip all start at the entry, with their index in RDI.
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { EventBatch, Route, VirtualMachine } from '../src/index.ts'
+import type { EventBatch, Route, RunOptions, VirtualMachine } from '../src/index.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
@@ -166,6 +166,31 @@ kvmTest('an exit of each is reported once, and reply() answers the one that was'
     vm.vcpus.map((vcpu) => vcpu.registers().rax),
     [0x40n, 0x41n],
   )
+})
+
+kvmTest('an unclaimed exit that came after the end asks the onExit of the next run', async (t) => {
+  const listing = `
+    89 f8 ; mov %edi,%eax
+    e6 61 ; out %al,$0x61
+    e6 62 ; out %al,$0x62
+    eb fe ; jmp .
+  `
+  for (let round = 0; round < 20; round++) {
+    using vm = machine(listing, [], { vcpus: 2 })
+    const { reason, vcpu } = await vm.run({ timeoutMs: 20_000 })
+    t.is(reason, 'pio-out')
+    const asked: number[][] = []
+    const onExit: NonNullable<RunOptions['onExit']> = (exit) => {
+      if (exit.reason !== 'pio-out') return false
+      asked.push([exit.port, exit.data[0]!])
+      if (asked.length === 3) vm.stop()
+      return undefined
+    }
+    t.is((await vm.run({ timeoutMs: 20_000, onExit })).reason, 'stopped')
+    const first = asked.filter((one) => one[0] === 0x61)
+    t.deepEqual(first, [[0x61, 1 - vcpu!]])
+    t.is(asked.length, 3)
+  }
 })
 
 kvmTest('runSync has one thread', (t) => {

@@ -179,7 +179,7 @@ export interface DeviceTarget {
 /**
  * Writes go into a ring of 4096 and nobody waits; a full ring makes the vCPU wait. `coalesce` lets the
  * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by up to
- * 20 ms while the guest makes no exit. `EventBatch` has an example.
+ * 20 ms while the guest makes no exit. Where the kernel would lose writes of several vCPUs, they exit nevertheless: `vmexit doctor`. `EventBatch` has an example.
  */
 export interface PostedTarget {
   /** Who gathers: Rust, behind an exit, or the kernel. */

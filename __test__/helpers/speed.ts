@@ -25,3 +25,8 @@ export function patient(milliseconds: number): number {
 export function attempts(): number {
   return isSlow() ? 3 : 1
 }
+
+/** Every how many of a long list are tried: each, or fewer where exits are slow. */
+export function stride(slowStride: number): number {
+  return isSlow() ? slowStride : 1
+}

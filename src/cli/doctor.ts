@@ -1,14 +1,20 @@
 import { isFailure } from '../errors.ts'
 import { native } from '../native.ts'
 import type { Failure, NativeReport } from '../seam.ts'
-import { type Command, UsageError, exitCodes, packageVersion, paint, printJson } from './command.ts'
+import { type Run, UsageError, exitCodes, packageVersion, paint, printJson } from './command.ts'
 
 /** What `doctor --json` says. */
 interface Report {
   ok: boolean
   /** Why not, when it is not ok. */
   reason?: string
-  kvm: { path: string; apiVersion: number | null; backend: string }
+  kvm: {
+    path: string
+    apiVersion: number | null
+    backend: string
+    /** Whether `coalesce` loses nothing of several vCPUs; `null` without such a ring. */
+    sharesCoalescedRing: boolean | null
+  }
   modes: { mode: string; privilege: string; supported: boolean; reason?: string }[]
   capabilities: Record<string, number>
   exitCostNs: number | null
@@ -17,24 +23,13 @@ interface Report {
   hints: string[]
 }
 
-export const doctor: Command = {
-  help: `Usage: vmexit doctor [--json]
-
-Says what this machine can do: whether /dev/kvm works, which CPU modes it runs, what an exit costs.
-
-Options:
-  --json  one JSON document instead of text
-  --help  show this
-`,
-  options: { json: { type: 'boolean' } },
-  async run(values, positionals) {
-    if (positionals.length > 0)
-      UsageError.raise(`doctor takes no argument, got '${positionals[0]}'`)
-    const report = diagnose(native.probeHost())
-    if (values['json']) printJson(report)
-    else process.stdout.write(describe(report))
-    return report.ok ? exitCodes.fine : exitCodes.hostFailure
-  },
+/** `vmexit doctor`. */
+export const runDoctor: Run = async (values, positionals) => {
+  if (positionals.length > 0) UsageError.raise(`doctor takes no argument, got '${positionals[0]}'`)
+  const report = diagnose(native.probeHost())
+  if (values['json']) printJson(report)
+  else process.stdout.write(describe(report))
+  return report.ok ? exitCodes.fine : exitCodes.hostFailure
 }
 
 function diagnose(probed: NativeReport | Failure): Report {
@@ -55,7 +50,12 @@ function diagnose(probed: NativeReport | Failure): Report {
   return {
     ok,
     ...(reason === undefined ? {} : { reason }),
-    kvm: { path: '/dev/kvm', apiVersion: found?.apiVersion ?? null, backend },
+    kvm: {
+      path: '/dev/kvm',
+      apiVersion: found?.apiVersion ?? null,
+      backend,
+      sharesCoalescedRing: found?.sharesCoalescedRing ?? null,
+    },
     modes,
     capabilities: Object.fromEntries(
       (found?.capabilities ?? []).map(({ name, value }) => [name, value]),
@@ -63,7 +63,7 @@ function diagnose(probed: NativeReport | Failure): Report {
     exitCostNs: found?.exitCostNs ?? null,
     node: process.version,
     package: packageVersion(),
-    hints: hints(failure, backend, found ? usable('paged32') : true),
+    hints: [...hints(failure, backend, found ? usable('paged32') : true), ...ringHints(found)],
   }
 }
 
@@ -75,6 +75,13 @@ function hints(failure: Failure | undefined, backend: string, paged32: boolean):
   if (!paged32)
     list.push(`32-bit paging does not run on ${backend}; the other modes are not affected`)
   return list
+}
+
+function ringHints(found: NativeReport | undefined): string[] {
+  if (found?.sharesCoalescedRing !== false) return []
+  return [
+    'this kernel loses coalesced writes of several vCPUs (fixed in 2024), so their coalesce routes make an exit per write',
+  ]
 }
 
 function describe(report: Report): string {

@@ -15,6 +15,8 @@ pub struct NativeReport {
     pub capabilities: Vec<NativeCapability>,
     /// Every mode.
     pub modes: Vec<NativeModeReport>,
+    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring.
+    pub shares_coalesced_ring: Option<bool>,
     /// Cost of a port exit from long mode and back, in nanoseconds.
     pub exit_cost_ns: f64,
 }
@@ -63,6 +65,7 @@ pub fn probe_host() -> Either<NativeReport, Failure> {
                 reason: report.reason,
             })
             .collect(),
+        shares_coalesced_ring: report.shares_coalesced_ring,
         exit_cost_ns: report.exit_cost_ns,
     })
 }
@@ -82,6 +85,12 @@ pub struct NativeLimits {
     pub max_timeout_ms: f64,
     /// Bytes of a guest's text that are kept for somebody who may read them later.
     pub max_output_bytes: u32,
+    /// Slots beside slot 0.
+    pub max_slots: u32,
+    /// Routes of one machine.
+    pub max_routes: u32,
+    /// Multiboot modules.
+    pub max_modules: u32,
 }
 
 /// The limits of this build.
@@ -91,5 +100,8 @@ pub fn limits() -> NativeLimits {
         max_read_bytes: limits::MAX_READ_BYTES as f64,
         max_timeout_ms: limits::MAX_TIMEOUT_MS,
         max_output_bytes: limits::MAX_OUTPUT_BYTES as u32,
+        max_slots: limits::MAX_SLOTS as u32,
+        max_routes: limits::MAX_ROUTES as u32,
+        max_modules: limits::MAX_MODULES as u32,
     }
 }

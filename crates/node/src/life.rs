@@ -48,6 +48,8 @@ pub struct Callbacks {
     pub ask: WeakFunction,
     /// Gets the end of the run.
     pub settle: WeakFunction,
+    /// Calls `inside` in the asynchronous context of the run.
+    pub enter: WeakFunction,
 }
 
 /// What a `NativeMachine` holds.
@@ -326,6 +328,24 @@ impl Life {
 }
 
 impl Attended for Life {
+    fn waits(&self) -> bool {
+        match &*self.state.borrow() {
+            State::There(running) => {
+                running.mailboxes.iter().any(|mailbox| mailbox.waits())
+                    || is_full(&running.finished)
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&self) {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Rc::clone(&running.callbacks),
+            _ => return,
+        };
+        callbacks.enter.call(None::<u32>);
+    }
+
     /// Answers the question that waits, takes posted writes, settles the run that is over.
     fn attend(&self) -> Served {
         let (mailboxes, callbacks) = match &*self.state.borrow() {
@@ -386,6 +406,12 @@ fn safely(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn is_full<T>(slot: &Mutex<Option<T>>) -> bool {
+    slot.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some()
 }
 
 fn busy() -> Error {

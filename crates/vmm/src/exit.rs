@@ -133,6 +133,11 @@ impl Exit {
         Self::KINDS.get(self.kind()).copied().unwrap_or("unknown")
     }
 
+    /// Whether it is an access to a port or to memory-mapped registers, which can be answered.
+    pub const fn is_access(&self) -> bool {
+        matches!(self, Self::PioOut(_) | Self::MmioWrite(_)) || self.is_read()
+    }
+
     /// Whether the guest waits for a value.
     pub const fn is_read(&self) -> bool {
         matches!(self, Self::PioIn(_) | Self::MmioRead(_))

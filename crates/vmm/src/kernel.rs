@@ -2,6 +2,7 @@
 
 use kvm_ioctls::{Cap, IoEventAddress, NoDatamatch, VmFd};
 
+use crate::coalescing;
 use crate::devices::{Device, Feed};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -13,13 +14,13 @@ pub(crate) fn claim(
     vm: &VmFd,
     routes: &[RouteConfig],
     devices: &[Device],
+    vcpus: u32,
 ) -> Result<bool> {
     let mut coalesces = false;
     for (route, device) in routes.iter().zip(devices) {
         match (route.target, device.feed()) {
             (RouteTarget::Coalesce { .. }, _) => {
-                coalesce(host, vm, route)?;
-                coalesces = true;
+                coalesces |= coalesce(host, vm, route, vcpus)?;
             }
             (RouteTarget::Event { datamatch }, Some(Feed::Count(fd))) => {
                 host.require(Cap::Ioeventfd, "KVM_CAP_IOEVENTFD")?;
@@ -39,15 +40,20 @@ pub(crate) fn claim(
     Ok(coalesces)
 }
 
-fn coalesce(host: &Host, vm: &VmFd, route: &RouteConfig) -> Result<()> {
+/// Whether the kernel gathers: where it would lose writes, they exit, and go into the route's ring as those of a queue do.
+fn coalesce(host: &Host, vm: &VmFd, route: &RouteConfig, vcpus: u32) -> Result<bool> {
     match route.base {
         Base::Port(_) => host.require(Cap::CoalescedPio, "KVM_CAP_COALESCED_PIO")?,
         Base::Gpa(_) => host.require(Cap::CoalescedMmio, "KVM_CAP_COALESCED_MMIO")?,
     }
+    if vcpus > 1 && coalescing::loses_writes(host)? {
+        return Ok(false);
+    }
     // A zone's size has 32 bits; a route of 4 GiB is one byte short of the last write that could begin in it.
     let size = u32::try_from(route.length).unwrap_or(u32::MAX);
     vm.register_coalesced_mmio(address(route), size)
-        .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))
+        .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))?;
+    Ok(true)
 }
 
 fn address(route: &RouteConfig) -> IoEventAddress {

@@ -66,11 +66,18 @@ impl Target {
         self.page.immediate_exit().store(1, Ordering::SeqCst);
         // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
         // the signal would only interrupt system calls of handlers.
-        if self.page.in_guest().load(Ordering::SeqCst) {
-            // SAFETY: the thread is alive, see K2, and the signal has a handler, see `prepare_thread`.
-            unsafe { libc::pthread_kill(self.pthread as libc::pthread_t, kick_signal()) };
+        if self.page.in_guest().load(Ordering::SeqCst) && !self.send(kick_signal()) {
+            // No entry in the user's queue of signals is free (EAGAIN), and only this one needs none.
+            ready_spare_signal();
+            self.send(SPARE_SIGNAL);
         }
         self.thread.unpark();
+    }
+
+    /// Whether the signal is on its way.
+    fn send(&self, signal: libc::c_int) -> bool {
+        // SAFETY: the thread is alive, see K2, and the signal has a handler: `kick_signal`, `ready_spare_signal`.
+        unsafe { libc::pthread_kill(self.pthread as libc::pthread_t, signal) == 0 }
     }
 }
 
@@ -80,13 +87,18 @@ impl KickHandle {
         Self::default()
     }
 
-    /// Ends the run; the first cause counts.
+    /// Ends the run; the first cause counts, but for a close, which takes the place of any other.
     pub fn kick(&self, cause: KickCause) {
+        let stored = &self.0.cause;
         // K1: from here on the run loop sees the request before it enters again.
-        let _ = self
-            .0
-            .cause
-            .compare_exchange(0, cause as u8, Ordering::SeqCst, Ordering::SeqCst);
+        match cause {
+            // Whoever closes may be the handler for which a vCPU waits; only this cause ends that wait.
+            KickCause::Close => stored.store(cause as u8, Ordering::SeqCst),
+            _ => {
+                let (order, first) = (Ordering::SeqCst, cause as u8);
+                let _ = stored.compare_exchange(0, first, order, order);
+            }
+        }
         self.interrupt(None);
     }
 
@@ -202,6 +214,18 @@ fn kick_signal() -> libc::c_int {
     })
 }
 
+/// For when no more realtime signals can be queued: a standard signal is pending or not, and needs no place in a queue. This
+/// one is ignored by default, and may come for no reason whoever handles it.
+const SPARE_SIGNAL: libc::c_int = libc::SIGURG;
+
+/// Sees to it that the spare signal interrupts. Somebody else's handler does that as well as ours, and stays; only a signal that
+/// is ignored is lost. Whoever takes a handler back leaves none, so this is looked at each time.
+fn ready_spare_signal() {
+    if matches!(handler_of(SPARE_SIGNAL), libc::SIG_DFL | libc::SIG_IGN) {
+        install(SPARE_SIGNAL);
+    }
+}
+
 fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
     // SAFETY: all-zero bytes are a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -222,13 +246,14 @@ fn install(signal: libc::c_int) {
     unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
 }
 
-/// Installs the handler once, and makes sure that this thread does not block the signal.
+/// Installs the handler once, and makes sure that this thread blocks neither signal.
 fn prepare_thread() -> Result<()> {
-    let signal = kick_signal();
     // SAFETY: all-zero bytes are a valid sigset_t.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set is ours.
-    unsafe { libc::sigaddset(&raw mut set, signal) };
+    for signal in [kick_signal(), SPARE_SIGNAL] {
+        // SAFETY: the set is ours.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
     // SAFETY: the set is ours, the old mask is not asked for.
     let errno =
         unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };

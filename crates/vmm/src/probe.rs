@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kvm_ioctls::Cap;
 
+use crate::coalescing;
 use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::handler::{Answer, Question};
@@ -57,6 +58,8 @@ pub struct HostReport {
     pub capabilities: Vec<Capability>,
     /// Every mode.
     pub modes: Vec<ModeReport>,
+    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; `None` where there is no such ring.
+    pub shares_coalesced_ring: Option<bool>,
     /// Cost of one port exit from long mode, in nanoseconds: the mean of the fastest of some turns.
     pub exit_cost_ns: f64,
 }
@@ -83,8 +86,16 @@ pub fn probe() -> Result<HostReport> {
         modes: modes
             .map(|(mode, privilege)| probe_mode(mode, privilege))
             .collect::<Result<_>>()?,
+        shares_coalesced_ring: shares_coalesced_ring(host)?,
         exit_cost_ns: exit_cost_ns()?,
     })
+}
+
+fn shares_coalesced_ring(host: &Host) -> Result<Option<bool>> {
+    if host.kvm.check_extension_int(Cap::CoalescedPio) <= 0 {
+        return Ok(None);
+    }
+    Ok(Some(!coalescing::loses_writes(host)?))
 }
 
 fn capabilities(host: &Host) -> Vec<Capability> {

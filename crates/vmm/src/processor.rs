@@ -134,6 +134,16 @@ impl Processor {
         self.complete()
     }
 
+    /// Keeps an end that came after another vCPU's. An access that nothing claims stays open: the next run may have an answer to it.
+    pub(crate) fn keep(&mut self, late: End) {
+        match late {
+            End::Exit(record) if record.exit.is_access() => {
+                self.pending = Pending::Open(record.exit, 0);
+            }
+            late => self.kept = Some(late),
+        }
+    }
+
     /// Lets KVM take over an answer, so that registers are final. What the same instruction asks next is kept.
     pub(crate) fn complete(&mut self) -> Result<()> {
         if !matches!(self.pending, Pending::Answered) {

@@ -80,7 +80,19 @@ impl RouteConfig {
         }
     }
 
-    fn describe(&self) -> String {
+    /// Whether it claims any of `length` ports or addresses from `base` on.
+    pub(crate) fn meets(&self, base: &Base, length: u64) -> bool {
+        let (start, is_same_kind) = match (self.base, *base) {
+            (Base::Port(_), Base::Port(port)) => (u64::from(port), true),
+            (Base::Gpa(_), Base::Gpa(gpa)) => (gpa, true),
+            _ => (0, false),
+        };
+        let end = self.start().saturating_add(self.length);
+        is_same_kind && self.start() < start.saturating_add(length) && start < end
+    }
+
+    /// For messages.
+    pub(crate) fn describe(&self) -> String {
         let last = self.start().saturating_add(self.length.saturating_sub(1));
         let kind = if matches!(self.base, Base::Port(_)) {
             "port"

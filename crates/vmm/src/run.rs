@@ -91,17 +91,17 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     /// Runs the vCPU until it ends the run, or is kicked; what its last exit asked is then taken over by KVM.
     pub fn drive(mut self) -> Result<End> {
-        let page = Arc::clone(self.processor.vcpu.page());
-        let attached = self.kick.attach(self.processor.index, &page)?;
-        let end = self.until_end(&attached);
-        drop(attached);
+        let end = self.until_end();
         let completed = self.processor.complete();
         let end = end?;
         completed?;
         Ok(end)
     }
 
-    fn until_end(&mut self, attached: &Attached<'_>) -> Result<End> {
+    /// As [`drive`](Self::drive), but for what KVM is to take over.
+    pub fn until_end(&mut self) -> Result<End> {
+        let page = Arc::clone(self.processor.vcpu.page());
+        let attached = self.kick.attach(self.processor.index, &page)?;
         loop {
             // R2 (docs/stop.md): a kick that came before is found here, one that comes later interrupts R3.
             if let Some(cause) = self.kick.requested() {
@@ -110,7 +110,7 @@ impl Run<'_> {
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
                 Pending::Open(exit, from) => (exit, from),
-                _ => match self.enter(attached)? {
+                _ => match self.enter(&attached)? {
                     Some(exit) => (exit, 0),
                     None => continue,
                 },

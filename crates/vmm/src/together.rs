@@ -1,6 +1,6 @@
 //! A run of all vCPUs, a thread each: what ends it for one ends it for all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Instant;
 
@@ -8,12 +8,14 @@ use crate::bus::{Bus, BusAccess};
 use crate::error::{Error, ErrorCode, Result};
 use crate::handler::ExitHandler;
 use crate::kick::{KickCause, KickHandle};
+use crate::limits::BOOT_VCPU;
 use crate::machine::{Machine, Wiring};
 use crate::outcome::{End, Outcome};
 use crate::post;
 use crate::processor::{Pending, Processor};
 use crate::run::Run;
 use crate::timekeeper::{Alarm, RunLimits};
+use crate::whereabouts;
 
 /// How things stood when a run began.
 pub(crate) struct Start {
@@ -61,12 +63,13 @@ impl Machine {
         };
         std::thread::scope(|scope| {
             for (processor, handler) in self.others.iter_mut().zip(rest) {
-                let name = format!("vmexit-vcpu{}", processor.index);
+                let index = processor.index;
+                let name = format!("vmexit-vcpu{index}");
                 let crew = &crew;
                 let work = move || crew.run(processor, handler);
                 if let Err(error) = Builder::new().name(name).spawn_scoped(scope, work) {
                     let errno = error.raw_os_error().unwrap_or_default();
-                    crew.judge(Err(Error::call("pthread_create", errno)));
+                    crew.judge(index, Err(Error::call("pthread_create", errno)));
                     kick.kick(KickCause::Peer);
                 }
             }
@@ -107,14 +110,22 @@ impl Machine {
                 Some(index)
             }
         };
-        Ok(Outcome {
+        let mut outcome = Outcome {
             end,
             vcpu,
+            whereabouts: None,
             output: std::mem::take(&mut bus.output),
             undelivered: bus.take_undelivered(),
             exits: self.wiring.counters.total_exits() - start.exits,
             duration: start.begin.elapsed(),
-        })
+        };
+        if whereabouts::is_asked(&outcome.end) {
+            let (memory, vcpu) = (Arc::clone(self.memory()), vcpu.unwrap_or(BOOT_VCPU));
+            let processor = self.vcpu(vcpu);
+            outcome.whereabouts =
+                processor.and_then(|processor| whereabouts::of(processor, &memory, &outcome.end));
+        }
+        Ok(outcome)
     }
 
     /// How a vCPU would have ended the last run, had another not been first.
@@ -138,7 +149,8 @@ impl Crew<'_> {
     fn run(&self, processor: &mut Processor, handler: &mut dyn ExitHandler) {
         // In a panic, too: the others would wait for ever.
         let _ends_all = EndsAll(self.kick);
-        let run = Run {
+        let index = processor.index;
+        let mut run = Run {
             processor: &mut *processor,
             bus: BusAccess::Among(self.bus),
             wiring: self.wiring,
@@ -147,25 +159,36 @@ impl Crew<'_> {
             time_kvm_run: self.limits.time_kvm_run,
             refusals: 0,
         };
-        let end = run.drive();
-        processor.kept = self.judge(end.map(|end| (processor.index, end)));
+        // Judged before KVM takes an answer over: what comes too late may have to be answered otherwise.
+        let end = run.until_end();
+        if let Some(late) = self.judge(index, end) {
+            processor.keep(late);
+        }
+        if let Err(error) = processor.complete() {
+            self.judge(index, Err(error));
+        }
     }
 
     /// Takes part in saying how the run ended; an end of the guest's that comes too late is given back.
-    fn judge(&self, end: Result<(u32, End)>) -> Option<End> {
+    fn judge(&self, index: u32, end: Result<End>) -> Option<End> {
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         match (end, &*verdict) {
-            (Ok((_, End::Kicked(KickCause::Peer))), _) => None,
+            (Ok(End::Kicked(KickCause::Peer)), _) => None,
             (Err(error), None | Some(Ok((_, End::Kicked(_))))) => {
                 *verdict = Some(Err(error));
                 None
             }
-            (Ok(end), None) => {
-                *verdict = Some(Ok(end));
+            // What a vCPU makes of its own end.
+            (Err(error), Some(Ok((by, _)))) if *by == index => {
+                *verdict = Some(Err(error));
                 None
             }
-            (Ok((_, End::Kicked(_))) | Err(_), Some(_)) => None,
-            (Ok((_, end)), Some(_)) => Some(end),
+            (Ok(end), None) => {
+                *verdict = Some(Ok((index, end)));
+                None
+            }
+            (Ok(End::Kicked(_)) | Err(_), Some(_)) => None,
+            (Ok(end), Some(_)) => Some(end),
         }
     }
 }

@@ -137,6 +137,20 @@ fn the_first_cause_counts() {
 }
 
 #[test]
+fn a_close_takes_the_place_of_any_cause() {
+    require!(LONG);
+    for earlier in [KickCause::Stop, KickCause::Timeout, KickCause::Peer] {
+        let kick = KickHandle::new();
+        for cause in [earlier, KickCause::Close, earlier] {
+            kick.kick(cause);
+        }
+        assert_eq!(kick.requested(), Some(KickCause::Close));
+        let outcome = spin(&mut machine(LONG, SPIN, &[]), &kick);
+        assert_eq!(kicked(&outcome), KickCause::Close);
+    }
+}
+
+#[test]
 fn another_threads_cause_is_the_outcomes() {
     require!(PROTECTED, LONG, USER);
     for cpu in FLAT {

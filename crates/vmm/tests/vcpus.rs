@@ -415,3 +415,89 @@ fn a_processor_that_nobody_starts_waits_even_with_an_nmi() {
     let kicks = machine.counters().kicks.get();
     assert!(kicks < 20, "{kicks}");
 }
+
+/// Who was asked about which unclaimed access: each vCPU's own handler knows.
+fn asked_late(listing: &str) -> (Machine, BTreeMap<u32, usize>) {
+    let mut machine = machine(2, listing, &[port(0x60, 1, RouteTarget::Device)]);
+    // Both are asked before either is answered, so that both ends come, and one of them too late.
+    let both = std::sync::Barrier::new(2);
+    let first = |question: Question<'_>| {
+        assert!(
+            matches!(question, Question::Unclaimed { .. }),
+            "{question:?}"
+        );
+        both.wait();
+        Answer::End
+    };
+    let kick = KickHandle::new();
+    let outcome = machine
+        .run_together(&kick, LIMITS, &mut [&first, &first])
+        .unwrap();
+    let ended = outcome.vcpu.unwrap();
+    if matches!(outcome.end, End::Exit(ref record) if record.exit.is_read()) {
+        machine.reply(u64::from(ended) + 0x40).unwrap();
+    }
+    let (kick, asked, seen) = (
+        KickHandle::new(),
+        Mutex::new(BTreeMap::new()),
+        Mutex::new(BTreeMap::new()),
+    );
+    let handler = |vcpu: u32| {
+        let (kick, asked, seen) = (&kick, &asked, &seen);
+        move |question: Question<'_>| match question {
+            Question::Unclaimed { exit, data } => {
+                *asked.lock().unwrap().entry(vcpu).or_insert(0) += 1;
+                assert_eq!(data, if exit.is_read() { [0] } else { [vcpu as u8] });
+                Answer::Value(u64::from(vcpu) + 0x40)
+            }
+            Question::Write { vcpu, value, .. } => {
+                let mut seen = seen.lock().unwrap();
+                seen.insert(vcpu, value);
+                if seen.len() == 2 {
+                    kick.kick(KickCause::Stop);
+                }
+                Answer::Done
+            }
+            _ => Answer::Done,
+        }
+    };
+    let outcome = machine.run_together(&kick, LIMITS, &mut [handler(0), handler(1)]);
+    assert_eq!(outcome.unwrap().end, End::Kicked(KickCause::Stop));
+    let asked = asked.into_inner().unwrap();
+    assert_eq!(asked, BTreeMap::from([(1 - ended, 1)]));
+    let seen = seen.into_inner().unwrap();
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), [0, 1]);
+    (machine, asked)
+}
+
+#[test]
+fn an_unclaimed_write_that_came_too_late_asks_the_next_runs_handler() {
+    require!(LONG);
+    // To ports 0x61 and 0x60, then for ever.
+    let listing = "
+        89 f8 ; mov %edi,%eax
+        e6 61 ; out %al,$0x61
+        e6 60 ; out %al,$0x60
+        eb fe ; 1: jmp 1b
+    ";
+    for _ in 0..10 {
+        asked_late(listing);
+    }
+}
+
+#[test]
+fn an_unclaimed_read_that_came_too_late_asks_the_next_runs_handler() {
+    require!(LONG);
+    let listing = "
+        e4 61 ; in $0x61,%al
+        e6 60 ; out %al,$0x60
+        eb fe ; 1: jmp 1b
+    ";
+    for _ in 0..10 {
+        let (mut machine, _) = asked_late(listing);
+        for index in 0..2 {
+            let registers = machine.vcpu(index).unwrap().registers().unwrap();
+            assert_eq!(registers.rax, u64::from(index) + 0x40);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the kernel's interrupt controllers and timer answer themselves, so that no access to it ever exits.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
+use crate::limits::PAGE_BYTES;
+use crate::routes::{Base, RouteConfig};
+
+/// Ports: who has them, the first and how many (KVM API, `KVM_CREATE_IRQCHIP` and `KVM_CREATE_PIT2`).
+const PORTS: [(&str, u16, u64); 5] = [
+    ("PIC", 0x20, 2),
+    ("PIT", 0x40, 4),
+    ("PIT speaker", 0x61, 1),
+    ("PIC", 0xa0, 2),
+    ("ELCR", 0x4d0, 2),
+];
+
+/// Pages of memory-mapped registers: whose they are, and the first address.
+const PAGES: [(&str, u32); 2] = [("IOAPIC", IOAPIC_GPA), ("local APIC", LOCAL_APIC_GPA)];
+
+/// Refuses routes of a machine with an irqchip that would never be asked.
+///
+/// # Errors
+/// `InvalidOption`, naming the route and whose the port or address is.
+pub(crate) fn check_routes(routes: &[RouteConfig]) -> Result<()> {
+    let ports = PORTS.map(|(owner, port, length)| (owner, Base::Port(port), length));
+    let pages = PAGES.map(|(owner, gpa)| (owner, Base::Gpa(u64::from(gpa)), PAGE_BYTES));
+    for (index, route) in routes.iter().enumerate() {
+        let mut owned = ports.iter().chain(&pages);
+        if let Some((owner, base, length)) =
+            owned.find(|(_, base, length)| route.meets(base, *length))
+        {
+            let theirs = RouteConfig {
+                base: *base,
+                length: *length,
+                ..*route
+            };
+            return Err(Error::new(
+                ErrorCode::InvalidOption,
+                format!(
+                    "routes[{index}] ({}) overlaps {} of the kernel's {owner}: with irqchip: true no access there exits",
+                    route.describe(),
+                    theirs.describe()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::RouteTarget;
+
+    fn route(base: Base, length: u64) -> RouteConfig {
+        RouteConfig {
+            base,
+            length,
+            target: RouteTarget::Device,
+        }
+    }
+
+    #[test]
+    fn a_route_where_the_kernel_answers_is_refused() {
+        let refused = [
+            (route(Base::Port(0x20), 1), "PIC:"),
+            (route(Base::Port(0x21), 1), "PIC:"),
+            (route(Base::Port(0x3f), 2), "PIT:"),
+            (route(Base::Port(0x43), 8), "PIT:"),
+            (route(Base::Port(0x60), 5), "speaker:"),
+            (route(Base::Port(0xa1), 1), "PIC:"),
+            (route(Base::Port(0x4d1), 1), "ELCR:"),
+            (route(Base::Port(0), 0x1_0000), "PIC:"),
+            (route(Base::Gpa(0xfec0_0000), 1), "IOAPIC:"),
+            (route(Base::Gpa(0xfee0_0ff0), 0x10), "local APIC:"),
+        ];
+        for (bad, owner) in refused {
+            let other = route(Base::Port(0x10), 1);
+            let error = check_routes(&[other, bad]).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidOption);
+            assert!(error.message.starts_with("routes[1] ("), "{error}");
+            assert!(error.message.contains(owner), "{error}");
+        }
+    }
+
+    #[test]
+    fn beside_it_a_route_may_stand() {
+        let routes = [
+            route(Base::Port(0), 0x20),
+            route(Base::Port(0x22), 0x1e),
+            route(Base::Port(0x44), 0x1d),
+            route(Base::Port(0x62), 0x3e),
+            route(Base::Port(0xa2), 0x42e),
+            route(Base::Port(0x4d2), 1),
+            route(Base::Gpa(0x20), 2),
+            route(Base::Gpa(0xfec0_1000), 0x1f_f000),
+            route(Base::Gpa(0xfee0_1000), 1),
+        ];
+        assert!(check_routes(&routes).is_ok());
+    }
+}
