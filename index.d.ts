@@ -2,14 +2,6 @@
 /* eslint-disable */
 
 /**
- * Which binding artifact the generated loader actually loaded: `'native'` for
- * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
- * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
- * can point the loader at a WASI artifact this package does not build itself.
- */
-export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
-
-/**
  * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
  * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
  * `ERR_VM_BUSY` go without saying below.
@@ -596,7 +588,8 @@ export declare function probeHost(): NativeReport | Failure
 export declare function releaseLoop(): void
 
 /**
- * Takes the eight words through which this environment's machines ask, and the function that answers the
- * doorbell by calling `attend`. Called once, at import.
+ * Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
+ * calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
+ * once, as test runners do, those are the first copy's, whose function looks after the machines of all.
  */
-export declare function share(words: Uint32Array, pump: () => void): boolean
+export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

@@ -130,7 +130,7 @@ const rules: Record<string, Case> = {
     breaks: { 'src/a.ts': `const b = 1\nimport type { NativeMachine } from '../index.js'` },
     line: 2,
     keeps: {
-      'src/native.ts': `createRequire(x)('../index.js')`,
+      'src/native.ts': `import binding from '../native.cjs'`,
       'src/seam.ts': `export type { A } from '../index.js'`,
       'src/cli/a.ts': `import '../index.js'`,
     },
@@ -209,7 +209,7 @@ test('the repository is read at all', (t) => {
   const paths = repository.map(({ path }) => path)
   t.true(paths.includes('package.json'))
   t.true(paths.includes('crates/vmm/src/lib.rs'))
-  t.false(paths.some((path) => path.startsWith('node_modules/') || path === 'index.js'))
+  t.false(paths.some((path) => path.startsWith('node_modules/') || path === 'index.d.ts'))
 })
 
 test('a use tree is expanded', (t) => {

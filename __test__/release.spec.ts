@@ -85,8 +85,8 @@ test('versions that differ, no changelog and uncommitted changes are problems', 
     const text = withVersion(file, read(file), '7.8.9')
     t.deepEqual(problems({ [file]: text }), [`${file} says 7.8.9, package.json says ${current}`])
   }
-  t.deepEqual(problems({ 'index.js': '' }), [
-    `index.js says no version, package.json says ${current}`,
+  t.deepEqual(problems({ 'Cargo.lock': '' }), [
+    `Cargo.lock says no version, package.json says ${current}`,
   ])
   t.deepEqual(problems({ 'CHANGELOG.md': changelog.replace('1.0.0', '7.8.9') }), [
     `CHANGELOG.md has no entries for ${current}`,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { capture, root, sumLine } from './run.mjs'
 import { setup } from './setup.mjs'
 
-const GENERATED = ['index.js', 'index.d.ts']
+const GENERATED = ['index.d.ts']
 const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench']
 
 const bytesOf = (file) =>

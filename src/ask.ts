@@ -16,9 +16,9 @@ const { NativeAnswer: Answer, NativeQuestion: Question } = native
  * value high. One block serves every machine of this thread, since a question is read whole before a
  * handler is called, and its answer is written last.
  */
-const words = new Uint32Array(8)
+const own = new Uint32Array(8)
+const words = native.share(own, () => pump(true)) ?? own
 const value64 = new BigUint64Array(words.buffer, 24, 1)
-native.share(words, () => pump(true))
 
 /** What the native side passes beside the words: console bytes, or the record of an unclaimed exit. */
 export type Payload = Uint8Array | NativeExit | EventBatch | number

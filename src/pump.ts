@@ -1,3 +1,6 @@
+// Not the globals: a test runner replaces them, and takes them away after a file that loaded this package first.
+import { setImmediate, setTimeout } from 'node:timers'
+
 import { outside } from './context.ts'
 import { native } from './native.ts'
 import type { NativeMachine } from './seam.ts'

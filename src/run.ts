@@ -1,3 +1,5 @@
+import { clearTimeout, setTimeout } from 'node:timers'
+
 import type { Asker } from './ask.ts'
 import { RunContext, outside } from './context.ts'
 import { VmError, fromFailure, isFailure } from './errors.ts'

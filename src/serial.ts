@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import { setTimeout as later } from 'node:timers'
+import { clearTimeout, setTimeout as later } from 'node:timers'
 
 import { checkBytes, lengthOf } from './check.ts'
 import { VmError, fail } from './errors.ts'

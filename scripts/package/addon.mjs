@@ -1,39 +1,45 @@
-// The binary of a release.
+// The binaries of a release.
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { root } from '../run.mjs'
 import { must } from './commands.mjs'
-import { artifacts, binaryName, cache, tested } from './targets.mjs'
+import { muslFlags } from './musl.mjs'
+import { artifacts, binaryName, cache, musl, targets } from './targets.mjs'
 import { oldLinker } from './toolchain.mjs'
 
-/** Builds the tested target into the artifacts; cargo does nothing where nothing changed. */
-export function buildAddon(say) {
-  const linker = oldLinker(say)
-  say(`building ${binaryName(tested)}`)
+/** Builds every target into the artifacts; cargo does nothing where nothing changed. */
+export function buildAddons(say) {
+  for (const target of targets) build(target, say)
+}
+
+function build(target, say) {
+  const env = target === musl ? environment(muslFlags()) : oldEnvironment(oldLinker(say))
+  say(`building ${binaryName(target)}`)
   const out = join(cache, 'build')
   rmSync(out, { recursive: true, force: true })
   must(
     [
       ...['node_modules/.bin/napi', 'build', '--release', '--strip', '--platform', '--no-js'],
-      ...['--target', tested.triple, '--manifest-path', 'crates/node/Cargo.toml'],
+      ...['--target', target.triple, '--manifest-path', 'crates/node/Cargo.toml'],
       // A folder of its own: another linker would have cargo build everything again, here and in the next plain build.
       ...['--target-dir', join(root, 'target', 'package'), '--output-dir', out],
       ...['--', '--locked'],
     ],
-    { env: environment(linker) },
+    { env },
   )
   mkdirSync(artifacts, { recursive: true })
-  copyFileSync(join(out, binaryName(tested)), join(artifacts, binaryName(tested)))
+  copyFileSync(join(out, binaryName(target)), join(artifacts, binaryName(target)))
 }
 
-function environment(linker) {
+function environment(flags) {
   const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo')
   // Panic messages name source files, ours as seen from the workspace; whose home the others lie in is nobody's business.
-  const flags = [`--remap-path-prefix=${join(cargoHome, 'registry', 'src')}=crates`]
-  return {
-    ...process.env,
-    CARGO_ENCODED_RUSTFLAGS: flags.join('\u001F'),
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: linker,
-  }
+  const remap = `--remap-path-prefix=${join(cargoHome, 'registry', 'src')}=crates`
+  return { ...process.env, CARGO_ENCODED_RUSTFLAGS: [remap, ...flags].join('\u001F') }
 }
+
+const oldEnvironment = (linker) => ({
+  ...environment([]),
+  CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER: linker,
+})

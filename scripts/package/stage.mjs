@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { root } from '../run.mjs'
 import { manifestToPublish, manifestToStage } from './manifest.mjs'
 import { must } from './commands.mjs'
-import { artifacts, binaryName, cache, packageName, targets, tested } from './targets.mjs'
+import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
 
 const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
@@ -21,17 +21,22 @@ const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
  * package last, so that nobody can install it without its binary.
  */
 export function stage(repository) {
-  const built = targets.filter((target) => existsSync(join(artifacts, binaryName(target))))
-  if (!built.includes(tested)) throw new Error(`${binaryName(tested)} has not been built`)
+  for (const target of targets) {
+    const name = binaryName(target)
+    if (!existsSync(join(artifacts, name))) throw new Error(`${name} has not been built`)
+  }
   const main = join(cache, 'stage')
   unpackMain(main)
-  editManifest(main, (manifest) => manifestToStage(manifest, built, repository))
+  editManifest(main, (manifest) => manifestToStage(manifest, targets, repository))
   const napi = (...words) => must(['node_modules/.bin/napi', ...words, '--cwd', main])
   napi('create-npm-dirs')
   napi('artifacts', '--output-dir', artifacts)
   napi('pre-publish', '--tag-style', 'npm', '--skip-optional-publish', '--no-gh-release')
   editManifest(main, manifestToPublish)
-  return [...built.map((target) => finishPlatform(main, target)), { name: 'vmexit', folder: main }]
+  return [
+    ...targets.map((target) => finishPlatform(main, target)),
+    { name: 'vmexit', folder: main },
+  ]
 }
 
 /** What npm takes of the repository, and nothing else. */

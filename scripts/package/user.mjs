@@ -1,7 +1,7 @@
 // A user's empty folder, on a machine that has Node.js, npm and a shell, and no compiler.
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { attempt, must, run } from './commands.mjs'
 
 /** npm's own programs, which run on any Node.js that we support. */
@@ -28,8 +28,8 @@ export function newUser({ node, registry }) {
     npm_config_engine_strict: 'true',
     npm_config_update_notifier: 'false',
   }
-  // Found through the PATH given here, not through ours.
-  const through = ([command, ...args]) => [join(bin, command), ...args]
+  // Found through the PATH given here, not through ours, or given with its path.
+  const through = ([command, ...args]) => [resolve(bin, command), ...args]
   return {
     folder,
     env,

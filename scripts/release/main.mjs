@@ -1,7 +1,7 @@
 // npm run release:version, :changelog, :pack, :publish and :dry; docs/release.md says when to use which.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildAddon } from '../package/addon.mjs'
+import { buildAddons } from '../package/addon.mjs'
 import { provenance, publish } from '../package/publish.mjs'
 import { stage } from '../package/stage.mjs'
 import { root } from '../run.mjs'
@@ -28,7 +28,7 @@ const steps = {
   version(version) {
     if (!isVersion(version)) throw new Error(`not a version: ${version}; say which, as 1.2.3`)
     for (const file of written) edit(file, (text) => withVersion(file, text, version))
-    // Cargo.lock and index.js follow.
+    // Cargo.lock follows.
     prepare()
     say(`this is ${version}`)
   },
@@ -39,7 +39,7 @@ const steps = {
   pack() {
     assertReady()
     prepare()
-    buildAddon(say)
+    buildAddons(say)
     for (const { name, folder } of stage(process.env.GITHUB_REPOSITORY)) say(`${name}: ${folder}`)
   },
   /** `options` are npm's. */

@@ -33,16 +33,23 @@ export const steps = [
     command: ['npm', 'run', '--silent', 'build:native'],
     inputs: ['crates', 'guest', 'build.rs', 'Cargo.toml', 'rust-toolchain.toml'],
     extra: nativeSettings,
-    outputs: ['vmexit.linux-x64-gnu.node', 'index.js', 'index.d.ts'],
+    outputs: ['vmexit.linux-x64-gnu.node', 'index.d.ts'],
     // Written by the step and committed, so a checkout can change them too.
-    generated: ['Cargo.lock', 'index.js', 'index.d.ts'],
+    generated: ['Cargo.lock', 'index.d.ts'],
   },
   {
     name: 'typescript',
     title: 'compiling TypeScript',
     command: ['npm', 'run', '--silent', 'build:ts'],
-    inputs: ['src', 'tsconfig.json', 'tsconfig.build.json', 'index.d.ts'],
+    inputs: [
+      'src',
+      'tsconfig.json',
+      'tsconfig.build.json',
+      'index.d.ts',
+      'native.d.cts',
+      'scripts/typescript.mjs',
+    ],
     extra: () => manifest().scripts['build:ts'],
-    outputs: ['dist/index.js', 'dist/cli/main.js'],
+    outputs: ['dist/index.js', 'dist/index.cjs', 'dist/cli/main.js'],
   },
 ]

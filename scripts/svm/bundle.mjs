@@ -55,7 +55,16 @@ const ownAddress = {
   },
 }
 
-/** Packages, Node's modules and the loader of the native addon stay outside; helpers of the compiler do not. */
+/** The loader of the native addon stays outside, at its own address: it looks for the addon beside itself. */
+const ownLoader = {
+  name: 'own-loader',
+  resolveId: {
+    filter: { id: /\/native\.cjs$/ },
+    handler: () => ({ id: join(root, 'native.cjs'), external: 'absolute' }),
+  },
+}
+
+/** Packages and Node's modules stay outside; helpers of the compiler do not. */
 const isOutside = (id) => !/^(\.|\/|@oxc-project\/runtime|\0)/.test(id)
 
 /** Whether a bundle holds anything of the package itself. */
@@ -69,7 +78,7 @@ async function bundleSpec(rolldown, path, target) {
     external: isOutside,
     tsconfig: join(root, 'tsconfig.json'),
     transform: { target: `node${process.versions.node}` },
-    plugins: [ownAddress],
+    plugins: [ownAddress, ownLoader],
   })
   const written = await bundle.write({ file: target, format: 'esm', codeSplitting: false })
   await bundle.close()

@@ -16,11 +16,11 @@ export interface FunctionSpan {
 }
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-const TEXT = /(\.(rs|ts|mts|mjs|js|c|h|S|s|ld|toml|json|md|yml|sh)|^\.ci\/run)$/
+const TEXT = /(\.(rs|ts|mts|cts|mjs|cjs|js|c|h|S|s|ld|toml|json|md|yml|sh)|^\.ci\/run)$/
 const UNTRACKED_FOLDERS = new Set(['.git', '.cache', 'node_modules', 'target', 'dist'])
 
 /** Written by tools; nobody reads or shortens them. */
-const GENERATED = new Set(['index.js', 'index.d.ts', 'package-lock.json'])
+const GENERATED = new Set(['index.d.ts', 'package-lock.json'])
 
 function walk(folder = ''): string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true })

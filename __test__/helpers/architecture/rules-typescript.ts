@@ -9,10 +9,13 @@ const NAME_THE_ADDON = ['src/native.ts', 'src/seam.ts']
 
 const inSource = ({ path }: SourceFile): boolean => /^src\/.*\.ts$/.test(path)
 
-/** The generated loader and its types lie in the root, the addon beside them. */
+/** The loader and the seam's types lie in the root, the addon beside them. */
 function namesAddon(from: string, text: string): boolean {
   if (text.endsWith('.node')) return true
-  return text.startsWith('.') && /^index(\.d)?(\.[jt]s)?$/.test(join(from, '..', text))
+  return (
+    text.startsWith('.') &&
+    /^(index(\.d)?(\.[jt]s)?|native(\.d)?\.c[jt]s)$/.test(join(from, '..', text))
+  )
 }
 
 export function sourceImports(files: SourceFile[]): string[] {

@@ -23,18 +23,22 @@ thread_local! {
     static ENVIRONMENT: RefCell<Option<Rc<Environment>>> = const { RefCell::new(None) };
 }
 
-/// Takes the eight words through which this environment's machines ask, and the function that answers the
-/// doorbell by calling `attend`. Called once, at import.
-#[napi]
+/// Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
+/// calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
+/// once, as test runners do, those are the first copy's, whose function looks after the machines of all.
+#[napi(ts_return_type = "Uint32Array | null")]
 pub fn share(
     env: Env,
     words: Uint32Array,
     #[napi(ts_arg_type = "() => void")] pump: Function<'_, (), ()>,
-) -> bool {
-    let shared = Words::share(&env, words).zip(StrongFunction::new(&env, &pump));
-    let done = shared.is_some();
-    SHARED.set(shared.map(|(words, pump)| (words, Rc::new(pump))));
-    done
+) -> Option<Words> {
+    SHARED.with_borrow_mut(|shared| {
+        if shared.is_none() {
+            let pump = StrongFunction::new(&env, &pump);
+            *shared = Words::share(&env, words).zip(pump.map(Rc::new));
+        }
+        shared.as_ref().map(|(words, _)| *words)
+    })
 }
 
 /// The words of this environment.

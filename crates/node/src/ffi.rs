@@ -20,7 +20,11 @@ pub const WORDS: usize = 8;
 /// One for each environment is enough: TypeScript reads a question whole before it calls a handler,
 /// and writes the answer last.
 #[derive(Clone, Copy, Debug)]
-pub struct Words(NonNull<u32>);
+pub struct Words {
+    start: NonNull<u32>,
+    /// Never deleted, so the array outlives every machine.
+    array: sys::napi_ref,
+}
 
 impl Words {
     /// Shares a typed array for the life of the environment; `None` unless it has [`WORDS`] elements.
@@ -30,10 +34,10 @@ impl Words {
         let start = NonNull::new(slice.as_mut_ptr()).filter(|_| slice.len() == WORDS)?;
         // SAFETY: a live value of this environment.
         let value = unsafe { ToNapiValue::to_napi_value(env.raw(), array) }.ok()?;
-        let mut reference = ptr::null_mut();
-        // SAFETY: a live value; the reference is never deleted, so the array outlives every machine.
-        let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &raw mut reference) };
-        (status == sys::Status::napi_ok).then_some(Self(start))
+        let mut array = ptr::null_mut();
+        // SAFETY: a live value of this environment.
+        let status = unsafe { sys::napi_create_reference(env.raw(), value, 1, &raw mut array) };
+        (status == sys::Status::napi_ok).then_some(Self { start, array })
     }
 
     /// Reads word `index`, 0 outside the block.
@@ -42,7 +46,7 @@ impl Words {
             return 0;
         }
         // SAFETY: inside the block, see `share`.
-        let word = unsafe { self.0.add(index) };
+        let word = unsafe { self.start.add(index) };
         // SAFETY: aligned and alive; JavaScript of this thread is the only other writer, and it is not running.
         unsafe { word.read_volatile() }
     }
@@ -51,10 +55,22 @@ impl Words {
     pub fn put(self, words: [u32; WORDS]) {
         for (index, value) in words.into_iter().enumerate() {
             // SAFETY: inside the block, see `share`.
-            let word = unsafe { self.0.add(index) };
+            let word = unsafe { self.start.add(index) };
             // SAFETY: as in `get`.
             unsafe { word.write_volatile(value) };
         }
+    }
+}
+
+/// The array itself.
+impl ToNapiValue for Words {
+    unsafe fn to_napi_value(env: sys::napi_env, words: Self) -> napi::Result<sys::napi_value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: the reference is never deleted.
+        unsafe { sys::napi_get_reference_value(env, words.array, &raw mut value) };
+        NonNull::new(value)
+            .map(NonNull::as_ptr)
+            .ok_or_else(|| napi::Error::from_reason("the environment is going down"))
     }
 }
 

@@ -54,7 +54,8 @@ struct Shared {
 struct Target {
     vcpu: u32,
     page: Arc<RunPage>,
-    pthread: libc::pthread_t,
+    /// A `pthread_t`, which musl has as a pointer.
+    pthread: usize,
     thread: Thread,
 }
 
@@ -76,7 +77,7 @@ impl Target {
     /// Whether the signal is on its way.
     fn send(&self, signal: libc::c_int) -> bool {
         // SAFETY: the thread is alive, see K2, and the signal has a handler: `kick_signal`, `ready_spare_signal`.
-        unsafe { libc::pthread_kill(self.pthread, signal) == 0 }
+        unsafe { libc::pthread_kill(self.pthread as libc::pthread_t, signal) == 0 }
     }
 }
 
@@ -127,7 +128,7 @@ impl KickHandle {
     pub(crate) fn attach(&self, vcpu: u32, page: &Arc<RunPage>) -> Result<Attached<'_>> {
         prepare_thread()?;
         // SAFETY: no precondition.
-        let pthread = unsafe { libc::pthread_self() };
+        let pthread = unsafe { libc::pthread_self() } as usize;
         let target = Target {
             vcpu,
             page: Arc::clone(page),

@@ -78,7 +78,7 @@ impl Vcpu {
     /// Runs the guest until it exits or is interrupted.
     pub fn enter(&mut self) -> Result<Entry> {
         // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
-        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN, 0) };
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN as libc::Ioctl, 0) };
         if result >= 0 {
             return Ok(match self.page.decode() {
                 Exit::Unknown {
@@ -169,7 +169,7 @@ impl Vcpu {
         argument: libc::c_ulong,
     ) -> Result<()> {
         // SAFETY: the request takes no argument or a pointer to a struct that the caller keeps alive.
-        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, argument) };
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), request as libc::Ioctl, argument) };
         if result >= 0 {
             return Ok(());
         }

@@ -7,26 +7,45 @@ import { root } from '../../run.mjs'
 import { compareVersions } from '../../setup/versions.mjs'
 import { must } from '../commands.mjs'
 import { glibcVersions } from '../glibc.mjs'
-import { artifacts, binaryName, tested } from '../targets.mjs'
+import { artifacts, binaryName, glibc, musl, targets } from '../targets.mjs'
 
-const file = join(artifacts, binaryName(tested))
+const fileOf = (target) => join(artifacts, binaryName(target))
 
 function assertFloor() {
-  const newest = glibcVersions(file).at(-1)
+  const newest = glibcVersions(fileOf(glibc)).at(-1)
   assert.ok(newest, 'no symbol of glibc found')
-  assert.ok(compareVersions(newest, tested.floor) <= 0, `it asks for glibc ${newest}`)
+  assert.ok(compareVersions(newest, glibc.floor) <= 0, `it asks for glibc ${newest}`)
   return `it asks for glibc ${newest}`
 }
 
-function assertNoPaths() {
+/** musl alone, as the runtime that loads it has it: no glibc, and no library that an Alpine Linux may lack. */
+function assertMuslOnly() {
+  const needed = must(['readelf', '-d', '--wide', fileOf(musl)]).matchAll(/NEEDED.*\[(.*)\]/g)
+  assert.deepEqual(
+    [...needed].map(([, name]) => name),
+    ['libc.so'],
+  )
+  assert.deepEqual(glibcVersions(fileOf(musl)), [])
+}
+
+function assertNoPaths(file) {
   const bytes = readFileSync(file)
   for (const path of [homedir(), root]) assert.equal(bytes.indexOf(`${path}/`), -1, path)
 }
 
+function casesOf(target) {
+  const file = fileOf(target)
+  return {
+    [`${target.platform}: the binary is stripped`]: () => {
+      assert.doesNotMatch(must(['readelf', '-S', '--wide', file]), /\.symtab|\.debug_/)
+    },
+    [`${target.platform}: the binary names no folder of the machine that built it`]: () =>
+      assertNoPaths(file),
+  }
+}
+
 export const binaryCases = () => ({
-  [`the binary starts on glibc ${tested.floor}`]: assertFloor,
-  'the binary is stripped': () => {
-    assert.doesNotMatch(must(['readelf', '-S', '--wide', file]), /\.symtab|\.debug_/)
-  },
-  'the binary names no folder of the machine that built it': assertNoPaths,
+  [`the binary starts on glibc ${glibc.floor}`]: assertFloor,
+  'the binary for musl asks for musl alone': assertMuslOnly,
+  ...Object.assign({}, ...targets.map(casesOf)),
 })

@@ -4,10 +4,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { must } from '../commands.mjs'
-import { binaryName, packageName, tested } from '../targets.mjs'
+import { binaryName, packageName, targets } from '../targets.mjs'
+import { brokenLinks, linksOf } from './links.mjs'
 
 const MAIN_BYTES = 200_000
 const PLATFORM_BYTES = 1_000_000
+
+/** What is built, and what README and doc comments point to. */
+const SHIPPED = /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/README\.md)$/
 
 const DOCUMENTS = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
 
@@ -37,6 +41,17 @@ const manifestOf = ({ packages }, name) => {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
 }
 
+function assertLinks(context) {
+  const texts = withTarball(context, 'vmexit', (path) => {
+    const folder = join(path, '..')
+    must(['tar', '-xzf', path, '-C', folder])
+    const read = (file) => [file, readFileSync(join(folder, 'package', file), 'utf8')]
+    return new Map(filesOf(context, 'vmexit').map(read))
+  })
+  assert.ok(linksOf('README.md', texts.get('README.md')).length > 5)
+  assert.deepEqual(brokenLinks(texts), [])
+}
+
 function assertSize({ registry }, name, limit) {
   const bytes = registry.tarballs.get(name).length
   assert.ok(bytes < limit, `${name} has ${bytes} bytes, the limit is ${limit}`)
@@ -45,11 +60,11 @@ function assertSize({ registry }, name, limit) {
 
 function assertMainFiles(context) {
   const files = filesOf(context, 'vmexit')
-  const foreign = files.filter((file) => !/^dist\/.+\.(js|d\.ts)$/.test(file))
-  const seam = ['index.d.ts', 'index.js']
-  const expected = ['CHANGELOG.md', 'bench/raw.c', ...DOCUMENTS, ...seam]
-  assert.deepEqual(foreign, expected.toSorted())
-  for (const file of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js']) {
+  const foreign = files.filter((file) => !SHIPPED.test(file))
+  const seam = ['index.d.ts', 'native.cjs', 'native.d.cts']
+  const expected = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'bench/raw.c']
+  assert.deepEqual(foreign, [...expected, ...DOCUMENTS, ...seam].toSorted())
+  for (const file of ['dist/index.js', 'dist/index.cjs', 'dist/index.d.cts', 'dist/cli/main.js']) {
     assert.ok(files.includes(file), file)
   }
 }
@@ -61,21 +76,22 @@ function assertMainManifest(context) {
     manifest.optionalDependencies,
     Object.fromEntries(platforms.map(({ name }) => [name, manifest.version])),
   )
-  assert.ok(packageName(tested) in manifest.optionalDependencies)
+  for (const target of targets) assert.ok(packageName(target) in manifest.optionalDependencies)
+  for (const field of ['repository', 'homepage', 'bugs']) assert.ok(manifest[field], field)
   // Types work where no binary does, so npm must install this package anywhere.
   for (const field of ['scripts', 'dependencies', 'devDependencies', 'os', 'cpu', 'libc']) {
     assert.equal(manifest[field], undefined, field)
   }
 }
 
-function assertPlatformManifest(context) {
-  const { os, cpu, libc, scripts, version } = manifestOf(context, packageName(tested))
+function assertPlatformManifest(context, target) {
+  const { os, cpu, libc, scripts, version } = manifestOf(context, packageName(target))
   assert.deepEqual(
     { os, cpu, libc, scripts },
     {
       os: ['linux'],
       cpu: ['x64'],
-      libc: ['glibc'],
+      libc: [target.libc],
       scripts: undefined,
     },
   )
@@ -86,20 +102,28 @@ const lint = (context, name, words) => {
   withTarball(context, name, (path) => must([...words, path]))
 }
 
+function platformCases(context, target, publint) {
+  const name = packageName(target)
+  const files = [...DOCUMENTS, binaryName(target)].toSorted()
+  return {
+    [`${name}: the tarball is small`]: () => assertSize(context, name, PLATFORM_BYTES),
+    [`${name}: the tarball holds the binary`]: () =>
+      assert.deepEqual(filesOf(context, name), files),
+    [`${name}: the manifest names its platform`]: () => assertPlatformManifest(context, target),
+    [`${name}: publint`]: () => lint(context, name, publint),
+  }
+}
+
 export function contentCases(context) {
-  const platform = packageName(tested)
   const publint = ['node_modules/.bin/publint', 'run', '--strict']
-  const attw = ['node_modules/.bin/attw', '--profile', 'esm-only', '--no-emoji']
+  const attw = ['node_modules/.bin/attw', '--profile', 'strict', '--no-emoji']
   return {
     'the main tarball is small': () => assertSize(context, 'vmexit', MAIN_BYTES),
-    'the platform tarball is small': () => assertSize(context, platform, PLATFORM_BYTES),
     'the main tarball holds what it should': () => assertMainFiles(context),
-    'the platform tarball holds the binary': () =>
-      assert.deepEqual(filesOf(context, platform), [...DOCUMENTS, binaryName(tested)].toSorted()),
     'the main manifest asks for its binaries and runs nothing': () => assertMainManifest(context),
-    'the platform manifest names its platform': () => assertPlatformManifest(context),
     'publint, main': () => lint(context, 'vmexit', publint),
-    'publint, platform': () => lint(context, platform, publint),
     'are the types wrong': () => lint(context, 'vmexit', attw),
+    'links in the main tarball lead to files in it': () => assertLinks(context),
+    ...Object.assign({}, ...targets.map((target) => platformCases(context, target, publint))),
   }
 }

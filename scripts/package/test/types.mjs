@@ -24,6 +24,14 @@ const compilerOptions = {
 /** How a project finds modules: as Node.js does, or as a bundler does. */
 const resolutions = {
   'as Node.js resolves': { module: 'NodeNext', outDir: COMPILED },
+  'as TypeScript 4.7 knew Node.js': { module: 'Node16', outDir: COMPILED },
+  'as TypeScript 4 resolved': {
+    module: 'CommonJS',
+    moduleResolution: 'node10',
+    ignoreDeprecations: '6.0',
+    verbatimModuleSyntax: false,
+    noEmit: true,
+  },
   'as a bundler resolves': { module: 'ESNext', moduleResolution: 'bundler', noEmit: true },
 }
 

@@ -1,0 +1,73 @@
+// Compiles src/ into dist/. What users load is one CommonJS file: Node.js takes a millisecond for each file, and Jest and
+// Vitest cannot require an ES module. An ES module beside it hands out the same names.
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import ts from 'typescript'
+import { must } from './package/commands.mjs'
+import { root } from './run.mjs'
+
+const dist = join(root, 'dist')
+
+/** The names that are values, and whether each is a type too, as a class is. */
+function values() {
+  const path = join(dist, 'index.d.ts')
+  const program = ts.createProgram([path], { module: ts.ModuleKind.NodeNext })
+  const types = program.getTypeChecker()
+  return types
+    .getExportsOfModule(types.getSymbolAtLocation(program.getSourceFile(path)))
+    .filter(({ declarations }) => !declarations.some(ts.isTypeOnlyImportOrExportDeclaration))
+    .map((symbol) => {
+      const { flags } =
+        symbol.flags & ts.SymbolFlags.Alias ? types.getAliasedSymbol(symbol) : symbol
+      return { name: symbol.name, flags }
+    })
+    .filter(({ flags }) => flags & ts.SymbolFlags.Value)
+    .map(({ name, flags }) => ({ name, isType: Boolean(flags & ts.SymbolFlags.Type) }))
+}
+
+/**
+ * Between the ES module and the package: Node.js looks for the names in a file that it imports, which takes Node.js 20
+ * milliseconds for a long one, and what that file throws ends Node.js 20, caught or not.
+ */
+const LOADER = `'use strict'
+exports.load = () => require('./index.cjs')
+`
+
+const esModule = (names) => `import { load } from './load.cjs'
+
+export const { ${names.join(', ')} } = load()
+`
+
+/** The types are those of the ES module, so that a machine is the same to both. */
+const commonTypes = (
+  found,
+) => `import type * as vmexit from './index.js' with { 'resolution-mode': 'import' }
+
+export type * from './index.js' with { 'resolution-mode': 'import' }
+${found
+  .map(
+    ({ name, isType }) =>
+      `export declare const ${name}: typeof vmexit.${name}\n` +
+      (isType ? `export type ${name} = vmexit.${name}\n` : ''),
+  )
+  .join('')}`
+
+rmSync(dist, { recursive: true, force: true })
+must(['node_modules/.bin/tsc', '-p', 'tsconfig.build.json'])
+await build({
+  absWorkingDir: root,
+  entryPoints: ['dist/index.js'],
+  outfile: 'dist/index.cjs',
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  external: ['../native.cjs'],
+  logLevel: 'warning',
+})
+const found = values()
+writeFileSync(join(dist, 'load.cjs'), LOADER)
+writeFileSync(join(dist, 'index.js'), esModule(found.map(({ name }) => name)))
+writeFileSync(join(dist, 'index.d.cts'), commonTypes(found))
+chmodSync(join(dist, 'cli', 'main.js'), 0o755)
