@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { NativeMachine, attend, doorbells, guestNames, holdLoop, hostBackend, imageFormat, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, share } = nativeBinding
+const { NativeMachine, attend, doorbells, guestNames, holdLoop, hostBackend, imageFormat, limits, NativeAnswer, NativeErrorCode, NativeQuestion, NativeTurn, probeHost, releaseLoop, share } = nativeBinding
 export { NativeMachine }
 export { attend }
 export { doorbells }
@@ -785,6 +785,7 @@ export { limits }
 export { NativeAnswer }
 export { NativeErrorCode }
 export { NativeQuestion }
+export { NativeTurn }
 export { probeHost }
 export { releaseLoop }
 export { share }

@@ -17,6 +17,9 @@ use crate::patience::Patience;
 /// The longest stay in the pump during one turn of the event loop: timers and I/O wait no longer for us.
 const TURN: Duration = Duration::from_millis(1);
 
+/// A turn of this length was a slow handler's.
+const SLOW: Duration = Duration::from_millis(5);
+
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
     static SHARED: RefCell<Option<(Words, Rc<StrongFunction>)>> = const { RefCell::new(None) };
@@ -51,10 +54,39 @@ pub enum Served {
     Promise,
 }
 
+/// The part of an event loop's turn that we take.
+pub struct Turn(Cell<Instant>);
+
+impl Turn {
+    /// Whether it is used up: the event loop comes first.
+    pub fn is_over(&self) -> bool {
+        self.0.get().elapsed() > TURN
+    }
+
+    /// Serves one after the other until the turn is over; then the next turn begins with the one whose turn it is.
+    pub fn each<T>(&self, next: &Cell<usize>, all: &[T], serve: impl Fn(&T) -> Served) -> Served {
+        let (first, mut served) = (next.get(), Served::Nothing);
+        let by_turns = (0..all.len()).map(|step| (first + step) % all.len());
+        for (step, one) in by_turns.filter_map(|index| Some((index, all.get(index)?))) {
+            let came_to = serve(one);
+            served = served.max(came_to);
+            if all.len() > 1 && came_to != Served::Nothing && self.is_over() {
+                next.set(step + 1);
+                break;
+            }
+        }
+        served
+    }
+}
+
 /// Somebody whom the bell calls.
 pub trait Attended {
-    /// Looks after whatever waits for JavaScript.
-    fn attend(&self) -> Served;
+    /// Looks after whatever waits for JavaScript, until the turn is over.
+    fn attend(&self, turn: &Turn) -> Served;
+    /// Whether something gathers that nobody announces.
+    fn gathers(&self) -> bool;
+    /// Notices what has gathered.
+    fn look(&self);
     /// Ends for good, and joins its thread.
     fn shut_down(&self);
 }
@@ -67,7 +99,9 @@ pub struct Environment {
     /// Changes with `running`.
     generation: Cell<u64>,
     holders: Cell<u32>,
-    turn: Cell<Instant>,
+    turn: Turn,
+    /// The machine that is attended to first.
+    next: Cell<usize>,
     patience: Patience,
     asleep_since: Cell<Instant>,
 }
@@ -89,7 +123,8 @@ impl Environment {
             running: RefCell::default(),
             generation: Cell::new(0),
             holders: Cell::new(0),
-            turn: Cell::new(Instant::now()),
+            turn: Turn(Cell::new(Instant::now())),
+            next: Cell::new(0),
             patience: Patience::default(),
             asleep_since: Cell::new(Instant::now()),
         });
@@ -137,8 +172,8 @@ impl Environment {
         }
     }
 
-    /// The pump: attends until nothing more comes, or the turn is over; then whether the event loop is held.
-    fn pump(&self) -> Option<bool> {
+    /// The pump: attends until nothing more comes, or the turn is over; what is left to do, as `NativeTurn` says.
+    fn pump(&self) -> u32 {
         self.bell.wake();
         let mut idle_since: Option<Instant> = None;
         let (mut generation, mut living) = (self.generation.get(), self.living());
@@ -146,11 +181,10 @@ impl Environment {
             if generation != self.generation.get() {
                 (generation, living) = (self.generation.get(), self.living());
             }
-            let served = attend_all(&living);
+            let served = self.attend_all(&living);
             let now = Instant::now();
-            if now.duration_since(self.turn.get()) > TURN {
-                // Awake all the same: nobody has to ring before we come back.
-                return Some(self.holders.get() > 0);
+            if now.duration_since(self.turn.0.get()) > TURN {
+                return self.again();
             }
             match (served, idle_since) {
                 (Served::Something, _) => idle_since = None,
@@ -160,10 +194,33 @@ impl Environment {
                 }
                 (Served::Nothing | Served::Promise, _) => {
                     if self.leave(&living) {
-                        return None;
+                        return self.look_later();
+                    }
+                    if self.turn.is_over() {
+                        return self.again();
                     }
                 }
             }
+        }
+    }
+
+    /// The turn is over. We stay awake all the same: nobody has to ring before we come back.
+    fn again(&self) -> u32 {
+        let mut left = NativeTurn::Again as u32;
+        if self.holders.get() > 0 {
+            left |= NativeTurn::Held as u32;
+        }
+        if self.turn.0.get().elapsed() > SLOW {
+            left |= NativeTurn::Slow as u32;
+        }
+        left
+    }
+
+    fn look_later(&self) -> u32 {
+        if self.living().iter().any(|who| who.gathers()) {
+            NativeTurn::Look as u32
+        } else {
+            NativeTurn::Nothing as u32
         }
     }
 
@@ -171,37 +228,57 @@ impl Environment {
     fn leave(&self, living: &[Rc<dyn Attended>]) -> bool {
         self.asleep_since.set(Instant::now());
         self.bell.sleep();
-        match attend_all(living) {
-            Served::Something => {
-                self.bell.wake();
-                false
-            }
-            Served::Nothing | Served::Promise => true,
+        let served = self.attend_all(living);
+        // A look that the turn's end cut short has not seen everybody.
+        let stays =
+            served == Served::Something || (served == Served::Promise && self.turn.is_over());
+        if stays {
+            self.bell.wake();
         }
+        !stays
     }
-}
 
-fn attend_all(living: &[Rc<dyn Attended>]) -> Served {
-    let served = living.iter().map(|who| who.attend());
-    served.max().unwrap_or(Served::Nothing)
+    fn attend_all(&self, living: &[Rc<dyn Attended>]) -> Served {
+        self.turn
+            .each(&self.next, living, |who| who.attend(&self.turn))
+    }
 }
 
 fn current() -> Option<Rc<Environment>> {
     ENVIRONMENT.with_borrow(Clone::clone)
 }
 
-/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
-/// `null` says that nothing is left; otherwise to call again in the next turn, for which the event loop is
-/// held or not.
+/// What `attend` leaves to do, added up.
 #[napi]
-pub fn attend(fresh: bool) -> Option<bool> {
-    let environment = current()?;
+pub enum NativeTurn {
+    /// Nothing until the bell rings.
+    Nothing = 0,
+    /// Call again in the next turn of the event loop.
+    Again = 1,
+    /// The event loop is held meanwhile.
+    Held = 2,
+    /// This turn took long: timers come before the next call.
+    Slow = 4,
+    /// Call again in two milliseconds, for what gathers meanwhile.
+    Look = 8,
+}
+
+/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
+/// time to look after what gathers. What is left to do, as `NativeTurn` says.
+#[napi]
+pub fn attend(fresh: bool, look: bool) -> u32 {
+    let Some(environment) = current() else {
+        return NativeTurn::Nothing as u32;
+    };
     if fresh {
         let now = Instant::now();
-        environment.turn.set(now);
+        environment.turn.0.set(now);
         environment
             .patience
             .learn(now - environment.asleep_since.get());
+    }
+    if look {
+        environment.living().iter().for_each(|who| who.look());
     }
     environment.pump()
 }

@@ -20,5 +20,8 @@ mod loaded;
 mod machine;
 mod mailbox;
 mod outcome;
+mod pace;
 mod patience;
+mod posted;
 mod registers;
+mod same_thread;

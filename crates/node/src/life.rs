@@ -1,7 +1,7 @@
 //! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
 //! what is left here can only kick.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +10,18 @@ use std::thread::JoinHandle;
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, Event, ExitHandler, Feed, GuestMemory, Interrupts,
-    KickCause, KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
+    Answer, Counters, Error, ErrorCode, Event, ExitHandler, GuestMemory, Interrupts, KickCause,
+    KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
 };
 
-use crate::ask::{Heard, Letter};
-use crate::environment::{self, Attended, Environment, Served};
+use crate::ask::{Heard, Payload};
+use crate::bell::Bell;
+use crate::environment::{self, Attended, Environment, Served, Turn};
 use crate::failure::Failure;
-use crate::ffi::WeakFunction;
+use crate::ffi::{WeakFunction, Words};
 use crate::mailbox::{AcrossThreads, Mailbox};
 use crate::outcome::NativeOutcome;
+use crate::posted::Posted;
 
 /// The machine and how its run ended, handed back by the run's thread.
 type Finished = (Box<Machine>, Result<Outcome>);
@@ -61,8 +63,10 @@ pub struct Life {
     vcpus: u32,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    /// Where posted writes wait, by route.
-    pub feeds: Vec<Option<Feed>>,
+    /// Where posted writes wait.
+    pub posted: Posted,
+    /// The vCPU that is looked after first.
+    next: Cell<usize>,
 }
 
 impl Life {
@@ -74,7 +78,8 @@ impl Life {
             vcpus: machine.vcpus(),
             placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),
-            feeds: machine.feeds(),
+            posted: Posted::new(machine.feeds()),
+            next: Cell::new(0),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
     }
@@ -165,8 +170,9 @@ impl Life {
         // another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let finished = Arc::default();
-        let handler =
-            |mailbox| AcrossThreads::new(Arc::clone(mailbox), Arc::clone(environment.bell()));
+        let feeds = self.posted.feeds();
+        let bell = || Arc::clone(environment.bell());
+        let handler = |mailbox| AcrossThreads::new(Arc::clone(mailbox), bell(), Arc::clone(&feeds));
         let run = run_thread(
             Arc::clone(&waiting),
             Arc::clone(&finished),
@@ -174,12 +180,22 @@ impl Life {
             limits,
             mailboxes.iter().map(handler).collect(),
         );
+        let announced = mailboxes
+            .first()
+            .map(|mailbox| announcer(Arc::clone(mailbox), bell()));
+        if let Some(Err(error)) = announced.map(|call| self.posted.begin(call)) {
+            if let Some(machine) = take(&waiting) {
+                self.state.replace(State::Idle(machine));
+            }
+            return Err(error);
+        }
         let spawned = std::thread::Builder::new()
             .name("vmexit-vcpu0".into())
             .spawn(run);
         let thread = match spawned {
             Ok(thread) => thread,
             Err(error) => {
+                self.posted.end();
                 if let Some(machine) = take(&waiting) {
                     self.state.replace(State::Idle(machine));
                 }
@@ -218,6 +234,7 @@ impl Life {
         self.memory.take();
         self.interrupts.take();
         self.serial.take();
+        self.posted.end();
         let before = self.state.replace(State::Closed);
         match before {
             State::Idle(_) | State::Closed => Vec::new(),
@@ -239,15 +256,11 @@ impl Life {
 
     /// Takes posted writes out of a route's ring.
     pub fn drain(&self, route: usize) -> Vec<Event> {
-        let events = self
-            .feeds
-            .get(route)
-            .and_then(Option::as_ref)
-            .map(Feed::drain);
+        let events = self.posted.drain(route);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
         }
-        events.unwrap_or_default()
+        events
     }
 
     /// The answer to a promised question.
@@ -260,40 +273,47 @@ impl Life {
         }
     }
 
-    /// Answers the question of one vCPU.
-    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks) -> Served {
+    /// Answers the question of one vCPU, once what was posted before it is handed over.
+    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks, turn: &Turn) -> Served {
         let Some(words) = environment::words() else {
             return Served::Nothing;
         };
-        let mut served = Served::Nothing;
-        let hand_over_posted = || {
-            // A consumer that throws has its error kept by TypeScript; the run is told to end.
-            let heard = Letter::posted().ask(words, |payload| callbacks.ask.call(payload));
-            if matches!(heard, Heard::Answer(Answer::Failed)) {
-                self.stop();
-            }
-        };
         if mailbox.take_posted() {
-            hand_over_posted();
-            served = Served::Something;
+            self.posted.set_due();
         }
-        if let Some((ticket, letter)) = mailbox.take() {
-            served = match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+        let mut served = self.hand_over(words, callbacks, turn);
+        let may_be_taken = || mailbox.is_asked(|marks| self.posted.reached(marks));
+        if may_be_taken() == Some(false) {
+            self.posted.set_due();
+            served = served.max(self.hand_over(words, callbacks, turn));
+        }
+        // Behind a slow batch the question comes in the next turn of the event loop.
+        if may_be_taken() != Some(true) || (served != Served::Nothing && turn.is_over()) {
+            return served;
+        }
+        let Some((ticket, letter)) = mailbox.take() else {
+            return served;
+        };
+        served.max(
+            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
                 Heard::Answer(answer) => {
                     mailbox.answer(ticket, answer);
                     Served::Something
                 }
                 Heard::Promised => {
                     mailbox.promise();
-                    // The vCPU may wait for long, and with it what it has posted before.
-                    if self.feeds.iter().any(Option::is_some) {
-                        hand_over_posted();
-                    }
                     Served::Promise
                 }
-            };
-        }
-        served
+            },
+        )
+    }
+
+    /// Hands posted writes over to consumers that are not at work.
+    fn hand_over(&self, words: Words, callbacks: &Callbacks, turn: &Turn) -> Served {
+        let call = || callbacks.ask.call(None::<Payload>);
+        // A consumer that throws has its error kept by TypeScript; the run is told to end.
+        self.posted
+            .hand_over(words, call, || turn.is_over(), || self.stop())
     }
 
     /// Whether the run was over.
@@ -316,6 +336,7 @@ impl Life {
             _ => return false,
         };
         drop(state);
+        self.posted.end();
         Environment::remove(self);
         callbacks.settle.call(Some(match outcome {
             Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
@@ -327,21 +348,28 @@ impl Life {
 
 impl Attended for Life {
     /// Answers the question that waits, takes posted writes, settles the run that is over.
-    fn attend(&self) -> Served {
+    fn attend(&self, turn: &Turn) -> Served {
         let (mailboxes, callbacks) = match &*self.state.borrow() {
             State::There(running) => (Rc::clone(&running.mailboxes), Rc::clone(&running.callbacks)),
             _ => return Served::Nothing,
         };
-        let served = mailboxes
-            .iter()
-            .map(|mailbox| self.attend_vcpu(mailbox, &callbacks))
-            .max();
+        let served = turn.each(&self.next, &mailboxes, |mailbox| {
+            self.attend_vcpu(mailbox, &callbacks, turn)
+        });
         // Whoever waits for the run needs a turn of JavaScript's, too.
         if self.settle() {
             Served::Promise
         } else {
-            served.unwrap_or(Served::Nothing)
+            served
         }
+    }
+
+    fn gathers(&self) -> bool {
+        self.posted.gathers()
+    }
+
+    fn look(&self) {
+        self.posted.look();
     }
 
     fn shut_down(&self) {
@@ -352,6 +380,14 @@ impl Attended for Life {
 impl Drop for Life {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// What is called when the kernel has counted something.
+fn announcer(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> impl Fn() + Clone + Send + 'static {
+    move || {
+        mailbox.announce();
+        bell.ring();
     }
 }
 
