@@ -145,6 +145,7 @@ impl Life {
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
+        self.posted.begin();
         let result = safely(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
@@ -170,6 +171,7 @@ impl Life {
         // another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let finished = Arc::default();
+        self.posted.begin();
         let feeds = self.posted.feeds();
         let bell = || Arc::clone(environment.bell());
         let handler = |mailbox| AcrossThreads::new(Arc::clone(mailbox), bell(), Arc::clone(&feeds));
@@ -183,7 +185,7 @@ impl Life {
         let announced = mailboxes
             .first()
             .map(|mailbox| announcer(Arc::clone(mailbox), bell()));
-        if let Some(Err(error)) = announced.map(|call| self.posted.begin(call)) {
+        if let Some(Err(error)) = announced.map(|call| self.posted.announce(call)) {
             if let Some(machine) = take(&waiting) {
                 self.state.replace(State::Idle(machine));
             }

@@ -48,6 +48,13 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// Each write is announced, as at the beginning.
+    pub fn reset(&self) {
+        self.gathering.set(None);
+        self.streak.set(0);
+        self.last.set(None);
+    }
+
     /// Whether writes gather.
     pub fn gathers(&self) -> bool {
         self.gathering.get().is_some()

@@ -70,12 +70,19 @@ impl Posted {
         self.routes.iter().map(|one| one.feed.clone()).collect()
     }
 
-    /// A run on threads of its own begins: writes are announced, counts by `call`.
-    pub fn begin(&self, call: impl Fn() + Clone + Send + 'static) -> vmm::Result<()> {
+    /// A run begins: promises of an earlier one are of no account.
+    pub fn begin(&self) {
         self.due.set(true);
         for consumer in &self.routes {
             consumer.busy.set(false);
-            consumer.feed.set_eager(!consumer.pace.gathers());
+            consumer.pace.reset();
+        }
+    }
+
+    /// Writes are announced from now on, counts by `call`: for a run on threads of its own.
+    pub fn announce(&self, call: impl Fn() + Clone + Send + 'static) -> vmm::Result<()> {
+        for consumer in &self.routes {
+            consumer.feed.set_eager(true);
             let watch = Watch::new(&consumer.feed, call.clone());
             *consumer.watch.borrow_mut() = watch.inspect_err(|_| self.end())?;
         }
