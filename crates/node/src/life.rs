@@ -1,6 +1,8 @@
 //! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
 //! what is left here can only kick.
 
+mod attend;
+
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -14,11 +16,10 @@ use vmm::{
     KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
 };
 
-use crate::ask::{Heard, Payload};
 use crate::bell::Bell;
-use crate::environment::{self, Attended, Environment, Served, Turn};
+use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::ffi::{WeakFunction, Words};
+use crate::ffi::WeakFunction;
 use crate::mailbox::{AcrossThreads, Mailbox};
 use crate::outcome::NativeOutcome;
 use crate::posted::Posted;
@@ -275,49 +276,6 @@ impl Life {
         }
     }
 
-    /// Answers the question of one vCPU, once what was posted before it is handed over.
-    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks, turn: &Turn) -> Served {
-        let Some(words) = environment::words() else {
-            return Served::Nothing;
-        };
-        if mailbox.take_posted() {
-            self.posted.set_due();
-        }
-        let mut served = self.hand_over(words, callbacks, turn);
-        let may_be_taken = || mailbox.is_asked(|marks| self.posted.reached(marks));
-        if may_be_taken() == Some(false) {
-            self.posted.set_due();
-            served = served.max(self.hand_over(words, callbacks, turn));
-        }
-        // Behind a slow batch the question comes in the next turn of the event loop.
-        if may_be_taken() != Some(true) || (served != Served::Nothing && turn.is_over()) {
-            return served;
-        }
-        let Some((ticket, letter)) = mailbox.take() else {
-            return served;
-        };
-        served.max(
-            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
-                Heard::Answer(answer) => {
-                    mailbox.answer(ticket, answer);
-                    Served::Something
-                }
-                Heard::Promised => {
-                    mailbox.promise();
-                    Served::Promise
-                }
-            },
-        )
-    }
-
-    /// Hands posted writes over to consumers that are not at work.
-    fn hand_over(&self, words: Words, callbacks: &Callbacks, turn: &Turn) -> Served {
-        let call = || callbacks.ask.call(None::<Payload>);
-        // A consumer that throws has its error kept by TypeScript; the run is told to end.
-        self.posted
-            .hand_over(words, call, || turn.is_over(), || self.stop())
-    }
-
     /// Whether the run was over.
     fn settle(&self) -> bool {
         let mut state = self.state.borrow_mut();
@@ -345,37 +303,6 @@ impl Life {
             Err(error) => Either::B(Failure::from(error)),
         }));
         true
-    }
-}
-
-impl Attended for Life {
-    /// Answers the question that waits, takes posted writes, settles the run that is over.
-    fn attend(&self, turn: &Turn) -> Served {
-        let (mailboxes, callbacks) = match &*self.state.borrow() {
-            State::There(running) => (Rc::clone(&running.mailboxes), Rc::clone(&running.callbacks)),
-            _ => return Served::Nothing,
-        };
-        let served = turn.each(&self.next, &mailboxes, |mailbox| {
-            self.attend_vcpu(mailbox, &callbacks, turn)
-        });
-        // Whoever waits for the run needs a turn of JavaScript's, too.
-        if self.settle() {
-            Served::Promise
-        } else {
-            served
-        }
-    }
-
-    fn gathers(&self) -> bool {
-        self.posted.gathers()
-    }
-
-    fn look(&self) {
-        self.posted.look();
-    }
-
-    fn shut_down(&self) {
-        self.close();
     }
 }
 

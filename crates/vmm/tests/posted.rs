@@ -167,7 +167,8 @@ fn what_was_posted_is_told_before_the_next_question() {
             order.push(match question {
                 Question::Posted => {
                     assert!(feed.waits());
-                    (feed.drain(), feed.take_count());
+                    feed.drain();
+                    feed.take_count();
                     "posted"
                 }
                 Question::Write { .. } => "device",
