@@ -384,7 +384,7 @@ export declare enum NativeQuestion {
   Console = 3,
   /** An unclaimed exit, as the argument. */
   Unclaimed = 4,
-  /** Posted writes of a route wait; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`. */
+  /** Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`. */
   Posted = 5,
 }
 

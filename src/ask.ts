@@ -109,7 +109,7 @@ export class Asker {
   /** Hands a batch of posted writes over to a consumer that is not at work. */
   #handOver(route: number): Reply {
     const handlers = this.#handlers[route]
-    const payload = handlers && this.#takePosted(route, handlers)
+    const payload = words[4] === 1 ? loneWrite() : handlers && this.#takePosted(route, handlers)
     if (payload === undefined) return Answer.Done
     const asked = { kind: Question.Posted, route, ticket: 0, exit: undefined }
     return this.#answered(asked, payload, (promise) => this.#consume(asked, promise))
@@ -321,6 +321,15 @@ export class Asker {
     ])
     return `${names.get(kind) ?? 'onData'} of ${handlers?.name}`
   }
+}
+
+/** The write in the words. */
+function loneWrite(): EventBatch {
+  return new EventBatch({
+    offsets: Uint32Array.of(words[2]!),
+    sizes: Uint8Array.of(words[3]!),
+    values: BigUint64Array.of(value64[0]!),
+  })
 }
 
 function isPosted({ onBatch, onEvent }: Handlers): boolean {

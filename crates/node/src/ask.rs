@@ -3,7 +3,7 @@
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::{Answer, Exit, Question};
+use vmm::{Answer, Event, Exit, Question};
 
 use crate::exit::NativeExit;
 use crate::ffi::{Returned, WORDS, Words};
@@ -24,7 +24,7 @@ pub enum NativeQuestion {
     Console = 3,
     /// An unclaimed exit, as the argument.
     Unclaimed = 4,
-    /// Posted writes of a route wait; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
+    /// Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
     Posted = 5,
 }
 
@@ -105,9 +105,17 @@ impl Letter {
         }
     }
 
-    /// Posted writes of a route wait.
-    pub fn posted(route: usize) -> Self {
-        Self::Plain(words(NativeQuestion::Posted, route, 0))
+    /// Posted writes of a route wait, or this one is all.
+    pub fn posted(route: usize, lone: Option<Event>) -> Self {
+        let [kind, at, ..] = words(NativeQuestion::Posted, route, 0);
+        Self::Plain(match lone {
+            None => [kind, at, 0, 0, 0, 0, 0, 0],
+            Some(event) => {
+                let (low, high) = (event.value as u32, (event.value >> 32) as u32);
+                let size = u32::from(event.size);
+                [kind, at, event.offset, size, 1, 0, low, high]
+            }
+        })
     }
 
     /// Asks, and waits for the function to return.

@@ -197,7 +197,10 @@ impl Posted {
     ) -> Served {
         // Its handler may make us look again.
         consumer.busy.set(true);
-        let heard = Letter::posted(consumer.route).ask(words, |_| call());
+        // One alone needs no arrays that are made here.
+        let lone = consumer.feed.take_lone();
+        consumer.take(lone.iter().len() as u64);
+        let heard = Letter::posted(consumer.route, lone).ask(words, |_| call());
         let waits = matches!(heard, Heard::Promised);
         consumer.busy.set(waits);
         if matches!(heard, Heard::Answer(Answer::Failed)) {

@@ -34,6 +34,14 @@ impl Feed {
         }
     }
 
+    /// The event of a ring that holds no other.
+    pub fn take_lone(&self) -> Option<Event> {
+        match self {
+            Self::Ring(ring) => ring.take_lone(),
+            Self::Count(_) => None,
+        }
+    }
+
     /// Whether something waits. For a count this is a system call.
     pub fn waits(&self) -> bool {
         match self {

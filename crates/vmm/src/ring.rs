@@ -24,6 +24,17 @@ struct Slot {
     value: AtomicU64,
 }
 
+impl Slot {
+    fn event(&self) -> Event {
+        let place = self.place.load(Ordering::Relaxed);
+        Event {
+            offset: (place >> 8) as u32,
+            size: place as u8,
+            value: self.value.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// A ring of [`MAX_QUEUED_EVENTS`]. Nothing is lost: a full ring refuses, and the producer waits.
 #[derive(Debug)]
 pub struct EventRing {
@@ -110,6 +121,19 @@ impl EventRing {
         self.head.load(Ordering::SeqCst) >= mark
     }
 
+    /// Takes out an event that is alone.
+    pub(crate) fn take_lone(&self) -> Option<Event> {
+        if self.len() != 1 || self.has_spilled.load(Ordering::Acquire) {
+            return None;
+        }
+        // As in `drain`.
+        self.belled.store(false, Ordering::SeqCst);
+        let head = self.head.load(Ordering::Relaxed);
+        let event = self.slot(head).map(Slot::event);
+        self.head.store(head.wrapping_add(1), Ordering::SeqCst);
+        event
+    }
+
     /// Takes out what is there, oldest first.
     pub fn drain(&self) -> Vec<Event> {
         // Before looking: what fills the ring from here on rings again.
@@ -118,14 +142,7 @@ impl EventRing {
         let tail = self.tail.load(Ordering::SeqCst);
         let events = (head..tail)
             .filter_map(|index| self.slot(index))
-            .map(|slot| {
-                let place = slot.place.load(Ordering::Relaxed);
-                Event {
-                    offset: (place >> 8) as u32,
-                    size: place as u8,
-                    value: slot.value.load(Ordering::Relaxed),
-                }
-            });
+            .map(Slot::event);
         let mut events: Vec<_> = events.collect();
         self.head.store(tail, Ordering::SeqCst);
         if self.has_spilled.load(Ordering::Acquire) {
@@ -214,6 +231,18 @@ mod tests {
         ring.drain();
         ring.push(event(1));
         assert!(ring.reached(mark) && !ring.reached(ring.mark().unwrap()));
+    }
+
+    #[test]
+    fn an_event_that_is_alone_is_taken_and_others_are_left() {
+        let ring = EventRing::default();
+        assert_eq!(ring.take_lone(), None);
+        ring.push(event(0));
+        assert_eq!((ring.take_lone(), ring.take_lone()), (Some(event(0)), None));
+        ring.push(event(1));
+        ring.push(event(2));
+        assert_eq!(ring.take_lone(), None);
+        assert_eq!(ring.drain(), [event(1), event(2)]);
     }
 
     #[test]
