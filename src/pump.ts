@@ -1,4 +1,6 @@
+import { outside } from './context.ts'
 import { native } from './native.ts'
+import type { NativeMachine } from './seam.ts'
 
 const { NativeTurn: Turn } = native
 
@@ -13,23 +15,43 @@ let isLooking = false
  * `isFresh` says that the event loop has turned since the last call.
  */
 export function pump(isFresh: boolean, isLook = false): void {
-  if (!isScheduled) follow(native.attend(isFresh, isLook))
+  if (!isScheduled) rest(native.attend(isFresh, isLook))
+}
+
+/** Gives a late answer, and looks after the machines then; to be called in the asynchronous context of the run. */
+export function answer(machine: NativeMachine, ticket: number, reply: number | Uint8Array): void {
+  rest(machine.answer(ticket, reply, !isScheduled))
 }
 
 /** Does what is left to do. */
-function follow(left: number): void {
+function rest(left: number): void {
   if (left & Turn.Look && !isLooking) {
     isLooking = true
-    setTimeout(look, lookMs).unref()
+    outside(lookLater)
   }
   if (!(left & Turn.Again)) return
   // The turn is used up: timers and I/O come first.
   isScheduled = true
-  // An immediate that keeps no process alive may never come; a timer does.
-  if (!(left & Turn.Held)) setTimeout(again, 0).unref()
-  // The immediates of this turn come before its timers.
-  else if (left & Turn.Slow) setImmediate(() => setImmediate(again))
-  else setImmediate(again)
+  if (!(left & Turn.Held)) outside(later)
+  else outside(left & Turn.Slow ? behindTimers : soon)
+}
+
+function soon(): void {
+  setImmediate(again)
+}
+
+/** The immediates of this turn come before its timers. */
+function behindTimers(): void {
+  setImmediate(soon)
+}
+
+/** An immediate that keeps no process alive may never come; a timer does. */
+function later(): void {
+  setTimeout(again, 0).unref()
+}
+
+function lookLater(): void {
+  setTimeout(look, lookMs).unref()
 }
 
 function again(): void {

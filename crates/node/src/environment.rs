@@ -81,14 +81,26 @@ impl Turn {
 
 /// Somebody whom the bell calls.
 pub trait Attended {
-    /// Looks after whatever waits for JavaScript, until the turn is over.
+    /// Whether anything waits for JavaScript.
+    fn waits(&self) -> bool;
+    /// Looks after whatever waits, until the turn is over.
     fn attend(&self, turn: &Turn) -> Served;
     /// Whether something gathers that nobody announces.
     fn gathers(&self) -> bool;
     /// Notices what has gathered.
     fn look(&self);
+    /// Makes JavaScript call `inside` in the asynchronous context of the run.
+    fn enter(&self);
     /// Ends for good, and joins its thread.
     fn shut_down(&self);
+}
+
+/// What `inside` is to do in somebody's asynchronous context.
+enum Errand {
+    /// Look after this one, once.
+    Attend(Rc<dyn Attended>),
+    /// Go on pumping.
+    Pump,
 }
 
 /// The machines of this JavaScript environment that run on threads of their own.
@@ -104,6 +116,13 @@ pub struct Environment {
     next: Cell<usize>,
     patience: Patience,
     asleep_since: Cell<Instant>,
+    pumping: Cell<bool>,
+    /// The address of the one in whose context the pump is. Whoever asks again and again thus has it entered once a turn.
+    home: Cell<Option<*const ()>>,
+    errand: RefCell<Option<Errand>>,
+    /// What the last attending came to, and the last pump.
+    served: Cell<Served>,
+    pumped: Cell<u32>,
 }
 
 impl Environment {
@@ -127,6 +146,11 @@ impl Environment {
             next: Cell::new(0),
             patience: Patience::default(),
             asleep_since: Cell::new(Instant::now()),
+            pumping: Cell::new(false),
+            home: Cell::new(None),
+            errand: RefCell::default(),
+            served: Cell::new(Served::Nothing),
+            pumped: Cell::new(NativeTurn::Nothing as u32),
         });
         ENVIRONMENT.set(Some(Rc::clone(&environment)));
         Some(environment)
@@ -148,6 +172,10 @@ impl Environment {
             let mut running = environment.running.borrow_mut();
             running.retain(|weak| !std::ptr::addr_eq(weak.as_ptr(), who));
             environment.generation.set(environment.generation.get() + 1);
+            if environment.home.get() == Some(who.cast()) {
+                // Its next run has a context of its own.
+                environment.home.set(None);
+            }
         }
     }
 
@@ -172,6 +200,26 @@ impl Environment {
         }
     }
 
+    fn attend(&self, fresh: bool, look: bool, home: Option<*const ()>) -> u32 {
+        if self.pumping.replace(true) {
+            // Whoever pumps looks again anyway.
+            return NativeTurn::Nothing as u32;
+        }
+        if fresh {
+            let now = Instant::now();
+            self.turn.0.set(now);
+            self.patience.learn(now - self.asleep_since.get());
+        }
+        if look {
+            self.living().iter().for_each(|who| who.look());
+        }
+        self.home.set(home);
+        let left = self.pump();
+        self.home.set(None);
+        self.pumping.set(false);
+        left
+    }
+
     /// The pump: attends until nothing more comes, or the turn is over; what is left to do, as `NativeTurn` says.
     fn pump(&self) -> u32 {
         self.bell.wake();
@@ -180,6 +228,14 @@ impl Environment {
         loop {
             if generation != self.generation.get() {
                 (generation, living) = (self.generation.get(), self.living());
+            }
+            if self.home.get().is_none()
+                && let Some(who) = living.iter().find(|who| who.waits())
+            {
+                self.home.set(Some(Rc::as_ptr(who).cast()));
+                self.enter(who, Errand::Pump);
+                self.home.set(None);
+                return self.pumped.get();
             }
             let served = self.attend_all(&living);
             let now = Instant::now();
@@ -239,8 +295,35 @@ impl Environment {
     }
 
     fn attend_all(&self, living: &[Rc<dyn Attended>]) -> Served {
-        self.turn
-            .each(&self.next, living, |who| who.attend(&self.turn))
+        self.turn.each(&self.next, living, |who| {
+            if self.home.get() == Some(Rc::as_ptr(who).cast()) {
+                return who.attend(&self.turn);
+            }
+            if !who.waits() {
+                return Served::Nothing;
+            }
+            self.enter(who, Errand::Attend(Rc::clone(who)));
+            self.served.get()
+        })
+    }
+
+    fn enter(&self, who: &Rc<dyn Attended>, errand: Errand) {
+        self.served.set(Served::Nothing);
+        self.pumped.set(NativeTurn::Nothing as u32);
+        self.errand.replace(Some(errand));
+        who.enter();
+        // Still to be done where nobody is left to enter that context.
+        self.inside();
+    }
+
+    fn inside(&self) {
+        // Taken before anything else happens, as there may be another one in there.
+        let errand = self.errand.take();
+        match errand {
+            Some(Errand::Attend(who)) => self.served.set(who.attend(&self.turn)),
+            Some(Errand::Pump) => self.pumped.set(self.pump()),
+            None => {}
+        }
     }
 }
 
@@ -267,20 +350,32 @@ pub enum NativeTurn {
 /// time to look after what gathers. What is left to do, as `NativeTurn` says.
 #[napi]
 pub fn attend(fresh: bool, look: bool) -> u32 {
-    let Some(environment) = current() else {
-        return NativeTurn::Nothing as u32;
-    };
-    if fresh {
-        let now = Instant::now();
-        environment.turn.0.set(now);
-        environment
-            .patience
-            .learn(now - environment.asleep_since.get());
+    current().map_or(NativeTurn::Nothing as u32, |environment| {
+        environment.attend(fresh, look, None)
+    })
+}
+
+/// As `attend`, called in the asynchronous context of one who has just been answered.
+pub fn attend_from(who: *const ()) -> u32 {
+    current().map_or(NativeTurn::Nothing as u32, |environment| {
+        environment.attend(false, false, Some(who))
+    })
+}
+
+/// Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
+/// `NativeMachine.start`, and to be returned by it.
+#[napi]
+pub fn inside() -> u32 {
+    if let Some(environment) = current() {
+        environment.inside();
     }
-    if look {
-        environment.living().iter().for_each(|who| who.look());
-    }
-    environment.pump()
+    0
+}
+
+/// Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever.
+#[napi]
+pub fn hang_bell(env: Env) -> bool {
+    Environment::get(env).is_some()
 }
 
 /// How often the doorbell was rung.

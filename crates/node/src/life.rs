@@ -51,6 +51,8 @@ pub struct Callbacks {
     pub ask: WeakFunction,
     /// Gets the end of the run.
     pub settle: WeakFunction,
+    /// Calls `inside` in the asynchronous context of the run.
+    pub enter: WeakFunction,
 }
 
 /// What a `NativeMachine` holds.
@@ -351,6 +353,12 @@ fn safely(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn is_full<T>(slot: &Mutex<Option<T>>) -> bool {
+    slot.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some()
 }
 
 fn busy() -> Error {

@@ -58,6 +58,11 @@ impl Mailbox {
         }
     }
 
+    /// JavaScript's side: whether there is something to take.
+    pub fn waits(&self) -> bool {
+        self.stage.load(Ordering::SeqCst) == ASKED || self.posted.load(Ordering::SeqCst)
+    }
+
     /// JavaScript's side: whether a question waits, and what comes before it was handed over, as `reached` judges.
     pub fn is_asked(&self, reached: impl FnOnce(&Marks) -> bool) -> Option<bool> {
         // After a kick the asker takes its question back.

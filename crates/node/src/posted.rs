@@ -102,6 +102,11 @@ impl Posted {
         self.due.set(true);
     }
 
+    /// Whether somebody shall look.
+    pub fn is_due(&self) -> bool {
+        self.due.get()
+    }
+
     /// The consumer of a route has settled its promise.
     pub fn consumed(&self, route: usize) {
         if let Some(consumer) = self.of(route) {

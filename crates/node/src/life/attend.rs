@@ -7,7 +7,7 @@ use crate::environment::{self, Attended, Served, Turn};
 use crate::ffi::Words;
 use crate::mailbox::Mailbox;
 
-use super::{Callbacks, Life, State};
+use super::{Callbacks, Life, State, is_full};
 
 impl Life {
     /// Answers the question of one vCPU, once what was posted before it is handed over.
@@ -55,6 +55,25 @@ impl Life {
 }
 
 impl Attended for Life {
+    fn waits(&self) -> bool {
+        match &*self.state.borrow() {
+            State::There(running) => {
+                self.posted.is_due()
+                    || running.mailboxes.iter().any(|mailbox| mailbox.waits())
+                    || is_full(&running.finished)
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&self) {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Rc::clone(&running.callbacks),
+            _ => return,
+        };
+        callbacks.enter.call(None::<u32>);
+    }
+
     /// Answers the question that waits, takes posted writes, settles the run that is over.
     fn attend(&self, turn: &Turn) -> Served {
         let (mailboxes, callbacks) = match &*self.state.borrow() {
