@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use napi::Env;
 use napi::bindgen_prelude::{Function, Uint32Array};
@@ -13,12 +13,7 @@ use napi_derive::napi;
 use crate::bell::Bell;
 use crate::ffi::{Doorbell, StrongFunction, Words};
 use crate::patience::Patience;
-
-/// The longest stay in the pump during one turn of the event loop: timers and I/O wait no longer for us.
-const TURN: Duration = Duration::from_millis(1);
-
-/// A turn of this length was a slow handler's.
-const SLOW: Duration = Duration::from_millis(5);
+use crate::turn::{Served, Turn};
 
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
@@ -43,40 +38,6 @@ pub fn share(
 /// The words of this environment.
 pub fn words() -> Option<Words> {
     SHARED.with_borrow(|shared| shared.as_ref().map(|(words, _)| *words))
-}
-
-/// What attending to somebody came to; the greatest counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Served {
-    Nothing,
-    Something,
-    /// A handler returned a promise; JavaScript must get its turn before it can settle.
-    Promise,
-}
-
-/// The part of an event loop's turn that we take.
-pub struct Turn(Cell<Instant>);
-
-impl Turn {
-    /// Whether it is used up: the event loop comes first.
-    pub fn is_over(&self) -> bool {
-        self.0.get().elapsed() > TURN
-    }
-
-    /// Serves one after the other until the turn is over; then the next turn begins with the one whose turn it is.
-    pub fn each<T>(&self, next: &Cell<usize>, all: &[T], serve: impl Fn(&T) -> Served) -> Served {
-        let (first, mut served) = (next.get(), Served::Nothing);
-        let by_turns = (0..all.len()).map(|step| (first + step) % all.len());
-        for (step, one) in by_turns.filter_map(|index| Some((index, all.get(index)?))) {
-            let came_to = serve(one);
-            served = served.max(came_to);
-            if all.len() > 1 && came_to != Served::Nothing && self.is_over() {
-                next.set(step + 1);
-                break;
-            }
-        }
-        served
-    }
 }
 
 /// Somebody whom the bell calls.
@@ -142,7 +103,7 @@ impl Environment {
             running: RefCell::default(),
             generation: Cell::new(0),
             holders: Cell::new(0),
-            turn: Turn(Cell::new(Instant::now())),
+            turn: Turn::new(),
             next: Cell::new(0),
             patience: Patience::default(),
             asleep_since: Cell::new(Instant::now()),
@@ -207,7 +168,7 @@ impl Environment {
         }
         if fresh {
             let now = Instant::now();
-            self.turn.0.set(now);
+            self.turn.begin(now);
             self.patience.learn(now - self.asleep_since.get());
         }
         if look {
@@ -239,7 +200,7 @@ impl Environment {
             }
             let served = self.attend_all(&living);
             let now = Instant::now();
-            if now.duration_since(self.turn.0.get()) > TURN {
+            if self.turn.is_over_at(now) {
                 return self.again();
             }
             match (served, idle_since) {
@@ -266,7 +227,7 @@ impl Environment {
         if self.holders.get() > 0 {
             left |= NativeTurn::Held as u32;
         }
-        if self.turn.0.get().elapsed() > SLOW {
+        if self.turn.is_slow() {
             left |= NativeTurn::Slow as u32;
         }
         left

@@ -25,3 +25,4 @@ mod patience;
 mod posted;
 mod registers;
 mod same_thread;
+mod turn;

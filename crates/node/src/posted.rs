@@ -7,9 +7,9 @@ use std::time::Instant;
 use vmm::{Answer, Event, Feed, Watch};
 
 use crate::ask::{Heard, Letter};
-use crate::environment::Served;
 use crate::ffi::{Returned, Words};
 use crate::pace::{Change, Pace};
+use crate::turn::Served;
 
 /// All posted routes of a machine.
 pub struct Posted {

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use crate::ask::{Heard, Payload};
-use crate::environment::{self, Attended, Served, Turn};
+use crate::environment::{self, Attended};
 use crate::ffi::Words;
 use crate::mailbox::Mailbox;
+use crate::turn::{Served, Turn};
 
 use super::{Callbacks, Life, State, is_full};
 
