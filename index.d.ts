@@ -32,7 +32,7 @@ export declare class NativeMachine {
    * is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
    * called in the asynchronous context of the run.
    */
-  answer(ticket: number, answer: number | Uint8Array, look: boolean): boolean | null
+  answer(ticket: number, answer: number | Uint8Array, look: boolean): number
   /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
   /**
@@ -79,16 +79,17 @@ export declare class NativeMachine {
   drain(route: number): NativeBatch | null
   /** Takes the count of an `event` route, by its index: writes since the last call. */
   takeCount(route: number): number
+  /** The promise with which the consumer of a posted route answered is settled: it may get the next batch. */
+  consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
 }
 
 /**
- * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
- * `null` says that nothing is left; otherwise to call again in the next turn, for which the event loop is
- * held or not.
+ * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
+ * time to look after what gathers. What is left to do, as `NativeTurn` says.
  */
-export declare function attend(fresh: boolean): boolean | null
+export declare function attend(fresh: boolean, look: boolean): number
 
 /** How often the doorbell was rung. */
 export declare function doorbells(): number
@@ -393,7 +394,7 @@ export declare enum NativeQuestion {
   Console = 3,
   /** An unclaimed exit, as the argument. */
   Unclaimed = 4,
-  /** Posted writes wait; `NativeMachine.drain` and `takeCount` take them. */
+  /** Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`. */
   Posted = 5,
 }
 
@@ -565,6 +566,20 @@ export interface NativeText {
   route: number
   /** The bytes. */
   bytes: Uint8Array
+}
+
+/** What `attend` leaves to do, added up. */
+export declare enum NativeTurn {
+  /** Nothing until the bell rings. */
+  Nothing = 0,
+  /** Call again in the next turn of the event loop. */
+  Again = 1,
+  /** The event loop is held meanwhile. */
+  Held = 2,
+  /** This turn took long: timers come before the next call. */
+  Slow = 4,
+  /** Call again in two milliseconds, for what gathers meanwhile. */
+  Look = 8,
 }
 
 /** Where a vCPU stood. */

@@ -1,4 +1,7 @@
 // Thousands of machines, one after the other: this process stays as big as it is.
+import { readFileSync, readdirSync } from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
+
 import type { ExecutionContext } from 'ava'
 import { type VirtualMachine, guests } from '../src/index.ts'
 import { census, collect } from './fixtures/census.ts'
@@ -131,3 +134,39 @@ serialTest('500 machines that cannot be made', async (t) => {
     t.throws(() => machine(guests.hello, overlapping), vmError('ERR_INVALID_OPTION'))
   })
 })
+
+serialTest('machines with event routes share one thread and one descriptor', async (t) => {
+  // out %al,$0x62 · hlt
+  const live = async (): Promise<void> => {
+    const onEvent = () => undefined
+    const vm = machine('e6 62 f4 ;', [{ port: 0x62, to: 'event', onEvent }])
+    t.is((await vm.run()).reason, 'hlt')
+    vm.close()
+  }
+  await live()
+  const before = await filesLeft()
+  await Promise.all(Array.from({ length: 10 }, live))
+  for (let index = 0; index < 20; index++) await live()
+  t.is(await filesLeft(), before)
+  t.is(threads().filter((name) => name === 'vmexit-events').length, 1)
+})
+
+/** Open files, when what was closed is collected. */
+async function filesLeft(): Promise<number> {
+  await until(() => census().vcpuThreads === 0)
+  for (let index = 0; index < 3; index++) {
+    collect()
+    await turn()
+  }
+  return census().files
+}
+
+function threads(): string[] {
+  return readdirSync('/proc/self/task').map((task) => {
+    try {
+      return readFileSync(`/proc/self/task/${task}/comm`, 'utf8').trim()
+    } catch {
+      return ''
+    }
+  })
+}

@@ -159,6 +159,24 @@ for (const to of kinds) {
     t.throws(() => vm.runSync(), vmError('ERR_ASYNC_HANDLER', /onBatch of routes\[0\]/))
   })
 
+  alongBoth(
+    `${to}: a promise that a run left open holds up no batch of the next`,
+    async (t, run) => {
+      const sequence = new Sequence()
+      let isFirst = true
+      const onBatch = (batch: EventBatch) => {
+        sequence.take(batch)
+        if (!isFirst) return undefined
+        isFirst = false
+        return new Promise(() => undefined)
+      }
+      using vm = numbered(many, { ...at, to, onBatch })
+      t.is((await vm.run({ timeoutMs: 100 })).reason, 'timeout')
+      t.is((await run(vm, { timeoutMs: 600_000 })).reason, 'hlt')
+      t.is(sequence.next, many)
+    },
+  )
+
   along(`${to}: a consumer that never settles ends with the time-out`, async (t) => {
     using vm = numbered(100_000, { ...at, to, onBatch: () => new Promise(() => undefined) })
     t.is((await vm.run({ timeoutMs: 200 })).reason, 'timeout')

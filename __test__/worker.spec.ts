@@ -78,6 +78,7 @@ for (const scenario of ['run, spinning', 'runSync, spinning']) {
 }
 
 for (const scenario of [
+  'run, posted writes all the time',
   'run, several machines',
   'runSync, a device asked all the time',
   'runSync, exits that Rust answers',

@@ -84,10 +84,7 @@ export class Asker {
   /** Answers the question in the words; the native side calls it. */
   readonly ask = (payload?: Payload): Reply => {
     const kind = words[0]!
-    if (kind === Question.Posted) {
-      this.drain()
-      return this.failure ? Answer.Failed : Answer.Done
-    }
+    if (kind === Question.Posted) return this.#handOver(words[1]!)
     if (kind === Question.Read || kind === Question.Write) return this.#askDevice(kind)
     const exit =
       kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
@@ -115,28 +112,26 @@ export class Asker {
     return settled
   }
 
-  /** Hands posted writes over to consumers that are not at work. */
-  drain(): void {
-    for (const [route, handlers] of this.#handlers.entries()) {
-      while (isPosted(handlers) && !this.#consuming.has(route)) {
-        const payload = this.#takePosted(route, handlers)
-        if (payload === undefined) break
-        const asked = { kind: Question.Posted, route, ticket: 0, exit: undefined }
-        this.#answered(asked, payload, (promise) => this.#consume(asked, promise))
-      }
-    }
+  /** Hands a batch of posted writes over to a consumer that is not at work. */
+  #handOver(route: number): Reply {
+    const handlers = this.#handlers[route]
+    const payload = words[4] === 1 ? loneWrite() : handlers && this.#takePosted(route, handlers)
+    if (payload === undefined) return Answer.Done
+    const asked = { kind: Question.Posted, route, ticket: 0, exit: undefined }
+    return this.#answered(asked, payload, (promise) => this.#consume(asked, promise))
   }
 
-  /** Hands over all posted writes that a run has left, and gives the promises of consumers. */
-  drainLast(): Promise<void>[] {
-    const promises: Promise<void>[] = []
+  /** Hands over all posted writes that a run has left. */
+  drainLast(): void {
+    for (const _ of this.drainEach());
+  }
+
+  /** Does so route by route, and gives what their consumers promise. */
+  *drainEach(): Generator<Promise<void> | undefined> {
     for (const [route, handlers] of this.#handlers.entries()) {
       const payload = isPosted(handlers) ? this.#takePosted(route, handlers) : undefined
-      if (payload === undefined) continue
-      const settled = this.#deliver(Question.Posted, route, payload)
-      if (settled) promises.push(settled)
+      if (payload !== undefined) yield this.#deliver(Question.Posted, route, payload)
     }
-    return promises
   }
 
   #takePosted(route: number, handlers: Handlers): EventBatch | number | undefined {
@@ -161,7 +156,9 @@ export class Asker {
     }
     if (run !== this.#run) return
     this.#consuming.delete(asked.route)
-    this.drain()
+    this.#machine.consumed(asked.route)
+    // What has gathered meanwhile, if this turn of the event loop has time left.
+    pump(false)
   }
 
   /** Promises of consumers that are at work. */
@@ -328,6 +325,15 @@ export class Asker {
     ])
     return `${names.get(kind) ?? 'onData'} of ${handlers?.name}`
   }
+}
+
+/** The write in the words. */
+function loneWrite(): EventBatch {
+  return new EventBatch({
+    offsets: Uint32Array.of(words[2]!),
+    sizes: Uint8Array.of(words[3]!),
+    values: BigUint64Array.of(value64[0]!),
+  })
 }
 
 function isPosted({ onBatch, onEvent }: Handlers): boolean {

@@ -5,14 +5,20 @@ import { outside } from './context.ts'
 import { native } from './native.ts'
 import type { NativeMachine } from './seam.ts'
 
+const { NativeTurn: Turn } = native
+
+/** What gathers is looked after as often. */
+const lookMs = 2
+
 let isScheduled = false
+let isLooking = false
 
 /**
  * Looks after all machines of this thread that run on threads of their own, until nothing more comes.
  * `isFresh` says that the event loop has turned since the last call.
  */
-export function pump(isFresh: boolean): void {
-  if (!isScheduled) rest(native.attend(isFresh))
+export function pump(isFresh: boolean, isLook = false): void {
+  if (!isScheduled) rest(native.attend(isFresh, isLook))
 }
 
 /** Gives a late answer, and looks after the machines then; to be called in the asynchronous context of the run. */
@@ -20,15 +26,26 @@ export function answer(machine: NativeMachine, ticket: number, reply: number | U
   rest(machine.answer(ticket, reply, !isScheduled))
 }
 
-function rest(isHeld: boolean | null): void {
-  if (isHeld === null) return
+/** Does what is left to do. */
+function rest(left: number): void {
+  if (left & Turn.Look && !isLooking) {
+    isLooking = true
+    outside(lookLater)
+  }
+  if (!(left & Turn.Again)) return
   // The turn is used up: timers and I/O come first.
   isScheduled = true
-  outside(isHeld ? soon : later)
+  if (!(left & Turn.Held)) outside(later)
+  else outside(left & Turn.Slow ? behindTimers : soon)
 }
 
 function soon(): void {
   setImmediate(again)
+}
+
+/** The immediates of this turn come before its timers. */
+function behindTimers(): void {
+  setImmediate(soon)
 }
 
 /** An immediate that keeps no process alive may never come; a timer does. */
@@ -36,7 +53,16 @@ function later(): void {
   setTimeout(again, 0).unref()
 }
 
+function lookLater(): void {
+  setTimeout(look, lookMs).unref()
+}
+
 function again(): void {
   isScheduled = false
   pump(true)
+}
+
+function look(): void {
+  isLooking = false
+  pump(true, true)
 }

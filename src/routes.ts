@@ -185,8 +185,9 @@ export interface PostedTarget {
   /** Who gathers: Rust, behind an exit, or the kernel. */
   to: 'queue' | 'coalesce'
   /**
-   * Gets the writes in order, none is lost. While a promise that it returns is open, further batches wait;
-   * at a run's end they do not.
+   * Gets the writes in order, none is lost, and before what the same vCPU asks later of a device, `onExit` or `onData`. While
+   * a promise that it returns is open, further batches wait, and questions behind them: whoever waits here for a later question of the
+   * guest waits until `timeoutMs` or `stop()`. At a run's end they wait no longer.
    */
   onBatch: (batch: EventBatch) => unknown
   /** What reads give, 0 to 2^64 - 1; without it they are not claimed. */
@@ -230,7 +231,10 @@ export type EventMatch =
 export type EventTarget = EventMatch & {
   /** The kernel counts. */
   to: 'event'
-  /** Gets how many writes came since the last call, at least 1; about every 20 ms, and at the run's end. */
+  /**
+   * Gets how many writes came since the last call, at least 1: soon after a lone one under `run()`, at the next exit or within 20 ms
+   * under `runSync()`, and at the run's end. Order and promises are as for `onBatch`.
+   */
   onEvent: (count: number) => unknown
   /** One port or address. */
   length?: 1

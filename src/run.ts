@@ -12,6 +12,9 @@ import { isAborted, listen, reasonOf, unlisten } from './signal.ts'
 /** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1
 
+/** Behind handlers that took longer the event loop gets its turn. */
+const slowMs = 5
+
 /** One run on a thread of its own, from its start until its promise is settled. */
 export class BackgroundRun {
   readonly #machine: NativeMachine
@@ -82,31 +85,48 @@ export class BackgroundRun {
   readonly #abort = (): void => this.stop()
 
   readonly #settle = (outcome: NativeOutcome | Failure): void => {
-    if (isFailure(outcome)) {
-      this.#asker.drainLast()
-      const error = this.#asker.failure ?? fromFailure(outcome)
-      return this.#end(() => this.#reject(error))
+    const isFailed = isFailure(outcome)
+    // After these nobody's promise is waited for.
+    if (isFailed || outcome.reason === 'stopped' || outcome.reason === 'timeout') {
+      this.#stopped = true
     }
-    void this.#deliver(outcome)
+    void (isFailed ? this.#fail(outcome) : this.#deliver(outcome))
+  }
+
+  async #fail(outcome: Failure): Promise<void> {
+    await this.#handOverPosted()
+    const error = this.#asker.failure ?? fromFailure(outcome)
+    this.#end(() => this.#reject(error))
   }
 
   async #deliver(outcome: NativeOutcome): Promise<void> {
-    if (outcome.reason === 'stopped' || outcome.reason === 'timeout') this.#stopped = true
+    await this.#handOverPosted()
+    if (this.#over) return
     for (const { route, bytes } of outcome.undelivered) {
       const settled = this.#asker.deliver(route, bytes)
       if (settled) await this.#wait(settled)
       if (this.#over) return
     }
-    // Consumers at work finish first, and take what is left themselves; after a stop they are not waited for.
-    while (this.#asker.atWork.length > 0 && this.#mayWait) {
-      await this.#wait(Promise.all(this.#asker.atWork))
-      if (this.#over) return
-    }
-    const consumers = this.#asker.drainLast()
-    if (consumers.length > 0) await this.#wait(Promise.all(consumers))
-    if (this.#over) return
     const { failure } = this.#asker
     this.#end(() => (failure ? this.#reject(failure) : this.#finish(new RunResult(outcome))))
+  }
+
+  /** Hands over what is left, a batch of each route. */
+  async #handOverPosted(): Promise<void> {
+    // Consumers at work finish first; after a stop they are not waited for.
+    const { atWork } = this.#asker
+    if (atWork.length > 0) await this.#wait(Promise.all(atWork))
+    const consumers: Promise<void>[] = []
+    let begin = performance.now()
+    for (const settled of this.#asker.drainEach()) {
+      if (settled) consumers.push(settled)
+      if (performance.now() - begin > slowMs) {
+        await new Promise((resolve) => setTimeout(resolve))
+        begin = performance.now()
+      }
+      if (this.#over) return
+    }
+    if (consumers.length > 0) await this.#wait(Promise.all(consumers))
   }
 
   get #mayWait(): boolean {

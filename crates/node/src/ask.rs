@@ -3,10 +3,10 @@
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::{Answer, Exit, ExitHandler, Question};
+use vmm::{Answer, Event, Exit, Question};
 
 use crate::exit::NativeExit;
-use crate::ffi::{Callback, Returned, WORDS, Words};
+use crate::ffi::{Returned, WORDS, Words};
 
 /// What goes beside the words: console bytes, or the record of an unclaimed exit.
 pub type Payload = Either<Uint8Array, NativeExit>;
@@ -24,7 +24,7 @@ pub enum NativeQuestion {
     Console = 3,
     /// An unclaimed exit, as the argument.
     Unclaimed = 4,
-    /// Posted writes wait; `NativeMachine.drain` and `takeCount` take them.
+    /// Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
     Posted = 5,
 }
 
@@ -60,8 +60,10 @@ pub enum Letter {
 impl Letter {
     pub fn new(question: &Question<'_>, ticket: u32) -> Self {
         match question {
-            Question::Tick => Self::Plain(words(NativeQuestion::Tick, 0, ticket)),
-            Question::Posted | Question::Full { .. } => Self::posted(),
+            // Of these, only a tick is a question to JavaScript.
+            Question::Tick | Question::Posted | Question::Full { .. } => {
+                Self::Plain(words(NativeQuestion::Tick, 0, ticket))
+            }
             Question::Read {
                 route,
                 offset,
@@ -103,9 +105,17 @@ impl Letter {
         }
     }
 
-    /// Posted writes wait.
-    pub const fn posted() -> Self {
-        Self::Plain([NativeQuestion::Posted as u32, 0, 0, 0, 0, 0, 0, 0])
+    /// Posted writes of a route wait, or this one is all.
+    pub fn posted(route: usize, lone: Option<Event>) -> Self {
+        let [kind, at, ..] = words(NativeQuestion::Posted, route, 0);
+        Self::Plain(match lone {
+            None => [kind, at, 0, 0, 0, 0, 0, 0],
+            Some(event) => {
+                let (low, high) = (event.value as u32, (event.value >> 32) as u32);
+                let size = u32::from(event.size);
+                [kind, at, event.offset, size, 1, 0, low, high]
+            }
+        })
     }
 
     /// Asks, and waits for the function to return.
@@ -154,20 +164,4 @@ pub fn heard(shared: Words, returned: Returned) -> Heard {
         Returned::Number(END) => Answer::End,
         Returned::Number(_) => Answer::Failed,
     })
-}
-
-/// The handler of `runSync`: asks on the thread that runs the vCPU, which is JavaScript's own.
-pub struct SameThread<'a> {
-    pub words: Words,
-    pub ask: Callback<'a>,
-}
-
-impl ExitHandler for SameThread<'_> {
-    fn answer(&mut self, question: Question<'_>) -> Answer {
-        match Letter::new(&question, 0).ask(self.words, |payload| self.ask.call(payload)) {
-            Heard::Answer(answer) => answer,
-            // TypeScript refuses promises here before they come this far.
-            Heard::Promised => Answer::Failed,
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use napi::Env;
 use napi::bindgen_prelude::{Function, Uint32Array};
@@ -13,9 +13,7 @@ use napi_derive::napi;
 use crate::bell::Bell;
 use crate::ffi::{Doorbell, StrongFunction, Words};
 use crate::patience::Patience;
-
-/// The longest stay in the pump during one turn of the event loop: timers and I/O wait no longer for us.
-const TURN: Duration = Duration::from_millis(1);
+use crate::turn::{Served, Turn};
 
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
@@ -46,21 +44,16 @@ pub fn words() -> Option<Words> {
     SHARED.with_borrow(|shared| shared.as_ref().map(|(words, _)| *words))
 }
 
-/// What attending to somebody came to; the greatest counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Served {
-    Nothing,
-    Something,
-    /// A handler returned a promise; JavaScript must get its turn before it can settle.
-    Promise,
-}
-
 /// Somebody whom the bell calls.
 pub trait Attended {
     /// Whether anything waits for JavaScript.
     fn waits(&self) -> bool;
-    /// Looks after whatever waits.
-    fn attend(&self) -> Served;
+    /// Looks after whatever waits, until the turn is over.
+    fn attend(&self, turn: &Turn) -> Served;
+    /// Whether something gathers that nobody announces.
+    fn gathers(&self) -> bool;
+    /// Notices what has gathered.
+    fn look(&self);
     /// Makes JavaScript call `inside` in the asynchronous context of the run.
     fn enter(&self);
     /// Ends for good, and joins its thread.
@@ -83,7 +76,9 @@ pub struct Environment {
     /// Changes with `running`.
     generation: Cell<u64>,
     holders: Cell<u32>,
-    turn: Cell<Instant>,
+    turn: Turn,
+    /// The machine that is attended to first.
+    next: Cell<usize>,
     patience: Patience,
     asleep_since: Cell<Instant>,
     pumping: Cell<bool>,
@@ -92,7 +87,7 @@ pub struct Environment {
     errand: RefCell<Option<Errand>>,
     /// What the last attending came to, and the last pump.
     served: Cell<Served>,
-    pumped: Cell<Option<bool>>,
+    pumped: Cell<u32>,
 }
 
 impl Environment {
@@ -112,14 +107,15 @@ impl Environment {
             running: RefCell::default(),
             generation: Cell::new(0),
             holders: Cell::new(0),
-            turn: Cell::new(Instant::now()),
+            turn: Turn::new(),
+            next: Cell::new(0),
             patience: Patience::default(),
             asleep_since: Cell::new(Instant::now()),
             pumping: Cell::new(false),
             home: Cell::new(None),
             errand: RefCell::default(),
             served: Cell::new(Served::Nothing),
-            pumped: Cell::new(None),
+            pumped: Cell::new(NativeTurn::Nothing as u32),
         });
         ENVIRONMENT.set(Some(Rc::clone(&environment)));
         Some(environment)
@@ -169,15 +165,18 @@ impl Environment {
         }
     }
 
-    fn attend(&self, fresh: bool, home: Option<*const ()>) -> Option<bool> {
+    fn attend(&self, fresh: bool, look: bool, home: Option<*const ()>) -> u32 {
         if self.pumping.replace(true) {
             // Whoever pumps looks again anyway.
-            return None;
+            return NativeTurn::Nothing as u32;
         }
         if fresh {
             let now = Instant::now();
-            self.turn.set(now);
+            self.turn.begin(now);
             self.patience.learn(now - self.asleep_since.get());
+        }
+        if look {
+            self.living().iter().for_each(|who| who.look());
         }
         self.home.set(home);
         let left = self.pump();
@@ -186,8 +185,8 @@ impl Environment {
         left
     }
 
-    /// The pump: attends until nothing more comes, or the turn is over; then whether the event loop is held.
-    fn pump(&self) -> Option<bool> {
+    /// The pump: attends until nothing more comes, or the turn is over; what is left to do, as `NativeTurn` says.
+    fn pump(&self) -> u32 {
         self.bell.wake();
         let mut idle_since: Option<Instant> = None;
         let (mut generation, mut living) = (self.generation.get(), self.living());
@@ -205,9 +204,8 @@ impl Environment {
             }
             let served = self.attend_all(&living);
             let now = Instant::now();
-            if now.duration_since(self.turn.get()) > TURN {
-                // Awake all the same: nobody has to ring before we come back.
-                return Some(self.holders.get() > 0);
+            if self.turn.is_over_at(now) {
+                return self.again();
             }
             match (served, idle_since) {
                 (Served::Something, _) => idle_since = None,
@@ -217,10 +215,33 @@ impl Environment {
                 }
                 (Served::Nothing | Served::Promise, _) => {
                     if self.leave(&living) {
-                        return None;
+                        return self.look_later();
+                    }
+                    if self.turn.is_over() {
+                        return self.again();
                     }
                 }
             }
+        }
+    }
+
+    /// The turn is over. We stay awake all the same: nobody has to ring before we come back.
+    fn again(&self) -> u32 {
+        let mut left = NativeTurn::Again as u32;
+        if self.holders.get() > 0 {
+            left |= NativeTurn::Held as u32;
+        }
+        if self.turn.is_slow() {
+            left |= NativeTurn::Slow as u32;
+        }
+        left
+    }
+
+    fn look_later(&self) -> u32 {
+        if self.living().iter().any(|who| who.gathers()) {
+            NativeTurn::Look as u32
+        } else {
+            NativeTurn::Nothing as u32
         }
     }
 
@@ -228,32 +249,32 @@ impl Environment {
     fn leave(&self, living: &[Rc<dyn Attended>]) -> bool {
         self.asleep_since.set(Instant::now());
         self.bell.sleep();
-        match self.attend_all(living) {
-            Served::Something => {
-                self.bell.wake();
-                false
-            }
-            Served::Nothing | Served::Promise => true,
+        let served = self.attend_all(living);
+        // A look that the turn's end cut short has not seen everybody.
+        let stays =
+            served == Served::Something || (served == Served::Promise && self.turn.is_over());
+        if stays {
+            self.bell.wake();
         }
+        !stays
     }
 
     fn attend_all(&self, living: &[Rc<dyn Attended>]) -> Served {
-        let served = living.iter().map(|who| {
+        self.turn.each(&self.next, living, |who| {
             if self.home.get() == Some(Rc::as_ptr(who).cast()) {
-                return who.attend();
+                return who.attend(&self.turn);
             }
             if !who.waits() {
                 return Served::Nothing;
             }
             self.enter(who, Errand::Attend(Rc::clone(who)));
             self.served.get()
-        });
-        served.max().unwrap_or(Served::Nothing)
+        })
     }
 
     fn enter(&self, who: &Rc<dyn Attended>, errand: Errand) {
         self.served.set(Served::Nothing);
-        self.pumped.set(None);
+        self.pumped.set(NativeTurn::Nothing as u32);
         self.errand.replace(Some(errand));
         who.enter();
         // Still to be done where nobody is left to enter that context.
@@ -264,7 +285,7 @@ impl Environment {
         // Taken before anything else happens, as there may be another one in there.
         let errand = self.errand.take();
         match errand {
-            Some(Errand::Attend(who)) => self.served.set(who.attend()),
+            Some(Errand::Attend(who)) => self.served.set(who.attend(&self.turn)),
             Some(Errand::Pump) => self.pumped.set(self.pump()),
             None => {}
         }
@@ -275,17 +296,35 @@ fn current() -> Option<Rc<Environment>> {
     ENVIRONMENT.with_borrow(Clone::clone)
 }
 
-/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call.
-/// `null` says that nothing is left; otherwise to call again in the next turn, for which the event loop is
-/// held or not.
+/// What `attend` leaves to do, added up.
 #[napi]
-pub fn attend(fresh: bool) -> Option<bool> {
-    current()?.attend(fresh, None)
+pub enum NativeTurn {
+    /// Nothing until the bell rings.
+    Nothing = 0,
+    /// Call again in the next turn of the event loop.
+    Again = 1,
+    /// The event loop is held meanwhile.
+    Held = 2,
+    /// This turn took long: timers come before the next call.
+    Slow = 4,
+    /// Call again in two milliseconds, for what gathers meanwhile.
+    Look = 8,
+}
+
+/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
+/// time to look after what gathers. What is left to do, as `NativeTurn` says.
+#[napi]
+pub fn attend(fresh: bool, look: bool) -> u32 {
+    current().map_or(NativeTurn::Nothing as u32, |environment| {
+        environment.attend(fresh, look, None)
+    })
 }
 
 /// As `attend`, called in the asynchronous context of one who has just been answered.
-pub fn attend_from(who: *const ()) -> Option<bool> {
-    current()?.attend(false, Some(who))
+pub fn attend_from(who: *const ()) -> u32 {
+    current().map_or(NativeTurn::Nothing as u32, |environment| {
+        environment.attend(false, false, Some(who))
+    })
 }
 
 /// Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of

@@ -1,7 +1,9 @@
 //! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
 //! what is left here can only kick.
 
-use std::cell::RefCell;
+mod attend;
+
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +12,17 @@ use std::thread::JoinHandle;
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, Event, ExitHandler, Feed, GuestMemory, Interrupts,
-    KickCause, KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
+    Answer, Counters, Error, ErrorCode, Event, ExitHandler, GuestMemory, Interrupts, KickCause,
+    KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
 };
 
-use crate::ask::{Heard, Letter};
-use crate::environment::{self, Attended, Environment, Served};
+use crate::bell::Bell;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::ffi::WeakFunction;
 use crate::mailbox::{AcrossThreads, Mailbox};
 use crate::outcome::NativeOutcome;
+use crate::posted::Posted;
 
 /// The machine and how its run ended, handed back by the run's thread.
 type Finished = (Box<Machine>, Result<Outcome>);
@@ -63,8 +66,10 @@ pub struct Life {
     vcpus: u32,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    /// Where posted writes wait, by route.
-    pub feeds: Vec<Option<Feed>>,
+    /// Where posted writes wait.
+    pub posted: Posted,
+    /// The vCPU that is looked after first.
+    next: Cell<usize>,
 }
 
 impl Life {
@@ -76,7 +81,8 @@ impl Life {
             vcpus: machine.vcpus(),
             placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),
-            feeds: machine.feeds(),
+            posted: Posted::new(machine.feeds()),
+            next: Cell::new(0),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
     }
@@ -142,6 +148,7 @@ impl Life {
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
+        self.posted.begin();
         let result = safely(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
@@ -167,8 +174,10 @@ impl Life {
         // another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let finished = Arc::default();
-        let handler =
-            |mailbox| AcrossThreads::new(Arc::clone(mailbox), Arc::clone(environment.bell()));
+        self.posted.begin();
+        let feeds = self.posted.feeds();
+        let bell = || Arc::clone(environment.bell());
+        let handler = |mailbox| AcrossThreads::new(Arc::clone(mailbox), bell(), Arc::clone(&feeds));
         let run = run_thread(
             Arc::clone(&waiting),
             Arc::clone(&finished),
@@ -176,12 +185,22 @@ impl Life {
             limits,
             mailboxes.iter().map(handler).collect(),
         );
+        let announced = mailboxes
+            .first()
+            .map(|mailbox| announcer(Arc::clone(mailbox), bell()));
+        if let Some(Err(error)) = announced.map(|call| self.posted.announce(call)) {
+            if let Some(machine) = take(&waiting) {
+                self.state.replace(State::Idle(machine));
+            }
+            return Err(error);
+        }
         let spawned = std::thread::Builder::new()
             .name("vmexit-vcpu0".into())
             .spawn(run);
         let thread = match spawned {
             Ok(thread) => thread,
             Err(error) => {
+                self.posted.end();
                 if let Some(machine) = take(&waiting) {
                     self.state.replace(State::Idle(machine));
                 }
@@ -220,6 +239,7 @@ impl Life {
         self.memory.take();
         self.interrupts.take();
         self.serial.take();
+        self.posted.end();
         let before = self.state.replace(State::Closed);
         match before {
             State::Idle(_) | State::Closed => Vec::new(),
@@ -241,15 +261,11 @@ impl Life {
 
     /// Takes posted writes out of a route's ring.
     pub fn drain(&self, route: usize) -> Vec<Event> {
-        let events = self
-            .feeds
-            .get(route)
-            .and_then(Option::as_ref)
-            .map(Feed::drain);
+        let events = self.posted.drain(route);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
         }
-        events.unwrap_or_default()
+        events
     }
 
     /// The answer to a promised question.
@@ -260,42 +276,6 @@ impl Life {
                 mailbox.answer(ticket, answer);
             }
         }
-    }
-
-    /// Answers the question of one vCPU.
-    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks) -> Served {
-        let Some(words) = environment::words() else {
-            return Served::Nothing;
-        };
-        let mut served = Served::Nothing;
-        let hand_over_posted = || {
-            // A consumer that throws has its error kept by TypeScript; the run is told to end.
-            let heard = Letter::posted().ask(words, |payload| callbacks.ask.call(payload));
-            if matches!(heard, Heard::Answer(Answer::Failed)) {
-                self.stop();
-            }
-        };
-        if mailbox.take_posted() {
-            hand_over_posted();
-            served = Served::Something;
-        }
-        if let Some((ticket, letter)) = mailbox.take() {
-            served = match letter.ask(words, |payload| callbacks.ask.call(payload)) {
-                Heard::Answer(answer) => {
-                    mailbox.answer(ticket, answer);
-                    Served::Something
-                }
-                Heard::Promised => {
-                    mailbox.promise();
-                    // The vCPU may wait for long, and with it what it has posted before.
-                    if self.feeds.iter().any(Option::is_some) {
-                        hand_over_posted();
-                    }
-                    Served::Promise
-                }
-            };
-        }
-        served
     }
 
     /// Whether the run was over.
@@ -318,6 +298,7 @@ impl Life {
             _ => return false,
         };
         drop(state);
+        self.posted.end();
         Environment::remove(self);
         callbacks.settle.call(Some(match outcome {
             Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
@@ -327,51 +308,17 @@ impl Life {
     }
 }
 
-impl Attended for Life {
-    fn waits(&self) -> bool {
-        match &*self.state.borrow() {
-            State::There(running) => {
-                running.mailboxes.iter().any(|mailbox| mailbox.waits())
-                    || is_full(&running.finished)
-            }
-            _ => false,
-        }
-    }
-
-    fn enter(&self) {
-        let callbacks = match &*self.state.borrow() {
-            State::There(running) => Rc::clone(&running.callbacks),
-            _ => return,
-        };
-        callbacks.enter.call(None::<u32>);
-    }
-
-    /// Answers the question that waits, takes posted writes, settles the run that is over.
-    fn attend(&self) -> Served {
-        let (mailboxes, callbacks) = match &*self.state.borrow() {
-            State::There(running) => (Rc::clone(&running.mailboxes), Rc::clone(&running.callbacks)),
-            _ => return Served::Nothing,
-        };
-        let served = mailboxes
-            .iter()
-            .map(|mailbox| self.attend_vcpu(mailbox, &callbacks))
-            .max();
-        // Whoever waits for the run needs a turn of JavaScript's, too.
-        if self.settle() {
-            Served::Promise
-        } else {
-            served.unwrap_or(Served::Nothing)
-        }
-    }
-
-    fn shut_down(&self) {
+impl Drop for Life {
+    fn drop(&mut self) {
         self.close();
     }
 }
 
-impl Drop for Life {
-    fn drop(&mut self) {
-        self.close();
+/// What is called when the kernel has counted something.
+fn announcer(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> impl Fn() + Clone + Send + 'static {
+    move || {
+        mailbox.announce();
+        bell.ring();
     }
 }
 

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{ArrayBuffer, BigInt, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, Feed, Machine, Processor, Result};
+use vmm::{Error, ErrorCode, Machine, Processor, Result};
 
-use crate::ask::{self, Heard, SameThread};
+use crate::ask::{self, Heard};
 use crate::config::{NativeConfig, NativeRunLimits, milliseconds};
 use crate::environment::{self, Environment};
 use crate::failure::Failure;
@@ -16,6 +16,7 @@ use crate::life::{Callbacks, Life};
 use crate::loaded::NativeLoaded;
 use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
+use crate::same_thread::SameThread;
 
 /// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
 /// No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
@@ -66,6 +67,7 @@ impl NativeMachine {
         let mut handler = SameThread {
             words,
             ask: Callback::new(&env, &ask),
+            posted: &self.life.posted,
         };
         either(
             self.life
@@ -115,7 +117,7 @@ impl NativeMachine {
     /// is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
     /// called in the asynchronous context of the run.
     #[napi]
-    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> Option<bool> {
+    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> u32 {
         let returned = match answer {
             Either::A(status) => Returned::Number(status),
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
@@ -126,7 +128,11 @@ impl NativeMachine {
             self.life.answer(ticket, answer);
         }
         // A guest in a burst asks again at once.
-        look.then(|| environment::attend_from(Rc::as_ptr(&self.life).cast()))?
+        if look {
+            environment::attend_from(Rc::as_ptr(&self.life).cast())
+        } else {
+            0
+        }
     }
 
     /// Ends the run in progress, soon; of no effect without one.
@@ -291,8 +297,13 @@ impl NativeMachine {
     /// Takes the count of an `event` route, by its index: writes since the last call.
     #[napi]
     pub fn take_count(&self, route: u32) -> f64 {
-        let feed = self.life.feeds.get(route as usize).and_then(Option::as_ref);
-        feed.map_or(0, Feed::take_count) as f64
+        self.life.posted.take_count(route as usize) as f64
+    }
+
+    /// The promise with which the consumer of a posted route answered is settled: it may get the next batch.
+    #[napi]
+    pub fn consumed(&self, route: u32) {
+        self.life.posted.consumed(route as usize);
     }
 
     /// What was counted so far; also while the machine runs.

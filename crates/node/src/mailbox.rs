@@ -15,11 +15,12 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
-use vmm::{Answer, ExitHandler, KickCause, KickHandle, Question};
+use vmm::{Answer, ExitHandler, Feed, KickCause, KickHandle, Question};
 
 use crate::ask::Letter;
 use crate::bell::Bell;
 use crate::patience::Patience;
+use crate::posted::{self, Marks};
 
 /// Stages of a question, as in the picture.
 const EMPTY: u8 = 0;
@@ -34,7 +35,8 @@ pub struct Mailbox {
     stage: AtomicU8,
     /// Of this question; the remainder by `MAX_VCPUS` says whose it is.
     ticket: AtomicU32,
-    letter: Mutex<Option<Letter>>,
+    /// With what was posted before it.
+    letter: Mutex<Option<(Letter, Marks)>>,
     answer: Mutex<Option<Answer>>,
     /// Posted writes wait in a ring.
     posted: AtomicBool,
@@ -61,12 +63,22 @@ impl Mailbox {
         self.stage.load(Ordering::SeqCst) == ASKED || self.posted.load(Ordering::SeqCst)
     }
 
+    /// JavaScript's side: whether a question waits, and what comes before it was handed over, as `reached` judges.
+    pub fn is_asked(&self, reached: impl FnOnce(&Marks) -> bool) -> Option<bool> {
+        // After a kick the asker takes its question back.
+        if self.stage.load(Ordering::SeqCst) != ASKED || self.kick.requested().is_some() {
+            return None;
+        }
+        let letter = lock(&self.letter);
+        Some(letter.as_ref().is_none_or(|(_, marks)| reached(marks)))
+    }
+
     /// JavaScript's side: the question that waits, with its ticket.
     pub fn take(&self) -> Option<(u32, Letter)> {
         if !self.moves(ASKED, TAKEN) {
             return None;
         }
-        let letter = lock(&self.letter).take()?;
+        let (letter, _) = lock(&self.letter).take()?;
         Some((self.ticket.load(Ordering::SeqCst), letter))
     }
 
@@ -100,11 +112,16 @@ impl Mailbox {
         }
     }
 
-    fn post(&self, question: &Question<'_>) {
+    /// Posted writes wait.
+    pub fn announce(&self) {
+        self.posted.store(true, Ordering::SeqCst);
+    }
+
+    fn post(&self, question: &Question<'_>, marks: Marks) {
         let ticket = self.ticket.load(Ordering::SeqCst);
         let ticket = ticket.wrapping_add(MAX_VCPUS);
         self.ticket.store(ticket, Ordering::SeqCst);
-        *lock(&self.letter) = Some(Letter::new(question, ticket));
+        *lock(&self.letter) = Some((Letter::new(question, ticket), marks));
         self.stage.store(ASKED, Ordering::SeqCst);
     }
 
@@ -136,14 +153,17 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct AcrossThreads {
     mailbox: Arc<Mailbox>,
     bell: Arc<Bell>,
+    /// What is posted before a question comes before it.
+    feeds: Arc<[Feed]>,
     patience: Patience,
 }
 
 impl AcrossThreads {
-    pub fn new(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> Self {
+    pub fn new(mailbox: Arc<Mailbox>, bell: Arc<Bell>, feeds: Arc<[Feed]>) -> Self {
         Self {
             mailbox,
             bell,
+            feeds,
             patience: Patience::default(),
         }
     }
@@ -175,7 +195,7 @@ impl AcrossThreads {
     }
 
     fn announce(&self) {
-        self.mailbox.posted.store(true, Ordering::SeqCst);
+        self.mailbox.announce();
         self.bell.ring();
     }
 }
@@ -196,7 +216,7 @@ impl ExitHandler for AcrossThreads {
                 })
             }
             question => {
-                self.mailbox.post(&question);
+                self.mailbox.post(&question, posted::marks(&self.feeds));
                 self.bell.ring();
                 self.wait(|| self.mailbox.collect())
             }

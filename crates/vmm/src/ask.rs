@@ -88,6 +88,10 @@ impl Run<'_> {
         }
         // Nobody is asked about an empty bus, and a kernel that looks for devices touches it often.
         self.flush_before(&exit, 0)?;
+        if self.kick.requested().is_some() {
+            self.processor.pending = Pending::Open(exit, 0);
+            return Ok(Next::Kicked);
+        }
         let data = self.processor.vcpu.access_data(&exit)?;
         if read {
             data.fill(0);

@@ -44,7 +44,7 @@ pub enum Question<'a> {
         /// What the guest wrote, all items; zeros for a read.
         data: &'a [u8],
     },
-    /// Posted writes wait in a ring; the handler takes them when it can.
+    /// Posted writes wait; the handler takes them when it can, and those that wait before it answers another question.
     Posted,
     /// A ring is full: the handler answers when there is room again.
     Full {
@@ -78,6 +78,12 @@ pub enum Answer {
 pub trait ExitHandler {
     /// Answers one question.
     fn answer(&mut self, question: Question<'_>) -> Answer;
+
+    /// Whether posted writes are taken within [`Question::Posted`]. Then each is announced as soon as it is there, and an
+    /// exit announces what the kernel has counted and gathered before.
+    fn takes_at_once(&self) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(Question<'_>) -> Answer> ExitHandler for F {

@@ -3,8 +3,9 @@
 use kvm_ioctls::{Cap, IoEventAddress, NoDatamatch, VmFd};
 
 use crate::coalescing;
-use crate::devices::{Device, Feed};
+use crate::devices::Device;
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 use crate::host::Host;
 use crate::routes::{Base, RouteConfig, RouteTarget};
 
@@ -22,15 +23,16 @@ pub(crate) fn claim(
             (RouteTarget::Coalesce { .. }, _) => {
                 coalesces |= coalesce(host, vm, route, vcpus)?;
             }
-            (RouteTarget::Event { datamatch }, Some(Feed::Count(fd))) => {
+            (RouteTarget::Event { datamatch }, Some(Feed::Count(count))) => {
+                let fd = count.fd();
                 host.require(Cap::Ioeventfd, "KVM_CAP_IOEVENTFD")?;
                 let at = address(route);
                 let registered = match datamatch {
-                    None => vm.register_ioevent(&fd, &at, NoDatamatch),
-                    Some((value, 1)) => vm.register_ioevent(&fd, &at, value as u8),
-                    Some((value, 2)) => vm.register_ioevent(&fd, &at, value as u16),
-                    Some((value, 4)) => vm.register_ioevent(&fd, &at, value as u32),
-                    Some((value, _)) => vm.register_ioevent(&fd, &at, value),
+                    None => vm.register_ioevent(fd, &at, NoDatamatch),
+                    Some((value, 1)) => vm.register_ioevent(fd, &at, value as u8),
+                    Some((value, 2)) => vm.register_ioevent(fd, &at, value as u16),
+                    Some((value, 4)) => vm.register_ioevent(fd, &at, value as u32),
+                    Some((value, _)) => vm.register_ioevent(fd, &at, value),
                 };
                 registered.map_err(Error::ioctl("KVM_IOEVENTFD"))?;
             }

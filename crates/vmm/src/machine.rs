@@ -11,8 +11,9 @@ use crate::boot::{self, cpuid::Place};
 use crate::bus::Bus;
 use crate::config::MachineConfig;
 use crate::counters::Counters;
-use crate::devices::{Device, Feed, SerialPort};
+use crate::devices::{Device, SerialPort};
 use crate::error::{Error, Result};
+use crate::feed::Feed;
 use crate::gate::Gate;
 use crate::host::Host;
 use crate::interrupts::Interrupts;
@@ -38,6 +39,10 @@ pub(crate) struct Wiring {
     pub empty_bus: bool,
     /// By route: vCPUs ask about it one after the other.
     pub gates: Vec<Gate>,
+    /// Where posted writes wait.
+    pub feeds: Vec<Feed>,
+    /// Whether the kernel counts writes for us.
+    pub counts: bool,
     /// The routes that have text for the handler.
     pub consoles: Vec<usize>,
 }
@@ -111,7 +116,10 @@ impl Machine {
         let targets = config.routes.iter().map(|route| Device::new(route.target));
         let mut devices = targets.collect::<Result<Vec<_>>>()?;
         let coalesces = kernel::claim(host, &vm, &config.routes, &devices, config.vcpus)?;
+        let feeds: Vec<_> = devices.iter().filter_map(Device::feed).collect();
         let wiring = Wiring {
+            counts: feeds.iter().any(|feed| matches!(feed, Feed::Count(_))),
+            feeds,
             gates: all.iter().map(|_| Gate::default()).collect(),
             consoles: board::consoles(&config),
             counters: Arc::new(Counters::new(all.len())),

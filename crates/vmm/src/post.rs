@@ -8,6 +8,7 @@ use crate::bus::Bus;
 use crate::devices::{Device, item};
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::feed::Feed;
 use crate::handler::{Answer, Question};
 use crate::machine::Wiring;
 use crate::processor::Pending;
@@ -65,18 +66,21 @@ impl Run<'_> {
     /// kick came first.
     pub(crate) fn drain_coalesced(&mut self) -> Result<bool> {
         let wiring = self.wiring;
-        let mut waits = false;
+        let (mut waits, mut bell) = (false, self.handler.takes_at_once());
+        let mut moved = false;
         loop {
             // One step under the bus's lock, so that the vCPUs together keep the order of the kernel's ring.
             let vcpu = &mut self.processor.vcpu;
             let step = self.bus.with(|bus| next_coalesced(vcpu, bus, wiring))?;
             match step {
+                // Told once: what the kernel has gathered is one batch.
+                Step::Empty if moved && bell && self.tell(Question::Posted) => {
+                    return Err(handler_failed());
+                }
                 Step::Empty => return Ok(true),
                 Step::Posted(ring) => {
-                    waits = false;
-                    if ring.wants_bell() && self.tell(Question::Posted) {
-                        return Err(handler_failed());
-                    }
+                    (waits, moved) = (false, true);
+                    bell |= ring.wants_bell();
                 }
                 Step::Full(ring) => {
                     if !std::mem::replace(&mut waits, true) {
@@ -92,16 +96,9 @@ impl Run<'_> {
         }
     }
 
-    /// Tells the handler that something waits, if something may.
+    /// Tells the handler that something waits, if something does. What a vCPU has posted comes before what it asks.
     pub(crate) fn announce(&mut self) -> Result<()> {
-        let waits = self.bus.with(|bus| {
-            bus.devices.iter().any(|device| match device {
-                Device::Posted { ring, .. } => !ring.is_empty(),
-                Device::Event(_) => true,
-                _ => false,
-            })
-        });
-        if waits && self.tell(Question::Posted) {
+        if self.wiring.feeds.iter().any(Feed::waits) && self.tell(Question::Posted) {
             return Err(handler_failed());
         }
         Ok(())
@@ -109,13 +106,14 @@ impl Run<'_> {
 
     fn push(&mut self, route: usize, event: Event) -> Posted {
         let mut counted = false;
+        let at_once = self.handler.takes_at_once();
         loop {
             let pushed = self.bus.with(|bus| {
                 let Some(Device::Posted { ring, .. }) = bus.devices.get(route) else {
                     return Ok(false);
                 };
                 if ring.push(event) {
-                    Ok(ring.wants_bell())
+                    Ok(at_once || ring.wants_bell())
                 } else {
                     Err(Arc::clone(ring))
                 }

@@ -24,6 +24,17 @@ struct Slot {
     value: AtomicU64,
 }
 
+impl Slot {
+    fn event(&self) -> Event {
+        let place = self.place.load(Ordering::Relaxed);
+        Event {
+            offset: (place >> 8) as u32,
+            size: place as u8,
+            value: self.value.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// A ring of [`MAX_QUEUED_EVENTS`]. Nothing is lost: a full ring refuses, and the producer waits.
 #[derive(Debug)]
 pub struct EventRing {
@@ -34,6 +45,8 @@ pub struct EventRing {
     tail: AtomicU64,
     /// The bell was rung, and the consumer has not come yet.
     belled: AtomicBool,
+    /// A lone event rings the bell, too.
+    eager: AtomicBool,
     /// What a run's end had no room for, at most what the kernel's ring holds. Until it is taken the ring
     /// counts as full.
     spilled: Mutex<Vec<Event>>,
@@ -47,6 +60,7 @@ impl Default for EventRing {
             head: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             belled: AtomicBool::new(false),
+            eager: AtomicBool::new(false),
             spilled: Mutex::default(),
             has_spilled: AtomicBool::new(false),
         }
@@ -70,7 +84,7 @@ impl EventRing {
             );
             slot.value.store(event.value, Ordering::Relaxed);
         }
-        self.tail.store(tail.wrapping_add(1), Ordering::Release);
+        self.tail.store(tail.wrapping_add(1), Ordering::SeqCst);
         true
     }
 
@@ -85,9 +99,39 @@ impl EventRing {
         }
     }
 
-    /// Whether enough has gathered to ring the bell, once until the consumer comes.
+    /// Whether to ring the bell behind a push, once until the consumer comes: for each event, or when enough have gathered.
     pub(crate) fn wants_bell(&self) -> bool {
-        self.len() >= QUEUE_BELL_EVENTS && !self.belled.swap(true, Ordering::SeqCst)
+        (self.eager.load(Ordering::SeqCst) || self.len() >= QUEUE_BELL_EVENTS)
+            && !self.belled.load(Ordering::SeqCst)
+            && !self.belled.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether a lone event rings. Whoever turns this on looks into the ring behind it: what came before rang nobody.
+    pub(crate) fn set_eager(&self, eager: bool) {
+        self.eager.store(eager, Ordering::SeqCst);
+    }
+
+    /// Where the ring's end is, unless it is empty.
+    pub(crate) fn mark(&self) -> Option<u64> {
+        (!self.is_empty()).then(|| self.tail.load(Ordering::SeqCst))
+    }
+
+    /// Whether everything before this mark was taken out.
+    pub(crate) fn reached(&self, mark: u64) -> bool {
+        self.head.load(Ordering::SeqCst) >= mark
+    }
+
+    /// Takes out an event that is alone.
+    pub(crate) fn take_lone(&self) -> Option<Event> {
+        if self.len() != 1 || self.has_spilled.load(Ordering::Acquire) {
+            return None;
+        }
+        // As in `drain`.
+        self.belled.store(false, Ordering::SeqCst);
+        let head = self.head.load(Ordering::Relaxed);
+        let event = self.slot(head).map(Slot::event);
+        self.head.store(head.wrapping_add(1), Ordering::SeqCst);
+        event
     }
 
     /// Takes out what is there, oldest first.
@@ -95,19 +139,12 @@ impl EventRing {
         // Before looking: what fills the ring from here on rings again.
         self.belled.store(false, Ordering::SeqCst);
         let head = self.head.load(Ordering::Relaxed);
-        let tail = self.tail.load(Ordering::Acquire);
+        let tail = self.tail.load(Ordering::SeqCst);
         let events = (head..tail)
             .filter_map(|index| self.slot(index))
-            .map(|slot| {
-                let place = slot.place.load(Ordering::Relaxed);
-                Event {
-                    offset: (place >> 8) as u32,
-                    size: place as u8,
-                    value: slot.value.load(Ordering::Relaxed),
-                }
-            });
+            .map(Slot::event);
         let mut events: Vec<_> = events.collect();
-        self.head.store(tail, Ordering::Release);
+        self.head.store(tail, Ordering::SeqCst);
         if self.has_spilled.load(Ordering::Acquire) {
             let mut spilled = self.spilled.lock().unwrap_or_else(PoisonError::into_inner);
             events.append(&mut spilled);
@@ -166,6 +203,46 @@ mod tests {
         assert_eq!(rings.collect::<Vec<_>>(), [QUEUE_BELL_EVENTS as u64 - 1]);
         ring.drain();
         assert!(!ring.wants_bell());
+    }
+
+    #[test]
+    fn an_eager_ring_bells_for_a_lone_event_once_until_the_consumer_comes() {
+        let ring = EventRing::default();
+        ring.set_eager(true);
+        let push = |value| {
+            ring.push(event(value));
+            ring.wants_bell()
+        };
+        assert_eq!([push(0), push(1)], [true, false]);
+        ring.drain();
+        assert!(push(2));
+        ring.set_eager(false);
+        ring.drain();
+        assert!(!push(3));
+    }
+
+    #[test]
+    fn a_mark_is_reached_when_what_was_there_is_taken() {
+        let ring = EventRing::default();
+        assert_eq!(ring.mark(), None);
+        ring.push(event(0));
+        let mark = ring.mark().unwrap();
+        assert!(!ring.reached(mark));
+        ring.drain();
+        ring.push(event(1));
+        assert!(ring.reached(mark) && !ring.reached(ring.mark().unwrap()));
+    }
+
+    #[test]
+    fn an_event_that_is_alone_is_taken_and_others_are_left() {
+        let ring = EventRing::default();
+        assert_eq!(ring.take_lone(), None);
+        ring.push(event(0));
+        assert_eq!((ring.take_lone(), ring.take_lone()), (Some(event(0)), None));
+        ring.push(event(1));
+        ring.push(event(2));
+        assert_eq!(ring.take_lone(), None);
+        assert_eq!(ring.drain(), [event(1), event(2)]);
     }
 
     #[test]

@@ -201,6 +201,11 @@ impl Run<'_> {
                 return drained.map(|_| Next::Kicked);
             }
         }
+        // So is what it has counted.
+        if self.wiring.counts && self.handler.takes_at_once() {
+            self.announce()
+                .inspect_err(|_| self.processor.pending = Pending::Open(exit.clone(), from))?;
+        }
         match (&exit, self.wiring.routes.claim(&exit)) {
             (_, Some(access)) => self.answer_route(exit, access, from),
             (Exit::PioOut(_) | Exit::PioIn(_) | Exit::MmioWrite(_) | Exit::MmioRead(_), None) => {
@@ -291,9 +296,11 @@ impl Run<'_> {
         }
     }
 
-    /// Hands over the text that waits before a question, whose answer may take long; after a failure the exit waits.
+    /// Hands over what was posted, and the text that waits, before a question, whose answer may take long; after a failure the
+    /// exit waits.
     pub(crate) fn flush_before(&mut self, exit: &Exit, from: usize) -> Result<()> {
-        self.flush_all()
+        self.announce()
+            .and_then(|()| self.flush_all())
             .inspect_err(|_| self.processor.pending = Pending::Open(exit.clone(), from))
     }
 
@@ -326,6 +333,7 @@ impl Run<'_> {
     }
 
     fn hand_over(&mut self, route: usize) -> Result<()> {
+        self.announce()?;
         let Some(bytes) = self.bus.with(|bus| bus.console(route)?.take()) else {
             return Ok(());
         };

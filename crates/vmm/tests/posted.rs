@@ -7,8 +7,8 @@ mod common;
 use common::{LONG, exit, gpa, machine, port, run, run_with, set, try_run};
 use vmm::limits::{MAX_QUEUED_EVENTS, QUEUE_BELL_EVENTS};
 use vmm::{
-    Answer, ErrorCode, Event, Exit, Feed, KickCause, KickHandle, Machine, Question, RouteTarget,
-    RunLimits,
+    Answer, ErrorCode, Event, Exit, ExitHandler, Feed, KickCause, KickHandle, Machine, Question,
+    RouteTarget, RunLimits,
 };
 
 const QUEUE: RouteTarget = RouteTarget::Queue { read_value: None };
@@ -145,6 +145,73 @@ fn coalesced_writes_make_few_exits() {
     expect_numbers(&feed.drain(), &mut next);
     assert_eq!(next, 1000);
     assert!(outcome.exits < 20, "{}", outcome.exits);
+}
+
+#[test]
+fn what_was_posted_is_told_before_the_next_question() {
+    require!(LONG);
+    let listing = "
+        e6 20       ; out %al,$0x20
+        e6 10       ; out %al,$0x10
+        e6 20       ; out %al,$0x20
+        e6 11       ; out %al,$0x11
+        f4          ; hlt
+    ";
+    let event = RouteTarget::Event { datamatch: None };
+    for target in [QUEUE, COALESCE, event] {
+        let device = port(0x10, 1, RouteTarget::Device);
+        let mut machine = machine(LONG, listing, &[port(0x20, 1, target), device]);
+        let feed = machine.feeds()[0].clone().unwrap();
+        let mut order = Vec::new();
+        run_with(&mut machine, |question| {
+            order.push(match question {
+                Question::Posted => {
+                    assert!(feed.waits());
+                    feed.drain();
+                    feed.take_count();
+                    "posted"
+                }
+                Question::Write { .. } => "device",
+                _ => "unclaimed",
+            });
+            Answer::Done
+        });
+        assert_eq!(order, ["posted", "device", "posted", "unclaimed"]);
+    }
+}
+
+#[test]
+fn whoever_takes_at_once_is_told_of_each_write_and_of_the_rest_at_the_next_exit() {
+    struct AtOnce(Feed, Vec<usize>);
+    impl ExitHandler for AtOnce {
+        fn answer(&mut self, question: Question<'_>) -> Answer {
+            assert!(matches!(question, Question::Posted), "{question:?}");
+            let taken = self.0.drain().len() + self.0.take_count() as usize;
+            self.1.push(taken);
+            Answer::Done
+        }
+
+        fn takes_at_once(&self) -> bool {
+            true
+        }
+    }
+    require!(LONG);
+    let listing = "
+        e6 20       ; out %al,$0x20
+        e6 20       ; out %al,$0x20
+        e6 30       ; out %al,$0x30
+        f4          ; hlt
+    ";
+    let event = RouteTarget::Event { datamatch: None };
+    for (target, expected) in [(QUEUE, &[1, 1][..]), (COALESCE, &[2]), (event, &[2])] {
+        let sink = port(0x30, 1, RouteTarget::Discard);
+        let mut machine = machine(LONG, listing, &[port(0x20, 1, target), sink]);
+        let feed = machine.feeds()[0].clone().unwrap();
+        let mut handler = AtOnce(feed, Vec::new());
+        let outcome = machine.run(&KickHandle::new(), common::LIMITS, &mut handler);
+        assert_eq!(exit(&outcome.unwrap()), &Exit::Hlt);
+        assert_eq!(handler.1, expected, "{target:?}");
+    }
 }
 
 #[test]

@@ -11,17 +11,16 @@ pub mod serial;
 
 use std::sync::Arc;
 
-use vmm_sys_util::eventfd::EventFd;
-
 pub(crate) use com1::Com1;
 pub use com1::SerialPort;
 pub(crate) use console::Console;
 use power::PowerRequest;
 
 use crate::access::Access;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::feed::{EventCount, Feed};
 use crate::output::Output;
-use crate::ring::{Event, EventRing};
+use crate::ring::EventRing;
 use crate::routes::RouteTarget;
 
 /// What stands behind a route while the machine lives.
@@ -40,7 +39,7 @@ pub(crate) enum Device {
         read_value: Option<u64>,
     },
     /// The kernel counts; what still exits is not for it.
-    Event(Arc<EventFd>),
+    Event(Arc<EventCount>),
     Com1(Com1),
     /// A chip of the PC.
     Chip(Box<dyn Chip>),
@@ -51,34 +50,6 @@ pub(crate) trait Chip: std::fmt::Debug + Send {
     fn read(&mut self, offset: u8) -> u8;
     /// Takes a byte; what the guest wants of the whole machine is returned.
     fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest>;
-}
-
-/// Where posted writes wait for a consumer, who may take them at any time.
-#[derive(Clone, Debug)]
-pub enum Feed {
-    /// The events of a `queue` or `coalesce` route.
-    Ring(Arc<EventRing>),
-    /// The count of an `event` route.
-    Count(Arc<EventFd>),
-}
-
-impl Feed {
-    /// What an `event` route has counted since the last call.
-    pub fn take_count(&self) -> u64 {
-        match self {
-            // The descriptor is non-blocking: an error is "nothing".
-            Self::Count(fd) => fd.read().unwrap_or(0),
-            Self::Ring(_) => 0,
-        }
-    }
-
-    /// The events of a ring, oldest first.
-    pub fn drain(&self) -> Vec<Event> {
-        match self {
-            Self::Ring(ring) => ring.drain(),
-            Self::Count(_) => Vec::new(),
-        }
-    }
 }
 
 /// What a device makes of an access.
@@ -116,11 +87,7 @@ impl Device {
             }
             // The machine puts its own device here.
             RouteTarget::Board => Self::Sink,
-            RouteTarget::Event { .. } => {
-                let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
-                    .map_err(|error| Error::call("eventfd", error.raw_os_error().unwrap_or(0)))?;
-                Self::Event(Arc::new(fd))
-            }
+            RouteTarget::Event { .. } => Self::Event(Arc::new(EventCount::new()?)),
         })
     }
 
@@ -128,7 +95,7 @@ impl Device {
     pub fn feed(&self) -> Option<Feed> {
         match self {
             Self::Posted { ring, .. } => Some(Feed::Ring(Arc::clone(ring))),
-            Self::Event(fd) => Some(Feed::Count(Arc::clone(fd))),
+            Self::Event(count) => Some(Feed::Count(Arc::clone(count))),
             _ => None,
         }
     }

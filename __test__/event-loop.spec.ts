@@ -1,0 +1,60 @@
+// A flooding guest and a slow consumer leave the event loop its turns. Watched from another process: what stands still cannot
+// say so itself.
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+import test, { type ExecutionContext } from 'ava'
+import { kvmTest } from './helpers/kvm.ts'
+import { patient } from './helpers/speed.ts'
+
+const fixture = fileURLToPath(new URL('fixtures/flood.ts', import.meta.url))
+const kinds = ['queue', 'coalesce', 'event', 'device', 'console', 'onExit', 'machines', 'routes']
+
+/** The longest silence of a process that is well; a case takes less than a second. */
+const silenceMs = 20_000
+
+/** How late a timer may be, without the handler call in which it was due. */
+const lateMs = 200
+
+interface Said {
+  case: string
+  late: number[]
+  reasons: string[]
+}
+
+/** What the process said until its end; it is killed when it says nothing for long. */
+async function watch(kind: string): Promise<Said[]> {
+  const child = spawn(process.execPath, ['--import=@oxc-node/core/register', fixture, kind], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const kill = () => child.kill('SIGKILL')
+  let timer = setTimeout(kill, patient(silenceMs))
+  const said: Said[] = []
+  for await (const line of createInterface(child.stdout)) {
+    said.push(JSON.parse(line) as Said)
+    clearTimeout(timer)
+    timer = setTimeout(kill, patient(silenceMs))
+  }
+  clearTimeout(timer)
+  return said
+}
+
+async function judge(t: ExecutionContext, kind: string): Promise<void> {
+  const said = await watch(kind)
+  const last = said.pop()
+  t.is(last?.case, 'end', `no word after: ${last?.case ?? 'the start'}`)
+  for (const { case: title, late, reasons } of said) {
+    t.log(`${title}: ${late.map((ms) => ms.toFixed(0)).join(', ')} ms`)
+    t.true(Math.max(...late) <= patient(lateMs), title)
+    t.true(reasons.every((reason) => reason === 'stopped'))
+  }
+}
+
+for (const kind of kinds) {
+  kvmTest(
+    `a timer fires beside a flood and a slow consumer: ${kind}`,
+    (t) => judge(t, kind),
+    test.serial,
+  )
+}

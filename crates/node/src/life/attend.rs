@@ -1,0 +1,106 @@
+//! Looking after a machine that runs on threads of its own, from JavaScript's.
+
+use std::rc::Rc;
+
+use crate::ask::{Heard, Payload};
+use crate::environment::{self, Attended};
+use crate::ffi::Words;
+use crate::mailbox::Mailbox;
+use crate::turn::{Served, Turn};
+
+use super::{Callbacks, Life, State, is_full};
+
+impl Life {
+    /// Answers the question of one vCPU, once what was posted before it is handed over.
+    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks, turn: &Turn) -> Served {
+        let Some(words) = environment::words() else {
+            return Served::Nothing;
+        };
+        if mailbox.take_posted() {
+            self.posted.set_due();
+        }
+        let mut served = self.hand_over(words, callbacks, turn);
+        let may_be_taken = || mailbox.is_asked(|marks| self.posted.reached(marks));
+        if may_be_taken() == Some(false) {
+            self.posted.set_due();
+            served = served.max(self.hand_over(words, callbacks, turn));
+        }
+        // Behind a slow batch the question comes in the next turn of the event loop.
+        if may_be_taken() != Some(true) || (served != Served::Nothing && turn.is_over()) {
+            return served;
+        }
+        let Some((ticket, letter)) = mailbox.take() else {
+            return served;
+        };
+        served.max(
+            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+                Heard::Answer(answer) => {
+                    mailbox.answer(ticket, answer);
+                    Served::Something
+                }
+                Heard::Promised => {
+                    mailbox.promise();
+                    Served::Promise
+                }
+            },
+        )
+    }
+
+    /// Hands posted writes over to consumers that are not at work.
+    fn hand_over(&self, words: Words, callbacks: &Callbacks, turn: &Turn) -> Served {
+        let call = || callbacks.ask.call(None::<Payload>);
+        // A consumer that throws has its error kept by TypeScript; the run is told to end.
+        self.posted
+            .hand_over(words, call, || turn.is_over(), || self.stop())
+    }
+}
+
+impl Attended for Life {
+    fn waits(&self) -> bool {
+        match &*self.state.borrow() {
+            State::There(running) => {
+                self.posted.is_due()
+                    || running.mailboxes.iter().any(|mailbox| mailbox.waits())
+                    || is_full(&running.finished)
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&self) {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Rc::clone(&running.callbacks),
+            _ => return,
+        };
+        callbacks.enter.call(None::<u32>);
+    }
+
+    /// Answers the question that waits, takes posted writes, settles the run that is over.
+    fn attend(&self, turn: &Turn) -> Served {
+        let (mailboxes, callbacks) = match &*self.state.borrow() {
+            State::There(running) => (Rc::clone(&running.mailboxes), Rc::clone(&running.callbacks)),
+            _ => return Served::Nothing,
+        };
+        let served = turn.each(&self.next, &mailboxes, |mailbox| {
+            self.attend_vcpu(mailbox, &callbacks, turn)
+        });
+        // Whoever waits for the run needs a turn of JavaScript's, too.
+        if self.settle() {
+            Served::Promise
+        } else {
+            served
+        }
+    }
+
+    fn gathers(&self) -> bool {
+        self.posted.gathers()
+    }
+
+    fn look(&self) {
+        self.posted.look();
+    }
+
+    fn shut_down(&self) {
+        self.close();
+    }
+}
