@@ -47,6 +47,7 @@ mod run;
 mod timekeeper;
 mod together;
 mod vcpu;
+mod vm;
 
 pub use config::{MachineConfig, Payload};
 pub use counters::{Counter, Counters, RouteCounters};

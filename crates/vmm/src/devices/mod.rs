@@ -118,7 +118,7 @@ impl Device {
             RouteTarget::Board => Self::Sink,
             RouteTarget::Event { .. } => {
                 let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
-                    .map_err(|error| Error::call("eventfd", error.raw_os_error().unwrap_or(0)))?;
+                    .map_err(Error::io("eventfd"))?;
                 Self::Event(Arc::new(fd))
             }
         })
