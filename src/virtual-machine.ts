@@ -1,6 +1,6 @@
 import { Asker } from './ask.ts'
 import { checkUint64 } from './check.ts'
-import { VmError, fail, fromFailure, isFailure, raise, take } from './errors.ts'
+import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from './errors.ts'
 import { MachineState } from './machine-state.ts'
 import { native } from './native.ts'
 import {
@@ -109,7 +109,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     try {
       const outcome = this.#machine.runSync(limits(run, true), this.#asker.ask)
       this.#asker.drainLast()
-      if (isFailure(outcome)) return raise(this.#failure(fromFailure(outcome)))
+      if (isFailure(outcome)) {
+        const failure = this.#failure(fromFailure(outcome))
+        if (isInternal(failure)) this.close()
+        return raise(failure)
+      }
       for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
       if (this.#closed || this.#asker.failure) return raise(this.#failure())
       return new RunResult(outcome)
@@ -206,7 +210,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
 
   /**
    * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
-   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block.
+   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block. When it is called in a handler
+   * of `runSync()`, the vCPU goes when that returns.
+   *
+   * A `memory.buffer` that somebody keeps is not detached but emptied.
    *
    * @example
    * ```ts
@@ -219,13 +226,15 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    const undelivered = this.#machine.close(this.memory.madeBuffer)
+    const undelivered = this.#machine.close()
+    this.memory.close()
     // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
     // its own machine wants none of the text behind it.
     const texts = this.#asker.isAsking ? [] : undelivered
     for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
     this.#asker.drainLast()
     this.#asker.close()
+    this.#machine.release()
     this.#serial?.finish()
     // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
@@ -260,7 +269,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       this.#running = false
       this.#run = undefined
     })
-    background.start(limits(run, this.#needsTicks), resolve, reject)
+    background.start(limits(run, this.#needsTicks), resolve, (error) => {
+      if (isInternal(error)) this.close()
+      reject(error)
+    })
     return background
   }
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use napi::Env;
 use napi::bindgen_prelude::{Function, Uint32Array};
 use napi_derive::napi;
+use vmm::Error;
 
 use crate::bell::Bell;
+use crate::caught::caught;
 use crate::ffi::{Doorbell, StrongFunction, Words};
 use crate::patience::Patience;
 
@@ -57,6 +59,8 @@ pub trait Attended {
     fn attend(&self) -> Served;
     /// Ends for good, and joins its thread.
     fn shut_down(&self);
+    /// Ends for good by a fault of ours.
+    fn fail(&self, error: Error) -> Served;
 }
 
 /// The machines of this JavaScript environment that run on threads of their own.
@@ -182,7 +186,9 @@ impl Environment {
 }
 
 fn attend_all(living: &[Rc<dyn Attended>]) -> Served {
-    let served = living.iter().map(|who| who.attend());
+    let served = living
+        .iter()
+        .map(|who| caught(|| Ok(who.attend())).unwrap_or_else(|error| who.fail(error)));
     served.max().unwrap_or(Served::Nothing)
 }
 
@@ -234,6 +240,10 @@ fn shut_down() {
         return;
     };
     for who in environment.living() {
-        who.shut_down();
+        // Nobody is left to tell.
+        let _ = caught(|| {
+            who.shut_down();
+            Ok(())
+        });
     }
 }

@@ -8,6 +8,8 @@
 
 mod ask;
 mod bell;
+mod buffer;
+mod caught;
 mod config;
 mod environment;
 mod exit;
@@ -22,3 +24,4 @@ mod mailbox;
 mod outcome;
 mod patience;
 mod registers;
+mod running;

@@ -2,10 +2,8 @@
 //! what is left here can only kick.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
@@ -15,14 +13,12 @@ use vmm::{
 };
 
 use crate::ask::{Heard, Letter};
+use crate::caught::caught;
 use crate::environment::{self, Attended, Environment, Served};
 use crate::failure::Failure;
-use crate::ffi::WeakFunction;
-use crate::mailbox::{AcrossThreads, Mailbox};
+use crate::mailbox::Mailbox;
 use crate::outcome::NativeOutcome;
-
-/// The machine and how its run ended, handed back by the run's thread.
-type Finished = (Box<Machine>, Result<Outcome>);
+use crate::running::{Callbacks, Running};
 
 enum State {
     Idle(Box<Machine>),
@@ -33,50 +29,48 @@ enum State {
     Closed,
 }
 
-struct Running {
-    kick: KickHandle,
-    /// By vCPU.
-    mailboxes: Rc<[Arc<Mailbox>]>,
-    finished: Arc<Mutex<Option<Finished>>>,
-    thread: JoinHandle<()>,
-    callbacks: Rc<Callbacks>,
-}
-
-/// Functions that TypeScript keeps alive as long as the machine is reachable.
-pub struct Callbacks {
-    /// Answers a question.
-    pub ask: WeakFunction,
-    /// Gets the end of the run.
-    pub settle: WeakFunction,
+/// What reaches into a machine at any time. Gone once it is closed, so that all of it goes then and not with the object.
+struct Handles {
+    memory: Arc<GuestMemory>,
+    interrupts: Arc<Interrupts>,
+    serial: Option<Arc<SerialPort>>,
 }
 
 /// What a `NativeMachine` holds.
 pub struct Life {
     state: RefCell<State>,
-    /// `None` once closed, so that the memory goes then and not with the object.
-    memory: RefCell<Option<Arc<GuestMemory>>>,
-    /// As `memory`: what is in here keeps the VM.
-    interrupts: RefCell<Option<Arc<Interrupts>>>,
-    serial: RefCell<Option<Arc<SerialPort>>>,
-    vcpus: u32,
+    handles: RefCell<Option<Handles>>,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    /// Where posted writes wait, by route.
-    pub feeds: Vec<Option<Feed>>,
+    /// Where posted writes wait, by route; until `release`, which is after `close`.
+    feeds: RefCell<Vec<Option<Feed>>>,
 }
 
 impl Life {
     pub fn new(machine: Machine) -> Self {
         Self {
-            memory: RefCell::new(Some(Arc::clone(machine.memory()))),
-            interrupts: RefCell::new(Some(Arc::clone(machine.interrupts()))),
-            serial: RefCell::new(machine.serial()),
-            vcpus: machine.vcpus(),
+            handles: RefCell::new(Some(Handles {
+                memory: Arc::clone(machine.memory()),
+                interrupts: Arc::clone(machine.interrupts()),
+                serial: machine.serial(),
+            })),
             placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),
-            feeds: machine.feeds(),
+            feeds: RefCell::new(machine.feeds()),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
+    }
+
+    /// Makes a call into Rust in which nothing may go wrong but by a fault of ours; that closes the machine.
+    pub fn guarded<T>(&self, call: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        self.judge(caught(|| call(self)))
+    }
+
+    fn judge<T>(&self, result: Result<T>) -> Result<T> {
+        if matches!(&result, Err(error) if error.code == ErrorCode::Internal) {
+            self.close();
+        }
+        result
     }
 
     /// Lends the machine for a call that needs it idle.
@@ -90,7 +84,11 @@ impl Life {
 
     /// The guest's memory, at any time until `close`.
     pub fn memory(&self) -> Result<Arc<GuestMemory>> {
-        self.memory.borrow().clone().ok_or_else(closed)
+        let handles = self.handles.borrow();
+        handles
+            .as_ref()
+            .map(|handles| Arc::clone(&handles.memory))
+            .ok_or_else(closed)
     }
 
     /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
@@ -99,8 +97,7 @@ impl Life {
         vcpu: u32,
         raise: impl FnOnce(&Interrupts) -> Result<()>,
     ) -> Result<()> {
-        let interrupts = self.interrupts.borrow();
-        raise(interrupts.as_ref().ok_or_else(closed)?)?;
+        self.line(raise)?;
         if let State::There(running) = &*self.state.borrow() {
             running.kick.poke(vcpu);
         }
@@ -109,12 +106,17 @@ impl Life {
 
     /// Sets a line of the irqchip, which wakes whom it concerns itself.
     pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
-        set(self.interrupts.borrow().as_ref().ok_or_else(closed)?)
+        set(&self
+            .handles
+            .borrow()
+            .as_ref()
+            .ok_or_else(closed)?
+            .interrupts)
     }
 
     /// The host's end of COM1, until `close`.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.serial.borrow().clone()
+        self.handles.borrow().as_ref()?.serial.clone()
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
@@ -140,13 +142,17 @@ impl Life {
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
-        let result = safely(|| machine.run(&kick, limits, handler));
+        let memory = Arc::clone(machine.memory());
+        let result = caught(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
+            drop(machine);
+            give_back(memory);
             return Err(closed());
         }
         *state = State::Idle(machine);
-        result
+        drop(state);
+        self.judge(result)
     }
 
     /// Runs on a thread of its own; the end arrives at `settle`.
@@ -158,45 +164,14 @@ impl Life {
     ) -> Result<()> {
         let kick = KickHandle::new();
         let machine = self.start(|| State::Here(kick.clone()))?;
-        let mailboxes: Rc<[_]> = (0..self.vcpus)
-            .map(|vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu)))
-            .collect();
-        // The machine waits here for its thread, so that it comes back if none can be had. Not in `finished`:
-        // another machine's bell may look there before this thread runs.
-        let waiting = Arc::new(Mutex::new(Some(machine)));
-        let finished = Arc::default();
-        let handler =
-            |mailbox| AcrossThreads::new(Arc::clone(mailbox), Arc::clone(environment.bell()));
-        let run = run_thread(
-            Arc::clone(&waiting),
-            Arc::clone(&finished),
-            kick.clone(),
-            limits,
-            mailboxes.iter().map(handler).collect(),
-        );
-        let spawned = std::thread::Builder::new()
-            .name("vmexit-vcpu0".into())
-            .spawn(run);
-        let thread = match spawned {
-            Ok(thread) => thread,
-            Err(error) => {
-                if let Some(machine) = take(&waiting) {
-                    self.state.replace(State::Idle(machine));
-                }
-                return Err(Error::call(
-                    "pthread_create",
-                    error.raw_os_error().unwrap_or_default(),
-                ));
+        match Running::start(machine, kick, limits, environment.bell(), callbacks) {
+            Ok(running) => self.state.replace(State::There(Box::new(running))),
+            Err((machine, error)) => {
+                let idle = machine.map_or(State::Closed, State::Idle);
+                self.state.replace(idle);
+                return Err(error);
             }
         };
-        let running = Running {
-            kick,
-            mailboxes,
-            finished,
-            thread,
-            callbacks: Rc::new(callbacks),
-        };
-        self.state.replace(State::There(Box::new(running)));
         let weak = Rc::downgrade(self);
         environment.add(weak);
         Ok(())
@@ -211,15 +186,27 @@ impl Life {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone. Gives, by route, the text of the run that was cut off which its
-    /// handlers have yet to get.
+    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
+    /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
     pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
+        let memory = self
+            .handles
+            .borrow()
+            .as_ref()
+            .map(|handles| Arc::clone(&handles.memory));
+        let texts = self.end();
+        // The VM goes first: it could write into what is emptied.
+        if let Some(memory) = memory {
+            give_back(memory);
+        }
+        texts
+    }
+
+    /// As `close`, but a buffer that is kept keeps what is in it.
+    fn end(&self) -> Vec<(usize, Vec<u8>)> {
         Environment::remove(self);
-        self.memory.take();
-        self.interrupts.take();
-        self.serial.take();
-        let before = self.state.replace(State::Closed);
-        match before {
+        self.handles.take();
+        match self.state.replace(State::Closed) {
             State::Idle(_) | State::Closed => Vec::new(),
             State::Here(kick) => {
                 kick.kick(KickCause::Close);
@@ -227,9 +214,7 @@ impl Life {
             }
             State::There(running) => {
                 running.kick.kick(KickCause::Close);
-                // A panic of that thread is already caught and reported there.
-                let _ = running.thread.join();
-                match take(&running.finished) {
+                match running.join() {
                     Some((_, Ok(outcome))) => outcome.undelivered,
                     _ => Vec::new(),
                 }
@@ -237,17 +222,29 @@ impl Life {
         }
     }
 
+    /// Drops what `close` has left for the last `drain` and `take_count`.
+    pub fn release(&self) {
+        if matches!(&*self.state.borrow(), State::Closed) {
+            self.feeds.take();
+        }
+    }
+
     /// Takes posted writes out of a route's ring.
     pub fn drain(&self, route: usize) -> Vec<Event> {
-        let events = self
-            .feeds
-            .get(route)
-            .and_then(Option::as_ref)
-            .map(Feed::drain);
+        let events = self.feed(route, Feed::drain);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
         }
         events.unwrap_or_default()
+    }
+
+    /// Takes the count of an `event` route.
+    pub fn take_count(&self, route: usize) -> u64 {
+        self.feed(route, Feed::take_count).unwrap_or_default()
+    }
+
+    fn feed<T>(&self, route: usize, take: impl FnOnce(&Feed) -> T) -> Option<T> {
+        self.feeds.borrow().get(route)?.as_ref().map(take)
     }
 
     /// The answer to a promised question.
@@ -286,7 +283,7 @@ impl Life {
                 Heard::Promised => {
                     mailbox.promise();
                     // The vCPU may wait for long, and with it what it has posted before.
-                    if self.feeds.iter().any(Option::is_some) {
+                    if self.feeds.borrow().iter().any(Option::is_some) {
                         hand_over_posted();
                     }
                     Served::Promise
@@ -300,14 +297,14 @@ impl Life {
     fn settle(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let (outcome, callbacks) = match &*state {
-            State::There(running) => match take(&running.finished) {
+            State::There(running) => match running.take_finished() {
                 Some((machine, outcome)) => {
                     let callbacks = Rc::clone(&running.callbacks);
                     // The machine is idle before anybody hears that the run is over.
                     if let State::There(running) =
                         std::mem::replace(&mut *state, State::Idle(machine))
                     {
-                        let _ = running.thread.join();
+                        running.join();
                     }
                     (outcome, callbacks)
                 }
@@ -317,6 +314,7 @@ impl Life {
         };
         drop(state);
         Environment::remove(self);
+        let outcome = self.judge(outcome);
         callbacks.settle.call(Some(match outcome {
             Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
             Err(error) => Either::B(Failure::from(error)),
@@ -347,45 +345,32 @@ impl Attended for Life {
     fn shut_down(&self) {
         self.close();
     }
+
+    fn fail(&self, error: Error) -> Served {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Some(Rc::clone(&running.callbacks)),
+            _ => None,
+        };
+        self.close();
+        if let Some(callbacks) = callbacks {
+            let failure: Either<NativeOutcome, _> = Either::B(Failure::from(error));
+            callbacks.settle.call(Some(failure));
+        }
+        Served::Promise
+    }
 }
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.close();
+        self.end();
     }
 }
 
-fn run_thread(
-    waiting: Arc<Mutex<Option<Box<Machine>>>>,
-    finished: Arc<Mutex<Option<Finished>>>,
-    kick: KickHandle,
-    limits: RunLimits,
-    mut handlers: Vec<AcrossThreads>,
-) -> impl FnOnce() + Send + 'static {
-    move || {
-        let Some(mut machine) = take(&waiting) else {
-            return;
-        };
-        let result = safely(|| machine.run_together(&kick, limits, &mut handlers));
-        *finished.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
-        if let Some(handler) = handlers.first() {
-            handler.ring();
-        }
+/// Unmaps memory whose VM is gone; what a buffer keeps mapped is emptied.
+fn give_back(memory: Arc<GuestMemory>) {
+    if let Err(kept) = Arc::try_unwrap(memory) {
+        kept.discard();
     }
-}
-
-/// A panic in the core is a bug of ours; it shall end the run, not the process.
-fn safely(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorCode::KvmIoctl,
-            "the run loop panicked; please report it",
-        ))
-    })
-}
-
-fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn busy() -> Error {
