@@ -2,8 +2,9 @@
 //!
 //! Node.js calls the finalizer when the store is freed, or when the environment that made it ends. In the second case the store
 //! may be elsewhere by then: `ArrayBuffer.prototype.transfer()` drops the mark that keeps external stores from being posted to
-//! another thread. So a hook of ours looks at each buffer before Node's own does (hooks run in reverse order of their
-//! registration), and what may have left keeps its mapping for good, emptied.
+//! another thread. So each buffer is looked at before its finalizer is called, and what may have left keeps its mapping for
+//! good, emptied. When an environment ends, finalizers of external buffers come before all clean-up hooks, the youngest buffer
+//! first: a buffer of one byte, younger than all others, says when.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -28,10 +29,18 @@ struct Made {
     keeper: Weak<Keeper>,
 }
 
+/// The buffer of one byte.
+struct Sentinel {
+    byte: u8,
+    /// Counts up; all but the youngest may be collected.
+    number: u64,
+}
+
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
     static MADE: RefCell<Vec<Made>> = const { RefCell::new(Vec::new()) };
-    static HOOKED: Cell<bool> = const { Cell::new(false) };
+    /// The youngest sentinel's number, and what keeps it.
+    static YOUNGEST: Cell<(u64, sys::napi_ref)> = const { Cell::new((0, ptr::null_mut())) };
 }
 
 /// Guest memory as an `ArrayBuffer` without a copy; it keeps the mapping alive.
@@ -83,14 +92,13 @@ unsafe extern "C" fn release(_env: sys::napi_env, _data: *mut c_void, hint: *mut
     drop(unsafe { Arc::from_raw(hint.cast::<Keeper>()) });
 }
 
-/// Remembers a buffer until its environment ends, and has the hook run before Node's own for it.
+/// Remembers a buffer until its environment ends.
 fn watch(env: sys::napi_env, value: sys::napi_value, keeper: Weak<Keeper>) {
-    let mut object = ptr::null_mut();
-    // SAFETY: a live value of this environment. What cannot be watched counts as gone elsewhere.
-    let status = unsafe { sys::napi_create_reference(env, value, 0, &raw mut object) };
-    if status != sys::Status::napi_ok {
-        object = ptr::null_mut();
+    // Whoever cannot be told of the end keeps the mapping for good.
+    if set_sentinel(env).is_none() {
+        std::mem::forget(keeper.upgrade());
     }
+    let object = refer(env, value, 0).unwrap_or(ptr::null_mut());
     MADE.with_borrow_mut(|made| {
         made.retain(|Made { object, keeper }| {
             let lives = keeper.strong_count() > 0;
@@ -101,25 +109,57 @@ fn watch(env: sys::napi_env, value: sys::napi_value, keeper: Weak<Keeper>) {
         });
         made.push(Made { object, keeper });
     });
-    let data = env.cast::<c_void>();
-    if HOOKED.replace(true) {
-        // SAFETY: registered before, on this thread, which is the environment's.
-        unsafe { sys::napi_remove_env_cleanup_hook(env, Some(environment_ends), data) };
+}
+
+/// Makes a sentinel that is younger than every buffer so far.
+fn set_sentinel(env: sys::napi_env) -> Option<()> {
+    let (before, kept) = YOUNGEST.get();
+    let number = before + 1;
+    let sentinel = Box::into_raw(Box::new(Sentinel { byte: 0, number }));
+    let hint = sentinel.cast::<c_void>();
+    // SAFETY: just made, and alive.
+    let byte = unsafe { &raw mut (*sentinel).byte }.cast::<c_void>();
+    let mut value = ptr::null_mut();
+    // SAFETY: the byte lives until `sentinel_goes` has run.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(
+            env,
+            byte,
+            1,
+            Some(sentinel_goes),
+            hint,
+            &raw mut value,
+        )
+    };
+    if status != sys::Status::napi_ok {
+        // SAFETY: Node-API did not take it over.
+        drop(unsafe { Box::from_raw(sentinel) });
+        return None;
     }
-    // SAFETY: on the environment's thread; `env` is alive when its hooks run.
-    unsafe { sys::napi_add_env_cleanup_hook(env, Some(environment_ends), data) };
+    YOUNGEST.set((number, refer(env, value, 1)?));
+    forget(env, kept);
+    Some(())
+}
+
+/// A sentinel is collected, as all but the youngest are, or the environment ends, and with it all buffers.
+unsafe extern "C" fn sentinel_goes(env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+    // SAFETY: made by `into_raw` above, released once.
+    let sentinel = unsafe { Box::from_raw(hint.cast::<Sentinel>()) };
+    // A runtime that frees stores on another thread finds no sentinel there.
+    let (youngest, kept) = YOUNGEST.get();
+    if sentinel.number == youngest {
+        YOUNGEST.set((youngest, ptr::null_mut()));
+        forget(env, kept);
+        keep_what_left(env);
+    }
 }
 
 /// Keeps the mapping of every buffer that may be in another environment.
-unsafe extern "C" fn environment_ends(env: *mut c_void) {
-    let env = env.cast();
-    HOOKED.set(false);
+fn keep_what_left(env: sys::napi_env) {
     for Made { object, keeper } in MADE.take() {
-        let Some(keeper) = keeper.upgrade() else {
-            forget(env, object);
-            continue;
-        };
-        if !is_here(env, object) {
+        if let Some(keeper) = keeper.upgrade()
+            && !is_here(env, object)
+        {
             keeper.0.discard();
             std::mem::forget(Arc::clone(&keeper.0));
         }
@@ -144,6 +184,14 @@ fn is_here(env: sys::napi_env, object: sys::napi_ref) -> bool {
     // SAFETY: a live value of this environment.
     let status = unsafe { sys::napi_is_detached_arraybuffer(env, value, &raw mut detached) };
     status == sys::Status::napi_ok && !detached
+}
+
+/// A reference to a live value of this environment.
+fn refer(env: sys::napi_env, value: sys::napi_value, count: u32) -> Option<sys::napi_ref> {
+    let mut reference = ptr::null_mut();
+    // SAFETY: a live value of this environment, on its thread.
+    let status = unsafe { sys::napi_create_reference(env, value, count, &raw mut reference) };
+    (status == sys::Status::napi_ok).then_some(reference)
 }
 
 fn forget(env: sys::napi_env, object: sys::napi_ref) {

@@ -31,6 +31,8 @@ function guestMiB() {
   return bytes / MIB
 }
 
+const isZero = (bytes) => bytes.equals(Buffer.alloc(bytes.length))
+
 /** Collects garbage until guest memory takes no more than this. */
 async function collectedTo(mib) {
   for (let turn = 0; turn < 1000 && guestMiB() > mib; turn++) {
@@ -68,7 +70,7 @@ async function closeUnderJob(name, how) {
   // What the job still writes must not end up in here.
   const others = Array.from({ length: 4 }, () => Buffer.alloc(memoryBytes))
   const outcome = await done
-  const isClean = others.every((other) => other.indexOf(1) === -1 && other.every((byte) => byte === 0))
+  const isClean = others.every((other) => isZero(other))
   return { wasUnderWay, outcome: typeof outcome === 'number' ? outcome > 0 : outcome, isClean }
 }
 
@@ -87,9 +89,9 @@ async function closeGivesPagesBack(isRunning) {
   } catch (error) {
     code = error.code
   }
-  const isZero = Buffer.from(view.buffer).every((byte) => byte === 0)
+  const isEmpty = isZero(Buffer.from(view.buffer))
   view[5] = 7
-  return { filled: filled > 200, kept: kept < 32, length: view.length, isZero, written: view[5], code }
+  return { filled: filled > 200, kept: kept < 32, length: view.length, isEmpty, written: view[5], code }
 }
 
 async function manyMachines() {
@@ -165,7 +167,7 @@ async function leaveWorker(way, state, forgets) {
   const { byteLength } = buffer
   const bytes = Buffer.from(buffer)
   // Every page is read, and written where that is allowed.
-  const touched = bytes.reduce((sum, byte) => sum + byte, 0) >= 0
+  const isEmpty = isZero(bytes)
   try {
     bytes.fill(9)
   } catch {
@@ -175,7 +177,7 @@ async function leaveWorker(way, state, forgets) {
   const { reason } = vm.runSync({ timeoutMs: 1 })
   vm.close()
   buffer = undefined
-  return { failures, byteLength, touched, reason, left: Math.max(0, guestMiB() - before) }
+  return { failures, byteLength, isEmpty, reason, left: Math.max(0, guestMiB() - before) }
 }
 
 /** Workers that keep their buffers leave nothing. */
