@@ -9,6 +9,7 @@ import { openRegistry } from './registry.mjs'
 import { stage } from './stage.mjs'
 import { Skip } from './test/skip.mjs'
 import { binaryCases } from './test/binary.mjs'
+import { bufferCases } from './test/buffer.mjs'
 import { contentCases } from './test/contents.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
@@ -44,7 +45,15 @@ async function runCase(title, body) {
 async function test(context) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   // In this order: what is published, who installs it, what they do with it.
-  const all = [contentCases, binaryCases, installCases, importCases, typeCases, unsupportedCases]
+  const all = [
+    contentCases,
+    binaryCases,
+    installCases,
+    bufferCases,
+    importCases,
+    typeCases,
+    unsupportedCases,
+  ]
   for (const cases of all) {
     for (const [title, body] of Object.entries(cases(context))) {
       counts[await runCase(title, body)] += 1

@@ -383,3 +383,6 @@ fn busy() -> Error {
 fn closed() -> Error {
     Error::new(ErrorCode::VmClosed, "the machine is closed")
 }
+
+#[cfg(test)]
+mod tests;

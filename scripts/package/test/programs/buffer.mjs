@@ -4,7 +4,13 @@
 import { randomFill } from 'node:crypto'
 import { openSync, read, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MessageChannel, Worker, isMainThread, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import {
+  MessageChannel,
+  Worker,
+  isMainThread,
+  receiveMessageOnPort,
+  workerData,
+} from 'node:worker_threads'
 import { brotliCompress, gzip } from 'node:zlib'
 import { VirtualMachine, guests } from 'vmexit'
 
@@ -17,7 +23,9 @@ const machine = (options = {}) =>
   new VirtualMachine({ mode: 'long', payload: guests.spin, memoryBytes, ...options })
 
 const status = (field) =>
-  Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
+  Number(
+    new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1],
+  ) / 1024
 
 /** Mappings that neither a fork nor a core dump takes along, as guest memory is; in MiB. */
 function guestMiB() {
@@ -49,7 +57,9 @@ const jobs = {
   brotliCompress: (view, done) =>
     brotliCompress(view, { params: { 1: 2 } }, (error, bytes) => done(error, bytes?.length)),
   read: (view, done) =>
-    read(openSync('/dev/urandom', 'r'), view, 0, mostRandomBytes, null, (error, bytes) => done(error, bytes)),
+    read(openSync('/dev/urandom', 'r'), view, 0, mostRandomBytes, null, (error, bytes) =>
+      done(error, bytes),
+    ),
 }
 
 async function closeUnderJob(name, how) {
@@ -63,7 +73,7 @@ async function closeUnderJob(name, how) {
       resolve(error ? error.message : bytes)
     })
   })
-  await sleep(how === 'at once' ? 0 : 20)
+  await sleep(how === 'close() at once' ? 0 : 20)
   const wasUnderWay = !isOver
   if (how === 'using') vm[Symbol.dispose]()
   else vm.close()
@@ -91,14 +101,21 @@ async function closeGivesPagesBack(isRunning) {
   }
   const isEmpty = isZero(Buffer.from(view.buffer))
   view[5] = 7
-  return { filled: filled > 200, kept: kept < 32, length: view.length, isEmpty, written: view[5], code }
+  return {
+    filled: filled > 200,
+    kept: kept < 32,
+    length: view.length,
+    isEmpty,
+    written: view[5],
+    code,
+  }
 }
 
 async function manyMachines() {
   const before = guestMiB()
   const closed = []
-  for (let index = 0; index < 300; index++) {
-    const vm = machine({ memoryBytes: 16 * MIB })
+  for (let index = 0; index < 100; index++) {
+    const vm = machine({ memoryBytes: 4 * MIB })
     new Uint8Array(vm.memory.buffer).fill(1)
     vm.close()
     // For its counters: that must not keep the memory.
@@ -110,14 +127,14 @@ async function manyMachines() {
 /** What a worker does with its buffer; `give` hands it to the main thread. */
 const ways = {
   transfer: (buffer, give) => give(buffer.transfer()),
-  'transferToFixedLength': (buffer, give) => give(buffer.transferToFixedLength()),
+  transferToFixedLength: (buffer, give) => give(buffer.transferToFixedLength()),
   'transfer, twice': (buffer, give) => give(buffer.transfer().transfer()),
   'transfer and structuredClone': (buffer, give) => {
     const moved = buffer.transfer()
     give(structuredClone(moved, { transfer: [moved] }))
   },
   'transfer to another length': (buffer, give) => give(buffer.transfer(MIB)),
-  'transferToImmutable': (buffer, give) => give(buffer.transferToImmutable?.() ?? buffer.transfer()),
+  transferToImmutable: (buffer, give) => give(buffer.transferToImmutable?.() ?? buffer.transfer()),
   'a copy': (buffer, give) => give(buffer.slice(0, MIB)),
   post: (buffer, give) => {
     try {
