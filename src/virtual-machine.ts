@@ -50,7 +50,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * Makes the machine, its vCPU in front of the payload's first instruction.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
-   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -93,7 +93,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * promises of this thread stand still meanwhile; handlers are called.
    *
    * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
-   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`.
+   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`, `ERR_LIMIT` for a thread that
+   * cannot start, `ERR_INTERNAL`.
    *
    * @example
    * ```ts
