@@ -25,11 +25,14 @@ fn life() -> Option<Life> {
         length: 1,
         target: RouteTarget::Device,
     }];
-    Some(Life::new(Machine::new(config).unwrap()))
+    match Machine::new(config) {
+        Ok(machine) => Some(Life::new(machine)),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn vm_files() -> usize {
-    let files = std::fs::read_dir("/proc/self/fd").unwrap();
+    let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
     let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     links
         .filter(|link| link.to_string_lossy().contains("kvm-v"))
@@ -45,23 +48,22 @@ impl ExitHandler for Panics {
 }
 
 fn assert_closed(life: &Life) {
-    let code = |result: Result<()>| result.unwrap_err().code;
-    assert_eq!(code(life.with_idle(|_| Ok(()))), ErrorCode::VmClosed);
-    assert_eq!(code(life.memory().map(drop)), ErrorCode::VmClosed);
-    assert_eq!(code(life.line(|_| Ok(()))), ErrorCode::VmClosed);
-    assert_eq!(
-        code(life.run_here(RunLimits::default(), &mut Panics).map(drop)),
-        ErrorCode::VmClosed
-    );
+    let code = |result: Result<()>| result.err().map(|error| error.code);
+    let closed = Some(ErrorCode::VmClosed);
+    assert_eq!(code(life.with_idle(|_| Ok(()))), closed);
+    assert_eq!(code(life.memory().map(drop)), closed);
+    assert_eq!(code(life.line(|_| Ok(()))), closed);
+    let run = life.run_here(RunLimits::default(), &mut Panics);
+    assert_eq!(code(run.map(drop)), closed);
     assert_eq!(vm_files(), 0);
 }
 
 #[test]
-fn a_panic_in_a_run_closes_the_machine() {
+fn a_panic_in_a_run_closes_the_machine() -> Result<()> {
     let _turn = TURN.lock();
-    let Some(life) = life() else { return };
-    let memory = life.memory().unwrap();
-    memory.write(0x500, &[7]).unwrap();
+    let Some(life) = life() else { return Ok(()) };
+    let memory = life.memory()?;
+    memory.write(0x500, &[7])?;
     let error = life
         .run_here(RunLimits::default(), &mut Panics)
         .unwrap_err();
@@ -70,9 +72,10 @@ fn a_panic_in_a_run_closes_the_machine() {
     assert_closed(&life);
     // What a buffer would keep is empty.
     let mut byte = [1];
-    memory.read(0x500, &mut byte).unwrap();
+    memory.read(0x500, &mut byte)?;
     assert_eq!(byte, [0]);
     assert_eq!(life.counters.total_exits(), 1);
+    Ok(())
 }
 
 #[test]
