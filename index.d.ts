@@ -26,10 +26,10 @@ export declare class NativeMachine {
    */
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
   /**
-   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`.
-   * Both functions are held weakly.
+   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
+   * is to call `inside`, which then calls the other two. All are held weakly.
    */
-  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void): Failure | null
+  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
    * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
    * it where no C compiler is.
@@ -37,9 +37,10 @@ export declare class NativeMachine {
   runBare(timeoutMs: number): number | Failure
   /**
    * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-   * is in words 6 and 7. Of no effect when the question is withdrawn.
+   * is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
+   * called in the asynchronous context of the run.
    */
-  answer(ticket: number, answer: number | Uint8Array): void
+  answer(ticket: number, answer: number | Uint8Array, look: boolean): boolean | null
   /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
   /**
@@ -72,8 +73,8 @@ export declare class NativeMachine {
   nmi(vcpu: number): Failure | null
   /** Sends bytes to the guest's serial port, as many as there is space for, and says how many. */
   serialInput(bytes: Uint8Array): number
-  /** From now on the handler gets what the guest sends; before, it joins the result's output. */
-  deliverSerial(): void
+  /** Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output. */
+  deliverSerial(deliver: boolean): void
   /** What was put into memory before the first instruction. */
   loaded(): NativeLoaded
   /** Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched. */
@@ -117,6 +118,9 @@ export interface Failure {
 /** Names of the embedded guests, each once, sorted. */
 export declare function guestNames(): Array<string>
 
+/** Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever. */
+export declare function hangBell(): boolean
+
 /** Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`. */
 export declare function holdLoop(): void
 
@@ -125,6 +129,12 @@ export declare function hostBackend(): string
 
 /** The format of an image by its content, as `NativePayload.format` names it. */
 export declare function imageFormat(image: Uint8Array): string | Failure
+
+/**
+ * Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
+ * `NativeMachine.start`, and to be returned by it.
+ */
+export declare function inside(): number
 
 /** The limits of this build. */
 export declare function limits(): NativeLimits
@@ -287,6 +297,12 @@ export interface NativeLimits {
   maxTimeoutMs: number
   /** Bytes of a guest's text that are kept for somebody who may read them later. */
   maxOutputBytes: number
+  /** Slots beside slot 0. */
+  maxSlots: number
+  /** Routes of one machine. */
+  maxRoutes: number
+  /** Multiboot modules. */
+  maxModules: number
 }
 
 /** An image in memory. */
@@ -327,6 +343,8 @@ export interface NativeOutcome {
   vcpu?: number
   /** The exit that ended it, if one did. */
   exit?: NativeExit
+  /** Where the guest was, after a time-out, a shutdown, an internal error or a failed entry. */
+  whereabouts?: NativeWhereabouts
   /** For `exit-port`: what the guest wrote, 32 bits. */
   exitCode?: number
   /** Console text without a handler, up to 16 MiB. */
@@ -554,6 +572,20 @@ export interface NativeText {
   /** Index of the route. */
   route: number
   /** The bytes. */
+  bytes: Uint8Array
+}
+
+/** Where a vCPU stood. */
+export interface NativeWhereabouts {
+  /** Index of the vCPU; at a time-out the first. */
+  vcpu: number
+  /** RIP, relative to the base of CS. */
+  rip: bigint
+  /** The selector in CS, 16 bits. */
+  cs: number
+  /** `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`. */
+  mode: string
+  /** What stands at RIP, up to 15 bytes. */
   bytes: Uint8Array
 }
 

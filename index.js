@@ -773,14 +773,16 @@ if (
   }
 }
 
-const { NativeMachine, attend, doorbells, guestNames, holdLoop, hostBackend, imageFormat, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, share } = nativeBinding
+const { NativeMachine, attend, doorbells, guestNames, hangBell, holdLoop, hostBackend, imageFormat, inside, limits, NativeAnswer, NativeErrorCode, NativeQuestion, probeHost, releaseLoop, share } = nativeBinding
 export { NativeMachine }
 export { attend }
 export { doorbells }
 export { guestNames }
+export { hangBell }
 export { holdLoop }
 export { hostBackend }
 export { imageFormat }
+export { inside }
 export { limits }
 export { NativeAnswer }
 export { NativeErrorCode }

@@ -7,8 +7,9 @@ import test from 'ava'
 
 import { native } from '../src/native.ts'
 import { until } from './fixtures/until.ts'
-import { echoOne, kernel, powerOff, printOk } from './fixtures/kernels.ts'
+import { echoOne, kernel, powerOff, printOk, resets } from './fixtures/kernels.ts'
 import { kvmTest } from './helpers/kvm.ts'
+import { code } from './helpers/machine.ts'
 
 const main = new URL('../dist/cli/main.js', import.meta.url).pathname
 
@@ -80,9 +81,58 @@ kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t
   const ran = await boot([kernel('crash', `${printOk} 0f 0b ; ud2`)])
   t.is(ran.code, 3)
   // SVM has reset the vCPU by then.
-  const where = native.hostBackend() === 'kvm_amd' ? '0xfff0' : '0x10000a, instruction bytes 0f0b'
-  const what = `vmexit: the guest ended with shutdown (triple fault); vCPU 0 is at RIP ${where}`
+  const where =
+    native.hostBackend() === 'kvm_amd'
+      ? 'KVM has reset the vCPU'
+      : 'vCPU 0 is at RIP 0x10000a (long mode, CS 0x8), instruction bytes 0f0b'
+  const what = `vmexit: the guest shut down (triple fault); ${where}`
   t.is(ran.stderr.slice(0, what.length), what)
+})
+
+kvmTest('a guest that crashes in the last bytes of its memory is code 3, too', async (t) => {
+  // mov $0x101ffe,%rax; movw $0x0b0f,(%rax), which is ud2; jmp *%rax. The image's memory ends with the machine's.
+  const listing = '48 c7 c0 fe 1f 10 00 66 c7 00 0f 0b ff e0'
+  const length = code(`${printOk} ${listing}`).length
+  const path = kernel('end', `${printOk} ${listing} ${'90 '.repeat(0x1000 - length)}`)
+  const memory = ['--memory', String(0x10_2000)]
+  const ran = await boot([path, ...memory])
+  t.is(ran.code, 3, ran.stderr)
+  const at = /RIP 0x101ffe .*, instruction bytes 0f0b\n/
+  t.regex(ran.stderr, native.hostBackend() === 'kvm_amd' ? /shut down/ : at)
+  const document = JSON.parse((await boot([path, ...memory, '--json'])).stdout)
+  t.is(document.reason, 'shutdown')
+  if (native.hostBackend() !== 'kvm_amd') t.is(document.where.bytes, '0f0b')
+})
+
+for (const [name, listing] of Object.entries(resets)) {
+  kvmTest(`a reset by ${name} is code 4 with a line on stderr, not a power-off`, async (t) => {
+    const path = kernel('reset', printOk + listing)
+    const ran = await boot([path])
+    t.deepEqual(ran, { code: 4, stdout: 'ok', stderr: 'vmexit: the guest reset the machine\n' })
+    const inJson = await boot([path, '--json'])
+    t.is(inJson.code, 4)
+    t.like(JSON.parse(inJson.stdout), { reason: 'reset', output: 'ok' })
+  })
+}
+
+kvmTest('--port: consoles of a test kernel, and its exit code', async (t) => {
+  // mov $0x402,%dx; mov $'!',%al; out; out $0xe9; mov $3,%al; out $0xf4
+  const listing = `${printOk} 66 ba 02 04 b0 21 ee b0 3f e6 e9 b0 03 e6 f4 ; …`
+  const path = kernel('conventions', listing)
+  const ports = ['0x402=console', '0xe9=console', '0xf4=stop'].flatMap((port) => ['--port', port])
+  const ran = await boot([path, ...ports])
+  t.is(ran.code, 3, ran.stderr)
+  t.is([...ran.stdout].toSorted().join(''), '!?ko')
+  const document = JSON.parse((await boot([path, ...ports, '--json'])).stdout)
+  t.like(document, { reason: 'exit-port', exitCode: 3 })
+  t.is([...document.output].toSorted().join(''), '!?ko')
+})
+
+kvmTest('a guest that only writes to --port consoles is not silent', async (t) => {
+  const path = kernel('talks', 'b0 21 e6 e9 eb fe ; out $0xe9; 1: jmp 1b')
+  const limits = ['--silence', '1s', '--timeout', '2s']
+  const ran = await boot([path, '--port', '0xe9=console', ...limits])
+  t.deepEqual([ran.code, ran.stdout], [124, '!'])
 })
 
 kvmTest('a guest that stays silent is given up, and where it is is said', async (t) => {
@@ -91,17 +141,19 @@ kvmTest('a guest that stays silent is given up, and where it is is said', async 
   t.deepEqual([ran.code, ran.stdout], [3, ''])
   t.regex(
     ran.stderr,
-    /printed nothing for 0\.2 s.*vCPU 0 is at RIP 0x100000, instruction bytes ebfe/,
+    /printed nothing for 0\.2 s.*vCPU 0 is at RIP 0x100000 \(long mode, CS 0x8\), instruction bytes ebfe/,
   )
   const { code: exit, stdout } = await boot([silent, '--silence', '200ms', '--json'])
   t.is(exit, 3)
   t.like(JSON.parse(stdout), { reason: 'silence', vcpu: null })
+  t.like(JSON.parse(stdout).where, { rip: String(0x10_0000), mode: 'long' })
 })
 
 kvmTest('a time-out is code 124, and one that spoke is not silent', async (t) => {
   const talker = kernel('talker', `${printOk} eb fe ; 1: jmp 1b`)
   const ran = await boot([talker, '--silence', '1s', '--timeout', '2s'])
-  t.deepEqual(ran, { code: 124, stdout: 'ok', stderr: 'vmexit: the time is up\n' })
+  t.deepEqual([ran.code, ran.stdout], [124, 'ok'])
+  t.regex(ran.stderr, /^vmexit: the time is up; vCPU 0 is at RIP 0x10000a .+ bytes ebfe/)
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -120,7 +172,7 @@ test('a wrong command line is code 2', async (t) => {
     [['/nonexistent/kernel'], /cannot read the kernel: ENOENT/],
     [[ok, '--initrd', '/nonexistent/initrd'], /cannot read the initrd: ENOENT/],
     [[flat], /no header of a bzImage, PVH, multiboot or ELF image/],
-    [[ok, '--memory', '512K'], /pc needs memoryBytes of at least 1048576/],
+    [[ok, '--memory', '512K'], /pc needs --memory of at least 1048576/],
     [[ok, '--cpus', 'many'], /--cpus must be a number/],
     [[ok, '--silence', '5'], /--silence must be a duration/],
   ] as const) {

@@ -1,6 +1,7 @@
 // Handlers that fail, wait, misbehave or start something of their own: a result or a coded error, and a
 // machine that can be used again.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 
 import {
   type AccessExit,
@@ -492,4 +493,85 @@ serialTest('time passes for the outer run while its handler runs another machine
     rig.vm.close()
   }
   await sleep(0)
+})
+
+serialTestBoth('a method that is a getter may run another machine first', async (t, run) => {
+  // mov %rax,(%rbx); mov (%rbx),%rcx: 8 bytes each, then 2 bytes from port 0x12.
+  const outer = '48 89 03 48 8b 0b 66 e5 12 66 e7 12 f4 ;'
+  const gpa = 2 ** 33
+  const asked: unknown[] = []
+  const between = (): void => {
+    using inner = machine('e4 77 e6 77 f4 ;', [
+      { port: 0x70, length: 16, device: { read: () => 1, write: () => undefined } },
+    ])
+    t.is(inner.runSync().reason, 'hlt')
+  }
+  const device = {
+    get read() {
+      between()
+      return (...access: unknown[]) => asked.push(access) && 0x1122
+    },
+    get write() {
+      between()
+      return (...access: unknown[]) => void asked.push(access)
+    },
+  }
+  using vm = machine(outer, [
+    { gpa, length: 16, device },
+    { port: 0x10, length: 4, device },
+  ])
+  vm.setRegisters({ rax: 0x1122_3344_5566_7788n, rbx: BigInt(gpa) + 8n })
+  t.is((await run(vm)).reason, 'hlt')
+  t.deepEqual(asked, [
+    [8, 8, 0x1122_3344_5566_7788n, 0],
+    [8, 8, 0],
+    [2, 2, 0],
+    [2, 2, 0x1122, 0],
+  ])
+  t.is(vm.registers().rcx, 0x1122n)
+})
+
+serialTest('a thenable whose then throws is a promise under runSync(), too', (t) => {
+  const rig = new Rig()
+  rig.instead.read = () => ({
+    // oxlint-disable-next-line unicorn/no-thenable
+    then() {
+      throw new Error('no then')
+    },
+  })
+  t.throws(() => rig.vm.runSync(rig.options), vmError('ERR_ASYNC_HANDLER'))
+  rig.vm.close()
+})
+
+/** `rep insb` of three bytes from port 0x20 to 0x600. */
+const threeBytes = 'bf 00 06 00 00 b9 03 00 00 00 66 ba 20 00 f3 6c f4 ;'
+
+serialTestBoth('onExit may change the record that it gets', async (t, run) => {
+  using vm = machine(threeBytes)
+  const onExit = (exit: AccessExit): ExitAnswer => {
+    Object.assign(exit, { reason: 'pio-out', size: 4, count: 7 })
+    return Uint8Array.of(1, 2, 3)
+  }
+  t.is((await run(vm, { onExit })).reason, 'hlt')
+  t.deepEqual(vm.memory.read(0x600, 4), Uint8Array.of(1, 2, 3, 0))
+})
+
+serialTestBoth('onExit gives bytes of any realm, as many as they really are', async (t, run) => {
+  const lying = Object.defineProperty(new Uint8Array(2), 'length', { value: 3 })
+  const heir = Object.create(Uint8Array.prototype, { length: { value: 3 } })
+  const answers: [unknown, RegExp | undefined][] = [
+    [runInNewContext('Uint8Array.of(1, 2, 3)'), undefined],
+    [new Uint8Array(new SharedArrayBuffer(3)), undefined],
+    [lying, /must return 3 bytes \(size times count\), got 2$/],
+    [heir, /must return a whole number or a bigint of 64 bits, got an object/],
+  ]
+  for (const [answer, message] of answers) {
+    for (const later of run === runKinds.run ? [false, true] : [false]) {
+      using vm = machine(threeBytes)
+      const onExit = (): ExitAnswer => (later ? turn(answer) : answer) as ExitAnswer
+      const ran = run(vm, { onExit })
+      if (message) await t.throwsAsync(ran, vmError('ERR_HANDLER', message))
+      else t.is((await ran).reason, 'hlt')
+    }
+  }
 })

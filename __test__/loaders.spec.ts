@@ -102,6 +102,42 @@ kvmTest('what is broken or does not fit is ERR_PAYLOAD with what and where', (t)
   t.throws(() => load({ payload: { image: hlt, format: 'bzimage' } }), vmError('ERR_PAYLOAD'))
 })
 
+kvmTest('255 headers over the same bytes of an image cost what one does', (t) => {
+  const [start, size, headers] = [64 + 56 * 256, 16 << 20, 255]
+  const image = (type: number) => {
+    const bytes = new Uint8Array(size)
+    bytes.set(elf(64, hlt).subarray(0, 64))
+    const view = new DataView(bytes.buffer)
+    view.setUint16(0x38, headers + 1, true)
+    for (let index = 0; index <= headers; index++) {
+      const at = 64 + 56 * index
+      const gpa = entry + index * size
+      view.setUint32(at, index === 0 ? 1 : type, true)
+      view.setUint32(at + 4, 7, true)
+      const length = index === 0 ? hlt.length : size - start
+      for (const [i, value] of [start, gpa, gpa, length, length, 8].entries())
+        view.setBigUint64(at + 8 + 8 * i, BigInt(value), true)
+    }
+    bytes.set(hlt, start)
+    return bytes
+  }
+  const begin = performance.now()
+  const [load_, note] = [1, 4]
+  // Notes that cannot be read make no PVH kernel of an ELF image.
+  using vm = load({ memoryBytes: 4 << 20, payload: { image: image(note) } })
+  t.is(vm.loaded.format, 'elf')
+  t.throws(
+    () =>
+      load({
+        memoryBytes: 3 * 2 ** 30,
+        slots: [{ gpa: 2 ** 32, bytes: 2 ** 32 }],
+        payload: { image: image(load_) },
+      }),
+    vmError('ERR_PAYLOAD', /segment overlaps others: .* more than the image's 16777216 bytes/),
+  )
+  t.true(performance.now() - begin < 10_000)
+})
+
 kvmTest('what contradicts the format is an option error', (t) => {
   const image = elf(64, hlt)
   t.throws(

@@ -1,5 +1,6 @@
 // Guest memory from the host's side: copies, typed access, bounds, the shared buffer, slots.
 import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 
 import type { ErrorCode, Exit, GuestMemory } from '../src/index.ts'
 import { native } from '../src/native.ts'
@@ -179,6 +180,70 @@ kvmTest('what is no address, length or array of bytes', (t) => {
   for (const [call, message] of wrong) t.throws(call, vmError('ERR_INVALID_OPTION', message))
   t.deepEqual(memory.read(0, 8), first)
 })
+
+kvmTest('only an array that is one is written, whatever its realm and its buffer', (t) => {
+  using vm = machine(halt)
+  const { memory } = vm
+  const taken: Record<string, Uint8Array> = {
+    'of another realm': runInNewContext('Uint8Array.of(1, 2, 3)'),
+    'of a resizable buffer': inBuffer(Reflect.construct(ArrayBuffer, [3, { maxByteLength: 8 }])),
+    'of a shared buffer': inBuffer(new SharedArrayBuffer(3)),
+    'with a prototype of its own': Object.setPrototypeOf(Uint8Array.of(1, 2, 3), null),
+    'with a length of its own': withLength(1000),
+  }
+  for (const [name, bytes] of Object.entries(taken)) {
+    memory.write(0x500, new Uint8Array(8))
+    memory.write(0x500, bytes)
+    t.deepEqual(memory.read(0x500, 4), Uint8Array.of(1, 2, 3, 0), name)
+  }
+  const { proxy, revoke } = Proxy.revocable(new Uint8Array(1), {})
+  revoke()
+  const refused: Record<string, [unknown, RegExp]> = {
+    'an heir': [
+      Object.create(Uint8Array.prototype),
+      /got an object \(Uint8Array\), which only looks/,
+    ],
+    'an heir of Buffer': [Object.create(Buffer.prototype), /got an object \(Buffer\), which only/],
+    'a proxy': [new Proxy(new Uint8Array(1), {}), /got an object \(Uint8Array\), which only looks/],
+    'a revoked proxy': [proxy, /got an object that cannot be shown$/],
+    'a detached array': [detached(), /must have its memory, got a detached Uint8Array$/],
+    'an array beyond its buffer': [cutOff(), /must have its memory, got a detached Uint8Array$/],
+  }
+  for (const [name, [bytes, message]] of Object.entries(refused)) {
+    const expected = vmError('ERR_INVALID_OPTION', message)
+    t.throws(() => memory.write(0x500, bytes as never), expected, name)
+    t.throws(() => machine(halt, [], { payload: { image: bytes as never } }), expected, name)
+    t.throws(() => vm.reply(bytes as never), expected, name)
+  }
+})
+
+/** 1, 2, 3 in a buffer of the caller's. */
+function inBuffer(buffer: ArrayBufferLike): Uint8Array {
+  const bytes = new Uint8Array(buffer)
+  bytes.set([1, 2, 3])
+  return bytes
+}
+
+/** 1, 2, 3 that say they are more. */
+function withLength(value: number): Uint8Array {
+  return Object.defineProperty(Uint8Array.of(1, 2, 3), 'length', { value })
+}
+
+function detached(): Uint8Array {
+  const bytes = new Uint8Array(4)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  return bytes
+}
+
+/** Its buffer has become smaller than where it begins. */
+function cutOff(): Uint8Array {
+  const buffer = Reflect.construct(ArrayBuffer, [8, { maxByteLength: 8 }]) as ArrayBuffer & {
+    resize: (length: number) => void
+  }
+  const bytes = new Uint8Array(buffer, 4, 4)
+  buffer.resize(2)
+  return bytes
+}
 
 kvmTest('buffer is slot 0 itself, always the same object', async (t) => {
   // movb $7,(0x600); mov (0x601),%al; hlt

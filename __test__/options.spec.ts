@@ -355,6 +355,47 @@ const groups: Record<string, Row[]> = {
   ],
 }
 
+const revoked = Proxy.revocable({}, {})
+revoked.revoke()
+/** An array that says it is longer than any list of ours. */
+const endless = Object.assign([], { length: 2 ** 32 - 1 })
+
+groups['arrays and objects of no use'] = [
+  // oxlint-disable-next-line no-sparse-arrays
+  [
+    { ...good, routes: [{ port: 1, to: 'discard' }, , { port: 2, to: 'discard' }] },
+    hollow('routes'),
+  ],
+  // oxlint-disable-next-line no-sparse-arrays
+  [{ ...good, slots: [{ gpa: 2 ** 32, bytes: 4096 }, ,] }, hollow('slots')],
+  // oxlint-disable-next-line no-sparse-arrays
+  [{ ...good, payload: { ...payload, modules: [payload, ,] } }, hollow('payload.modules')],
+  [{ ...good, routes: endless }, /^routes: at most 256, got 4294967295$/, 'ERR_LIMIT'],
+  [{ ...good, slots: endless }, /^slots: at most 16, got 4294967295$/, 'ERR_LIMIT'],
+  [
+    { ...good, payload: { ...payload, modules: endless } },
+    /^payload\.modules: at most 64, got 4294967295$/,
+    'ERR_LIMIT',
+  ],
+  [revoked.proxy, /^options must be an object, got an object that cannot be shown$/],
+  [{ ...good, routes: revoked.proxy }, /^routes must be an array, got an object that cannot/],
+  [
+    { ...good, mode: revoked.proxy },
+    /^mode must be one of .*, got an object that cannot be shown$/,
+  ],
+  [
+    { ...good, payload: Object.create(Object.getPrototypeOf(guests.hello)) },
+    /^payload\.image must be a Uint8Array, got undefined$/,
+  ],
+]
+
+/** The message about the second item of an array that has none. */
+function hollow(name: string): RegExp {
+  return new RegExp(
+    `^${name.replace('.', String.raw`\.`)}\\[1\\] must be an object, got undefined$`,
+  )
+}
+
 for (const [group, table] of Object.entries(groups)) {
   test(`a machine's ${group}, given wrongly`, (t) => {
     for (const [options, message, code = 'ERR_INVALID_OPTION'] of table) {
@@ -390,6 +431,10 @@ const signalTable: [options: unknown, message: RegExp][] = [
     new RegExp(`^signal ${signal}, got an object \\(AbortController\\)$`),
   ],
   [{ signal: 'now' }, new RegExp(`^signal ${signal}, got "now"$`)],
+  [
+    { signal: Object.create(AbortSignal.prototype) },
+    new RegExp(`^signal ${signal}, got an object \\(AbortSignal\\)$`),
+  ],
 ]
 
 kvmTest('the options of a run, given wrongly', async (t) => {
@@ -440,4 +485,79 @@ kvmTest('defaults are taken for undefined', async (t) => {
   t.is(vm.memory.buffer.byteLength, 2 * 1024 * 1024)
   const options = { timeoutMs: undefined, onExit: undefined, signal: undefined }
   t.is((await vm.run(options as never)).reason, 'hlt')
+})
+
+/** An object whose properties count how often they are read; what is read again is something else. */
+function readOnce(options: object): { counting: object; reads: Map<string, number> } {
+  const reads = new Map<string, number>()
+  const counting = {}
+  for (const [name, value] of Object.entries(options)) {
+    const get = (): unknown => {
+      const count = (reads.get(name) ?? 0) + 1
+      reads.set(name, count)
+      return count === 1 ? value : Symbol('read again')
+    }
+    Object.defineProperty(counting, name, { get, enumerable: true })
+  }
+  return { counting, reads }
+}
+
+kvmTest('every option is read once', async (t) => {
+  const all: Map<string, number>[] = []
+  const once = <T>(options: object): T => {
+    const { counting, reads } = readOnce(options)
+    all.push(reads)
+    return counting as T
+  }
+  const routes = [
+    once({ port: 1, length: 1, to: 'console', onData: () => undefined }),
+    once({ port: 2, to: 'constant', value: 1 }),
+    once({ port: 3, to: 'queue', onBatch: () => undefined, value: 1 }),
+    once({ port: 4, to: 'event', onEvent: () => undefined, datamatch: 1, size: 1 }),
+    once({ gpa: 2 ** 33, device: { read: () => 0 } }),
+  ]
+  using vm = new VirtualMachine(
+    once({
+      mode: 'long',
+      privilege: 'kernel',
+      memoryBytes: 2 ** 21,
+      slots: [once({ gpa: 2 ** 32, bytes: 4096, readOnly: false })],
+      payload: once({ ...payload, format: 'flat', loadGpa: 0, entryGpa: 0 }),
+      routes,
+      vcpus: 1,
+      irqchip: false,
+      serial: false,
+      pc: false,
+    }),
+  )
+  vm.setRegisters(once({ rax: 1n, rip: 0n }))
+  vm.setSpecialRegisters(
+    once({
+      cr2: 1n,
+      fs: once({ base: 1n, limit: 1, avl: true }),
+      idt: once({ base: 0n, limit: 0 }),
+    }),
+  )
+  const { signal: never } = new AbortController()
+  const options = { timeoutMs: 60_000, onExit: () => 0, timeKvmRun: false }
+  t.is(vm.runSync(once(options)).reason, 'hlt')
+  vm.setRegisters({ rip: 0n })
+  t.is((await vm.run(once({ ...options, signal: never }))).reason, 'hlt')
+  t.is(all.length, 14)
+  for (const reads of all) t.deepEqual([...new Set(reads.values())], [1], [...reads].join(' '))
+})
+
+kvmTest('a signal counts as it is, whatever is defined over it', async (t) => {
+  using vm = machine('eb fe ; jmp .')
+  const controller = new AbortController()
+  const odd = (): never => {
+    throw new Error('not asked')
+  }
+  const { signal: covered } = controller
+  for (const name of ['aborted', 'reason']) Object.defineProperty(covered, name, { get: odd })
+  Object.assign(covered, { addEventListener: odd, removeEventListener: odd })
+  setTimeout(() => controller.abort('enough'), 20)
+  t.is(await vm.run({ signal: covered, timeoutMs: 60_000 }).catch(String), 'enough')
+  t.is(await vm.run({ signal: covered }).catch(String), 'enough')
+  t.false(vm.running)
 })

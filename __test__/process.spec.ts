@@ -16,7 +16,7 @@ interface Ended {
 /** Runs a scenario to its end; `whenSaid` is called at its first words. */
 function runProcess(scenario: string, whenSaid?: (pid: number) => void): Promise<Ended> {
   const script = fileURLToPath(new URL('fixtures/process.mjs', import.meta.url))
-  const child = spawn(process.execPath, [script, scenario], { timeout: 30_000 })
+  const child = spawn(process.execPath, ['--expose-gc', script, scenario], { timeout: 30_000 })
   const pid = child.pid!
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -39,6 +39,17 @@ const scenarios: Record<string, [code: number, stdout: string, stderr?: RegExp]>
   'an awaited run that a time-out ends': [5, 'timeout\n'],
   'an awaited run that a signal ends': [5, 'TimeoutError\n'],
   'an awaited run with promises': [0, 'hlt 20\n'],
+  'for await over vm.serial, beside a run': [5, 'A\n'],
+  'for await over vm.serial, which close() ends': [5, ''],
+  "once(vm.serial, 'data'), before a run": [5, 'A\n'],
+  "a listener for 'data', beside a run": [5, 'A\n'],
+  "a listener for 'readable', beside a run": [5, 'A\n'],
+  'vm.serial, piped beside a run': [5, 'A'],
+  'vm.serial, of which nobody keeps the machine': [5, 'A\n'],
+  'a listener that is gone, beside a run': [5, ''],
+  'a paused reader, beside a run': [5, ''],
+  'a reader without a run': [5, ''],
+  'vm.serial for writing alone, beside a run': [5, ''],
   'process.exit() during an awaited run': [7, ''],
   'process.exit() in a handler of run': [7, ''],
   'process.exit() in a handler of runSync': [7, ''],

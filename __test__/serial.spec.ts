@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 
 import type { VirtualMachine } from '../src/index.ts'
 import { until } from './fixtures/until.ts'
@@ -54,7 +55,6 @@ for (const [reader, pauseMs] of [
   kvmTest(`what is written comes back byte by byte, with ${reader} reader`, async (t) => {
     const sent = message(byteCount)
     using vm = machine(echo, [], { serial: true })
-    // A run that nobody waits for does not keep the process alive; a reader of the stream alone is not enough.
     const running = vm.run({ timeoutMs: 3_600_000 }).then((result) => result)
     vm.serial.write(sent)
     const back = await received(vm, sent.length, pauseMs)
@@ -186,6 +186,101 @@ kvmTest('what the guest has sent before close() arrives', async (t) => {
   await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
   await sleep(1)
   t.is(texts.join('').split('!').length - 1, 2)
+})
+
+/** Sends A to Z one by one, each after a question to 0x60; then it halts. */
+const alphabet = `
+  66 ba f8 03 ; mov $0x3f8,%dx
+  b0 41       ; mov $0x41,%al
+  e6 60       ; 1: out %al,$0x60
+  ee          ; out %al,(%dx)
+  fe c0       ; inc %al
+  3c 5b       ; cmp $0x5b,%al
+  75 f7       ; jne 1b
+  f4          ; hlt
+`
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
+/** A device that lets text arrive in pieces. */
+const slowly = { port: 0x60, device: { write: () => sleep(1) } }
+
+kvmTest('leaving a for await loses no later text, and the next one goes on', async (t) => {
+  using vm = machine(alphabet, [slowly], { serial: true })
+  const { serial } = vm
+  const run = vm.run({ timeoutMs: 60_000 }).then(({ reason, outputText }) => [reason, outputText])
+  const texts: string[] = []
+  while (texts.join('').length < letters.length) {
+    try {
+      for await (const chunk of vm.serial) {
+        texts.push(String(chunk))
+        if (texts.length % 2 === 1) break
+        throw new Error('enough')
+      }
+    } catch (error) {
+      t.is((error as Error).message, 'enough')
+    }
+    await sleep(2)
+  }
+  t.is(texts.join(''), letters)
+  t.true(texts.length > 3, `${texts.length}`)
+  t.is(vm.serial, serial)
+  t.false(serial.destroyed)
+  t.deepEqual(await run, ['hlt', ''])
+})
+
+kvmTest('after destroy() text joins the output, until there is a new stream', async (t) => {
+  using vm = machine(alphabet, [slowly], { serial: true })
+  const first: string[] = []
+  const { serial } = vm
+  serial.on('data', (chunk) => {
+    first.push(String(chunk))
+    if (first.join('').length >= 3) serial.destroy()
+  })
+  const { reason, outputText } = await vm.run({ timeoutMs: 60_000 })
+  t.is(reason, 'hlt')
+  t.true(first.length > 0 && outputText.length > 0)
+  t.is(first.join('') + outputText, letters)
+  t.not(vm.serial, serial)
+  const second: string[] = []
+  vm.serial.on('data', (chunk) => second.push(String(chunk)))
+  vm.setRegisters({ rip: 0n })
+  t.is((await vm.run({ timeoutMs: 60_000 })).outputText, '')
+  t.true(await until(() => second.join('') === letters), second.join(''))
+})
+
+kvmTest('what is written is bytes that stay what they are', async (t) => {
+  const write = (bytes: Uint8Array, meanwhile = (): void => undefined): Promise<unknown> => {
+    const vm = machine('eb fe ;', [], { serial: true })
+    vm.serial.on('error', () => undefined)
+    return new Promise((resolve) => {
+      vm.serial.write(bytes, resolve)
+      meanwhile()
+      setTimeout(() => vm.close(), 20)
+    })
+  }
+  t.falsy(await write(runInNewContext('Uint8Array.of(1, 2, 3)')))
+  t.falsy(await write(Object.defineProperty(Buffer.from('abc'), 'length', { value: 9 })))
+  const heir = Object.create(Buffer.prototype, { length: { value: 3 } })
+  t.like(await write(heir), { code: 'ERR_INVALID_OPTION' })
+  const long = new Uint8Array(200_000)
+  const detach = (): void => void structuredClone(long.buffer, { transfer: [long.buffer] })
+  t.like(await write(long, detach), { code: 'ERR_INVALID_OPTION' })
+})
+
+kvmTest('close() ends a for await, whether a write waits or not', async (t) => {
+  for (const waits of [false, true]) {
+    const vm = machine('66 ba f8 03 b0 41 ee eb fe ;', [], { serial: true })
+    const { serial } = vm
+    serial.on('error', () => undefined)
+    if (waits) serial.write(Buffer.alloc(200_000))
+    const run = vm.run({ timeoutMs: 60_000 }).catch(({ code }) => code)
+    const texts: string[] = []
+    for await (const chunk of serial) {
+      texts.push(String(chunk))
+      setImmediate(() => vm.close())
+    }
+    t.deepEqual(texts, ['A'])
+    t.is(await run, 'ERR_VM_CLOSED')
+  }
 })
 
 kvmTest('a machine without a port says so, and a closed one too', (t) => {

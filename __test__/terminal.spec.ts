@@ -1,4 +1,4 @@
-// `vmexit boot` on a terminal, a real one as far as the kernel is concerned: script(1) opens it.
+// `vmexit boot` and `vmexit run --serial` on a terminal, a real one as far as the kernel is concerned: script(1) opens it.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -31,13 +31,14 @@ function session(
   name: string,
   listing: string,
   whenUp: (type: (keys: string) => void, pid: number) => void,
+  command: 'boot' | 'run --pc --serial' = 'boot',
 ): Promise<Session> {
   const path = (what: string): string => join(folder, `${name}-${what}`)
   const text = (what: string): string => readFileSync(path(what), 'utf8')
-  const command = `'${process.execPath}' '${main}' boot '${kernel(name, listing)}' --timeout 60s`
+  const line = `'${process.execPath}' '${main}' ${command} '${kernel(name, listing)}' --timeout 60s`
   const script = `
     stty -a > '${path('before')}'
-    sh -c "echo \\$\\$ > '${path('pid')}'; exec ${command}"
+    sh -c "echo \\$\\$ > '${path('pid')}'; exec ${line}"
     echo $? > '${path('code')}'
     stty -a > '${path('after')}'
   `
@@ -78,11 +79,24 @@ declare('Ctrl-] ends it, and the terminal is as it was', async (t) => {
   t.is(settings[1], settings[0])
 })
 
+declare('run --serial has the same terminal', async (t) => {
+  const up = (type: (keys: string) => void): void => type('\x03\x1d')
+  const { code, shown, settings } = await session(
+    'run',
+    printOk + echoOne + spin,
+    up,
+    'run --pc --serial',
+  )
+  t.is(code, 130)
+  t.true(['ok', 'ok\x03'].includes(shown), shown)
+  t.is(settings[1], settings[0])
+})
+
 declare('a guest that crashes leaves the terminal as it was', async (t) => {
   const listing = `${printOk + echoOne} 0f 0b ; ud2`
   const { code, shown, settings } = await session('crash', listing, (type) => type('x'))
   t.is(code, 3)
-  t.regex(shown, /^okxvmexit: the guest ended with shutdown/)
+  t.regex(shown, /^okxvmexit: the guest shut down/)
   t.is(settings[1], settings[0])
 })
 

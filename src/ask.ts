@@ -1,8 +1,11 @@
+import { types } from 'node:util'
+
 import { EventBatch } from './batch.ts'
+import { lengthOf } from './check.ts'
 import { type ErrorCode, VmError, show, showThrown } from './errors.ts'
 import { type AccessExit, type AccessSize, toExit } from './exit.ts'
 import { native } from './native.ts'
-import { pump } from './pump.ts'
+import { answer, pump } from './pump.ts'
 import type { Device, Handlers } from './routes.ts'
 import type { NativeExit, NativeMachine } from './seam.ts'
 
@@ -30,6 +33,8 @@ interface Asked {
   readonly route: number
   readonly ticket: number
   readonly exit: AccessExit | undefined
+  /** What an unclaimed read shall give: size times count. The handler may change the record that it gets. */
+  readonly readBytes?: number | undefined
 }
 
 /** Calls the handlers of one machine, and turns what they return into answers. */
@@ -86,7 +91,8 @@ export class Asker {
     if (kind === Question.Read || kind === Question.Write) return this.#askDevice(kind)
     const exit =
       kind === Question.Unclaimed ? (toExit(payload as NativeExit) as AccessExit) : undefined
-    return this.#answered({ kind, route: words[1]!, ticket: words[5]!, exit }, payload)
+    const asked = { kind, route: words[1]!, ticket: words[5]!, exit, readBytes: readBytes(exit) }
+    return this.#answered(asked, payload)
   }
 
   /** Hands over console bytes that a run has left; the promise of an `onData` that returns one. */
@@ -181,11 +187,16 @@ export class Asker {
   }
 
   #callDevice(kind: number, device: Device | undefined): unknown {
+    // First of all: a method may be a getter, which may run a machine that asks something else.
+    const offset = words[2]!
+    const size = words[3] as AccessSize
+    const vcpu = words[4]!
     if (kind === Question.Read) {
-      return device?.read ? device.read(words[2]!, words[3] as AccessSize, words[4]!) : -1
+      const read = device?.read
+      return read ? read.call(device, offset, size, vcpu) : -1
     }
-    const value = words[3] === 8 ? value64[0]! : words[6]!
-    return device?.write?.(words[2]!, words[3] as AccessSize, value, words[4]!)
+    const value = size === 8 ? value64[0]! : words[6]!
+    return device?.write?.(offset, size, value, vcpu)
   }
 
   #answered(
@@ -207,14 +218,14 @@ export class Asker {
   #judge(
     asked: Asked,
     returned: unknown,
-    wait = (promise: PromiseLike<unknown>) => this.#wait(asked, promise),
+    wait: (promise: PromiseLike<unknown>) => unknown = (promise) => this.#wait(asked, promise),
   ): Reply {
     if (!isThenable(returned)) return this.#reply(asked, returned)
     if (this.#mayWait) {
       wait(returned)
       return Answer.Promised
     }
-    returned.then(undefined, () => undefined)
+    Promise.resolve(returned).then(undefined, () => undefined)
     const why = 'returned a promise, and runSync() cannot wait for it; use run()'
     return this.#failed(asked, 'ERR_ASYNC_HANDLER', why)
   }
@@ -236,11 +247,11 @@ export class Asker {
   }
 
   #reply(asked: Asked, returned: unknown): Reply {
-    const { kind, exit } = asked
+    const { kind, exit, readBytes } = asked
     if (exit) {
       if (returned === false) return Answer.End
-      if (exit.reason === 'pio-out' || exit.reason === 'mmio-write') return Answer.Done
-      if (returned instanceof Uint8Array) return this.#bytes(asked, returned)
+      if (readBytes === undefined) return Answer.Done
+      if (types.isUint8Array(returned)) return this.#bytes(asked, returned, readBytes)
       return this.#value(asked, returned)
     }
     return kind === Question.Read ? this.#value(asked, returned) : Answer.Done
@@ -265,34 +276,27 @@ export class Asker {
     )
   }
 
-  #bytes(asked: Asked, bytes: Uint8Array): Reply {
-    const { exit } = asked
-    const expected = exit!.size * (exit?.reason === 'pio-in' ? exit.count : 1)
-    if (bytes.length === expected) return bytes
+  #bytes(asked: Asked, bytes: Uint8Array, expected: number): Reply {
+    const length = lengthOf(bytes)
+    if (length === expected) return bytes
     return this.#failed(
       asked,
       'ERR_HANDLER',
-      `must return ${expected} bytes (size times count), got ${bytes.length}`,
+      `must return ${expected} bytes (size times count), got ${length}`,
     )
   }
 
-  #wait(asked: Asked, promise: PromiseLike<unknown>): void {
+  /** Goes on in the asynchronous context of the run, whatever settles the promise. */
+  async #wait(asked: Asked, promise: PromiseLike<unknown>): Promise<void> {
     const run = this.#run
-    let isOpen = true
-    const answer = (reply: () => Reply): void => {
-      // A thenable that is no promise may settle more than once.
-      if (!isOpen || run !== this.#run) return
-      isOpen = false
-      this.#machine.answer(asked.ticket, reply())
-      // A guest in a burst asks again at once.
-      pump(false)
-    }
-    const threw = (error: unknown): void => answer(() => this.#threw(asked, error))
+    let reply: () => Reply
     try {
-      promise.then((value) => answer(() => this.#settled(asked, value)), threw)
+      const value = await promise
+      reply = () => this.#settled(asked, value)
     } catch (error) {
-      threw(error)
+      reply = () => this.#threw(asked, error)
     }
+    if (run === this.#run) answer(this.#machine, asked.ticket, reply())
   }
 
   #settled(asked: Asked, value: unknown): Reply {
@@ -328,6 +332,11 @@ export class Asker {
 
 function isPosted({ onBatch, onEvent }: Handlers): boolean {
   return onBatch !== undefined || onEvent !== undefined
+}
+
+function readBytes(exit: AccessExit | undefined): number | undefined {
+  if (exit?.reason === 'pio-in') return exit.size * exit.count
+  return exit?.reason === 'mmio-read' ? exit.size : undefined
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

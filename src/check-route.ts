@@ -27,18 +27,18 @@ const keys: Record<(typeof targets)[number], readonly string[]> = {
 }
 
 /** Checks the shape of a route; ranges and overlaps are the core's business. */
-export function checkRoute(value: unknown, index: number): [NativeRoute, Handlers] {
-  const name = `routes[${index}]`
+export function checkRoute(value: unknown, name: string): [NativeRoute, Handlers] {
   const route = checkObject(name, value)
-  const to = route['to'] === undefined && 'device' in route ? 'device' : route['to']
-  const target = checkWord(`${name}.to`, to, targets)
+  const { to } = route
+  const byDevice = to === undefined && 'device' in route
+  const target = checkWord(`${name}.to`, byDevice ? 'device' : to, targets)
   checkKeys(name, route, ['port', 'gpa', 'length', 'to', ...keys[target]])
   const [claim, place] = checkClaim(name, route)
   const handlers = { name: `${name} (${place})` }
   switch (target) {
     case 'console': {
-      checkFunction(`${name}.onData`, route['onData'])
       const onData = route['onData'] as ConsoleTarget['onData']
+      checkFunction(`${name}.onData`, onData)
       const native = { ...claim, to: target, deliver: onData !== undefined }
       return [native, onData ? { ...handlers, onData } : handlers]
     }
@@ -116,10 +116,9 @@ function checkDevice(name: string, value: unknown): Device {
   if (typeof value !== 'object' || value === null) {
     return invalid(`${name}.device`, 'an object with read or write', value)
   }
-  const device = value as Device
-  checkFunction(`${name}.device.read`, device.read)
-  checkFunction(`${name}.device.write`, device.write)
-  if (!device.read && !device.write)
-    invalid(`${name}.device`, 'an object with read or write', value)
-  return device
+  const { read, write } = value as Device
+  checkFunction(`${name}.device.read`, read)
+  checkFunction(`${name}.device.write`, write)
+  if (!read && !write) invalid(`${name}.device`, 'an object with read or write', value)
+  return value as Device
 }

@@ -1,15 +1,14 @@
+import { types } from 'node:util'
+
 import { fail, invalid, show } from './errors.ts'
+
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
+const lengthGetter = Object.getOwnPropertyDescriptor(typedArray, 'length')!.get!
 
 /** An object as options are given; arrays and class instances of built-in kinds are none. */
 export function checkObject(name: string, value: unknown): Record<string, unknown> {
-  if (
-    typeof value !== 'object' ||
-    value === null ||
-    Array.isArray(value) ||
-    ArrayBuffer.isView(value)
-  ) {
-    return invalid(name, 'an object', value)
-  }
+  const isPlain = typeof value === 'object' && value !== null && isArray(value) === false
+  if (!isPlain || ArrayBuffer.isView(value)) return invalid(name, 'an object', value)
   return value as Record<string, unknown>
 }
 
@@ -51,10 +50,38 @@ export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'function') invalid(name, 'a function', value)
 }
 
-/** Bytes. */
+/** Bytes: an array of any realm that is one, whatever its prototype says, and that still has its memory. */
 export function checkBytes(name: string, value: unknown): Uint8Array {
-  if (value instanceof Uint8Array) return value
-  return fail('ERR_INVALID_OPTION', `${name} must be a Uint8Array, got ${show(value)}`)
+  if (!types.isUint8Array(value)) {
+    const looks = looksLikeBytes(value) ? ', which only looks like one' : ''
+    return fail('ERR_INVALID_OPTION', `${name} must be a Uint8Array, got ${show(value)}${looks}`)
+  }
+  if (lengthOf(value) === 0 && isCutOff(value))
+    return fail('ERR_INVALID_OPTION', `${name} must have its memory, got a detached Uint8Array`)
+  return value
+}
+
+/** How many bytes there are, whatever somebody has defined over it. */
+export function lengthOf(bytes: Uint8Array): number {
+  return lengthGetter.call(bytes) as number
+}
+
+function looksLikeBytes(value: unknown): boolean {
+  try {
+    return value instanceof Uint8Array
+  } catch {
+    return false
+  }
+}
+
+/** Whether its buffer is detached, or was made smaller than where it begins. */
+function isCutOff(bytes: Uint8Array): boolean {
+  try {
+    Uint8Array.prototype.indexOf.call(bytes, 0)
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Text. */
@@ -73,7 +100,25 @@ export function checkWord<T extends string>(name: string, value: unknown, words:
   return found ?? invalid(name, `one of ${words.map(show).join(', ')}`, value)
 }
 
-/** An array. */
-export function checkArray(name: string, value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : invalid(name, 'an array', value)
+/** An array of so many items at most, each of which is read once and checked; holes are `undefined`. */
+export function checkArray<T>(
+  name: string,
+  value: unknown,
+  most: number,
+  check: (item: unknown, name: string) => T,
+): T[] {
+  if (isArray(value) !== true) return invalid(name, 'an array', value)
+  const array = value as readonly unknown[]
+  const { length } = array
+  if (length > most) return fail('ERR_LIMIT', `${name}: at most ${most}, got ${length}`)
+  return Array.from({ length }, (_, index) => check(array[index], `${name}[${index}]`))
+}
+
+/** `undefined` for a proxy that can only throw. */
+function isArray(value: unknown): boolean | undefined {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return undefined
+  }
 }

@@ -115,11 +115,18 @@ export function show(value: unknown): string {
     return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) {
+  if (typeof value === 'object' && value !== null) return showObject(value)
+  return Object.is(value, -0) ? '-0' : String(value)
+}
+
+/** A proxy can throw whatever it is asked, and so can a getter. */
+function showObject(value: object): string {
+  try {
     const name = Object.getPrototypeOf(value)?.constructor?.name
     return Array.isArray(value)
       ? `an array of ${value.length}`
       : `an object (${name ?? 'no prototype'})`
+  } catch {
+    return 'an object that cannot be shown'
   }
-  return Object.is(value, -0) ? '-0' : String(value)
 }

@@ -12,6 +12,11 @@ export class Guest {
     Object.freeze(this)
   }
 
+  /** Whether it is one. @internal */
+  static is(value: unknown): value is Guest {
+    return typeof value === 'object' && value !== null && #name in value
+  }
+
   /** Its name in `guest/`. */
   get name(): string {
     return this.#name

@@ -54,7 +54,7 @@ export type {
   SpecialRegisters,
   SpecialRegistersUpdate,
 } from './registers.ts'
-export type { EndReason, RunResult } from './result.ts'
+export { type EndReason, type RunResult, describeExit } from './result.ts'
 export type {
   Claim,
   ConsoleTarget,
@@ -72,3 +72,4 @@ export type { SerialPort } from './serial.ts'
 export type { Vcpu } from './vcpu.ts'
 export type { MachineState } from './machine-state.ts'
 export { VirtualMachine } from './virtual-machine.ts'
+export type { Where } from './where.ts'

@@ -1,4 +1,4 @@
-import { checkInteger, checkUint64 } from './check.ts'
+import { checkBytes, checkInteger, checkUint64 } from './check.ts'
 import { fail, invalid, take } from './errors.ts'
 import { native } from './native.ts'
 import type { NativeMachine } from './seam.ts'
@@ -90,8 +90,7 @@ export class GuestMemory {
    * ```
    */
   write(gpa: number, bytes: Uint8Array): void {
-    if (!(bytes instanceof Uint8Array)) return invalid('bytes', 'a Uint8Array', bytes)
-    take(this.#machine.writeMemory(checkGpa(gpa), bytes))
+    take(this.#machine.writeMemory(checkGpa(gpa), checkBytes('bytes', bytes)))
   }
 
   /**

@@ -17,6 +17,7 @@ import { Guest } from './guest.ts'
 import { native } from './native.ts'
 import type { Handlers, Route } from './routes.ts'
 import type { NativeConfig } from './seam.ts'
+import { isSignal } from './signal.ts'
 
 /**
  * The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit
@@ -194,7 +195,7 @@ const payloadKeys = [
   'modules',
 ] as const
 const maxGpa = 2 ** 52 - 1
-const { maxTimeoutMs } = native.limits()
+const { maxTimeoutMs, maxSlots, maxRoutes, maxModules } = native.limits()
 const maxUint32 = 2 ** 32 - 1
 
 /** Checks the shape of a machine's options and fills in the defaults; the core checks the rest. */
@@ -204,13 +205,13 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
   const { slots: further = [], routes: claims = [], vcpus = 1, pc: wantsPc = false } = options
   const pc = checkBoolean('pc', wantsPc)
-  const { irqchip = pc, serial = pc } = options
-  const mode = options['mode'] === undefined ? undefined : checkWord('mode', options['mode'], modes)
+  const { irqchip = pc, serial = pc, mode: first } = options
+  const mode = first === undefined ? undefined : checkWord('mode', first, modes)
   const privilege = checkWord('privilege', ring, ['kernel', 'user'])
   const memoryBytes = checkInteger('memoryBytes', size, 1, maxGpa)
-  const slots = checkArray('slots', further).map(checkSlot)
+  const slots = checkArray('slots', further, maxSlots, checkSlot)
   const payload = checkPayload(options['payload'])
-  const routes = checkArray('routes', claims).map(checkRoute)
+  const routes = checkArray('routes', claims, maxRoutes, checkRoute)
   const config = {
     ...(mode && { mode }),
     privilege,
@@ -226,22 +227,24 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   return [config, routes.map(([, handlers]) => handlers)]
 }
 
-/** Checks the options of a run. */
+/** Checks the options of a run; each is read once, and what is checked is what counts. */
 export function checkRunOptions(value: unknown, known: readonly (keyof RunOptions)[]): RunOptions {
   if (value === undefined) return {}
   const options = checkObject('options', value)
   checkKeys('options', options, known)
   const { timeoutMs, onExit, timeKvmRun, signal } = options
-  if (timeoutMs !== undefined) checkMilliseconds('timeoutMs', timeoutMs, maxTimeoutMs)
+  const checked: RunOptions = {}
+  if (timeoutMs !== undefined)
+    checked.timeoutMs = checkMilliseconds('timeoutMs', timeoutMs, maxTimeoutMs)
   checkFunction('onExit', onExit)
-  if (timeKvmRun !== undefined) checkBoolean('timeKvmRun', timeKvmRun)
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    invalid('signal', 'an AbortSignal', signal)
-  return options
+  if (onExit !== undefined) checked.onExit = onExit as NonNullable<RunOptions['onExit']>
+  if (timeKvmRun !== undefined) checked.timeKvmRun = checkBoolean('timeKvmRun', timeKvmRun)
+  if (signal !== undefined)
+    checked.signal = isSignal(signal) ? signal : invalid('signal', 'an AbortSignal', signal)
+  return checked
 }
 
-function checkSlot(value: unknown, index: number): Required<MemorySlot> {
-  const name = `slots[${index}]`
+function checkSlot(value: unknown, name: string): Required<MemorySlot> {
   const slot = checkObject(name, value)
   checkKeys(name, slot, ['gpa', 'bytes', 'readOnly'])
   const { readOnly = false } = slot
@@ -253,7 +256,7 @@ function checkSlot(value: unknown, index: number): Required<MemorySlot> {
 }
 
 function checkPayload(value: unknown): NativeConfig['payload'] {
-  if (value instanceof Guest) return { guest: value.name, loadGpa: 0, modules: [] }
+  if (Guest.is(value)) return { guest: value.name, loadGpa: 0, modules: [] }
   const payload = checkObject('payload', value)
   checkKeys('payload', payload, payloadKeys)
   const { format, cmdline, initrd, loadGpa = 0, entryGpa, modules = [] } = payload
@@ -266,12 +269,11 @@ function checkPayload(value: unknown): NativeConfig['payload'] {
     }),
     ...(cmdline !== undefined && { cmdline: checkString('payload.cmdline', cmdline) }),
     ...(initrd !== undefined && { initrd: checkBytes('payload.initrd', initrd) }),
-    modules: checkArray('payload.modules', modules).map(checkModule),
+    modules: checkArray('payload.modules', modules, maxModules, checkModule),
   }
 }
 
-function checkModule(value: unknown, index: number): Required<Module> {
-  const name = `payload.modules[${index}]`
+function checkModule(value: unknown, name: string): Required<Module> {
   const module = checkObject(name, value)
   checkKeys(name, module, ['image', 'string'])
   const { image, string = '' } = module

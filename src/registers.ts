@@ -89,7 +89,9 @@ export function readRegisters(machine: NativeMachine, vcpu: number): Registers {
 
 /** Sets some general registers. */
 export function writeRegisters(machine: NativeMachine, vcpu: number, value: unknown): void {
-  take(machine.setRegisters(vcpu, checkBigints('registers', value, generalNames)))
+  const given = checkObject('registers', value)
+  checkKeys('registers', given, generalNames)
+  take(machine.setRegisters(vcpu, checkBigints(given, generalNames)))
 }
 
 /** All special registers. */
@@ -104,26 +106,23 @@ export function writeSpecialRegisters(machine: NativeMachine, vcpu: number, valu
   checkKeys('special registers', given, [...segmentNames, ...tableNames, ...controlNames])
   const update: NativeSpecialRegisters = {}
   for (const name of segmentNames) {
-    if (given[name] !== undefined) update[name] = checkSegment(name, given[name])
+    const segment = given[name]
+    if (segment !== undefined) update[name] = checkSegment(name, segment)
   }
   for (const name of tableNames) {
-    if (given[name] !== undefined) update[name] = checkTable(name, given[name])
+    const table = given[name]
+    if (table !== undefined) update[name] = checkTable(name, table)
   }
-  const control = Object.entries(given).filter(([name]) =>
-    (controlNames as readonly string[]).includes(name),
-  )
-  update.control = checkBigints('special registers', Object.fromEntries(control), controlNames)
+  update.control = checkBigints(given, controlNames)
   take(machine.setSpecialRegisters(vcpu, update))
 }
 
 function checkBigints(
-  what: string,
-  value: unknown,
+  given: Record<string, unknown>,
   names: readonly string[],
 ): Record<string, bigint> {
-  const given = checkObject(what, value)
-  checkKeys(what, given, names)
-  const defined = Object.entries(given).filter(([, register]) => register !== undefined)
+  const registers = names.map((name) => [name, given[name]] as const)
+  const defined = registers.filter(([, register]) => register !== undefined)
   return Object.fromEntries(defined.map(([name, register]) => [name, checkUint64(name, register)]))
 }
 
@@ -131,9 +130,10 @@ function checkSegment(name: string, value: unknown): NativeSegment {
   const given = checkObject(name, value)
   checkKeys(name, given, ['base', ...Object.keys(segmentFields)])
   const update: NativeSegment = {}
-  if (given['base'] !== undefined) update.base = checkUint64(`${name}.base`, given['base'])
+  const { base } = given
+  if (base !== undefined) update.base = checkUint64(`${name}.base`, base)
   for (const [field, most] of Object.entries(segmentFields)) {
-    const flag = given[field] === undefined ? undefined : toFlag(given[field], most)
+    const flag = toFlag(given[field], most)
     if (flag !== undefined)
       update[field as keyof typeof segmentFields] = checkInteger(`${name}.${field}`, flag, 0, most)
   }
@@ -149,8 +149,9 @@ function checkTable(name: string, value: unknown): Partial<DescriptorTable> {
   const given = checkObject(name, value)
   checkKeys(name, given, ['base', 'limit'])
   const update: Partial<DescriptorTable> = {}
-  if (given['base'] !== undefined) update.base = checkUint64(`${name}.base`, given['base'])
-  if (given['limit'] !== undefined)
-    update.limit = checkInteger(`${name}.limit`, given['limit'], 0, 0xffff)
+  const { base } = given
+  if (base !== undefined) update.base = checkUint64(`${name}.base`, base)
+  const { limit } = given
+  if (limit !== undefined) update.limit = checkInteger(`${name}.limit`, limit, 0, 0xffff)
   return update
 }

@@ -1,5 +1,9 @@
+import { inspect, type InspectOptions } from 'node:util'
+
+import { describeEnding, describeExitRecord } from './describe.ts'
 import { type Exit, type ExitReason, toExit } from './exit.ts'
 import type { NativeOutcome } from './seam.ts'
+import { type Where, toWhere } from './where.ts'
 
 /**
  * Why a run ended: an exit that nobody answered, `stop()`, the time-out, a write to a `stop` route, or a
@@ -35,6 +39,11 @@ export class RunResult {
    * the result of the next run.
    */
   readonly vcpu: number | null
+  /**
+   * Where the guest was: after a time-out, a shutdown, an internal error and a failed entry. `null` after any other end, and where
+   * KVM does not tell: on AMD processors a shutdown resets the vCPU.
+   */
+  readonly where: Where | null
   /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */
   declare readonly exitCode?: number
   /** What the guest wrote to console routes without `onData`, byte for byte, up to 16 MiB. */
@@ -51,6 +60,7 @@ export class RunResult {
     this.reason = outcome.reason as EndReason
     this.exit = outcome.exit ? toExit(outcome.exit) : null
     this.vcpu = outcome.vcpu ?? null
+    this.where = toWhere(outcome.whereabouts)
     if (outcome.exitCode !== undefined) this.exitCode = outcome.exitCode
     this.output = outcome.output
     this.outputDroppedBytes = outcome.outputDroppedBytes
@@ -62,4 +72,40 @@ export class RunResult {
   get outputText(): string {
     return new TextDecoder().decode(this.output)
   }
+
+  /**
+   * How the run ended, in one sentence; `console.log(result)` begins with it.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * console.log(String(vm.runSync({ timeoutMs: 5 }))) // the time is up; vCPU 0 is at RIP 0x0 (long mode, …
+   * ```
+   */
+  toString(): string {
+    return describeEnding(this)
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
+    const name = `RunResult (${this.toString()})`
+    return depth < 0 ? name : `${name} ${show({ ...this }, options)}`
+  }
+}
+
+/**
+ * What happened, in one sentence: an exit, as `onExit` gets it, or the end of a run with the place where the guest was.
+ *
+ * @example
+ * ```ts
+ * import { VirtualMachine, describeExit, guests } from 'vmexit'
+ *
+ * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+ * const result = vm.runSync()
+ * console.log(describeExit(result.exit!)) // the guest wrote 1 byte (0x48) to port 0xe9
+ * console.log(describeExit(result)) // the guest wrote 1 byte (0x48) to port 0xe9, which no route claims
+ * ```
+ */
+export function describeExit(what: RunResult | Exit): string {
+  return what instanceof RunResult ? what.toString() : describeExitRecord(what)
 }

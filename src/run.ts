@@ -1,14 +1,14 @@
 import type { Asker } from './ask.ts'
+import { RunContext, outside } from './context.ts'
 import { VmError, fromFailure, isFailure } from './errors.ts'
+import { LoopHold } from './loop.ts'
 import { native } from './native.ts'
 import { RunResult } from './result.ts'
 import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from './seam.ts'
+import { isAborted, listen, reasonOf, unlisten } from './signal.ts'
 
 /** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1
-
-/** Machines whose run somebody waits for: nothing else need refer to them. */
-const awaited = new Set<object>()
 
 /** One run on a thread of its own, from its start until its promise is settled. */
 export class BackgroundRun {
@@ -16,9 +16,10 @@ export class BackgroundRun {
   readonly #asker: Asker
   readonly #signal: AbortSignal | undefined
   readonly #onEnd: () => void
+  readonly #context = new RunContext()
   #resolve: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
-  #held: object | undefined
+  readonly #hold = new LoopHold()
   #over = false
   /** When the time-out ends the wait for handlers, on the clock of `performance`. */
   #deadline = Infinity
@@ -46,17 +47,15 @@ export class BackgroundRun {
     this.#resolve = resolve
     this.#reject = reject
     this.#deadline = performance.now() + (limits.timeoutMs ?? Infinity)
-    this.#signal?.addEventListener('abort', this.#abort)
-    const failure = this.#machine.start(limits, this.#asker.ask, this.#settle)
+    if (this.#signal) listen(this.#signal, this.#abort)
+    outside(native.hangBell)
+    const failure = this.#machine.start(limits, this.#asker.ask, this.#settle, this.#context.enter)
     if (failure) this.#end(() => reject(fromFailure(failure)))
   }
 
   /** Somebody waits for the result. */
   hold(machine: object): void {
-    if (this.#over || this.#held) return
-    this.#held = machine
-    awaited.add(machine)
-    native.holdLoop()
+    if (!this.#over) this.#hold.take(machine)
   }
 
   /** Ends the guest's run, and the wait for handlers behind it. */
@@ -64,6 +63,11 @@ export class BackgroundRun {
     this.#machine.stop()
     this.#stopped = true
     this.#endWait()
+  }
+
+  /** Calls in the asynchronous context of whoever started the run. */
+  within(call: () => void): void {
+    this.#context.within(call)
   }
 
   /** The machine was closed under it. */
@@ -121,7 +125,7 @@ export class BackgroundRun {
   }
 
   #finish(result: RunResult): void {
-    if (this.#signal?.aborted) this.#reject(this.#signal.reason)
+    if (this.#signal && isAborted(this.#signal)) this.#reject(reasonOf(this.#signal))
     else this.#resolve(result)
   }
 
@@ -129,14 +133,11 @@ export class BackgroundRun {
     if (this.#over) return
     this.#over = true
     this.#endWait()
-    this.#signal?.removeEventListener('abort', this.#abort)
+    if (this.#signal) unlisten(this.#signal, this.#abort)
     this.#asker.end()
+    this.#context.leave()
     this.#onEnd()
-    if (this.#held) {
-      awaited.delete(this.#held)
-      this.#held = undefined
-      native.releaseLoop()
-    }
+    this.#hold.release()
     settle()
   }
 }

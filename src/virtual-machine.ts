@@ -1,5 +1,7 @@
+import { inspect, type InspectOptions } from 'node:util'
+
 import { Asker } from './ask.ts'
-import { checkUint64 } from './check.ts'
+import { checkBytes, checkUint64 } from './check.ts'
 import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from './errors.ts'
 import { MachineState } from './machine-state.ts'
 import { native } from './native.ts'
@@ -15,6 +17,8 @@ import { RunPromise } from './run-promise.ts'
 import { BackgroundRun } from './run.ts'
 import type { NativeMachine, NativeRunLimits } from './seam.ts'
 import { SerialPort } from './serial.ts'
+import { isAborted, reasonOf } from './signal.ts'
+import { type Summary, summarize } from './summary.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
@@ -41,6 +45,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   readonly #asker: Asker
   readonly #needsTicks: boolean
   readonly #hasSerial: boolean
+  readonly #summary: Summary
   #serial: SerialPort | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
@@ -74,6 +79,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       handlers.push({ name: 'the serial port', onData })
     }
     this.#hasSerial = config.serial
+    this.#summary = summarize(config)
     this.#asker = new Asker(handlers, this.#machine)
     this.#needsTicks = handlers.some(({ onData, onBatch, onEvent }) => onData ?? onBatch ?? onEvent)
   }
@@ -146,7 +152,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       },
       () => background?.hold(this),
     )
-    if (background && this.#running) this.#run = { background, promise }
+    if (background && this.#running) {
+      this.#run = { background, promise }
+      this.#serial?.consider()
+    }
     // Whoever calls run() from a handler of the same run gets ERR_VM_BUSY, not a dying process.
     else if (this.#asker.isAsking) promise.catch(ignore)
     return promise
@@ -183,13 +192,17 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   reply(value: number | bigint | Uint8Array): void {
+    const isObject = typeof value === 'object' && value !== null
     take(
-      this.#machine.reply(value instanceof Uint8Array ? value : checkUint64('value', value, true)),
+      this.#machine.reply(
+        isObject ? checkBytes('value', value) : checkUint64('value', value, true),
+      ),
     )
   }
 
   /**
-   * The host's end of the serial port. As long as nobody asks for it, what the guest sends joins `result.output`.
+   * The host's end of the serial port, always the same stream unless it is destroyed. As long as nobody asks for it, what the guest
+   * sends joins `result.output`.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` when the machine has none, `ERR_VM_CLOSED`.
    * @example
@@ -202,7 +215,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   get serial(): SerialPort {
-    if (this.#serial) return this.#serial
+    if (this.#serial && (this.#closed || !this.#serial.destroyed)) return this.#serial
     if (!this.#hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
@@ -232,8 +245,12 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
     // its own machine wants none of the text behind it.
     const texts = this.#asker.isAsking ? [] : undelivered
-    for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
-    this.#asker.drainLast()
+    const handOver = (): void => {
+      for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
+      this.#asker.drainLast()
+    }
+    if (this.#run) this.#run.background.within(handOver)
+    else handOver()
     this.#asker.close()
     this.#machine.release()
     this.#serial?.finish()
@@ -252,6 +269,13 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     this.close()
   }
 
+  /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
+  [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
+    if (depth < 0) return '[VirtualMachine]'
+    const state = this.#closed ? 'closed' : this.#running ? 'running' : 'idle'
+    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
+  }
+
   #start(
     options: RunOptions | undefined,
     resolve: (result: RunResult) => void,
@@ -260,8 +284,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     const run = checkRunOptions(options, [...syncOptions, 'signal'])
     const { signal } = run
     this.#checkReady()
-    if (signal?.aborted) {
-      reject(signal.reason)
+    if (signal && isAborted(signal)) {
+      reject(reasonOf(signal))
       return undefined
     }
     this.#asker.begin(run.onExit, true)
@@ -269,6 +293,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
       this.#run = undefined
+      this.#serial?.consider()
     })
     background.start(limits(run, this.#needsTicks), resolve, (error) => {
       if (isInternal(error)) this.close()

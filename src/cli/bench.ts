@@ -10,76 +10,40 @@ import { Bench } from './bench/measure.ts'
 import { renderPage } from './bench/page.ts'
 import { Progress } from './bench/progress.ts'
 import { type BenchRoute, benchRoutes } from './bench/routes.ts'
+import { defaultExits, routeNames } from './bench/route-names.ts'
 import { startBaseline } from './bench/start-baseline.ts'
 import { describe, duration } from './bench/table.ts'
 import {
-  type Command,
+  type Run,
   UsageError,
   type Values,
   exitCodes,
   packageVersion,
   printJson,
 } from './command.ts'
-import { parseNumber } from './values.ts'
+import { parseNumber, parseWord } from './values.ts'
 
-/** About 0.2 s a sample where an exit costs 10 µs. */
-const defaultExits = 20_000
-
-/** What a shell calls the end by SIGINT. */
-const interruptedCode = 130
-
-export const bench: Command = {
-  help: `Usage: vmexit bench [--json] [--out report.html] [--route NAME]… [--exits N]
-
-Measures what an exit costs on each route, beside a raw C loop that runs alternately with it. The loop is
-built with cc (or $CC) at first use. Ctrl-C ends early with what is measured so far.
-
-Options:
-  --route NAME  only this route; repeatable:
-                ${names(6)},
-                ${names(6, 6)}
-  --exits N     exits of one sample (default ${defaultExits})
-  --out FILE    write a page with charts, too
-  --json        one JSON document instead of text
-  --help        show this
-
-Exit codes: 0 fine, 1 a route or the host failed, 2 usage, 130 ended by Ctrl-C.
-`,
-  options: {
-    route: { type: 'string', multiple: true },
-    exits: { type: 'string' },
-    out: { type: 'string' },
-    json: { type: 'boolean' },
-  },
-  async run(values, positionals) {
-    if (positionals.length > 0) UsageError.raise(`bench takes no argument, got '${positionals[0]}'`)
-    const routes = chosenRoutes(values)
-    const exits = chosenExits(values)
-    const out = values['out'] === undefined ? undefined : writable(String(values['out']))
-    const document = await measureAll(routes, exits)
-    if (out !== undefined) {
-      writeFileSync(out, renderPage(document))
-      process.stderr.write(`wrote ${out}\n`)
-    }
-    if (values['json']) printJson(document)
-    else process.stdout.write(describe(document))
-    if (document.interrupted) return interruptedCode
-    return document.failed.length > 0 ? exitCodes.hostFailure : exitCodes.fine
-  },
-}
-
-function names(count: number, from = 0): string {
-  const list = benchRoutes.slice(from, from + count).map(({ name }) => name)
-  return list.join(', ')
+/** `vmexit bench`. */
+export const runBench: Run = async (values, positionals) => {
+  if (positionals.length > 0) UsageError.raise(`bench takes no argument, got '${positionals[0]}'`)
+  const routes = chosenRoutes(values)
+  const exits = chosenExits(values)
+  const out = values['out'] === undefined ? undefined : writable(String(values['out']))
+  const document = await measureAll(routes, exits)
+  if (out !== undefined) {
+    writeFileSync(out, renderPage(document))
+    process.stderr.write(`wrote ${out}\n`)
+  }
+  if (values['json']) printJson(document)
+  else process.stdout.write(describe(document))
+  if (document.interrupted) return exitCodes.interrupted
+  return document.failed.length > 0 ? exitCodes.hostFailure : exitCodes.fine
 }
 
 function chosenRoutes(values: Values): readonly BenchRoute[] {
   const wanted = (values['route'] ?? []) as string[]
-  for (const name of wanted) {
-    if (benchRoutes.some((route) => route.name === name)) continue
-    UsageError.raise(`--route must be one of ${names(benchRoutes.length)}, got '${name}'`)
-  }
-  return benchRoutes.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+  const known = wanted.map((name) => parseWord('--route', routeNames, name))
+  return benchRoutes.filter(({ name }) => known.length === 0 || known.includes(name))
 }
 
 function chosenExits(values: Values): number {

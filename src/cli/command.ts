@@ -1,17 +1,47 @@
 import { readFileSync } from 'node:fs'
-import { type ParseArgsConfig, styleText } from 'node:util'
 
 import { raise } from '../errors.ts'
 
 /** What the command line was given, by option name. */
 export type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
 
-/** One command. */
+/** Returns the exit code. */
+export type Run = (values: Values, positionals: readonly string[]) => Promise<number>
+
+/** One option: parsing, help, messages and completion are made of it. */
+export interface Option {
+  readonly about: string
+  /** What the help calls its value; without one the option takes none. FILE stands for a path. */
+  readonly value?: string
+  /** The values that there are. */
+  readonly words?: readonly string[]
+  readonly multiple?: boolean
+  /** The names that messages of the API have for it. */
+  readonly api?: readonly string[]
+}
+
+/** What stands behind the name of a command. */
+export interface Argument {
+  readonly name: string
+  /** The words that there are; otherwise it is a path. */
+  readonly words?: readonly string[]
+  readonly optional?: boolean
+  readonly api?: readonly string[]
+}
+
+/** One command, as far as it can be told without the binding. */
 export interface Command {
-  readonly help: string
-  readonly options: NonNullable<ParseArgsConfig['options']>
-  /** Returns the exit code. */
-  run(values: Values, positionals: readonly string[]): Promise<number>
+  readonly name: string
+  /** For the list of commands. */
+  readonly summary: string
+  /** Behind the first line of its help, which is made of its options where this is not given. */
+  readonly usage: string
+  readonly about: string
+  readonly argument?: Argument
+  readonly options: Readonly<Record<string, Option>>
+  /** Exit codes and examples. */
+  readonly notes?: string
+  readonly load: () => Promise<Run>
 }
 
 /** What the exit codes mean. */
@@ -20,7 +50,10 @@ export const exitCodes = {
   hostFailure: 1,
   usage: 2,
   abnormalGuest: 3,
+  reset: 4,
   timeout: 124,
+  /** What a shell calls the end by SIGINT. */
+  interrupted: 130,
 } as const
 
 /** The command line is wrong: exit code 2. */
@@ -37,9 +70,20 @@ export function packageVersion(): string {
   return (JSON.parse(readFileSync(url, 'utf8')) as { version: string }).version
 }
 
-/** A word in colour, where a person reads it and has not said NO_COLOR. */
-export function paint(style: 'green' | 'red' | 'yellow' | 'dim' | 'bold', text: string): string {
-  return process.stdout.isTTY && !process.env['NO_COLOR'] ? styleText(style, text) : text
+/** How a style begins and ends (ECMA-48, SGR). */
+const styles = { green: [32, 39], red: [31, 39], yellow: [33, 39], dim: [2, 22], bold: [1, 22] }
+
+/** A word in colour. */
+export function paint(style: keyof typeof styles, text: string): string {
+  const [on, off] = styles[style]
+  return wantsColour() ? `\u001B[${on}m${text}\u001B[${off}m` : text
+}
+
+/** FORCE_COLOR decides, as in Node.js itself, then NO_COLOR, then whether a person reads. */
+function wantsColour(): boolean {
+  const { FORCE_COLOR: force, NO_COLOR: none } = process.env
+  if (force !== undefined) return force !== '0' && force !== 'false'
+  return !none && process.stdout.isTTY
 }
 
 /** One JSON document on stdout. Bigints become decimal strings, bytes hexadecimal ones. */

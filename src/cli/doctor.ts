@@ -1,7 +1,7 @@
 import { isFailure } from '../errors.ts'
 import { native } from '../native.ts'
 import type { Failure, NativeReport } from '../seam.ts'
-import { type Command, UsageError, exitCodes, packageVersion, paint, printJson } from './command.ts'
+import { type Run, UsageError, exitCodes, packageVersion, paint, printJson } from './command.ts'
 
 /** What `doctor --json` says. */
 interface Report {
@@ -17,24 +17,13 @@ interface Report {
   hints: string[]
 }
 
-export const doctor: Command = {
-  help: `Usage: vmexit doctor [--json]
-
-Says what this machine can do: whether /dev/kvm works, which CPU modes it runs, what an exit costs.
-
-Options:
-  --json  one JSON document instead of text
-  --help  show this
-`,
-  options: { json: { type: 'boolean' } },
-  async run(values, positionals) {
-    if (positionals.length > 0)
-      UsageError.raise(`doctor takes no argument, got '${positionals[0]}'`)
-    const report = diagnose(native.probeHost())
-    if (values['json']) printJson(report)
-    else process.stdout.write(describe(report))
-    return report.ok ? exitCodes.fine : exitCodes.hostFailure
-  },
+/** `vmexit doctor`. */
+export const runDoctor: Run = async (values, positionals) => {
+  if (positionals.length > 0) UsageError.raise(`doctor takes no argument, got '${positionals[0]}'`)
+  const report = diagnose(native.probeHost())
+  if (values['json']) printJson(report)
+  else process.stdout.write(describe(report))
+  return report.ok ? exitCodes.fine : exitCodes.hostFailure
 }
 
 function diagnose(probed: NativeReport | Failure): Report {

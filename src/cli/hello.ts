@@ -3,8 +3,10 @@ import { native } from '../native.ts'
 import type { CpuMode, Privilege } from '../options.ts'
 import { type EndReason } from '../result.ts'
 import { VirtualMachine } from '../virtual-machine.ts'
-import { type Command, UsageError, type Values, exitCodes, paint, printJson } from './command.ts'
-import { parseMode, parsePrivilege } from './values.ts'
+import { type Run, UsageError, type Values, exitCodes, paint, printJson } from './command.ts'
+import { textOf } from './image.ts'
+import { parseWord } from './values.ts'
+import { words } from './words.ts'
 
 /** What `hello --json` says of one mode. */
 interface HelloResult {
@@ -31,39 +33,27 @@ const everyMode: readonly [CpuMode, Privilege][] = [
 /** Time enough for any machine that runs at all. */
 const timeoutMs = 30_000
 
-export const hello: Command = {
-  help: `Usage: vmexit hello [--mode real|protected|paged32|long] [--privilege kernel|user] [--json]
-
-Runs the embedded hello guest, in every mode that this KVM can run when none is named. The guest prints a
-line, stores 42 at 0x400 and ends with 42 in RAX; both are checked.
-
-Options:
-  --mode MODE            only this CPU mode
-  --privilege PRIVILEGE  only this ring; user means mode long
-  --json                 one JSON document instead of text
-  --help                 show this
-`,
-  options: { mode: { type: 'string' }, privilege: { type: 'string' }, json: { type: 'boolean' } },
-  async run(values, positionals) {
-    if (positionals.length > 0) UsageError.raise(`hello takes no argument, got '${positionals[0]}'`)
-    const results = chosen(values).map(([mode, privilege]) => runHello(mode, privilege))
-    const backend = native.hostBackend()
-    if (values['json']) printJson({ backend, results })
-    else process.stdout.write(`hello on ${backend}\n${results.map(describe).join('')}`)
-    const fine = results.every(({ ok, supported }) => ok || !supported)
-    return fine ? exitCodes.fine : exitCodes.abnormalGuest
-  },
+/** `vmexit hello`. */
+export const runHello: Run = async (values, positionals) => {
+  if (positionals.length > 0) UsageError.raise(`hello takes no argument, got '${positionals[0]}'`)
+  const results = chosen(values).map(([mode, privilege]) => sayHello(mode, privilege))
+  const backend = native.hostBackend()
+  if (values['json']) printJson({ backend, results })
+  else process.stdout.write(`hello on ${backend}\n${results.map(describe).join('')}`)
+  const fine = results.every(({ ok, supported }) => ok || !supported)
+  return fine ? exitCodes.fine : exitCodes.abnormalGuest
 }
 
 function chosen(values: Values): readonly (readonly [CpuMode, Privilege])[] {
-  const mode = values['mode'] === undefined ? undefined : parseMode(String(values['mode']))
+  const [modeText, ringText] = [textOf(values, 'mode'), textOf(values, 'privilege')]
+  const mode = modeText === undefined ? undefined : parseWord('--mode', words.modes, modeText)
   const ring =
-    values['privilege'] === undefined ? undefined : parsePrivilege(String(values['privilege']))
+    ringText === undefined ? undefined : parseWord('--privilege', words.privileges, ringText)
   if (mode) return [[mode, ring ?? 'kernel']]
   return everyMode.filter(([, privilege]) => ring === undefined || privilege === ring)
 }
 
-function runHello(mode: CpuMode, privilege: Privilege): HelloResult {
+function sayHello(mode: CpuMode, privilege: Privilege): HelloResult {
   using vm = new VirtualMachine({
     mode,
     privilege,

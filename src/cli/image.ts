@@ -15,3 +15,10 @@ export function readImage(path: string, what = 'the image'): Uint8Array {
     return UsageError.raise(`cannot read ${what}: ${(error as Error).message}`)
   }
 }
+
+/** All that comes through stdin. */
+export async function readStdin(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
+  return Buffer.concat(chunks)
+}

@@ -1,66 +1,47 @@
 #!/usr/bin/env node
-import { parseArgs } from 'node:util'
-
-import { reportError } from './report.ts'
 import { type Command, UsageError, exitCodes, packageVersion } from './command.ts'
-
-/** Loaded when asked for, so that `--help` works where the binding does not. */
-const commands: Record<string, () => Promise<Command>> = {
-  hello: async () => (await import('./hello.ts')).hello,
-  run: async () => (await import('./run.ts')).run,
-  boot: async () => (await import('./boot.ts')).boot,
-  doctor: async () => (await import('./doctor.ts')).doctor,
-  bench: async () => (await import('./bench.ts')).bench,
-}
-
-const overview = `Usage: vmexit <command> [options]
-
-KVM virtual machines from the command line.
-
-Commands:
-  hello    run the embedded hello guest in every CPU mode
-  run      run an image of your own
-  boot     boot a kernel, with your terminal as its serial port
-  doctor   say what this machine can do
-  bench    measure what an exit costs, beside raw C
-
-Options:
-  --help     show this, or the help of a command
-  --version  show the version
-
-Exit codes: 0 fine, 1 host failure, 2 usage, 3 the guest ended abnormally,
-124 time-out; \`run\` with an exit port returns the guest's own code.
-`
+import { commands } from './commands.ts'
+import { helpOf, overview } from './help.ts'
+import { suggestion } from './nearest.ts'
+import { type Parsed, parseCommandLine } from './parse.ts'
+import { reportError } from './report.ts'
 
 async function main(args: readonly string[]): Promise<number> {
   const [name = '--help', ...rest] = args
-  if (name === '--help' || name === '-h' || name === 'help') return print(overview)
   if (name === '--version' || name === '-V') return print(`${packageVersion()}\n`)
-  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
-  const json = rest.includes('--json')
+  let command: Command | undefined
+  let parsed: Parsed | undefined
   try {
-    if (!load) return reportError(new UsageError(`unknown command '${name}'`), json)
-    const command = await load()
-    const parsed = parse(command, rest)
-    return parsed ? await command.run(parsed.values, parsed.positionals) : print(command.help)
+    if (name === '--help' || name === '-h') return print(overview(commands))
+    if (name === 'help') return print(help(rest))
+    command = find(name)
+    parsed = parseCommandLine(command, rest)
+    if (parsed.help) return print(helpOf(command))
+    const run = await command.load()
+    return await run(parsed.values, parsed.positionals)
   } catch (error) {
-    return reportError(error, json)
+    return reportError(error, { json: rest.includes('--json'), command, values: parsed?.values })
   }
 }
 
-function parse(command: Command, args: string[]): ReturnType<typeof parseArgs> | undefined {
-  const options = { ...command.options, help: { type: 'boolean', short: 'h' } as const }
-  try {
-    const parsed = parseArgs({ args, options, allowPositionals: true, strict: true })
-    return parsed.values['help'] ? undefined : parsed
-  } catch (error) {
-    return UsageError.raise((error as Error).message)
-  }
+function help([name, extra]: readonly string[]): string {
+  if (name === undefined || name.startsWith('-')) return overview(commands)
+  if (extra !== undefined) return UsageError.raise(`help takes one command, got '${extra}' too`)
+  return helpOf(find(name))
+}
+
+function find(name: string): Command {
+  const found = commands.find((command) => command.name === name)
+  if (found) return found
+  const isOption = name.startsWith('-')
+  const names = isOption ? ['--help', '--version'] : [...commands.map((each) => each.name), 'help']
+  const what = `unknown ${isOption ? 'option' : 'command'} '${name}'`
+  return UsageError.raise(`${what}${suggestion(name, names)}`)
 }
 
 function print(text: string): number {
   process.stdout.write(text)
-  return 0
+  return exitCodes.fine
 }
 
 // A reader that went away (`| head`) is no failure of ours.

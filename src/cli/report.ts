@@ -1,20 +1,56 @@
 import { type ErrorCode, VmError } from '../errors.ts'
-import { UsageError, exitCodes, printJson } from './command.ts'
+import { type Command, UsageError, type Values, exitCodes, printJson } from './command.ts'
 
 /** Failures that a different command line would not have. */
 const usageCodes: readonly ErrorCode[] = ['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD']
 
+/** What was asked for, as far as it was understood. */
+export interface Asked {
+  readonly json: boolean
+  readonly command?: Command | undefined
+  readonly values?: Values | undefined
+}
+
 /** Says what failed and returns the exit code for it. */
-export function reportError(error: unknown, json: boolean): number {
+export function reportError(error: unknown, { json, command, values }: Asked): number {
   const isUsage =
     error instanceof UsageError || (error instanceof VmError && usageCodes.includes(error.code))
-  const { message } = error as Error
+  const said = error instanceof Error ? error.message : String(error)
+  const message = isUsage && command ? inFlags(said, command, values) : said
   if (json) {
     const { code = 'ERR_INVALID_OPTION', call, errno } = error as Partial<VmError>
     printJson({ error: { code, message, call, errno } })
   }
-  if (error instanceof UsageError) process.stderr.write(`vmexit: ${message}; see vmexit --help\n`)
+  const help = `vmexit ${command ? `${command.name} ` : ''}--help`
+  if (isUsage)
+    process.stderr.write(`vmexit: ${message}${message.endsWith('?') ? ' See' : '; see'} ${help}\n`)
   else if (error instanceof VmError) process.stderr.write(`vmexit: ${error.code}: ${message}\n`)
-  else process.stderr.write(`vmexit: ${(error as Error).stack ?? String(error)}\n`)
+  else process.stderr.write(`vmexit: ${error instanceof Error ? error.stack : said}\n`)
   return isUsage ? exitCodes.usage : exitCodes.hostFailure
+}
+
+/** A message of the API in the words of the command line. */
+function inFlags(message: string, { options, argument }: Command, values: Values = {}): string {
+  const flags = Object.entries(options).flatMap(([name, { api = [] }]) =>
+    api.map((word) => [word, `--${name}`] as const),
+  )
+  const all = [...flags, ...(argument?.api ?? []).map((word) => [word, argument!.name] as const)]
+  const ports = (values['port'] ?? []) as string[]
+  // The longest first: `payload.image` begins with `payload`.
+  const byLength = all.toSorted(([a], [b]) => b.length - a.length)
+  return byLength.reduce(
+    (text, [word, flag]) => text.replaceAll(pattern(word), flag),
+    message.replaceAll(
+      /routes\[(\d+)\](\.\w+)?/g,
+      (_, index: string) => `--port ${ports[Number(index)]}`,
+    ),
+  )
+}
+
+/** An option's name in a message. One that is a word of every day is only meant at the beginning and before its value. */
+function pattern(name: string): RegExp {
+  const escaped = name.replaceAll(/[.[\]]/g, String.raw`\$&`)
+  return /^[a-z]+$/.test(name)
+    ? new RegExp(`(?<=^|: )${escaped}(?= |:)|(?<=^| )${escaped}(?= ')`, 'g')
+    : new RegExp(String.raw`(?<![\w.])${escaped}(?![\w.[])`, 'g')
 }

@@ -1,22 +1,24 @@
 import { native } from '../native.ts'
-import type { VirtualMachine } from '../virtual-machine.ts'
 
-/** Stops a machine whose guest prints nothing at all: it would look as if it booted for ever. */
+/** Ends the run of a guest that prints nothing at all: it would look as if it booted for ever. */
 export class Silence {
   /** Whether it came to that. */
   gaveUp = false
   readonly #limitMs: number
-  readonly #timer: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
 
   /** A limit of 0 is none. */
-  constructor(vm: VirtualMachine, limitMs: number) {
+  constructor(limitMs: number) {
     this.#limitMs = limitMs
-    if (limitMs === 0) return
+  }
+
+  /** From now on. */
+  start(stop: () => void): void {
+    if (this.#limitMs === 0) return
     this.#timer = setTimeout(() => {
       this.gaveUp = true
-      vm.stop()
-    }, limitMs)
-    vm.serial.once('data', () => this.end())
+      stop()
+    }, this.#limitMs)
   }
 
   /** Something was printed, or the run is over. */
@@ -26,7 +28,7 @@ export class Silence {
 
   /** What happened, and why that is no surprise on some hosts. */
   describe(): string {
-    const what = `printed nothing for ${this.#limitMs / 1000} s`
+    const what = `the guest printed nothing for ${this.#limitMs / 1000} s`
     return native.hostBackend() === 'kvm_pvm'
       ? `${what} (kvm_pvm emulates ring 0 instruction by instruction, and stock kernels do not boot on it)`
       : what

@@ -3,7 +3,7 @@ import type { Duplex, Writable } from 'node:stream'
 /** Ctrl-], as telnet has it. */
 const escapeKey = 0x1d
 
-/** stdin as the keyboard of a serial port, and what shows its text. Disposing of it puts the real terminal back as it was. */
+/** What shows a serial port's text, and stdin as its keyboard. Disposing of it puts the real terminal back as it was. */
 export class Terminal implements Disposable {
   readonly #serial: Duplex
   readonly #output: Writable
@@ -11,13 +11,14 @@ export class Terminal implements Disposable {
   /** Whether somebody types at a terminal and sees there what comes of it. */
   readonly #isInteractive: boolean
 
-  /** `end` is called for the escape key, and for a signal that would end this process. */
-  constructor(serial: Duplex, output: Writable, end: () => void) {
+  /** `end` is called for the escape key, and for a signal that would end this process, if `typed` says that there is a keyboard. */
+  constructor(serial: Duplex, output: Writable, end: () => void, typed: boolean) {
     this.#serial = serial
     this.#output = output
     this.#end = end
-    this.#isInteractive = process.stdin.isTTY && output === process.stdout
+    this.#isInteractive = typed && process.stdin.isTTY && output === process.stdout
     serial.pipe(output, { end: false })
+    if (!typed) return
     if (this.#isInteractive) process.stdin.setRawMode(true)
     process.stdin.on('data', this.#onData)
     process.on('SIGINT', end)

@@ -1,9 +1,10 @@
-import type { CpuMode, ImageFormat, Privilege } from '../options.ts'
 import type { Route } from '../routes.ts'
 import { UsageError } from './command.ts'
+import { suggestion } from './nearest.ts'
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 const milliseconds: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
+const targets = ['console', 'stop', 'discard', 'count', 'constant'] as const
 
 /** A decimal or hexadecimal number. */
 export function parseNumber(option: string, text: string): number {
@@ -28,22 +29,10 @@ export function parseDuration(option: string, text: string): number {
     : refuse(option, 'a duration such as 5s or 250ms', text)
 }
 
-/** `--mode`. */
-export function parseMode(text: string): CpuMode {
-  const modes: CpuMode[] = ['real', 'protected', 'paged32', 'long']
-  return modes.find((mode) => mode === text) ?? refuse('--mode', `one of ${modes.join(', ')}`, text)
-}
-
-/** `--format`. */
-export function parseFormat(text: string): ImageFormat {
-  const formats: ImageFormat[] = ['flat', 'elf', 'multiboot', 'pvh', 'bzimage']
-  const found = formats.find((format) => format === text)
-  return found ?? refuse('--format', `one of ${formats.join(', ')}`, text)
-}
-
-/** `--privilege`. */
-export function parsePrivilege(text: string): Privilege {
-  return text === 'user' || text === 'kernel' ? text : refuse('--privilege', 'kernel or user', text)
+/** One of several words. */
+export function parseWord<T extends string>(option: string, words: readonly T[], text: string): T {
+  const found = words.find((word) => word === text)
+  return found ?? refuse(option, `one of ${words.join(', ')}`, text, words)
 }
 
 /** `--port 0xe9=console`, `--port 0x60-0x64=constant:0xff`. */
@@ -62,9 +51,17 @@ export function parsePort(text: string): Route {
   ) {
     return { port, length, to }
   }
-  return refuse('--port', expected, text)
+  const known = targets.some((target) => target === to)
+  return refuse('--port', expected, text, known ? [] : targets, to)
 }
 
-function refuse(option: string, expected: string, got: string): never {
-  return UsageError.raise(`${option} must be ${expected}, got '${got}'`)
+function refuse(
+  option: string,
+  expected: string,
+  got: string,
+  words: readonly string[] = [],
+  word = got,
+): never {
+  const meant = suggestion(word, words)
+  return UsageError.raise(`${option} must be ${expected}, got '${got}'${meant}`)
 }

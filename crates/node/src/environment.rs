@@ -55,12 +55,24 @@ pub enum Served {
 
 /// Somebody whom the bell calls.
 pub trait Attended {
-    /// Looks after whatever waits for JavaScript.
+    /// Whether anything waits for JavaScript.
+    fn waits(&self) -> bool;
+    /// Looks after whatever waits.
     fn attend(&self) -> Served;
+    /// Makes JavaScript call `inside` in the asynchronous context of the run.
+    fn enter(&self);
     /// Ends for good, and joins its thread.
     fn shut_down(&self);
     /// Ends for good by a fault of ours.
     fn fail(&self, error: Error) -> Served;
+}
+
+/// What `inside` is to do in somebody's asynchronous context.
+enum Errand {
+    /// Look after this one, once.
+    Attend(Rc<dyn Attended>),
+    /// Go on pumping.
+    Pump,
 }
 
 /// The machines of this JavaScript environment that run on threads of their own.
@@ -74,6 +86,13 @@ pub struct Environment {
     turn: Cell<Instant>,
     patience: Patience,
     asleep_since: Cell<Instant>,
+    pumping: Cell<bool>,
+    /// The address of the one in whose context the pump is. Whoever asks again and again thus has it entered once a turn.
+    home: Cell<Option<*const ()>>,
+    errand: RefCell<Option<Errand>>,
+    /// What the last attending came to, and the last pump.
+    served: Cell<Served>,
+    pumped: Cell<Option<bool>>,
 }
 
 impl Environment {
@@ -96,6 +115,11 @@ impl Environment {
             turn: Cell::new(Instant::now()),
             patience: Patience::default(),
             asleep_since: Cell::new(Instant::now()),
+            pumping: Cell::new(false),
+            home: Cell::new(None),
+            errand: RefCell::default(),
+            served: Cell::new(Served::Nothing),
+            pumped: Cell::new(None),
         });
         ENVIRONMENT.set(Some(Rc::clone(&environment)));
         Some(environment)
@@ -117,6 +141,10 @@ impl Environment {
             let mut running = environment.running.borrow_mut();
             running.retain(|weak| !std::ptr::addr_eq(weak.as_ptr(), who));
             environment.generation.set(environment.generation.get() + 1);
+            if environment.home.get() == Some(who.cast()) {
+                // Its next run has a context of its own.
+                environment.home.set(None);
+            }
         }
     }
 
@@ -141,6 +169,23 @@ impl Environment {
         }
     }
 
+    fn attend(&self, fresh: bool, home: Option<*const ()>) -> Option<bool> {
+        if self.pumping.replace(true) {
+            // Whoever pumps looks again anyway.
+            return None;
+        }
+        if fresh {
+            let now = Instant::now();
+            self.turn.set(now);
+            self.patience.learn(now - self.asleep_since.get());
+        }
+        self.home.set(home);
+        let left = self.pump();
+        self.home.set(None);
+        self.pumping.set(false);
+        left
+    }
+
     /// The pump: attends until nothing more comes, or the turn is over; then whether the event loop is held.
     fn pump(&self) -> Option<bool> {
         self.bell.wake();
@@ -150,7 +195,15 @@ impl Environment {
             if generation != self.generation.get() {
                 (generation, living) = (self.generation.get(), self.living());
             }
-            let served = attend_all(&living);
+            if self.home.get().is_none()
+                && let Some(who) = living.iter().find(|who| who.waits())
+            {
+                self.home.set(Some(Rc::as_ptr(who).cast()));
+                self.enter(who, Errand::Pump);
+                self.home.set(None);
+                return self.pumped.get();
+            }
+            let served = self.attend_all(&living);
             let now = Instant::now();
             if now.duration_since(self.turn.get()) > TURN {
                 // Awake all the same: nobody has to ring before we come back.
@@ -175,7 +228,7 @@ impl Environment {
     fn leave(&self, living: &[Rc<dyn Attended>]) -> bool {
         self.asleep_since.set(Instant::now());
         self.bell.sleep();
-        match attend_all(living) {
+        match self.attend_all(living) {
             Served::Something => {
                 self.bell.wake();
                 false
@@ -183,13 +236,44 @@ impl Environment {
             Served::Nothing | Served::Promise => true,
         }
     }
+
+    fn attend_all(&self, living: &[Rc<dyn Attended>]) -> Served {
+        let served = living.iter().map(|who| {
+            if self.home.get() == Some(Rc::as_ptr(who).cast()) {
+                return look_after(who);
+            }
+            if !who.waits() {
+                return Served::Nothing;
+            }
+            self.enter(who, Errand::Attend(Rc::clone(who)));
+            self.served.get()
+        });
+        served.max().unwrap_or(Served::Nothing)
+    }
+
+    fn enter(&self, who: &Rc<dyn Attended>, errand: Errand) {
+        self.served.set(Served::Nothing);
+        self.pumped.set(None);
+        self.errand.replace(Some(errand));
+        who.enter();
+        // Still to be done where nobody is left to enter that context.
+        self.inside();
+    }
+
+    fn inside(&self) {
+        // Taken before anything else happens, as there may be another one in there.
+        let errand = self.errand.take();
+        match errand {
+            Some(Errand::Attend(who)) => self.served.set(look_after(&who)),
+            Some(Errand::Pump) => self.pumped.set(self.pump()),
+            None => {}
+        }
+    }
 }
 
-fn attend_all(living: &[Rc<dyn Attended>]) -> Served {
-    let served = living
-        .iter()
-        .map(|who| caught(|| Ok(who.attend())).unwrap_or_else(|error| who.fail(error)));
-    served.max().unwrap_or(Served::Nothing)
+/// A fault of ours ends the machine, not the process.
+fn look_after(who: &Rc<dyn Attended>) -> Served {
+    caught(|| Ok(who.attend())).unwrap_or_else(|error| who.fail(error))
 }
 
 fn current() -> Option<Rc<Environment>> {
@@ -201,15 +285,28 @@ fn current() -> Option<Rc<Environment>> {
 /// held or not.
 #[napi]
 pub fn attend(fresh: bool) -> Option<bool> {
-    let environment = current()?;
-    if fresh {
-        let now = Instant::now();
-        environment.turn.set(now);
-        environment
-            .patience
-            .learn(now - environment.asleep_since.get());
+    current()?.attend(fresh, None)
+}
+
+/// As `attend`, called in the asynchronous context of one who has just been answered.
+pub fn attend_from(who: *const ()) -> Option<bool> {
+    current()?.attend(false, Some(who))
+}
+
+/// Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
+/// `NativeMachine.start`, and to be returned by it.
+#[napi]
+pub fn inside() -> u32 {
+    if let Some(environment) = current() {
+        environment.inside();
     }
-    environment.pump()
+    0
+}
+
+/// Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever.
+#[napi]
+pub fn hang_bell(env: Env) -> bool {
+    Environment::get(env).is_some()
 }
 
 /// How often the doorbell was rung.

@@ -82,6 +82,12 @@ pub struct NativeLimits {
     pub max_timeout_ms: f64,
     /// Bytes of a guest's text that are kept for somebody who may read them later.
     pub max_output_bytes: u32,
+    /// Slots beside slot 0.
+    pub max_slots: u32,
+    /// Routes of one machine.
+    pub max_routes: u32,
+    /// Multiboot modules.
+    pub max_modules: u32,
 }
 
 /// The limits of this build.
@@ -91,5 +97,8 @@ pub fn limits() -> NativeLimits {
         max_read_bytes: limits::MAX_READ_BYTES as f64,
         max_timeout_ms: limits::MAX_TIMEOUT_MS,
         max_output_bytes: limits::MAX_OUTPUT_BYTES as u32,
+        max_slots: limits::MAX_SLOTS as u32,
+        max_routes: limits::MAX_ROUTES as u32,
+        max_modules: limits::MAX_MODULES as u32,
     }
 }

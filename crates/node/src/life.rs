@@ -147,7 +147,7 @@ impl Life {
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
             drop(machine);
-            give_back(memory);
+            memory.give_back();
             return Err(closed());
         }
         *state = State::Idle(machine);
@@ -197,7 +197,7 @@ impl Life {
         let texts = self.end();
         // The VM goes first: it could write into what is emptied.
         if let Some(memory) = memory {
-            give_back(memory);
+            memory.give_back();
         }
         texts
     }
@@ -324,6 +324,23 @@ impl Life {
 }
 
 impl Attended for Life {
+    fn waits(&self) -> bool {
+        match &*self.state.borrow() {
+            State::There(running) => {
+                running.mailboxes.iter().any(|mailbox| mailbox.waits()) || running.is_finished()
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&self) {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Rc::clone(&running.callbacks),
+            _ => return,
+        };
+        callbacks.enter.call(None::<u32>);
+    }
+
     /// Answers the question that waits, takes posted writes, settles the run that is over.
     fn attend(&self) -> Served {
         let (mailboxes, callbacks) = match &*self.state.borrow() {
@@ -363,13 +380,6 @@ impl Attended for Life {
 impl Drop for Life {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// Unmaps memory whose VM is gone; what a buffer keeps mapped is emptied.
-fn give_back(memory: Arc<GuestMemory>) {
-    if let Err(kept) = Arc::try_unwrap(memory) {
-        kept.discard();
     }
 }
 

@@ -76,8 +76,8 @@ impl NativeMachine {
         either(outcome.map(NativeOutcome::from))
     }
 
-    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`.
-    /// Both functions are held weakly.
+    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
+    /// is to call `inside`, which then calls the other two. All are held weakly.
     #[napi]
     pub fn start(
         &self,
@@ -90,12 +90,16 @@ impl NativeMachine {
             (),
             (),
         >,
+        #[napi(ts_arg_type = "() => number")] enter: Function<'_, (), ()>,
     ) -> Option<Failure> {
-        let callbacks = WeakFunction::new(&env, &ask).zip(WeakFunction::new(&env, &settle));
-        let (Some((ask, settle)), Some(environment)) = (callbacks, Environment::get(env)) else {
+        let [ask, settle, enter] =
+            [ask, settle, enter].map(|function| WeakFunction::new(&env, &function));
+        let (Some(ask), Some(settle), Some(enter), Some(environment)) =
+            (ask, settle, enter, Environment::get(env))
+        else {
             return Some(no_words());
         };
-        let callbacks = Callbacks { ask, settle };
+        let callbacks = Callbacks { ask, settle, enter };
         nothing(
             self.life
                 .guarded(|_| self.life.run_there(&environment, limits.parse(), callbacks)),
@@ -111,9 +115,10 @@ impl NativeMachine {
     }
 
     /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-    /// is in words 6 and 7. Of no effect when the question is withdrawn.
+    /// is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
+    /// called in the asynchronous context of the run.
     #[napi]
-    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>) {
+    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> Option<bool> {
         let returned = match answer {
             Either::A(status) => Returned::Number(status),
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
@@ -123,6 +128,8 @@ impl NativeMachine {
         {
             self.quietly(|life| life.answer(ticket, answer));
         }
+        // A guest in a burst asks again at once.
+        look.then(|| environment::attend_from(Rc::as_ptr(&self.life).cast()))?
     }
 
     /// Ends the run in progress, soon; of no effect without one.
@@ -236,12 +243,12 @@ impl NativeMachine {
         sent.unwrap_or_default() as u32
     }
 
-    /// From now on the handler gets what the guest sends; before, it joins the result's output.
+    /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output.
     #[napi]
-    pub fn deliver_serial(&self) {
+    pub fn deliver_serial(&self, deliver: bool) {
         self.quietly(|life| {
             if let Some(port) = life.serial() {
-                port.deliver();
+                port.deliver(deliver);
             }
         });
     }

@@ -56,6 +56,11 @@ impl Mailbox {
         }
     }
 
+    /// JavaScript's side: whether there is something to take.
+    pub fn waits(&self) -> bool {
+        self.stage.load(Ordering::SeqCst) == ASKED || self.posted.load(Ordering::SeqCst)
+    }
+
     /// JavaScript's side: the question that waits, with its ticket.
     pub fn take(&self) -> Option<(u32, Letter)> {
         if !self.moves(ASKED, TAKEN) {

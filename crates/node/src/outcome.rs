@@ -1,8 +1,8 @@
 //! The end of a run and the counters, from Rust's words to JavaScript's.
 
-use napi::bindgen_prelude::{BigUint64Array, Uint8Array, Uint32Array};
+use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Event, Exit, Outcome};
+use vmm::{Counters, End, Event, Exit, Outcome, Whereabouts};
 
 use crate::exit::NativeExit;
 
@@ -15,6 +15,8 @@ pub struct NativeOutcome {
     pub vcpu: Option<u32>,
     /// The exit that ended it, if one did.
     pub exit: Option<NativeExit>,
+    /// Where the guest was, after a time-out, a shutdown, an internal error or a failed entry.
+    pub whereabouts: Option<NativeWhereabouts>,
     /// For `exit-port`: what the guest wrote, 32 bits.
     pub exit_code: Option<u32>,
     /// Console text without a handler, up to 16 MiB.
@@ -27,6 +29,33 @@ pub struct NativeOutcome {
     pub exits: f64,
     /// From the first entry into the guest to the last exit, in milliseconds.
     pub duration_ms: f64,
+}
+
+/// Where a vCPU stood.
+#[napi(object)]
+pub struct NativeWhereabouts {
+    /// Index of the vCPU; at a time-out the first.
+    pub vcpu: u32,
+    /// RIP, relative to the base of CS.
+    pub rip: BigInt,
+    /// The selector in CS, 16 bits.
+    pub cs: u32,
+    /// `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`.
+    pub mode: String,
+    /// What stands at RIP, up to 15 bytes.
+    pub bytes: Uint8Array,
+}
+
+impl From<Whereabouts> for NativeWhereabouts {
+    fn from(at: Whereabouts) -> Self {
+        Self {
+            vcpu: at.vcpu,
+            rip: BigInt::from(at.rip),
+            cs: u32::from(at.cs),
+            mode: at.mode.to_owned(),
+            bytes: Uint8Array::from(at.bytes),
+        }
+    }
 }
 
 /// Console text of one route.
@@ -60,6 +89,7 @@ impl From<Outcome> for NativeOutcome {
             reason: outcome.end.name().to_owned(),
             vcpu: outcome.vcpu,
             exit,
+            whereabouts: outcome.whereabouts.map(NativeWhereabouts::from),
             exit_code,
             output: Uint8Array::from(outcome.output.bytes),
             output_dropped_bytes: outcome.output.dropped_bytes as f64,

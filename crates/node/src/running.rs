@@ -20,6 +20,8 @@ pub struct Callbacks {
     pub ask: WeakFunction,
     /// Gets the end of the run.
     pub settle: WeakFunction,
+    /// Calls `inside` in the asynchronous context of the run.
+    pub enter: WeakFunction,
 }
 
 /// A run on a thread of its own.
@@ -69,6 +71,12 @@ impl Running {
             }),
             Err(error) => Err((take(&waiting), Error::thread(&error))),
         }
+    }
+
+    /// Whether the run is over, and nobody has taken its end.
+    pub fn is_finished(&self) -> bool {
+        let finished = self.finished.lock();
+        finished.unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The machine and its run's end, once that is over.

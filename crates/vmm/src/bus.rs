@@ -29,7 +29,7 @@ impl Bus {
     pub fn console(&mut self, route: usize) -> Option<&mut Console> {
         match self.devices.get_mut(route)? {
             Device::Console(console) => Some(console),
-            Device::Com1(com1) => Some(&mut com1.console),
+            Device::Com1(com1) => Some(com1.console(&mut self.output)),
             _ => None,
         }
     }

@@ -95,11 +95,12 @@ impl MachineConfig {
         slots.chain(routes).max().unwrap_or(0)
     }
 
-    /// Checks slots and payload; [`RouteTable::new`](crate::RouteTable::new) checks the routes.
+    /// Checks slots and payload, and says the format of its image, which nobody need ask its content for again;
+    /// [`RouteTable::new`](crate::RouteTable::new) checks the routes.
     ///
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<Format> {
         if let Some(mode) = self.mode {
             self.check_privilege(mode)?;
         }
@@ -201,22 +202,27 @@ impl MachineConfig {
     }
 
     /// A flat image does not say where it goes; the loader checks the others.
-    fn check_payload(&self) -> Result<()> {
-        let Payload {
-            image,
-            format,
-            load_gpa,
-            entry_gpa,
-            ..
-        } = &self.payload;
+    fn check_payload(&self) -> Result<Format> {
+        let Payload { image, format, .. } = &self.payload;
         if image.is_empty() {
             return Err(payload(
                 "payload.image must not be empty, got 0 bytes".into(),
             ));
         }
-        if format.map_or_else(|| Format::of(image), Ok)? != Format::Flat {
-            return Ok(());
+        let format = format.map_or_else(|| Format::of(image), Ok)?;
+        if format == Format::Flat {
+            self.check_flat()?;
         }
+        Ok(format)
+    }
+
+    fn check_flat(&self) -> Result<()> {
+        let Payload {
+            image,
+            load_gpa,
+            entry_gpa,
+            ..
+        } = &self.payload;
         let Some(mode) = self.mode else {
             return Err(invalid(
                 "mode must be given for a flat image, got none; it does not say its mode itself, and this one has no whole header of another format"

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
+use crate::boot::cpuid::{self, Place};
 use crate::error::{Error, ErrorCode, Result, remedy};
 
 /// Where Linux puts it.
@@ -24,7 +25,7 @@ const REQUIRED: [(Cap, &str); 3] = [
 pub struct Host {
     pub(crate) kvm: Kvm,
     pub(crate) run_bytes: usize,
-    pub(crate) cpuid: CpuId,
+    cpuid: CpuId,
 }
 
 impl Host {
@@ -68,6 +69,19 @@ impl Host {
     /// `KVM_CREATE_VM`.
     pub(crate) fn create_vm(&self) -> Result<VmFd> {
         uninterrupted(|| self.kvm.create_vm()).map_err(Error::ioctl("KVM_CREATE_VM"))
+    }
+
+    /// What a vCPU finds of it by CPUID.
+    pub(crate) fn cpuid_of(&self, place: Place) -> Result<CpuId> {
+        cpuid::of_vcpu(&self.cpuid, place).map_err(|_| {
+            let listed = self.cpuid.as_slice().len();
+            Error::new(
+                ErrorCode::KvmCapability,
+                format!(
+                    "this KVM lists {listed} CPUID leaves, which leaves no room for the topology's"
+                ),
+            )
+        })
     }
 
     /// Whether this KVM takes so many vCPUs.

@@ -48,6 +48,7 @@ mod timekeeper;
 mod together;
 mod vcpu;
 mod vm;
+mod whereabouts;
 
 pub use config::{MachineConfig, Payload};
 pub use counters::{Counter, Counters, RouteCounters};
@@ -63,7 +64,7 @@ pub use loader::{Format, LoadRequest, Loaded, Module, Part, StartRegisters, load
 pub use machine::Machine;
 pub use memory::{GuestMemory, HostRange, MemorySlot};
 pub use mode::{CpuMode, Privilege};
-pub use outcome::{End, ExitRecord, Outcome};
+pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
 pub use output::Output;
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};

@@ -7,7 +7,7 @@ use kvm_ioctls::{Cap, VmFd};
 
 use crate::access::Access;
 use crate::board;
-use crate::boot::{self, BootConfig};
+use crate::boot::{self, BootConfig, cpuid::Place};
 use crate::bus::Bus;
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -93,7 +93,7 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or `Payload` for
     /// the configuration.
     pub fn new(config: MachineConfig) -> Result<Self> {
-        config.check()?;
+        let format = config.check()?;
         let slots = config.all_slots();
         let mut all = config.routes.clone();
         all.extend(board::routes(&config));
@@ -103,7 +103,7 @@ impl Machine {
         if slots.iter().any(|slot| slot.read_only) {
             host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
         }
-        let prepared = placement::prepare(&config, &slots, config.top())?;
+        let prepared = placement::prepare(&config, format, &slots)?;
         let fd = create_vm(host, prepared.boot.mode, config.irqchip)?;
         let vm = Arc::new(Vm::new(fd, prepared.memory)?);
         let targets = config.routes.iter().map(|route| Device::new(route.target));
@@ -256,15 +256,19 @@ fn create_processor(
     wiring: &Wiring,
     index: u32,
 ) -> Result<Processor> {
-    let several = config.vcpus > 1 || config.irqchip;
-    let own = several.then(|| boot::cpuid::of_vcpu(&host.cpuid, index, config.vcpus));
-    let cpuid = own.as_ref().unwrap_or(&host.cpuid);
-    let mut vcpu = Vcpu::new(vm, index, host.run_bytes, cpuid)?;
+    let cpuid = host.cpuid_of(Place {
+        index,
+        count: config.vcpus,
+        irqchip: config.irqchip,
+    })?;
+    let mut vcpu = Vcpu::new(vm, index, host.run_bytes, &cpuid)?;
     if wiring.coalesces {
         vcpu.map_coalesced()?;
     }
     if index == BOOT_VCPU || !config.irqchip {
-        vcpu.set_special_registers(&boot::special_registers(boot, vcpu.special_registers()?))?;
+        let (xcr0, reset) = (boot::xcr0(boot, &cpuid), vcpu.special_registers()?);
+        vcpu.set_special_registers(&boot::special_registers(boot, xcr0, reset))?;
+        xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;
         vcpu.set_registers(&kvm_regs {
             rax: start.rax,
             rbx: start.rbx,
@@ -283,7 +287,7 @@ fn create_vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
     // begins in real mode.
     let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
     if unpaged && vm.check_extension(Cap::SetTssAddr) {
-        vm.set_tss_address(layout::TSS as usize)
+        vm.set_tss_address(layout::KVM_TSS as usize)
             .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
     }
     if irqchip {

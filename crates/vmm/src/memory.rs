@@ -4,6 +4,8 @@
 //! and nothing hands out a Rust reference to them.
 #![allow(unsafe_code)]
 
+use std::sync::Arc;
+
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
@@ -127,6 +129,13 @@ impl GuestMemory {
             start: region.as_ptr(),
             bytes,
         })
+    }
+
+    /// Unmaps memory whose VM is gone; what a buffer keeps mapped is emptied.
+    pub fn give_back(self: Arc<Self>) {
+        if let Err(kept) = Arc::try_unwrap(self) {
+            kept.discard();
+        }
     }
 
     /// Gives every page back to the host: the memory reads as zeros, and costs nothing until it is written again.

@@ -55,6 +55,21 @@ impl End {
     }
 }
 
+/// Where a vCPU stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Index of the vCPU.
+    pub vcpu: u32,
+    /// RIP, relative to the base of CS.
+    pub rip: u64,
+    /// The selector in CS.
+    pub cs: u16,
+    /// `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`.
+    pub mode: &'static str,
+    /// What stands at RIP, up to 15 bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -62,6 +77,9 @@ pub struct Outcome {
     pub end: End,
     /// Index of the vCPU that ended it; none when it was ended from outside.
     pub vcpu: Option<u32>,
+    /// Where that vCPU stood, or the first at a time-out; only where the guest crashed or ran out of time, and
+    /// where KVM has kept it.
+    pub whereabouts: Option<Whereabouts>,
     /// Console text without a handler.
     pub output: Output,
     /// Console text for handlers that they have yet to get, by route.

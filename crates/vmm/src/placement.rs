@@ -50,7 +50,11 @@ pub(crate) struct Prepared {
 }
 
 /// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of the PC.
-pub(crate) fn prepare(config: &MachineConfig, slots: &[MemorySlot], top: u64) -> Result<Prepared> {
+pub(crate) fn prepare(
+    config: &MachineConfig,
+    format: Format,
+    slots: &[MemorySlot],
+) -> Result<Prepared> {
     let firmware = config
         .pc
         .then(|| acpi::tables(config.vcpus as u8, layout::FIRMWARE_START));
@@ -63,7 +67,7 @@ pub(crate) fn prepare(config: &MachineConfig, slots: &[MemorySlot], top: u64) ->
     let reserved = reserved(config);
     let loaded = loader::load(&LoadRequest {
         image: &payload.image,
-        format: payload.format,
+        format: Some(format),
         load_gpa: payload.load_gpa,
         entry_gpa: payload.entry_gpa,
         command_line: &payload.command_line,
@@ -81,7 +85,7 @@ pub(crate) fn prepare(config: &MachineConfig, slots: &[MemorySlot], top: u64) ->
         protocol: protocol_of(loaded.format),
         entry_gpa: loaded.entry_gpa,
         stack_top: stack_top(config.memory_bytes, &loaded),
-        top,
+        top: config.top(),
     };
     let memory = with_tables(slots, &boot)?;
     for part in &loaded.parts {

@@ -1,6 +1,6 @@
 //! A run of all vCPUs, a thread each: what ends it for one ends it for all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Instant;
 
@@ -8,12 +8,14 @@ use crate::bus::{Bus, BusAccess};
 use crate::error::{Error, ErrorCode, Result};
 use crate::handler::ExitHandler;
 use crate::kick::{KickCause, KickHandle};
+use crate::limits::BOOT_VCPU;
 use crate::machine::{Machine, Wiring};
 use crate::outcome::{End, Outcome};
 use crate::post;
 use crate::processor::{Pending, Processor};
 use crate::run::Run;
 use crate::timekeeper::{Alarm, RunLimits};
+use crate::whereabouts;
 
 /// How things stood when a run began.
 pub(crate) struct Start {
@@ -116,14 +118,22 @@ impl Machine {
                 Some(index)
             }
         };
-        Ok(Outcome {
+        let mut outcome = Outcome {
             end,
             vcpu,
+            whereabouts: None,
             output: std::mem::take(&mut bus.output),
             undelivered: bus.take_undelivered(),
             exits: self.wiring.counters.total_exits() - start.exits,
             duration: start.begin.elapsed(),
-        })
+        };
+        if whereabouts::is_asked(&outcome.end) {
+            let (memory, vcpu) = (Arc::clone(self.memory()), vcpu.unwrap_or(BOOT_VCPU));
+            let processor = self.vcpu(vcpu);
+            outcome.whereabouts =
+                processor.and_then(|processor| whereabouts::of(processor, &memory, &outcome.end));
+        }
+        Ok(outcome)
     }
 
     /// How a vCPU would have ended the last run, had another not been first.

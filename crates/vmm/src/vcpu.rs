@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use kvm_bindings::{
-    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_xcrs,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -258,6 +258,18 @@ impl Vcpu {
         self.fd
             .set_sregs(registers)
             .map_err(Error::ioctl("KVM_SET_SREGS"))
+    }
+
+    /// `KVM_SET_XCRS` with XCR0 alone, the only one there is.
+    pub fn set_xcr0(&self, value: u64) -> Result<()> {
+        let mut xcrs = kvm_xcrs {
+            nr_xcrs: 1,
+            ..Default::default()
+        };
+        xcrs.xcrs[0].value = value;
+        self.fd
+            .set_xcrs(&xcrs)
+            .map_err(Error::ioctl("KVM_SET_XCRS"))
     }
 }
 

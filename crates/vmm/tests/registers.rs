@@ -4,7 +4,7 @@
 mod common;
 
 use common::{LONG, PROTECTED, REAL, USER, exit, machine, run};
-use vmm::{Exit, kvm_dtable, kvm_regs, kvm_segment};
+use vmm::{Exit, kvm_dtable, kvm_regs, kvm_segment, layout};
 
 const HLT: &str = "
     f4 ; hlt
@@ -89,6 +89,23 @@ fn at_the_first_instruction_general_registers_are_zero() {
         let machine = machine(cpu, HLT, &[]);
         assert_eq!(machine.registers().unwrap(), expected, "{cpu:?}");
     }
+}
+
+#[test]
+fn the_task_register_names_a_tss_of_ours_but_in_real_mode() {
+    require!(REAL, PROTECTED, LONG, USER);
+    for cpu in [PROTECTED, LONG, USER] {
+        let tr = machine(cpu, HLT, &[]).special_registers().unwrap().tr;
+        // The state's 0x68 bytes, a bit for each port, a byte of ones.
+        let limit = 0x68 + 0x2000;
+        assert_eq!(
+            (tr.base, tr.limit, tr.type_, tr.present, tr.unusable),
+            (layout::TSS, limit, 11, 1, 0),
+            "{cpu:?}"
+        );
+    }
+    let real = machine(REAL, HLT, &[]).special_registers().unwrap();
+    assert_eq!((real.tr.base, real.tr.limit), (0, 0xffff));
 }
 
 #[test]

@@ -18,7 +18,7 @@ export interface RouteResult {
   unit: string
   /** Interleaved samples. */
   samples: number
-  /** `mean` comes from the interleaved samples, the others from the timing pass. */
+  /** `mean` comes from the interleaved samples; the others are of the timing pass, whose times are means of `unitsPerTime`. */
   nsPerExit: { mean: number } & Percentiles
   /** Baseline mean divided by route mean; null where there is no baseline. */
   ratio: number | null
@@ -26,14 +26,14 @@ export interface RouteResult {
   spread: number | null
   /** The middle one of the pairs' ratios. */
   ratioMedian: number | null
-  /** What `ratio` is meant to reach. */
-  goal: number | null
   baselineKind: Kind
   baselineNsPerExit: number | null
   /** Units per sample. */
   unitsPerSample: number
   about: string
-  /** What one time of the percentiles is. */
+  /** Units of which one time of the percentiles and of the histogram is the mean; 1 where single ones are timed. */
+  unitsPerTime: number
+  /** What one time is, in words. */
   timing: string
   /** Single units of the baseline, timed behind those of the route. */
   baselineHistogram: Histogram

@@ -1,6 +1,6 @@
 import type { RouteResult } from './document.ts'
-import { type Histogram, binOf, binsPerOctave } from './statistics.ts'
-import { duration } from './table.ts'
+import { type Histogram, binsPerOctave, edgeOf } from './statistics.ts'
+import { duration, timesOf } from './table.ts'
 
 const width = 360
 const height = 132
@@ -15,7 +15,7 @@ interface Range {
   last: number
 }
 
-/** How long single exits took: bars for the route, an outline for the baseline. */
+/** How long exits took, one by one or the means of several: bars for the route, an outline for single exits of the baseline. */
 export function histogramChart(route: RouteResult): string {
   const baseline = route.baselineHistogram
   const range = shownRange([route.histogram, ...(baseline.length > 0 ? [baseline] : [])])
@@ -29,14 +29,14 @@ export function histogramChart(route: RouteResult): string {
     share === 0
       ? ''
       : `<rect class="bar" x="${px(x(index) + 0.4)}" y="${px(y(share))}" width="${px(Math.max(step - 0.8, 0.6))}" ` +
-        `height="${px(plot.bottom - y(share))}"><title>${duration(edge(range.first + index))} to ` +
-        `${duration(edge(range.first + index + 1))}: ${percent(share)}</title></rect>`,
+        `height="${px(plot.bottom - y(share))}"><title>${duration(edgeOf(range.first + index))} to ` +
+        `${duration(edgeOf(range.first + index + 1))}: ${percent(share)}</title></rect>`,
   )
   const outline = other.map((share, index) => `${px(x(index))} ${px(y(share))}H${px(x(index + 1))}`)
   const { p50, p90, p99, max } = route.nsPerExit
   return (
-    `<figure class="panel"><figcaption><b>${route.route}</b> per ${route.unit}</figcaption>` +
-    `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${route.route}: p50 ${duration(p50)}, p99 ${duration(p99)}">` +
+    `<figure class="panel"><figcaption><b>${route.route}</b> ${timesOf(route)}</figcaption>` +
+    `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${route.route}, ${timesOf(route)}: p50 ${duration(p50)}, p99 ${duration(p99)}">` +
     `${bars.join('')}` +
     (outline.length > 0
       ? `<path class="outline" d="M${plot.left} ${plot.bottom}L${outline.join('L')}V${plot.bottom}"/>`
@@ -60,9 +60,9 @@ function shownRange(histograms: readonly Histogram[]): Range {
 function binAt(bins: Histogram, share: number): number {
   const wanted = share * total(bins)
   let seen = 0
-  for (const [ns, count] of bins) {
+  for (const [, count, bin] of bins) {
     seen += count
-    if (seen >= wanted) return binOf(ns)
+    if (seen >= wanted) return bin
   }
   return 0
 }
@@ -71,8 +71,8 @@ function binAt(bins: Histogram, share: number): number {
 function shares(bins: Histogram, { first, last }: Range): number[] {
   const all = total(bins)
   const list = Array.from({ length: last - first + 1 }, () => 0)
-  for (const [ns, count] of bins) {
-    const index = binOf(ns) - first
+  for (const [, count, bin] of bins) {
+    const index = bin - first
     if (index >= 0 && index < list.length) list[index]! += count / all
   }
   return list
@@ -100,16 +100,12 @@ function ticks(range: Range, x: (index: number) => number): string[] {
 }
 
 function beyond(bins: Histogram, { last }: Range): string {
-  const slower = total(bins.filter(([ns]) => binOf(ns) > last))
+  const slower = total(bins.filter(([, , bin]) => bin > last))
   return slower === 0 ? '' : ` · ${percent(slower / total(bins))} lie beyond the right edge`
 }
 
 function total(bins: Histogram): number {
   return bins.reduce((sum, [, count]) => sum + count, 0)
-}
-
-function edge(bin: number): number {
-  return 2 ** (bin / binsPerOctave)
 }
 
 function percent(share: number): string {

@@ -156,10 +156,11 @@ function summarize(route: BenchRoute, measured: Measured, exits: number): RouteR
     ratio: ratio === null ? null : round(ratio),
     spread: spread === null ? null : round(spread),
     ratioMedian: ratio === null ? null : round(median(ratios)),
-    goal: route.goal,
     baselineKind: route.kind,
     baselineNsPerExit: paired.length > 0 ? round(mean(paired)) : null,
     unitsPerSample: route.units(exits),
+    unitsPerTime:
+      times.length > 0 ? Math.min(route.unitsPerTime, route.units(exits)) : route.units(exits),
     about: route.about,
     timing: times.length > 0 ? route.timing : 'means of the samples; Ctrl-C came before the timing',
     baselineHistogram: histogram(baselineTimes),

@@ -1,77 +1,59 @@
 import type { RouteResult } from './document.ts'
 import { duration } from './table.ts'
 
-/** In units of the drawing; the names stand left of the plot, the figures right of it. */
-const width = 760
-const plotLeft = 116
-const plotRight = 590
-const rowHeight = 34
-const barHeight = 16
-const headHeight = 26
-
-/** A bar per route, the goals and the pairs' range on it; empty where nothing has a ratio. */
+/** A bar per route, the range of its pairs on it, and what that means; empty where nothing has a ratio. */
 export function ratioChart(title: string, routes: readonly RouteResult[]): string {
   const rated = routes.filter(({ ratio }) => ratio !== null)
   if (rated.length === 0) return ''
   const ticks = axis(Math.max(1.1, ...rated.map(reach)))
   const top = ticks.at(-1)!
   // A single pair far off, on a busy host, does not squeeze all the others.
-  const x = (ratio: number): number => plotLeft + Math.min(ratio / top, 1) * (plotRight - plotLeft)
-  const height = headHeight + rated.length * rowHeight + 4
-  const bottom = height - 4
-  const grid = ticks.map(
-    (tick) =>
-      `<line class="grid" x1="${px(x(tick))}" x2="${px(x(tick))}" y1="${headHeight - 4}" y2="${bottom}"/>` +
-      `<text class="tick" x="${px(x(tick))}" y="${headHeight - 10}" text-anchor="middle">${tick}</text>`,
-  )
-  const bars = rated.map((route, index) => bar(route, headHeight + index * rowHeight, x))
+  const at = (ratio: number): string => percent(Math.min(ratio / top, 1))
+  const lines =
+    ticks.map((tick) => `<i class="grid" style="left:${at(tick)}"></i>`).join('') +
+    `<i class="one" style="left:${at(1)}"></i>`
+  const scale = ticks.map((tick) => `<span style="left:${at(tick)}">${tick}</span>`)
   return (
-    `<figure class="ratios"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${title}">` +
-    `${grid.join('')}${bars.join('')}` +
-    `<line class="one" x1="${px(x(1))}" x2="${px(x(1))}" y1="${headHeight - 4}" y2="${bottom}"/>` +
-    `</svg></figure>`
+    `<figure class="ratios" aria-label="${title}">` +
+    `<div class="ratio scale" aria-hidden="true"><div class="track">${scale.join('')}</div></div>` +
+    `${rated.map((route) => row(route, lines, at)).join('')}</figure>`
   )
 }
 
-function bar(route: RouteResult, y: number, x: (ratio: number) => number): string {
-  const { route: name, goal, pairs, unit, nsPerExit, baselineNsPerExit } = route
+function row(route: RouteResult, lines: string, at: (ratio: number) => string): string {
+  const { route: name, pairs, unit, nsPerExit, baselineNsPerExit } = route
   const ratio = route.ratio ?? 0
-  const middle = y + rowHeight / 2
-  const barTop = middle - barHeight / 2
-  const end = x(ratio)
-  const ratios = pairRatios(pairs)
-  const missed = goal !== null && ratio < goal
+  const [least, most] = rangeOf(pairs)
   const tip =
     `${name}: ${duration(nsPerExit.mean)} per ${unit}, baseline ${duration(baselineNsPerExit ?? 0)}; ` +
-    `pairs ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`
-  const goalMark =
-    goal === null
-      ? ''
-      : `<rect class="goal-gap" x="${px(x(goal) - 3)}" y="${barTop - 5}" width="6" height="${barHeight + 10}"/>` +
-        `<rect class="goal" x="${px(x(goal) - 1)}" y="${barTop - 5}" width="2" height="${barHeight + 10}"/>`
-  const verdict = goal === null ? '' : `${missed ? '▼ below' : '✓'} goal ${goal}`
-  const corner = Math.min(4, (end - plotLeft) / 2)
+    `pairs ${least.toFixed(2)} to ${most.toFixed(2)}`
   return (
-    `<g><title>${tip}</title>` +
-    `<rect class="hit" x="0" y="${y}" width="${width}" height="${rowHeight}"/>` +
-    `<text class="name" x="${plotLeft - 10}" y="${middle + 4}" text-anchor="end">${name}</text>` +
-    `<path class="bar" d="M${plotLeft} ${barTop}H${px(end - corner)}q${px(corner)} 0 ${px(corner)} ${px(corner)}` +
-    `V${px(barTop + barHeight - corner)}q0 ${px(corner)} ${px(-corner)} ${px(corner)}H${plotLeft}z"/>` +
-    `<line class="range" x1="${px(x(Math.min(...ratios)))}" x2="${px(x(Math.max(...ratios)))}" y1="${middle}" y2="${middle}"/>` +
-    `${goalMark}` +
-    `<text class="value" x="${plotRight + 46}" y="${middle + 4}" text-anchor="end">${ratio.toFixed(2)}</text>` +
-    `<text class="${missed ? 'missed' : 'tick'}" x="${plotRight + 54}" y="${middle + 4}">${verdict}</text></g>`
+    `<div class="ratio" title="${tip}"><b class="name">${name}</b>` +
+    `<div class="track">${lines}<i class="bar" style="width:${at(ratio)}"></i>` +
+    `<i class="range" style="left:${at(least)};width:calc(${at(most)} - ${at(least)})"></i></div>` +
+    `<b class="value">${ratio.toFixed(2)}</b><span class="verdict">${verdict(route)}</span></div>`
   )
 }
 
-function pairRatios(pairs: RouteResult['pairs']): number[] {
-  return pairs.map(({ baselineNs, routeNs }) => (baselineNs ?? 0) / routeNs)
+/** What a ratio says, as far as the spread of its pairs lets it. */
+export function verdict({ unit, ratio, pairs }: RouteResult): string {
+  if (ratio === null) return ''
+  if (unit === 'event') return 'in the time of one exit'
+  const [least, most] = rangeOf(pairs)
+  if (least <= 1 && most >= 1) return 'as fast, within the spread'
+  const share = Math.round(Math.abs(1 / ratio - 1) * 100)
+  return `takes ${share}% ${ratio < 1 ? 'longer' : 'less'}`
 }
 
-/** What the axis must hold: bar and goal, and the range of the pairs as far as it is not wild. */
-function reach({ ratio, goal, pairs }: RouteResult): number {
+function rangeOf(pairs: RouteResult['pairs']): [least: number, most: number] {
+  const ratios = pairs.map(({ baselineNs, routeNs }) => (baselineNs ?? 0) / routeNs)
+  return [Math.min(...ratios), Math.max(...ratios)]
+}
+
+/** What the axis must hold: the bar, and the range of the pairs as far as it is not wild. */
+function reach({ ratio, pairs }: RouteResult): number {
   const mean = ratio ?? 0
-  return Math.max(mean, goal ?? 0, Math.min(1.3 * mean, Math.max(...pairRatios(pairs))))
+  return Math.max(mean, Math.min(1.3 * mean, rangeOf(pairs)[1]))
 }
 
 /** Round numbers from 0 to at least `top`, about five of them. */
@@ -84,6 +66,6 @@ function axis(top: number): number[] {
   )
 }
 
-function px(value: number): string {
-  return String(Number(value.toFixed(1)))
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))}%`
 }

@@ -6,15 +6,16 @@ import type { Route } from '../../routes.ts'
 import { VirtualMachine } from '../../virtual-machine.ts'
 import type { Kind } from './document.ts'
 import { benchGpa, benchPort, countCell, hltImage, mmioImage } from './images.ts'
+import type { RouteName } from './route-names.ts'
 
 /** One way of an exit, ready to be measured. */
 export interface BenchRoute {
-  readonly name: string
+  readonly name: RouteName
   readonly unit: string
   readonly kind: Kind
-  /** What the ratio is meant to reach. */
-  readonly goal: number | null
   readonly about: string
+  /** Units of which one time of `each` is the mean. */
+  readonly unitsPerTime: number
   /** What one time of `each` is. */
   readonly timing: string
   /** Units that cost about as much as so many exits. */
@@ -85,10 +86,9 @@ class Tally {
 }
 
 interface LoopSpec {
-  name: string
+  name: RouteName
   unit?: string
   kind?: Kind
-  goal?: number
   about: string
   writer?: Writer
   /** `run()`, else `runSync()`. */
@@ -104,28 +104,26 @@ interface LoopSpec {
 
 /** A route that a guest's loop of writes goes to. */
 class LoopRoute implements BenchRoute {
-  readonly name: string
+  readonly name: RouteName
   readonly unit: string
   readonly kind: Kind
-  readonly goal: number | null
   readonly about: string
+  readonly unitsPerTime: number
   readonly timing: string
   readonly #spec: LoopSpec
   readonly #writer: Writer
-  readonly #chunk: number
 
   constructor(spec: LoopSpec) {
     this.#spec = spec
     this.#writer = spec.writer ?? count
-    this.#chunk = spec.chunk ?? 100
+    this.unitsPerTime = spec.stamped ? 1 : (spec.chunk ?? 100)
     this.name = spec.name
     this.unit = spec.unit ?? 'exit'
     this.kind = spec.kind ?? 'pio'
-    this.goal = spec.goal ?? null
     this.about = spec.about
     this.timing = spec.stamped
       ? 'each exit, from handler to handler'
-      : `means of runs of ${this.#chunk} under runSync(), the run's own start and end included`
+      : `means of runs of ${this.unitsPerTime} under runSync(), the run's own start and end included`
   }
 
   units(exits: number): number {
@@ -175,7 +173,7 @@ class LoopRoute implements BenchRoute {
   /** Many short runs of one machine, each from the guest's first instruction to its last. */
   async #chunks(units: number, signal: AbortSignal): Promise<number[]> {
     const tally = new Tally()
-    const chunk = Math.min(this.#chunk, units)
+    const chunk = Math.min(this.unitsPerTime, units)
     using vm = this.#machine(chunk, tally)
     const times: number[] = []
     for (let done = chunk; done <= Math.max(units, chunk); done += chunk) {
@@ -201,7 +199,6 @@ const counted = (vm: VirtualMachine): number => vm.counters().routes[0]?.writes 
 /** The route with the least of ours in it: also the baseline where there is no raw C loop. */
 const constantRoute: BenchRoute = new LoopRoute({
   name: 'constant',
-  goal: 0.98,
   about: "Rust answers, nothing reaches JavaScript: port writes to: 'constant' under runSync()",
   route: () => ({ port: benchPort, to: 'constant', value: 0 }),
   arrived: counted,
@@ -211,8 +208,8 @@ const hltRoute: BenchRoute = {
   name: 'hlt',
   unit: 'round trip',
   kind: 'hlt',
-  goal: null,
   about: 'every halt ends a runSync() and JavaScript starts the next one',
+  unitsPerTime: 1,
   timing: 'each runSync()',
   units: (exits) => exits,
   probe: () => undefined,
@@ -232,8 +229,8 @@ const lifecycleRoute: BenchRoute = {
   name: 'lifecycle',
   unit: 'machine',
   kind: 'lifecycle',
-  goal: 0.9,
   about: 'create a machine, run it to its first exit, close it',
+  unitsPerTime: 1,
   timing: 'each machine',
   // A machine costs some hundred exits.
   units: (exits) => Math.max(Math.round(exits / 200), 5),
@@ -267,7 +264,6 @@ export const benchRoutes: readonly BenchRoute[] = [
   constantRoute,
   new LoopRoute({
     name: 'console',
-    goal: 0.98,
     about: "Rust gathers the bytes: port writes to: 'console' under runSync(), into result.output",
     route: () => ({ port: benchPort, to: 'console' }),
     arrived: (_, result) => result.output.length,
@@ -275,7 +271,6 @@ export const benchRoutes: readonly BenchRoute[] = [
   new LoopRoute({
     name: 'mmio',
     kind: 'mmio',
-    goal: 0.98,
     about: "Rust answers: writes to a gpa, to: 'constant', under runSync()",
     writer: mmio,
     route: () => ({ gpa: benchGpa, to: 'constant', value: 0 }),
@@ -283,14 +278,12 @@ export const benchRoutes: readonly BenchRoute[] = [
   }),
   new LoopRoute({
     name: 'device-sync',
-    goal: 0.95,
     about: 'JavaScript answers each port write on the same thread, under runSync()',
     stamped: true,
     route: ({ write }) => ({ port: benchPort, device: { write } }),
   }),
   new LoopRoute({
     name: 'device',
-    goal: 0.6,
     about: 'JavaScript answers each port write of a vCPU on its own thread, under run()',
     threaded: true,
     stamped: true,
@@ -298,7 +291,6 @@ export const benchRoutes: readonly BenchRoute[] = [
   }),
   new LoopRoute({
     name: 'device-async',
-    goal: 0.55,
     about: 'the same, the handler returning a promise',
     threaded: true,
     stamped: true,
@@ -306,7 +298,6 @@ export const benchRoutes: readonly BenchRoute[] = [
   }),
   new LoopRoute({
     name: 'queue',
-    goal: 0.95,
     about: 'posted port writes through a ring, in batches to JavaScript, under run()',
     threaded: true,
     route: ({ onBatch }) => ({ port: benchPort, to: 'queue', onBatch }),
@@ -314,7 +305,6 @@ export const benchRoutes: readonly BenchRoute[] = [
   new LoopRoute({
     name: 'coalesce',
     unit: 'event',
-    goal: 5,
     about:
       "bytes of a rep outsb through the kernel's ring, under run(), against one raw C port exit; a rep outsb, because " +
       "the other guests' loop is three emulated instructions per write on some KVMs and no exit hides them here",

@@ -6,8 +6,11 @@ export interface Percentiles {
   max: number
 }
 
-/** Times in bins of equal width on a logarithmic scale: lower edge in nanoseconds, and how many. */
-export type Histogram = [ns: number, count: number][]
+/**
+ * Times in bins of equal width on a logarithmic scale: lower edge in nanoseconds, how many, and which bin. The edge is rounded, and does not
+ * tell the bin.
+ */
+export type Histogram = [ns: number, count: number, bin: number][]
 
 /** Each bin is 4.4 % wide. */
 export const binsPerOctave = 16
@@ -44,12 +47,17 @@ export function histogram(values: readonly number[]): Histogram {
   }
   return [...counts]
     .toSorted(([a], [b]) => a - b)
-    .map(([bin, count]) => [round(2 ** (bin / binsPerOctave)), count])
+    .map(([bin, count]) => [round(edgeOf(bin)), count, bin])
 }
 
 /** The bin that a time falls into. */
 export function binOf(ns: number): number {
-  return Math.floor(Math.log2(Math.max(ns, 1)) * binsPerOctave + 1e-3)
+  return Math.floor(Math.log2(Math.max(ns, 1)) * binsPerOctave)
+}
+
+/** The shortest time of a bin, in nanoseconds. */
+export function edgeOf(bin: number): number {
+  return 2 ** (bin / binsPerOctave)
 }
 
 /** Four significant digits below 1,000, and whole numbers above: more is noise. */

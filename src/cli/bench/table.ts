@@ -1,10 +1,14 @@
 import { paint } from '../command.ts'
 import type { BenchDocument, RouteResult } from './document.ts'
 
-type Style = 'green' | 'yellow' | 'dim'
-type Cell = readonly [text: string, style?: Style | undefined]
+type Cell = readonly [text: string, style?: 'dim']
 
-const heads = ['route', 'unit', 'mean', 'p50', 'p90', 'p99', 'max', 'ratio', 'spread', 'goal']
+const heads = ['route', 'unit', 'mean', 'ratio', 'spread', 'p50', 'p90', 'p99', 'max', 'of']
+
+const legend = [
+  'ratio: baseline mean / route mean; 1 is as fast',
+  'p50 to max: of single times, or of means of so many as the last column says',
+]
 
 /** The document for people. */
 export function describe(document: BenchDocument): string {
@@ -16,7 +20,7 @@ export function describe(document: BenchDocument): string {
     `baseline ${paint('bold', baseline.name)}${cost} · ${exits} exits a sample, ${samples} samples`,
     '',
     ...rows(routes),
-    ...(routes.length > 0 ? ['', 'ratio: baseline mean / route mean; 1 is as fast'] : []),
+    ...(routes.length > 0 ? ['', ...legend] : []),
     ...skipped.map(({ route, reason }) => `${paint('yellow', 'skipped')} ${route}: ${reason}`),
     ...failed.map(({ route, reason }) => `${paint('red', 'FAILED')}  ${route}: ${reason}`),
     ...(interrupted ? [paint('yellow', 'interrupted: not everything was measured')] : []),
@@ -42,17 +46,26 @@ function rows(routes: readonly RouteResult[]): string[] {
   )
 }
 
-function row({ route, unit, nsPerExit, ratio, spread, goal }: RouteResult): Cell[] {
+function row(route: RouteResult): Cell[] {
+  const { route: name, unit, nsPerExit, ratio, spread, unitsPerTime } = route
   const { mean, p50, p90, p99, max } = nsPerExit
-  const missed = ratio !== null && goal !== null && ratio < goal
   return [
-    [route],
+    [name],
     [unit],
-    ...[mean, p50, p90, p99, max].map((ns): Cell => [duration(ns)]),
-    [ratio === null ? '-' : ratio.toFixed(2), missed ? 'yellow' : undefined],
+    [duration(mean)],
+    [ratio === null ? '-' : ratio.toFixed(2)],
     [spread === null ? '-' : `${Math.round(spread * 100)}%`],
-    [goal === null ? '' : goal.toFixed(2)],
+    ...[p50, p90, p99, max].map((ns): Cell => [duration(ns)]),
+    [String(unitsPerTime)],
   ]
+}
+
+/** What the percentiles and the histogram of a route are made of. */
+export function timesOf({ unit, unitsPerTime, histogram }: RouteResult): string {
+  const times = histogram.reduce((sum, [, count]) => sum + count, 0)
+  return unitsPerTime === 1
+    ? `${times} single ${unit}s`
+    : `${times} means of ${unitsPerTime} ${unit}s each`
 }
 
 /** Three significant digits with a unit. */

@@ -2,11 +2,13 @@
 //! they return registers and bytes and set nothing.
 
 pub mod cpuid;
+pub mod extended;
 pub mod paging;
 pub mod segments;
 mod state;
+pub mod task;
 
-use kvm_bindings::{kvm_dtable, kvm_regs, kvm_sregs};
+use kvm_bindings::{CpuId, kvm_dtable, kvm_regs, kvm_sregs};
 
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
@@ -15,6 +17,8 @@ pub use state::{BootConfig, Protocol, Table};
 
 /// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
 pub const CR0_PE: u64 = 1;
+/// CR0.MP: with TS and EM clear, all of x87 and SSE run without asking anybody.
+pub const CR0_MP: u64 = 1 << 1;
 /// CR0.ET, always set on processors of this century.
 pub const CR0_ET: u64 = 1 << 4;
 /// CR0.NE, native x87 error reporting.
@@ -60,8 +64,16 @@ pub fn registers(config: &BootConfig) -> kvm_regs {
     }
 }
 
+/// XCR0 at the first instruction, where the mode and the processor have one.
+pub fn xcr0(config: &BootConfig, cpuid: &CpuId) -> Option<u64> {
+    match config.mode {
+        CpuMode::Real | CpuMode::Protected | CpuMode::Paged32 => None,
+        CpuMode::Long => extended::xcr0(cpuid),
+    }
+}
+
 /// Special registers at the first instruction: `reset` (what KVM gave the vCPU) with all that the mode defines.
-pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
+pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sregs) -> kvm_sregs {
     let segments = Segments::of(config);
     let mut sregs = kvm_sregs {
         cs: segments.code,
@@ -80,12 +92,12 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
         limit: segments::gdt_limit(config.protocol),
         ..Default::default()
     };
+    sregs.tr = task::register(config.protocol);
     // No IDT: every fault is a triple fault, which is an exit, never a silent loop.
     sregs.idt = kvm_dtable::default();
     sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;
     if config.protocol == Protocol::Pvh {
         sregs.cr0 = CR0_PE | CR0_ET;
-        sregs.tr = segments::pvh_task();
     }
     match config.mode {
         CpuMode::Real | CpuMode::Protected => {}
@@ -96,30 +108,30 @@ pub fn special_registers(config: &BootConfig, reset: kvm_sregs) -> kvm_sregs {
         }
         CpuMode::Long => {
             sregs.cr3 = layout::TOP_TABLE;
-            sregs.cr4 = CR4_PAE;
+            sregs.cr4 = CR4_PAE | extended::cr4(xcr0);
             sregs.efer = EFER_LME | EFER_LMA;
-            sregs.cr0 |= CR0_PG;
+            sregs.cr0 |= CR0_PG | CR0_MP;
         }
     }
     sregs
 }
 
-/// What must stand in the system slot: GDT and page tables, as far as the mode has them.
+/// What must stand in the system slot: GDT, TSS and page tables, as far as the mode has them.
 pub fn tables(config: &BootConfig) -> Vec<Table> {
     let gdt = Table {
         gpa: layout::GDT,
         bytes: gdt_bytes(config.mode, config.protocol),
     };
-    match config.mode {
-        CpuMode::Real => Vec::new(),
-        CpuMode::Protected => vec![gdt],
-        CpuMode::Paged32 => vec![gdt, paging::page_directory_32()],
-        CpuMode::Long => {
-            let mut tables = vec![gdt];
-            tables.extend(paging::long_mode_tables(config.top, config.privilege));
-            tables
-        }
-    }
+    let pages = match config.mode {
+        CpuMode::Real => return Vec::new(),
+        CpuMode::Protected => Vec::new(),
+        CpuMode::Paged32 => vec![paging::page_directory_32()],
+        CpuMode::Long => paging::long_mode_tables(config.top, config.privilege),
+    };
+    std::iter::once(gdt)
+        .chain(task::tables())
+        .chain(pages)
+        .collect()
 }
 
 #[cfg(test)]

@@ -41,9 +41,6 @@ impl Indices {
 const TYPE_CODE: u8 = 0xb;
 /// Read/write, accessed.
 const TYPE_DATA: u8 = 0x3;
-/// A system descriptor: 32-bit TSS, busy (table 3-2).
-const TYPE_TSS_BUSY: u8 = 0xb;
-
 /// The code and the data segment that a vCPU starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct Segments {
@@ -99,16 +96,6 @@ pub fn gdt_bytes(mode: CpuMode, protocol: Protocol) -> Vec<u8> {
         .iter()
         .flat_map(|entry| entry.to_le_bytes())
         .collect()
-}
-
-/// The task register that PVH promises: an active 32-bit TSS at 0.
-pub fn pvh_task() -> kvm_segment {
-    kvm_segment {
-        limit: 0x67,
-        type_: TYPE_TSS_BUSY,
-        present: 1,
-        ..Default::default()
-    }
 }
 
 /// The eight bytes of a code or data segment descriptor.
@@ -177,4 +164,4 @@ fn real(type_: u8, base: u64) -> kvm_segment {
     }
 }
 
-const _: () = assert!((gdt_limit(Protocol::Linux) as u64) < layout::TOP_TABLE - layout::GDT);
+const _: () = assert!((gdt_limit(Protocol::Linux) as u64) < layout::TSS - layout::GDT);

@@ -1,4 +1,4 @@
-use kvm_bindings::kvm_sregs;
+use kvm_bindings::{CpuId, kvm_cpuid_entry2, kvm_sregs};
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn words(table: &Table) -> Vec<u64> {
 #[test]
 fn gdt_limit_is_five_entries_less_one() {
     for mode in [CpuMode::Protected, CpuMode::Paged32, CpuMode::Long] {
-        let sregs = special_registers(&config(mode), kvm_sregs::default());
+        let sregs = special_registers(&config(mode), None, kvm_sregs::default());
         assert_eq!(sregs.gdt.limit, 5 * 8 - 1, "{mode:?}");
         assert_eq!(sregs.gdt.base, layout::GDT);
         assert_eq!(tables(&config(mode))[0].bytes.len(), 40);
@@ -63,7 +63,7 @@ fn linux_finds_its_selectors_and_their_descriptors() {
             protocol: Protocol::Linux,
             ..config(mode)
         };
-        let sregs = special_registers(&linux, kvm_sregs::default());
+        let sregs = special_registers(&linux, None, kvm_sregs::default());
         // __BOOT_CS and __BOOT_DS.
         assert_eq!((sregs.cs.selector, sregs.ds.selector), (0x10, 0x18));
         assert_eq!((sregs.es.selector, sregs.ss.selector), (0x18, 0x18));
@@ -80,11 +80,31 @@ fn pvh_finds_paging_off_nothing_else_in_cr0_and_a_task() {
         protocol: Protocol::Pvh,
         ..config(CpuMode::Protected)
     };
-    let sregs = special_registers(&pvh, kvm_sregs::default());
+    let sregs = special_registers(&pvh, None, kvm_sregs::default());
     // ET cannot be cleared.
     assert_eq!((sregs.cr0, sregs.cr4, sregs.efer), (0x11, 0, 0));
     let tr = sregs.tr;
     assert_eq!((tr.base, tr.limit, tr.type_, tr.s), (0, 0x67, 11, 0));
+}
+
+#[test]
+fn the_task_register_has_a_tss_whose_bitmap_opens_every_port() {
+    for mode in [CpuMode::Protected, CpuMode::Paged32, CpuMode::Long] {
+        let tr = special_registers(&config(mode), None, kvm_sregs::default()).tr;
+        assert_eq!((tr.base, tr.limit), (0xfe00_1000, 0x2068), "{mode:?}");
+        assert_eq!((tr.type_, tr.s, tr.present, tr.unusable), (11, 0, 1, 0));
+        let mut tss = vec![0; tr.limit as usize + 1];
+        for table in tables(&config(mode)) {
+            let inside = table.gpa >= tr.base && table.gpa <= tr.base + u64::from(tr.limit);
+            if inside {
+                let at = (table.gpa - tr.base) as usize;
+                tss[at..at + table.bytes.len()].copy_from_slice(&table.bytes);
+            }
+        }
+        let bitmap = usize::from(u16::from_le_bytes([tss[0x66], tss[0x67]]));
+        assert_eq!(bitmap, 0x68);
+        assert_eq!(tss[bitmap..], [vec![0; 0x2000], vec![0xff]].concat());
+    }
 }
 
 #[test]
@@ -102,7 +122,7 @@ fn a_descriptor_keeps_base_and_byte_limit_apart() {
 
 #[test]
 fn real_mode_starts_in_the_entrys_frame() {
-    let low = special_registers(&config(CpuMode::Real), kvm_sregs::default());
+    let low = special_registers(&config(CpuMode::Real), None, kvm_sregs::default());
     assert_eq!((low.cs.base, low.cs.selector, low.cs.limit), (0, 0, 0xffff));
     assert_eq!(
         (low.cr0 & CR0_PE, registers(&config(CpuMode::Real)).rip),
@@ -112,7 +132,7 @@ fn real_mode_starts_in_the_entrys_frame() {
         entry_gpa: 0x2_0010,
         ..config(CpuMode::Real)
     };
-    let sregs = special_registers(&high, kvm_sregs::default());
+    let sregs = special_registers(&high, None, kvm_sregs::default());
     assert_eq!(
         (sregs.cs.base, sregs.cs.selector, registers(&high).rip),
         (0x2_0000, 0x2000, 0x10)
@@ -134,7 +154,7 @@ fn real_mode_stack_stays_within_its_segment() {
 #[test]
 fn control_registers_of_each_mode() {
     let of = |mode| {
-        let s = special_registers(&config(mode), kvm_sregs::default());
+        let s = special_registers(&config(mode), None, kvm_sregs::default());
         (s.cr0, s.cr3, s.cr4, s.efer)
     };
     assert_eq!(of(CpuMode::Protected), (0x1_0031, 0, 0, 0));
@@ -144,8 +164,49 @@ fn control_registers_of_each_mode() {
     );
     assert_eq!(
         of(CpuMode::Long),
-        (0x8001_0031, layout::TOP_TABLE, 0x20, 0x500)
+        (0x8001_0033, layout::TOP_TABLE, 0x620, 0x500)
     );
+}
+
+fn list(leaves: &[kvm_cpuid_entry2]) -> CpuId {
+    CpuId::from_entries(leaves).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+fn leaf(function: u32, index: u32, [eax, ebx, ecx, edx]: [u32; 4]) -> kvm_cpuid_entry2 {
+    kvm_cpuid_entry2 {
+        function,
+        index,
+        eax,
+        ebx,
+        ecx,
+        edx,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn long_mode_has_all_that_xsave_keeps_here_and_sse_without_it() {
+    let avx = list(&[
+        leaf(1, 0, [0, 0, 1 << 26, 0]),
+        leaf(0xd, 1, [0xf, 0, 0, 0]),
+        leaf(0xd, 0, [7, 0, 0, 1]),
+    ]);
+    let sse = list(&[leaf(1, 0, [0, 0, 1 << 26, 0])]);
+    let none = list(&[leaf(1, 0, [0; 4]), leaf(0xd, 0, [7, 0, 0, 0])]);
+    let long = config(CpuMode::Long);
+    for (cpuid, expected, cr4) in [
+        (&avx, Some(0x1_0000_0007), 0x4_0620),
+        (&sse, Some(3), 0x4_0620),
+        (&none, None, 0x620),
+    ] {
+        let found = xcr0(&long, cpuid);
+        assert_eq!(found, expected);
+        let sregs = special_registers(&long, found, kvm_sregs::default());
+        assert_eq!(sregs.cr4, cr4);
+    }
+    for mode in [CpuMode::Real, CpuMode::Protected, CpuMode::Paged32] {
+        assert_eq!(xcr0(&config(mode), &avx), None, "{mode:?}");
+    }
 }
 
 #[test]
@@ -154,14 +215,14 @@ fn ring_3_has_user_selectors_iopl_3_and_user_bits_on_every_level() {
         privilege: Privilege::User,
         ..config(CpuMode::Long)
     };
-    let sregs = special_registers(&user, kvm_sregs::default());
+    let sregs = special_registers(&user, None, kvm_sregs::default());
     assert_eq!(
         (sregs.cs.selector, sregs.cs.dpl, sregs.cs.l, sregs.cs.db),
         (0x23, 3, 1, 0)
     );
     assert_eq!((sregs.ss.selector, sregs.ss.dpl), (0x1b, 3));
     assert_eq!(registers(&user).rflags, 0x3002);
-    for table in &tables(&user)[1..] {
+    for table in &tables(&user)[3..] {
         assert!(
             words(table)
                 .iter()
@@ -170,7 +231,7 @@ fn ring_3_has_user_selectors_iopl_3_and_user_bits_on_every_level() {
             table.gpa
         );
     }
-    for table in &tables(&config(CpuMode::Long))[1..] {
+    for table in &tables(&config(CpuMode::Long))[3..] {
         assert!(words(table).iter().all(|entry| entry & paging::USER == 0));
     }
 }
@@ -180,7 +241,7 @@ const USER_FLAGS: u64 = paging::PRESENT | paging::WRITABLE | paging::USER;
 #[test]
 fn long_mode_maps_four_gib_one_to_one() {
     let tables = tables(&config(CpuMode::Long));
-    let [_, pml4, pdpt, directories] = tables.as_slice() else {
+    let [_, _, _, pml4, pdpt, directories] = tables.as_slice() else {
         panic!("{tables:?}")
     };
     assert_eq!(words(pml4), [layout::PDPT | 3]);
@@ -204,7 +265,7 @@ fn memory_above_four_gib_is_mapped_too_and_fits_the_system_slot() {
         ..config(CpuMode::Long)
     };
     let tables = tables(&big);
-    let last = &tables[3];
+    let last = &tables[5];
     assert_eq!(last.bytes.len(), 10 * 4096);
     assert_eq!(
         last.gpa + last.bytes.len() as u64,
@@ -215,7 +276,7 @@ fn memory_above_four_gib_is_mapped_too_and_fits_the_system_slot() {
 #[test]
 fn paged32_maps_four_gib_with_4_mib_pages() {
     let tables = tables(&config(CpuMode::Paged32));
-    let directory: Vec<u32> = tables[1]
+    let directory: Vec<u32> = tables[3]
         .bytes
         .chunks_exact(4)
         .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))

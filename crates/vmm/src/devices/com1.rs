@@ -35,9 +35,9 @@ impl SerialPort {
         self.uart().input(bytes)
     }
 
-    /// From now on the handler gets what the guest sends.
-    pub fn deliver(&self) {
-        self.deliver.store(true, Ordering::Relaxed);
+    /// From now on the handler gets what the guest sends, or no longer.
+    pub fn deliver(&self, deliver: bool) {
+        self.deliver.store(deliver, Ordering::Relaxed);
     }
 
     fn uart(&self) -> MutexGuard<'_, Serial<Line>> {
@@ -49,7 +49,7 @@ impl SerialPort {
 #[derive(Debug)]
 pub(crate) struct Com1 {
     pub port: Arc<SerialPort>,
-    pub console: Console,
+    console: Console,
 }
 
 impl Com1 {
@@ -67,11 +67,22 @@ impl Com1 {
         self.port.uart().read(offset)
     }
 
+    /// What waits for the handler; once that gets no more, it joins the outcome's text.
+    pub fn console(&mut self, output: &mut Output) -> &mut Console {
+        if !self.port.deliver.load(Ordering::Relaxed)
+            && let Some(text) = self.console.take()
+        {
+            output.push(&text);
+        }
+        &mut self.console
+    }
+
     pub fn write(
         &mut self,
         bytes: impl Iterator<Item = (u8, u8)>,
         output: &mut Output,
     ) -> Reaction {
+        self.console(output);
         let mut uart = self.port.uart();
         for (offset, byte) in bytes {
             uart.write(offset, byte);

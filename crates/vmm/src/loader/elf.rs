@@ -10,6 +10,7 @@ use linux_loader::elf::{
 
 use super::image::Image;
 use super::loaded::{Loaded, Part, StartRegisters};
+use super::note::{Descriptor, xen_entry};
 use super::request::{Format, LoadRequest};
 use super::space::Space;
 use crate::error::{Error, ErrorCode, Result};
@@ -22,13 +23,6 @@ const E_TYPE: u64 = 0x10;
 const E_MACHINE: u64 = 0x12;
 /// `e_entry`.
 const E_ENTRY: u64 = 0x18;
-
-/// The name of Xen's notes, and the one that holds a 32-bit entry (Xen public/elfnote.h).
-const XEN_NOTE_NAME: &[u8] = b"Xen\0";
-const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;
-
-/// `namesz`, `descsz` and `type` in front of every note.
-const NOTE_HEADER_BYTES: u64 = 12;
 
 /// Where the fields of one class stand: those of the header, then those of a program header.
 #[derive(Debug)]
@@ -91,6 +85,11 @@ struct Segment {
 }
 
 impl Segment {
+    /// Its bytes in the file, once they are known to be there.
+    fn bytes(&self) -> Range<u64> {
+        self.offset..self.offset + self.filesz
+    }
+
     fn physical(&self) -> Range<u64> {
         self.paddr..self.paddr.saturating_add(self.memsz)
     }
@@ -101,13 +100,6 @@ impl Segment {
         let inside = into < self.memsz;
         inside.then(|| self.paddr.checked_add(into)).flatten()
     }
-}
-
-/// A note's descriptor: where in the file, and how long.
-#[derive(Clone, Copy, Debug)]
-struct Descriptor {
-    at: u64,
-    bytes: u64,
 }
 
 /// An ELF image whose headers are read.
@@ -152,7 +144,9 @@ impl<'a> Elf<'a> {
 
     /// Puts every segment at its physical address.
     pub fn place(&self, space: &mut Space<'a>) -> Result<()> {
+        let mut budget = self.image.bytes.len() as u64;
         for segment in self.loadable() {
+            self.spend(&mut budget, "segment", segment)?;
             let bytes = self
                 .image
                 .slice("segment", segment.offset, segment.filesz)?;
@@ -205,53 +199,16 @@ impl<'a> Elf<'a> {
 
     fn pvh_note(&self) -> Result<Option<Descriptor>> {
         let mut unreadable = None;
+        let mut budget = self.image.bytes.len() as u64;
         for segment in self.segments.iter().filter(|it| it.p_type == PT_NOTE) {
-            match self.pvh_note_in(segment) {
+            let note = self.spend(&mut budget, "PT_NOTE", segment);
+            match note.and_then(|()| xen_entry(&self.image, segment.bytes(), segment.align)) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
                 Err(error) => unreadable = unreadable.or(Some(error)),
             }
         }
         unreadable.map_or(Ok(None), Err)
-    }
-
-    /// Linkers pad notes to 8 bytes where the segment says so, to 4 everywhere else, and to 4 where they have put both kinds
-    /// into one segment.
-    fn pvh_note_in(&self, segment: &Segment) -> Result<Option<Descriptor>> {
-        self.image
-            .slice("PT_NOTE", segment.offset, segment.filesz)?;
-        if segment.align != 8 {
-            return self.pvh_note_padded(segment, 4);
-        }
-        let padded = self.pvh_note_padded(segment, 8);
-        padded.or_else(|error| self.pvh_note_padded(segment, 4).map_err(|_| error))
-    }
-
-    fn pvh_note_padded(&self, segment: &Segment, alignment: u64) -> Result<Option<Descriptor>> {
-        let image = &self.image;
-        let end = segment.offset + segment.filesz;
-        let mut at = segment.offset;
-        while at < end {
-            let namesz = u64::from(image.u32("a note's namesz", at)?);
-            let descsz = u64::from(image.u32("a note's descsz", at + 4)?);
-            let kind = image.u32("a note's type", at + 8)?;
-            let name_at = at + NOTE_HEADER_BYTES;
-            let desc_at = at + (NOTE_HEADER_BYTES + namesz).next_multiple_of(alignment);
-            if desc_at + descsz > end {
-                let must = format_args!("inside its segment, which ends at {end:#x}");
-                let got = format_args!("namesz {namesz:#x}, descsz {descsz:#x}");
-                return Err(image.broken("a note", at, must, got));
-            }
-            let name = image.slice("a note's name", name_at, namesz)?;
-            if kind == XEN_ELFNOTE_PHYS32_ENTRY && name == XEN_NOTE_NAME {
-                return Ok(Some(Descriptor {
-                    at: desc_at,
-                    bytes: descsz,
-                }));
-            }
-            at = desc_at + descsz.next_multiple_of(alignment);
-        }
-        Ok(None)
     }
 
     /// An address of 4 bytes, or of 8 as Linux writes it for 64 bits.
@@ -270,6 +227,22 @@ impl<'a> Elf<'a> {
             return Err(self.image.broken(field, offset, "inside a segment", got));
         }
         Ok(entry)
+    }
+
+    /// Takes a segment's bytes off what may yet be read. The segments of one kind share the image's bytes, and each byte is
+    /// one's: else 256 headers over the same megabytes would be work without end.
+    fn spend(&self, budget: &mut u64, kind: &str, segment: &Segment) -> Result<()> {
+        self.image.slice(kind, segment.offset, segment.filesz)?;
+        match budget.checked_sub(segment.filesz) {
+            Some(rest) => *budget = rest,
+            None => {
+                let bytes = self.image.bytes.len();
+                return Err(self.image.unfit(format_args!(
+                    "{kind} overlaps others: together they have more than the image's {bytes} bytes"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn loadable(&self) -> impl Iterator<Item = &Segment> {

@@ -5,6 +5,12 @@ use std::fmt::Display;
 use super::request::Format;
 use crate::error::{Error, ErrorCode, Result};
 
+#[cfg(test)]
+thread_local! {
+    /// Bytes of fields that this thread has read.
+    pub(super) static READ: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// An image's bytes, little-endian.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Image<'a> {
@@ -53,6 +59,8 @@ impl<'a> Image<'a> {
     }
 
     fn array<const N: usize>(&self, field: &str, offset: u64) -> Result<[u8; N]> {
+        #[cfg(test)]
+        READ.set(READ.get() + N as u64);
         let mut array = [0; N];
         array.copy_from_slice(self.slice(field, offset, N as u64)?);
         Ok(array)

@@ -16,6 +16,7 @@ mod loaded;
 mod memory_map;
 mod multiboot;
 mod multiboot_info;
+mod note;
 mod pvh;
 mod request;
 mod space;
@@ -100,3 +101,6 @@ impl Format {
         Ok(if noted { Format::Pvh } else { format })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+import { defaultExits, routeNames } from './bench/route-names.ts'
+import type { Argument, Command, Option } from './command.ts'
+import { words } from './words.ts'
+
+const { modes, privileges, formats, shells } = words
+
+const json: Option = { about: 'one JSON document on stdout instead of text' }
+
+/** What `run` and `boot` have in common. */
+const guest = {
+  port: {
+    value: 'PORT=TARGET',
+    about:
+      'console, stop, discard, count or constant:VALUE; PORT-LAST for several; repeatable. Kernels for testing ' +
+      'often use 0xe9=console, 0x402=console, 0xf4=stop',
+    multiple: true,
+    api: ['routes'],
+  },
+  cpus: { value: 'N', about: 'vCPUs (default 1)', api: ['vcpus'] },
+  timeout: {
+    value: 'DURATION',
+    about: 'end the run after this time, such as 5s or 250ms, and say where the guest is',
+    api: ['timeoutMs'],
+  },
+} satisfies Record<string, Option>
+
+const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
+
+const hello: Command = {
+  name: 'hello',
+  summary: 'run the embedded hello guest in every CPU mode',
+  usage: '[--mode real|protected|paged32|long] [--privilege kernel|user] [--json]',
+  about:
+    'Runs the embedded hello guest, in every mode that this KVM can run when none is named. The guest prints a line, ' +
+    'stores 42 at 0x400 and ends with 42 in RAX; both are checked.',
+  options: {
+    mode: { value: 'MODE', words: modes, about: 'only this CPU mode', api: ['mode'] },
+    privilege: {
+      value: 'PRIVILEGE',
+      words: privileges,
+      about: 'only this ring; user means mode long',
+      api: ['privilege'],
+    },
+    json,
+  },
+  load: async () => (await import('./hello.ts')).runHello,
+}
+
+const run: Command = {
+  name: 'run',
+  summary: 'run an image of your own',
+  usage: 'IMAGE [--mode real|protected|paged32|long] [options]',
+  about:
+    'Runs a flat image, which needs --mode, or an ELF or multiboot image; - reads it from stdin. Ports go where --port ' +
+    'says; an access that no --port claims ends the run, unless there is a --pc. What the guest writes to console ports ' +
+    'and to its serial port goes to stdout, byte for byte.',
+  argument: image,
+  options: {
+    mode: {
+      value: 'MODE',
+      words: modes,
+      about: 'CPU mode of the first instruction: real, protected, paged32 or long',
+      api: ['mode'],
+    },
+    privilege: {
+      value: 'PRIVILEGE',
+      words: privileges,
+      about: 'kernel (default) or user; user needs mode long',
+      api: ['privilege'],
+    },
+    format: {
+      value: 'FORMAT',
+      words: formats,
+      about: 'flat, elf, multiboot, pvh or bzimage (default: what the content says)',
+      api: ['payload.format', 'format'],
+    },
+    load: {
+      value: 'GPA',
+      about: 'where a flat image lies (default 0)',
+      api: ['payload.loadGpa', 'loadGpa'],
+    },
+    entry: {
+      value: 'GPA',
+      about: 'the first instruction (default: --load, or what the image says)',
+      api: ['payload.entryGpa', 'entryGpa'],
+    },
+    memory: {
+      value: 'SIZE',
+      about: 'memory from address 0 on, such as 2M (default; 16M with --pc)',
+      api: ['memoryBytes'],
+    },
+    port: guest.port,
+    cpus: guest.cpus,
+    irqchip: {
+      about: 'interrupt controllers and timer; hlt then waits for an interrupt',
+      api: ['irqchip'],
+    },
+    pc: {
+      about:
+        'the rest of a PC: --irqchip, serial port, clock, power and reset registers, ACPI tables',
+      api: ['pc'],
+    },
+    serial: {
+      about: 'a serial port, COM1, which is your terminal: stdin and stdout; Ctrl-] ends the run',
+      api: ['serial'],
+    },
+    timeout: guest.timeout,
+    registers: { about: 'show the registers at the end, on stderr' },
+    json: { about: 'one JSON document, which holds the text, also as outputBase64' },
+  },
+  notes:
+    `Exit codes: the guest's own for a stop port (its low byte; 255 for a multiple of 256), 0 after hlt or
+power-off, 4 after a reset, which is how a panic often looks, 3 for any other end, 124 for a
+time-out, 130 after Ctrl-] or a signal.
+
+Example:
+  vmexit run guest.bin --mode long --port 0xe9=console --port 0xf4=stop --timeout 5s
+`.trimEnd(),
+  load: async () => (await import('./run.ts')).runImage,
+}
+
+const boot: Command = {
+  name: 'boot',
+  summary: 'boot a kernel, with your terminal as its serial port',
+  usage: 'KERNEL [options]',
+  about:
+    'Boots a kernel (bzImage, PVH, multiboot or ELF) on a small PC: interrupt controllers, timer, clock, ACPI power-off, ' +
+    'and a serial port that is your terminal. Ctrl-] ends it. In a pipe stdin goes to the serial port and its output to ' +
+    'stdout, byte for byte.',
+  argument: { name: 'KERNEL', api: image.api! },
+  options: {
+    initrd: {
+      value: 'FILE',
+      about: 'the initial RAM disk (multiboot: the first module)',
+      api: ['payload.initrd', 'payload.modules[0].image', 'initrd', 'modules'],
+    },
+    cmdline: {
+      value: 'TEXT',
+      about: "the kernel's command line (default for Linux: console=ttyS0)",
+      api: ['payload.cmdline', 'cmdline'],
+    },
+    memory: {
+      value: 'SIZE',
+      about: 'memory from address 0 on, such as 512M (default)',
+      api: ['memoryBytes'],
+    },
+    cpus: guest.cpus,
+    port: guest.port,
+    timeout: guest.timeout,
+    silence: {
+      value: 'DURATION',
+      about:
+        'give up when nothing was printed by then (default 60s; 0s: never), and say where the guest is',
+    },
+    json: { about: "one JSON document at the end, which holds the guest's text" },
+  },
+  notes:
+    `Exit codes: 0 after power-off or hlt, 4 after a reset, which is how a panic often looks, 3 when the
+guest ended abnormally or stayed silent, 124 for a time-out, 130 after Ctrl-] or a signal; for a stop
+port the guest's own.
+
+Example:
+  vmexit boot vmlinuz --initrd initramfs.cpio --cmdline 'console=ttyS0 quiet' --cpus 2
+`.trimEnd(),
+  load: async () => (await import('./boot.ts')).bootKernel,
+}
+
+const doctor: Command = {
+  name: 'doctor',
+  summary: 'say what this machine can do',
+  usage: '[--json]',
+  about:
+    'Says what this machine can do: whether /dev/kvm works, which CPU modes it runs, what an exit costs.',
+  options: { json },
+  load: async () => (await import('./doctor.ts')).runDoctor,
+}
+
+const bench: Command = {
+  name: 'bench',
+  summary: 'measure what an exit costs, beside raw C',
+  usage: '[--json] [--out report.html] [--route NAME]… [--exits N]',
+  about:
+    'Measures what an exit costs on each route, beside a raw C loop that runs alternately with it. The loop is built with ' +
+    'cc (or $CC) at first use. Ctrl-C ends early with what is measured so far.',
+  options: {
+    route: {
+      value: 'NAME',
+      words: routeNames,
+      about: `only this route; repeatable: ${routeNames.join(', ')}`,
+      multiple: true,
+    },
+    exits: { value: 'N', about: `exits of one sample (default ${defaultExits})` },
+    out: { value: 'FILE', about: 'write a page with charts, too' },
+    json,
+  },
+  notes: 'Exit codes: 0 fine, 1 a route or the host failed, 2 usage, 130 ended by Ctrl-C.',
+  load: async () => (await import('./bench.ts')).runBench,
+}
+
+const completion: Command = {
+  name: 'completion',
+  summary: 'print what makes a shell complete vmexit',
+  usage: 'bash|zsh|fish',
+  about: 'Prints a script that makes a shell complete the commands, options and values of vmexit.',
+  argument: { name: 'SHELL', words: shells },
+  options: {},
+  notes: `Examples:
+  vmexit completion bash >> ~/.bashrc
+  vmexit completion zsh > ~/.zfunc/_vmexit     (a folder of $fpath)
+  vmexit completion fish > ~/.config/fish/completions/vmexit.fish
+`.trimEnd(),
+  load: async () => {
+    const { completionOf } = await import('./completion.ts')
+    return completionOf(commands)
+  },
+}
+
+/** In the order of the help. */
+export const commands: readonly Command[] = [hello, run, boot, doctor, bench, completion]

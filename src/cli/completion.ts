@@ -1,0 +1,126 @@
+import { type Command, type Option, type Run, UsageError } from './command.ts'
+import { parseWord } from './values.ts'
+import { words } from './words.ts'
+
+/** `vmexit completion`, for these commands. */
+export function completionOf(commands: readonly Command[]): Run {
+  const writers = { bash, zsh, fish }
+  return async (_, positionals) => {
+    const [shell, extra] = positionals
+    if (shell === undefined || extra !== undefined)
+      return UsageError.raise(`completion needs one of ${words.shells.join(', ')}`)
+    process.stdout.write(writers[parseWord('SHELL', words.shells, shell)](commands))
+    return 0
+  }
+}
+
+const help: readonly [string, Option] = ['help', { about: 'show the help' }]
+
+function optionsOf({ options }: Command): (readonly [string, Option])[] {
+  return [...Object.entries(options), help]
+}
+
+/** A word as every one of these shells reads it. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`
+}
+
+function bash(commands: readonly Command[]): string {
+  const names = [...commands.map(({ name }) => name), 'help', '--help', '--version'].join(' ')
+  const values = commands.flatMap((command) =>
+    optionsOf(command).flatMap(([name, { value, words: list }]) => {
+      if (value === undefined) return []
+      const way = list ? `list ${quote(list.join(' '))}` : value === 'FILE' ? 'files' : 'nothing'
+      return [`    '${command.name} --${name}') ${way}; return ;;`]
+    }),
+  )
+  const rest = commands.map((command) => {
+    const flags = optionsOf(command).map(([name]) => `--${name}`)
+    const own = command.argument?.words ?? []
+    const way = `list ${quote([...own, ...flags].join(' '))}`
+    const files = command.argument && !command.argument.words
+    return `    ${command.name}) ${files ? `if [[ $word == -* ]]; then ${way}; else files; fi` : way} ;;`
+  })
+  return `# vmexit completion for bash
+_vmexit() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
+  # bash takes --option=value for three words.
+  if [[ $word == = ]]; then word=
+  elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD-2]}; fi
+  list() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "$word"); }
+  files() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word"); }
+  nothing() { :; }
+  COMPREPLY=()
+  if (( COMP_CWORD == 1 )); then list ${quote(names)}; return; fi
+  case "\${COMP_WORDS[1]} $before" in
+${values.join('\n')}
+  esac
+  case \${COMP_WORDS[1]} in
+${rest.join('\n')}
+    help) list ${quote(commands.map(({ name }) => name).join(' '))} ;;
+  esac
+}
+complete -F _vmexit vmexit
+`
+}
+
+function zsh(commands: readonly Command[]): string {
+  const described = commands.map(({ name, summary }) => quote(`${name}:${summary}`))
+  const cases = commands.map((command) => {
+    const { name, argument } = command
+    const specs = optionsOf(command).map(([option, { about, value, words: list, multiple }]) => {
+      // In a specification these characters mean something.
+      const text = about.replaceAll(/[[\]:\\]/g, String.raw`\$&`)
+      const action = list ? `(${list.join(' ')})` : value === 'FILE' ? '_files' : ' '
+      const taken = value === undefined ? '' : `:${value}:${action}`
+      return quote(`${multiple ? '*' : ''}--${option}[${text}]${taken}`)
+    })
+    const own = argument?.words ? `(${argument.words.join(' ')})` : '_files'
+    const all = argument ? [...specs, quote(`1:${argument.name}:${own}`)] : specs
+    return `    ${name}) _arguments ${all.join(' \\\n      ')} ;;`
+  })
+  return `#compdef vmexit
+# vmexit completion for zsh
+_vmexit() {
+  local -a commands=(${[...described, quote('help:show the help of a command')].join(' \\\n    ')})
+  if (( CURRENT == 2 )); then _describe command commands; return; fi
+  local command=$words[2]
+  shift words
+  (( CURRENT-- ))
+  case $command in
+${cases.join('\n')}
+    help) _arguments ${quote(`1:COMMAND:(${commands.map(({ name }) => name).join(' ')})`)} ;;
+  esac
+}
+if [[ $funcstack[1] == _vmexit ]]; then _vmexit "$@"; else compdef _vmexit vmexit; fi
+`
+}
+
+function fish(commands: readonly Command[]): string {
+  const names = commands.map(({ name }) => name)
+  const withFiles = commands.filter(({ argument }) => argument && !argument.words)
+  const lines = commands.flatMap((command) => {
+    const { name, summary, argument } = command
+    const seen = `-n '__fish_seen_subcommand_from ${name}'`
+    const options = optionsOf(command).map(([option, { about, value, words: list }]) => {
+      const taken = value === undefined ? '' : value === 'FILE' ? ' -r -F' : ' -x'
+      const values = list ? ` -a ${quote(list.join(' '))}` : ''
+      return `complete -c vmexit ${seen} -l ${option}${taken}${values} -d ${quote(about)}`
+    })
+    const own = argument?.words
+      ? [`complete -c vmexit ${seen} -a ${quote(argument.words.join(' '))}`]
+      : []
+    return [
+      `complete -c vmexit -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
+      ...own,
+      ...options,
+    ]
+  })
+  return `# vmexit completion for fish
+complete -c vmexit -f
+complete -c vmexit -n '__fish_seen_subcommand_from ${withFiles.map(({ name }) => name).join(' ')}' -F
+complete -c vmexit -n __fish_use_subcommand -a help -d 'show the help of a command'
+complete -c vmexit -n '__fish_seen_subcommand_from help' -a ${quote(names.join(' '))}
+${lines.join('\n')}
+`
+}

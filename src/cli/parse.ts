@@ -1,0 +1,58 @@
+import { parseArgs } from 'node:util'
+
+import { type Command, UsageError, type Values } from './command.ts'
+import { suggestion } from './nearest.ts'
+
+/** What stands on a command line behind the command. */
+export interface Parsed {
+  readonly values: Values
+  readonly positionals: readonly string[]
+  /** Whether it asks for the help instead. */
+  readonly help: boolean
+}
+
+/** Takes a command line apart; what it does not know, it refuses with the nearest word. */
+export function parseCommandLine(command: Command, args: readonly string[]): Parsed {
+  const known = Object.entries(command.options).map(([name, option]) => {
+    const type = option.value === undefined ? ('boolean' as const) : ('string' as const)
+    return [name, { type, multiple: option.multiple ?? false }] as const
+  })
+  const help = { type: 'boolean', short: 'h' } as const
+  const options = { ...Object.fromEntries(known), help }
+  // Not strict: its messages are Node's own, which know of no nearest word.
+  const parsed = parseArgs({
+    args: [...args],
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  })
+  for (const token of parsed.tokens) if (token.kind === 'option') check(command, token)
+  const { values, positionals } = parsed
+  return { values: values as Values, positionals, help: values['help'] === true }
+}
+
+function check(
+  { options }: Command,
+  token: {
+    name: string
+    rawName: string
+    value?: string | undefined
+    inlineValue?: boolean | undefined
+  },
+): void {
+  const { name, rawName, value, inlineValue } = token
+  const isHelp = name === 'help'
+  if (!isHelp && !Object.hasOwn(options, name)) {
+    const names = [...Object.keys(options), 'help'].map((each) => `--${each}`)
+    UsageError.raise(`unknown option '${rawName}'${suggestion(rawName, names)}`)
+  }
+  const wanted = isHelp ? undefined : options[name]?.value
+  if (wanted === undefined && value !== undefined)
+    UsageError.raise(`${rawName} takes no value, got '${value}'`)
+  if (wanted === undefined) return
+  // `--load --entry 5`: the first has lost its value. `--load=--entry` says that it is meant.
+  const isLost = !inlineValue && value !== undefined && value.startsWith('-') && value !== '-'
+  if (value === undefined || isLost)
+    UsageError.raise(`${rawName} needs a value: ${rawName} ${wanted}`)
+}

@@ -1,0 +1,81 @@
+import type { Exit } from './exit.ts'
+import { type Where, describeWhere } from './where.ts'
+
+/** What a sentence about the end of a run is made of. */
+export interface Ending {
+  readonly reason: string
+  readonly exit: Exit | null
+  readonly exitCode?: number
+  readonly where: Where | null
+}
+
+/** How a run ended, in one sentence. */
+export function describeEnding({ reason, exit, exitCode, where }: Ending): string {
+  const place = where ? `; ${describeWhere(where)}` : ''
+  switch (reason) {
+    case 'timeout':
+      return `the time is up${place}`
+    case 'stopped':
+      return 'the run was stopped'
+    case 'exit-port':
+      return `the guest ended the run with code ${exitCode ?? 0}`
+    case 'power-off':
+      return 'the guest turned the machine off'
+    case 'reset':
+      return 'the guest reset the machine'
+    case 'pio-out':
+    case 'pio-in':
+    case 'mmio-write':
+    case 'mmio-read':
+      return `${exit ? describeExitRecord(exit) : reason}, which no route claims`
+    case 'shutdown':
+      // KVM on SVM.
+      return `the guest shut down (triple fault)${place || '; KVM has reset the vCPU, so nothing tells where it was'}`
+    default:
+      return `${exit ? describeExitRecord(exit) : reason}${place}`
+  }
+}
+
+/** An exit, in one clause. */
+export function describeExitRecord(exit: Exit): string {
+  switch (exit.reason) {
+    case 'pio-out':
+      return `the guest wrote ${items(exit)} (${exit.count > 1 ? 'first ' : ''}${hex(exit.value)}) to port ${hex(exit.port)}`
+    case 'pio-in':
+      return `the guest read ${items(exit)} from port ${hex(exit.port)}`
+    case 'mmio-write':
+      return `the guest wrote ${bytes(exit.size)} (${hex(exit.value)}) to gpa ${hex(exit.gpa)}`
+    case 'mmio-read':
+      return `the guest read ${bytes(exit.size)} from gpa ${hex(exit.gpa)}`
+    case 'hlt':
+      return 'the guest halted'
+    case 'shutdown':
+      return 'the guest shut down (triple fault)'
+    case 'fail-entry':
+      return `the processor refused the guest's state (failed entry, reason ${hex(exit.hardwareEntryFailureReason)})`
+    case 'internal-error':
+      return `KVM could not go on (internal error, suberror ${exit.suberror}${instruction(exit.instructionBytes)})`
+    case 'debug':
+      return `a debug exception (vector ${exit.exception}) stopped the guest at ${hex(exit.pc)}`
+    case 'system-event':
+      return `the guest raised system event ${exit.type}`
+    case 'unknown':
+      return `KVM returned for reason ${exit.exitReason}, which vmexit does not know`
+  }
+}
+
+function hex(value: number | bigint): string {
+  return `0x${value.toString(16)}`
+}
+
+function bytes(count: number): string {
+  return count === 1 ? '1 byte' : `${count} bytes`
+}
+
+function items({ size, count }: { size: number; count: number }): string {
+  return count === 1 ? bytes(size) : `${count} items of ${bytes(size)}`
+}
+
+function instruction(code: Uint8Array): string {
+  return code.length === 0 ? '' : `, instruction ${Buffer.from(code).toString('hex')}`
+}
