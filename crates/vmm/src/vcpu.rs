@@ -310,13 +310,8 @@ impl RunPage {
                 0,
             )
         };
-        let errno = || {
-            std::io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or(libc::ENOMEM)
-        };
         if start == libc::MAP_FAILED {
-            return Err(Error::call("mmap", errno()));
+            return Err(Error::io("mmap")(std::io::Error::last_os_error()));
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| Error::call("mmap", libc::ENOMEM))?;
         let page = Self {
