@@ -4,7 +4,7 @@
 /**
  * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
  * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
- * `ERR_VM_BUSY` go without saying below.
+ * `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
  */
 export declare class NativeMachine {
   /**
@@ -36,10 +36,12 @@ export declare class NativeMachine {
   /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
   /**
-   * Frees everything; the buffer, if one was made, becomes empty. Returns the text of the run that was cut off
-   * which its handlers have yet to get.
+   * Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
+   * which its handlers have yet to get. Posted writes can be taken until `release`.
    */
-  close(buffer?: ArrayBuffer | undefined | null): Array<NativeText>
+  close(): Array<NativeText>
+  /** After `close`, drops the posted writes that nobody has taken. */
+  release(): void
   /**
    * Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
    * count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
@@ -73,7 +75,7 @@ export declare class NativeMachine {
   readMemory(gpa: number, into: Uint8Array): Failure | null
   /** Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
-  /** Slot 0 without a copy. To be called once, and kept: `close` detaches the buffer it is given. */
+  /** Slot 0 without a copy. To be called once, and kept. */
   memoryBuffer(): ArrayBuffer | Failure
   /** Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none. */
   drain(route: number): NativeBatch | null
@@ -227,7 +229,7 @@ export interface NativeDescriptorTable {
 }
 
 /** What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what each means. */
-export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE'
+export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {

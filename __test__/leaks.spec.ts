@@ -69,6 +69,62 @@ serialTest('close() gives everything back at once, not with the object', async (
   }
 })
 
+serialTest('close() leaves no descriptor, though somebody keeps the machine', async (t) => {
+  const port = (at: number, to: 'queue' | 'coalesce') => ({
+    port: at,
+    to,
+    onBatch: () => undefined,
+  })
+  const kinds = {
+    irqchip: { irqchip: true },
+    serial: { serial: true, irqchip: true },
+    pc: { pc: true },
+    vcpus: { vcpus: 3 },
+  }
+  const before = census().files
+  const kept: VirtualMachine[] = []
+  for (const options of Object.values(kinds)) {
+    let events = 0
+    const vm = machine(
+      'e6 20 e6 21 e6 22 f4 ; out %al to $0x20, $0x21, $0x22; hlt',
+      [
+        port(0x200, 'queue'),
+        port(0x201, 'coalesce'),
+        { port: 0x202, to: 'event', onEvent: () => void events++ },
+        { port: 0x203, to: 'event', onEvent: () => void events++ },
+      ],
+      options,
+    )
+    kept.push(vm)
+    if ('irqchip' in options) vm.irq(5).pulse()
+    void vm.memory.buffer
+    await vm.run({ timeoutMs: 20 }).catch(() => undefined)
+    vm.close()
+    vm.counters()
+    t.is(census().files, before, JSON.stringify(options))
+  }
+  t.is(kept.length, 4)
+})
+
+serialTest('what was posted before close() still arrives', async (t) => {
+  for (const to of ['queue', 'event'] as const) {
+    let got = 0
+    // out %al,$0x20; jmp .
+    const listing = 'e6 20 eb fe ;'
+    const route =
+      to === 'queue'
+        ? { port: 0x20, to, onBatch: (batch: { length: number }) => void (got += batch.length) }
+        : { port: 0x20, to, onEvent: (count: number) => void (got += count) }
+    const vm = machine(listing, [route])
+    vm.runSync({ timeoutMs: 20 })
+    const run = vm.run({ timeoutMs: 5000 })
+    vm.close()
+    await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
+    t.is(got, 1, to)
+    t.is(vm.counters().exits['pio-out'], to === 'queue' ? 1 : 0)
+  }
+})
+
 serialTest('2,000 times create, runSync, close', async (t) => {
   await assertFlat(t, 2000, () => {
     const vm = hello()

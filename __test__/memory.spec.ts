@@ -377,10 +377,12 @@ kvmTest('one read is limited to 1 GiB, and memory is committed when touched', (t
 
 kvmTest('a closed machine has no memory', (t) => {
   const vm = machine(halt)
-  const { buffer } = vm.memory
+  vm.memory.writeUint8(5, 7)
+  const bytes = new Uint8Array(vm.memory.buffer)
   vm.close()
-  t.is(buffer.byteLength, 0)
+  t.is(bytes[5], 0)
   const closed = vmError('ERR_VM_CLOSED')
+  t.throws(() => vm.memory.buffer, closed)
   t.throws(() => vm.memory.read(0, 1), closed)
   t.throws(() => vm.memory.write(0, Uint8Array.of(1)), closed)
   t.throws(() => vm.memory.readUint32(0), closed)

@@ -16,8 +16,9 @@ import type { Failure, NativeErrorCode } from './seam.ts'
  * | `ERR_HANDLER` | a handler threw, rejected, or returned no answer; its error is the `cause` | correct the handler |
  * | `ERR_ASYNC_HANDLER` | a handler returned a promise under `runSync()` | use `run()` |
  * | `ERR_UNANSWERED_READ` | the guest waits for a value that nobody gave, or `reply` finds no such read | `reply` once, before the next run |
- * | `ERR_LIMIT` | more than a limit allows; the message names it | ask for less |
+ * | `ERR_LIMIT` | more than a limit allows, or a thread that cannot start; the message names it | ask for less |
  * | `ERR_BINDING_UNAVAILABLE` | no native binding for this platform | see the message |
+ * | `ERR_INTERNAL` | a fault of vmexit's own; the machine is closed | report it |
  */
 export type ErrorCode = NativeErrorCode
 
@@ -77,6 +78,11 @@ export function fail(code: ErrorCode, message: string, details?: VmErrorDetails)
 /** Throws `ERR_INVALID_OPTION`: option, expectation and value. */
 export function invalid(option: string, expected: string, got: unknown): never {
   return fail('ERR_INVALID_OPTION', `${option} must be ${expected}, got ${show(got)}`)
+}
+
+/** Whether an error is a fault of our own, after which the native machine is closed. */
+export function isInternal(error: unknown): boolean {
+  return error instanceof VmError && error.code === 'ERR_INTERNAL'
 }
 
 /** What a native call reports, as an error. */

@@ -29,8 +29,11 @@ export class GuestMemory {
 
   /**
    * The memory from address 0 on (`memoryBytes`) without a copy, always the same `ArrayBuffer`. It races
-   * with a running vCPU: single bytes are old or new, wider values may be torn. `close()` detaches it, and
-   * its length becomes 0. `structuredClone` of it copies all of the memory.
+   * with a running vCPU: single bytes are old or new, wider values may be torn. `structuredClone` of it copies all
+   * of the memory.
+   *
+   * `close()` empties it: a buffer that is kept has its length, reads as zeros, and reaches no guest any more. What is written
+   * later, such as by `zlib` or `fs` at work on a view, takes memory until the buffer is collected.
    *
    * @throws {VmError} `ERR_VM_CLOSED`.
    *
@@ -222,9 +225,9 @@ export class GuestMemory {
     this.#store(gpa, 8)
   }
 
-  /** @internal The buffer, if one was ever asked for. */
-  get madeBuffer(): ArrayBuffer | undefined {
-    return this.#buffer
+  /** @internal The machine is closed: the buffer is not to be had any more. */
+  close(): void {
+    this.#buffer = undefined
   }
 
   #load(gpa: number, length: number): DataView {

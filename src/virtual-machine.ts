@@ -2,7 +2,7 @@ import { inspect, type InspectOptions } from 'node:util'
 
 import { Asker } from './ask.ts'
 import { checkBytes, checkUint64 } from './check.ts'
-import { VmError, fail, fromFailure, isFailure, raise, take } from './errors.ts'
+import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from './errors.ts'
 import { MachineState } from './machine-state.ts'
 import { native } from './native.ts'
 import {
@@ -55,7 +55,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * Makes the machine, its vCPU in front of the payload's first instruction.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
-   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -99,7 +99,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * promises of this thread stand still meanwhile; handlers are called.
    *
    * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
-   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`.
+   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`, `ERR_LIMIT` for a thread that
+   * cannot start, `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -115,7 +116,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     try {
       const outcome = this.#machine.runSync(limits(run, true), this.#asker.ask)
       this.#asker.drainLast()
-      if (isFailure(outcome)) return raise(this.#failure(fromFailure(outcome)))
+      if (isFailure(outcome)) {
+        const failure = this.#failure(fromFailure(outcome))
+        if (isInternal(failure)) this.close()
+        return raise(failure)
+      }
       for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
       if (this.#closed || this.#asker.failure) return raise(this.#failure())
       return new RunResult(outcome)
@@ -219,7 +224,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
 
   /**
    * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
-   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block.
+   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block. When it is called in a handler
+   * of `runSync()`, the vCPU goes when that returns.
+   *
+   * A `memory.buffer` that somebody keeps is not detached but emptied.
    *
    * @example
    * ```ts
@@ -232,7 +240,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    const undelivered = this.#machine.close(this.memory.madeBuffer)
+    const undelivered = this.#machine.close()
+    this.memory.close()
     // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
     // its own machine wants none of the text behind it.
     const texts = this.#asker.isAsking ? [] : undelivered
@@ -243,6 +252,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     if (this.#run) this.#run.background.within(handOver)
     else handOver()
     this.#asker.close()
+    this.#machine.release()
     this.#serial?.finish()
     // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
@@ -285,7 +295,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       this.#run = undefined
       this.#serial?.consider()
     })
-    background.start(limits(run, this.#needsTicks), resolve, reject)
+    background.start(limits(run, this.#needsTicks), resolve, (error) => {
+      if (isInternal(error)) this.close()
+      reject(error)
+    })
     return background
   }
 

@@ -12,6 +12,7 @@ import { tools } from './tools.mjs'
 import { Skip } from './test/skip.mjs'
 import { binaryCases } from './test/binary.mjs'
 import { bundlerCases } from './test/bundlers.mjs'
+import { bufferCases } from './test/buffer.mjs'
 import { contentCases } from './test/contents.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
@@ -59,7 +60,7 @@ async function test(context) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   // In this order: what is published, who installs it, what they do with it.
   const all = [
-    ...[contentCases, binaryCases, installCases, importCases, typeCases, unsupportedCases],
+    ...[contentCases, binaryCases, installCases, bufferCases, importCases, typeCases, unsupportedCases],
     ...[runtimeCases, runnerCases, bundlerCases, muslCases],
   ]
   for (const cases of all) {

@@ -9,8 +9,10 @@ use std::time::Instant;
 use napi::Env;
 use napi::bindgen_prelude::{Function, Uint32Array};
 use napi_derive::napi;
+use vmm::Error;
 
 use crate::bell::Bell;
+use crate::caught::caught;
 use crate::ffi::{Doorbell, StrongFunction, Words};
 use crate::patience::Patience;
 use crate::turn::{Served, Turn};
@@ -58,6 +60,8 @@ pub trait Attended {
     fn enter(&self);
     /// Ends for good, and joins its thread.
     fn shut_down(&self);
+    /// Ends for good by a fault of ours.
+    fn fail(&self, error: Error) -> Served;
 }
 
 /// What `inside` is to do in somebody's asynchronous context.
@@ -262,7 +266,7 @@ impl Environment {
     fn attend_all(&self, living: &[Rc<dyn Attended>]) -> Served {
         self.turn.each(&self.next, living, |who| {
             if self.home.get() == Some(Rc::as_ptr(who).cast()) {
-                return who.attend(&self.turn);
+                return look_after(who, &self.turn);
             }
             if !who.waits() {
                 return Served::Nothing;
@@ -285,11 +289,16 @@ impl Environment {
         // Taken before anything else happens, as there may be another one in there.
         let errand = self.errand.take();
         match errand {
-            Some(Errand::Attend(who)) => self.served.set(who.attend(&self.turn)),
+            Some(Errand::Attend(who)) => self.served.set(look_after(&who, &self.turn)),
             Some(Errand::Pump) => self.pumped.set(self.pump()),
             None => {}
         }
     }
+}
+
+/// A fault of ours ends the machine, not the process.
+fn look_after(who: &Rc<dyn Attended>, turn: &Turn) -> Served {
+    caught(|| Ok(who.attend(turn))).unwrap_or_else(|error| who.fail(error))
 }
 
 fn current() -> Option<Rc<Environment>> {
@@ -371,6 +380,10 @@ fn shut_down() {
         return;
     };
     for who in environment.living() {
-        who.shut_down();
+        // Nobody is left to tell.
+        let _ = caught(|| {
+            who.shut_down();
+            Ok(())
+        });
     }
 }

@@ -38,7 +38,8 @@ codes!(
     AsyncHandler = "ERR_ASYNC_HANDLER",
     UnansweredRead = "ERR_UNANSWERED_READ",
     Limit = "ERR_LIMIT",
-    BindingUnavailable = "ERR_BINDING_UNAVAILABLE"
+    BindingUnavailable = "ERR_BINDING_UNAVAILABLE",
+    Internal = "ERR_INTERNAL"
 );
 
 /// What a native call returns instead of its result when it fails.

@@ -3,14 +3,11 @@
 //! Everything here but [`Doorbell::ring`] belongs to the JavaScript thread of its environment.
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 
 use napi::bindgen_prelude::{FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array};
 use napi::{Env, sys};
-use vmm::GuestMemory;
 
 /// Words of the block that Rust and TypeScript share.
 pub const WORDS: usize = 8;
@@ -138,13 +135,13 @@ fn returned(env: sys::napi_env, value: sys::napi_value) -> Option<Returned> {
 }
 
 /// Frees the handles of one callback, or a long loop of them would pile up.
-struct Scope {
+pub struct Scope {
     env: sys::napi_env,
     scope: sys::napi_handle_scope,
 }
 
 impl Scope {
-    fn open(env: sys::napi_env) -> Option<Self> {
+    pub fn open(env: sys::napi_env) -> Option<Self> {
         let mut scope = ptr::null_mut();
         // SAFETY: the environment is alive, this is its thread.
         let status = unsafe { sys::napi_open_handle_scope(env, &raw mut scope) };
@@ -280,51 +277,6 @@ impl Doorbell {
             unsafe { sys::napi_unref_threadsafe_function(env.raw(), self.function) };
         }
     }
-}
-
-/// Guest memory as an `ArrayBuffer` without a copy; it keeps the mapping alive.
-pub struct SharedMemory(Arc<GuestMemory>);
-
-impl SharedMemory {
-    pub const fn new(memory: Arc<GuestMemory>) -> Self {
-        Self(memory)
-    }
-}
-
-impl ToNapiValue for SharedMemory {
-    unsafe fn to_napi_value(env: sys::napi_env, memory: Self) -> napi::Result<sys::napi_value> {
-        let range = memory
-            .0
-            .host_range(0)
-            .ok_or_else(|| napi::Error::from_reason("no memory at gpa 0"))?;
-        let keeper = Box::into_raw(Box::new(memory.0)).cast::<c_void>();
-        let mut value = ptr::null_mut();
-        let start = range.start.cast::<c_void>();
-        // SAFETY: the range stays mapped until `release_memory` has run.
-        let status = unsafe {
-            sys::napi_create_external_arraybuffer(
-                env,
-                start,
-                range.bytes,
-                Some(release_memory),
-                keeper,
-                &raw mut value,
-            )
-        };
-        if status == sys::Status::napi_ok {
-            return Ok(value);
-        }
-        // SAFETY: Node-API did not take it over.
-        drop(unsafe { Box::from_raw(keeper.cast::<Arc<GuestMemory>>()) });
-        Err(napi::Error::from_reason(
-            "this runtime forbids external array buffers",
-        ))
-    }
-}
-
-unsafe extern "C" fn release_memory(_env: sys::napi_env, _data: *mut c_void, keeper: *mut c_void) {
-    // SAFETY: made by `into_raw` above, released once.
-    drop(unsafe { Box::from_raw(keeper.cast::<Arc<GuestMemory>>()) });
 }
 
 /// Copies guest memory into a typed array.

@@ -8,6 +8,8 @@
 
 mod ask;
 mod bell;
+mod buffer;
+mod caught;
 mod config;
 mod environment;
 mod exit;
@@ -24,5 +26,6 @@ mod pace;
 mod patience;
 mod posted;
 mod registers;
+mod running;
 mod same_thread;
 mod turn;

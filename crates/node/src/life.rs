@@ -4,10 +4,8 @@
 mod attend;
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
@@ -16,16 +14,12 @@ use vmm::{
     KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
 };
 
-use crate::bell::Bell;
+use crate::caught::caught;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::ffi::WeakFunction;
-use crate::mailbox::{AcrossThreads, Mailbox};
 use crate::outcome::NativeOutcome;
 use crate::posted::Posted;
-
-/// The machine and how its run ended, handed back by the run's thread.
-type Finished = (Box<Machine>, Result<Outcome>);
+use crate::running::{Callbacks, Running};
 
 enum State {
     Idle(Box<Machine>),
@@ -36,38 +30,21 @@ enum State {
     Closed,
 }
 
-struct Running {
-    kick: KickHandle,
-    /// By vCPU.
-    mailboxes: Rc<[Arc<Mailbox>]>,
-    finished: Arc<Mutex<Option<Finished>>>,
-    thread: JoinHandle<()>,
-    callbacks: Rc<Callbacks>,
-}
-
-/// Functions that TypeScript keeps alive as long as the machine is reachable.
-pub struct Callbacks {
-    /// Answers a question.
-    pub ask: WeakFunction,
-    /// Gets the end of the run.
-    pub settle: WeakFunction,
-    /// Calls `inside` in the asynchronous context of the run.
-    pub enter: WeakFunction,
+/// What reaches into a machine at any time. Gone once it is closed, so that all of it goes then and not with the object.
+struct Handles {
+    memory: Arc<GuestMemory>,
+    interrupts: Arc<Interrupts>,
+    serial: Option<Arc<SerialPort>>,
 }
 
 /// What a `NativeMachine` holds.
 pub struct Life {
     state: RefCell<State>,
-    /// `None` once closed, so that the memory goes then and not with the object.
-    memory: RefCell<Option<Arc<GuestMemory>>>,
-    /// As `memory`: what is in here keeps the VM.
-    interrupts: RefCell<Option<Arc<Interrupts>>>,
-    serial: RefCell<Option<Arc<SerialPort>>>,
-    vcpus: u32,
+    handles: RefCell<Option<Handles>>,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    /// Where posted writes wait.
-    pub posted: Posted,
+    /// Where posted writes wait; until `release`, which is after `close`.
+    posted: RefCell<Rc<Posted>>,
     /// The vCPU that is looked after first.
     next: Cell<usize>,
 }
@@ -75,16 +52,29 @@ pub struct Life {
 impl Life {
     pub fn new(machine: Machine) -> Self {
         Self {
-            memory: RefCell::new(Some(Arc::clone(machine.memory()))),
-            interrupts: RefCell::new(Some(Arc::clone(machine.interrupts()))),
-            serial: RefCell::new(machine.serial()),
-            vcpus: machine.vcpus(),
+            handles: RefCell::new(Some(Handles {
+                memory: Arc::clone(machine.memory()),
+                interrupts: Arc::clone(machine.interrupts()),
+                serial: machine.serial(),
+            })),
             placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),
-            posted: Posted::new(machine.feeds()),
+            posted: RefCell::new(Rc::new(Posted::new(machine.feeds()))),
             next: Cell::new(0),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
+    }
+
+    /// Makes a call into Rust in which nothing may go wrong but by a fault of ours; that closes the machine.
+    pub fn guarded<T>(&self, call: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        self.judge(caught(|| call(self)))
+    }
+
+    fn judge<T>(&self, result: Result<T>) -> Result<T> {
+        if matches!(&result, Err(error) if error.code == ErrorCode::Internal) {
+            self.close();
+        }
+        result
     }
 
     /// Lends the machine for a call that needs it idle.
@@ -98,7 +88,11 @@ impl Life {
 
     /// The guest's memory, at any time until `close`.
     pub fn memory(&self) -> Result<Arc<GuestMemory>> {
-        self.memory.borrow().clone().ok_or_else(closed)
+        let handles = self.handles.borrow();
+        handles
+            .as_ref()
+            .map(|handles| Arc::clone(&handles.memory))
+            .ok_or_else(closed)
     }
 
     /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
@@ -107,8 +101,7 @@ impl Life {
         vcpu: u32,
         raise: impl FnOnce(&Interrupts) -> Result<()>,
     ) -> Result<()> {
-        let interrupts = self.interrupts.borrow();
-        raise(interrupts.as_ref().ok_or_else(closed)?)?;
+        self.line(raise)?;
         if let State::There(running) = &*self.state.borrow() {
             running.kick.poke(vcpu);
         }
@@ -117,12 +110,22 @@ impl Life {
 
     /// Sets a line of the irqchip, which wakes whom it concerns itself.
     pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
-        set(self.interrupts.borrow().as_ref().ok_or_else(closed)?)
+        set(&self
+            .handles
+            .borrow()
+            .as_ref()
+            .ok_or_else(closed)?
+            .interrupts)
+    }
+
+    /// Where posted writes wait.
+    pub fn posted(&self) -> Rc<Posted> {
+        Rc::clone(&self.posted.borrow())
     }
 
     /// The host's end of COM1, until `close`.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.serial.borrow().clone()
+        self.handles.borrow().as_ref()?.serial.clone()
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
@@ -148,14 +151,18 @@ impl Life {
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
-        self.posted.begin();
-        let result = safely(|| machine.run(&kick, limits, handler));
+        let memory = Arc::clone(machine.memory());
+        self.posted().begin();
+        let result = caught(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
+            drop(machine);
+            memory.give_back();
             return Err(closed());
         }
         *state = State::Idle(machine);
-        result
+        drop(state);
+        self.judge(result)
     }
 
     /// Runs on a thread of its own; the end arrives at `settle`.
@@ -167,57 +174,22 @@ impl Life {
     ) -> Result<()> {
         let kick = KickHandle::new();
         let machine = self.start(|| State::Here(kick.clone()))?;
-        let mailboxes: Rc<[_]> = (0..self.vcpus)
-            .map(|vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu)))
-            .collect();
-        // The machine waits here for its thread, so that it comes back if none can be had. Not in `finished`:
-        // another machine's bell may look there before this thread runs.
-        let waiting = Arc::new(Mutex::new(Some(machine)));
-        let finished = Arc::default();
-        self.posted.begin();
-        let feeds = self.posted.feeds();
-        let bell = || Arc::clone(environment.bell());
-        let handler = |mailbox| AcrossThreads::new(Arc::clone(mailbox), bell(), Arc::clone(&feeds));
-        let run = run_thread(
-            Arc::clone(&waiting),
-            Arc::clone(&finished),
-            kick.clone(),
-            limits,
-            mailboxes.iter().map(handler).collect(),
-        );
-        let announced = mailboxes
-            .first()
-            .map(|mailbox| announcer(Arc::clone(mailbox), bell()));
-        if let Some(Err(error)) = announced.map(|call| self.posted.announce(call)) {
-            if let Some(machine) = take(&waiting) {
-                self.state.replace(State::Idle(machine));
-            }
-            return Err(error);
-        }
-        let spawned = std::thread::Builder::new()
-            .name("vmexit-vcpu0".into())
-            .spawn(run);
-        let thread = match spawned {
-            Ok(thread) => thread,
-            Err(error) => {
-                self.posted.end();
-                if let Some(machine) = take(&waiting) {
-                    self.state.replace(State::Idle(machine));
-                }
-                return Err(Error::call(
-                    "pthread_create",
-                    error.raw_os_error().unwrap_or_default(),
-                ));
-            }
-        };
-        let running = Running {
+        let posted = self.posted();
+        match Running::start(
+            machine,
             kick,
-            mailboxes,
-            finished,
-            thread,
-            callbacks: Rc::new(callbacks),
+            limits,
+            environment.bell(),
+            &posted,
+            callbacks,
+        ) {
+            Ok(running) => self.state.replace(State::There(Box::new(running))),
+            Err((machine, error)) => {
+                let idle = machine.map_or(State::Closed, State::Idle);
+                self.state.replace(idle);
+                return Err(error);
+            }
         };
-        self.state.replace(State::There(Box::new(running)));
         let weak = Rc::downgrade(self);
         environment.add(weak);
         Ok(())
@@ -232,16 +204,28 @@ impl Life {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone. Gives, by route, the text of the run that was cut off which its
-    /// handlers have yet to get.
+    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
+    /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
     pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
+        let memory = self
+            .handles
+            .borrow()
+            .as_ref()
+            .map(|handles| Arc::clone(&handles.memory));
+        let texts = self.end();
+        // The VM goes first: it could write into what is emptied.
+        if let Some(memory) = memory {
+            memory.give_back();
+        }
+        texts
+    }
+
+    /// As `close`, but a buffer that is kept keeps what is in it.
+    fn end(&self) -> Vec<(usize, Vec<u8>)> {
         Environment::remove(self);
-        self.memory.take();
-        self.interrupts.take();
-        self.serial.take();
-        self.posted.end();
-        let before = self.state.replace(State::Closed);
-        match before {
+        self.handles.take();
+        self.posted().end();
+        match self.state.replace(State::Closed) {
             State::Idle(_) | State::Closed => Vec::new(),
             State::Here(kick) => {
                 kick.kick(KickCause::Close);
@@ -249,9 +233,7 @@ impl Life {
             }
             State::There(running) => {
                 running.kick.kick(KickCause::Close);
-                // A panic of that thread is already caught and reported there.
-                let _ = running.thread.join();
-                match take(&running.finished) {
+                match running.join() {
                     Some((_, Ok(outcome))) => outcome.undelivered,
                     _ => Vec::new(),
                 }
@@ -259,9 +241,16 @@ impl Life {
         }
     }
 
+    /// Drops what `close` has left for the last `drain` and `take_count`.
+    pub fn release(&self) {
+        if matches!(&*self.state.borrow(), State::Closed) {
+            self.posted.replace(Rc::new(Posted::new(Vec::new())));
+        }
+    }
+
     /// Takes posted writes out of a route's ring.
     pub fn drain(&self, route: usize) -> Vec<Event> {
-        let events = self.posted.drain(route);
+        let events = self.posted().drain(route);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
         }
@@ -282,14 +271,14 @@ impl Life {
     fn settle(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let (outcome, callbacks) = match &*state {
-            State::There(running) => match take(&running.finished) {
+            State::There(running) => match running.take_finished() {
                 Some((machine, outcome)) => {
                     let callbacks = Rc::clone(&running.callbacks);
                     // The machine is idle before anybody hears that the run is over.
                     if let State::There(running) =
                         std::mem::replace(&mut *state, State::Idle(machine))
                     {
-                        let _ = running.thread.join();
+                        running.join();
                     }
                     (outcome, callbacks)
                 }
@@ -298,8 +287,9 @@ impl Life {
             _ => return false,
         };
         drop(state);
-        self.posted.end();
+        self.posted().end();
         Environment::remove(self);
+        let outcome = self.judge(outcome);
         callbacks.settle.call(Some(match outcome {
             Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
             Err(error) => Either::B(Failure::from(error)),
@@ -310,55 +300,8 @@ impl Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.close();
+        self.end();
     }
-}
-
-/// What is called when the kernel has counted something.
-fn announcer(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> impl Fn() + Clone + Send + 'static {
-    move || {
-        mailbox.announce();
-        bell.ring();
-    }
-}
-
-fn run_thread(
-    waiting: Arc<Mutex<Option<Box<Machine>>>>,
-    finished: Arc<Mutex<Option<Finished>>>,
-    kick: KickHandle,
-    limits: RunLimits,
-    mut handlers: Vec<AcrossThreads>,
-) -> impl FnOnce() + Send + 'static {
-    move || {
-        let Some(mut machine) = take(&waiting) else {
-            return;
-        };
-        let result = safely(|| machine.run_together(&kick, limits, &mut handlers));
-        *finished.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
-        if let Some(handler) = handlers.first() {
-            handler.ring();
-        }
-    }
-}
-
-/// A panic in the core is a bug of ours; it shall end the run, not the process.
-fn safely(run: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorCode::KvmIoctl,
-            "the run loop panicked; please report it",
-        ))
-    })
-}
-
-fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn is_full<T>(slot: &Mutex<Option<T>>) -> bool {
-    slot.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .is_some()
 }
 
 fn busy() -> Error {
@@ -371,3 +314,6 @@ fn busy() -> Error {
 fn closed() -> Error {
     Error::new(ErrorCode::VmClosed, "the machine is closed")
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,25 +2,28 @@
 
 use std::rc::Rc;
 
-use napi::bindgen_prelude::{ArrayBuffer, BigInt, Function, Uint8Array};
+use napi::bindgen_prelude::{BigInt, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, Machine, Processor, Result};
 
 use crate::ask::{self, Heard};
+use crate::buffer::SharedMemory;
+use crate::caught::caught;
 use crate::config::{NativeConfig, NativeRunLimits, milliseconds};
 use crate::environment::{self, Environment};
 use crate::failure::Failure;
-use crate::ffi::{self, Callback, Returned, SharedMemory, WeakFunction};
-use crate::life::{Callbacks, Life};
+use crate::ffi::{self, Callback, Returned, WeakFunction};
+use crate::life::Life;
 use crate::loaded::NativeLoaded;
 use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
+use crate::running::Callbacks;
 use crate::same_thread::SameThread;
 
 /// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
 /// No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
-/// `ERR_VM_BUSY` go without saying below.
+/// `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
 #[napi]
 pub struct NativeMachine {
     life: Rc<Life>,
@@ -43,9 +46,9 @@ fn nothing(result: Result<()>) -> Option<Failure> {
 impl NativeMachine {
     /// Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
     /// `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
-    #[napi(catch_unwind, ts_return_type = "NativeMachine | Failure")]
+    #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
-        let machine = config.parse().and_then(Machine::new);
+        let machine = caught(|| config.parse().and_then(Machine::new));
         either(machine.map(|machine| Self {
             life: Rc::new(Life::new(machine)),
         }))
@@ -53,7 +56,7 @@ impl NativeMachine {
 
     /// Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
     /// `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
-    #[napi(catch_unwind)]
+    #[napi]
     pub fn run_sync(
         &self,
         env: Env,
@@ -64,21 +67,21 @@ impl NativeMachine {
         let Some(words) = environment::words() else {
             return Either::B(no_words());
         };
+        let posted = self.life.posted();
         let mut handler = SameThread {
             words,
             ask: Callback::new(&env, &ask),
-            posted: &self.life.posted,
+            posted: &posted,
         };
-        either(
-            self.life
-                .run_here(limits.parse(), &mut handler)
-                .map(NativeOutcome::from),
-        )
+        let outcome = self
+            .life
+            .guarded(|life| life.run_here(limits.parse(), &mut handler));
+        either(outcome.map(NativeOutcome::from))
     }
 
     /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
     /// is to call `inside`, which then calls the other two. All are held weakly.
-    #[napi(catch_unwind)]
+    #[napi]
     pub fn start(
         &self,
         env: Env,
@@ -100,16 +103,17 @@ impl NativeMachine {
             return Some(no_words());
         };
         let callbacks = Callbacks { ask, settle, enter };
-        nothing(self.life.run_there(&environment, limits.parse(), callbacks))
+        nothing(
+            self.life
+                .guarded(|_| self.life.run_there(&environment, limits.parse(), callbacks)),
+        )
     }
 
     /// Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
     /// it where no C compiler is.
-    #[napi(catch_unwind)]
+    #[napi]
     pub fn run_bare(&self, timeout_ms: f64) -> Either<f64, Failure> {
-        let took = self
-            .life
-            .with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
+        let took = self.with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
         either(took.map(|took| took.as_nanos() as f64))
     }
 
@@ -125,7 +129,7 @@ impl NativeMachine {
         if let Some(Heard::Answer(answer)) =
             environment::words().map(|words| ask::heard(words, returned))
         {
-            self.life.answer(ticket, answer);
+            self.quietly(|life| life.answer(ticket, answer));
         }
         // A guest in a burst asks again at once.
         if look {
@@ -138,26 +142,27 @@ impl NativeMachine {
     /// Ends the run in progress, soon; of no effect without one.
     #[napi]
     pub fn stop(&self) {
-        self.life.stop();
+        self.quietly(Life::stop);
     }
 
-    /// Frees everything; the buffer, if one was made, becomes empty. Returns the text of the run that was cut off
-    /// which its handlers have yet to get.
+    /// Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
+    /// which its handlers have yet to get. Posted writes can be taken until `release`.
     #[napi]
-    pub fn close(&self, buffer: Option<ArrayBuffer<'_>>) -> Vec<NativeText> {
-        let texts = self.life.close();
-        if let Some(buffer) = buffer {
-            // Fails only for a buffer that is detached already.
-            let _ = buffer.detach();
-        }
-        NativeText::all(texts)
+    pub fn close(&self) -> Vec<NativeText> {
+        NativeText::all(self.quietly(Life::close))
+    }
+
+    /// After `close`, drops the posted writes that nobody has taken.
+    #[napi]
+    pub fn release(&self) {
+        self.quietly(Life::release);
     }
 
     /// Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
     /// count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
     #[napi]
     pub fn reply(&self, value: Either<BigInt, Uint8Array>) -> Option<Failure> {
-        nothing(self.life.with_idle(|machine| match value {
+        nothing(self.with_idle(|machine| match value {
             Either::A(value) => machine.reply(value.get_u64().1),
             Either::B(bytes) => machine.reply_bytes(&bytes),
         }))
@@ -206,44 +211,53 @@ impl NativeMachine {
     pub fn set_line(&self, line: u32, level: bool) -> Option<Failure> {
         nothing(
             self.life
-                .line(|interrupts| interrupts.set_line(line, level)),
+                .guarded(|life| life.line(|interrupts| interrupts.set_line(line, level))),
         )
     }
 
     /// Gives a line of the irqchip one edge, through its irqfd.
     #[napi]
     pub fn pulse_line(&self, line: u32) -> Option<Failure> {
-        nothing(self.life.line(|interrupts| interrupts.pulse(line)))
+        nothing(
+            self.life
+                .guarded(|life| life.line(|interrupts| interrupts.pulse(line))),
+        )
     }
 
     /// Queues an external interrupt for a vCPU of a machine without an irqchip (`KVM_INTERRUPT`).
     #[napi]
     pub fn interrupt(&self, vcpu: u32, vector: u8) -> Option<Failure> {
         nothing(
-            self.life
-                .interrupt(vcpu, |interrupts| interrupts.interrupt(vcpu, vector)),
+            self.life.guarded(|life| {
+                life.interrupt(vcpu, |interrupts| interrupts.interrupt(vcpu, vector))
+            }),
         )
     }
 
     /// Queues a non-maskable interrupt for a vCPU (`KVM_NMI`).
     #[napi]
     pub fn nmi(&self, vcpu: u32) -> Option<Failure> {
-        nothing(self.life.interrupt(vcpu, |interrupts| interrupts.nmi(vcpu)))
+        nothing(
+            self.life
+                .guarded(|life| life.interrupt(vcpu, |interrupts| interrupts.nmi(vcpu))),
+        )
     }
 
     /// Sends bytes to the guest's serial port, as many as there is space for, and says how many.
     #[napi]
     pub fn serial_input(&self, bytes: Uint8Array) -> u32 {
-        let port = self.life.serial();
-        port.map_or(0, |port| port.input(&bytes)) as u32
+        let sent = self.quietly(|life| life.serial().map(|port| port.input(&bytes)));
+        sent.unwrap_or_default() as u32
     }
 
     /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output.
     #[napi]
     pub fn deliver_serial(&self, deliver: bool) {
-        if let Some(port) = self.life.serial() {
-            port.deliver(deliver);
-        }
+        self.quietly(|life| {
+            if let Some(port) = life.serial() {
+                port.deliver(deliver);
+            }
+        });
     }
 
     /// What was put into memory before the first instruction.
@@ -257,8 +271,7 @@ impl NativeMachine {
     pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
         nothing(
             self.life
-                .memory()
-                .and_then(|memory| memory.check(gpa as u64, length as u64)),
+                .guarded(|life| life.memory()?.check(gpa as u64, length as u64)),
         )
     }
 
@@ -267,8 +280,7 @@ impl NativeMachine {
     pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
         nothing(
             self.life
-                .memory()
-                .and_then(|memory| ffi::fill(into, |bytes| memory.read(gpa as u64, bytes))),
+                .guarded(|life| ffi::fill(into, |bytes| life.memory()?.read(gpa as u64, bytes))),
         )
     }
 
@@ -277,33 +289,32 @@ impl NativeMachine {
     pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
         nothing(
             self.life
-                .memory()
-                .and_then(|memory| memory.write(gpa as u64, &bytes)),
+                .guarded(|life| life.memory()?.write(gpa as u64, &bytes)),
         )
     }
 
-    /// Slot 0 without a copy. To be called once, and kept: `close` detaches the buffer it is given.
+    /// Slot 0 without a copy. To be called once, and kept.
     #[napi(ts_return_type = "ArrayBuffer | Failure")]
     pub fn memory_buffer(&self) -> Either<SharedMemory, Failure> {
-        either(self.life.memory().map(SharedMemory::new))
+        either(self.life.guarded(Life::memory).map(SharedMemory::new))
     }
 
     /// Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none.
     #[napi]
     pub fn drain(&self, route: u32) -> Option<NativeBatch> {
-        NativeBatch::new(self.life.drain(route as usize))
+        NativeBatch::new(self.quietly(|life| life.drain(route as usize)))
     }
 
     /// Takes the count of an `event` route, by its index: writes since the last call.
     #[napi]
     pub fn take_count(&self, route: u32) -> f64 {
-        self.life.posted.take_count(route as usize) as f64
+        self.quietly(|life| life.posted().take_count(route as usize)) as f64
     }
 
     /// The promise with which the consumer of a posted route answered is settled: it may get the next batch.
     #[napi]
     pub fn consumed(&self, route: u32) {
-        self.life.posted.consumed(route as usize);
+        self.quietly(|life| life.posted().consumed(route as usize));
     }
 
     /// What was counted so far; also while the machine runs.
@@ -314,8 +325,17 @@ impl NativeMachine {
 }
 
 impl NativeMachine {
+    /// A call that reports nothing; after a fault of ours every other says that the machine is closed.
+    fn quietly<T: Default>(&self, call: impl FnOnce(&Life) -> T) -> T {
+        self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
+    }
+
+    fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
+        self.life.guarded(|life| life.with_idle(call))
+    }
+
     fn with_vcpu<T>(&self, vcpu: u32, call: impl FnOnce(&mut Processor) -> Result<T>) -> Result<T> {
-        self.life.with_idle(|machine| {
+        self.with_idle(|machine| {
             let vcpus = machine.vcpus();
             let processor = machine.vcpu(vcpu).ok_or_else(|| {
                 let what = format!("vcpu must be 0 to {}, got {vcpu}", vcpus - 1);

@@ -5,7 +5,7 @@
 //! round to 0 with more than 85 waiting, it never seems full: `last` comes round to 0, too, and all 170 read as none. A single vCPU drains
 //! the ring whole before it writes on, and loses nothing.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use kvm_ioctls::IoEventAddress;
 
@@ -19,6 +19,7 @@ use crate::loader::Format;
 use crate::mode::CpuMode;
 use crate::placement;
 use crate::vcpu::{Entry, Vcpu};
+use crate::vm::Vm;
 
 /// `mov $100,%ecx; 1: out %al,$0x10; loop 1b; hlt`: more writes than seem to fit, and fewer than fit.
 const GUEST: [u8; 10] = [0xb9, 100, 0, 0, 0, 0xe6, 0x10, 0xe2, 0xfc, 0xf4];
@@ -39,9 +40,7 @@ fn stops_early(host: &Host) -> Result<bool> {
     let config = MachineConfig::new(CpuMode::Long, &GUEST[..]);
     let slots = config.all_slots();
     let prepared = placement::prepare(&config, Format::Flat, &slots)?;
-    // Dropped the other way round: vCPU, VM, memory.
-    let vm = host.create_vm()?;
-    prepared.memory.register(&vm)?;
+    let vm = Arc::new(Vm::new(host.create_vm()?, prepared.memory)?);
     vm.register_coalesced_mmio(IoEventAddress::Pio(PORT), 1)
         .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))?;
     let cpuid = host.cpuid_of(Place {

@@ -33,11 +33,13 @@ pub enum ErrorCode {
     Limit,
     /// No native binding exists for this platform.
     BindingUnavailable,
+    /// A fault of this program's own; the machine can do nothing any more.
+    Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KvmUnavailable,
         Self::KvmCapability,
         Self::KvmIoctl,
@@ -51,6 +53,7 @@ impl ErrorCode {
         Self::UnansweredRead,
         Self::Limit,
         Self::BindingUnavailable,
+        Self::Internal,
     ];
 
     /// The name as users see it, `ERR_…`.
@@ -69,6 +72,7 @@ impl ErrorCode {
             Self::UnansweredRead => "ERR_UNANSWERED_READ",
             Self::Limit => "ERR_LIMIT",
             Self::BindingUnavailable => "ERR_BINDING_UNAVAILABLE",
+            Self::Internal => "ERR_INTERNAL",
         }
     }
 }
@@ -100,15 +104,40 @@ impl Error {
         }
     }
 
-    /// A failed system call or ioctl.
+    /// A failed system call or ioctl, with what to do where the host has run out of something.
     pub fn call(call: &'static str, errno: i32) -> Self {
         let reason = std::io::Error::from_raw_os_error(errno);
-        Self {
+        let failed = Self {
             code: ErrorCode::KvmIoctl,
             message: format!("{call} failed: {reason}"),
             call: Some(call),
             errno: Some(errno),
+        };
+        match remedy(call, errno) {
+            Some(remedy) => failed.hint(remedy),
+            None => failed,
         }
+    }
+
+    /// A thread that cannot start.
+    pub fn thread(error: &std::io::Error) -> Self {
+        Self {
+            code: ErrorCode::Limit,
+            ..Self::call("pthread_create", errno_of(error, libc::EAGAIN))
+        }
+    }
+
+    /// A failed call of the standard library's or of vmm-sys-util's.
+    pub(crate) fn io(call: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self::call(call, errno_of(&error, libc::EIO))
+    }
+
+    /// A fault of our own.
+    pub fn internal(what: &str) -> Self {
+        Self::new(
+            ErrorCode::Internal,
+            format!("{what}; the machine is closed, please report it"),
+        )
     }
 
     /// The same for what kvm-ioctls reports.
@@ -124,6 +153,28 @@ impl Error {
     }
 }
 
+/// What a caller can do where the host has run out of something.
+pub(crate) fn remedy(call: &str, errno: i32) -> Option<&'static str> {
+    match (errno, call) {
+        (libc::EMFILE, _) => Some("close() machines that are done, or raise `ulimit -n`"),
+        (libc::ENFILE, _) => Some("close() machines that are done, or raise fs.file-max (sysctl)"),
+        (libc::EAGAIN, "pthread_create") => Some(
+            "close() machines that are done, or raise `ulimit -u`, `ulimit -v` or the cgroup's pids.max",
+        ),
+        (libc::EAGAIN, "mmap" | "madvise") => {
+            Some("close() machines that are done, or raise `ulimit -l`")
+        }
+        (libc::ENOMEM, _) => Some(
+            "close() machines that are done, give them less memory, or raise `ulimit -v` or vm.max_map_count (sysctl)",
+        ),
+        _ => None,
+    }
+}
+
+fn errno_of(error: &std::io::Error, otherwise: i32) -> i32 {
+    error.raw_os_error().unwrap_or(otherwise)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code.name(), self.message)
@@ -131,3 +182,44 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_has_run_out_of_says_what_to_do() {
+        for call in ["KVM_CREATE_VM", "KVM_CREATE_VCPU", "eventfd", "open"] {
+            let error = Error::call(call, libc::EMFILE);
+            assert!(error.message.ends_with("`ulimit -n`"), "{error}");
+            assert_eq!((error.call, error.errno), (Some(call), Some(libc::EMFILE)));
+        }
+        let error = Error::call("mmap", libc::ENOMEM);
+        assert!(error.message.contains("; close() machines"), "{error}");
+        let error = Error::call("KVM_SET_REGS", libc::EINVAL);
+        assert_eq!(
+            error.message,
+            "KVM_SET_REGS failed: Invalid argument (os error 22)"
+        );
+    }
+
+    #[test]
+    fn a_thread_that_cannot_start_is_a_limit() {
+        let error = Error::thread(&std::io::Error::from_raw_os_error(libc::EAGAIN));
+        assert_eq!(error.code, ErrorCode::Limit);
+        assert_eq!(
+            (error.call, error.errno),
+            (Some("pthread_create"), Some(libc::EAGAIN))
+        );
+        assert!(error.message.contains("`ulimit -u`"), "{error}");
+        let odd = Error::thread(&std::io::Error::other("odd"));
+        assert_eq!(odd.errno, Some(libc::EAGAIN));
+    }
+
+    #[test]
+    fn every_code_is_listed_once() {
+        let names: std::collections::BTreeSet<_> =
+            ErrorCode::ALL.into_iter().map(ErrorCode::name).collect();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+    }
+}

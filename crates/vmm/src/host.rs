@@ -8,7 +8,7 @@ use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 use crate::boot::cpuid::{self, Place};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result, remedy};
 
 /// Where Linux puts it.
 pub const KVM_PATH: &str = "/dev/kvm";
@@ -68,15 +68,7 @@ impl Host {
 
     /// `KVM_CREATE_VM`.
     pub(crate) fn create_vm(&self) -> Result<VmFd> {
-        uninterrupted(|| self.kvm.create_vm()).map_err(|error| {
-            let failed = Error::call("KVM_CREATE_VM", error.errno());
-            match error.errno() {
-                libc::EMFILE | libc::ENFILE => {
-                    failed.hint("close() machines that are done, or raise `ulimit -n`")
-                }
-                _ => failed,
-            }
-        })
+        uninterrupted(|| self.kvm.create_vm()).map_err(Error::ioctl("KVM_CREATE_VM"))
     }
 
     /// What a vCPU finds of it by CPUID.
@@ -138,22 +130,20 @@ fn open_device(path: &Path) -> Result<Kvm> {
 
 fn open_error(path: &Path, errno: i32) -> Error {
     let path = path.display();
-    let (what, remedy) = match errno {
+    let known = remedy("open", errno);
+    let (what, otherwise) = match errno {
         libc::ENOENT => (
             "does not exist",
             "load the module kvm_intel or kvm_amd, or enable virtualisation in the firmware",
         ),
         libc::EACCES | libc::EPERM => ("permission denied", "add the user to group kvm"),
         libc::ENODEV | libc::ENXIO => ("no such device", "load the module kvm_intel or kvm_amd"),
-        libc::EMFILE | libc::ENFILE => (
-            "too many open files",
-            "close() machines that are done, or raise `ulimit -n`",
-        ),
+        libc::EMFILE | libc::ENFILE => ("too many open files", "see errno"),
         _ => ("cannot be opened", "see errno"),
     };
     Error {
         code: ErrorCode::KvmUnavailable,
-        message: format!("{path}: {what}; {remedy}"),
+        message: format!("{path}: {what}; {}", known.unwrap_or(otherwise)),
         call: Some("open"),
         errno: Some(errno),
     }

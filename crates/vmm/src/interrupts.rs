@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kvm_ioctls::VmFd;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::events::Events;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
+use crate::vm::Vm;
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]
 pub struct Interrupts {
     /// The machine that has an irqchip.
-    irqchip: Option<Arc<VmFd>>,
+    irqchip: Option<Arc<Vm>>,
     /// By vCPU.
     events: Vec<Arc<Events>>,
     /// The irqfd of each line that was pulsed, made at its first pulse.
@@ -22,7 +22,7 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    pub(crate) fn new(irqchip: Option<Arc<VmFd>>, events: Vec<Arc<Events>>) -> Self {
+    pub(crate) fn new(irqchip: Option<Arc<Vm>>, events: Vec<Arc<Events>>) -> Self {
         Self {
             irqchip,
             events,
@@ -51,8 +51,7 @@ impl Interrupts {
             std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::btree_map::Entry::Vacant(place) => place.insert(irqfd(vm, line)?),
         };
-        fd.write(1)
-            .map_err(|error| Error::call("write", error.raw_os_error().unwrap_or_default()))
+        fd.write(1).map_err(Error::io("write"))
     }
 
     /// An irqfd of a line, for a device that pulses it itself.
@@ -93,7 +92,7 @@ impl Interrupts {
         Ok(())
     }
 
-    fn irqchip(&self, line: u32) -> Result<&VmFd> {
+    fn irqchip(&self, line: u32) -> Result<&Vm> {
         if line >= IRQ_LINES {
             return Err(invalid(format!(
                 "line must be 0 to {}, got {line}",
@@ -116,9 +115,8 @@ impl Interrupts {
     }
 }
 
-fn irqfd(vm: &VmFd, line: u32) -> Result<EventFd> {
-    let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
-        .map_err(|error| Error::call("eventfd", error.raw_os_error().unwrap_or_default()))?;
+fn irqfd(vm: &Vm, line: u32) -> Result<EventFd> {
+    let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(Error::io("eventfd"))?;
     vm.register_irqfd(&fd, line)
         .map_err(Error::ioctl("KVM_IRQFD"))?;
     Ok(fd)

@@ -50,6 +50,7 @@ mod run;
 mod timekeeper;
 mod together;
 mod vcpu;
+mod vm;
 mod watch;
 mod whereabouts;
 

@@ -7,7 +7,7 @@ use kvm_ioctls::{Cap, VmFd};
 
 use crate::access::Access;
 use crate::board;
-use crate::boot::{self, cpuid::Place};
+use crate::boot::{self, BootConfig, cpuid::Place};
 use crate::bus::Bus;
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -21,12 +21,14 @@ use crate::irqchip;
 use crate::kernel;
 use crate::layout;
 use crate::limits::BOOT_VCPU;
+use crate::loader::StartRegisters;
 use crate::memory::GuestMemory;
 use crate::mode::CpuMode;
-use crate::placement::{self, Placement, Prepared};
+use crate::placement::{self, Placement};
 use crate::processor::Processor;
 use crate::routes::RouteTable;
 use crate::vcpu::Vcpu;
+use crate::vm::Vm;
 
 /// What every vCPU of a machine reads and none changes.
 #[derive(Debug)]
@@ -77,17 +79,17 @@ impl Wiring {
 /// ```
 #[derive(Debug)]
 pub struct Machine {
-    // Dropped in this order: KVM maps the memory until the VM is gone, and the vCPUs belong to the VM.
     pub(crate) boot: Processor,
     pub(crate) others: Vec<Processor>,
     interrupts: Arc<Interrupts>,
-    _vm: Arc<VmFd>,
-    memory: Arc<GuestMemory>,
+    vm: Arc<Vm>,
     placement: Placement,
     pub(crate) wiring: Wiring,
     pub(crate) bus: Mutex<Bus>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     pub(crate) ended_by: u32,
+    /// A run is under way, or was left by a panic: what its guest waits for is lost then.
+    pub(crate) broken: bool,
 }
 
 impl Machine {
@@ -111,8 +113,8 @@ impl Machine {
             host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
         }
         let prepared = placement::prepare(&config, format, &slots)?;
-        let vm = Arc::new(create_vm(host, prepared.boot.mode, config.irqchip)?);
-        prepared.memory.register(&vm)?;
+        let fd = create_vm(host, prepared.boot.mode, config.irqchip)?;
+        let vm = Arc::new(Vm::new(fd, prepared.memory)?);
         let targets = config.routes.iter().map(|route| Device::new(route.target));
         let mut devices = targets.collect::<Result<Vec<_>>>()?;
         let coalesces = kernel::claim(host, &vm, &config.routes, &devices, config.vcpus)?;
@@ -127,7 +129,8 @@ impl Machine {
             coalesces,
             empty_bus: config.pc,
         };
-        let create = |index| create_processor(host, &vm, &config, &prepared, &wiring, index);
+        let (boot, start) = (&prepared.boot, &prepared.registers);
+        let create = |index| create_processor(host, &vm, &config, (boot, start), &wiring, index);
         let first = create(BOOT_VCPU)?;
         let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
         let events = std::iter::once(&first)
@@ -140,18 +143,18 @@ impl Machine {
             interrupts,
             boot: first,
             others,
-            _vm: vm,
-            memory: Arc::new(prepared.memory),
+            vm,
             placement: prepared.placement,
             wiring,
             bus: Mutex::new(Bus::new(devices)),
             ended_by: BOOT_VCPU,
+            broken: false,
         })
     }
 
     /// The guest's memory, which may be read and written while it runs.
     pub fn memory(&self) -> &Arc<GuestMemory> {
-        &self.memory
+        self.vm.memory()
     }
 
     /// What was put into it before the first instruction.
@@ -259,9 +262,9 @@ impl Machine {
 /// A vCPU in front of its first instruction. With an irqchip all but the first wait for INIT and SIPI.
 fn create_processor(
     host: &Host,
-    vm: &VmFd,
+    vm: &Arc<Vm>,
     config: &MachineConfig,
-    prepared: &Prepared,
+    (boot, start): (&BootConfig, &StartRegisters),
     wiring: &Wiring,
     index: u32,
 ) -> Result<Processor> {
@@ -275,7 +278,6 @@ fn create_processor(
         vcpu.map_coalesced()?;
     }
     if index == BOOT_VCPU || !config.irqchip {
-        let (boot, start) = (&prepared.boot, &prepared.registers);
         let (xcr0, reset) = (boot::xcr0(boot, &cpuid), vcpu.special_registers()?);
         vcpu.set_special_registers(&boot::special_registers(boot, xcr0, reset))?;
         xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;

@@ -4,8 +4,8 @@
 //! and nothing hands out a Rust reference to them.
 #![allow(unsafe_code)]
 
-use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
-use kvm_ioctls::VmFd;
+use std::sync::Arc;
+
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
@@ -49,7 +49,7 @@ impl GuestMemory {
     /// Reserves address space for every slot; nothing is committed before it is touched.
     ///
     /// # Errors
-    /// `KvmIoctl` with call `mmap` when the host refuses, `InvalidOption` when slots overlap.
+    /// `KvmIoctl` with call `mmap` or `madvise` when the host refuses, `InvalidOption` when slots overlap.
     pub fn new(slots: &[MemorySlot]) -> Result<Self> {
         let mut slots = slots.to_vec();
         slots.sort_by_key(|slot| slot.gpa);
@@ -131,24 +131,31 @@ impl GuestMemory {
         })
     }
 
-    /// Tells KVM about every slot (`KVM_SET_USER_MEMORY_REGION`).
-    pub(crate) fn register(&self, vm: &VmFd) -> Result<()> {
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Some(host) = self.host_range(slot.gpa) else {
+    /// Unmaps memory whose VM is gone; what a buffer keeps mapped is emptied.
+    pub fn give_back(self: Arc<Self>) {
+        if let Err(kept) = Arc::try_unwrap(self) {
+            kept.discard();
+        }
+    }
+
+    /// Gives every page back to the host: the memory reads as zeros, and costs nothing until it is written again.
+    ///
+    /// For memory that outlives its machine. What the host refuses to take back goes with this value.
+    pub fn discard(&self) {
+        for slot in &self.slots {
+            let Some(HostRange { start, bytes }) = self.host_range(slot.gpa) else {
                 continue;
             };
-            let region = kvm_userspace_memory_region {
-                slot: index as u32,
-                flags: if slot.read_only { KVM_MEM_READONLY } else { 0 },
-                guest_phys_addr: slot.gpa,
-                memory_size: slot.bytes,
-                userspace_addr: host.start as u64,
-            };
-            // SAFETY: the range is a mapping of exactly this size, and `Machine` drops its VM before its memory.
-            unsafe { vm.set_user_memory_region(region) }
-                .map_err(Error::ioctl("KVM_SET_USER_MEMORY_REGION"))?;
+            let start = start.cast();
+            // SAFETY: the range is a mapping of ours, and every access to it is by value.
+            let given = unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) } == 0;
+            // Where the process locks all its memory (mlockall(2)) the pages are to be unlocked first.
+            // SAFETY: as above.
+            if !given && unsafe { libc::munlock(start, bytes) } == 0 {
+                // SAFETY: as above.
+                unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) };
+            }
         }
-        Ok(())
     }
 }
 
@@ -160,14 +167,26 @@ fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap> {
     let no_memory = || Error::call("mmap", libc::ENOMEM);
     let bytes = usize::try_from(slot.bytes).map_err(|_| no_memory())?;
     let region = MmapRegion::new(bytes).map_err(|error| match error {
-        MmapRegionError::Mmap(io) => Error::call("mmap", io.raw_os_error().unwrap_or(libc::ENOMEM)),
+        MmapRegionError::Mmap(error) => Error::io("mmap")(error),
         _ => no_memory(),
     })?;
     if slot.bytes <= SINGLE_PAGES_BYTES {
         // SAFETY: the range is the mapping that was just made. A kernel without huge pages refuses, and needs nothing.
         unsafe { libc::madvise(region.as_ptr().cast(), bytes, libc::MADV_NOHUGEPAGE) };
     }
+    stays_here(region.as_ptr(), bytes)?;
     GuestRegionMmap::new(region, GuestAddress(slot.gpa)).ok_or_else(no_memory)
+}
+
+/// Keeps a mapping out of child processes, which would pay for a copy of its page tables, and out of core dumps.
+pub(crate) fn stays_here(start: *mut u8, bytes: usize) -> Result<()> {
+    for advice in [libc::MADV_DONTFORK, libc::MADV_DONTDUMP] {
+        // SAFETY: neither advice touches a byte or a page of this process.
+        if unsafe { libc::madvise(start.cast(), bytes, advice) } != 0 {
+            return Err(Error::io("madvise")(std::io::Error::last_os_error()));
+        }
+    }
+    Ok(())
 }
 
 fn outside(gpa: u64, length: u64, error: &impl std::fmt::Display) -> Error {

@@ -42,7 +42,8 @@ impl Machine {
     ///
     /// # Errors
     /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the handler fails,
-    /// `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs.
+    /// `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs, `Internal` ever after a run that
+    /// panicked.
     pub fn run(
         &mut self,
         kick: &KickHandle,
@@ -61,6 +62,7 @@ impl Machine {
         let start = self.start()?;
         let bus = self.bus.get_mut().unwrap_or_else(PoisonError::into_inner);
         let alarm = Alarm::set(limits, kick)?;
+        self.broken = true;
         let run = Run {
             processor: &mut self.boot,
             bus: BusAccess::Alone(bus),

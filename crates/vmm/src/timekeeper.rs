@@ -43,7 +43,7 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some(Ok(keeper)) = TIMEKEEPER.get() {
+        if let Some(keeper) = TIMEKEEPER.get() {
             let mut queue = keeper.queue();
             for id in self.0.drain(..) {
                 queue.remove(id);
@@ -117,22 +117,23 @@ struct Timekeeper {
     changed: Condvar,
 }
 
-static TIMEKEEPER: OnceLock<Result<Timekeeper>> = OnceLock::new();
+static TIMEKEEPER: OnceLock<Timekeeper> = OnceLock::new();
 
+/// The one of this process, whose thread starts at the first call. One that cannot start may at the next.
 fn timekeeper() -> Result<&'static Timekeeper> {
-    let keeper = TIMEKEEPER.get_or_init(|| {
-        let spawned = std::thread::Builder::new()
-            .name("vmexit-timer".into())
-            .spawn(keep_time);
-        match spawned {
-            Ok(_) => Ok(Timekeeper::default()),
-            Err(error) => Err(Error::call(
-                "pthread_create",
-                error.raw_os_error().unwrap_or(libc::EAGAIN),
-            )),
-        }
-    });
-    keeper.as_ref().map_err(Clone::clone)
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(keeper) = TIMEKEEPER.get() {
+        return Ok(keeper);
+    }
+    let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(keeper) = TIMEKEEPER.get() {
+        return Ok(keeper);
+    }
+    std::thread::Builder::new()
+        .name("vmexit-timer".into())
+        .spawn(keep_time)
+        .map_err(|error| Error::thread(&error))?;
+    Ok(TIMEKEEPER.get_or_init(Timekeeper::default))
 }
 
 impl Timekeeper {
@@ -156,9 +157,7 @@ impl Timekeeper {
 }
 
 fn keep_time() {
-    let Ok(keeper) = TIMEKEEPER.wait() else {
-        return;
-    };
+    let keeper = TIMEKEEPER.wait();
     let mut queue = keeper.queue();
     let mut idle = true;
     loop {

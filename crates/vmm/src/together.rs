@@ -53,6 +53,7 @@ impl Machine {
             return self.finish(&start, Ok(end));
         }
         let alarm = Alarm::set(limits, kick)?;
+        self.broken = true;
         let verdict = Mutex::new(None);
         let crew = Crew {
             kick,
@@ -68,8 +69,7 @@ impl Machine {
                 let crew = &crew;
                 let work = move || crew.run(processor, handler);
                 if let Err(error) = Builder::new().name(name).spawn_scoped(scope, work) {
-                    let errno = error.raw_os_error().unwrap_or_default();
-                    crew.judge(index, Err(Error::call("pthread_create", errno)));
+                    crew.judge(index, Err(Error::thread(&error)));
                     kick.kick(KickCause::Peer);
                 }
             }
@@ -80,8 +80,11 @@ impl Machine {
         self.finish(&start, end.unwrap_or_else(|| Err(nobody())))
     }
 
-    /// Refuses to run on while the guest waits for a value.
+    /// Refuses to run on while the guest waits for a value, or where what it waited for is lost.
     pub(crate) fn start(&mut self) -> Result<Start> {
+        if self.broken {
+            return Err(Error::internal("an earlier run of this machine panicked"));
+        }
         if let Pending::Reply(exit) = &self.last_ended().pending {
             let what = exit.name();
             return Err(Error::new(
@@ -99,6 +102,12 @@ impl Machine {
 
     /// Puts together what a run came to. Text of a run that failed is the next one's.
     pub(crate) fn finish(&mut self, start: &Start, end: Result<(u32, End)>) -> Result<Outcome> {
+        let outcome = self.sum_up(start, end);
+        self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
+        outcome
+    }
+
+    fn sum_up(&mut self, start: &Start, end: Result<(u32, End)>) -> Result<Outcome> {
         let bus = self.bus.get_mut().unwrap_or_else(PoisonError::into_inner);
         let gathered = post::last_coalesced(&mut self.boot.vcpu, bus, &self.wiring);
         let (index, end) = end?;
@@ -202,8 +211,5 @@ impl Drop for EndsAll<'_> {
 }
 
 fn nobody() -> Error {
-    Error::new(
-        ErrorCode::KvmIoctl,
-        "a run ended without a reason; please report it",
-    )
+    Error::internal("a run ended without a reason")
 }

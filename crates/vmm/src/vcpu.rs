@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use kvm_bindings::{
     CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_xcrs,
 };
-use kvm_ioctls::{VcpuFd, VmFd};
+use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::exit::{self, BODY_BYTES, Exit, MmioAccess, PortAccess};
 use crate::host::uninterrupted;
+use crate::memory::stays_here;
+use crate::vm::Vm;
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;
@@ -61,10 +63,12 @@ pub(crate) struct Vcpu {
 
 impl Vcpu {
     /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see.
-    pub fn new(vm: &VmFd, index: u32, run_bytes: usize, cpuid: &CpuId) -> Result<Self> {
-        let fd = uninterrupted(|| vm.create_vcpu(u64::from(index)))
+    pub fn new(vm: &Arc<Vm>, index: u32, run_bytes: usize, cpuid: &CpuId) -> Result<Self> {
+        let mut fd = uninterrupted(|| vm.create_vcpu(u64::from(index)))
             .map_err(Error::ioctl("KVM_CREATE_VCPU"))?;
-        let page = Arc::new(RunPage::map(&fd, run_bytes)?);
+        // Another mapping of the same page, which kvm-ioctls has made.
+        stays_here((&raw mut *fd.get_kvm_run()).cast(), run_bytes)?;
+        let page = Arc::new(RunPage::map(&fd, run_bytes, Arc::clone(vm))?);
         fd.set_cpuid2(cpuid)
             .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
         Ok(Self { fd, page })
@@ -272,6 +276,8 @@ impl Vcpu {
 /// A mapping of a vCPU's `kvm_run`; a kick keeps it alive on its own.
 #[derive(Debug)]
 pub(crate) struct RunPage {
+    /// The mapping and the vCPU's descriptor keep KVM's VM alive, and that needs its memory.
+    _vm: Arc<Vm>,
     start: NonNull<u8>,
     bytes: usize,
     /// Its thread is at R3 or about to be (`docs/stop.md`).
@@ -285,7 +291,7 @@ unsafe impl Send for RunPage {}
 unsafe impl Sync for RunPage {}
 
 impl RunPage {
-    fn map(fd: &VcpuFd, bytes: usize) -> Result<Self> {
+    fn map(fd: &VcpuFd, bytes: usize, vm: Arc<Vm>) -> Result<Self> {
         if bytes < size_of::<kvm_run>() {
             return Err(Error::new(
                 ErrorCode::KvmIoctl,
@@ -304,20 +310,18 @@ impl RunPage {
                 0,
             )
         };
-        let errno = || {
-            std::io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or(libc::ENOMEM)
-        };
         if start == libc::MAP_FAILED {
-            return Err(Error::call("mmap", errno()));
+            return Err(Error::io("mmap")(std::io::Error::last_os_error()));
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| Error::call("mmap", libc::ENOMEM))?;
-        Ok(Self {
+        let page = Self {
+            _vm: vm,
             start,
             bytes,
             in_guest: AtomicBool::new(false),
-        })
+        };
+        stays_here(start.as_ptr(), bytes)?;
+        Ok(page)
     }
 
     /// Whether a signal would find its thread in `KVM_RUN`.

@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::{LONG, PROTECTED, affordable, config, exit, machine, run};
-use vmm::{Exit, Machine, MachineConfig};
+use vmm::{Exit, Machine, MachineConfig, MemorySlot};
 
 /// Stores 42 at 0x400.
 const GUEST: &str = "
@@ -125,8 +125,100 @@ fn flags_at(address: usize) -> String {
 }
 
 #[test]
+fn neither_a_fork_nor_a_core_dump_takes_guest_memory_along() {
+    require!(LONG);
+    let _turn = alone();
+    let mut config = config(LONG, GUEST, &[]);
+    config.slots = vec![MemorySlot {
+        gpa: 0x1000_0000,
+        bytes: 64 << 20,
+        read_only: false,
+    }];
+    let machine = Machine::new(config).unwrap();
+    let start = |gpa| machine.memory().host_range(gpa).unwrap().start as usize;
+    // The last one is the system slot, with the page tables.
+    let last = machine.memory().slots().last().unwrap().gpa;
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let pages = maps.lines().filter(|line| line.contains("kvm-vcpu"));
+    let pages =
+        pages.map(|line| usize::from_str_radix(line.split_once('-').unwrap().0, 16).unwrap());
+    let addresses: Vec<_> = [start(0), start(0x1000_0000), start(last)]
+        .into_iter()
+        .chain(pages)
+        .collect();
+    assert!(addresses.len() > 3, "{maps}");
+    for address in addresses {
+        let flags = flags_at(address);
+        for wanted in ["dc", "dd"] {
+            let found = flags.split(' ').any(|flag| flag == wanted);
+            assert!(found, "{address:#x}:{flags}");
+        }
+    }
+}
+
+#[test]
+fn emptied_memory_reads_zeros_and_takes_no_pages() {
+    require!(LONG);
+    let _turn = alone();
+    let machine = Machine::new(MachineConfig {
+        memory_bytes: 64 << 20,
+        ..config(LONG, GUEST, &[])
+    })
+    .unwrap();
+    let memory = Arc::clone(machine.memory());
+    memory.write(0, &vec![1; 64 << 20]).unwrap();
+    drop(machine);
+    let before = resident_kib();
+    memory.discard();
+    let freed = before.saturating_sub(resident_kib());
+    assert!(freed > 60 << 10, "{freed} KiB");
+    let mut bytes = [1; 2];
+    memory.read(0x400, &mut bytes).unwrap();
+    assert_eq!(bytes, [0, 0]);
+}
+
+/// The guest memory is mapped, and the VM's descriptor is open.
+fn mapped_and_open(start: usize) -> (bool, bool) {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let holds = |line: &str| {
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        let (first, end) = line.split_whitespace().next()?.split_once('-')?;
+        Some((number(first)?..number(end)?).contains(&start))
+    };
+    let mut files = fs::read_dir("/proc/self/fd").unwrap();
+    let is_vm = |file: std::io::Result<fs::DirEntry>| {
+        let link = file.ok().and_then(|file| fs::read_link(file.path()).ok());
+        link.is_some_and(|link| link.to_string_lossy().contains("kvm-vm"))
+    };
+    (
+        maps.lines().any(|line| holds(line).unwrap_or(false)),
+        files.any(is_vm),
+    )
+}
+
+#[test]
+fn memory_lives_as_long_as_the_vm_whoever_holds_it() {
+    require!(LONG);
+    let _turn = alone();
+    let machine = Machine::new(MachineConfig {
+        irqchip: true,
+        ..config(LONG, GUEST, &[])
+    })
+    .unwrap();
+    let start = machine.memory().host_range(0).unwrap().start as usize;
+    let interrupts = Arc::clone(machine.interrupts());
+    assert_eq!(mapped_and_open(start), (true, true));
+    drop(machine);
+    assert_eq!(mapped_and_open(start), (true, true));
+    interrupts.set_line(4, true).unwrap();
+    drop(interrupts);
+    assert_eq!(mapped_and_open(start), (false, false));
+}
+
+#[test]
 fn small_memory_takes_no_huge_pages() {
     require!(LONG);
+    let _turn = alone();
     if !fs::exists("/sys/kernel/mm/transparent_hugepage").unwrap() {
         skip!("this kernel has no huge pages to give");
     }

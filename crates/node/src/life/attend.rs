@@ -2,13 +2,19 @@
 
 use std::rc::Rc;
 
+use napi::Either;
+use vmm::Error;
+
 use crate::ask::{Heard, Payload};
 use crate::environment::{self, Attended};
+use crate::failure::Failure;
 use crate::ffi::Words;
 use crate::mailbox::Mailbox;
+use crate::outcome::NativeOutcome;
+use crate::running::Callbacks;
 use crate::turn::{Served, Turn};
 
-use super::{Callbacks, Life, State, is_full};
+use super::{Life, State};
 
 impl Life {
     /// Answers the question of one vCPU, once what was posted before it is handed over.
@@ -17,12 +23,12 @@ impl Life {
             return Served::Nothing;
         };
         if mailbox.take_posted() {
-            self.posted.set_due();
+            self.posted().set_due();
         }
         let mut served = self.hand_over(words, callbacks, turn);
-        let may_be_taken = || mailbox.is_asked(|marks| self.posted.reached(marks));
+        let may_be_taken = || mailbox.is_asked(|marks| self.posted().reached(marks));
         if may_be_taken() == Some(false) {
-            self.posted.set_due();
+            self.posted().set_due();
             served = served.max(self.hand_over(words, callbacks, turn));
         }
         // Behind a slow batch the question comes in the next turn of the event loop.
@@ -50,7 +56,7 @@ impl Life {
     fn hand_over(&self, words: Words, callbacks: &Callbacks, turn: &Turn) -> Served {
         let call = || callbacks.ask.call(None::<Payload>);
         // A consumer that throws has its error kept by TypeScript; the run is told to end.
-        self.posted
+        self.posted()
             .hand_over(words, call, || turn.is_over(), || self.stop())
     }
 }
@@ -59,9 +65,9 @@ impl Attended for Life {
     fn waits(&self) -> bool {
         match &*self.state.borrow() {
             State::There(running) => {
-                self.posted.is_due()
+                self.posted().is_due()
                     || running.mailboxes.iter().any(|mailbox| mailbox.waits())
-                    || is_full(&running.finished)
+                    || running.is_finished()
             }
             _ => false,
         }
@@ -93,14 +99,27 @@ impl Attended for Life {
     }
 
     fn gathers(&self) -> bool {
-        self.posted.gathers()
+        self.posted().gathers()
     }
 
     fn look(&self) {
-        self.posted.look();
+        self.posted().look();
     }
 
     fn shut_down(&self) {
         self.close();
+    }
+
+    fn fail(&self, error: Error) -> Served {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Some(Rc::clone(&running.callbacks)),
+            _ => None,
+        };
+        self.close();
+        if let Some(callbacks) = callbacks {
+            let failure: Either<NativeOutcome, _> = Either::B(Failure::from(error));
+            callbacks.settle.call(Some(failure));
+        }
+        Served::Promise
     }
 }
