@@ -31,6 +31,11 @@ const RESEND: u8 = 0xfe;
 const RESET_LINE: u8 = 1 << 0;
 const A20_LINE: u8 = 1 << 1;
 
+/// Offset of the data port, 0x60 in a PC.
+const DATA: u8 = 0;
+/// Offset of the status (read) and command (write) port, 0x64 in a PC.
+const COMMAND: u8 = 4;
+
 /// Who gets the next byte written to the data port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taker {
@@ -63,31 +68,25 @@ impl Chip for I8042 {
     /// The byte at `offset`; 0 from an empty data port and outside the two ports.
     fn read(&mut self, offset: u8) -> u8 {
         match offset {
-            Self::DATA => {
+            DATA => {
                 self.timed_out = false;
                 self.output.take().unwrap_or(0)
             }
-            Self::COMMAND => self.status(),
+            COMMAND => self.status(),
             _ => 0,
         }
     }
 
     fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
         match offset {
-            Self::DATA => self.data(value),
-            Self::COMMAND => self.command(value),
+            DATA => self.data(value),
+            COMMAND => self.command(value),
             _ => None,
         }
     }
 }
 
 impl I8042 {
-    /// Offset of the data port, 0x60 in a PC.
-    pub const DATA: u8 = 0;
-
-    /// Offset of the status (read) and command (write) port, 0x64 in a PC.
-    pub const COMMAND: u8 = 4;
-
     /// The controller as firmware leaves it: tested, both ports off, A20 on.
     pub fn new() -> Self {
         Self {

@@ -19,7 +19,7 @@ const STACK_ALIGNMENT: u64 = 16;
 /// One thing that was put into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacedPart {
-    /// Its role, as in [`Part`](crate::Part).
+    /// Its role, as in [`Part`](boot::Part).
     pub what: &'static str,
     /// Its first address.
     pub gpa: u64,

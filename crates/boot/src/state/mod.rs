@@ -3,10 +3,10 @@
 
 mod config;
 pub mod cpuid;
-pub mod extended;
-pub mod paging;
-pub mod segments;
-pub mod task;
+mod extended;
+mod paging;
+mod segments;
+mod task;
 
 use kvm_bindings::{CpuId, kvm_dtable, kvm_regs, kvm_sregs};
 
