@@ -17,7 +17,8 @@ test('a wide line is found, and printed text and URLs are let be', (t) => {
   t.deepEqual(found('a.md', `| ${wide} |`), ['a.md:1: 102 columns, at most 100'])
   t.deepEqual(found('a.rs', `\n/// ${wide}`), ['a.rs:2: 102 columns, at most 100'])
   t.deepEqual(found('a.ts', ` *  ${wide}`), ['a.ts:1: 102 columns, at most 100'])
-  t.deepEqual(found('a.ts', `f('${wide}', '${wide}')`), [])
+  t.deepEqual(found('a.ts', `f() // ${wide}`), ['a.ts:1: 105 columns, at most 100'])
+  t.deepEqual(found('a.ts', `f('${wide}', ' // ${wide}')`), [])
   t.deepEqual(found('a.md', `\`\`\`text output\n${wide}xyz\n\`\`\`\nhttps://${wide}`), [])
 })
 

@@ -1,4 +1,5 @@
-// How prose is held: the width of Markdown and comments, and the names that Markdown gives to things.
+// How prose is held: the width of Markdown and comments, and the names that Markdown gives to
+// things.
 import { dirname, join } from 'node:path'
 
 import type { SourceFile } from './architecture/files.ts'
@@ -24,7 +25,12 @@ function markdownLines(text: string): Line[] {
   })
 }
 
-const isComment = (line: string): boolean => /^\s*(\/\*|\*)|(^|\s)\/\//.test(line)
+/** A line of a comment, or one that ends with a comment. A marker inside of a string is none. */
+function isComment(line: string): boolean {
+  const [before = ''] = line.split(/(?<=^|\s)\/\//)
+  const inString = ["'", '"', '`'].some((quote) => before.split(quote).length % 2 === 0)
+  return /^\s*(\/\*|\*)/.test(line) || (before !== line && !inString)
+}
 
 /** Lines of Markdown and lines with a comment that are too wide. URLs and printed text may be. */
 export function wideLines({ path, text }: SourceFile): string[] {
