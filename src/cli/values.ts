@@ -1,6 +1,6 @@
 import type { Route } from '../routes.ts'
 import { UsageError } from './command.ts'
-import { suggestion } from './nearest.ts'
+import { suggestion } from '../nearest.ts'
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 const milliseconds: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
