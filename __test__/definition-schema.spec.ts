@@ -1,4 +1,5 @@
-// machine.schema.json and the check of definitions say the same: a validator of JSON schemas is asked beside it.
+// machine.schema.json and the check of definitions say the same: a validator of JSON schemas is
+// asked beside it.
 import { readFileSync } from 'node:fs'
 
 import { Ajv2020 } from 'ajv/dist/2020.js'

@@ -158,7 +158,7 @@ test('relative paths begin at the base: a path, a file: URL, of a file its folde
   t.deepEqual((await fromDefinition({ payload: { file: path } })).payload, up.payload)
 })
 
-test('a base that is none is refused, and one that is not there says which file it misses', async (t) => {
+test('a base that is none is refused; one that is not there is named with the file', async (t) => {
   const wrong = [5, null, '', 'a\0b', {}, 'file://elsewhere/x', 'file:///a%00b', 'file:///a%2fb']
   for (const base of wrong) {
     const error = await t.throwsAsync(fromDefinition(hello, { base } as never))
@@ -298,7 +298,7 @@ const wrong: [definition: object, message: string][] = [
   [{ ...hello, pc: 'yes' }, 'pc must be true or false, got "yes"'],
   [{ ...hello, slots: [[]] }, 'slots[0] must be an object, got an array of 0'],
   [{ ...hello, routes: 'x' }, 'routes must be an array, got "x"'],
-  [{ ...hello, routes: [, { port: 1, to: 'stop' }] }, 'routes[0] must be an object, got undefined'],
+  [{ ...hello, routes: [undefined] }, 'routes[0] must be an object, got undefined'],
   [{ ...hello, routes: [{ port: 1 }] }, 'routes[0].to must be one of "console", "constant"'],
   [{ ...hello, routes: [{ port: 1, to: 'queue' }] }, 'routes[0].to must be one of "console"'],
   [{ ...hello, routes: [{ to: 'stop' }] }, 'routes[0] must be given exactly one of port and gpa'],

@@ -101,7 +101,10 @@ kvmTest('a module may import vmexit: it is the one that runs the machine', async
       const keys = [...Buffer.from(name + '\\0')]
       return {
         payload: guests.input,
-        routes: [{ port: 0x60, device: { read: async () => keys.shift() } }, { port: 0xe9, to: 'console' }],
+        routes: [
+          { port: 0x60, device: { read: async () => keys.shift() } },
+          { port: 0xe9, to: 'console' },
+        ],
       }
     }`,
   )
@@ -201,6 +204,8 @@ test('a file that is none, or far too long, is not read', async (t) => {
 })
 
 kvmTest('an image on the command line may still be a pipe', (t) => {
-  const script = `cat '${join(folder, 'exit7.bin')}' | "$0" '${main}' run /dev/stdin --mode long --port 0xf4=stop --port 0xe9=discard`
-  t.is(spawnSync('sh', ['-c', script, process.execPath]).status, 7)
+  const args = '--mode long --port 0xf4=stop --port 0xe9=discard'
+  const script = `cat "$1" | "$0" '${main}' run /dev/stdin ${args}`
+  const { status } = spawnSync('sh', ['-c', script, process.execPath, join(folder, 'exit7.bin')])
+  t.is(status, 7)
 })

@@ -1,4 +1,5 @@
-// machine.schema.json, made from the table that checks definitions: `--write` writes it, otherwise it must be current.
+// machine.schema.json, made from the table that checks definitions: `--write` writes it, otherwise
+// it must be current.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { schemaOf } from '../dist/definition/schema.js'

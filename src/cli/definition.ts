@@ -58,7 +58,10 @@ function bytesOf(path: string): Uint8Array {
   return readFileSync(path)
 }
 
-/** A definition with what flags say in the place of its own keys; their routes follow its own. What is no object stays as it is. */
+/**
+ * A definition with what flags say in the place of its own keys; their routes follow its own. What
+ * is no object stays as it is.
+ */
 export function overridden(
   definition: unknown,
   machine: Omit<MachineDefinition, 'payload'>,

@@ -27,7 +27,7 @@ export class Session {
     this.#silence = new Silence(silenceMs)
   }
 
-  /** Routes with consoles that write where the text goes. It comes as it is written; a slow reader makes the guest wait. */
+  /** Routes whose console text goes to stdout as it is written. A slow reader makes the guest wait. */
   wired(routes: readonly Route[] = []): readonly Route[] {
     // What a module made of them is checked where they are used.
     if (!Array.isArray(routes)) return routes

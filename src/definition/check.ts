@@ -7,8 +7,9 @@ import type { NumberRule, ObjectRule, Rule, TextRule, WordRule } from './rules.t
 export const maxDigits = 20
 
 /**
- * Checks a value and returns a copy of it, in which numbers are numbers or bigints. Each key is read once, an object's own
- * ones only, so what is checked is what counts. Throws `ERR_INVALID_OPTION` or `ERR_LIMIT` with the path of what is wrong.
+ * Checks a value and returns a copy of it, in which numbers are numbers or bigints. Each key is
+ * read once, an object's own ones only, so what is checked is what counts. Throws
+ * `ERR_INVALID_OPTION` or `ERR_LIMIT` with the path of what is wrong.
  */
 export function check(rule: Rule, value: unknown, name: string): unknown {
   switch (rule.kind) {

@@ -5,11 +5,14 @@ import { type ErrorCode, VmError, fail, raise } from '../errors.ts'
 import { native } from '../native.ts'
 
 /** What one definition's files may have together. */
-export const maxFileBytes = native.limits().maxReadBytes
+const maxFileBytes = native.limits().maxReadBytes
 
 const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants
 
-/** Reads the files of one definition. A file that is none, such as a pipe or a device, is refused and not waited for. */
+/**
+ * Reads the files of one definition. A file that is none, such as a pipe or a device, is refused
+ * and not waited for.
+ */
 export class Files {
   #left = maxFileBytes
 

@@ -11,13 +11,15 @@ import { realize } from './realize.ts'
 import type { DefinitionOptions, MachineDefinition } from './types.ts'
 
 /**
- * Makes the options of a machine from a definition: reads its files, all together up to 1 GiB, and calls its module. Each
- * call reads anew, but a module is loaded once per process, as ES modules are.
+ * Makes the options of a machine from a definition: reads its files, all together up to 1 GiB, and
+ * calls its module. Each call reads anew, but a module is loaded once per process, as ES modules
+ * are.
  *
- * Rejects with a `VmError`: `ERR_INVALID_OPTION` for what the definition must not say, naming the path of the key, and for a module that
- * is not there; `ERR_PAYLOAD` for a file that cannot be read, with `call` and `errno`, or is a pipe or a device;
- * `ERR_LIMIT`; `ERR_HANDLER` for a module that throws, with its error as `cause`. What the machine itself refuses, such as routes
- * that overlap, is refused by `new VirtualMachine`.
+ * Rejects with a `VmError`: `ERR_INVALID_OPTION` for what the definition must not say, naming the
+ * path of the key, and for a module that is not there; `ERR_PAYLOAD` for a file that cannot be
+ * read, with `call` and `errno`, or is a pipe or a device; `ERR_LIMIT`; `ERR_HANDLER` for a module
+ * that throws, with its error as `cause`. What the machine itself refuses, such as routes that
+ * overlap, is refused by `new VirtualMachine`.
  *
  * @example
  * ```ts

@@ -1,4 +1,7 @@
-/** What a value of a definition must be. One table of these is the source of the check and of the JSON schema. */
+/**
+ * What a value of a definition must be. One table of these is the source of the check and of the
+ * JSON schema.
+ */
 export type Rule = AnyRule | TextRule | WordRule | FlagRule | NumberRule | ListRule | ObjectRule
 
 interface Described {
@@ -7,7 +10,7 @@ interface Described {
 }
 
 /** Whatever: it is ignored. */
-export interface AnyRule extends Described {
+interface AnyRule extends Described {
   readonly kind: 'any'
 }
 
@@ -26,7 +29,7 @@ export interface WordRule extends Described {
 }
 
 /** `true` or `false`. */
-export interface FlagRule extends Described {
+interface FlagRule extends Described {
   readonly kind: 'flag'
 }
 
@@ -42,7 +45,7 @@ export interface NumberRule extends Described {
 }
 
 /** An array. */
-export interface ListRule extends Described {
+interface ListRule extends Described {
   readonly kind: 'list'
   readonly most: number
   readonly of: Rule

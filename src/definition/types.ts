@@ -1,8 +1,8 @@
 import type { CpuMode, ImageFormat, Privilege, VirtualMachineOptions } from '../options.ts'
 
 /**
- * A whole number of a {@link MachineDefinition}: a JSON number up to 2^53 - 1, or a string with a decimal or
- * hexadecimal number, `'4096'` or `'0x1000'`, which also holds 64 bits.
+ * A whole number of a {@link MachineDefinition}: a JSON number up to 2^53 - 1, or a string with a
+ * decimal or hexadecimal number, `'4096'` or `'0x1000'`, which also holds 64 bits.
  */
 export type DefinedNumber = number | string
 
@@ -32,7 +32,9 @@ export interface DefinedGuest {
   file?: never
 }
 
-/** A guest program in a file, as {@link Image} has it. Paths are absolute, or relative to the base. */
+/**
+ * A guest program in a file, as {@link Image} has it. Paths are absolute, or relative to the base.
+ */
 export interface DefinedImage {
   /** A guest is embedded, or in a file. */
   guest?: never
@@ -78,8 +80,9 @@ export type DefinedRoute = DefinedClaim & {
 }
 
 /**
- * What a machine is made of, as data: it can be stored as JSON. `machine.schema.json` in the package describes it to
- * editors, and {@link fromDefinition} makes options of it. A key that is not known is an error.
+ * What a machine is made of, as data: it can be stored as JSON. `machine.schema.json` in the
+ * package describes it to editors, and {@link fromDefinition} makes options of it. A key that is
+ * not known is an error.
  *
  * @example
  * ```ts
@@ -97,7 +100,10 @@ export interface MachineDefinition {
   $schema?: string
   /** The version of this format: 1, which is the default. */
   version?: 1
-  /** What a manager calls the machine: up to 63 letters, digits, `.`, `_` and `-`, the first a letter or digit. */
+  /**
+   * What a manager calls the machine: up to 63 letters, digits, `.`, `_` and `-`, the first a
+   * letter or digit.
+   */
   name?: string
   /** As in {@link VirtualMachineOptions}. */
   mode?: CpuMode
@@ -120,9 +126,9 @@ export interface MachineDefinition {
   /** Who answers which port and which address. */
   routes?: DefinedRoute[]
   /**
-   * An ES module for what is no data, such as devices: an absolute path, or one relative to the base. Its default export
-   * is a {@link DefinitionModule}. **It is code**, which runs with all rights of the process: take the definition of a stranger for
-   * a program of his.
+   * An ES module for what is no data, such as devices: an absolute path, or one relative to the
+   * base. Its default export is a {@link DefinitionModule}. **It is code**, which runs with all
+   * rights of the process: take the definition of a stranger for a program of his.
    */
   module?: string
   /** Ignored here: what a manager keeps about the machine. */
@@ -130,8 +136,8 @@ export interface MachineDefinition {
 }
 
 /**
- * The default export of a definition's module. What it gives is merged over what the definition says: arrays are appended, every
- * other key replaces the definition's.
+ * The default export of a definition's module. What it gives is merged over what the definition
+ * says: arrays are appended, every other key replaces the definition's.
  */
 export type DefinitionModule = (
   definition: MachineDefinition,
@@ -140,8 +146,8 @@ export type DefinitionModule = (
 /** Options of {@link fromDefinition}. */
 export interface DefinitionOptions {
   /**
-   * What relative paths are relative to: a folder, by path or `file:` URL; of a file its folder, so `import.meta.url`
-   * does. Default: the working directory.
+   * What relative paths are relative to: a folder, by path or `file:` URL; of a file its folder, so
+   * `import.meta.url` does. Default: the working directory.
    */
   base?: string | URL
 }
