@@ -5,6 +5,9 @@ import type { NativeMachine } from './seam.ts'
 
 const { maxReadBytes } = native.limits()
 
+/** Lets go of a closed machine's buffer, which is not to be had any more. */
+export let forgetBuffer: (memory: GuestMemory) => void
+
 /**
  * Guest physical memory. `read` and `write` copy, are checked, and work at any time: in handlers and while
  * the guest runs. What lies outside every slot is `ERR_GUEST_MEMORY`, and nothing is touched. An access may
@@ -18,6 +21,10 @@ const { maxReadBytes } = native.limits()
  * ```
  */
 export class GuestMemory {
+  static {
+    forgetBuffer = (memory) => (memory.#buffer = undefined)
+  }
+
   readonly #machine: NativeMachine
   readonly #scratch = new DataView(new ArrayBuffer(8))
   #buffer: ArrayBuffer | undefined
@@ -223,11 +230,6 @@ export class GuestMemory {
   writeUint64(gpa: number, value: bigint): void {
     this.#scratch.setBigUint64(0, checkUint64('value', value), true)
     this.#store(gpa, 8)
-  }
-
-  /** @internal The machine is closed: the buffer is not to be had any more. */
-  close(): void {
-    this.#buffer = undefined
   }
 
   #load(gpa: number, length: number): DataView {

@@ -4,6 +4,7 @@ import { Asker } from './ask.ts'
 import { checkBytes, checkUint64 } from './check.ts'
 import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from './errors.ts'
 import { MachineState } from './machine-state.ts'
+import { forgetBuffer } from './memory.ts'
 import { native } from './native.ts'
 import {
   type RunOptions,
@@ -241,7 +242,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     if (this.#closed) return
     this.#closed = true
     const undelivered = this.#machine.close()
-    this.memory.close()
+    forgetBuffer(this.memory)
     // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
     // its own machine wants none of the text behind it.
     const texts = this.#asker.isAsking ? [] : undelivered

@@ -53,7 +53,7 @@ export class Random {
     return Array.from({ length: count }, (_, index) => make(index))
   }
 
-  /** A whole number of up to 32 bits as programs meet them: small, at an edge, or anything. */
+  /** A whole number of up to 33 bits as programs meet them: small, at an edge, or anything. */
   integer() {
     const bits = [() => this.next(), () => this.next() >>> this.below(32), () => this.pick(EDGES)]
     return this.pick(bits)()

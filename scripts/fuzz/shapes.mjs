@@ -33,7 +33,7 @@ function elfHeader(bits, entry, count) {
     for (const [index, value] of [64, 56, count].entries())
       head.writeUInt16LE(value, 52 + index * 2)
   } else {
-    head.writeUInt32LE(entry, 24)
+    head.writeUInt32LE(entry >>> 0, 24)
     head.writeUInt32LE(52, 28)
     for (const [index, value] of [52, 32, count].entries())
       head.writeUInt16LE(value, 40 + index * 2)

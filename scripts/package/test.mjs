@@ -60,7 +60,15 @@ async function test(context) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   // In this order: what is published, who installs it, what they do with it.
   const all = [
-    ...[contentCases, binaryCases, installCases, bufferCases, importCases, typeCases, unsupportedCases],
+    ...[
+      contentCases,
+      binaryCases,
+      installCases,
+      bufferCases,
+      importCases,
+      typeCases,
+      unsupportedCases,
+    ],
     ...[runtimeCases, runnerCases, bundlerCases, muslCases],
   ]
   for (const cases of all) {
