@@ -138,6 +138,18 @@ async function several() {
   })
 }
 
+/** Each of two vCPUs writes its index; the first, whose write is there at the end, halts. */
+async function severalCoalesce() {
+  const values = []
+  // mov %edi,%eax; out %al,$0x62; test %eax,%eax; jnz .; hlt
+  const options = { vcpus: 2, payload: code('89 f8 e6 62 85 c0 75 fe f4') }
+  const onBatch = (batch) => void values.push(...batch.values)
+  return use({ ...options, routes: [{ port: 0x62, to: 'coalesce', onBatch }] }, async (vm) => {
+    const { reason } = await vm.run(LIMIT)
+    return `${reason} ${values.includes(0)}`
+  })
+}
+
 async function smp() {
   const routes = [
     { port: 0xe9, to: 'console' },
@@ -205,6 +217,7 @@ const memory = () =>
 
 export const scenarios = {
   'first machine': ended,
+  'first coalesce': severalCoalesce,
   real: hello('real'),
   protected: hello('protected'),
   paged32: hello('paged32'),
