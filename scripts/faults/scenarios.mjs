@@ -218,6 +218,7 @@ const memory = () =>
 export const scenarios = {
   'first machine': ended,
   'first coalesce': severalCoalesce,
+  'first event': event,
   real: hello('real'),
   protected: hello('protected'),
   paged32: hello('paged32'),
