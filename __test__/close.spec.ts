@@ -305,15 +305,16 @@ serialTestBoth("one machine's handler closes another that runs", async (t, run) 
 })
 
 serialTest('a machine that a fault of our own has closed says so', (t) => {
-  const { create } = native.NativeMachine
+  const { NativeMachine } = native
   let inside: NativeMachine | undefined
-  native.NativeMachine.create = (config) => {
-    const made = create(config)
+  const create = (config: Parameters<typeof NativeMachine.create>[0]) => {
+    const made = NativeMachine.create(config)
     if (!('code' in made)) inside = made
     return made
   }
+  Object.assign(native, { NativeMachine: { create } })
   const vm = machine(guests.hello, [], { serial: true })
-  native.NativeMachine.create = create
+  Object.assign(native, { NativeMachine })
   t.false(vm.closed)
   // As the seam does after a panic, in a call other than a run.
   inside?.close()
