@@ -1,4 +1,4 @@
-// The rule behind the licence check of `npm run check`.
+// The rule of the licence check in `npm run check`.
 import test from 'ava'
 
 // The scripts are JavaScript without declarations.

@@ -1,4 +1,5 @@
-// How a process with machines ends: when its own work is done, with its own exit code, and leaving nothing.
+// How a process with machines ends: when its own work is done, with its own exit code, and leaving
+// nothing.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,5 @@
-// How a run ends: reason, exit, exit code, exits and time for each end, and what a further run does.
+// How a run ends: reason, exit, exit code, exits and time for each end, and what a further run
+// does.
 import { type EndReason, type Route, type RunResult, guests } from '../src/index.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'

@@ -8,7 +8,7 @@ import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
-/** Nobody answers but Rust, so there is an exit every few microseconds. */
+/** Only Rust answers, so there is an exit every few microseconds. */
 const poll = `
   e4 10 ; 1: in $0x10,%al
   eb fc ; jmp 1b

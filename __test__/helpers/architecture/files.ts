@@ -19,7 +19,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const TEXT = /(\.(rs|ts|mts|cts|mjs|cjs|js|c|h|S|s|ld|toml|json|md|yml|sh)|^\.ci\/run)$/
 const UNTRACKED_FOLDERS = new Set(['.git', '.cache', 'node_modules', 'target', 'dist'])
 
-/** Written by tools; nobody reads or shortens them. */
+/** Written by tools, not to be read or shortened. */
 const GENERATED = new Set(['index.d.ts', 'package-lock.json'])
 
 function walk(folder = ''): string[] {

@@ -1,4 +1,5 @@
-// Rules over every file. Each takes files and returns one message per violation, with file, line and the rule.
+// Rules over every file. Each takes files and returns one message per violation, with file, line
+// and the rule.
 import type { FunctionSpan, SourceFile } from './files.ts'
 import { rustFunctions } from './rust-functions.ts'
 import { factsOf } from './typescript-source.ts'

@@ -19,7 +19,10 @@ const UNSAFE_MODULES = [
   'crates/vmm/tests/signal_queue.rs',
 ]
 
-/** All that each crate below the binding may depend on. Those without a descriptor of the kernel forbid unsafe. */
+/**
+ * All that each crate below the binding may depend on. Those without a descriptor of the kernel
+ * forbid unsafe.
+ */
 const LIBRARIES: Record<string, { dependencies: string[]; safe: boolean }> = {
   'crates/devices': { dependencies: ['vm-superio'], safe: true },
   'crates/boot': {

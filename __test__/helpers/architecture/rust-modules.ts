@@ -1,4 +1,5 @@
-// Which module of a crate names which, read from `use` items and `crate::`, `self::`, `super::` and `child::` paths.
+// Which module of a crate names which, read from `use` items and `crate::`, `self::`, `super::` and
+// `child::` paths.
 import type { SourceFile } from './files.ts'
 import type { Graph } from './graph.ts'
 import { blankLiterals, blankTests } from './rust-text.ts'
@@ -52,7 +53,10 @@ function splitTopLevel(list: string): string[] {
   return parts.map((part) => part.trim()).filter((part) => part !== '')
 }
 
-/** The path from the crate's root, or undefined if it starts at another crate or at a name of this module. */
+/**
+ * The path from the crate's root, or undefined if it starts at another crate or at a name of this
+ * module.
+ */
 function absolute(segments: string[], from: string[], modules: Modules): string[] | undefined {
   let [base, rest] = [from, segments]
   if (segments[0] === 'crate') [base, rest] = [[], segments.slice(1)]
@@ -64,7 +68,7 @@ function absolute(segments: string[], from: string[], modules: Modules): string[
   return [...base, ...rest]
 }
 
-/** The module that holds what `path` names, behind re-exports. */
+/** The module that holds what `path` names, re-exports resolved. */
 function holder(path: string[], modules: Modules, hops = 0): string {
   let length = 0
   while (length < path.length && modules.has(key(path.slice(0, length + 1)))) length += 1

@@ -37,7 +37,7 @@ export function blankLiterals(text: string): string {
   return result
 }
 
-/** The index behind the bracket that closes the one at `open`. */
+/** The index after the bracket that closes the one at `open`. */
 export function closingIndex(code: string, open: number): number {
   let depth = 0
   for (let index = open; index < code.length; index += 1) {
