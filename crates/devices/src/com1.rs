@@ -20,7 +20,7 @@ pub struct SerialPort {
 }
 
 impl SerialPort {
-    /// Sends bytes to the guest, as many as there is space for, and says how many.
+    /// Sends bytes to the guest, as many as there is space for, and returns how many.
     pub fn input(&self, bytes: &[u8]) -> usize {
         self.uart().input(bytes)
     }

@@ -42,7 +42,8 @@ impl Run<'_> {
                     vcpu,
                 }
             });
-            // A write that the handler has seen is done, whatever came of it; a read is asked again.
+            // A write that the handler has seen is done, whatever came of it; a read is asked
+            // again.
             let again = if access.write { index + 1 } else { index };
             match answer {
                 Answer::Value(value) => fill_items(bytes, usize::from(size), value),
@@ -86,7 +87,8 @@ impl Run<'_> {
             self.processor.pending = Pending::Answered;
             return Ok(Next::Enter);
         }
-        // Nobody is asked about an empty bus, and a kernel that looks for devices touches it often.
+        // The handler is not asked about an empty bus, which a kernel that looks for devices
+        // touches often.
         self.flush_before(&exit, 0)?;
         if self.kick.requested().is_some() {
             self.processor.pending = Pending::Open(exit, 0);

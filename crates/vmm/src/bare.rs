@@ -1,4 +1,4 @@
-//! The bare `KVM_RUN` loop: what an exit costs when nobody routes or answers it.
+//! The bare `KVM_RUN` loop: what an exit costs without routing and answering.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,13 @@ use crate::timekeeper::{Alarm, RunLimits};
 use crate::vcpu::Entry;
 
 impl Machine {
-    /// Enters the guest again and again until it halts, and returns the time that took. Its writes go nowhere and
-    /// are not counted: this is the yardstick where no C compiler can build `bench/raw.c`.
+    /// Enters the guest again and again until it halts, and returns the time that took. Its writes
+    /// go nowhere and are not counted: this is the yardstick where no C compiler can build
+    /// `bench/raw.c`.
     ///
     /// # Errors
-    /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`; `KvmIoctl`.
+    /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`;
+    /// `KvmIoctl`.
     pub fn run_bare(&mut self, timeout: Duration) -> Result<Duration> {
         let kick = KickHandle::new();
         let attached = kick.attach(BOOT_VCPU, self.boot.vcpu.page())?;

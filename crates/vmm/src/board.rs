@@ -1,4 +1,5 @@
-//! The devices that a machine has besides its routes: a serial port, and what else a kernel expects of a PC.
+//! The devices that a machine has besides its routes: a serial port, and what else a kernel expects
+//! of a PC.
 
 use boot::MemorySlot;
 use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
@@ -10,7 +11,7 @@ use crate::error::Result;
 use crate::interrupts::Interrupts;
 use crate::routes::{Base, RouteConfig, RouteTarget};
 
-/// The board's routes, which stand behind the caller's: COM1 first, if there is one.
+/// The board's routes, which follow the caller's: COM1 first, if there is one.
 pub(crate) fn routes(config: &MachineConfig) -> Vec<RouteConfig> {
     let chip = |port, length| RouteConfig {
         base: Base::Port(port),
@@ -38,7 +39,7 @@ pub(crate) fn consoles(config: &MachineConfig) -> Vec<usize> {
     own.map(|(index, _)| index).chain(com1).collect()
 }
 
-/// The devices behind [`routes`], in the same order.
+/// The devices of [`routes`], in the same order.
 pub(crate) fn devices(
     config: &MachineConfig,
     slots: &[MemorySlot],

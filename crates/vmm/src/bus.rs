@@ -47,7 +47,7 @@ impl Bus {
 #[derive(Debug)]
 pub(crate) enum BusAccess<'a> {
     Alone(&'a mut Bus),
-    /// Held for a look at a device, never while somebody is asked or waited for.
+    /// Held for a look at a device, never while a question is asked or an answer is waited for.
     Among(&'a Mutex<Bus>),
 }
 

@@ -1,4 +1,5 @@
-//! Counts that are always on: written by the threads that run the vCPUs, read by anybody at any time.
+//! Counts that are always on: written by the threads that run the vCPUs, read from any thread at
+//! any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

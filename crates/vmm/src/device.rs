@@ -1,4 +1,4 @@
-//! The devices behind routes that Rust answers. A device sees bytes, never an address.
+//! The devices of routes that Rust answers. A device gets bytes, never an address.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::feed::{EventCount, Feed};
 use crate::ring::EventRing;
 use crate::routes::RouteTarget;
 
-/// What stands behind a route while the machine lives.
+/// What answers a route while the machine lives.
 #[derive(Debug)]
 pub(crate) enum Device {
     Console(Console),
@@ -32,7 +32,7 @@ pub(crate) enum Device {
     Chip(Box<dyn Chip>),
 }
 
-/// What a device makes of an access.
+/// What a device does with an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
     /// Answered.
@@ -80,7 +80,8 @@ impl Device {
         }
     }
 
-    /// Fills the items of a read. What has no value of its own reads as all ones, like an empty bus.
+    /// Fills the items of a read. What has no value of its own reads as all ones, like an empty
+    /// bus.
     pub fn read(&mut self, access: &Access, data: &mut [u8]) -> Reaction {
         match self {
             Self::Asked => return Reaction::Ask,

@@ -1,9 +1,9 @@
-//! What a machine asks of whoever runs it, and what it can hear.
+//! The questions of a machine to its handler, and the answers.
 
 use crate::exit::Exit;
 use crate::ring::EventRing;
 
-/// One question; the vCPU stands still until it is answered.
+/// One question; the vCPU waits until it is answered.
 #[derive(Debug)]
 pub enum Question<'a> {
     /// A device shall give `size` bytes from `offset` of its route.
@@ -44,14 +44,15 @@ pub enum Question<'a> {
         /// What the guest wrote, all items; zeros for a read.
         data: &'a [u8],
     },
-    /// Posted writes wait; the handler takes them when it can, and those that wait before it answers another question.
+    /// Posted writes wait; the handler takes them when it can, and those that wait before it
+    /// answers another question.
     Posted,
     /// A ring is full: the handler answers when there is room again.
     Full {
         /// The ring.
         ring: &'a EventRing,
     },
-    /// Nothing is wanted: a chance to look around while the guest makes no exits.
+    /// Nothing is wanted: a chance to work while the guest makes no exits.
     Tick,
 }
 
@@ -62,7 +63,7 @@ pub enum Answer {
     Value(u64),
     /// The items of an unclaimed read, byte for byte.
     Bytes(Vec<u8>),
-    /// Go on. As the answer to a read it is all ones, as from an empty bus.
+    /// Continue. As the answer to a read it is all ones, as from an empty bus.
     Done,
     /// End the run with this exit; only for [`Question::Unclaimed`].
     End,
@@ -74,13 +75,13 @@ pub enum Answer {
     Withdrawn,
 }
 
-/// Whoever runs a machine answers its questions.
+/// Answers the questions of a machine; the caller of a run implements it.
 pub trait ExitHandler {
     /// Answers one question.
     fn answer(&mut self, question: Question<'_>) -> Answer;
 
-    /// Whether posted writes are taken within [`Question::Posted`]. Then each is announced as soon as it is there, and an
-    /// exit announces what the kernel has counted and gathered before.
+    /// Whether posted writes are taken within [`Question::Posted`]. Then each is announced as soon
+    /// as it is there, and an exit announces what the kernel has counted and gathered before.
     fn takes_at_once(&self) -> bool {
         false
     }

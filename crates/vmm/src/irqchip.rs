@@ -1,4 +1,5 @@
-//! What the kernel's interrupt controllers and timer answer themselves, so that no access to it ever exits.
+//! What the kernel's interrupt controllers and timer answer themselves, so that no access to it
+//! ever exits.
 
 use boot::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
 
@@ -6,7 +7,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::limits::PAGE_BYTES;
 use crate::routes::{Base, RouteConfig};
 
-/// Ports: who has them, the first and how many (KVM API, `KVM_CREATE_IRQCHIP` and `KVM_CREATE_PIT2`).
+/// Ports: who has them, the first and how many (KVM API, `KVM_CREATE_IRQCHIP` and
+/// `KVM_CREATE_PIT2`).
 const PORTS: [(&str, u16, u64); 5] = [
     ("PIC", 0x20, 2),
     ("PIT", 0x40, 4),

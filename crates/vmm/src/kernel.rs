@@ -42,7 +42,8 @@ pub(crate) fn claim(
     Ok(coalesces)
 }
 
-/// Whether the kernel gathers: where it would lose writes, they exit, and go into the route's ring as those of a queue do.
+/// Whether the kernel gathers: where it would lose writes, they exit, and go into the route's ring
+/// as those of a queue do.
 fn coalesce(host: &Host, vm: &VmFd, route: &RouteConfig, vcpus: u32) -> Result<bool> {
     match route.base {
         Base::Port(_) => host.require(Cap::CoalescedPio, "KVM_CAP_COALESCED_PIO")?,
@@ -51,7 +52,8 @@ fn coalesce(host: &Host, vm: &VmFd, route: &RouteConfig, vcpus: u32) -> Result<b
     if vcpus > 1 && coalescing::loses_writes(host)? {
         return Ok(false);
     }
-    // A zone's size has 32 bits; a route of 4 GiB is one byte short of the last write that could begin in it.
+    // A zone's size has 32 bits; a route of 4 GiB is one byte short of the last write that could
+    // begin in it.
     let size = u32::try_from(route.length).unwrap_or(u32::MAX);
     vm.register_coalesced_mmio(address(route), size)
         .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))?;

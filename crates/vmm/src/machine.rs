@@ -62,7 +62,7 @@ impl Wiring {
     }
 }
 
-/// A virtual machine that is not running; [`run`](Self::run) borrows it for as long as it does.
+/// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
 /// # Examples
 /// ```no_run
@@ -87,16 +87,17 @@ pub struct Machine {
     pub(crate) bus: Mutex<Bus>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     pub(crate) ended_by: u32,
-    /// A run is under way, or was left by a panic: what its guest waits for is lost then.
+    /// A run is in progress, or was left by a panic, after which the guest's pending question is
+    /// lost.
     pub(crate) broken: bool,
 }
 
 impl Machine {
-    /// Creates the VM and puts its vCPU in front of the payload's first instruction.
+    /// Creates the VM, its vCPU before the payload's first instruction.
     ///
     /// # Errors
-    /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or `Payload` for
-    /// the configuration.
+    /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
+    /// `Payload` for the configuration.
     pub fn new(config: MachineConfig) -> Result<Self> {
         let format = config.check()?;
         let slots = config.all_slots();
@@ -258,7 +259,7 @@ impl Machine {
     }
 }
 
-/// A vCPU in front of its first instruction. With an irqchip all but the first wait for INIT and SIPI.
+/// A vCPU before its first instruction. With an irqchip all but the first wait for INIT and SIPI.
 fn create_processor(
     host: &Host,
     vm: &Arc<Vm>,
@@ -294,8 +295,8 @@ fn create_processor(
 fn create_vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
     let vm = host.create_vm()?;
     // Intel processors without unrestricted guests need pages of their own for modes without paging
-    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application processor
-    // begins in real mode.
+    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application
+    // processor begins in real mode.
     let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
     if unpaged && vm.check_extension(Cap::SetTssAddr) {
         vm.set_tss_address(layout::KVM_TSS as usize)

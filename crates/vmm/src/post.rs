@@ -1,5 +1,4 @@
-//! Writes that nobody waits for: into the ring of a `queue` route, and out of the kernel's ring for
-//! `coalesce`.
+//! Posted writes: into the ring of a `queue` route, and out of the kernel's ring for `coalesce`.
 
 use std::sync::Arc;
 
@@ -62,14 +61,15 @@ impl Run<'_> {
         Ok(Next::Enter)
     }
 
-    /// Empties the kernel's ring, which holds what the guest wrote before the exit at hand. `false` when a
-    /// kick came first.
+    /// Empties the kernel's ring, which holds what the guest wrote before the exit at hand. `false`
+    /// when a kick came first.
     pub(crate) fn drain_coalesced(&mut self) -> Result<bool> {
         let wiring = self.wiring;
         let (mut waits, mut bell) = (false, self.handler.takes_at_once());
         let mut moved = false;
         loop {
-            // One step under the bus's lock, so that the vCPUs together keep the order of the kernel's ring.
+            // One step under the bus's lock, so that the vCPUs together keep the order of the
+            // kernel's ring.
             let vcpu = &mut self.processor.vcpu;
             let step = self.bus.with(|bus| next_coalesced(vcpu, bus, wiring))?;
             match step {
@@ -96,7 +96,8 @@ impl Run<'_> {
         }
     }
 
-    /// Tells the handler that something waits, if something does. What a vCPU has posted comes before what it asks.
+    /// Tells the handler that something waits, if something does. What a vCPU has posted comes
+    /// before what it asks.
     pub(crate) fn announce(&mut self) -> Result<()> {
         if self.wiring.feeds.iter().any(Feed::waits) && self.tell(Question::Posted) {
             return Err(handler_failed());

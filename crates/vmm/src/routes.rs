@@ -1,4 +1,4 @@
-//! Who answers which port and which address.
+//! What answers which port and which address.
 
 use boot::{MemorySlot, layout};
 
@@ -34,7 +34,7 @@ pub enum RouteTarget {
     Stop,
     /// The handler is asked.
     Device,
-    /// Writes go into a ring, and nobody waits.
+    /// Writes go into a ring, and the vCPU does not wait.
     Queue {
         /// What reads give; without it they are not claimed.
         read_value: Option<u64>,
@@ -44,9 +44,10 @@ pub enum RouteTarget {
         /// As for `Queue`.
         read_value: Option<u64>,
     },
-    /// A device of the board; the machine puts these routes behind the caller's.
+    /// A device of the board; these routes follow the caller's.
     Board,
-    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not claimed.
+    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not
+    /// claimed.
     Event {
         /// Only writes of this value and size count; the others are not claimed.
         datamatch: Option<(u64, u8)>,
@@ -156,7 +157,7 @@ impl RouteTable {
         Ok(Self { ports, gpas })
     }
 
-    /// The claimed access behind a port or MMIO exit.
+    /// The claimed access of a port or MMIO exit.
     pub(crate) fn claim(&self, exit: &Exit) -> Option<Access> {
         let (route, offset) = match exit {
             Exit::PioOut(port) | Exit::PioIn(port) => self.find_port(port.port)?,
@@ -166,7 +167,8 @@ impl RouteTable {
         Some(Access::new(route, offset, exit))
     }
 
-    /// The route that claims a port, and the offset in it. An access belongs to the route of its first byte.
+    /// The route that claims a port, and the offset in it. An access belongs to the route of its
+    /// first byte.
     pub fn find_port(&self, port: u16) -> Option<(usize, u32)> {
         find(&self.ports, u64::from(port))
     }
@@ -231,7 +233,7 @@ fn check_memory(index: usize, route: &RouteConfig, slots: &[MemorySlot]) -> Resu
     }
 }
 
-/// An ioeventfd stands at one address and matches 1, 2, 4 or 8 bytes.
+/// An ioeventfd has one address and matches 1, 2, 4 or 8 bytes.
 fn check_event(index: usize, route: &RouteConfig) -> Result<()> {
     let RouteTarget::Event { datamatch } = route.target else {
         return Ok(());

@@ -18,8 +18,8 @@ use crate::processor::{Pending, Processor};
 use crate::timekeeper::{Alarm, RunLimits};
 use crate::vcpu::Entry;
 
-/// An application processor sleeps in KVM until it is started, with a look or two; one that is refused more often has something
-/// that keeps KVM from waiting, such as an NMI.
+/// An application processor sleeps in KVM until it is started, after a refused entry or two. If
+/// entries are refused more often, something keeps KVM from waiting, such as an NMI.
 const MOST_REFUSALS: u32 = 8;
 
 /// Between looks at a processor that is not started.
@@ -38,12 +38,12 @@ pub(crate) enum Next {
 impl Machine {
     /// Runs the vCPU of a machine that has one, on this thread, until something ends the run.
     ///
-    /// A further run goes on where this one ended.
+    /// A further run continues where this one ended.
     ///
     /// # Errors
-    /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the handler fails,
-    /// `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs, `Internal` ever after a run that
-    /// panicked.
+    /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the
+    /// handler fails, `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs,
+    /// `Internal` ever after a run that panicked.
     pub fn run(
         &mut self,
         kick: &KickHandle,
@@ -91,7 +91,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs the vCPU until it ends the run, or is kicked; what its last exit asked is then taken over by KVM.
+    /// Runs the vCPU until it ends the run, or is kicked; what its last exit asked is then taken
+    /// over by KVM.
     pub fn drive(mut self) -> Result<End> {
         let end = self.until_end();
         let completed = self.processor.complete();
@@ -105,7 +106,8 @@ impl Run<'_> {
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.kick.attach(self.processor.index, &page)?;
         loop {
-            // R2 (docs/stop.md): a kick that came before is found here, one that comes later interrupts R3.
+            // R2 (docs/stop.md): a kick that came before is found here, one that comes later
+            // interrupts R3.
             if let Some(cause) = self.kick.requested() {
                 return Ok(End::Kicked(cause));
             }
@@ -124,8 +126,9 @@ impl Run<'_> {
         }
     }
 
-    /// Hands KVM what waits to interrupt the guest, right before an entry, which alone tells whether KVM takes another. What the
-    /// guest does not take yet is asked for again when it does.
+    /// Passes KVM the next queued interrupt, right before an entry; only after that entry does KVM
+    /// report whether it takes another. If the guest does not take interrupts yet, the loop asks
+    /// again when it does.
     fn inject(&mut self) -> Result<()> {
         let (vcpu, events) = (&mut self.processor.vcpu, &self.processor.events);
         while let Some(event) = events.first() {
@@ -186,7 +189,7 @@ impl Run<'_> {
         }
     }
 
-    /// R4: what interrupted the entry has been heard.
+    /// R4: what interrupted the entry is handled.
     fn look_around(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
         if attached.acknowledge() {
             self.tick()?;
@@ -276,7 +279,7 @@ impl Run<'_> {
         Ok(Next::Enter)
     }
 
-    /// The right to ask about a route; `None` when a kick came before it.
+    /// The turn to ask about a route; `None` if a kick comes first.
     fn turn<'g>(&self, gates: &'g [Gate], route: usize) -> Option<Turn<'g>> {
         gates.get(route)?.enter(|| self.kick.requested().is_some())
     }
@@ -285,7 +288,7 @@ impl Run<'_> {
         self.wiring.count_items(access);
     }
 
-    /// What a nudge is for: text that waits goes out, and the handler may look around.
+    /// The work of a nudge: waiting text is delivered, and the handler is asked a tick.
     fn tick(&mut self) -> Result<()> {
         self.flush_all()?;
         if self.wiring.coalesces {
@@ -298,15 +301,15 @@ impl Run<'_> {
         }
     }
 
-    /// Hands over what was posted, and the text that waits, before a question, whose answer may take long; after a failure the
-    /// exit waits.
+    /// Delivers what was posted, and the text that waits, before a question, whose answer may take
+    /// long. After a failure the exit waits.
     pub(crate) fn flush_before(&mut self, exit: &Exit, from: usize) -> Result<()> {
         self.announce()
             .and_then(|()| self.flush_all())
             .inspect_err(|_| self.processor.pending = Pending::Open(exit.clone(), from))
     }
 
-    /// Hands over the text that waits, but for that of a route whose text another vCPU is handing over.
+    /// Delivers the text that waits, except for a route whose text another vCPU is delivering.
     fn flush_all(&mut self) -> Result<()> {
         let wiring = self.wiring;
         for &route in &wiring.consoles {
@@ -325,7 +328,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Hands over the text of a route, when it is its turn.
+    /// Delivers the text of a route when it is its turn.
     fn flush(&mut self, route: usize) -> Result<()> {
         let wiring = self.wiring;
         match self.turn(&wiring.gates, route) {

@@ -17,18 +17,19 @@ use crate::run::Run;
 use crate::timekeeper::{Alarm, RunLimits};
 use crate::whereabouts;
 
-/// How things stood when a run began.
+/// The state when a run began.
 pub(crate) struct Start {
     begin: Instant,
     exits: u64,
 }
 
 impl Machine {
-    /// Runs every vCPU until one of them ends the run, the first on this thread and each other on one of its own.
-    /// There is one handler for each vCPU.
+    /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
+    /// thread of its own. There is one handler for each vCPU.
     ///
     /// # Errors
-    /// As [`run`](Self::run), save that there may be one vCPU; `InvalidOption` when there is not a handler for each.
+    /// As [`run`](Self::run), save that there may be one vCPU; `InvalidOption` when there is not a
+    /// handler for each.
     pub fn run_together<H: ExitHandler + Send>(
         &mut self,
         kick: &KickHandle,
@@ -80,7 +81,7 @@ impl Machine {
         self.finish(&start, end.unwrap_or_else(|| Err(nobody())))
     }
 
-    /// Refuses to run on while the guest waits for a value, or where what it waited for is lost.
+    /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
     pub(crate) fn start(&mut self) -> Result<Start> {
         if self.broken {
             return Err(Error::internal("an earlier run of this machine panicked"));
@@ -100,7 +101,7 @@ impl Machine {
         })
     }
 
-    /// Puts together what a run came to. Text of a run that failed is the next one's.
+    /// Assembles the outcome of a run. Text of a failed run is kept for the next.
     pub(crate) fn finish(&mut self, start: &Start, end: Result<(u32, End)>) -> Result<Outcome> {
         let outcome = self.sum_up(start, end);
         self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
@@ -148,7 +149,7 @@ impl Machine {
 struct Crew<'a> {
     kick: &'a KickHandle,
     limits: RunLimits,
-    /// The first end that is one, or the first error.
+    /// The first end of the run, or the first error.
     verdict: &'a Mutex<Option<Result<(u32, End)>>>,
     bus: &'a Mutex<Bus>,
     wiring: &'a Wiring,
@@ -168,7 +169,8 @@ impl Crew<'_> {
             time_kvm_run: self.limits.time_kvm_run,
             refusals: 0,
         };
-        // Judged before KVM takes an answer over: what comes too late may have to be answered otherwise.
+        // Judged before KVM takes an answer over: what comes too late may have to be answered
+        // otherwise.
         let end = run.until_end();
         if let Some(late) = self.judge(index, end) {
             processor.keep(late);
@@ -178,7 +180,7 @@ impl Crew<'_> {
         }
     }
 
-    /// Takes part in saying how the run ended; an end of the guest's that comes too late is given back.
+    /// Records the first end of the run; an end of the guest's that comes too late is returned.
     fn judge(&self, index: u32, end: Result<End>) -> Option<End> {
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         match (end, &*verdict) {
