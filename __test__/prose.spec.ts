@@ -30,12 +30,21 @@ test('behind is a place: after is the word for time', (t) => {
 })
 
 /** Names of others', and files that the tools write. */
-const allowed = ['index.d.ts', 'package-lock.json', 'guest/Makefile', 'npm audit', 'npm publish']
+const allowed = [
+  'index.d.ts',
+  'package-lock.json',
+  'guest/Makefile',
+  'npm audit',
+  'npm publish',
+  'epoll_wait',
+]
 
 test('names in Markdown are names in the tree', (t) => {
   // The change log also has the names of earlier releases.
   const documents = files.filter(({ path }) => path.endsWith('.md') && path !== 'CHANGELOG.md')
-  const tree = treeOf(files)
+  // Names that this file makes up are not the tree's.
+  const isThis = (path: string): boolean => path === '__test__/prose.spec.ts'
+  const tree = treeOf(files.map((file) => (isThis(file.path) ? { ...file, text: '' } : file)))
   t.deepEqual(
     documents.flatMap((file) => unknownNames(file, tree, allowed)),
     [],

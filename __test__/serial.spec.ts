@@ -294,7 +294,7 @@ kvmTest('a machine without a port says so, and a closed one too', (t) => {
   t.throws(() => other.serial, vmError('ERR_VM_CLOSED'))
 })
 
-kvmTest('close() ends the stream behind what was received', async (t) => {
+kvmTest('close() ends the stream after what was received', async (t) => {
   const vm = machine('66 ba f8 03 b0 68 ee b0 69 ee f4 ;', [], { serial: true })
   const { serial } = vm
   await vm.run({ timeoutMs: 20_000 })

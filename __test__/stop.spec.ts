@@ -169,7 +169,7 @@ serialTestBoth('stop() from onExit', async (t, run) => {
   t.deepEqual(asked, ['pio-in', 'pio-out'])
 })
 
-serialTestBoth('stop() from onData, while the guest spins behind its text', async (t, run) => {
+serialTestBoth('stop() from onData, while the guest spins after its text', async (t, run) => {
   const listing = `
     b0 41 ; mov $0x41,%al
     e6 e9 ; out %al,$0xe9
