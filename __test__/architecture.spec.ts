@@ -172,8 +172,8 @@ const cases: Record<string, Case> = {
   },
 }
 
-const filesOf = (texts: Record<string, string>): SourceFile[] =>
-  Object.entries(texts).map(([path, text]) => ({ path, text }))
+const filesOf = (contents: Record<string, string>): SourceFile[] =>
+  Object.entries(contents).map(([path, text]) => ({ path, text }))
 
 const repository = repositoryFiles()
 
