@@ -15,7 +15,7 @@ const profiles = { rust: join(cache, 'rust'), typescript: join(cache, 'v8') }
 /** The whole suite of specs, its processes included. */
 async function runSpecs(env) {
   const { line, end } = avaReport()
-  const ava = ['timeout', '--kill-after=30s', '10m', 'node_modules/.bin/ava', '--tap']
+  const ava = ['timeout', '--kill-after=30s', '10m', 'node_modules/.bin/ava']
   const code = await streamLines(['env', '-C', tree, ...ava], line, { ...process.env, ...env })
   const { passed, failed } = end(code)
   console.log(`specs under coverage: ${passed} passed, ${failed} did not`)
