@@ -149,7 +149,7 @@ test('ava: tests whose time is over are named, and one that spins does not hold 
   const settings = { files: ['__test__/fixtures/verdicts/*.mjs'], extensions: ['mjs'] }
   writeFileSync(config, `export default ${JSON.stringify({ ...settings, workerThreads: false })}`)
   const specs = ['waits.mjs', 'spins.mjs'].map((name) => `__test__/fixtures/verdicts/${name}`)
-  const [command, ...args] = [...avaCommand, '--config', config, '--timeout=5s', ...specs]
+  const [command, ...args] = [...avaCommand, '--config', config, '--timeout=15s', ...specs]
   // The ava that runs this has settings of its own.
   const { AVA_PATH: _, NODE_ENV: __, ...env } = process.env
   const { stdout, status } = spawnSync(command!, args, {
