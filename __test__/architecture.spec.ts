@@ -104,6 +104,23 @@ const cases: Record<string, Case> = {
       'scripts/a/b/b.mjs': '',
     },
   },
+  'the crates below the binding depend on what is listed, devices on nothing of the kernel': {
+    rule: rules.libraryDependencies,
+    breaks: { 'crates/devices/Cargo.toml': '[dependencies]\nkvm-ioctls = "1"' },
+    keeps: {
+      'crates/vmm/Cargo.toml':
+        '[package]\nversion.workspace = true\n[dependencies]\nkvm-ioctls = "1"\nboot = { path = "../boot" }',
+      'crates/node/Cargo.toml': '[dependencies]\nnapi = "3"',
+    },
+  },
+  'what has no descriptor of the kernel forbids unsafe': {
+    rule: rules.forbidsUnsafe,
+    breaks: { 'crates/boot/src/lib.rs': '// #![forbid(unsafe_code)]\nmod a;' },
+    keeps: {
+      'crates/boot/src/lib.rs': '//! Values.\n#![forbid(unsafe_code)]\n\nmod a;',
+      'crates/vmm/src/lib.rs': 'mod a;',
+    },
+  },
   'unsafe stands only in the named files': {
     rule: rules.unsafeCode,
     breaks: { 'crates/vmm/src/lib.rs': '\n#![allow(unsafe_code)]' },

@@ -59,6 +59,7 @@ const steps = {
   'licences of npm packages': npmLicences,
   architecture: command('node_modules/.bin/ava', '__test__/architecture.spec.ts'),
   'generated files are current': generatedFilesAreCurrent,
+  'the schema of definitions is current': command('node', 'scripts/schema.mjs'),
 }
 
 function runSteps() {

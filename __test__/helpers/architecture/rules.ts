@@ -19,6 +19,15 @@ const UNSAFE_FILES = [
   'crates/vmm/tests/signal_queue.rs',
 ]
 
+/** All that each crate below the binding may depend on. */
+const DEPENDENCIES: Record<string, string> = {
+  'crates/devices': 'vm-superio',
+  'crates/boot': 'acpi_tables devices kvm-bindings linux-loader vm-memory',
+  'crates/vmm': 'boot devices kvm-bindings kvm-ioctls libc vm-memory vmm-sys-util',
+}
+/** They have no descriptor of the kernel. */
+const FORBID_UNSAFE = ['crates/boot/src/lib.rs', 'crates/devices/src/lib.rs']
+
 const THROWS = 'src/errors.ts'
 const NAME_THE_ADDON = ['src/native.ts', 'src/seam.ts']
 
@@ -31,12 +40,11 @@ const LAYERS = 8
 /** What is still larger than the rule allows, as it is. */
 const LARGER: Record<string, number> = {
   'crates/node/src': 24,
-  'crates/vmm/src': 44,
-  'layers of crates/vmm': 13,
-  src: 33,
-  'src/cli': 23,
+  'crates/vmm/src': 38,
+  'layers of crates/vmm': 12,
+  src: 34,
+  'src/cli': 20,
   'src/cli/bench': 17,
-  'scripts/svm': 17,
 }
 /** Modules whose methods still call each other in a circle. */
 const KNOT = ['run', 'ask', 'post', 'together'].map((name) => `crate::${name}`)
@@ -143,6 +151,28 @@ export function unsafeLints(files: SourceFile[]): string[] {
     ...lacks(/^Cargo\.toml$/, /^unsafe_code = "(deny|forbid)"/m),
     ...lacks(/^crates\/[^/]+\/Cargo\.toml$/, /^\[lints\]\s*\nworkspace = true/m),
   ].map((path) => `${path}: does not take part in denying unsafe_code`)
+}
+
+export function forbidsUnsafe(files: SourceFile[]): string[] {
+  return files
+    .filter(
+      ({ path, text }) =>
+        FORBID_UNSAFE.includes(path) && !/^#!\[forbid\(unsafe_code\)\]$/m.test(text),
+    )
+    .map(({ path }) => `${path}: must say #![forbid(unsafe_code)]`)
+}
+
+export function libraryDependencies(files: SourceFile[]): string[] {
+  return Object.entries(DEPENDENCIES).flatMap(([crate, allowed]) => {
+    const manifest = files.find(({ path }) => path === `${crate}/Cargo.toml`)?.text ?? ''
+    const tables = [...manifest.matchAll(/^\[(.*\b)?dependencies(\.([\w-]+))?\]\n([^[]*)/gm)]
+    return tables
+      .flatMap(([, , , own, table = '']) =>
+        own === undefined ? (table.match(/^[\w-]+/gm) ?? []) : [own],
+      )
+      .filter((name) => !allowed.split(' ').includes(name))
+      .map((name) => `${crate}/Cargo.toml: '${name}' is not for it`)
+  })
 }
 
 export function importCycles(files: SourceFile[]): string[] {
