@@ -6,7 +6,7 @@ import { baseline } from './build.mjs'
 import { bundleAva } from './bundle.mjs'
 import { fetchParts } from './fetch.mjs'
 import { runMachine } from './machine.mjs'
-import { temporaryDirectory } from './scope.mjs'
+import { Failure, temporaryDirectory } from './scope.mjs'
 import { buildDisk } from './stage.mjs'
 
 const ENVIRONMENT = {
@@ -62,4 +62,17 @@ export async function runJob(job, output) {
     troubles: results.map(({ trouble }) => trouble).filter(Boolean),
     aborted: results.some(({ trouble, aborted }) => trouble && aborted),
   }
+}
+
+/** Runs a command in the project's directory inside, with what `parts` adds to the disk, and returns its exit code. */
+export async function runCommand(command, seconds, parts = {}) {
+  const steps = [{ directory: root, command, seconds }]
+  const { ends, troubles } = await runJob({ ...parts, steps }, () => ({
+    onOut: (chunk) => process.stdout.write(chunk),
+    onErr: (chunk) => process.stderr.write(chunk),
+  }))
+  if (troubles.length > 0) throw new Failure(troubles.join('\n'))
+  const [end] = ends
+  if (end.late) say(`${command[0]} was not done after ${seconds} s`)
+  return end.status
 }

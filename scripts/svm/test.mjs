@@ -46,7 +46,7 @@ const avaStep = (files, index, idle) => ({
   directory: root,
   command: [
     ...avaCommand,
-    ...['--config', join(bundleFolder, 'ava.config.mjs'), '--tap', ...ALONE],
+    ...['--config', join(bundleFolder, 'ava.config.mjs'), ...ALONE],
     ...[`--timeout=${idle}s`, ...files.map((file) => join(bundleFolder, bundled(file)))],
   ],
   seconds: AVA_SECONDS,
