@@ -4,11 +4,11 @@ use boot::MemorySlot;
 use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
 use devices::{Chip, Cmos, Com1, I8042, Pm1, ResetControl, Trigger};
 
+use crate::bus::device::Device;
+use crate::bus::route::{Base, RouteConfig, RouteTarget};
 use crate::config::MachineConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
-use crate::routes::{Base, RouteConfig, RouteTarget};
 
 /// The board's routes, which stand behind the caller's: COM1 first, if there is one.
 pub(crate) fn routes(config: &MachineConfig) -> Vec<RouteConfig> {

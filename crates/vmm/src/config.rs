@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
 
+use crate::bus::route::RouteConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
-use crate::routes::RouteConfig;
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::exit::Exit;
+use crate::kvm::exit::Exit;
 
 /// A count that every vCPU of a machine may add to.
 #[derive(Debug, Default)]

@@ -8,26 +8,26 @@ use devices::SerialPort;
 use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs, kvm_sregs};
 use kvm_ioctls::{Cap, VmFd};
 
-use crate::access::Access;
 use crate::board;
 use crate::bus::Bus;
+use crate::bus::access::Access;
+use crate::bus::device::Device;
+use crate::bus::feed::Feed;
+use crate::bus::gate::Gate;
+use crate::bus::irqchip;
+use crate::bus::route::RouteTable;
 use crate::config::MachineConfig;
 use crate::counters::Counters;
-use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::feed::Feed;
-use crate::gate::Gate;
-use crate::host::Host;
 use crate::interrupts::Interrupts;
-use crate::irqchip;
-use crate::kernel;
+use crate::kvm::host::Host;
+use crate::kvm::memory::GuestMemory;
+use crate::kvm::vcpu::Vcpu;
+use crate::kvm::vm::Vm;
 use crate::limits::BOOT_VCPU;
-use crate::memory::GuestMemory;
+use crate::offload;
 use crate::placement::{self, Placement};
-use crate::processor::Processor;
-use crate::routes::RouteTable;
-use crate::vcpu::Vcpu;
-use crate::vm::Vm;
+use crate::run::processor::Processor;
 
 /// What every vCPU of a machine reads and none changes.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Machine {
         let vm = Arc::new(Vm::new(fd, prepared.memory)?);
         let targets = config.routes.iter().map(|route| Device::new(route.target));
         let mut devices = targets.collect::<Result<Vec<_>>>()?;
-        let coalesces = kernel::claim(host, &vm, &config.routes, &devices, config.vcpus)?;
+        let coalesces = offload::claim(host, &vm, &config.routes, &devices, config.vcpus)?;
         let feeds: Vec<_> = devices.iter().filter_map(Device::feed).collect();
         let wiring = Wiring {
             counts: feeds.iter().any(|feed| matches!(feed, Feed::Count(_))),

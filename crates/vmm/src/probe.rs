@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use boot::{CpuMode, Privilege};
 use kvm_ioctls::Cap;
 
-use crate::coalescing;
+use crate::bus::route::{Base, RouteConfig, RouteTarget};
 use crate::config::MachineConfig;
 use crate::error::Result;
-use crate::handler::{Answer, Question};
-use crate::host::Host;
-use crate::kick::{KickCause, KickHandle};
+use crate::kvm::host::Host;
+use crate::kvm::kick::{KickCause, KickHandle};
 use crate::machine::Machine;
-use crate::outcome::End;
-use crate::routes::{Base, RouteConfig, RouteTarget};
-use crate::timekeeper::RunLimits;
+use crate::offload::coalescing;
+use crate::run::clock::RunLimits;
+use crate::run::handler::{Answer, Question};
+use crate::run::outcome::End;
 
 /// A mode whose first instructions hang counts as one that this KVM cannot run.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
+use crate::bus::device;
 use crate::counters::Counters;
-use crate::device;
 use crate::error::{Error, ErrorCode, Result};
-use crate::events::{Event, Events};
-use crate::exit::Exit;
-use crate::outcome::End;
-use crate::vcpu::Vcpu;
+use crate::interrupts::queue::{Event, Events};
+use crate::kvm::exit::Exit;
+use crate::kvm::vcpu::Vcpu;
+use crate::run::outcome::End;
 
 /// What KVM waits for before it can run the guest on.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use devices::{Chip, Com1, Console, Output, PowerRequest};
 
-use crate::access::Access;
+use crate::bus::access::Access;
+use crate::bus::feed::{EventCount, Feed};
+use crate::bus::ring::EventRing;
+use crate::bus::route::RouteTarget;
 use crate::error::Result;
-use crate::feed::{EventCount, Feed};
-use crate::ring::EventRing;
-use crate::routes::RouteTarget;
 
 /// What stands behind a route while the machine lives.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ pub(crate) fn fill_items(data: &mut [u8], size: usize, value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::{Exit, PortAccess};
+    use crate::kvm::exit::{Exit, PortAccess};
 
     fn access(size: u8, bytes: u32, write: bool) -> Access {
         let port = PortAccess {

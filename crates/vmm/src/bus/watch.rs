@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
+use crate::bus::feed::{EventCount, Feed};
 use crate::error::{Error, Result};
-use crate::feed::{EventCount, Feed};
 
 type Call = Box<dyn Fn() + Send>;
 

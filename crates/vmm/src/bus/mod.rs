@@ -1,11 +1,20 @@
 //! What the vCPUs of a machine share while they run: devices, and text on its way out.
 
+pub(crate) mod access;
+pub(crate) mod device;
+pub mod feed;
+pub(crate) mod gate;
+pub(crate) mod irqchip;
+pub mod ring;
+pub mod route;
+pub mod watch;
+
 use std::sync::{Mutex, PoisonError};
 
 use devices::{Console, Output};
 
-use crate::device::Device;
-use crate::vcpu::Coalesced;
+use crate::bus::device::Device;
+use crate::kvm::vcpu::Coalesced;
 
 #[derive(Debug)]
 pub(crate) struct Bus {

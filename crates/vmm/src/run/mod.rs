@@ -1,22 +1,32 @@
 //! The run loop of one vCPU: enter, decode, route, answer.
 
+mod ask;
+pub mod clock;
+pub mod handler;
+pub mod outcome;
+mod post;
+pub mod processor;
+mod smp;
+mod whereabouts;
+mod yardstick;
+
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::access::Access;
 use crate::bus::BusAccess;
-use crate::device::Reaction;
+use crate::bus::access::Access;
+use crate::bus::device::Reaction;
+use crate::bus::gate::{Gate, Turn};
 use crate::error::{Error, ErrorCode, Result};
-use crate::events::Event;
-use crate::exit::Exit;
-use crate::gate::{Gate, Turn};
-use crate::handler::{Answer, ExitHandler, Question};
-use crate::kick::{Attached, KickHandle};
+use crate::interrupts::queue::Event;
+use crate::kvm::exit::Exit;
+use crate::kvm::kick::{Attached, KickHandle};
+use crate::kvm::vcpu::Entry;
 use crate::machine::{Machine, Wiring};
-use crate::outcome::{End, ExitRecord, Outcome};
-use crate::processor::{Pending, Processor};
-use crate::timekeeper::{Alarm, RunLimits};
-use crate::vcpu::Entry;
+use crate::run::clock::{Alarm, RunLimits};
+use crate::run::handler::{Answer, ExitHandler, Question};
+use crate::run::outcome::{End, ExitRecord, Outcome};
+use crate::run::processor::{Pending, Processor};
 
 /// An application processor sleeps in KVM until it is started, with a look or two; one that is refused more often has something
 /// that keeps KVM from waiting, such as an NMI.

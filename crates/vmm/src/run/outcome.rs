@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use devices::{Output, PowerRequest};
 
-use crate::exit::Exit;
-use crate::kick::KickCause;
+use crate::kvm::exit::Exit;
+use crate::kvm::kick::KickCause;
 
 /// An exit with what came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! Routes that the kernel answers without an exit: coalesced writes and ioeventfds.
 
+pub mod coalescing;
+
 use kvm_ioctls::{Cap, IoEventAddress, NoDatamatch, VmFd};
 
-use crate::coalescing;
-use crate::device::Device;
+use crate::bus::device::Device;
+use crate::bus::feed::Feed;
+use crate::bus::route::{Base, RouteConfig, RouteTarget};
 use crate::error::{Error, Result};
-use crate::feed::Feed;
-use crate::host::Host;
-use crate::routes::{Base, RouteConfig, RouteTarget};
+use crate::kvm::host::Host;
 
 /// Registers what the routes want of the kernel; whether any of them coalesces.
 pub(crate) fn claim(

@@ -1,6 +1,6 @@
 //! A claimed port or MMIO access, cut into the pieces that a device is asked for.
 
-use crate::exit::Exit;
+use crate::kvm::exit::Exit;
 
 /// An access that a route claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn natural_size(gpa: u64, left: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::{MmioAccess, PortAccess};
+    use crate::kvm::exit::{MmioAccess, PortAccess};
 
     fn pieces(access: Access) -> Vec<(usize, u32, u8)> {
         (0..)

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use crate::access::Access;
 use crate::bus::Bus;
-use crate::device::{Device, item};
+use crate::bus::access::Access;
+use crate::bus::device::{Device, item};
+use crate::bus::feed::Feed;
+use crate::bus::ring::{Event, EventRing};
 use crate::error::Result;
-use crate::exit::Exit;
-use crate::feed::Feed;
-use crate::handler::{Answer, Question};
+use crate::kvm::exit::Exit;
+use crate::kvm::vcpu::{Coalesced, Vcpu};
 use crate::machine::Wiring;
-use crate::processor::Pending;
-use crate::ring::{Event, EventRing};
+use crate::run::handler::{Answer, Question};
+use crate::run::processor::Pending;
 use crate::run::{Next, Run, handler_failed};
-use crate::vcpu::{Coalesced, Vcpu};
 
 /// What became of an event.
 enum Posted {

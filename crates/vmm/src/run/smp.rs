@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use crate::bus::{Bus, BusAccess};
 use crate::error::{Error, ErrorCode, Result};
-use crate::handler::ExitHandler;
-use crate::kick::{KickCause, KickHandle};
+use crate::kvm::kick::{KickCause, KickHandle};
 use crate::limits::BOOT_VCPU;
 use crate::machine::{Machine, Wiring};
-use crate::outcome::{End, Outcome};
-use crate::post;
-use crate::processor::{Pending, Processor};
 use crate::run::Run;
-use crate::timekeeper::{Alarm, RunLimits};
-use crate::whereabouts;
+use crate::run::clock::{Alarm, RunLimits};
+use crate::run::handler::ExitHandler;
+use crate::run::outcome::{End, Outcome};
+use crate::run::post;
+use crate::run::processor::{Pending, Processor};
+use crate::run::whereabouts;
 
 /// How things stood when a run began.
 pub(crate) struct Start {

@@ -16,10 +16,10 @@ use kvm_bindings::{
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::exit::{self, BODY_BYTES, Exit, MmioAccess, PortAccess};
-use crate::host::uninterrupted;
-use crate::memory::stays_here;
-use crate::vm::Vm;
+use crate::kvm::exit::{self, BODY_BYTES, Exit, MmioAccess, PortAccess};
+use crate::kvm::host::uninterrupted;
+use crate::kvm::memory::stays_here;
+use crate::kvm::vm::Vm;
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;

@@ -2,9 +2,9 @@
 
 use boot::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
 
+use crate::bus::route::{Base, RouteConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::PAGE_BYTES;
-use crate::routes::{Base, RouteConfig};
 
 /// Ports: who has them, the first and how many (KVM API, `KVM_CREATE_IRQCHIP` and `KVM_CREATE_PIT2`).
 const PORTS: [(&str, u16, u64); 5] = [
@@ -51,7 +51,7 @@ pub(crate) fn check_routes(routes: &[RouteConfig]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::RouteTarget;
+    use crate::bus::route::RouteTarget;
 
     fn route(base: Base, length: u64) -> RouteConfig {
         RouteConfig {

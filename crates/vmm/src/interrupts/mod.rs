@@ -1,5 +1,7 @@
 //! Interrupts from outside the guest: lines of the in-kernel irqchip, and events that a vCPU's own thread injects.
 
+pub(crate) mod queue;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,9 +9,9 @@ use devices::Trigger;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::events::Events;
+use crate::interrupts::queue::Events;
+use crate::kvm::vm::Vm;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
-use crate::vm::Vm;
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]

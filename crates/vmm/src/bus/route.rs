@@ -2,9 +2,9 @@
 
 use boot::{MemorySlot, layout};
 
-use crate::access::Access;
+use crate::bus::access::Access;
 use crate::error::{Error, ErrorCode, Result};
-use crate::exit::Exit;
+use crate::kvm::exit::Exit;
 use crate::limits::{MAX_GPA, MAX_ROUTE_LENGTH, MAX_ROUTES};
 
 /// Where a claim begins.

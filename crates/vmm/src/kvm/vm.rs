@@ -8,7 +8,7 @@ use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 
 use crate::error::{Error, Result};
-use crate::memory::GuestMemory;
+use crate::kvm::memory::GuestMemory;
 
 /// A VM of KVM's with its guest memory. Whatever keeps the VM alive holds one of these, so no memory goes before it:
 /// the descriptor is closed first, by the order of the fields.

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::exit::Exit;
-use crate::kick::KickHandle;
+use crate::kvm::exit::Exit;
+use crate::kvm::kick::KickHandle;
+use crate::kvm::vcpu::Entry;
 use crate::limits::BOOT_VCPU;
 use crate::machine::Machine;
-use crate::timekeeper::{Alarm, RunLimits};
-use crate::vcpu::Entry;
+use crate::run::clock::{Alarm, RunLimits};
 
 impl Machine {
     /// Enters the guest again and again until it halts, and returns the time that took. Its writes go nowhere and

@@ -13,12 +13,12 @@ use kvm_ioctls::IoEventAddress;
 
 use crate::config::MachineConfig;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
-use crate::host::Host;
+use crate::kvm::exit::Exit;
+use crate::kvm::host::Host;
+use crate::kvm::vcpu::{Entry, Vcpu};
+use crate::kvm::vm::Vm;
 use crate::limits::BOOT_VCPU;
 use crate::placement;
-use crate::vcpu::{Entry, Vcpu};
-use crate::vm::Vm;
 
 /// `mov $100,%ecx; 1: out %al,$0x10; loop 1b; hlt`: more writes than seem to fit, and fewer than fit.
 const GUEST: [u8; 10] = [0xb9, 100, 0, 0, 0, 0xe6, 0x10, 0xe2, 0xfc, 0xf4];

@@ -3,11 +3,11 @@
 use boot::state::{CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
-use crate::exit::Exit;
-use crate::kick::KickCause;
-use crate::memory::GuestMemory;
-use crate::outcome::{End, Whereabouts};
-use crate::processor::Processor;
+use crate::kvm::exit::Exit;
+use crate::kvm::kick::KickCause;
+use crate::kvm::memory::GuestMemory;
+use crate::run::outcome::{End, Whereabouts};
+use crate::run::processor::Processor;
 
 /// The longest instruction (Intel SDM vol. 2A §2.3.11).
 const MOST_INSTRUCTION_BYTES: usize = 15;

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::kick::{KickCause, KickHandle};
+use crate::kvm::kick::{KickCause, KickHandle};
 
 /// How long a run may take, how often its thread wants to look around, and whether its time is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

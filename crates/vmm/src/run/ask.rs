@@ -1,12 +1,12 @@
 //! What only the handler can answer: accesses of its devices, and accesses that no route claims.
 
-use crate::access::Access;
-use crate::device::{fill_items, item};
+use crate::bus::access::Access;
+use crate::bus::device::{fill_items, item};
 use crate::error::Result;
-use crate::exit::Exit;
-use crate::handler::{Answer, Question};
-use crate::outcome::{End, ExitRecord};
-use crate::processor::Pending;
+use crate::kvm::exit::Exit;
+use crate::run::handler::{Answer, Question};
+use crate::run::outcome::{End, ExitRecord};
+use crate::run::processor::Pending;
 use crate::run::{Next, Run, handler_failed};
 
 impl Run<'_> {

@@ -1,7 +1,7 @@
 //! What a machine asks of whoever runs it, and what it can hear.
 
-use crate::exit::Exit;
-use crate::ring::EventRing;
+use crate::bus::ring::EventRing;
+use crate::kvm::exit::Exit;
 
 /// One question; the vCPU stands still until it is answered.
 #[derive(Debug)]

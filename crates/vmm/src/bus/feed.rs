@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::bus::ring::{Event, EventRing};
 use crate::error::{Error, Result};
-use crate::ring::{Event, EventRing};
 
 /// Where posted writes wait for a consumer, who may take them at any time.
 #[derive(Clone, Debug)]
