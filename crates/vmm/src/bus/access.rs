@@ -1,12 +1,15 @@
 //! A claimed port or MMIO access, cut into the pieces that a device is asked for.
 
+use crate::bus::claim::RouteId;
+use crate::bus::table::Place;
 use crate::kvm::exit::Exit;
 
 /// An access that a route claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// Index of the route.
-    pub route: usize,
+    pub route: RouteId,
+    /// Where the route stands.
+    pub place: Place,
     /// Whether the guest writes.
     pub write: bool,
     /// Distance from the route's start.
@@ -30,9 +33,23 @@ pub(crate) struct Piece {
     pub size: u8,
 }
 
+impl Piece {
+    /// Its bytes of the access's.
+    pub fn of<'d>(&self, data: &'d [u8]) -> &'d [u8] {
+        let end = self.start + usize::from(self.size);
+        data.get(self.start..end).unwrap_or_default()
+    }
+
+    /// As [`of`](Self::of), to be filled.
+    pub fn of_mut<'d>(&self, data: &'d mut [u8]) -> &'d mut [u8] {
+        let end = self.start + usize::from(self.size);
+        data.get_mut(self.start..end).unwrap_or_default()
+    }
+}
+
 impl Access {
     /// The access behind a port or MMIO exit; any other exit has no bytes.
-    pub fn new(route: usize, offset: u32, exit: &Exit) -> Self {
+    pub fn new(route: RouteId, place: Place, offset: u32, exit: &Exit) -> Self {
         let (bytes, item_bytes, alignment) = match exit {
             Exit::PioOut(port) | Exit::PioIn(port) => (port.bytes(), usize::from(port.size), None),
             Exit::MmioWrite(mmio) | Exit::MmioRead(mmio) => (
@@ -44,6 +61,7 @@ impl Access {
         };
         Self {
             route,
+            place,
             write: !exit.is_read(),
             offset,
             bytes,
@@ -58,7 +76,12 @@ impl Access {
         (0..self.bytes).map(move |index| first.wrapping_add((index % bytes) as u8))
     }
 
-    /// The piece with this index, `None` behind the last.
+    /// All pieces, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> {
+        (0..).map_while(|index| self.piece(index))
+    }
+
+    /// The piece with this index, `None` after the last.
     ///
     /// A port access has one per item. An MMIO access has one, or, where KVM cut it at a page border into
     /// 3, 5, 6 or 7 bytes, several of natural alignment.
@@ -99,15 +122,16 @@ mod tests {
     use crate::kvm::exit::{MmioAccess, PortAccess};
 
     fn pieces(access: Access) -> Vec<(usize, u32, u8)> {
-        (0..)
-            .map_while(|index| access.piece(index))
+        access
+            .pieces()
             .map(|piece| (piece.start, piece.offset, piece.size))
             .collect()
     }
 
     fn mmio(gpa: u64, size: u8) -> Vec<(usize, u32, u8)> {
         pieces(Access::new(
-            0,
+            RouteId::new(0),
+            Place(0),
             0x10,
             &Exit::MmioRead(MmioAccess { gpa, size }),
         ))
@@ -122,7 +146,12 @@ mod tests {
             data_offset: 0,
         };
         assert_eq!(
-            pieces(Access::new(0, 4, &Exit::PioOut(port))),
+            pieces(Access::new(
+                RouteId::new(0),
+                Place(0),
+                4,
+                &Exit::PioOut(port)
+            )),
             [(0, 4, 2), (2, 4, 2), (4, 4, 2)]
         );
     }

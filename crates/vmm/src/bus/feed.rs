@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::bus::ring::{Event, EventRing};
+use crate::bus::ring::{PostedRing, PostedWrite};
 use crate::error::{Error, Result};
 
 /// Where posted writes wait for a consumer, who may take them at any time.
 #[derive(Clone, Debug)]
 pub enum Feed {
-    /// The events of a `queue` or `coalesce` route.
-    Ring(Arc<EventRing>),
+    /// The writes of a `queue` or `coalesce` route.
+    Ring(Arc<PostedRing>),
     /// The count of an `event` route.
     Count(Arc<EventCount>),
 }
@@ -26,16 +26,16 @@ impl Feed {
         }
     }
 
-    /// The events of a ring, oldest first.
-    pub fn drain(&self) -> Vec<Event> {
+    /// The writes of a ring, oldest first.
+    pub fn drain(&self) -> Vec<PostedWrite> {
         match self {
             Self::Ring(ring) => ring.drain(),
             Self::Count(_) => Vec::new(),
         }
     }
 
-    /// The event of a ring that holds no other.
-    pub fn take_lone(&self) -> Option<Event> {
+    /// The write of a ring that holds no other.
+    pub fn take_lone(&self) -> Option<PostedWrite> {
         match self {
             Self::Ring(ring) => ring.take_lone(),
             Self::Count(_) => None,
@@ -74,7 +74,7 @@ impl Feed {
         }
     }
 
-    /// Whether each event of a ring is announced by [`Question::Posted`](crate::Question::Posted), not only many. Who turns
+    /// Whether each write of a ring is announced by [`ExitHandler::posted`](crate::ExitHandler::posted), not only many. Who turns
     /// this on looks behind it whether something [`waits`](Self::waits).
     pub fn set_eager(&self, eager: bool) {
         if let Self::Ring(ring) = self {

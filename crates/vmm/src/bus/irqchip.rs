@@ -2,7 +2,7 @@
 
 use boot::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
 
-use crate::bus::route::{Base, RouteConfig};
+use crate::bus::claim::{Base, Claim};
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::PAGE_BYTES;
 
@@ -18,47 +18,36 @@ const PORTS: [(&str, u16, u64); 5] = [
 /// Pages of memory-mapped registers: whose they are, and the first address.
 const PAGES: [(&str, u32); 2] = [("IOAPIC", IOAPIC_GPA), ("local APIC", LOCAL_APIC_GPA)];
 
-/// Refuses routes of a machine with an irqchip that would never be asked.
+/// Refuses a claim of a machine with an irqchip that would never be asked; `name` is what messages call its route.
 ///
 /// # Errors
 /// `InvalidOption`, naming the route and whose the port or address is.
-pub(crate) fn check_routes(routes: &[RouteConfig]) -> Result<()> {
+pub(crate) fn check(claim: &Claim, name: &str) -> Result<()> {
     let ports = PORTS.map(|(owner, port, length)| (owner, Base::Port(port), length));
     let pages = PAGES.map(|(owner, gpa)| (owner, Base::Gpa(u64::from(gpa)), PAGE_BYTES));
-    for (index, route) in routes.iter().enumerate() {
-        let mut owned = ports.iter().chain(&pages);
-        if let Some((owner, base, length)) =
-            owned.find(|(_, base, length)| route.meets(base, *length))
-        {
-            let theirs = RouteConfig {
-                base: *base,
-                length: *length,
-                ..*route
-            };
-            return Err(Error::new(
-                ErrorCode::InvalidOption,
-                format!(
-                    "routes[{index}] ({}) overlaps {} of the kernel's {owner}: with irqchip: true no access there exits",
-                    route.describe(),
-                    theirs.describe()
-                ),
-            ));
-        }
+    let mut owned = ports
+        .into_iter()
+        .chain(pages)
+        .map(|(owner, base, length)| (owner, Claim { base, length }));
+    match owned.find(|(_, theirs)| claim.meets(theirs)) {
+        None => Ok(()),
+        Some((owner, theirs)) => Err(Error::new(
+            ErrorCode::InvalidOption,
+            format!(
+                "{name} ({}) overlaps {} of the kernel's {owner}: with irqchip: true no access there exits",
+                claim.describe(),
+                theirs.describe()
+            ),
+        )),
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::route::RouteTarget;
 
-    fn route(base: Base, length: u64) -> RouteConfig {
-        RouteConfig {
-            base,
-            length,
-            target: RouteTarget::Device,
-        }
+    fn route(base: Base, length: u64) -> Claim {
+        Claim { base, length }
     }
 
     #[test]
@@ -76,8 +65,7 @@ mod tests {
             (route(Base::Gpa(0xfee0_0ff0), 0x10), "local APIC:"),
         ];
         for (bad, owner) in refused {
-            let other = route(Base::Port(0x10), 1);
-            let error = check_routes(&[other, bad]).unwrap_err();
+            let error = check(&bad, "routes[1]").unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidOption);
             assert!(error.message.starts_with("routes[1] ("), "{error}");
             assert!(error.message.contains(owner), "{error}");
@@ -97,6 +85,6 @@ mod tests {
             route(Base::Gpa(0xfec0_1000), 0x1f_f000),
             route(Base::Gpa(0xfee0_1000), 1),
         ];
-        assert!(check_routes(&routes).is_ok());
+        assert!(routes.iter().all(|route| check(route, "routes[0]").is_ok()));
     }
 }

@@ -8,7 +8,7 @@ use crate::limits::{MAX_QUEUED_EVENTS, QUEUE_BELL_EVENTS};
 
 /// One posted write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct PostedWrite {
     /// Distance from the route's first port or address.
     pub offset: u32,
     /// 1, 2, 4 or 8 bytes.
@@ -25,9 +25,9 @@ struct Slot {
 }
 
 impl Slot {
-    fn event(&self) -> Event {
+    fn event(&self) -> PostedWrite {
         let place = self.place.load(Ordering::Relaxed);
-        Event {
+        PostedWrite {
             offset: (place >> 8) as u32,
             size: place as u8,
             value: self.value.load(Ordering::Relaxed),
@@ -37,7 +37,7 @@ impl Slot {
 
 /// A ring of [`MAX_QUEUED_EVENTS`]. Nothing is lost: a full ring refuses, and the producer waits.
 #[derive(Debug)]
-pub struct EventRing {
+pub struct PostedRing {
     slots: Box<[Slot]>,
     /// Events taken out so far; the consumer's.
     head: AtomicU64,
@@ -49,11 +49,11 @@ pub struct EventRing {
     eager: AtomicBool,
     /// What a run's end had no room for, at most what the kernel's ring holds. Until it is taken the ring
     /// counts as full.
-    spilled: Mutex<Vec<Event>>,
+    spilled: Mutex<Vec<PostedWrite>>,
     has_spilled: AtomicBool,
 }
 
-impl Default for EventRing {
+impl Default for PostedRing {
     fn default() -> Self {
         Self {
             slots: (0..MAX_QUEUED_EVENTS).map(|_| Slot::default()).collect(),
@@ -67,9 +67,9 @@ impl Default for EventRing {
     }
 }
 
-impl EventRing {
+impl PostedRing {
     /// Puts an event in; `false` when the ring is full.
-    pub(crate) fn push(&self, event: Event) -> bool {
+    pub(crate) fn push(&self, event: PostedWrite) -> bool {
         let tail = self.tail.load(Ordering::Relaxed);
         if self.has_spilled.load(Ordering::Acquire) {
             return false;
@@ -89,7 +89,7 @@ impl EventRing {
     }
 
     /// Puts an event in whatever the cost: for a run's end, where nobody can wait.
-    pub(crate) fn push_or_spill(&self, event: Event) {
+    pub(crate) fn push_or_spill(&self, event: PostedWrite) {
         if !self.push(event) {
             self.spilled
                 .lock()
@@ -122,7 +122,7 @@ impl EventRing {
     }
 
     /// Takes out an event that is alone.
-    pub(crate) fn take_lone(&self) -> Option<Event> {
+    pub(crate) fn take_lone(&self) -> Option<PostedWrite> {
         if self.len() != 1 || self.has_spilled.load(Ordering::Acquire) {
             return None;
         }
@@ -135,7 +135,7 @@ impl EventRing {
     }
 
     /// Takes out what is there, oldest first.
-    pub fn drain(&self) -> Vec<Event> {
+    pub fn drain(&self) -> Vec<PostedWrite> {
         // Before looking: what fills the ring from here on rings again.
         self.belled.store(false, Ordering::SeqCst);
         let head = self.head.load(Ordering::Relaxed);
@@ -174,8 +174,8 @@ impl EventRing {
 mod tests {
     use super::*;
 
-    fn event(value: u64) -> Event {
-        Event {
+    fn event(value: u64) -> PostedWrite {
+        PostedWrite {
             offset: value as u32 & 0xff,
             size: 4,
             value,
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_full_ring_refuses_and_loses_nothing() {
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         let count = MAX_QUEUED_EVENTS as u64;
         assert!((0..count).all(|value| ring.push(event(value))));
         assert!(!ring.push(event(count)));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_bell_rings_once_at_the_fill_level() {
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         let rings = (0..MAX_QUEUED_EVENTS as u64).filter(|value| {
             ring.push(event(*value));
             ring.wants_bell()
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_eager_ring_bells_for_a_lone_event_once_until_the_consumer_comes() {
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         ring.set_eager(true);
         let push = |value| {
             ring.push(event(value));
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_reached_when_what_was_there_is_taken() {
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         assert_eq!(ring.mark(), None);
         ring.push(event(0));
         let mark = ring.mark().unwrap();
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_alone_is_taken_and_others_are_left() {
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         assert_eq!(ring.take_lone(), None);
         ring.push(event(0));
         assert_eq!((ring.take_lone(), ring.take_lone()), (Some(event(0)), None));
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_spills_comes_behind_the_ring_and_before_what_follows() {
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         let count = MAX_QUEUED_EVENTS as u64;
         (0..count + 3)
             .map(event)
@@ -260,11 +260,11 @@ mod tests {
     #[test]
     fn two_threads_lose_and_reorder_nothing() {
         const COUNT: u64 = 200_000;
-        let ring = EventRing::default();
+        let ring = PostedRing::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for value in 0..COUNT {
-                    while !ring.push(Event {
+                    while !ring.push(PostedWrite {
                         offset: value as u32,
                         size: 8,
                         value: value << 20,

@@ -1,6 +1,6 @@
-//! Interrupts from outside the guest: lines of the in-kernel irqchip, and events that a vCPU's own thread injects.
+//! Interrupts from outside the guest: lines of the in-kernel irqchip, and what a vCPU's own thread injects.
 
-pub(crate) mod queue;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,9 +9,10 @@ use devices::Trigger;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::error::{Error, ErrorCode, Result};
-use crate::interrupts::queue::Events;
 use crate::kvm::vm::Vm;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
+
+pub(crate) use queue::{Injection, Injections};
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]
@@ -19,16 +20,16 @@ pub struct Interrupts {
     /// The machine that has an irqchip.
     irqchip: Option<Arc<Vm>>,
     /// By vCPU.
-    events: Vec<Arc<Events>>,
+    waiting: Vec<Arc<Injections>>,
     /// The irqfd of each line that was pulsed, made at its first pulse.
     pulses: Mutex<BTreeMap<u32, EventFd>>,
 }
 
 impl Interrupts {
-    pub(crate) fn new(irqchip: Option<Arc<Vm>>, events: Vec<Arc<Events>>) -> Self {
+    pub(crate) fn new(irqchip: Option<Arc<Vm>>, waiting: Vec<Arc<Injections>>) -> Self {
         Self {
             irqchip,
-            events,
+            waiting,
             pulses: Mutex::default(),
         }
     }
@@ -57,6 +58,11 @@ impl Interrupts {
         fd.write(1).map_err(Error::io("write"))
     }
 
+    /// Whether there are lines.
+    pub(crate) const fn has_irqchip(&self) -> bool {
+        self.irqchip.is_some()
+    }
+
     /// An irqfd of a line, for a device that pulses it itself.
     pub(crate) fn irqfd(&self, line: u32) -> Result<IrqFd> {
         Ok(IrqFd(irqfd(self.irqchip(line)?, line)?))
@@ -75,7 +81,7 @@ impl Interrupts {
                     .into(),
             ));
         }
-        if self.events(vcpu)?.push_vector(vector) {
+        if self.waiting(vcpu)?.push_vector(vector) {
             return Ok(());
         }
         Err(Error::new(
@@ -91,7 +97,7 @@ impl Interrupts {
     /// # Errors
     /// `InvalidOption` for a vCPU that does not exist.
     pub fn nmi(&self, vcpu: u32) -> Result<()> {
-        self.events(vcpu)?.push_nmi();
+        self.waiting(vcpu)?.push_nmi();
         Ok(())
     }
 
@@ -107,12 +113,12 @@ impl Interrupts {
         })
     }
 
-    fn events(&self, vcpu: u32) -> Result<&Events> {
-        self.events
+    fn waiting(&self, vcpu: u32) -> Result<&Injections> {
+        self.waiting
             .get(vcpu as usize)
-            .map(|events| &**events)
+            .map(|waiting| &**waiting)
             .ok_or_else(|| {
-                let count = self.events.len();
+                let count = self.waiting.len();
                 invalid(format!("vcpu must be 0 to {}, got {vcpu}", count - 1))
             })
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::limits::MAX_QUEUED_VECTORS;
 
 #[derive(Debug, Default)]
-pub(crate) struct Events {
+pub(crate) struct Injections {
     /// Whether there is anything; the only thing that every entry looks at.
     waiting: AtomicBool,
     queue: Mutex<Queue>,
@@ -21,13 +21,13 @@ struct Queue {
 
 /// What is to be injected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum Injection {
     Nmi,
     /// As soon as the guest takes interrupts.
     Vector(u8),
 }
 
-impl Events {
+impl Injections {
     /// Queues an interrupt; `false` when too many wait.
     pub fn push_vector(&self, vector: u8) -> bool {
         let mut queue = self.queue();
@@ -50,20 +50,20 @@ impl Events {
     }
 
     /// Looks at the next one.
-    pub fn first(&self) -> Option<Event> {
+    pub fn first(&self) -> Option<Injection> {
         let queue = self.queue();
         if queue.nmi {
-            return Some(Event::Nmi);
+            return Some(Injection::Nmi);
         }
-        queue.vectors.front().copied().map(Event::Vector)
+        queue.vectors.front().copied().map(Injection::Vector)
     }
 
     /// Takes away what was injected.
-    pub fn remove(&self, event: Event) {
+    pub fn remove(&self, injection: Injection) {
         let mut queue = self.queue();
-        match event {
-            Event::Nmi => queue.nmi = false,
-            Event::Vector(_) => {
+        match injection {
+            Injection::Nmi => queue.nmi = false,
+            Injection::Vector(_) => {
                 queue.vectors.pop_front();
             }
         }
@@ -82,25 +82,32 @@ mod tests {
 
     #[test]
     fn an_nmi_goes_first_and_vectors_keep_their_order() {
-        let events = Events::default();
-        assert!(!events.waits());
-        assert!(events.push_vector(0x20) && events.push_vector(0x21));
-        events.push_nmi();
+        let queue = Injections::default();
+        assert!(!queue.waits());
+        assert!(queue.push_vector(0x20) && queue.push_vector(0x21));
+        queue.push_nmi();
         let mut seen = Vec::new();
-        while let Some(event) = events.first() {
-            events.remove(event);
-            seen.push(event);
+        while let Some(injection) = queue.first() {
+            queue.remove(injection);
+            seen.push(injection);
         }
-        assert_eq!(seen, [Event::Nmi, Event::Vector(0x20), Event::Vector(0x21)]);
-        assert!(!events.waits());
+        assert_eq!(
+            seen,
+            [
+                Injection::Nmi,
+                Injection::Vector(0x20),
+                Injection::Vector(0x21)
+            ]
+        );
+        assert!(!queue.waits());
     }
 
     #[test]
     fn the_queue_is_bounded() {
-        let events = Events::default();
+        let queue = Injections::default();
         for vector in 0..=255 {
-            assert!(events.push_vector(vector));
+            assert!(queue.push_vector(vector));
         }
-        assert!(!events.push_vector(0));
+        assert!(!queue.push_vector(0));
     }
 }

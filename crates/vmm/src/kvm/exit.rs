@@ -138,6 +138,18 @@ impl Exit {
         matches!(self, Self::PioOut(_) | Self::MmioWrite(_)) || self.is_read()
     }
 
+    /// Whether `KVM_RUN` reports it by failing with this errno (KVM API §5, `KVM_EXIT_MEMORY_FAULT`).
+    pub const fn comes_with(&self, errno: i32) -> bool {
+        let is_memory_fault = matches!(
+            self,
+            Self::Unknown {
+                exit_reason: kvm::KVM_EXIT_MEMORY_FAULT,
+                ..
+            }
+        );
+        is_memory_fault && matches!(errno, libc::EFAULT | libc::EHWPOISON)
+    }
+
     /// Whether the guest waits for a value.
     pub const fn is_read(&self) -> bool {
         matches!(self, Self::PioIn(_) | Self::MmioRead(_))

@@ -142,6 +142,16 @@ impl GuestMemory {
     }
 }
 
+impl devices::Memory for GuestMemory {
+    fn read(&self, gpa: u64, bytes: &mut [u8]) -> bool {
+        Self::read(self, gpa, bytes).is_ok()
+    }
+
+    fn write(&self, gpa: u64, bytes: &[u8]) -> bool {
+        Self::write(self, gpa, bytes).is_ok()
+    }
+}
+
 /// Slots up to this size are committed in single pages. Where the host gives huge pages unasked, as many
 /// distributions do, the first touch would cost an idle machine 2 MiB; what huge pages gain shows in larger memory.
 const SINGLE_PAGES_BYTES: u64 = 16 << 20;

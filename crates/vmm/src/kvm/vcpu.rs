@@ -98,7 +98,7 @@ impl Vcpu {
         match errno {
             libc::EINTR => Ok(Entry::Interrupted),
             libc::EAGAIN => Ok(Entry::NotStarted),
-            errno => Err(Error::call("KVM_RUN", errno)),
+            errno => self.page.decode_failed(errno).map(Entry::Exit),
         }
     }
 
@@ -370,6 +370,14 @@ impl RunPage {
         // SAFETY: the union is BODY_BYTES of plain bytes; no reference to it outlives this function.
         let body = unsafe { &*union.cast::<[u8; BODY_BYTES]>() };
         exit::decode(reason, body)
+    }
+
+    /// An entry that failed: the exit that the errno stands for, if it stands for one.
+    fn decode_failed(&self, errno: i32) -> Result<Exit> {
+        match self.decode() {
+            exit if exit.comes_with(errno) => Ok(exit),
+            _ => Err(Error::call("KVM_RUN", errno)),
+        }
     }
 
     #[allow(clippy::mut_from_ref)] // reached only through `&mut Vcpu`

@@ -1,146 +1,160 @@
-//! What only the handler can answer: accesses of its devices, and accesses that no route claims.
+//! What an exit comes to: answered by what stands at its route, by the handler, or not yet.
 
-use crate::bus::access::Access;
-use crate::bus::device::{fill_items, item};
+use crate::bus::{Access, Reaction, fill_items, item};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
-use crate::run::handler::{Answer, Question};
+use crate::kvm::vcpu::Vcpu;
+use crate::run::desk::{Desk, handler_failed};
+use crate::run::handler::{At, ReadAnswer, Reply, Unanswered, WriteAnswer};
 use crate::run::outcome::{End, ExitRecord};
-use crate::run::processor::Pending;
-use crate::run::{Next, Run, handler_failed};
+use crate::run::verdict::{Verdict, rest};
+use crate::run::{post, text};
 
-impl Run<'_> {
-    /// Asks the handler's device piece by piece; a kick in between leaves the rest to the next run.
-    pub(crate) fn ask_device(&mut self, exit: Exit, access: &Access, from: usize) -> Result<Next> {
-        for index in from.. {
-            let Some(piece) = access.piece(index) else {
-                break;
-            };
-            if self.kick.requested().is_some() {
-                self.processor.pending = Pending::Open(exit, index);
-                return Ok(Next::Kicked);
-            }
-            let data = self.processor.vcpu.access_data(&exit)?;
-            let bytes = data
-                .get_mut(piece.start..piece.start + usize::from(piece.size))
-                .unwrap_or_default();
-            let (route, offset, size, vcpu) =
-                (access.route, piece.offset, piece.size, self.processor.index);
-            let answer = self.handler.answer(if access.write {
-                Question::Write {
-                    route,
-                    offset,
-                    size,
-                    value: item(bytes, usize::from(size)),
-                    vcpu,
-                }
-            } else {
-                Question::Read {
-                    route,
-                    offset,
-                    size,
-                    vcpu,
-                }
-            });
+/// One vCPU, as it asks.
+pub(crate) struct Asker<'a, 'd> {
+    pub desk: &'a mut Desk<'d>,
+    pub vcpu: &'a mut Vcpu,
+    pub index: u32,
+}
+
+/// Has a port or MMIO access answered, from a piece on. The access is that of the route which claims it, if one does.
+pub(crate) fn answer(
+    asker: Asker<'_, '_>,
+    exit: &Exit,
+    from: usize,
+) -> (Option<Access>, Result<Verdict>) {
+    let Some(access) = asker.desk.bus.bus().claim(exit) else {
+        return (None, unclaimed(asker.desk, asker.vcpu, exit));
+    };
+    let data = match asker.vcpu.access_data(exit) {
+        Ok(data) => data,
+        Err(error) => return (Some(access), Err(error)),
+    };
+    let verdict = match asker.desk.bus.react(&access, data) {
+        Reaction::Done => Ok(Verdict::Done),
+        Reaction::Flush => Ok(Verdict::Flush),
+        Reaction::Stop(code) => Ok(Verdict::End(End::ExitPort {
+            code,
+            record: record(exit, data),
+        })),
+        Reaction::Power(request) => Ok(Verdict::End(End::Power {
+            request,
+            record: record(exit, data),
+        })),
+        Reaction::Post => post::post(asker.desk, asker.vcpu, exit, &access, from),
+        Reaction::Ask => device(asker, exit, &access, from),
+        Reaction::Unclaimed => return (None, unclaimed(asker.desk, asker.vcpu, exit)),
+    };
+    (Some(access), verdict)
+}
+
+fn record(exit: &Exit, data: &[u8]) -> ExitRecord {
+    ExitRecord {
+        exit: exit.clone(),
+        data: data.to_vec(),
+    }
+}
+
+/// Asks the handler's device piece by piece, when it is this vCPU's turn.
+fn device(
+    Asker { desk, vcpu, index }: Asker<'_, '_>,
+    exit: &Exit,
+    access: &Access,
+    from: usize,
+) -> Result<Verdict> {
+    if let Err(error) = text::flush_before(desk) {
+        return Ok(Verdict::Failed(Some(from), error));
+    }
+    let kick = desk.kick;
+    let turn = desk.bus.turn(access.place, || kick.requested().is_some());
+    if turn.is_none() {
+        return Ok(Verdict::Kicked(Some(from)));
+    }
+    let data = vcpu.access_data(exit)?;
+    for at in from.. {
+        let Some(piece) = access.piece(at) else {
+            break;
+        };
+        if desk.is_kicked() {
+            return Ok(Verdict::Kicked(Some(at)));
+        }
+        let (bytes, size) = (piece.of_mut(data), usize::from(piece.size));
+        let place = At {
+            route: access.route,
+            offset: piece.offset,
+            size: piece.size,
+            vcpu: index,
+        };
+        let reply = if access.write {
+            desk.handler.write(place, item(bytes, size))
+        } else {
+            let value = desk.handler.read(place);
+            value.map(|value| fill_items(bytes, size, value.unwrap_or(u64::MAX)))
+        };
+        if let Err(why) = reply {
             // A write that the handler has seen is done, whatever came of it; a read is asked again.
-            let again = if access.write { index + 1 } else { index };
-            match answer {
-                Answer::Value(value) => fill_items(bytes, usize::from(size), value),
-                Answer::Done if access.write => {}
-                Answer::Done => bytes.fill(0xff),
-                Answer::Withdrawn => {
-                    self.processor.pending = Pending::Open(exit, index);
-                    return Ok(Next::Kicked);
-                }
-                Answer::Interrupted => {
-                    self.leave(exit, access, again);
-                    return Ok(Next::Kicked);
-                }
-                Answer::Failed | Answer::End | Answer::Bytes(_) => {
-                    self.leave(exit, access, again);
-                    return Err(handler_failed());
-                }
-            }
+            let next = if access.write {
+                rest(access, at + 1)
+            } else {
+                Some(at)
+            };
+            return Ok(unanswered(why, at, next));
         }
-        self.count_items(access);
-        self.processor.pending = Pending::Answered;
-        Ok(Next::Enter)
     }
+    Ok(Verdict::Done)
+}
 
-    /// Leaves the pieces from `index` on to the next run; without one the access is done.
-    pub(crate) fn leave(&mut self, exit: Exit, access: &Access, index: usize) {
-        if access.piece(index).is_some() {
-            self.processor.pending = Pending::Open(exit, index);
-        } else {
-            self.count_items(access);
-            self.processor.pending = Pending::Answered;
-        }
+/// The verdict on a question without an answer; `next` is the first piece that the handler has yet to see.
+fn unanswered(why: Unanswered, at: usize, next: Option<usize>) -> Verdict {
+    match why {
+        Unanswered::Failed => Verdict::Failed(next, handler_failed()),
+        Unanswered::Interrupted => Verdict::Kicked(next),
+        Unanswered::Withdrawn => Verdict::Kicked(Some(at)),
     }
+}
 
-    pub(crate) fn answer_unclaimed(&mut self, exit: Exit) -> Result<Next> {
-        let read = exit.is_read();
-        if self.wiring.empty_bus {
-            if read {
-                self.processor.vcpu.access_data(&exit)?.fill(0xff);
-            }
-            self.processor.pending = Pending::Answered;
-            return Ok(Next::Enter);
+/// An access that no route claims: an empty bus answers itself, else the handler is asked.
+fn unclaimed(desk: &mut Desk<'_>, vcpu: &mut Vcpu, exit: &Exit) -> Result<Verdict> {
+    let data = vcpu.access_data(exit)?;
+    if desk.bus.bus().is_empty_bus {
+        // Nobody is asked, and a kernel that looks for devices touches it often.
+        if exit.is_read() {
+            data.fill(0xff);
         }
-        // Nobody is asked about an empty bus, and a kernel that looks for devices touches it often.
-        self.flush_before(&exit, 0)?;
-        if self.kick.requested().is_some() {
-            self.processor.pending = Pending::Open(exit, 0);
-            return Ok(Next::Kicked);
-        }
-        let data = self.processor.vcpu.access_data(&exit)?;
-        if read {
-            data.fill(0);
-        }
-        let item_bytes = match exit {
-            Exit::PioIn(ref port) => usize::from(port.size),
-            _ => data.len(),
-        };
-        let seen = if read {
-            Pending::Open(exit.clone(), 0)
-        } else {
-            Pending::Answered
-        };
-        match self
-            .handler
-            .answer(Question::Unclaimed { exit: &exit, data })
-        {
-            Answer::Value(value) if read => fill_items(data, item_bytes, value),
-            Answer::Bytes(bytes) if read && bytes.len() == data.len() => {
-                data.copy_from_slice(&bytes)
-            }
-            Answer::Done | Answer::Value(_) if !read => {}
-            Answer::Done => data.fill(0xff),
-            Answer::End => {
-                let record = ExitRecord {
-                    data: if read { Vec::new() } else { data.to_vec() },
-                    exit: exit.clone(),
-                };
-                self.processor.pending = if read {
-                    Pending::Reply(exit)
-                } else {
-                    Pending::Answered
-                };
-                return Ok(Next::End(End::Exit(record)));
-            }
-            Answer::Withdrawn => {
-                self.processor.pending = Pending::Open(exit, 0);
-                return Ok(Next::Kicked);
-            }
-            Answer::Interrupted => {
-                self.processor.pending = seen;
-                return Ok(Next::Kicked);
-            }
-            Answer::Failed | Answer::Value(_) | Answer::Bytes(_) => {
-                self.processor.pending = seen;
-                return Err(handler_failed());
-            }
-        }
-        self.processor.pending = Pending::Answered;
-        Ok(Next::Enter)
+        return Ok(Verdict::Done);
     }
+    if let Err(error) = text::flush_before(desk) {
+        return Ok(Verdict::Failed(Some(0), error));
+    }
+    if desk.is_kicked() {
+        return Ok(Verdict::Kicked(Some(0)));
+    }
+    if exit.is_read() {
+        data.fill(0);
+        let answer = desk.handler.unclaimed_read(exit, data);
+        Ok(unclaimed_read(exit, data, answer))
+    } else {
+        let answer = desk.handler.unclaimed_write(exit, data);
+        Ok(match answer {
+            Ok(WriteAnswer::Done) => Verdict::Done,
+            Ok(WriteAnswer::End) => Verdict::End(End::Exit(record(exit, data))),
+            Err(why) => unanswered(why, 0, None),
+        })
+    }
+}
+
+fn unclaimed_read(exit: &Exit, data: &mut [u8], answer: Reply<ReadAnswer>) -> Verdict {
+    let item_bytes = match exit {
+        Exit::PioIn(port) => usize::from(port.size),
+        _ => data.len(),
+    };
+    match answer {
+        Ok(ReadAnswer::Value(value)) => fill_items(data, item_bytes, value),
+        Ok(ReadAnswer::Bytes(bytes)) if bytes.len() == data.len() => data.copy_from_slice(&bytes),
+        Ok(ReadAnswer::Bytes(_)) => return Verdict::Failed(Some(0), handler_failed()),
+        Ok(ReadAnswer::Ones) => data.fill(0xff),
+        Ok(ReadAnswer::End) => return Verdict::AwaitsReply(End::Exit(record(exit, &[]))),
+        Err(why) => return unanswered(why, 0, Some(0)),
+    }
+    Verdict::Done
 }

@@ -12,7 +12,7 @@ use crate::kvm::kick::{KickCause, KickHandle};
 pub struct RunLimits {
     /// The run ends with [`KickCause::Timeout`] after this time.
     pub timeout: Option<Duration>,
-    /// The handler is asked [`Question::Tick`](crate::Question::Tick) about this often.
+    /// The handler is asked [`ExitHandler::tick`](crate::ExitHandler::tick) about this often.
     pub tick: Option<Duration>,
     /// The time inside `KVM_RUN` is added to [`Counters::kvm_run_ns`](crate::Counters::kvm_run_ns), at the
     /// price of two clock readings per entry.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use devices::{Output, PowerRequest};
 
+use crate::bus::RouteId;
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickCause;
 
@@ -83,7 +84,7 @@ pub struct Outcome {
     /// Console text without a handler.
     pub output: Output,
     /// Console text for handlers that they have yet to get, by route.
-    pub undelivered: Vec<(usize, Vec<u8>)>,
+    pub undelivered: Vec<(RouteId, Vec<u8>)>,
     /// VM exits during this run.
     pub exits: u64,
     /// Time from the first entry to the last exit.

@@ -1,212 +1,193 @@
-//! Writes that nobody waits for: into the ring of a `queue` route, and out of the kernel's ring for
-//! `coalesce`.
+//! Writes that nobody waits for: into the ring of a `queue` route, and out of the kernel's ring for `coalesce`.
 
 use std::sync::Arc;
 
-use crate::bus::Bus;
-use crate::bus::access::Access;
-use crate::bus::device::{Device, item};
-use crate::bus::feed::Feed;
-use crate::bus::ring::{Event, EventRing};
-use crate::error::Result;
+use crate::bus::{Access, Bus, BusAccess, PostedRing, PostedWrite, item};
+use crate::error::{Error, Result};
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::{Coalesced, Vcpu};
-use crate::machine::Wiring;
-use crate::run::handler::{Answer, Question};
-use crate::run::processor::Pending;
-use crate::run::{Next, Run, handler_failed};
+use crate::run::desk::{Desk, told};
+use crate::run::verdict::{Verdict, rest};
 
-/// What became of an event.
-enum Posted {
-    Yes,
-    /// A kick came while the ring was full.
+/// What came of waiting for room in a ring.
+enum Room {
+    Perhaps,
     Kicked,
-    /// The handler failed; whether the event is in the ring.
-    Failed(bool),
+    Failed(Error),
 }
 
-/// The piece of a write with this index, as an event.
-fn event(access: &Access, data: &[u8], index: usize) -> Option<Event> {
+/// The piece of a write with this index.
+fn posted_write(access: &Access, data: &[u8], index: usize) -> Option<PostedWrite> {
     let piece = access.piece(index)?;
-    let bytes = data.get(piece.start..).unwrap_or_default();
-    let value = item(bytes, usize::from(piece.size));
-    Some(Event {
+    Some(PostedWrite {
         offset: piece.offset,
         size: piece.size,
-        value,
+        value: item(piece.of(data), usize::from(piece.size)),
     })
 }
 
-impl Run<'_> {
-    /// Posts the pieces of a write; what a kick leaves over is posted by the next run.
-    pub(crate) fn post(&mut self, exit: Exit, access: &Access, from: usize) -> Result<Next> {
-        for index in from.. {
-            let data = self.processor.vcpu.access_data(&exit)?;
-            let Some(event) = event(access, data, index) else {
-                break;
-            };
-            match self.push(access.route, event) {
-                Posted::Yes => {}
-                Posted::Kicked => {
-                    self.processor.pending = Pending::Open(exit, index);
-                    return Ok(Next::Kicked);
-                }
-                Posted::Failed(posted) => {
-                    self.leave(exit, access, index + usize::from(posted));
-                    return Err(handler_failed());
-                }
-            }
-        }
-        self.count_items(access);
-        self.processor.pending = Pending::Answered;
-        Ok(Next::Enter)
-    }
-
-    /// Empties the kernel's ring, which holds what the guest wrote before the exit at hand. `false` when a
-    /// kick came first.
-    pub(crate) fn drain_coalesced(&mut self) -> Result<bool> {
-        let wiring = self.wiring;
-        let (mut waits, mut bell) = (false, self.handler.takes_at_once());
-        let mut moved = false;
+/// Posts the pieces of a write.
+pub(crate) fn post(
+    desk: &mut Desk<'_>,
+    vcpu: &mut Vcpu,
+    exit: &Exit,
+    access: &Access,
+    from: usize,
+) -> Result<Verdict> {
+    let data = vcpu.access_data(exit)?;
+    for index in from.. {
+        let Some(write) = posted_write(access, data, index) else {
+            break;
+        };
+        let mut waits = false;
         loop {
-            // One step under the bus's lock, so that the vCPUs together keep the order of the kernel's ring.
-            let vcpu = &mut self.processor.vcpu;
-            let step = self.bus.with(|bus| next_coalesced(vcpu, bus, wiring))?;
-            match step {
-                // Told once: what the kernel has gathered is one batch.
-                Step::Empty if moved && bell && self.tell(Question::Posted) => {
-                    return Err(handler_failed());
-                }
-                Step::Empty => return Ok(true),
-                Step::Posted(ring) => {
-                    (waits, moved) = (false, true);
-                    bell |= ring.wants_bell();
-                }
-                Step::Full(ring) => {
-                    if !std::mem::replace(&mut waits, true) {
-                        wiring.counters.ring_waits.add(1);
-                    }
-                    match self.wait_for_room(&ring) {
-                        Posted::Yes => {}
-                        Posted::Kicked => return Ok(false),
-                        Posted::Failed(_) => return Err(handler_failed()),
-                    }
-                }
+            match push(desk, access, write) {
+                Ok(false) => break,
+                Ok(true) => match desk.tell_posted() {
+                    Ok(()) => break,
+                    Err(error) => return Ok(Verdict::Failed(rest(access, index + 1), error)),
+                },
+                Err(ring) => match wait_for_room(desk, &ring, &mut waits) {
+                    Room::Perhaps => {}
+                    Room::Kicked => return Ok(Verdict::Kicked(Some(index))),
+                    Room::Failed(error) => return Ok(Verdict::Failed(Some(index), error)),
+                },
             }
         }
     }
+    Ok(Verdict::Done)
+}
 
-    /// Tells the handler that something waits, if something does. What a vCPU has posted comes before what it asks.
-    pub(crate) fn announce(&mut self) -> Result<()> {
-        if self.wiring.feeds.iter().any(Feed::waits) && self.tell(Question::Posted) {
-            return Err(handler_failed());
+/// Puts a write into its ring: whether the handler is to be told, or the ring that has no room.
+fn push(desk: &mut Desk<'_>, access: &Access, write: PostedWrite) -> Result<bool, Arc<PostedRing>> {
+    let at_once = desk.handler.takes_at_once();
+    let pushed = desk.bus.ring(access.place, |ring| {
+        if ring.push(write) {
+            Ok(at_once || ring.wants_bell())
+        } else {
+            Err(Arc::clone(ring))
         }
+    });
+    pushed.unwrap_or(Ok(false))
+}
+
+fn wait_for_room(desk: &mut Desk<'_>, ring: &PostedRing, waits: &mut bool) -> Room {
+    if !std::mem::replace(waits, true) {
+        desk.counters.ring_waits.add(1);
+    }
+    if desk.is_kicked() {
+        return Room::Kicked;
+    }
+    match told(desk.handler.full(ring)) {
+        Ok(()) => Room::Perhaps,
+        Err(error) => Room::Failed(error),
+    }
+}
+
+/// Empties the kernel's ring, which holds what the guest wrote before the exit at hand. `false` when a kick came first.
+pub(crate) fn drain_coalesced(desk: &mut Desk<'_>, vcpu: &mut Vcpu) -> Result<bool> {
+    let (mut waits, mut bell) = (false, desk.handler.takes_at_once());
+    let mut moved = false;
+    loop {
+        let step = desk
+            .bus
+            .in_order(|straggler, bus| next_coalesced(vcpu, straggler, bus))?;
+        match step {
+            // Told once: what the kernel has gathered is one batch.
+            Step::Empty if moved && bell => return desk.tell_posted().map(|()| true),
+            Step::Empty => return Ok(true),
+            Step::Posted { wants_bell } => {
+                (waits, moved) = (false, true);
+                bell |= wants_bell;
+            }
+            Step::Full(ring) => match wait_for_room(desk, &ring, &mut waits) {
+                Room::Perhaps => {}
+                Room::Kicked => return Ok(false),
+                Room::Failed(error) => return Err(error),
+            },
+        }
+    }
+}
+
+/// Tells the handler that something waits, if something does. What a vCPU has posted comes before what it asks.
+pub(crate) fn announce(desk: &mut Desk<'_>) -> Result<()> {
+    if desk.bus.bus().posts() {
+        desk.tell_posted()
+    } else {
         Ok(())
-    }
-
-    fn push(&mut self, route: usize, event: Event) -> Posted {
-        let mut counted = false;
-        let at_once = self.handler.takes_at_once();
-        loop {
-            let pushed = self.bus.with(|bus| {
-                let Some(Device::Posted { ring, .. }) = bus.devices.get(route) else {
-                    return Ok(false);
-                };
-                if ring.push(event) {
-                    Ok(at_once || ring.wants_bell())
-                } else {
-                    Err(Arc::clone(ring))
-                }
-            });
-            let ring = match pushed {
-                Ok(false) => return Posted::Yes,
-                Ok(true) if self.tell(Question::Posted) => return Posted::Failed(true),
-                Ok(true) => return Posted::Yes,
-                Err(ring) => ring,
-            };
-            if !std::mem::replace(&mut counted, true) {
-                self.wiring.counters.ring_waits.add(1);
-            }
-            match self.wait_for_room(&ring) {
-                Posted::Yes => {}
-                end => return end,
-            }
-        }
-    }
-
-    fn wait_for_room(&mut self, ring: &EventRing) -> Posted {
-        if self.kick.requested().is_some() {
-            return Posted::Kicked;
-        }
-        if self.tell(Question::Full { ring }) {
-            return Posted::Failed(false);
-        }
-        Posted::Yes
-    }
-
-    /// Whether the handler failed.
-    fn tell(&mut self, question: Question<'_>) -> bool {
-        self.handler.answer(question) == Answer::Failed
     }
 }
 
 /// What one look into the kernel's ring came to.
 enum Step {
     Empty,
-    /// An event moved into this ring.
-    Posted(Arc<EventRing>),
-    /// This ring has no room for the next event.
-    Full(Arc<EventRing>),
+    /// A write moved into the ring of its route, whose bell is due or not.
+    Posted {
+        wants_bell: bool,
+    },
+    /// This ring has no room for the next write.
+    Full(Arc<PostedRing>),
 }
 
+type Straggler = Option<(Coalesced, usize)>;
+
 /// Moves the next piece of a coalesced write into the ring of its route.
-fn next_coalesced(vcpu: &mut Vcpu, bus: &mut Bus, wiring: &Wiring) -> Result<Step> {
+fn next_coalesced(
+    vcpu: &mut Vcpu,
+    straggler: &mut Straggler,
+    bus: &mut BusAccess<'_>,
+) -> Result<Step> {
     loop {
-        let Some((write, index)) = oldest(vcpu, bus)? else {
+        let Some((coalesced, index)) = oldest(vcpu, straggler)? else {
             return Ok(Step::Empty);
         };
-        let Some(access) = wiring.routes.claim(&write.exit) else {
+        let Some(access) = bus.bus().claim(&coalesced.exit) else {
             continue;
         };
-        let Some(event) = event(&access, &write.data, index) else {
-            wiring.count_items(&access);
+        let Some(write) = posted_write(&access, &coalesced.data, index) else {
+            bus.bus().count(&access);
             continue;
         };
-        let Some(Device::Posted { ring, .. }) = bus.devices.get(access.route) else {
-            continue;
-        };
-        let posted = ring.push(event);
-        let ring = Arc::clone(ring);
-        bus.straggler = Some((write, index + usize::from(posted)));
-        return Ok(if posted {
-            Step::Posted(ring)
-        } else {
-            Step::Full(ring)
+        let pushed = bus.ring(access.place, |ring| {
+            if ring.push(write) {
+                Ok(ring.wants_bell())
+            } else {
+                Err(Arc::clone(ring))
+            }
+        });
+        let Some(pushed) = pushed else { continue };
+        *straggler = Some((coalesced, index + usize::from(pushed.is_ok())));
+        return Ok(match pushed {
+            Ok(wants_bell) => Step::Posted { wants_bell },
+            Err(ring) => Step::Full(ring),
         });
     }
 }
 
 /// The oldest coalesced write that is not posted yet, and how many of its pieces are.
-fn oldest(vcpu: &mut Vcpu, bus: &mut Bus) -> Result<Option<(Coalesced, usize)>> {
-    if let Some(straggler) = bus.straggler.take() {
+fn oldest(vcpu: &mut Vcpu, straggler: &mut Straggler) -> Result<Straggler> {
+    if let Some(straggler) = straggler.take() {
         return Ok(Some(straggler));
     }
     Ok(vcpu.next_coalesced()?.map(|write| (write, 0)))
 }
 
 /// At the run's end: nothing stays in the kernel's ring, whether there is room for it or not.
-pub(crate) fn last_coalesced(vcpu: &mut Vcpu, bus: &mut Bus, wiring: &Wiring) -> Result<()> {
-    while wiring.coalesces
-        && let Some((write, from)) = oldest(vcpu, bus)?
-    {
-        let Some(access) = wiring.routes.claim(&write.exit) else {
-            continue;
-        };
-        if let Some(Device::Posted { ring, .. }) = bus.devices.get(access.route) {
-            let events = (from..).map_while(|index| event(&access, &write.data, index));
-            events.for_each(|event| ring.push_or_spill(event));
-        }
-        wiring.count_items(&access);
+pub(crate) fn last_coalesced(vcpu: &mut Vcpu, bus: &mut Bus) -> Result<()> {
+    if !bus.coalesces {
+        return Ok(());
     }
-    Ok(())
+    BusAccess::Alone(bus).in_order(|straggler, bus| {
+        while let Some((coalesced, from)) = oldest(vcpu, straggler)? {
+            let Some(access) = bus.bus().claim(&coalesced.exit) else {
+                continue;
+            };
+            let writes = (from..).map_while(|at| posted_write(&access, &coalesced.data, at));
+            bus.ring(access.place, |ring| {
+                writes.for_each(|write| ring.push_or_spill(write));
+            });
+            bus.bus().count(&access);
+        }
+        Ok(())
+    })
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
-use crate::bus::device;
+use crate::bus::fill_items;
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
-use crate::interrupts::queue::{Event, Events};
+use crate::interrupts::{Injection, Injections};
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
@@ -33,7 +33,7 @@ pub struct Processor {
     pub(crate) pending: Pending,
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
     pub(crate) kept: Option<End>,
-    pub(crate) events: Arc<Events>,
+    pub(crate) injections: Arc<Injections>,
     /// KVM may have an NMI that the guest has not taken.
     pub(crate) nmi_sent: bool,
     counters: Arc<Counters>,
@@ -46,7 +46,7 @@ impl Processor {
             index,
             pending: Pending::Nothing,
             kept: None,
-            events: Arc::default(),
+            injections: Arc::default(),
             nmi_sent: false,
             counters,
         }
@@ -92,7 +92,7 @@ impl Processor {
     /// `UnansweredRead` when no read waits.
     pub fn reply(&mut self, value: u64) -> Result<()> {
         self.reply_with(|data, size| {
-            device::fill_items(data, size, value);
+            fill_items(data, size, value);
             Ok(())
         })
     }
@@ -161,9 +161,9 @@ impl Processor {
 
     /// Whether something waits that ends a halt.
     pub(crate) fn wakes(&mut self) -> Result<bool> {
-        Ok(match self.events.first() {
-            Some(Event::Nmi) => true,
-            Some(Event::Vector(_)) => self.vcpu.interrupts_enabled(),
+        Ok(match self.injections.first() {
+            Some(Injection::Nmi) => true,
+            Some(Injection::Vector(_)) => self.vcpu.interrupts_enabled(),
             // One that came during the handler of another is delivered only at the next entry.
             None if self.nmi_sent => {
                 self.nmi_sent = self.vcpu.nmi_pending()?;

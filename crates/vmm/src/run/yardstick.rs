@@ -6,40 +6,34 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickHandle;
 use crate::kvm::vcpu::Entry;
-use crate::limits::BOOT_VCPU;
-use crate::machine::Machine;
 use crate::run::clock::{Alarm, RunLimits};
+use crate::run::processor::Processor;
 
-impl Machine {
-    /// Enters the guest again and again until it halts, and returns the time that took. Its writes go nowhere and
-    /// are not counted: this is the yardstick where no C compiler can build `bench/raw.c`.
-    ///
-    /// # Errors
-    /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`; `KvmIoctl`.
-    pub fn run_bare(&mut self, timeout: Duration) -> Result<Duration> {
-        let kick = KickHandle::new();
-        let attached = kick.attach(BOOT_VCPU, self.boot.vcpu.page())?;
-        let _alarm = Alarm::set(
-            RunLimits {
-                timeout: Some(timeout),
-                ..RunLimits::default()
-            },
-            &kick,
-        )?;
-        attached.enter();
-        let begin = Instant::now();
-        loop {
-            match self.boot.vcpu.enter()? {
-                Entry::Exit(Exit::PioOut(_) | Exit::MmioWrite(_)) => {}
-                Entry::Exit(Exit::Hlt) => return Ok(begin.elapsed()),
-                Entry::Exit(exit) => return Err(unfit(exit.name())),
-                Entry::Interrupted if kick.requested().is_some() => {
-                    return Err(unfit("a time-out"));
-                }
-                Entry::InterruptWindow | Entry::NotStarted => {}
-                Entry::Interrupted => {
-                    attached.acknowledge();
-                }
+/// Enters the guest again and again until it halts; the time that took.
+///
+/// # Errors
+/// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`; `KvmIoctl`.
+pub(crate) fn run(processor: &mut Processor, timeout: Duration) -> Result<Duration> {
+    let kick = KickHandle::new();
+    let attached = kick.attach(processor.index, processor.vcpu.page())?;
+    let limits = RunLimits {
+        timeout: Some(timeout),
+        ..RunLimits::default()
+    };
+    let _alarm = Alarm::set(limits, &kick)?;
+    attached.enter();
+    let begin = Instant::now();
+    loop {
+        match processor.vcpu.enter()? {
+            Entry::Exit(Exit::PioOut(_) | Exit::MmioWrite(_)) => {}
+            Entry::Exit(Exit::Hlt) => return Ok(begin.elapsed()),
+            Entry::Exit(exit) => return Err(unfit(exit.name())),
+            Entry::Interrupted if kick.requested().is_some() => {
+                return Err(unfit("a time-out"));
+            }
+            Entry::InterruptWindow | Entry::NotStarted => {}
+            Entry::Interrupted => {
+                attached.acknowledge();
             }
         }
     }

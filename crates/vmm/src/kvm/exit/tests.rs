@@ -207,3 +207,14 @@ fn every_kind_has_its_own_name() {
     );
     assert_eq!(Exit::Hlt.name(), "hlt");
 }
+
+#[test]
+fn a_memory_fault_is_an_exit_although_the_call_fails() {
+    let fault = decode(kvm::KVM_EXIT_MEMORY_FAULT, &[0; BODY_BYTES]);
+    assert!(fault.comes_with(libc::EFAULT) && fault.comes_with(libc::EHWPOISON));
+    assert!(!fault.comes_with(libc::EINVAL));
+    // What the last exit has left in the page says nothing about another failure.
+    for reason in [kvm::KVM_EXIT_HLT, kvm::KVM_EXIT_IO, kvm::KVM_EXIT_MMIO, 0] {
+        assert!(!decode(reason, &[0; BODY_BYTES]).comes_with(libc::EFAULT));
+    }
+}

@@ -1,18 +1,18 @@
-//! The devices behind routes that Rust answers. A device sees bytes, never an address.
+//! What stands at a route and answers its accesses. It sees bytes, never an address.
 
 use std::sync::Arc;
 
-use devices::{Chip, Com1, Console, Output, PowerRequest};
+use devices::{Com1, Console, Device, Output, PowerRequest};
 
 use crate::bus::access::Access;
 use crate::bus::feed::{EventCount, Feed};
-use crate::bus::ring::EventRing;
+use crate::bus::ring::PostedRing;
 use crate::bus::route::RouteTarget;
 use crate::error::Result;
 
-/// What stands behind a route while the machine lives.
+/// What answers. The kinds that a caller names are matched, so that the fast ones cost no call through a table.
 #[derive(Debug)]
-pub(crate) enum Device {
+pub(crate) enum Backend {
     Console(Console),
     Constant(u64),
     /// `discard` and `count`: the counters see every access anyway.
@@ -22,17 +22,17 @@ pub(crate) enum Device {
     Asked,
     /// `queue` and `coalesce`: writes go into the ring.
     Posted {
-        ring: Arc<EventRing>,
+        ring: Arc<PostedRing>,
         read_value: Option<u64>,
     },
     /// The kernel counts; what still exits is not for it.
     Event(Arc<EventCount>),
     Com1(Com1),
-    /// A chip of the PC.
-    Chip(Box<dyn Chip>),
+    /// A device in Rust.
+    Device(Box<dyn Device>),
 }
 
-/// What a device makes of an access.
+/// What a backend makes of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
     /// Answered.
@@ -51,7 +51,9 @@ pub(crate) enum Reaction {
     Unclaimed,
 }
 
-impl Device {
+impl Backend {
+    /// # Errors
+    /// `KvmIoctl` when the process may open no more descriptors.
     pub fn new(target: RouteTarget) -> Result<Self> {
         Ok(match target {
             RouteTarget::Console { deliver } => Self::Console(Console::new(deliver)),
@@ -65,8 +67,6 @@ impl Device {
                     read_value,
                 }
             }
-            // The machine puts its own device here.
-            RouteTarget::Board => Self::Sink,
             RouteTarget::Event { .. } => Self::Event(Arc::new(EventCount::new()?)),
         })
     }
@@ -78,6 +78,20 @@ impl Device {
             Self::Event(count) => Some(Feed::Count(Arc::clone(count))),
             _ => None,
         }
+    }
+
+    /// Whether it may have text for the handler.
+    pub fn has_text(&self) -> bool {
+        match self {
+            Self::Console(console) => console.delivers(),
+            Self::Com1(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it may add to the outcome's text.
+    pub const fn writes_text(&self) -> bool {
+        matches!(self, Self::Console(_) | Self::Com1(_))
     }
 
     /// Fills the items of a read. What has no value of its own reads as all ones, like an empty bus.
@@ -99,9 +113,9 @@ impl Device {
                     *byte = com1.read(offset);
                 }
             }
-            Self::Chip(chip) => {
-                for (offset, byte) in access.registers().zip(data) {
-                    *byte = chip.read(offset);
+            Self::Device(device) => {
+                for piece in access.pieces() {
+                    device.read(piece.offset, piece.of_mut(data));
                 }
             }
         }
@@ -124,9 +138,9 @@ impl Device {
                 com1.write(access.registers().zip(data.iter().copied()), output);
                 text(com1.console(output))
             }
-            Self::Chip(chip) => {
-                let mut bytes = access.registers().zip(data);
-                let request = bytes.find_map(|(offset, byte)| chip.write(offset, *byte));
+            Self::Device(device) => {
+                let mut pieces = access.pieces();
+                let request = pieces.find_map(|piece| device.write(piece.offset, piece.of(data)));
                 request.map_or(Reaction::Done, Reaction::Power)
             }
         }
@@ -164,6 +178,8 @@ pub(crate) fn fill_items(data: &mut [u8], size: usize, value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::claim::RouteId;
+    use crate::bus::table::Place;
     use crate::kvm::exit::{Exit, PortAccess};
 
     fn access(size: u8, bytes: u32, write: bool) -> Access {
@@ -178,19 +194,19 @@ mod tests {
         } else {
             Exit::PioIn(port)
         };
-        Access::new(0, 0, &exit)
+        Access::new(RouteId::new(0), Place(0), 0, &exit)
     }
 
     #[test]
     fn a_constant_fills_every_item_with_its_low_bytes() {
         let mut data = [0; 6];
         assert_eq!(
-            Device::Constant(0x1_2345).read(&access(2, 2, false), &mut data),
+            Backend::Constant(0x1_2345).read(&access(2, 2, false), &mut data),
             Reaction::Done
         );
         assert_eq!(data, [0x45, 0x23, 0x45, 0x23, 0x45, 0x23]);
         let mut odd = [0; 3];
-        Device::Constant(0xaabb_ccdd).read(&access(3, 3, false), &mut odd);
+        Backend::Constant(0xaabb_ccdd).read(&access(3, 3, false), &mut odd);
         assert_eq!(odd, [0xdd, 0xcc, 0xbb]);
     }
 
@@ -204,7 +220,7 @@ mod tests {
         ] {
             let mut data = [0; 4];
             assert_eq!(
-                Device::new(target)
+                Backend::new(target)
                     .unwrap()
                     .read(&access(4, 4, false), &mut data),
                 Reaction::Done
@@ -217,15 +233,15 @@ mod tests {
     fn stop_takes_the_first_items_value() {
         let mut output = Output::default();
         assert_eq!(
-            Device::Stop.write(&access(1, 3, true), &[7, 8, 9], &mut output),
+            Backend::Stop.write(&access(1, 3, true), &[7, 8, 9], &mut output),
             Reaction::Stop(7)
         );
         assert_eq!(
-            Device::Stop.write(&access(4, 4, true), &[1, 2, 3, 4], &mut output),
+            Backend::Stop.write(&access(4, 4, true), &[1, 2, 3, 4], &mut output),
             Reaction::Stop(0x0403_0201)
         );
         assert_eq!(
-            Device::Stop.write(&access(8, 8, true), &[1, 0, 0, 0, 9, 9, 9, 9], &mut output),
+            Backend::Stop.write(&access(8, 8, true), &[1, 0, 0, 0, 9, 9, 9, 9], &mut output),
             Reaction::Stop(1)
         );
     }
