@@ -1,4 +1,4 @@
-//! A machine's configuration, converted from JavaScript's types to Rust's.
+//! A machine's configuration, from JavaScript's words to Rust's.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::guests;
 /// A machine, with every default filled in. Numbers are whole and not negative.
 #[napi(object)]
 pub struct NativeConfig {
-    /// `real`, `protected`, `paged32` or `long`; for a flat image.
+    /// `real`, `protected`, `paged32` or `long`; an image that is not flat says it itself.
     pub mode: Option<String>,
     /// `kernel` or `user`.
     pub privilege: String,
@@ -26,11 +26,11 @@ pub struct NativeConfig {
     pub slots: Vec<NativeSlot>,
     /// The guest program.
     pub payload: NativePayload,
-    /// What answers which access, up to 256 routes.
+    /// Who answers what, up to 256 routes.
     pub routes: Vec<NativeRoute>,
     /// How many vCPUs.
     pub vcpus: u32,
-    /// Whether the kernel emulates PIC, IOAPIC, local APICs and PIT.
+    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT.
     pub irqchip: bool,
     /// Whether there is a serial port, COM1.
     pub serial: bool,
@@ -54,13 +54,13 @@ pub struct NativeSlot {
 pub struct NativePayload {
     /// The image.
     pub image: Option<Uint8Array>,
-    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; if absent, the content decides.
+    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; without it the image's content says.
     pub format: Option<String>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
     /// Where a flat image's first byte lies.
     pub load_gpa: f64,
-    /// Where execution starts; if absent, at the image's entry, for a flat image its first byte.
+    /// Where execution starts; without it where the image says, a flat one at its first byte.
     pub entry_gpa: Option<f64>,
     /// The command line, for multiboot, PVH and bzImage.
     pub cmdline: Option<String>,
@@ -75,7 +75,7 @@ pub struct NativePayload {
 pub struct NativeModule {
     /// Its bytes.
     pub image: Uint8Array,
-    /// Its string.
+    /// The string that goes with it.
     pub string: String,
 }
 
@@ -105,9 +105,9 @@ pub struct NativeRoute {
 pub struct NativeRunLimits {
     /// The run ends as `timeout` after so many milliseconds, fractions included; absent: never.
     pub timeout_ms: Option<f64>,
-    /// How often the vCPU's thread asks a tick, in milliseconds; absent: never.
+    /// How often the thread looks around, in milliseconds; absent: only at exits.
     pub tick_ms: Option<f64>,
-    /// Whether the time inside `KVM_RUN` is measured.
+    /// Whether the time inside `KVM_RUN` is taken.
     pub time_kvm_run: Option<bool>,
 }
 
@@ -176,7 +176,8 @@ impl NativePayload {
 }
 
 impl NativeRoute {
-    fn parse(self) -> Result<RouteConfig> {
+    /// As the core wants it.
+    pub fn parse(self) -> Result<RouteConfig> {
         let base = match (self.port, self.gpa) {
             (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
             (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),

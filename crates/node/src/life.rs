@@ -1,5 +1,5 @@
-//! A machine's life cycle as JavaScript sees it. Busy is ownership: the thread that runs a machine
-//! owns it, and what is left here can only kick.
+//! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
+//! what is left here can only kick.
 
 mod attend;
 
@@ -10,10 +10,11 @@ use std::sync::Arc;
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, Event, ExitHandler, GuestMemory, Interrupts, KickCause,
-    KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
+    Counters, Error, ErrorCode, ExitHandler, GuestMemory, Interrupts, KickCause, KickHandle,
+    Machine, Outcome, Placement, PostedWrite, Result, RouteConfig, RouteId, RunLimits, SerialPort,
 };
 
+use crate::ask::Answer;
 use crate::caught::caught;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -30,8 +31,7 @@ enum State {
     Closed,
 }
 
-/// What may be used at any time while the machine exists. It is dropped when the machine is closed,
-/// not when the object is collected.
+/// What reaches into a machine at any time. Gone once it is closed, so that all of it goes then and not with the object.
 struct Handles {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
@@ -46,7 +46,7 @@ pub struct Life {
     pub counters: Arc<Counters>,
     /// Where posted writes wait; until `release`, which is after `close`.
     posted: RefCell<Rc<Posted>>,
-    /// The vCPU that is served first.
+    /// The vCPU that is looked after first.
     next: Cell<usize>,
 }
 
@@ -66,7 +66,7 @@ impl Life {
         }
     }
 
-    /// Makes a call into Rust; a panic in it closes the machine.
+    /// Makes a call into Rust in which nothing may go wrong but by a fault of ours; that closes the machine.
     pub fn guarded<T>(&self, call: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         self.judge(caught(|| call(self)))
     }
@@ -92,6 +92,24 @@ impl Life {
         }
     }
 
+    /// Attaches a route to an idle machine.
+    pub fn attach(&self, route: &RouteConfig) -> Result<RouteId> {
+        self.with_idle(|machine| {
+            let id = machine.attach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(id)
+        })
+    }
+
+    /// Takes a route away from an idle machine, with the posted writes that nobody has taken.
+    pub fn detach(&self, route: RouteId) -> Result<()> {
+        self.with_idle(|machine| {
+            machine.detach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(())
+        })
+    }
+
     /// The guest's memory, at any time until `close`.
     pub fn memory(&self) -> Result<Arc<GuestMemory>> {
         let handles = self.handles.borrow();
@@ -114,7 +132,7 @@ impl Life {
         Ok(())
     }
 
-    /// Sets a line of the irqchip, which itself wakes the vCPU that takes the interrupt.
+    /// Sets a line of the irqchip, which wakes whom it concerns itself.
     pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
         set(&self
             .handles
@@ -210,10 +228,9 @@ impl Life {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer
-    /// keeps it. Gives, by route, the text of the run that was cut off which its handlers have yet
-    /// to get. Under `run_here` the machine goes when that returns.
-    pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
+    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
+    /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
+    pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self
             .handles
             .borrow()
@@ -228,7 +245,7 @@ impl Life {
     }
 
     /// As `close`, but a buffer that is kept keeps what is in it.
-    fn end(&self) -> Vec<(usize, Vec<u8>)> {
+    fn end(&self) -> Vec<(RouteId, Vec<u8>)> {
         Environment::remove(self);
         self.handles.take();
         self.posted().end();
@@ -256,7 +273,7 @@ impl Life {
     }
 
     /// Takes posted writes out of a route's ring.
-    pub fn drain(&self, route: usize) -> Vec<Event> {
+    pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
         let events = self.posted().drain(route);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
@@ -281,7 +298,7 @@ impl Life {
             State::There(running) => match running.take_finished() {
                 Some((machine, outcome)) => {
                     let callbacks = Rc::clone(&running.callbacks);
-                    // The machine is idle before the end of the run is reported.
+                    // The machine is idle before anybody hears that the run is over.
                     if let State::There(running) =
                         std::mem::replace(&mut *state, State::Idle(machine))
                     {

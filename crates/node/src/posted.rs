@@ -1,13 +1,12 @@
-//! The consumers of a machine's posted writes, served on JavaScript's thread: one batch after the
-//! other, by turns.
+//! The consumers of a machine's posted writes, as JavaScript's thread serves them: one batch after the other, by turns.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
-use vmm::{Answer, Event, Feed, Watch};
+use vmm::{Feed, PostedWrite, RouteId, Watch};
 
-use crate::ask::{Heard, Letter};
+use crate::ask::{Answer, Heard, Letter};
 use crate::ffi::{Returned, Words};
 use crate::pace::{Change, Pace};
 use crate::turn::Served;
@@ -23,9 +22,9 @@ pub struct Posted {
 
 /// One route.
 struct Consumer {
-    route: usize,
+    route: RouteId,
     feed: Feed,
-    /// The consumer has not finished, perhaps because of a promise.
+    /// It is at work, perhaps on a promise.
     busy: Cell<bool>,
     /// Writes taken since the last look at the pace.
     taken: Cell<u64>,
@@ -47,20 +46,17 @@ pub fn marks(feeds: &[Feed]) -> Marks {
 
 impl Posted {
     /// Of feeds by route.
-    pub fn new(feeds: Vec<Option<Feed>>) -> Self {
-        let feeds = feeds.into_iter().enumerate();
-        let consumer = |(route, feed): (usize, Option<Feed>)| {
-            Some(Consumer {
-                route,
-                feed: feed?,
-                busy: Cell::new(false),
-                taken: Cell::new(0),
-                pace: Pace::default(),
-                watch: RefCell::default(),
-            })
+    pub fn new(feeds: Vec<(RouteId, Feed)>) -> Self {
+        let consumer = |(route, feed)| Consumer {
+            route,
+            feed,
+            busy: Cell::new(false),
+            taken: Cell::new(0),
+            pace: Pace::default(),
+            watch: RefCell::default(),
         };
         Self {
-            routes: feeds.filter_map(consumer).collect(),
+            routes: feeds.into_iter().map(consumer).collect(),
             due: Cell::new(false),
             next: Cell::new(0),
         }
@@ -71,7 +67,7 @@ impl Posted {
         self.routes.iter().map(|one| one.feed.clone()).collect()
     }
 
-    /// A run begins: promises of an earlier one are ignored.
+    /// A run begins: promises of an earlier one are of no account.
     pub fn begin(&self) {
         self.due.set(true);
         for consumer in &self.routes {
@@ -90,7 +86,7 @@ impl Posted {
         Ok(())
     }
 
-    /// The run is over: no consumer is called any more.
+    /// The run is over: nobody is called any more.
     pub fn end(&self) {
         for consumer in &self.routes {
             consumer.feed.set_eager(false);
@@ -98,31 +94,31 @@ impl Posted {
         }
     }
 
-    /// Something was announced, or a consumer came free: JavaScript's thread shall look.
+    /// Something was announced, or a consumer came free: somebody shall look.
     pub fn set_due(&self) {
         self.due.set(true);
     }
 
-    /// Whether JavaScript's thread shall look.
+    /// Whether somebody shall look.
     pub fn is_due(&self) -> bool {
         self.due.get()
     }
 
     /// The consumer of a route has settled its promise.
-    pub fn consumed(&self, route: usize) {
+    pub fn consumed(&self, route: RouteId) {
         if let Some(consumer) = self.of(route) {
             consumer.busy.set(false);
             self.due.set(true);
         }
     }
 
-    /// Whether JavaScript's thread has to look soon, since writes gather without being announced.
+    /// Whether somebody has to look soon, since writes gather that nobody announces.
     pub fn gathers(&self) -> bool {
         let gathers = |one: &Consumer| one.pace.gathers() && !one.busy.get();
         self.routes.iter().any(gathers)
     }
 
-    /// Takes what has gathered.
+    /// Looks after what has gathered.
     pub fn look(&self) {
         for consumer in &self.routes {
             if consumer.pace.gathers() && !consumer.busy.get() {
@@ -135,7 +131,7 @@ impl Posted {
         }
     }
 
-    /// Whether everything before these marks was delivered.
+    /// Whether everything that these marks mean was handed over.
     pub fn reached(&self, marks: &Marks) -> bool {
         marks.iter().all(|&(index, mark)| {
             let consumer = self.routes.get(index);
@@ -143,18 +139,18 @@ impl Posted {
         })
     }
 
-    /// Takes the events of a ring.
-    pub fn drain(&self, route: usize) -> Vec<Event> {
+    /// Takes the writes of a ring.
+    pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
         let Some(consumer) = self.of(route) else {
             return Vec::new();
         };
-        let events = consumer.feed.drain();
-        consumer.take(events.len() as u64);
-        events
+        let writes = consumer.feed.drain();
+        consumer.take(writes.len() as u64);
+        writes
     }
 
     /// Takes a count.
-    pub fn take_count(&self, route: usize) -> u64 {
+    pub fn take_count(&self, route: RouteId) -> u64 {
         let Some(consumer) = self.of(route) else {
             return 0;
         };
@@ -163,9 +159,8 @@ impl Posted {
         count
     }
 
-    /// Hands over what waits, one batch of each route, to consumers that are free. `is_over` is
-    /// asked after each batch whether the others come later; `failed` is called when a consumer
-    /// failed.
+    /// Hands over what waits, one batch of each route, to consumers that are free. `is_over` says behind a batch that the
+    /// others come later, and `failed` hears of a consumer that failed.
     pub fn hand_over(
         &self,
         words: Words,
@@ -235,13 +230,13 @@ impl Posted {
         match &*watch {
             // It calls at once when there is something already.
             Some(watch) => watch.arm(),
-            // What came before did not ring.
+            // What came before rang nobody.
             None if consumer.feed.noticed() => self.due.set(true),
             None => {}
         }
     }
 
-    fn of(&self, route: usize) -> Option<&Consumer> {
+    fn of(&self, route: RouteId) -> Option<&Consumer> {
         self.routes.iter().find(|one| one.route == route)
     }
 }

@@ -10,8 +10,8 @@ use boot::{
 
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::memory::GuestMemory;
 use crate::limits::PAGE_BYTES;
-use crate::memory::GuestMemory;
 
 /// As calls expect it (System V ABI, x86-64 §3.2.2).
 const STACK_ALIGNMENT: u64 = 16;
@@ -50,8 +50,7 @@ pub(crate) struct Prepared {
     pub placement: Placement,
 }
 
-/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of
-/// the PC.
+/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of the PC.
 pub(crate) fn prepare(
     config: &MachineConfig,
     format: Format,
@@ -123,8 +122,8 @@ const fn protocol_of(format: Format) -> Protocol {
     }
 }
 
-/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is
-/// where the caller wants it, and the stack at the end of memory all the same.
+/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is where the caller wants it, and
+/// the stack at the end of memory all the same.
 fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if loaded.format == Format::Flat {
         return memory_bytes;

@@ -5,9 +5,10 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, CONSOLE, Cpu, LONG, USER};
 use common::{exit, exit_code, gpa, machine, port, run, run_silently, run_with, set};
-use vmm::{Answer, End, Exit, Machine, MmioAccess, RouteConfig, RouteTarget};
+use vmm::{End, Exit, Machine, MmioAccess, RouteConfig, RouteTarget};
 
 const BASE: u64 = 0xd000_0000;
 
@@ -74,7 +75,7 @@ fn mmio_machine(cpu: Cpu, guest: &str, target: Option<RouteTarget>, at: u64, rax
     machine
 }
 
-/// What RAX holds after a load of `size` bytes of `value` over `before`.
+/// What RAX holds behind a load of `size` bytes of `value` over `before`.
 fn loaded(size: u8, value: u64, before: u64) -> u64 {
     match size {
         1 => before & !0xff | value & 0xff,

@@ -1,5 +1,4 @@
-//! Several vCPUs post through one ring of the kernel's while one of them drains it slowly: nothing
-//! is lost.
+//! Several vCPUs post through one ring of the kernel's while one of them drains it slowly: nothing is lost.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
@@ -10,14 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::{Answer, Question};
 use common::{LIMITS, LONG, config, port};
-use vmm::{Answer, GuestMemory, KickCause, KickHandle, Machine, Question, RouteTarget};
+use vmm::{GuestMemory, KickCause, KickHandle, Machine, RouteTarget};
 
 const COALESCE: RouteTarget = RouteTarget::Coalesce { read_value: None };
 
-/// The first vCPU asks port 0x60 again and again. The second writes 0, 1, 2, … as far as the word
-/// at 0x500 lets it, each to port 0x200 and the number's byte in the table at 0x10000, and says at
-/// 0x504 how many it has written.
+/// The first vCPU asks port 0x60 again and again. The second writes 0, 1, 2, … as far as the word at 0x500 lets it, each to port
+/// 0x200 and the number's byte in the table at 0x10000, and says at 0x504 how many it has written.
 const SCENE: &str = "
     85 ff                   ; test %edi,%edi
     75 04                   ; jne 2f
@@ -78,15 +77,13 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
     let mut config = config(LONG, SCENE, &routes);
     config.vcpus = 2;
     let mut machine = Machine::new(config).unwrap();
-    // Two rings one short of their bells, then some more, so that the kernel's ring begins in its
-    // middle.
+    // Two rings one short of their bells, then some more, so that the kernel's ring begins in its middle.
     let start = 2 * UNBELLED + CHUNK;
     let at = start % RING;
     let mut table = vec![0u8; 4096];
     table[..UNBELLED as usize].fill(FIRST_BELL);
     table[UNBELLED as usize..2 * UNBELLED as usize].fill(SECOND_BELL);
-    // The draining vCPU rings the first bell shortly before the ring's end, the second with its
-    // last entry.
+    // Whoever drains rings the first bell shortly before the ring's end, the second with its last entry.
     table[(start + 160 - at) as usize] = FIRST_BELL;
     table[(start + RING - 1 - at) as usize] = SECOND_BELL;
     let memory = machine.memory().clone();
@@ -112,10 +109,11 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
         Answer::Done
     };
     type Handler<'a> = Box<dyn FnMut(Question<'_>) -> Answer + Send + 'a>;
-    let mut handlers: [Handler<'_>; 2] = [Box::new(drains), Box::new(|_| Answer::Done)];
+    let handlers: [Handler<'_>; 2] = [Box::new(drains), Box::new(|_| Answer::Done)];
+    let mut handlers = common::handlers(handlers);
     machine.run_together(&kick, LIMITS, &mut handlers).unwrap();
     let mut values = Vec::new();
-    for feed in feeds.iter().flatten() {
+    for (_, feed) in &feeds {
         let events = feed.drain();
         assert!(events.is_sorted_by_key(|event| event.value));
         values.extend(events.iter().map(|event| event.value));
@@ -127,8 +125,7 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
     assert_eq!((values.len(), values), (expected.len(), expected));
 }
 
-/// Each writes 0, 1, 2, … with its index in the top byte to port 0x200 until the word at 0x500 is
-/// reached.
+/// Each writes 0, 1, 2, … with its index in the top byte to port 0x200 until the word at 0x500 is reached.
 const NUMBERED: &str = "
     66 ba 00 02             ; mov $0x200,%dx
     31 c9                   ; xor %ecx,%ecx
@@ -153,7 +150,7 @@ fn four_post_to_a_slow_consumer_on_a_busy_host() {
     config.vcpus = 4;
     let mut machine = Machine::new(config).unwrap();
     machine.memory().write(0x500, &count.to_le_bytes()).unwrap();
-    let feed = machine.feeds()[0].clone().unwrap();
+    let feed = common::feed(&machine);
     let (values, is_over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let take = || {
         let mut values = values.lock().unwrap();
@@ -175,8 +172,9 @@ fn four_post_to_a_slow_consumer_on_a_busy_host() {
                 }
             });
         }
-        let mut handlers = [&slow, &slow, &slow, &slow];
-        let outcome = machine.run_together(&KickHandle::new(), LIMITS, &mut handlers);
+        let handlers = [&slow, &slow, &slow, &slow];
+        let outcome =
+            machine.run_together(&KickHandle::new(), LIMITS, &mut common::handlers(handlers));
         is_over.store(true, Ordering::Relaxed);
         outcome.unwrap();
     });
@@ -208,15 +206,15 @@ fn the_kernel_gathers_for_several_where_it_loses_none() {
             .memory()
             .write(0x504, &(4 - vcpus).to_le_bytes())
             .unwrap();
-        let feed = machine.feeds()[0].clone().unwrap();
+        let feed = common::feed(&machine);
         let handler = |_: Question<'_>| Answer::Done;
-        let mut handlers = vec![&handler; vcpus as usize];
+        let handlers = vec![&handler; vcpus as usize];
         let outcome = machine
-            .run_together(&KickHandle::new(), LIMITS, &mut handlers)
+            .run_together(&KickHandle::new(), LIMITS, &mut common::handlers(handlers))
             .unwrap();
         let writes = u64::from(80 * vcpus);
         assert_eq!(feed.drain().len() as u64, writes);
-        assert_eq!(machine.counters().routes[0].writes.get(), writes);
+        assert_eq!(common::counts(&machine, 0).writes.get(), writes);
         // The last one's halt, and what has left before for each.
         let gathers = vcpus == 1 || common::probe().shares_coalesced_ring == Some(true);
         let exits = outcome.exits;

@@ -1,14 +1,14 @@
-//! `KVM_MEM_READONLY`: the guest's reads are memory, its writes are MMIO exits, the host writes
-//! freely.
+//! `KVM_MEM_READONLY`: the guest's reads are memory, its writes are MMIO exits, the host writes freely.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, Cpu, LONG, PROTECTED, REAL, USER};
 use common::{config, exit, exit_code, gpa, port, probe, read, run, run_with};
-use vmm::{Answer, End, Exit, Machine, MachineConfig, MemorySlot, MmioAccess};
+use vmm::{End, Exit, Machine, MachineConfig, MemorySlot, MmioAccess};
 use vmm::{RouteConfig, RouteTarget};
 
 const ROM: MemorySlot = MemorySlot {

@@ -218,8 +218,8 @@ fn enabling_the_interrupt_with_data_there_raises_it() {
     assert_eq!((edges.take(), serial.read(IIR)), (1, 0xc4));
 }
 
-/// A driver in the manner of Linux's `serial8250_interrupt`: it stays until nothing is pending, and
-/// reads and writes a few bytes each time round.
+/// A driver in the manner of Linux's `serial8250_interrupt`: it stays until nothing is pending, and reads and
+/// writes a few bytes each time round.
 fn handle_interrupt(
     serial: &mut Serial<Edges>,
     noise: &mut Noise,
@@ -247,9 +247,8 @@ fn handle_interrupt(
     panic!("too much work");
 }
 
-/// The guest works by edges; the host sends and takes at random moments, and the guest masks,
-/// polls, sends and turns the FIFOs on and off at others. The end of both streams comes by edges
-/// alone: one that is missing shows.
+/// The guest works by edges; the host sends and takes at random moments, and the guest masks, polls, sends and turns
+/// the FIFOs on and off at others. The end of both streams comes by edges alone: one that is missing shows.
 #[test]
 fn no_byte_is_lost_doubled_or_left_behind() {
     for seed in 1..=200 {
@@ -260,8 +259,7 @@ fn no_byte_is_lost_doubled_or_left_behind() {
         let (mut next, mut got, mut output) = (0, Vec::new(), Vec::new());
         let mut to_send = VecDeque::new();
         let mut asked = 0;
-        // Clearing and turning the FIFOs on or off may lose what is in them, and nothing else here
-        // does.
+        // Clearing and turning the FIFOs on or off may lose what is in them, and nothing else here does.
         let fifos = noise.below(2) as u8;
         serial.write(FCR, fifos);
         serial.write(IER, 0x01);
@@ -328,5 +326,32 @@ fn a_hostile_guest_breaks_and_grows_nothing() {
             serial.clear_output();
         }
         assert!(serial.pending_output().len() <= 1_000);
+    }
+}
+
+#[test]
+fn a_restored_port_goes_on_as_the_one_that_was_saved() {
+    let mut noise = Noise::new(0x16550);
+    let (mut one, _) = serial();
+    for _ in 0..200 {
+        for _ in 0..noise.below(30) {
+            match noise.below(3) {
+                0 => one.write(noise.below(8) as u8, noise.byte()),
+                1 => _ = one.read(noise.below(8) as u8),
+                _ => _ = one.input(&[noise.byte(), noise.byte()]),
+            }
+        }
+        one.clear_output();
+        let Some(mut two) = Serial::restored(&one.save(), Edges::default()) else {
+            panic!("{one:?}");
+        };
+        assert_eq!(two.save(), one.save());
+        for _ in 0..30 {
+            let (offset, byte) = (noise.below(8) as u8, noise.byte());
+            assert_eq!(two.read(offset), one.read(offset));
+            one.write(offset, byte);
+            two.write(offset, byte);
+        }
+        assert_eq!(two.pending_output(), one.pending_output());
     }
 }

@@ -1,0 +1,101 @@
+//! One question at a time: vCPUs that want to ask about the same route take turns.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+/// A wait is ended by the turn or by a kick, which unparks every thread of the run; this is for neither coming.
+const NAP: Duration = Duration::from_millis(10);
+
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    taken: AtomicBool,
+    /// Entries in `queue`, so that a turn which nobody waits for ends without a lock.
+    waiting: AtomicUsize,
+    queue: Mutex<Vec<Thread>>,
+}
+
+/// The turn, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(&'a Gate);
+
+impl Gate {
+    /// Waits for the turn; `None` when `give_up` says so first.
+    pub fn enter(&self, give_up: impl Fn() -> bool) -> Option<Turn<'_>> {
+        while self.taken.swap(true, Ordering::SeqCst) {
+            if give_up() {
+                return None;
+            }
+            let me = std::thread::current();
+            let id = me.id();
+            self.queue().push(me);
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            // A turn that ended before we were counted woke nobody.
+            if self.taken.load(Ordering::SeqCst) {
+                std::thread::park_timeout(NAP);
+            }
+            self.queue().retain(|thread| thread.id() != id);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        Some(Turn(self))
+    }
+
+    /// Takes the turn if nobody has it.
+    pub fn try_enter(&self) -> Option<Turn<'_>> {
+        let is_free = !self.taken.swap(true, Ordering::SeqCst);
+        is_free.then(|| Turn(self))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Vec<Thread>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::SeqCst);
+        if self.0.waiting.load(Ordering::SeqCst) > 0
+            && let Some(thread) = self.0.queue().first()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn there_is_one_turn_at_a_time() {
+        let (gate, inside, turns) = (Gate::default(), AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        let turn = gate.enter(|| false);
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        turns.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        drop(turn);
+                    }
+                });
+            }
+        });
+        assert_eq!(turns.into_inner(), 4000);
+        assert_eq!(gate.waiting.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_wait_can_be_given_up() {
+        let gate = Gate::default();
+        let turn = gate.enter(|| true);
+        assert!(turn.is_some() && gate.enter(|| true).is_none());
+        assert!(gate.try_enter().is_none());
+        drop(turn);
+        assert!(gate.enter(|| true).is_some());
+        assert!(gate.try_enter().is_some());
+    }
+}
