@@ -6,7 +6,10 @@ import type { NativeMachine } from './seam.ts'
 export interface Counters {
   /** VM exits by reason; a reason that did not come is 0. */
   readonly exits: Readonly<Record<ExitReason, number>>
-  /** Accesses by route, in the order of the options; every repetition of a string instruction counts. */
+  /**
+   * Accesses by route, in the order of the options; every repetition of a string instruction
+   * counts.
+   */
   readonly routes: readonly {
     /** Items that the guest read. */
     readonly reads: number

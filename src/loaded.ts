@@ -2,7 +2,10 @@ import type { CpuMode, ImageFormat } from './options.ts'
 
 /** One thing that was put into the guest's memory. */
 export interface LoadedPart {
-  /** Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`, … */
+  /**
+   * Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`,
+   * `boot-params`, …
+   */
   readonly what: string
   /** Guest physical address of its first byte. */
   readonly gpa: number

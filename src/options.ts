@@ -21,28 +21,33 @@ import { isSignal } from './signal.ts'
 import { formats, modes, privileges } from './words.ts'
 
 /**
- * The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit
- * real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages;
- * `'long'`, 64 bits with 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
+ * The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`,
+ * 16-bit real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4
+ * MiB pages; `'long'`, 64 bits with 2 MiB pages. `npx vmexit doctor` prints which of them this
+ * machine runs.
  */
 export type CpuMode = 'real' | 'protected' | 'paged32' | 'long'
 
-/** The ring in which the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
+/**
+ * The ring in which the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode
+ * only).
+ */
 export type Privilege = 'kernel' | 'user'
 
-/** How an image says where its bytes go and where it starts. */
+/** The format of an image, which determines where its bytes go and where it starts. */
 export type ImageFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
 
 /** A module of a multiboot image. */
 export interface Module {
   /** Its bytes. They are copied. */
   image: Uint8Array
-  /** The string that goes with it, default empty. */
+  /** Its string, default empty. */
   string?: string
 }
 
 /**
- * A guest program of your own, entered with the registers that `guest/README.md` lists, or that the format's boot protocol says.
+ * A guest program of your own, entered with the registers that `guest/README.md` lists, or that the
+ * format's boot protocol says.
  *
  * @example
  * ```ts
@@ -56,15 +61,19 @@ export interface Image {
   /** The bytes, at least one. They are copied. */
   image: Uint8Array
   /**
-   * `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH entry.
-   * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+   * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`:
+   * an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer.
+   * Default: determined by the content.
    */
   format?: ImageFormat
-  /** Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory. */
+  /**
+   * Guest physical address of a flat image's first byte, default 0. The whole image lies inside
+   * memory.
+   */
   loadGpa?: number
   /**
-   * Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
-   * real mode, below 4 GiB in 32 bits.
+   * Guest physical address of the first instruction. Default: the image's own entry; for a flat
+   * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
    */
   entryGpa?: number
   /** The command line, for multiboot, PVH and bzImage. Default empty. */
@@ -75,43 +84,58 @@ export interface Image {
   modules?: readonly Module[]
 }
 
-/** Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap. */
+/**
+ * Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap.
+ */
 export interface MemorySlot {
-  /** First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff. */
+  /**
+   * First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to
+   * 0xffffffff.
+   */
   gpa: number
   /** Size in bytes, a multiple of 4096. Committed when touched. */
   bytes: number
-  /** The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false. */
+  /**
+   * The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works.
+   * Default false.
+   */
   readOnly?: boolean
 }
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions {
   /**
-   * The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
-   * `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   * The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH start
+   * in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
    */
   mode?: CpuMode
   /** The ring of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
   privilege?: Privilege
-  /** Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
+  /**
+   * Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed
+   * when touched.
+   */
   memoryBytes?: number
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
   /** The guest program: an embedded one of `guests`, or an image of your own. */
   payload: Guest | Image
-  /** Who answers which port and which address, up to 256. An exit that no route claims goes to `onExit`, or ends the run. */
+  /**
+   * What answers which port and which address, up to 256 routes. An exit that no route claims goes
+   * to `onExit`, or ends the run.
+   */
   routes?: readonly Route[]
   /**
-   * Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
-   * irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
-   * index in RDI.
+   * Number of vCPUs, 1 to 64, default 1. Under `run()` each runs on a thread of its own;
+   * `runSync()` runs machines with one. With an irqchip all but the first wait for INIT and SIPI,
+   * as on a PC. Without one all start at the payload's entry, with their index in RDI.
    */
   vcpus?: number
   /**
-   * Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
-   * an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0 and
-   * 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
+   * Whether the kernel emulates PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A
+   * halted vCPU then waits for an interrupt; without an irqchip `hlt` ends the run. Where the
+   * irqchip answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0 and 0x4d1, the pages
+   * 0xfec00000 and 0xfee00000) routes are refused. Default false.
    */
   irqchip?: boolean
   /**
@@ -119,28 +143,29 @@ export interface VirtualMachineOptions {
    */
   serial?: boolean
   /**
-   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI tables
-   * at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an irqchip, which
-   * is the default then. Default false.
+   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power
+   * and reset registers, ACPI tables at 0xe0000. Unclaimed accesses then meet an empty bus: reads
+   * are all ones, and `onExit` is not asked. It needs an irqchip, which then is the default.
+   * Default false.
    */
   pc?: boolean
 }
 
 /**
- * What `onExit` returns: the value of a read, for every item, or all its bytes, size times count; `false` to end
- * the run there. Behind a write nothing else matters.
+ * What `onExit` returns: the value of a read, for every item, or all its bytes, size times count;
+ * `false` to end the run there. After a write nothing else matters.
  */
 export type ExitAnswer = number | bigint | Uint8Array | false | void
 
 /** Options of `runSync`. */
 export interface RunSyncOptions {
   /**
-   * The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
-   * Default: no limit.
+   * Milliseconds after which the run ends with reason `'timeout'`: 0 to 4294967295, fractions
+   * included. Default: no limit.
    */
   timeoutMs?: number
   /**
-   * Asked about every port or MMIO exit that no route claims. Default: such an exit ends the run.
+   * Called for every port or MMIO exit that no route claims. Default: such an exit ends the run.
    *
    * @example
    * ```ts
@@ -158,8 +183,8 @@ export interface RunSyncOptions {
    */
   onExit?: (exit: AccessExit) => ExitAnswer
   /**
-   * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
-   * Default false.
+   * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings
+   * per exit. Default false.
    */
   timeKvmRun?: boolean
 }

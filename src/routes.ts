@@ -2,8 +2,8 @@ import type { EventBatch } from './batch.ts'
 import type { AccessSize } from './exit.ts'
 
 /**
- * What a route claims: ports, or guest physical addresses. An access belongs to the route of its first byte.
- * Claims do not overlap.
+ * What a route claims: ports, or guest physical addresses. An access belongs to the route that
+ * claims its first byte. Claims do not overlap.
  */
 export type Claim =
   | {
@@ -15,7 +15,10 @@ export type Claim =
       length?: number
     }
   | {
-      /** First guest physical address, below 512 GiB, outside writable memory: accesses there never exit. */
+      /**
+       * First guest physical address, below 512 GiB, outside writable memory: accesses there never
+       * exit.
+       */
       gpa: number
       /** A claim has a port or an address. */
       port?: never
@@ -24,11 +27,11 @@ export type Claim =
     }
 
 /**
- * A device in TypeScript. It knows its offset and the value, never where it sits. The vCPU waits for it.
+ * A device in TypeScript. It gets offsets and values, never its own address. The vCPU waits for it.
  *
- * Under `run()` a method may return a promise; under `runSync()` that is `ERR_ASYNC_HANDLER`. String
- * instructions call once for each item. A method that throws, or a read that gives no value, ends the run
- * with `ERR_HANDLER`. An access of 3, 5, 6 or 7 bytes arrives in pieces of 1, 2 and 4.
+ * Under `run()` a method may return a promise; under `runSync()` that is `ERR_ASYNC_HANDLER`. A
+ * string instruction calls once for each item. If a method throws, or a read returns no value, the
+ * run ends with `ERR_HANDLER`. An access of 3, 5, 6 or 7 bytes arrives in pieces of 1, 2 and 4.
  *
  * @example
  * ```ts
@@ -47,8 +50,8 @@ export type Claim =
  */
 export interface Device {
   /**
-   * Gives the value of a read, of which the low `size` bytes count: a whole number, or a bigint of 64 bits,
-   * signed or not. Without this method reads are all ones.
+   * Returns the value of a read, of which the low `size` bytes count: a whole number, or a bigint
+   * of 64 bits, signed or not. Without this method reads are all ones.
    *
    * @param offset distance from the route's first port or address, 0 to 2^32 - 1
    * @param size bytes; 8 only at an address
@@ -71,8 +74,8 @@ export interface Device {
     vcpu: number,
   ): number | bigint | PromiseLike<number | bigint>
   /**
-   * Takes a value. Without this method writes are dropped. What it returns is of no account, but the vCPU
-   * waits for a promise.
+   * Takes a value. Without this method writes are dropped. The returned value does not matter, but
+   * the vCPU waits for a promise.
    *
    * @param offset distance from the route's first port or address, 0 to 2^32 - 1
    * @param size bytes; 8 only at an address
@@ -127,8 +130,8 @@ export interface ConsoleTarget {
   /** Rust gathers the bytes. */
   to: 'console'
   /**
-   * Gets the bytes in the order in which the guest wrote them, at most 16 KiB at once and at least every 20 ms;
-   * when it returns a promise, the vCPU waits.
+   * Gets the bytes in the order in which the guest wrote them, at most 16 KiB at once and at least
+   * every 20 ms. If it returns a promise, the vCPU waits.
    */
   onData?: (bytes: Uint8Array) => unknown
   /** Only a device route has one. */
@@ -146,8 +149,8 @@ export interface ConstantTarget {
 }
 
 /**
- * `discard` and `count`: writes are dropped, reads are all ones; `vm.counters()` counts both. `stop`: a write
- * ends the run with reason `'exit-port'` and the value as `exitCode`.
+ * `discard` and `count`: writes are dropped, reads are all ones; `vm.counters()` counts both.
+ * `stop`: a write ends the run with reason `'exit-port'` and the value as `exitCode`.
  *
  * @example
  * ```ts
@@ -170,24 +173,26 @@ export interface PlainTarget {
 
 /** JavaScript answers, and the vCPU waits. */
 export interface DeviceTarget {
-  /** May be absent: the device says it. */
+  /** May be absent, since `device` implies it. */
   to?: 'device'
-  /** Who answers. Its methods are looked up at each access. */
+  /** The device. Its methods are looked up at each access. */
   device: Device
 }
 
 /**
- * Writes go into a ring of 4096 and nobody waits; a full ring makes the vCPU wait. `coalesce` lets the
- * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by up to
- * 20 ms while the guest makes no exit. Where the kernel would lose writes of several vCPUs, they exit nevertheless: `vmexit doctor`. `EventBatch` has an example.
+ * Writes go into a ring of 4096, and the vCPU waits only if the ring is full. `coalesce` lets the
+ * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by
+ * up to 20 ms while the guest makes no exit. If the kernel would lose writes of several vCPUs, each
+ * write is an exit; `vmexit doctor` reports it. `EventBatch` has an example.
  */
 export interface PostedTarget {
-  /** Who gathers: Rust, behind an exit, or the kernel. */
+  /** What gathers: Rust, after an exit, or the kernel. */
   to: 'queue' | 'coalesce'
   /**
-   * Gets the writes in order, none is lost, and before what the same vCPU asks later of a device, `onExit` or `onData`. While
-   * a promise that it returns is open, further batches wait, and questions behind them: whoever waits here for a later question of the
-   * guest waits until `timeoutMs` or `stop()`. At a run's end they wait no longer.
+   * Gets all writes, in order, and before the same vCPU's later questions to a device, `onExit` or
+   * `onData`. While a promise that it returns is open, further batches wait, and so do questions
+   * that follow them. If the promise itself waits for such a question, both wait until `timeoutMs`
+   * or `stop()`. At a run's end they wait no longer.
    */
   onBatch: (batch: EventBatch) => unknown
   /** What reads give, 0 to 2^64 - 1; without it they are not claimed. */
@@ -212,8 +217,8 @@ export type EventMatch =
     }
 
 /**
- * The kernel counts writes to one port or address without an exit (KVM API, `KVM_IOEVENTFD`). Reads are not
- * claimed.
+ * The kernel counts writes to one port or address without an exit (KVM API, `KVM_IOEVENTFD`). Reads
+ * are not claimed.
  *
  * @example
  * ```ts
@@ -232,8 +237,9 @@ export type EventTarget = EventMatch & {
   /** The kernel counts. */
   to: 'event'
   /**
-   * Gets how many writes came since the last call, at least 1: soon after a lone one under `run()`, at the next exit or within 20 ms
-   * under `runSync()`, and at the run's end. Order and promises are as for `onBatch`.
+   * Gets the number of writes since the last call, at least 1. Under `run()` the call follows a
+   * lone write at once; under `runSync()` it comes at the next exit or within 20 ms. It also comes
+   * at the run's end. Order and promises are as for `onBatch`.
    */
   onEvent: (count: number) => unknown
   /** One port or address. */

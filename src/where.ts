@@ -8,22 +8,30 @@ import type { NativeOutcome } from './seam.ts'
  * ```ts
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
  * const { where } = vm.runSync({ timeoutMs: 5 })
- * console.log(where?.rip, where?.mode, where?.bytes.subarray(0, 2)) // 0n long Uint8Array(2) [ 235, 254 ]
+ * console.log(where?.rip, where?.mode) // 0n long
+ * console.log(where?.bytes.subarray(0, 2)) // Uint8Array(2) [ 235, 254 ]
  * ```
  */
 export interface Where {
-  /** Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the first. */
+  /**
+   * Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the
+   * first.
+   */
   readonly vcpu: number
   /** The next instruction, relative to the base of CS. */
   readonly rip: bigint
   /** The selector in CS. */
   readonly cs: number
   /**
-   * The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'` with pages of any size, or
-   * `'compatibility'`, long mode with a segment of 16 or 32 bits, or `'virtual-8086'`.
+   * The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'`
+   * with pages of any size, or `'compatibility'`, long mode with a segment of 16 or 32 bits, or
+   * `'virtual-8086'`.
    */
   readonly mode: CpuMode | 'compatibility' | 'virtual-8086'
-  /** What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory ends. */
+  /**
+   * What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory
+   * ends.
+   */
   readonly bytes: Uint8Array
 }
 
