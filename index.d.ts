@@ -2,51 +2,56 @@
 /* eslint-disable */
 
 /**
- * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
- * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
- * `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
+ * A KVM machine. Every method is safe at any moment: while the machine runs, in its own handlers,
+ * after its end. No method throws; a failing one returns a `Failure`. Every method can return
+ * `ERR_VM_CLOSED`, and `ERR_INTERNAL` for a panic, after which the machine is closed. Methods that
+ * need an idle machine can return `ERR_VM_BUSY`.
  */
 export declare class NativeMachine {
   /**
-   * Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
-   * `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   * Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
+   * `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
+   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
    */
   static create(config: NativeConfig): NativeMachine | Failure
   /**
-   * Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
-   * `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+   * Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
+   * `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
    */
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
   /**
-   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
-   * is to call `inside`, which then calls the other two. All are held weakly.
+   * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
+   * failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
+   * three are held weakly.
    */
   start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
-   * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
-   * it where no C compiler is.
+   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
+   * `vmexit bench` compares with it if there is no C compiler.
    */
   runBare(timeoutMs: number): number | Failure
   /**
-   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-   * is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
-   * called in the asynchronous context of the run.
+   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
+   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
+   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
+   * run.
    */
   answer(ticket: number, answer: number | Uint8Array, look: boolean): number
-  /** Ends the run in progress, soon; of no effect without one. */
+  /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
   /**
-   * Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
-   * which its handlers have yet to get. Posted writes can be taken until `release`.
+   * Frees everything, and empties a buffer that was made. Returns the text that handlers have
+   * yet to get, if a run was cut off. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
   /** Whether it is closed, by `close` or after a panic. */
   isClosed(): boolean
-  /** After `close`, drops the posted writes that nobody has taken. */
+  /** After `close`, drops the posted writes that were not taken. */
   release(): void
   /**
-   * Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
-   * count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
+   * Answers the unclaimed read that ended the last run of an idle machine: with 64 bits, of
+   * which the low ones count, or with size times count bytes. `ERR_UNANSWERED_READ` when no read
+   * waits, `ERR_INVALID_OPTION` for a wrong length.
    */
   reply(value: bigint | Uint8Array): Failure | null
   /** All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`). */
@@ -65,33 +70,66 @@ export declare class NativeMachine {
   interrupt(vcpu: number, vector: number): Failure | null
   /** Queues a non-maskable interrupt for a vCPU (`KVM_NMI`). */
   nmi(vcpu: number): Failure | null
-  /** Sends bytes to the guest's serial port, as many as there is space for, and says how many. */
+  /** Sends bytes to the guest's serial port, as many as there is space for, and returns how many. */
   serialInput(bytes: Uint8Array): number
-  /** Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output. */
+  /**
+   * Whether the handler gets what the guest sends from now on; else, as in the beginning, it
+   * joins the result's output.
+   */
   deliverSerial(deliver: boolean): void
   /** What was put into memory before the first instruction. */
   loaded(): NativeLoaded
-  /** Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched. */
+  /**
+   * Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is
+   * touched.
+   */
   checkMemory(gpa: number, length: number): Failure | null
-  /** Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
+  /**
+   * Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside
+   * every slot.
+   */
   readMemory(gpa: number, into: Uint8Array): Failure | null
-  /** Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
+  /**
+   * Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside
+   * every slot.
+   */
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
   /** Slot 0 without a copy. To be called once, and kept. */
   memoryBuffer(): ArrayBuffer | Failure
-  /** Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none. */
+  /**
+   * Attaches a route while the machine is idle, and returns its id: word 1 of its questions.
+   * The routes of the configuration have the ids 0, 1, … in their order, COM1 the next; no id is
+   * given twice. Where it claims what the devices of a PC have, they give way until it is
+   * detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`, and
+   * then nothing is changed.
+   */
+  attach(route: NativeRoute): number | Failure
+  /**
+   * Removes a route of the caller's while the machine is idle, by its id. Posted writes that
+   * were not taken go with it, and console text that waits joins the next result's output.
+   * `ERR_INVALID_OPTION` when there is no such route.
+   */
+  detach(route: number): Failure | null
+  /**
+   * Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null`
+   * when there are none.
+   */
   drain(route: number): NativeBatch | null
-  /** Takes the count of an `event` route, by its index: writes since the last call. */
+  /** Takes the count of an `event` route, by its id: writes since the last call. */
   takeCount(route: number): number
-  /** The promise with which the consumer of a posted route answered is settled: it may get the next batch. */
+  /**
+   * To be called when the promise of a posted route's consumer is settled: it may get the next
+   * batch.
+   */
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
 }
 
 /**
- * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
- * time to look after what gathers. What is left to do, as `NativeTurn` says.
+ * Attends to every machine that runs. `fresh` says that the event loop has turned since the last
+ * call, `look` that it is time to take what has gathered. Returns what is left to do, a
+ * `NativeTurn`.
  */
 export declare function attend(fresh: boolean, look: boolean): number
 
@@ -113,10 +151,13 @@ export interface Failure {
 /** Names of the embedded guests, each once, sorted. */
 export declare function guestNames(): Array<string>
 
-/** Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever. */
+/**
+ * Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is
+ * kept for ever.
+ */
 export declare function hangBell(): boolean
 
-/** Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`. */
+/** Keeps the event loop alive for an awaited run, until `releaseLoop`. */
 export declare function holdLoop(): void
 
 /** The loaded KVM module: `kvm_intel`, `kvm_amd`, `kvm_pvm` or `unknown`. */
@@ -126,19 +167,22 @@ export declare function hostBackend(): string
 export declare function imageFormat(image: Uint8Array): string | Failure
 
 /**
- * Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
- * `NativeMachine.start`, and to be returned by it.
+ * Goes on with what is to be done in the asynchronous context of a run; to be called by the
+ * `enter` of `NativeMachine.start`, and to be returned by it.
  */
 export declare function inside(): number
 
 /** The limits of this build. */
 export declare function limits(): NativeLimits
 
-/** What the called function returns, unless it returns the bytes of an unclaimed string read. */
+/**
+ * The status that the called function returns, unless it returns the bytes of an unclaimed string
+ * read.
+ */
 export declare enum NativeAnswer {
-  /** Go on; a read without a value is all ones. */
+  /** Continue; a read without a value is all ones. */
   Done = 0,
-  /** Go on with the value in words 6 and 7. */
+  /** Continue with the value in words 6 and 7. */
   Value = 1,
   /** A promise: `NativeMachine.answer` follows. */
   Promised = 2,
@@ -168,7 +212,7 @@ export interface NativeCapability {
 
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
-  /** `real`, `protected`, `paged32` or `long`; an image that is not flat says it itself. */
+  /** `real`, `protected`, `paged32` or `long`; for a flat image. */
   mode?: string
   /** `kernel` or `user`. */
   privilege: string
@@ -178,11 +222,11 @@ export interface NativeConfig {
   slots: Array<NativeSlot>
   /** The guest program. */
   payload: NativePayload
-  /** Who answers what, up to 256 routes. */
+  /** What answers which access, up to 256 routes. */
   routes: Array<NativeRoute>
   /** How many vCPUs. */
   vcpus: number
-  /** Whether the kernel plays PIC, IOAPIC, local APICs and PIT. */
+  /** Whether the kernel emulates PIC, IOAPIC, local APICs and PIT. */
   irqchip: boolean
   /** Whether there is a serial port, COM1. */
   serial: boolean
@@ -212,7 +256,10 @@ export interface NativeControlRegisters {
 export interface NativeCounters {
   /** Exits by reason. */
   exits: Array<NativeExitCount>
-  /** Accesses by route, in the order of the configuration. */
+  /**
+   * Accesses of the caller's routes that are attached: in the order of the configuration, then
+   * as they were attached.
+   */
   routes: Array<NativeRouteCount>
   /** Times that the vCPU waited because a ring was full. */
   ringWaits: number
@@ -230,14 +277,17 @@ export interface NativeDescriptorTable {
   limit?: number
 }
 
-/** What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what each means. */
+/**
+ * What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what
+ * each means.
+ */
 export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
   /**
-   * `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`, `internal-error`, `debug`,
-   * `system-event` or `unknown`.
+   * `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`,
+   * `internal-error`, `debug`, `system-event` or `unknown`.
    */
   reason: string
   /** The port of a `pio-` exit. */
@@ -290,7 +340,7 @@ export interface NativeLimits {
   maxReadBytes: number
   /** The longest time-out, in milliseconds. */
   maxTimeoutMs: number
-  /** Bytes of a guest's text that are kept for somebody who may read them later. */
+  /** Bytes of a guest's text that are kept for a later reader. */
   maxOutputBytes: number
   /** Slots beside slot 0. */
   maxSlots: number
@@ -326,7 +376,7 @@ export interface NativeModeReport {
 export interface NativeModule {
   /** Its bytes. */
   image: Uint8Array
-  /** The string that goes with it. */
+  /** Its string. */
   string: string
 }
 
@@ -370,13 +420,13 @@ export interface NativePart {
 export interface NativePayload {
   /** The image. */
   image?: Uint8Array
-  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; without it the image's content says. */
+  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; if absent, the content decides. */
   format?: string
   /** The name of an embedded guest. */
   guest?: string
   /** Where a flat image's first byte lies. */
   loadGpa: number
-  /** Where execution starts; without it where the image says, a flat one at its first byte. */
+  /** Where execution starts; if absent, at the image's entry, for a flat image its first byte. */
   entryGpa?: number
   /** The command line, for multiboot, PVH and bzImage. */
   cmdline?: string
@@ -386,9 +436,9 @@ export interface NativePayload {
   modules: Array<NativeModule>
 }
 
-/** What word 0 says is wanted. `src/ask.ts` reads the words. */
+/** The kind of question, in word 0. `src/ask.ts` reads the words. */
 export declare enum NativeQuestion {
-  /** Nothing: JavaScript may look around. */
+  /** Nothing: JavaScript gets a chance to work. */
   Tick = 0,
   /** A device's value. */
   Read = 1,
@@ -398,7 +448,10 @@ export declare enum NativeQuestion {
   Console = 3,
   /** An unclaimed exit, as the argument. */
   Unclaimed = 4,
-  /** Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`. */
+  /**
+   * Posted writes of a route wait; with a 1 in word 4 the words hold the only one.
+   * `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
+   */
   Posted = 5,
 }
 
@@ -450,7 +503,10 @@ export interface NativeReport {
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
-  /** Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring. */
+  /**
+   * Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost;
+   * absent where there is no such ring.
+   */
   sharesCoalescedRing?: boolean
   /** Cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
@@ -478,6 +534,8 @@ export interface NativeRoute {
 
 /** Accesses of one route; every repetition of a string instruction counts. */
 export interface NativeRouteCount {
+  /** The route's id. */
+  route: number
   /** Items read. */
   reads: number
   /** Items written. */
@@ -488,15 +546,15 @@ export interface NativeRouteCount {
 export interface NativeRunLimits {
   /** The run ends as `timeout` after so many milliseconds, fractions included; absent: never. */
   timeoutMs?: number
-  /** How often the thread looks around, in milliseconds; absent: only at exits. */
+  /** How often the vCPU's thread asks a tick, in milliseconds; absent: never. */
   tickMs?: number
-  /** Whether the time inside `KVM_RUN` is taken. */
+  /** Whether the time inside `KVM_RUN` is measured. */
   timeKvmRun?: boolean
 }
 
 /**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
- * are 0 or 1. What is absent when written keeps its value.
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
+ * §3.4.3). Flags are 0 or 1. What is absent when written keeps its value.
  */
 export interface NativeSegment {
   /** Linear address of the first byte, 64 bits. */
@@ -536,8 +594,8 @@ export interface NativeSlot {
 }
 
 /**
- * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is absent
- * when written keeps its value.
+ * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is
+ * absent when written keeps its value.
  */
 export interface NativeSpecialRegisters {
   /** CS, the code segment; its DPL and that of SS are the current privilege level. */
@@ -566,7 +624,7 @@ export interface NativeSpecialRegisters {
 
 /** Console text of one route. */
 export interface NativeText {
-  /** Index of the route. */
+  /** The route's id: its index, or what `attach` gave. */
   route: number
   /** The bytes. */
   bytes: Uint8Array
@@ -586,7 +644,7 @@ export declare enum NativeTurn {
   Look = 8,
 }
 
-/** Where a vCPU stood. */
+/** Where a vCPU was. */
 export interface NativeWhereabouts {
   /** Index of the vCPU; at a time-out the first. */
   vcpu: number
@@ -596,19 +654,23 @@ export interface NativeWhereabouts {
   cs: number
   /** `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`. */
   mode: string
-  /** What stands at RIP, up to 15 bytes. */
+  /** The bytes at RIP, up to 15. */
   bytes: Uint8Array
 }
 
-/** Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`. */
+/**
+ * Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE`
+ * without `/dev/kvm`.
+ */
 export declare function probeHost(): NativeReport | Failure
 
 /** Takes back one `holdLoop`. */
 export declare function releaseLoop(): void
 
 /**
- * Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
- * calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
- * once, as test runners do, those are the first copy's, whose function looks after the machines of all.
+ * Offers eight words through which this environment's machines ask, and the function that answers
+ * the doorbell by calling `attend`. Called at import; returns the words to use. Where the
+ * package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
+ * whose function serves the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

@@ -1,4 +1,4 @@
-//! A machine's configuration, from JavaScript's words to Rust's.
+//! A machine's configuration, converted from JavaScript's types to Rust's.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::guests;
 /// A machine, with every default filled in. Numbers are whole and not negative.
 #[napi(object)]
 pub struct NativeConfig {
-    /// `real`, `protected`, `paged32` or `long`; an image that is not flat says it itself.
+    /// `real`, `protected`, `paged32` or `long`; for a flat image.
     pub mode: Option<String>,
     /// `kernel` or `user`.
     pub privilege: String,
@@ -26,11 +26,11 @@ pub struct NativeConfig {
     pub slots: Vec<NativeSlot>,
     /// The guest program.
     pub payload: NativePayload,
-    /// Who answers what, up to 256 routes.
+    /// What answers which access, up to 256 routes.
     pub routes: Vec<NativeRoute>,
     /// How many vCPUs.
     pub vcpus: u32,
-    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT.
+    /// Whether the kernel emulates PIC, IOAPIC, local APICs and PIT.
     pub irqchip: bool,
     /// Whether there is a serial port, COM1.
     pub serial: bool,
@@ -54,13 +54,13 @@ pub struct NativeSlot {
 pub struct NativePayload {
     /// The image.
     pub image: Option<Uint8Array>,
-    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; without it the image's content says.
+    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; if absent, the content decides.
     pub format: Option<String>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
     /// Where a flat image's first byte lies.
     pub load_gpa: f64,
-    /// Where execution starts; without it where the image says, a flat one at its first byte.
+    /// Where execution starts; if absent, at the image's entry, for a flat image its first byte.
     pub entry_gpa: Option<f64>,
     /// The command line, for multiboot, PVH and bzImage.
     pub cmdline: Option<String>,
@@ -75,7 +75,7 @@ pub struct NativePayload {
 pub struct NativeModule {
     /// Its bytes.
     pub image: Uint8Array,
-    /// The string that goes with it.
+    /// Its string.
     pub string: String,
 }
 
@@ -105,9 +105,9 @@ pub struct NativeRoute {
 pub struct NativeRunLimits {
     /// The run ends as `timeout` after so many milliseconds, fractions included; absent: never.
     pub timeout_ms: Option<f64>,
-    /// How often the thread looks around, in milliseconds; absent: only at exits.
+    /// How often the vCPU's thread asks a tick, in milliseconds; absent: never.
     pub tick_ms: Option<f64>,
-    /// Whether the time inside `KVM_RUN` is taken.
+    /// Whether the time inside `KVM_RUN` is measured.
     pub time_kvm_run: Option<bool>,
 }
 

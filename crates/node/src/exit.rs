@@ -1,4 +1,4 @@
-//! Exit records, from Rust's words to JavaScript's.
+//! Exit records, converted from Rust's types to JavaScript's.
 
 use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
@@ -8,8 +8,8 @@ use vmm::{Exit, ExitRecord};
 #[napi(object)]
 #[derive(Default)]
 pub struct NativeExit {
-    /// `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`, `internal-error`, `debug`,
-    /// `system-event` or `unknown`.
+    /// `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`,
+    /// `internal-error`, `debug`, `system-event` or `unknown`.
     pub reason: String,
     /// The port of a `pio-` exit.
     pub port: Option<u32>,

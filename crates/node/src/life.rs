@@ -1,5 +1,5 @@
-//! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
-//! what is left here can only kick.
+//! A machine's life cycle as JavaScript sees it. Busy is ownership: the thread that runs a machine
+//! owns it, and what is left here can only kick.
 
 mod attend;
 
@@ -31,7 +31,8 @@ enum State {
     Closed,
 }
 
-/// What reaches into a machine at any time. Gone once it is closed, so that all of it goes then and not with the object.
+/// What may be used at any time while the machine exists. It is dropped when the machine is closed,
+/// not when the object is collected.
 struct Handles {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
@@ -46,7 +47,7 @@ pub struct Life {
     pub counters: Arc<Counters>,
     /// Where posted writes wait; until `release`, which is after `close`.
     posted: RefCell<Rc<Posted>>,
-    /// The vCPU that is looked after first.
+    /// The vCPU that is served first.
     next: Cell<usize>,
 }
 
@@ -66,7 +67,7 @@ impl Life {
         }
     }
 
-    /// Makes a call into Rust in which nothing may go wrong but by a fault of ours; that closes the machine.
+    /// Makes a call into Rust; a panic in it closes the machine.
     pub fn guarded<T>(&self, call: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         self.judge(caught(|| call(self)))
     }
@@ -101,7 +102,7 @@ impl Life {
         })
     }
 
-    /// Takes a route away from an idle machine, with the posted writes that nobody has taken.
+    /// Takes a route away from an idle machine, with the posted writes that were not taken.
     pub fn detach(&self, route: RouteId) -> Result<()> {
         self.with_idle(|machine| {
             machine.detach(route)?;
@@ -132,7 +133,7 @@ impl Life {
         Ok(())
     }
 
-    /// Sets a line of the irqchip, which wakes whom it concerns itself.
+    /// Sets a line of the irqchip, which itself wakes the vCPU that takes the interrupt.
     pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
         set(&self
             .handles
@@ -228,8 +229,9 @@ impl Life {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
-    /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
+    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer
+    /// keeps it. Gives, by route, the text of the run that was cut off which its handlers have yet
+    /// to get. Under `run_here` the machine goes when that returns.
     pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self
             .handles
@@ -298,7 +300,7 @@ impl Life {
             State::There(running) => match running.take_finished() {
                 Some((machine, outcome)) => {
                     let callbacks = Rc::clone(&running.callbacks);
-                    // The machine is idle before anybody hears that the run is over.
+                    // The machine is idle before the end of the run is reported.
                     if let State::There(running) =
                         std::mem::replace(&mut *state, State::Idle(machine))
                     {

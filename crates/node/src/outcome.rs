@@ -1,4 +1,4 @@
-//! The end of a run and the counters, from Rust's words to JavaScript's.
+//! The end of a run and the counters, converted from Rust's types to JavaScript's.
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
@@ -31,7 +31,7 @@ pub struct NativeOutcome {
     pub duration_ms: f64,
 }
 
-/// Where a vCPU stood.
+/// Where a vCPU was.
 #[napi(object)]
 pub struct NativeWhereabouts {
     /// Index of the vCPU; at a time-out the first.
@@ -42,7 +42,7 @@ pub struct NativeWhereabouts {
     pub cs: u32,
     /// `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`.
     pub mode: String,
-    /// What stands at RIP, up to 15 bytes.
+    /// The bytes at RIP, up to 15.
     pub bytes: Uint8Array,
 }
 
@@ -140,7 +140,8 @@ impl NativeBatch {
 pub struct NativeCounters {
     /// Exits by reason.
     pub exits: Vec<NativeExitCount>,
-    /// Accesses of the caller's routes that are attached: in the order of the configuration, then as they were attached.
+    /// Accesses of the caller's routes that are attached: in the order of the configuration, then
+    /// as they were attached.
     pub routes: Vec<NativeRouteCount>,
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: f64,
