@@ -9,6 +9,19 @@
  */
 export type { EventBatch, PostedWrite } from './batch.ts'
 export type { Counters } from './counters.ts'
+export { fromDefinition } from './definition/index.ts'
+export type {
+  DefinedClaim,
+  DefinedGuest,
+  DefinedImage,
+  DefinedModule,
+  DefinedNumber,
+  DefinedRoute,
+  DefinedSlot,
+  DefinitionModule,
+  DefinitionOptions,
+  MachineDefinition,
+} from './definition/types.ts'
 export { type ErrorCode, VmError, type VmErrorDetails } from './errors.ts'
 export type {
   AccessExit,

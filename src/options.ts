@@ -18,6 +18,7 @@ import { native } from './native.ts'
 import type { Handlers, Route } from './routes.ts'
 import type { NativeConfig } from './seam.ts'
 import { isSignal } from './signal.ts'
+import { formats, modes, privileges } from './words.ts'
 
 /**
  * The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit
@@ -171,7 +172,6 @@ export interface RunOptions extends Omit<RunSyncOptions, 'onExit'> {
   signal?: AbortSignal
 }
 
-const modes = ['real', 'protected', 'paged32', 'long'] as const
 const machineKeys = [
   'mode',
   'privilege',
@@ -185,7 +185,6 @@ const machineKeys = [
   'pc',
 ] as const
 const defaultMemoryBytes = 2 * 1024 * 1024
-const formats = ['flat', 'elf', 'multiboot', 'pvh', 'bzimage'] as const
 const payloadKeys = [
   'image',
   'format',
@@ -208,7 +207,7 @@ export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] 
   const pc = checkBoolean('pc', wantsPc)
   const { irqchip = pc, serial = pc, mode: first } = options
   const mode = first === undefined ? undefined : checkWord('mode', first, modes)
-  const privilege = checkWord('privilege', ring, ['kernel', 'user'])
+  const privilege = checkWord('privilege', ring, privileges)
   const memoryBytes = checkInteger('memoryBytes', size, 1, maxGpa)
   const slots = checkArray('slots', further, maxSlots, checkSlot)
   const payload = checkPayload(options['payload'])

@@ -1,6 +1,6 @@
-import type { Route } from '../routes.ts'
+import type { DefinedRoute } from '../definition/types.ts'
+import { suggestion } from '../nearest.ts'
 import { UsageError } from './command.ts'
-import { suggestion } from './nearest.ts'
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 const milliseconds: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
@@ -36,7 +36,7 @@ export function parseWord<T extends string>(option: string, words: readonly T[],
 }
 
 /** `--port 0xe9=console`, `--port 0x60-0x64=constant:0xff`. */
-export function parsePort(text: string): Route {
+export function parsePort(text: string): DefinedRoute {
   const expected = 'PORT[-LAST]=console, stop, discard, count or constant:VALUE'
   const [, first, last, to, value] = /^([^=-]+)(?:-([^=]+))?=(\w+)(?::(.+))?$/.exec(text) ?? []
   if (first === undefined) return refuse('--port', expected, text)
