@@ -90,9 +90,9 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     return this.#running
   }
 
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called, or a fault of vmexit's own (`ERR_INTERNAL`) has closed it. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || this.#machine.isClosed()
   }
 
   /**
@@ -216,10 +216,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   get serial(): SerialPort {
-    if (this.#serial && (this.#closed || !this.#serial.destroyed)) return this.#serial
+    const { closed } = this
+    if (this.#serial && (closed || !this.#serial.destroyed)) return this.#serial
     if (!this.#hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
-    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
     return (this.#serial = new SerialPort(this.#machine, () => this.#run !== undefined))
   }
 
@@ -273,7 +274,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[VirtualMachine]'
-    const state = this.#closed ? 'closed' : this.#running ? 'running' : 'idle'
+    const state = this.closed ? 'closed' : this.#running ? 'running' : 'idle'
     return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
   }
 

@@ -39,7 +39,8 @@ async function prepare(directory, { programs = [], folders = {} }) {
 
 /**
  * Runs the job `{ steps, programs, folders, together, machines }`. Each machine takes the next step when it is done with one; `output`
- * makes its `{ onOut, onErr }`. Returns `{ ends, troubles }`: how each step ended, undefined if it did not, and what ended machines early.
+ * makes its `{ onOut, onErr }`. Returns `{ ends, troubles, aborted }`: how each step ended, undefined if it did not, what ended machines
+ * early, and whether QEMU did so itself.
  */
 export async function runJob(job, output) {
   const { steps, together = false, machines = 1 } = job
@@ -59,6 +60,7 @@ export async function runJob(job, output) {
   return {
     ends: steps.map((_, index) => results.map(({ ends }) => ends.get(index)).find(Boolean)),
     troubles: results.map(({ trouble }) => trouble).filter(Boolean),
+    aborted: results.some(({ trouble, aborted }) => trouble && aborted),
   }
 }
 

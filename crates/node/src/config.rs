@@ -176,7 +176,8 @@ impl NativePayload {
 }
 
 impl NativeRoute {
-    fn parse(self) -> Result<RouteConfig> {
+    /// As the core wants it.
+    pub fn parse(self) -> Result<RouteConfig> {
         let base = match (self.port, self.gpa) {
             (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
             (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, Event, ExitHandler, GuestMemory, Interrupts, KickCause,
-    KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
+    Counters, Error, ErrorCode, ExitHandler, GuestMemory, Interrupts, KickCause, KickHandle,
+    Machine, Outcome, Placement, PostedWrite, Result, RouteConfig, RouteId, RunLimits, SerialPort,
 };
 
+use crate::ask::Answer;
 use crate::caught::caught;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -77,6 +78,11 @@ impl Life {
         result
     }
 
+    /// Whether `close` was called, or a fault of ours has closed it.
+    pub fn is_closed(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Closed)
+    }
+
     /// Lends the machine for a call that needs it idle.
     pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
         match &mut *self.state.borrow_mut() {
@@ -84,6 +90,24 @@ impl Life {
             State::Here(_) | State::There(_) => Err(busy()),
             State::Closed => Err(closed()),
         }
+    }
+
+    /// Attaches a route to an idle machine.
+    pub fn attach(&self, route: &RouteConfig) -> Result<RouteId> {
+        self.with_idle(|machine| {
+            let id = machine.attach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(id)
+        })
+    }
+
+    /// Takes a route away from an idle machine, with the posted writes that nobody has taken.
+    pub fn detach(&self, route: RouteId) -> Result<()> {
+        self.with_idle(|machine| {
+            machine.detach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(())
+        })
     }
 
     /// The guest's memory, at any time until `close`.
@@ -206,7 +230,7 @@ impl Life {
 
     /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
     /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
-    pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
+    pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self
             .handles
             .borrow()
@@ -221,7 +245,7 @@ impl Life {
     }
 
     /// As `close`, but a buffer that is kept keeps what is in it.
-    fn end(&self) -> Vec<(usize, Vec<u8>)> {
+    fn end(&self) -> Vec<(RouteId, Vec<u8>)> {
         Environment::remove(self);
         self.handles.take();
         self.posted().end();
@@ -243,13 +267,13 @@ impl Life {
 
     /// Drops what `close` has left for the last `drain` and `take_count`.
     pub fn release(&self) {
-        if matches!(&*self.state.borrow(), State::Closed) {
+        if self.is_closed() {
             self.posted.replace(Rc::new(Posted::new(Vec::new())));
         }
     }
 
     /// Takes posted writes out of a route's ring.
-    pub fn drain(&self, route: usize) -> Vec<Event> {
+    pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
         let events = self.posted().drain(route);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use vmm::{Base, CpuMode, MachineConfig, Question, RouteConfig, RouteTarget};
+use vmm::{At, Base, CpuMode, MachineConfig, Reply, RouteConfig, RouteTarget};
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn vm_files() -> usize {
 struct Panics;
 
 impl ExitHandler for Panics {
-    fn answer(&mut self, _: Question<'_>) -> Answer {
+    fn read(&mut self, _: At) -> Reply<Option<u64>> {
         panic!("on purpose")
     }
 }
@@ -50,6 +50,7 @@ impl ExitHandler for Panics {
 fn assert_closed(life: &Life) {
     let code = |result: Result<()>| result.err().map(|error| error.code);
     let closed = Some(ErrorCode::VmClosed);
+    assert!(life.is_closed());
     assert_eq!(code(life.with_idle(|_| Ok(()))), closed);
     assert_eq!(code(life.memory().map(drop)), closed);
     assert_eq!(code(life.line(|_| Ok(()))), closed);
@@ -93,6 +94,7 @@ fn an_ordinary_failure_closes_nothing() {
     let Some(life) = life() else { return };
     let failed = life.guarded(|_| -> Result<()> { Err(busy()) });
     assert_eq!(failed.unwrap_err().code, ErrorCode::VmBusy);
+    assert!(!life.is_closed());
     assert!(life.with_idle(|_| Ok(())).is_ok());
     assert_eq!(vm_files(), 2);
 }

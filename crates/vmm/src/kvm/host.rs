@@ -1,0 +1,250 @@
+//! The host's KVM: opened once per process, checked for what every machine needs.
+
+use std::ffi::CString;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use boot::state::cpuid::{self, Place};
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
+use kvm_ioctls::{Cap, Kvm, VmFd};
+
+use crate::error::{Error, ErrorCode, Result, remedy};
+
+/// Where Linux puts it.
+pub const KVM_PATH: &str = "/dev/kvm";
+
+/// What no machine can do without.
+const REQUIRED: [(Cap, &str); 3] = [
+    (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+    (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
+    (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
+];
+
+/// An open `/dev/kvm` with what is asked of it once.
+#[derive(Debug)]
+pub struct Host {
+    pub(crate) kvm: Kvm,
+    pub(crate) run_bytes: usize,
+    cpuid: CpuId,
+}
+
+impl Host {
+    /// The process's own, opened at the first call that succeeds and kept.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub fn get() -> Result<&'static Self> {
+        static HOST: OnceLock<Host> = OnceLock::new();
+        if let Some(host) = HOST.get() {
+            return Ok(host);
+        }
+        let host = Self::open(Path::new(KVM_PATH))?;
+        Ok(HOST.get_or_init(|| host))
+    }
+
+    /// Opens a KVM device.
+    ///
+    /// # Errors
+    /// `KvmUnavailable` when it is absent, not permitted or of another API version, `KvmCapability` when
+    /// something is missing, `KvmIoctl` otherwise.
+    pub fn open(path: &Path) -> Result<Self> {
+        let kvm = open_device(path)?;
+        check_api_version(kvm.get_api_version())?;
+        for (capability, name) in REQUIRED {
+            check_capability(kvm.check_extension_int(capability), name)?;
+        }
+        let run_bytes = kvm
+            .get_vcpu_mmap_size()
+            .map_err(Error::ioctl("KVM_GET_VCPU_MMAP_SIZE"))?;
+        let cpuid = kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(Error::ioctl("KVM_GET_SUPPORTED_CPUID"))?;
+        Ok(Self {
+            kvm,
+            run_bytes,
+            cpuid,
+        })
+    }
+
+    /// `KVM_CREATE_VM`.
+    pub(crate) fn create_vm(&self) -> Result<VmFd> {
+        uninterrupted(|| self.kvm.create_vm()).map_err(Error::ioctl("KVM_CREATE_VM"))
+    }
+
+    /// What a vCPU finds of it by CPUID.
+    pub(crate) fn cpuid_of(&self, place: Place) -> Result<CpuId> {
+        cpuid::of_vcpu(&self.cpuid, place).ok_or_else(|| {
+            let listed = self.cpuid.as_slice().len();
+            Error::new(
+                ErrorCode::KvmCapability,
+                format!(
+                    "this KVM lists {listed} CPUID leaves, which leaves no room for the topology's"
+                ),
+            )
+        })
+    }
+
+    /// Whether this KVM takes so many vCPUs.
+    pub(crate) fn check_vcpus(&self, wanted: u32) -> Result<()> {
+        // One vCPU needs no question.
+        if wanted == 1 {
+            return Ok(());
+        }
+        let most = self.kvm.check_extension_int(Cap::MaxVcpus);
+        if i64::from(wanted) <= i64::from(most) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Limit,
+            format!("vcpus: this KVM takes at most {most} (KVM_CAP_MAX_VCPUS), got {wanted}"),
+        ))
+    }
+
+    /// Whether this KVM has a capability that not every machine needs.
+    pub(crate) fn require(&self, capability: Cap, name: &'static str) -> Result<()> {
+        check_capability(self.kvm.check_extension_int(capability), name)
+    }
+}
+
+/// How often a call is made again that a signal has interrupted: each needs a further signal, and nothing can stop the wait.
+pub(crate) const MOST_INTERRUPTIONS: u32 = 1000;
+
+/// Makes a call again that a signal has interrupted.
+pub(crate) fn uninterrupted<T>(
+    mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>,
+) -> Result<T, kvm_ioctls::Error> {
+    for _ in 0..MOST_INTERRUPTIONS {
+        match call() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            result => return result,
+        }
+    }
+    call()
+}
+
+fn open_device(path: &Path) -> Result<Kvm> {
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| {
+        Error::new(
+            ErrorCode::InvalidOption,
+            "the path of a KVM device has no NUL byte",
+        )
+    })?;
+    Kvm::new_with_path(name).map_err(|error| open_error(path, error.errno()))
+}
+
+fn open_error(path: &Path, errno: i32) -> Error {
+    let path = path.display();
+    let known = remedy("open", errno);
+    let (what, otherwise) = match errno {
+        libc::ENOENT => (
+            "does not exist",
+            "load the module kvm_intel or kvm_amd, or enable virtualisation in the firmware",
+        ),
+        libc::EACCES | libc::EPERM => ("permission denied", "add the user to group kvm"),
+        libc::ENODEV | libc::ENXIO => ("no such device", "load the module kvm_intel or kvm_amd"),
+        libc::EMFILE | libc::ENFILE => ("too many open files", "see errno"),
+        _ => ("cannot be opened", "see errno"),
+    };
+    Error {
+        code: ErrorCode::KvmUnavailable,
+        message: format!("{path}: {what}; {}", known.unwrap_or(otherwise)),
+        call: Some("open"),
+        errno: Some(errno),
+    }
+}
+
+fn check_api_version(version: i32) -> Result<()> {
+    if version == KVM_API_VERSION as i32 {
+        return Ok(());
+    }
+    Err(Error {
+        call: Some("KVM_GET_API_VERSION"),
+        ..Error::new(
+            ErrorCode::KvmUnavailable,
+            format!(
+                "{KVM_PATH} speaks API version {version}, and {KVM_API_VERSION} is needed; use Linux 2.6.22 or newer"
+            ),
+        )
+    })
+}
+
+fn check_capability(value: i32, name: &'static str) -> Result<()> {
+    if value > 0 {
+        return Ok(());
+    }
+    Err(Error {
+        call: Some("KVM_CHECK_EXTENSION"),
+        ..Error::new(
+            ErrorCode::KvmCapability,
+            format!("this KVM lacks {name}; a newer kernel is needed"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_of_being_unavailable_says_its_own() {
+        let absent = Host::open(Path::new("/nonexistent/kvm")).unwrap_err();
+        assert_eq!(
+            (absent.code, absent.errno),
+            (ErrorCode::KvmUnavailable, Some(libc::ENOENT))
+        );
+        assert!(
+            absent
+                .message
+                .starts_with("/nonexistent/kvm: does not exist; "),
+            "{absent}"
+        );
+        let denied = open_error(Path::new(KVM_PATH), libc::EACCES);
+        assert_eq!(
+            denied.message,
+            "/dev/kvm: permission denied; add the user to group kvm"
+        );
+        let version = check_api_version(11).unwrap_err();
+        assert_eq!(
+            (version.code, version.call),
+            (ErrorCode::KvmUnavailable, Some("KVM_GET_API_VERSION"))
+        );
+        assert!(
+            version.message.contains("11") && version.message.contains("12"),
+            "{version}"
+        );
+        assert!(check_api_version(12).is_ok());
+    }
+
+    #[test]
+    fn a_missing_capability_is_named() {
+        let error = check_capability(0, "KVM_CAP_IMMEDIATE_EXIT").unwrap_err();
+        assert_eq!(error.code, ErrorCode::KvmCapability);
+        assert!(error.message.contains("KVM_CAP_IMMEDIATE_EXIT"), "{error}");
+        assert!(check_capability(1, "any").is_ok());
+    }
+
+    #[test]
+    fn a_call_that_signals_interrupt_is_made_again_within_bounds() {
+        let mut calls = 0;
+        let mut interrupted = |times| {
+            calls = 0;
+            uninterrupted(|| {
+                calls += 1;
+                if calls > times {
+                    Ok(calls)
+                } else {
+                    Err(kvm_ioctls::Error::new(libc::EINTR))
+                }
+            })
+        };
+        assert_eq!(interrupted(3).unwrap(), 4);
+        assert_eq!(interrupted(u32::MAX).unwrap_err().errno(), libc::EINTR);
+        assert_eq!(calls, MOST_INTERRUPTIONS + 1);
+    }
+
+    #[test]
+    fn a_device_that_is_no_kvm_is_refused() {
+        let error = Host::open(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(error.code, ErrorCode::KvmUnavailable);
+    }
+}
