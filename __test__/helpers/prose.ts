@@ -1,5 +1,6 @@
 // How prose is held: the width of Markdown and comments, and the names that Markdown gives to
 // things.
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import type { SourceFile } from './architecture/files.ts'
@@ -100,7 +101,7 @@ const isElsewhere = /^(\.cache|dist|node_modules|target|main|guest|image|kernel|
 /** A path from the root, from the document's folder, or the end of one. */
 function pathExists(name: string, document: string, { paths }: Tree): boolean {
   const near = join(dirname(document), name)
-  if (paths.has(name) || paths.has(near)) return true
+  if (paths.has(name) || paths.has(near) || existsSync(name)) return true
   return [...paths].some((path) => path.endsWith(`/${name}`))
 }
 

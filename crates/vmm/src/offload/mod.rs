@@ -51,8 +51,9 @@ pub(crate) fn unregister(vm: &VmFd, route: &Route) -> Result<()> {
     Ok(())
 }
 
-/// Registers again what counts writes right after a coalesced range. The kernel keeps its ranges sorted, but puts one in after a
-/// range without a length that begins where it ends, and then finds neither for sure.
+/// Registers again what counts writes right after a coalesced range. The kernel keeps its ranges
+/// sorted, but puts one in after a range without a length that begins where it ends, and then finds
+/// neither for sure.
 ///
 /// # Errors
 /// `KvmIoctl`.
