@@ -228,7 +228,7 @@ export interface NativeDescriptorTable {
   limit?: number
 }
 
-/** What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what each means. */
+/** What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts` says what each means. */
 export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
@@ -384,7 +384,7 @@ export interface NativePayload {
   modules: Array<NativeModule>
 }
 
-/** What word 0 says is wanted. `src/ask.ts` reads the words. */
+/** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {
   /** Nothing: JavaScript may look around. */
   Tick = 0,

@@ -1,12 +1,12 @@
 // The benchmark's page and table, from documents made by hand: nothing is measured here.
 import test from 'ava'
 
-import type { BenchDocument, RouteResult } from '../src/cli/bench/document.ts'
-import { histogramChart } from '../src/cli/bench/histogram-chart.ts'
-import { renderPage } from '../src/cli/bench/page.ts'
-import { verdict } from '../src/cli/bench/ratio-chart.ts'
-import { binOf, binsPerOctave, edgeOf, histogram } from '../src/cli/bench/statistics.ts'
-import { describe, timesOf } from '../src/cli/bench/table.ts'
+import type { BenchDocument, RouteResult } from '../src/bench/document.ts'
+import { histogramChart } from '../src/bench/histogram-chart.ts'
+import { renderPage } from '../src/bench/page.ts'
+import { verdict } from '../src/bench/ratio-chart.ts'
+import { binOf, binsPerOctave, edgeOf, histogram } from '../src/bench/statistics.ts'
+import { describe, timesOf } from '../src/bench/table.ts'
 
 /** One time in the middle of each bin, from 64 ns to 2 ms: fifteen octaves. */
 const bins = Array.from({ length: 15 * binsPerOctave }, (_, index) => 6 * binsPerOctave + index)

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { routeNames } from '../src/cli/bench/route-names.ts'
-import { benchRoutes } from '../src/cli/bench/routes.ts'
+import { routeNames } from '../src/bench/route-names.ts'
+import { benchRoutes } from '../src/bench/routes.ts'
 import { commands } from '../src/cli/commands.ts'
 import { distance, nearest } from '../src/cli/nearest.ts'
 import { type Ran, vmexit } from './helpers/cli.ts'

@@ -7,9 +7,9 @@
  *
  * @packageDocumentation
  */
-export type { EventBatch, PostedWrite } from './batch.ts'
-export type { Counters } from './counters.ts'
-export { type ErrorCode, VmError, type VmErrorDetails } from './errors.ts'
+export type { EventBatch, PostedWrite } from './results/batch.ts'
+export type { Counters } from './machine/counters.ts'
+export { type ErrorCode, VmError, type VmErrorDetails } from './native/errors.ts'
 export type {
   AccessExit,
   AccessSize,
@@ -29,23 +29,21 @@ export type {
   SystemEventExit,
   UnknownExit,
   Written,
-} from './exit.ts'
-export { type Guest, guests } from './guest.ts'
-export type { IrqLine } from './irq.ts'
-export type { Loaded, LoadedPart } from './loaded.ts'
-export type { GuestMemory } from './memory.ts'
+} from './results/exit.ts'
+export { type Guest, guests } from './options/guest.ts'
+export type { IrqLine } from './machine/irq.ts'
+export type { Loaded, LoadedPart } from './machine/loaded.ts'
+export type { GuestMemory } from './machine/memory.ts'
 export type {
-  CpuMode,
   ExitAnswer,
   Image,
-  ImageFormat,
   MemorySlot,
   Module,
-  Privilege,
   RunOptions,
   RunSyncOptions,
   VirtualMachineOptions,
-} from './options.ts'
+} from './options/options.ts'
+export type { CpuMode, ImageFormat, Privilege } from './native/words.ts'
 export type {
   DescriptorTable,
   Registers,
@@ -53,8 +51,8 @@ export type {
   SegmentUpdate,
   SpecialRegisters,
   SpecialRegistersUpdate,
-} from './registers.ts'
-export { type EndReason, type RunResult, describeExit } from './result.ts'
+} from './machine/registers.ts'
+export { type EndReason, type RunResult, describeExit } from './results/result.ts'
 export type {
   Claim,
   ConsoleTarget,
@@ -67,9 +65,9 @@ export type {
   PostedTarget,
   Route,
   Target,
-} from './routes.ts'
-export type { SerialPort } from './serial.ts'
-export type { Vcpu } from './vcpu.ts'
-export type { MachineState } from './machine-state.ts'
-export { VirtualMachine } from './virtual-machine.ts'
-export type { Where } from './where.ts'
+} from './options/routes.ts'
+export type { SerialPort } from './machine/serial.ts'
+export type { Vcpu } from './machine/vcpu.ts'
+export type { MachineState } from './machine/machine-state.ts'
+export { VirtualMachine } from './machine/virtual-machine.ts'
+export type { Where } from './results/where.ts'

@@ -99,7 +99,7 @@ export function toModule({ code }: Snippet): string {
 }
 
 const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
-const isApi = ({ path }: SourceFile): boolean => /^src\/[^/]+\.ts$/.test(path)
+const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
 export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)

@@ -1,4 +1,4 @@
-import { defaultExits, routeNames } from './bench/route-names.ts'
+import { defaultExits, routeNames } from '../bench/route-names.ts'
 import type { Argument, Command, Option } from './command.ts'
 import { words } from './words.ts'
 
@@ -43,7 +43,7 @@ const hello: Command = {
     },
     json,
   },
-  load: async () => (await import('./hello.ts')).runHello,
+  load: async () => (await import('./commands/hello.ts')).runHello,
 }
 
 const run: Command = {
@@ -116,7 +116,7 @@ time-out, 130 after Ctrl-] or a signal.
 Example:
   vmexit run guest.bin --mode long --port 0xe9=console --port 0xf4=stop --timeout 5s
 `.trimEnd(),
-  load: async () => (await import('./run.ts')).runImage,
+  load: async () => (await import('./commands/run.ts')).runImage,
 }
 
 const boot: Command = {
@@ -162,7 +162,7 @@ port the guest's own.
 Example:
   vmexit boot vmlinuz --initrd initramfs.cpio --cmdline 'console=ttyS0 quiet' --cpus 2
 `.trimEnd(),
-  load: async () => (await import('./boot.ts')).bootKernel,
+  load: async () => (await import('./commands/boot.ts')).bootKernel,
 }
 
 const doctor: Command = {
@@ -172,7 +172,7 @@ const doctor: Command = {
   about:
     'Says what this machine can do: whether /dev/kvm works, which CPU modes it runs, what an exit costs.',
   options: { json },
-  load: async () => (await import('./doctor.ts')).runDoctor,
+  load: async () => (await import('./commands/doctor.ts')).runDoctor,
 }
 
 const bench: Command = {
@@ -194,7 +194,7 @@ const bench: Command = {
     json,
   },
   notes: 'Exit codes: 0 fine, 1 a route or the host failed, 2 usage, 130 ended by Ctrl-C.',
-  load: async () => (await import('./bench.ts')).runBench,
+  load: async () => (await import('./commands/bench.ts')).runBench,
 }
 
 const completion: Command = {

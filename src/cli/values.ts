@@ -1,4 +1,4 @@
-import type { Route } from '../routes.ts'
+import type { Route } from '../options/routes.ts'
 import { UsageError } from './command.ts'
 import { suggestion } from './nearest.ts'
 

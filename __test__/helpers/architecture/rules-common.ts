@@ -1,4 +1,5 @@
 // Rules over every file. Each takes files and returns one message per violation, with file, line and the rule.
+import { dirname } from 'node:path/posix'
 import type { FunctionSpan, SourceFile } from './files.ts'
 import { rustFunctions } from './rust-functions.ts'
 import { factsOf } from './typescript-source.ts'
@@ -7,6 +8,7 @@ const FILE_LINES = 400
 /** A test or a benchmark reads from top to bottom, one case after another. */
 const TEST_FILE_LINES = 600
 const FUNCTION_LINES = 70
+const FOLDER_FILES = 15
 
 const CODE = /\.(rs|ts|mjs|c|h|S)$/
 const TEST_CODE = /^(__test__|bench)\/|^crates\/[^/]+\/(tests|benches)\//
@@ -26,6 +28,22 @@ export function fileBudgets(files: SourceFile[]): string[] {
       return lines > limit ? `${path}:${lines}: file of ${lines} lines, the budget is ${limit}` : ''
     })
     .filter((message) => message !== '')
+}
+
+/** Folders that are yet to be divided. */
+const UNDIVIDED = ['crates/vmm/src', 'crates/node/src', 'scripts/svm']
+
+/** Tests, guests and examples are lists, not rooms. */
+const LISTS = /^(__test__|guest|examples)\/|^crates\/[^/]+\/(tests|benches)\//
+
+export function folderBudgets(files: SourceFile[]): string[] {
+  const counts = new Map<string, number>()
+  for (const { path } of files.filter((file) => CODE.test(file.path) && !LISTS.test(file.path))) {
+    counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1)
+  }
+  return [...counts]
+    .filter(([folder, count]) => count > FOLDER_FILES && !UNDIVIDED.includes(folder))
+    .map(([folder, count]) => `${folder}: ${count} files of code, the budget is ${FOLDER_FILES}`)
 }
 
 function functionsOf(file: SourceFile): FunctionSpan[] {

@@ -3,9 +3,17 @@ import { join } from 'node:path/posix'
 import type { SourceFile } from './files.ts'
 import { factsOf, resolveImport } from './typescript-source.ts'
 
-const THROWS = 'src/errors.ts'
+const THROWS = 'src/native/errors.ts'
 /** The loader, and the types of the seam for files that must not depend on it. */
-const NAME_THE_ADDON = ['src/native.ts', 'src/seam.ts']
+const NAME_THE_ADDON = ['src/native/native.ts', 'src/native/seam.ts']
+
+/** The folders of src/, from the ground up: each imports from itself and from what is below it. src/index.ts is above all. */
+const LAYERS = ['native', 'results', 'options', 'machine', 'bench', 'cli']
+
+const layerOf = (path: string): number => {
+  const layer = LAYERS.indexOf(path.split('/')[1] as string)
+  return layer < 0 ? LAYERS.length : layer
+}
 
 const inSource = ({ path }: SourceFile): boolean => /^src\/.*\.ts$/.test(path)
 
@@ -29,8 +37,8 @@ export function sourceImports(files: SourceFile[]): string[] {
       const target = resolveImport(file.path, text, paths)
       if (target === 'package.json') return []
       if (!target?.startsWith('src/')) return [`${at}, which is no file of src/`]
-      const upwards = target.startsWith('src/cli/') && !file.path.startsWith('src/cli/')
-      return upwards ? [`${at}; only src/cli imports from src/cli`] : []
+      const upwards = layerOf(target) > layerOf(file.path)
+      return upwards ? [`${at}; the folders of src/ are ${LAYERS.join(', ')}, upwards`] : []
     }),
   )
 }

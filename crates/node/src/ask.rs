@@ -11,7 +11,7 @@ use crate::ffi::{Returned, WORDS, Words};
 /// What goes beside the words: console bytes, or the record of an unclaimed exit.
 pub type Payload = Either<Uint8Array, NativeExit>;
 
-/// What word 0 says is wanted. `src/ask.ts` reads the words.
+/// What word 0 says is wanted. `src/machine/ask.ts` reads the words.
 #[napi]
 pub enum NativeQuestion {
     /// Nothing: JavaScript may look around.
