@@ -5,7 +5,7 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use vmm::{Format, Placement};
 
-use crate::failure::Failure;
+use crate::convert::failure::Failure;
 
 /// An image in memory.
 #[napi(object)]

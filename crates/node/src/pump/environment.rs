@@ -11,11 +11,11 @@ use napi::bindgen_prelude::{Function, Uint32Array};
 use napi_derive::napi;
 use vmm::Error;
 
-use crate::bell::Bell;
 use crate::caught::caught;
 use crate::ffi::{Doorbell, StrongFunction, Words};
-use crate::patience::Patience;
-use crate::turn::{Served, Turn};
+use crate::pump::bell::Bell;
+use crate::pump::patience::Patience;
+use crate::pump::turn::{Served, Turn};
 
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.

@@ -2,24 +2,23 @@
 //! what is left here can only kick.
 
 mod attend;
+mod handles;
+pub mod running;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::Either;
-use vmm::limits::MAX_VCPUS;
 use vmm::{
-    Answer, Counters, Error, ErrorCode, Event, ExitHandler, GuestMemory, Interrupts, KickCause,
-    KickHandle, Machine, Outcome, Placement, Result, RunLimits, SerialPort,
+    Counters, Error, ErrorCode, ExitHandler, Interrupts, KickCause, KickHandle, Machine, Outcome,
+    Placement, Result, RunLimits,
 };
 
+use crate::asking::posted::Posted;
 use crate::caught::caught;
-use crate::environment::Environment;
-use crate::failure::Failure;
-use crate::outcome::NativeOutcome;
-use crate::posted::Posted;
-use crate::running::{Callbacks, Running};
+use crate::pump::environment::Environment;
+use handles::{Handles, closed};
+use running::{Callbacks, Running};
 
 enum State {
     Idle(Box<Machine>),
@@ -30,17 +29,10 @@ enum State {
     Closed,
 }
 
-/// What reaches into a machine at any time. Gone once it is closed, so that all of it goes then and not with the object.
-struct Handles {
-    memory: Arc<GuestMemory>,
-    interrupts: Arc<Interrupts>,
-    serial: Option<Arc<SerialPort>>,
-}
-
 /// What a `NativeMachine` holds.
-pub struct Life {
+pub struct Lifecycle {
     state: RefCell<State>,
-    handles: RefCell<Option<Handles>>,
+    pub handles: Handles,
     pub placement: Placement,
     pub counters: Arc<Counters>,
     /// Where posted writes wait; until `release`, which is after `close`.
@@ -49,14 +41,10 @@ pub struct Life {
     next: Cell<usize>,
 }
 
-impl Life {
+impl Lifecycle {
     pub fn new(machine: Machine) -> Self {
         Self {
-            handles: RefCell::new(Some(Handles {
-                memory: Arc::clone(machine.memory()),
-                interrupts: Arc::clone(machine.interrupts()),
-                serial: machine.serial(),
-            })),
+            handles: Handles::new(&machine),
             placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),
             posted: RefCell::new(Rc::new(Posted::new(machine.feeds()))),
@@ -86,46 +74,22 @@ impl Life {
         }
     }
 
-    /// The guest's memory, at any time until `close`.
-    pub fn memory(&self) -> Result<Arc<GuestMemory>> {
-        let handles = self.handles.borrow();
-        handles
-            .as_ref()
-            .map(|handles| Arc::clone(&handles.memory))
-            .ok_or_else(closed)
-    }
-
     /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
     pub fn interrupt(
         &self,
         vcpu: u32,
         raise: impl FnOnce(&Interrupts) -> Result<()>,
     ) -> Result<()> {
-        self.line(raise)?;
+        raise(&*self.handles.interrupts()?)?;
         if let State::There(running) = &*self.state.borrow() {
             running.kick.poke(vcpu);
         }
         Ok(())
     }
 
-    /// Sets a line of the irqchip, which wakes whom it concerns itself.
-    pub fn line(&self, set: impl FnOnce(&Interrupts) -> Result<()>) -> Result<()> {
-        set(&self
-            .handles
-            .borrow()
-            .as_ref()
-            .ok_or_else(closed)?
-            .interrupts)
-    }
-
     /// Where posted writes wait.
     pub fn posted(&self) -> Rc<Posted> {
         Rc::clone(&self.posted.borrow())
-    }
-
-    /// The host's end of COM1, until `close`.
-    pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.handles.borrow().as_ref()?.serial.clone()
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
@@ -207,11 +171,7 @@ impl Life {
     /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
     /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
     pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
-        let memory = self
-            .handles
-            .borrow()
-            .as_ref()
-            .map(|handles| Arc::clone(&handles.memory));
+        let memory = self.handles.memory().ok();
         let texts = self.end();
         // The VM goes first: it could write into what is emptied.
         if let Some(memory) = memory {
@@ -223,7 +183,7 @@ impl Life {
     /// As `close`, but a buffer that is kept keeps what is in it.
     fn end(&self) -> Vec<(usize, Vec<u8>)> {
         Environment::remove(self);
-        self.handles.take();
+        self.handles.release();
         self.posted().end();
         match self.state.replace(State::Closed) {
             State::Idle(_) | State::Closed => Vec::new(),
@@ -247,58 +207,9 @@ impl Life {
             self.posted.replace(Rc::new(Posted::new(Vec::new())));
         }
     }
-
-    /// Takes posted writes out of a route's ring.
-    pub fn drain(&self, route: usize) -> Vec<Event> {
-        let events = self.posted().drain(route);
-        if let State::There(running) = &*self.state.borrow() {
-            running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
-        }
-        events
-    }
-
-    /// The answer to a promised question.
-    pub fn answer(&self, ticket: u32, answer: Answer) {
-        if let State::There(running) = &*self.state.borrow() {
-            let vcpu = (ticket % MAX_VCPUS) as usize;
-            if let Some(mailbox) = running.mailboxes.get(vcpu) {
-                mailbox.answer(ticket, answer);
-            }
-        }
-    }
-
-    /// Whether the run was over.
-    fn settle(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        let (outcome, callbacks) = match &*state {
-            State::There(running) => match running.take_finished() {
-                Some((machine, outcome)) => {
-                    let callbacks = Rc::clone(&running.callbacks);
-                    // The machine is idle before anybody hears that the run is over.
-                    if let State::There(running) =
-                        std::mem::replace(&mut *state, State::Idle(machine))
-                    {
-                        running.join();
-                    }
-                    (outcome, callbacks)
-                }
-                None => return false,
-            },
-            _ => return false,
-        };
-        drop(state);
-        self.posted().end();
-        Environment::remove(self);
-        let outcome = self.judge(outcome);
-        callbacks.settle.call(Some(match outcome {
-            Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
-            Err(error) => Either::B(Failure::from(error)),
-        }));
-        true
-    }
 }
 
-impl Drop for Life {
+impl Drop for Lifecycle {
     fn drop(&mut self) {
         self.end();
     }
@@ -309,10 +220,6 @@ fn busy() -> Error {
         ErrorCode::VmBusy,
         "the machine is running; wait for its run to end, or stop() it first",
     )
-}
-
-fn closed() -> Error {
-    Error::new(ErrorCode::VmClosed, "the machine is closed")
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use vmm::{Answer, Event, Feed, Watch};
 
-use crate::ask::{Heard, Letter};
+use crate::asking::letter::{Heard, Letter};
+use crate::asking::pace::{Change, Pace};
 use crate::ffi::{Returned, Words};
-use crate::pace::{Change, Pace};
-use crate::turn::Served;
+use crate::pump::turn::Served;
 
 /// All posted routes of a machine.
 pub struct Posted {

@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use vmm::{Answer, ExitHandler, Question};
 
-use crate::ask::{Heard, Letter, Payload};
+use crate::asking::letter::{Heard, Letter, Payload};
+use crate::asking::posted::Posted;
 use crate::ffi::{Callback, Words};
-use crate::posted::Posted;
 
 /// The handler of `runSync`.
 pub struct SameThread<'a> {

@@ -17,10 +17,10 @@ use std::time::Instant;
 use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
 use vmm::{Answer, ExitHandler, Feed, KickCause, KickHandle, Question};
 
-use crate::ask::Letter;
-use crate::bell::Bell;
-use crate::patience::Patience;
-use crate::posted::{self, Marks};
+use crate::asking::letter::Letter;
+use crate::asking::posted::{self, Marks};
+use crate::pump::bell::Bell;
+use crate::pump::patience::Patience;
 
 /// Stages of a question, as in the picture.
 const EMPTY: u8 = 0;

@@ -3,20 +3,21 @@
 use std::rc::Rc;
 
 use napi::Either;
-use vmm::Error;
+use vmm::limits::MAX_VCPUS;
+use vmm::{Answer, Error, Event};
 
-use crate::ask::{Heard, Payload};
-use crate::environment::{self, Attended};
-use crate::failure::Failure;
+use crate::asking::letter::{Heard, Payload};
+use crate::asking::mailbox::Mailbox;
+use crate::convert::failure::Failure;
+use crate::convert::outcome::NativeOutcome;
 use crate::ffi::Words;
-use crate::mailbox::Mailbox;
-use crate::outcome::NativeOutcome;
-use crate::running::Callbacks;
-use crate::turn::{Served, Turn};
+use crate::lifecycle::running::Callbacks;
+use crate::pump::environment::{self, Attended, Environment};
+use crate::pump::turn::{Served, Turn};
 
-use super::{Life, State};
+use super::{Lifecycle, State};
 
-impl Life {
+impl Lifecycle {
     /// Answers the question of one vCPU, once what was posted before it is handed over.
     fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks, turn: &Turn) -> Served {
         let Some(words) = environment::words() else {
@@ -61,7 +62,58 @@ impl Life {
     }
 }
 
-impl Attended for Life {
+impl Lifecycle {
+    /// Takes posted writes out of a route's ring.
+    pub fn drain(&self, route: usize) -> Vec<Event> {
+        let events = self.posted().drain(route);
+        if let State::There(running) = &*self.state.borrow() {
+            running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
+        }
+        events
+    }
+
+    /// The answer to a promised question.
+    pub fn answer(&self, ticket: u32, answer: Answer) {
+        if let State::There(running) = &*self.state.borrow() {
+            let vcpu = (ticket % MAX_VCPUS) as usize;
+            if let Some(mailbox) = running.mailboxes.get(vcpu) {
+                mailbox.answer(ticket, answer);
+            }
+        }
+    }
+
+    /// Whether the run was over.
+    fn settle(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let (outcome, callbacks) = match &*state {
+            State::There(running) => match running.take_finished() {
+                Some((machine, outcome)) => {
+                    let callbacks = Rc::clone(&running.callbacks);
+                    // The machine is idle before anybody hears that the run is over.
+                    if let State::There(running) =
+                        std::mem::replace(&mut *state, State::Idle(machine))
+                    {
+                        running.join();
+                    }
+                    (outcome, callbacks)
+                }
+                None => return false,
+            },
+            _ => return false,
+        };
+        drop(state);
+        self.posted().end();
+        Environment::remove(self);
+        let outcome = self.judge(outcome);
+        callbacks.settle.call(Some(match outcome {
+            Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
+            Err(error) => Either::B(Failure::from(error)),
+        }));
+        true
+    }
+}
+
+impl Attended for Lifecycle {
     fn waits(&self) -> bool {
         match &*self.state.borrow() {
             State::There(running) => {

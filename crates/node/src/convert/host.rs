@@ -4,7 +4,7 @@ use napi::Either;
 use napi_derive::napi;
 use vmm::limits;
 
-use crate::failure::Failure;
+use crate::convert::failure::Failure;
 
 /// What this machine's KVM can do.
 #[napi(object)]

@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 
 use vmm::{Error, KickHandle, Machine, Outcome, Result, RunLimits};
 
-use crate::bell::Bell;
+use crate::asking::mailbox::{AcrossThreads, Mailbox};
+use crate::asking::posted::Posted;
 use crate::caught::caught;
 use crate::ffi::WeakFunction;
-use crate::mailbox::{AcrossThreads, Mailbox};
-use crate::posted::Posted;
+use crate::pump::bell::Bell;
 
 /// The machine and how its run ended, handed back by the run's thread.
 pub type Finished = (Box<Machine>, Result<Outcome>);

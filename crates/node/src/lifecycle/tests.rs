@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use vmm::{Base, CpuMode, MachineConfig, Question, RouteConfig, RouteTarget};
+use vmm::{Answer, Base, CpuMode, MachineConfig, Question, RouteConfig, RouteTarget};
 
 use super::*;
 
@@ -14,7 +14,7 @@ const READ: [u8; 3] = [0xe4, 0x60, 0xf4];
 static TURN: Mutex<()> = Mutex::new(());
 
 /// `None` where no machine can run.
-fn life() -> Option<Life> {
+fn life() -> Option<Lifecycle> {
     if let Err(error) = vmm::Host::get() {
         println!("skipped: {}", error.message);
         return None;
@@ -26,7 +26,7 @@ fn life() -> Option<Life> {
         target: RouteTarget::Device,
     }];
     match Machine::new(config) {
-        Ok(machine) => Some(Life::new(machine)),
+        Ok(machine) => Some(Lifecycle::new(machine)),
         Err(error) => panic!("{error}"),
     }
 }
@@ -47,12 +47,12 @@ impl ExitHandler for Panics {
     }
 }
 
-fn assert_closed(life: &Life) {
+fn assert_closed(life: &Lifecycle) {
     let code = |result: Result<()>| result.err().map(|error| error.code);
     let closed = Some(ErrorCode::VmClosed);
     assert_eq!(code(life.with_idle(|_| Ok(()))), closed);
-    assert_eq!(code(life.memory().map(drop)), closed);
-    assert_eq!(code(life.line(|_| Ok(()))), closed);
+    assert_eq!(code(life.handles.memory().map(drop)), closed);
+    assert_eq!(code(life.handles.interrupts().map(drop)), closed);
     let run = life.run_here(RunLimits::default(), &mut Panics);
     assert_eq!(code(run.map(drop)), closed);
     assert_eq!(vm_files(), 0);
@@ -62,7 +62,7 @@ fn assert_closed(life: &Life) {
 fn a_panic_in_a_run_closes_the_machine() -> Result<()> {
     let _turn = TURN.lock();
     let Some(life) = life() else { return Ok(()) };
-    let memory = life.memory()?;
+    let memory = life.handles.memory()?;
     memory.write(0x500, &[7])?;
     let error = life
         .run_here(RunLimits::default(), &mut Panics)
@@ -82,7 +82,7 @@ fn a_panic_in_a_run_closes_the_machine() -> Result<()> {
 fn a_panic_in_any_other_call_closes_the_machine() {
     let _turn = TURN.lock();
     let Some(life) = life() else { return };
-    let call = |life: &Life| life.with_idle(|_| -> Result<()> { panic!("on purpose") });
+    let call = |life: &Lifecycle| life.with_idle(|_| -> Result<()> { panic!("on purpose") });
     assert_eq!(life.guarded(call).unwrap_err().code, ErrorCode::Internal);
     assert_closed(&life);
 }

@@ -5,7 +5,7 @@ use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use vmm::{Answer, Event, Exit, Question};
 
-use crate::exit::NativeExit;
+use crate::convert::exit::NativeExit;
 use crate::ffi::{Returned, WORDS, Words};
 
 /// What goes beside the words: console bytes, or the record of an unclaimed exit.

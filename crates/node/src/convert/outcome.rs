@@ -4,7 +4,7 @@ use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
 use vmm::{Counters, End, Event, Exit, Outcome, Whereabouts};
 
-use crate::exit::NativeExit;
+use crate::convert::exit::NativeExit;
 
 /// How a run ended.
 #[napi(object)]
