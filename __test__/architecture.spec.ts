@@ -63,22 +63,32 @@ const rules: Record<string, Case> = {
       'crates/vmm/src/boot/paging.rs': 'use std::super_thing; pub fn tables() {}',
     },
   },
-  'crates/vmm knows neither napi nor logging, prints nothing and never exits': {
-    rule: rust.coreLayer,
+  'the crates below the binding know neither napi nor logging, print nothing and never exit': {
+    rule: rust.libraryCalls,
     breaks: { 'crates/vmm/src/lib.rs': 'fn f() {\n  println!("x")\n}' },
     line: 2,
     keeps: {
-      'crates/vmm/src/lib.rs': '// println!\nfn log() {}\n#[cfg(test)]\nfn t() { println!("x") }',
+      'crates/devices/src/lib.rs':
+        '// println!\nfn log() {}\n#[cfg(test)]\nfn t() { println!("x") }',
       'crates/node/src/lib.rs': 'use napi::Env;',
     },
   },
-  'crates/vmm depends neither on napi nor on logging': {
-    rule: rust.coreLayer,
-    breaks: { 'crates/vmm/Cargo.toml': '[dependencies]\nserde = "1"' },
+  'the crates below the binding depend on what is listed, devices on nothing of the kernel': {
+    rule: rust.libraryDependencies,
+    breaks: { 'crates/devices/Cargo.toml': '[dependencies]\nkvm-ioctls = "1"' },
     line: 2,
     keeps: {
-      'crates/vmm/Cargo.toml': '[dependencies]\nlibc = "1"',
-      'crates/node/Cargo.toml': 'napi = "3"',
+      'crates/vmm/Cargo.toml':
+        '[package]\nversion.workspace = true\n[dependencies]\nkvm-ioctls = "1"\nboot = { path = "../boot" }',
+      'crates/node/Cargo.toml': '[dependencies]\nnapi = "3"',
+    },
+  },
+  'what has no descriptor of the kernel forbids unsafe': {
+    rule: rust.forbidsUnsafe,
+    breaks: { 'crates/boot/src/lib.rs': '// #![forbid(unsafe_code)]\nmod a;' },
+    keeps: {
+      'crates/boot/src/lib.rs': '//! Values.\n#![forbid(unsafe_code)]\n\nmod a;',
+      'crates/vmm/src/lib.rs': 'mod a;',
     },
   },
   'unwrap and expect stand only in tests': {

@@ -45,9 +45,9 @@ export function buildAddon(cache, profiles) {
 
 const addonOf = (cache) => join(cache, 'target', TARGET, 'debug', 'libvmexit_node.so')
 
-/** Runs the core's tests and returns the paths of their programs. */
+/** Runs the tests of all crates and returns the paths of their programs. */
 export function testRust(cache, profiles) {
-  const { output } = cargo(cache, profiles, 'test', '--package', 'vmm', '--no-fail-fast')
+  const { output } = cargo(cache, profiles, 'test', '--workspace', '--no-fail-fast')
   const count = (end) => [...output.matchAll(new RegExp(`^test .* ${end}$`, 'gm'))].length
   console.log(`Rust tests under coverage: ${count('ok')} passed, ${count('FAILED')} did not`)
   return [...output.matchAll(/^ *Running .* \((.*)\)$/gm)].map(([, path]) => resolve(root, path))

@@ -7,7 +7,7 @@ const places = {
   'package.json': /^( {2}"version": ")(.*)(",)$/gm,
   'package-lock.json': /^( *"name": "vmexit",\n *"version": ")(.*)(",)$/gm,
   'Cargo.toml': /^(\[workspace\.package\]\nversion = ")(.*)(")$/gm,
-  'Cargo.lock': /^(name = "(?:vmexit-node|vmm)"\nversion = ")(.*)(")$/gm,
+  'Cargo.lock': /^(name = "(?:boot|devices|vmexit-node|vmm)"\nversion = ")(.*)(")$/gm,
 }
 
 export const files = Object.keys(places)

@@ -19,6 +19,22 @@ const UNSAFE_MODULES = [
   'crates/vmm/tests/signal_queue.rs',
 ]
 
+/** All that each crate below the binding may depend on. Those without a descriptor of the kernel forbid unsafe. */
+const LIBRARIES: Record<string, { dependencies: string[]; safe: boolean }> = {
+  'crates/devices': { dependencies: ['vm-superio'], safe: true },
+  'crates/boot': {
+    dependencies: ['acpi_tables', 'devices', 'kvm-bindings', 'linux-loader', 'vm-memory'],
+    safe: true,
+  },
+  'crates/vmm': {
+    dependencies: [
+      ...['boot', 'devices'],
+      ...['kvm-bindings', 'kvm-ioctls', 'libc', 'vm-memory', 'vmm-sys-util'],
+    ],
+    safe: false,
+  },
+}
+
 const CORE_NEVER_NAMES = /\b(napi|napi_derive|log|tracing|serde|serde_json)\s*(::|;|\})/
 const CORE_NEVER_CALLS = /\b(println!|eprintln!|print!|eprint!|dbg!|process::exit|process::abort)/
 const UNWRAPS = /\.\s*(unwrap|expect)\s*\(/
@@ -42,28 +58,50 @@ function matches(file: SourceFile, code: string, pattern: RegExp, rule: string):
 
 const shippedCode = ({ text }: SourceFile): string => blankTests(blankLiterals(text))
 
-export function coreLayer(files: SourceFile[]): string[] {
-  const sources = files.filter((file) => isRust(file) && file.path.startsWith('crates/vmm/src/'))
-  const manifest = files.filter(({ path }) => path === 'crates/vmm/Cargo.toml')
-  return [
-    ...sources.flatMap((file) => [
-      ...matches(file, shippedCode(file), CORE_NEVER_NAMES, 'is not for crates/vmm'),
+export function libraryCalls(files: SourceFile[]): string[] {
+  const isLibrary = (path: string): boolean =>
+    Object.keys(LIBRARIES).some((crate) => path.startsWith(`${crate}/src/`))
+  return files
+    .filter((file) => isRust(file) && isLibrary(file.path))
+    .flatMap((file) => [
+      ...matches(file, shippedCode(file), CORE_NEVER_NAMES, 'is not for a library'),
       ...matches(
         file,
         shippedCode(file),
         CORE_NEVER_CALLS,
         'in a library that neither prints nor exits',
       ),
-    ]),
-    ...manifest.flatMap((file) =>
-      matches(
-        file,
-        file.text,
-        /^(napi|log|tracing|serde)[\w-]*(?=\s*[.=])/m,
-        'is not for crates/vmm',
-      ),
-    ),
-  ]
+    ])
+}
+
+/** Names in the tables of dependencies, and the line of each. */
+function dependenciesOf(manifest: string): { name: string; line: number }[] {
+  let table = ''
+  return manifest.split('\n').flatMap((text, index) => {
+    table = /^\[(.*)\]/.exec(text)?.[1] ?? table
+    const own = /dependencies\.([\w-]+)$/.exec(table)?.[1]
+    const listed = table.endsWith('dependencies') ? /^[\w-]+/.exec(text)?.[0] : undefined
+    const name = text.startsWith('[') ? own : listed
+    return name === undefined ? [] : [{ name, line: index + 1 }]
+  })
+}
+
+export function libraryDependencies(files: SourceFile[]): string[] {
+  return Object.entries(LIBRARIES).flatMap(([crate, { dependencies }]) => {
+    const manifest = files.find(({ path }) => path === `${crate}/Cargo.toml`)
+    return dependenciesOf(manifest?.text ?? '')
+      .filter(({ name }) => !dependencies.includes(name))
+      .map(({ name, line }) => `${crate}/Cargo.toml:${line}: '${name}' is not for ${crate}`)
+  })
+}
+
+export function forbidsUnsafe(files: SourceFile[]): string[] {
+  return Object.entries(LIBRARIES)
+    .filter(([, { safe }]) => safe)
+    .map(([crate]) => files.find(({ path }) => path === `${crate}/src/lib.rs`))
+    .filter((root) => root !== undefined)
+    .filter(({ text }) => !/^#!\[forbid\(unsafe_code\)\]$/m.test(text))
+    .map(({ path }) => `${path}: must say #![forbid(unsafe_code)]`)
 }
 
 export function unwraps(files: SourceFile[]): string[] {

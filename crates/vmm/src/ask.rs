@@ -1,7 +1,7 @@
 //! What only the handler can answer: accesses of its devices, and accesses that no route claims.
 
 use crate::access::Access;
-use crate::devices::{fill_items, item};
+use crate::device::{fill_items, item};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::handler::{Answer, Question};

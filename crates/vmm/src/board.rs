@@ -1,16 +1,13 @@
 //! The devices that a machine has besides its routes: a serial port, and what else a kernel expects of a PC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use boot::MemorySlot;
+use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
+use devices::{Chip, Cmos, Com1, I8042, Pm1, ResetControl, Trigger};
 
 use crate::config::MachineConfig;
-use crate::devices::cmos::Cmos;
-use crate::devices::i8042::I8042;
-use crate::devices::power::{Pm1, PowerRequest, ResetControl};
-use crate::devices::{Chip, Com1, Device};
+use crate::device::Device;
 use crate::error::Result;
-use crate::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
 use crate::interrupts::Interrupts;
-use crate::memory::MemorySlot;
 use crate::routes::{Base, RouteConfig, RouteTarget};
 
 /// The board's routes, which stand behind the caller's: COM1 first, if there is one.
@@ -51,61 +48,19 @@ pub(crate) fn devices(
     if config.serial {
         let line = config
             .irqchip
-            .then(|| interrupts.fd(COM1_GSI))
+            .then(|| interrupts.irqfd(COM1_GSI))
             .transpose()?;
+        let line = line.map(|fd| Box::new(fd) as Box<dyn Trigger + Send>);
         devices.push(Device::Com1(Com1::new(line)));
     }
     if config.pc {
         let chips: [Box<dyn Chip>; 4] = [
             Box::new(I8042::new()),
-            Box::new(Cmos::new(slots)),
+            Box::new(Cmos::new(&boot::writable(slots))),
             Box::new(Pm1::new()),
             Box::new(ResetControl::new()),
         ];
         devices.extend(chips.map(Device::Chip));
     }
     Ok(devices)
-}
-
-impl Chip for I8042 {
-    fn read(&mut self, offset: u8) -> u8 {
-        Self::read(self, offset)
-    }
-
-    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
-        Self::write(self, offset, value)
-    }
-}
-
-impl Chip for Cmos {
-    fn read(&mut self, offset: u8) -> u8 {
-        // Before 1970 it is 1970.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self::read(self, offset, now.unwrap_or_default())
-    }
-
-    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
-        Self::write(self, offset, value);
-        None
-    }
-}
-
-impl Chip for Pm1 {
-    fn read(&mut self, offset: u8) -> u8 {
-        Self::read(self, offset)
-    }
-
-    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
-        Self::write(self, offset, value)
-    }
-}
-
-impl Chip for ResetControl {
-    fn read(&mut self, _: u8) -> u8 {
-        Self::read(self)
-    }
-
-    fn write(&mut self, _: u8, value: u8) -> Option<PowerRequest> {
-        Self::write(self, value)
-    }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::devices::{Console, Device};
-use crate::output::Output;
+use devices::{Console, Output};
+
+use crate::device::Device;
 use crate::vcpu::Coalesced;
 
 #[derive(Debug)]

@@ -7,16 +7,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use boot::state::{self, cpuid::Place};
+use boot::{CpuMode, Format};
 use kvm_ioctls::IoEventAddress;
 
-use crate::boot::{self, cpuid::Place};
 use crate::config::MachineConfig;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::limits::BOOT_VCPU;
-use crate::loader::Format;
-use crate::mode::CpuMode;
 use crate::placement;
 use crate::vcpu::{Entry, Vcpu};
 use crate::vm::Vm;
@@ -50,8 +49,8 @@ fn stops_early(host: &Host) -> Result<bool> {
     })?;
     let mut vcpu = Vcpu::new(&vm, BOOT_VCPU, host.run_bytes, &cpuid)?;
     let reset = vcpu.special_registers()?;
-    vcpu.set_special_registers(&boot::special_registers(&prepared.boot, None, reset))?;
-    vcpu.set_registers(&boot::registers(&prepared.boot))?;
+    vcpu.set_special_registers(&state::special_registers(&prepared.boot, None, reset))?;
+    vcpu.set_registers(&state::registers(&prepared.boot))?;
     loop {
         // A signal may be for anybody.
         if let Entry::Exit(exit) = vcpu.enter()? {

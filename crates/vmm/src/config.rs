@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
+use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
+
 use crate::error::{Error, ErrorCode, Result};
-use crate::layout;
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
-use crate::loader::Format;
-use crate::memory::MemorySlot;
-use crate::mode::{CpuMode, Privilege};
 use crate::routes::RouteConfig;
 
 /// The guest program, where it goes, and what goes with it.

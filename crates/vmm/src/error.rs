@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use boot::ErrorKind;
+
 /// The code of an [`Error`]; the one list of them, also for the layers above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -173,6 +175,17 @@ pub(crate) fn remedy(call: &str, errno: i32) -> Option<&'static str> {
 
 fn errno_of(error: &std::io::Error, otherwise: i32) -> i32 {
     error.raw_os_error().unwrap_or(otherwise)
+}
+
+impl From<boot::Error> for Error {
+    fn from(error: boot::Error) -> Self {
+        let code = match error.kind {
+            ErrorKind::Payload => ErrorCode::Payload,
+            ErrorKind::InvalidOption => ErrorCode::InvalidOption,
+            ErrorKind::Limit => ErrorCode::Limit,
+        };
+        Self::new(code, error.message)
+    }
 }
 
 impl fmt::Display for Error {

@@ -4,10 +4,10 @@ use std::ffi::CString;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use boot::state::cpuid::{self, Place};
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
-use crate::boot::cpuid::{self, Place};
 use crate::error::{Error, ErrorCode, Result, remedy};
 
 /// Where Linux puts it.
@@ -73,7 +73,7 @@ impl Host {
 
     /// What a vCPU finds of it by CPUID.
     pub(crate) fn cpuid_of(&self, place: Place) -> Result<CpuId> {
-        cpuid::of_vcpu(&self.cpuid, place).map_err(|_| {
+        cpuid::of_vcpu(&self.cpuid, place).ok_or_else(|| {
             let listed = self.cpuid.as_slice().len();
             Error::new(
                 ErrorCode::KvmCapability,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use devices::Trigger;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::error::{Error, ErrorCode, Result};
@@ -55,8 +56,8 @@ impl Interrupts {
     }
 
     /// An irqfd of a line, for a device that pulses it itself.
-    pub fn fd(&self, line: u32) -> Result<EventFd> {
-        irqfd(self.irqchip(line)?, line)
+    pub(crate) fn irqfd(&self, line: u32) -> Result<IrqFd> {
+        Ok(IrqFd(irqfd(self.irqchip(line)?, line)?))
     }
 
     /// Queues an external interrupt for a vCPU of a machine without an irqchip (KVM API, `KVM_INTERRUPT`). It is
@@ -115,6 +116,17 @@ impl Interrupts {
     }
 }
 
+/// A line that a device pulses from any thread.
+#[derive(Debug)]
+pub(crate) struct IrqFd(EventFd);
+
+impl Trigger for IrqFd {
+    fn trigger(&self) {
+        // Non-blocking, it fails only when its counter is full: the interrupt is then pending anyway.
+        self.0.write(1).ok();
+    }
+}
+
 fn irqfd(vm: &Vm, line: u32) -> Result<EventFd> {
     let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(Error::io("eventfd"))?;
     vm.register_irqfd(&fd, line)
@@ -124,4 +136,28 @@ fn irqfd(vm: &Vm, line: u32) -> Result<EventFd> {
 
 fn invalid(message: String) -> Error {
     Error::new(ErrorCode::InvalidOption, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devices::Com1;
+
+    const DATA: u8 = 0;
+    const INTERRUPT_ENABLE: u8 = 1;
+
+    #[test]
+    fn an_irqfd_is_a_trigger_and_a_full_one_no_obstacle() {
+        let pair = EventFd::new(libc::EFD_NONBLOCK).and_then(|fd| Ok((fd.try_clone()?, fd)));
+        let Ok((fd, line)) = pair else {
+            panic!("no eventfd: {pair:?}");
+        };
+        let mut com1 = Com1::new(Some(Box::new(IrqFd(line))));
+        let enable = std::iter::once((INTERRUPT_ENABLE, 0x01));
+        com1.write(enable, &mut devices::Output::default());
+        com1.port.input(b"abc");
+        assert_eq!(fd.read().ok(), Some(1));
+        assert!(fd.write(u64::MAX - 1).is_ok());
+        assert_eq!((com1.read(DATA), com1.read(DATA)), (b'a', b'b'));
+    }
 }

@@ -1,7 +1,8 @@
 //! What the kernel's interrupt controllers and timer answer themselves, so that no access to it ever exits.
 
+use boot::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
+
 use crate::error::{Error, ErrorCode, Result};
-use crate::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
 use crate::limits::PAGE_BYTES;
 use crate::routes::{Base, RouteConfig};
 

@@ -3,7 +3,7 @@
 use kvm_ioctls::{Cap, IoEventAddress, NoDatamatch, VmFd};
 
 use crate::coalescing;
-use crate::devices::Device;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::host::Host;

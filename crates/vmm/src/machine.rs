@@ -2,16 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use boot::state::{self, BootConfig, cpuid::Place};
+use boot::{CpuMode, StartRegisters, layout};
+use devices::SerialPort;
 use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs, kvm_sregs};
 use kvm_ioctls::{Cap, VmFd};
 
 use crate::access::Access;
 use crate::board;
-use crate::boot::{self, BootConfig, cpuid::Place};
 use crate::bus::Bus;
 use crate::config::MachineConfig;
 use crate::counters::Counters;
-use crate::devices::{Device, SerialPort};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::gate::Gate;
@@ -19,11 +21,8 @@ use crate::host::Host;
 use crate::interrupts::Interrupts;
 use crate::irqchip;
 use crate::kernel;
-use crate::layout;
 use crate::limits::BOOT_VCPU;
-use crate::loader::StartRegisters;
 use crate::memory::GuestMemory;
-use crate::mode::CpuMode;
 use crate::placement::{self, Placement};
 use crate::processor::Processor;
 use crate::routes::RouteTable;
@@ -278,15 +277,15 @@ fn create_processor(
         vcpu.map_coalesced()?;
     }
     if index == BOOT_VCPU || !config.irqchip {
-        let (xcr0, reset) = (boot::xcr0(boot, &cpuid), vcpu.special_registers()?);
-        vcpu.set_special_registers(&boot::special_registers(boot, xcr0, reset))?;
+        let (xcr0, reset) = (state::xcr0(boot, &cpuid), vcpu.special_registers()?);
+        vcpu.set_special_registers(&state::special_registers(boot, xcr0, reset))?;
         xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;
         vcpu.set_registers(&kvm_regs {
             rax: start.rax,
             rbx: start.rbx,
             rsi: start.rsi,
             rdi: u64::from(index),
-            ..boot::registers(boot)
+            ..state::registers(boot)
         })?;
     }
     Ok(Processor::new(vcpu, index, Arc::clone(&wiring.counters)))

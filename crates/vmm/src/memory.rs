@@ -6,28 +6,11 @@
 
 use std::sync::Arc;
 
+use boot::MemorySlot;
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
 use crate::error::{Error, ErrorCode, Result};
-
-/// A range of guest physical addresses with memory behind it (KVM API, `KVM_SET_USER_MEMORY_REGION`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemorySlot {
-    /// First guest physical address, a multiple of 4096.
-    pub gpa: u64,
-    /// Size in bytes, a multiple of 4096.
-    pub bytes: u64,
-    /// The guest's writes exit as MMIO writes; the host can still write.
-    pub read_only: bool,
-}
-
-impl MemorySlot {
-    /// One past the last address.
-    pub fn end(&self) -> u64 {
-        self.gpa + self.bytes
-    }
-}
 
 /// All slots of one machine, ordered by address; shared with whoever may read or write them.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::devices::power::PowerRequest;
+use devices::{Output, PowerRequest};
+
 use crate::exit::Exit;
 use crate::kick::KickCause;
-use crate::output::Output;
 
 /// An exit with what came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-use crate::boot::{self, BootConfig, Protocol};
+use boot::firmware::acpi;
+use boot::state::{self, BootConfig, Protocol};
+use boot::{
+    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
+};
+
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::firmware::acpi;
-use crate::layout;
 use crate::limits::PAGE_BYTES;
-use crate::loader::{self, Format, LoadRequest, Loaded, Module, Part, StartRegisters};
-use crate::memory::{GuestMemory, MemorySlot};
-use crate::mode::CpuMode;
+use crate::memory::GuestMemory;
 
 /// As calls expect it (System V ABI, x86-64 §3.2.2).
 const STACK_ALIGNMENT: u64 = 16;
@@ -18,7 +19,7 @@ const STACK_ALIGNMENT: u64 = 16;
 /// One thing that was put into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacedPart {
-    /// Its role, as in [`Part`](crate::Part).
+    /// Its role, as in [`Part`](boot::Part).
     pub what: &'static str,
     /// Its first address.
     pub gpa: u64,
@@ -65,7 +66,7 @@ pub(crate) fn prepare(
         .map(|(bytes, string)| Module { bytes, string })
         .collect();
     let reserved = reserved(config);
-    let loaded = loader::load(&LoadRequest {
+    let loaded = boot::load(&LoadRequest {
         image: &payload.image,
         format: Some(format),
         load_gpa: payload.load_gpa,
@@ -169,7 +170,7 @@ fn agree(wanted: Option<CpuMode>, own: Option<CpuMode>, format: Format) -> Resul
 /// Empty memory but for the tables of the mode, in a slot of their own.
 fn with_tables(slots: &[MemorySlot], boot: &BootConfig) -> Result<GuestMemory> {
     let mut slots = slots.to_vec();
-    let tables = boot::tables(boot);
+    let tables = state::tables(boot);
     if let Some(last) = tables.last() {
         let end = (last.gpa + last.bytes.len() as u64).next_multiple_of(PAGE_BYTES);
         slots.push(MemorySlot {
@@ -183,4 +184,35 @@ fn with_tables(slots: &[MemorySlot], boot: &BootConfig) -> Result<GuestMemory> {
         memory.write(table.gpa, &table.bytes)?;
     }
     Ok(memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok<T, E: std::fmt::Debug>(result: std::result::Result<T, E>) -> T {
+        result.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    #[test]
+    fn a_machine_asks_an_image_for_its_format_once() {
+        // A multiboot header of three words, all that its magic number needs to be found.
+        let header = [0x1bad_b002u32, 0, 0x1bad_b002u32.wrapping_neg()];
+        let image: Vec<u8> = header.into_iter().flat_map(u32::to_le_bytes).collect();
+        assert_eq!(Format::of(&image), Ok(Format::Multiboot));
+        let config = MachineConfig::new(CpuMode::Long, image);
+        assert_eq!(config.payload.format, None);
+        // What the check has found decides, whatever the content says when it is placed.
+        let slots = config.all_slots();
+        let placed = ok(prepare(&config, Format::Flat, &slots));
+        assert_eq!(placed.placement.format, Format::Flat);
+    }
+
+    #[test]
+    fn an_image_whose_format_is_told_is_not_asked_for_it() {
+        let mut config = MachineConfig::new(CpuMode::Long, b"\x7fELF".to_vec());
+        assert!(config.check().is_err());
+        config.payload.format = Some(Format::Elf);
+        assert_eq!(config.check(), Ok(Format::Elf));
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::bus::Bus;
-use crate::devices::{Device, item};
+use crate::device::{Device, item};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::feed::Feed;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use boot::{CpuMode, Privilege};
 use kvm_ioctls::Cap;
 
 use crate::coalescing;
@@ -12,7 +13,6 @@ use crate::handler::{Answer, Question};
 use crate::host::Host;
 use crate::kick::{KickCause, KickHandle};
 use crate::machine::Machine;
-use crate::mode::{CpuMode, Privilege};
 use crate::outcome::End;
 use crate::routes::{Base, RouteConfig, RouteTarget};
 use crate::timekeeper::RunLimits;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::counters::Counters;
-use crate::devices;
+use crate::device;
 use crate::error::{Error, ErrorCode, Result};
 use crate::events::{Event, Events};
 use crate::exit::Exit;
@@ -92,7 +92,7 @@ impl Processor {
     /// `UnansweredRead` when no read waits.
     pub fn reply(&mut self, value: u64) -> Result<()> {
         self.reply_with(|data, size| {
-            devices::fill_items(data, size, value);
+            device::fill_items(data, size, value);
             Ok(())
         })
     }

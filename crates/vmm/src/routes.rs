@@ -1,11 +1,11 @@
 //! Who answers which port and which address.
 
+use boot::{MemorySlot, layout};
+
 use crate::access::Access;
 use crate::error::{Error, ErrorCode, Result};
 use crate::exit::Exit;
-use crate::layout;
 use crate::limits::{MAX_GPA, MAX_ROUTE_LENGTH, MAX_ROUTES};
-use crate::memory::MemorySlot;
 
 /// Where a claim begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

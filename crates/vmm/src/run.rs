@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::bus::BusAccess;
-use crate::devices::Reaction;
+use crate::device::Reaction;
 use crate::error::{Error, ErrorCode, Result};
 use crate::events::Event;
 use crate::exit::Exit;

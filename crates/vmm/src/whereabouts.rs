@@ -1,8 +1,8 @@
 //! Where a vCPU stands when its run ends without an answer to why: pure functions over its registers and a reader of memory.
 
+use boot::state::{CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
-use crate::boot::{CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
 use crate::exit::Exit;
 use crate::kick::KickCause;
 use crate::memory::GuestMemory;

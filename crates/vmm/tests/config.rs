@@ -3,9 +3,10 @@
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use boot::layout;
 use vmm::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_ROUTE_LENGTH, MAX_ROUTES, MAX_SLOTS};
 use vmm::{Base, CpuMode, ErrorCode, Machine, MachineConfig, MemorySlot, Privilege};
-use vmm::{RouteConfig, RouteTarget, layout};
+use vmm::{RouteConfig, RouteTarget};
 
 fn valid(mode: CpuMode) -> MachineConfig {
     // hlt

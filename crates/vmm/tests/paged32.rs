@@ -60,7 +60,7 @@ fn a_guest_reads_its_own_page_directory() {
     let mut machine = machine(PAGED32, GUEST, &[]);
     assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
     let registers = machine.registers().unwrap();
-    assert_eq!(registers.rsi, vmm::layout::TOP_TABLE);
+    assert_eq!(registers.rsi, boot::layout::TOP_TABLE);
     // The second 4 MiB page; the processor may have set accessed (bit 5).
     assert_eq!(registers.rax & !0x20, 0x40_0083);
 }

@@ -3,8 +3,9 @@
 #[macro_use]
 mod common;
 
+use boot::layout;
 use common::{LONG, PROTECTED, REAL, USER, exit, machine, run};
-use vmm::{Exit, kvm_dtable, kvm_regs, kvm_segment, layout};
+use vmm::{Exit, kvm_dtable, kvm_regs, kvm_segment};
 
 const HLT: &str = "
     f4 ; hlt

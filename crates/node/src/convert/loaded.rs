@@ -3,7 +3,7 @@
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::{Format, Placement};
+use vmm::{Error, Format, Placement};
 
 use crate::convert::failure::Failure;
 
@@ -57,6 +57,6 @@ impl From<&Placement> for NativeLoaded {
 pub fn image_format(image: Uint8Array) -> Either<String, Failure> {
     match Format::of(&image) {
         Ok(format) => Either::A(format.name().to_owned()),
-        Err(error) => Either::B(error.into()),
+        Err(error) => Either::B(Error::from(error).into()),
     }
 }

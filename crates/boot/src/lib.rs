@@ -1,0 +1,24 @@
+//! What a guest finds at its first instruction, as values: nothing here opens, maps or writes anything.
+//!
+//! ```text
+//! image ──► loader ──► parts, mode, entry ──► state ──► registers, GDT, TSS, page tables, CPUID
+//!             │                                 │
+//!           slot: memory      layout: our addresses      firmware: where a PC's devices are, ACPI tables
+//! ```
+//!
+//! Whoever makes a machine writes the parts and tables into its memory and sets the registers.
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod firmware;
+pub mod layout;
+pub mod limits;
+mod loader;
+mod mode;
+mod slot;
+pub mod state;
+
+pub use error::{Error, ErrorKind, Result};
+pub use loader::{Format, LoadRequest, Loaded, Module, Part, StartRegisters, load};
+pub use mode::{CpuMode, Privilege};
+pub use slot::{MemorySlot, writable};

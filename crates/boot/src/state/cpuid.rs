@@ -1,0 +1,141 @@
+//! What CPUID says of a vCPU's place among the others (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E).
+//!
+//! A host's list says something of the host's own place, or nothing: its leaves are overwritten, and those that tell the
+//! topology are added where they are missing.
+
+use kvm_bindings::{CpuId, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
+
+/// Leaf 1, ECX: the local APIC's timer takes a deadline of the time-stamp counter.
+const TSC_DEADLINE: u32 = 1 << 24;
+/// Leaf 1, ECX: a hypervisor is below.
+const HYPERVISOR: u32 = 1 << 31;
+/// Leaf 1, EDX: EBX says how many logical processors there are.
+const HTT: u32 = 1 << 28;
+/// Leaf 0x80000001, ECX: leaf 0x80000008 says how many cores there are.
+const CMP_LEGACY: u32 = 1 << 1;
+
+/// Leaves without subleaves, whose EAX is the highest leaf of their kind.
+const MAX_LEAVES: [u32; 2] = [0, 0x8000_0000];
+/// Leaves with a subleaf for each level of the topology.
+const TOPOLOGY: [u32; 2] = [0xb, 0x1f];
+/// AMD's leaf with the ids of APIC, core and node.
+const AMD_IDS: u32 = 0x8000_001e;
+
+/// Leaves 0xb and 0x1f, level types: threads of a core, cores of a package. A level beyond these reads as none.
+const LEVEL_THREAD: u32 = 1;
+const LEVEL_CORE: u32 = 2;
+
+/// Leaves 4 and 0x8000001d, EAX: the type of a cache (0 ends the list) and its level.
+const CACHE_TYPE: u32 = 0x1f;
+const CACHE_LEVEL: u32 = 0xe0;
+/// From this level on all cores share a cache.
+const SHARED_LEVEL: u32 = 3 << 5;
+
+/// A vCPU among those of its machine, with its index as APIC id.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Which one it is.
+    pub index: u32,
+    /// How many there are, at least one.
+    pub count: u32,
+    /// Whether there are local APICs.
+    pub irqchip: bool,
+}
+
+impl Place {
+    /// Bits of an APIC id that tell cores of one package apart.
+    const fn bits(self) -> u32 {
+        u32::BITS - (self.count - 1).leading_zeros()
+    }
+}
+
+/// The host's list as a vCPU sees it: one package of as many cores as there are vCPUs, a thread each. `None` where the
+/// list has no room for the leaves that it lacks.
+pub fn of_vcpu(host: &CpuId, place: Place) -> Option<CpuId> {
+    let [basic, extended] = MAX_LEAVES.map(|leaf| max_leaf(host, leaf));
+    let is_level = |entry: &&kvm_cpuid_entry2| TOPOLOGY.contains(&entry.function);
+    let entries = host.as_slice().iter();
+    let mut own: Vec<_> = entries.filter(|it| !is_level(it)).copied().collect();
+    for function in TOPOLOGY.into_iter().filter(|leaf| *leaf <= basic) {
+        own.extend(levels(function, place));
+    }
+    if AMD_IDS <= extended && !own.iter().any(|entry| entry.function == AMD_IDS) {
+        own.push(kvm_cpuid_entry2 {
+            function: AMD_IDS,
+            ..Default::default()
+        });
+    }
+    for entry in &mut own {
+        overwrite(entry, place);
+    }
+    CpuId::from_entries(&own).ok()
+}
+
+/// What a leaf of [`MAX_LEAVES`] says; 0 if the list lacks it.
+fn max_leaf(host: &CpuId, function: u32) -> u32 {
+    let mut entries = host.as_slice().iter();
+    let found = entries.find(|entry| entry.function == function);
+    found.map_or(0, |entry| entry.eax)
+}
+
+/// The subleaves of a leaf of [`TOPOLOGY`].
+fn levels(function: u32, place: Place) -> [kvm_cpuid_entry2; 2] {
+    let level = |index, shift, processors, kind: u32| kvm_cpuid_entry2 {
+        function,
+        index,
+        flags: KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+        eax: shift,
+        ebx: processors,
+        ecx: index | kind << 8,
+        edx: place.index,
+        ..Default::default()
+    };
+    [
+        level(0, 0, 1, LEVEL_THREAD),
+        level(1, place.bits(), place.count, LEVEL_CORE),
+    ]
+}
+
+fn overwrite(entry: &mut kvm_cpuid_entry2, place: Place) {
+    let Place { index, count, .. } = place;
+    match entry.function {
+        0x1 => {
+            entry.ebx = entry.ebx & 0x0000_ffff | count << 16 | index << 24;
+            entry.ecx |= HYPERVISOR | if place.irqchip { TSC_DEADLINE } else { 0 };
+            entry.edx = with(entry.edx, HTT, count > 1);
+        }
+        // Cores of the package and sharers of the cache, less one.
+        0x4 if entry.eax & CACHE_TYPE != 0 => {
+            entry.eax =
+                entry.eax & 0x0000_3fff | sharers(entry.eax, count) << 14 | (count - 1) << 26;
+        }
+        0x8000_001d if entry.eax & CACHE_TYPE != 0 => {
+            entry.eax = entry.eax & 0xfc00_3fff | sharers(entry.eax, count) << 14;
+        }
+        0x8000_0001 => entry.ecx = with(entry.ecx, CMP_LEGACY, count > 1),
+        0x8000_0008 => entry.ecx = entry.ecx & !0xf0ff | (count - 1) | place.bits() << 12,
+        AMD_IDS => {
+            entry.eax = index;
+            // One thread per core, one node.
+            entry.ebx = index;
+            entry.ecx = 0;
+        }
+        _ => {}
+    }
+}
+
+/// Who has a cache beside the core that asks.
+const fn sharers(eax: u32, count: u32) -> u32 {
+    if eax & CACHE_LEVEL >= SHARED_LEVEL {
+        count - 1
+    } else {
+        0
+    }
+}
+
+const fn with(word: u32, bit: u32, set: bool) -> u32 {
+    if set { word | bit } else { word & !bit }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! What a guest finds at its ports: a serial port, the small chips of a PC, and where its text goes.
+//!
+//! A device sees offsets and bytes, never an address, and knows neither KVM nor a thread. Its interrupt leaves
+//! through a [`Trigger`]; what it asks of the whole machine it returns.
+#![forbid(unsafe_code)]
+
+mod cmos;
+mod com1;
+mod console;
+mod device;
+mod i8042;
+#[cfg(test)]
+mod noise;
+mod output;
+mod power;
+mod serial;
+mod trigger;
+
+pub use cmos::Cmos;
+pub use com1::{Com1, SerialPort};
+pub use console::{CONSOLE_BATCH_BYTES, Console};
+pub use device::{Chip, PowerRequest};
+pub use i8042::I8042;
+pub use output::{MAX_OUTPUT_BYTES, Output};
+pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use trigger::Trigger;

@@ -1,0 +1,200 @@
+//! How a guest turns the machine off or starts it again: the ACPI PM1 registers and the reset control register.
+
+use crate::device::{Chip, PowerRequest};
+
+/// SLP_TYP of the soft-off state, as `\_S5` in the DSDT must say (ACPI 6.5 §7.4.2.6). Zero, so that
+/// kernels which know no AML and write 0x2000, as they do under QEMU, power off here too.
+pub const S5_SLEEP_TYPE: u8 = 0;
+
+const STATUS: u8 = 0;
+const ENABLE: u8 = 2;
+const CONTROL: u8 = 4;
+
+/// What keeps its value in PM1 enable: TMR, GBL, PWRBTN, SLPBTN, RTC and PCIEXP_WAKE_DIS (§4.8.3.1.2).
+const ENABLE_BITS: [u8; 2] = [0x21, 0x47];
+
+/// What keeps its value in PM1 control: BM_RLD and SLP_TYP (§4.8.3.2.1).
+const CONTROL_BITS: [u8; 2] = [0x02, 0x1c];
+
+const SCI_EN: u8 = 1 << 0;
+/// SLP_TYP and SLP_EN, bits 12..10 and 13, in control's second byte.
+const SLP_TYP_SHIFT: u8 = 2;
+const SLP_TYP_MASK: u8 = 7;
+const SLP_EN: u8 = 1 << 5;
+
+/// PM1a event block (status at offset 0, enable at 2) and PM1a control block (at 4), six bytes in a row
+/// (ACPI 6.5 §4.8.3). The machine is in ACPI mode from the start, and no fixed event ever occurs.
+#[derive(Clone, Debug, Default)]
+pub struct Pm1 {
+    enable: [u8; 2],
+    control: [u8; 2],
+}
+
+impl Pm1 {
+    /// Bytes of the event block, from offset 0.
+    pub const EVENT_BYTES: u8 = CONTROL;
+
+    /// Bytes of the control block behind it.
+    pub const CONTROL_BYTES: u8 = 2;
+
+    /// Both registers as after a reset.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Chip for Pm1 {
+    /// The byte at `offset`; 0 outside the registers.
+    fn read(&mut self, offset: u8) -> u8 {
+        match offset {
+            ENABLE => self.enable[0],
+            3 => self.enable[1],
+            CONTROL => self.control[0] | SCI_EN,
+            5 => self.control[1],
+            // Status among them: there is nothing to report.
+            STATUS.. => 0,
+        }
+    }
+
+    /// Takes a byte at `offset`; one that enters S5 asks for it.
+    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+        match offset {
+            ENABLE => self.enable[0] = value & ENABLE_BITS[0],
+            3 => self.enable[1] = value & ENABLE_BITS[1],
+            CONTROL => self.control[0] = value & CONTROL_BITS[0],
+            5 => {
+                self.control[1] = value & CONTROL_BITS[1];
+                let sleep_type = (value >> SLP_TYP_SHIFT) & SLP_TYP_MASK;
+                let off = value & SLP_EN != 0 && sleep_type == S5_SLEEP_TYPE;
+                return off.then_some(PowerRequest::Off);
+            }
+            STATUS.. => {}
+        }
+        None
+    }
+}
+
+/// SYS_RST, RST_CPU and FULL_RST.
+const RESET_BITS: u8 = 0x0e;
+const RST_CPU: u8 = 1 << 2;
+
+/// The reset control register of Intel's chipsets, one byte (ICH10 data sheet §13.7.5, RST_CNT). What kind of
+/// reset is asked for makes no difference to a virtual machine.
+#[derive(Clone, Debug, Default)]
+pub struct ResetControl {
+    value: u8,
+}
+
+impl ResetControl {
+    /// What to write for a hard reset; the FADT's RESET_VALUE.
+    pub const HARD_RESET: u8 = 0x06;
+
+    /// The register as after a reset.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Chip for ResetControl {
+    /// The bits last written.
+    fn read(&mut self, _: u8) -> u8 {
+        self.value
+    }
+
+    /// Takes the register's new value.
+    fn write(&mut self, _: u8, value: u8) -> Option<PowerRequest> {
+        self.value = value & RESET_BITS;
+        (value & RST_CPU != 0).then_some(PowerRequest::Reset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Noise;
+
+    /// A 16-bit register, as the processor splits an `in`.
+    fn word(pm1: &mut Pm1, offset: u8) -> u16 {
+        u16::from_le_bytes([pm1.read(offset), pm1.read(offset + 1)])
+    }
+
+    fn write_word(pm1: &mut Pm1, offset: u8, value: u16) -> Vec<PowerRequest> {
+        let bytes = value.to_le_bytes();
+        let requests = [pm1.write(offset, bytes[0]), pm1.write(offset + 1, bytes[1])];
+        requests.into_iter().flatten().collect()
+    }
+
+    #[test]
+    fn acpi_mode_is_on_whatever_the_guest_writes() {
+        let mut pm1 = Pm1::new();
+        assert_eq!(word(&mut pm1, 4), 0x0001);
+        assert_eq!(write_word(&mut pm1, 4, 0), []);
+        assert_eq!(word(&mut pm1, 4), 0x0001);
+    }
+
+    #[test]
+    fn linux_enters_s5_in_two_writes() {
+        let mut pm1 = Pm1::new();
+        let slp_typ = u16::from(S5_SLEEP_TYPE) << 10;
+        assert_eq!(write_word(&mut pm1, 4, slp_typ | 1), []);
+        assert_eq!(
+            write_word(&mut pm1, 4, slp_typ | 1 << 13 | 1),
+            [PowerRequest::Off]
+        );
+        assert_eq!(write_word(&mut Pm1::new(), 4, 0x2000), [PowerRequest::Off]);
+    }
+
+    #[test]
+    fn other_sleep_states_and_a_missing_slp_en_do_nothing() {
+        let mut pm1 = Pm1::new();
+        for slp_typ in 1..8 {
+            assert_eq!(write_word(&mut pm1, 4, slp_typ << 10 | 1 << 13), []);
+            // SLP_EN reads as 0.
+            assert_eq!(word(&mut pm1, 4), slp_typ << 10 | 1);
+        }
+        assert_eq!(write_word(&mut pm1, 4, !(1 << 13)), []);
+        // Status and enable hold no SLP_EN.
+        assert_eq!(write_word(&mut pm1, 0, 0x2000), []);
+        assert_eq!(write_word(&mut pm1, 2, 0x2000), []);
+    }
+
+    #[test]
+    fn enable_bits_stay_and_status_is_quiet() {
+        let mut pm1 = Pm1::new();
+        write_word(&mut pm1, 0, 0xffff);
+        write_word(&mut pm1, 2, 0xffff);
+        assert_eq!(word(&mut pm1, 0), 0);
+        assert_eq!(word(&mut pm1, 2), 0x4721);
+        write_word(&mut pm1, 2, 0);
+        assert_eq!(word(&mut pm1, 2), 0);
+    }
+
+    #[test]
+    fn rst_cpu_resets() {
+        let mut reset = ResetControl::new();
+        assert_eq!(reset.write(0, 0x02), None);
+        assert_eq!(reset.read(0), 0x02);
+        assert_eq!(
+            reset.write(0, ResetControl::HARD_RESET),
+            Some(PowerRequest::Reset)
+        );
+        assert_eq!(reset.write(0, 0xff), Some(PowerRequest::Reset));
+        assert_eq!(reset.read(0), 0x0e);
+    }
+
+    #[test]
+    fn only_the_two_named_writes_ask_for_anything() {
+        let mut noise = Noise::new(0x9e37_79b9);
+        let (mut pm1, mut reset) = (Pm1::new(), ResetControl::new());
+        for _ in 0..200_000 {
+            let (offset, value) = (noise.byte(), noise.byte());
+            let off = offset == 5 && value & 0x3c == 0x20;
+            assert_eq!(pm1.write(offset, value), off.then_some(PowerRequest::Off));
+            let again = value & 4 != 0;
+            assert_eq!(reset.write(0, value), again.then_some(PowerRequest::Reset));
+            assert_eq!(pm1.read(4) & SCI_EN, SCI_EN);
+            let outside = noise.byte();
+            assert!((2..6).contains(&outside) || pm1.read(outside) == 0);
+        }
+    }
+}
