@@ -98,12 +98,12 @@ test('a ratio is told in words, no further than the spread of its pairs allows',
   t.is(verdict(result({ ratio: 0.5, pairs: pairs(0.4, 0.6) })), 'takes 100% longer')
   t.is(verdict(result({ ratio: 1.25, pairs: pairs(1.2, 1.3) })), 'takes 20% less')
   t.is(verdict(result({ ratio: 0.97, pairs: pairs(0.9, 1.01) })), 'as fast, within the spread')
-  t.is(verdict(result({ ratio: 8, unit: 'event' })), 'in the time of one exit')
+  t.is(verdict(result({ ratio: 8, unit: 'write' })), 'in the time of one exit')
   t.is(verdict(result({ ratio: null })), '')
 })
 
 test('page, table and document speak of no goals', (t) => {
-  const all = document([result(), result({ route: 'coalesce', unit: 'event', ratio: 9.8 })])
+  const all = document([result(), result({ route: 'coalesce', unit: 'write', ratio: 9.8 })])
   const page = renderPage(all)
   t.notRegex(`${page}${describe(all)}${JSON.stringify(all)}`, /goal|below/i)
 })

@@ -7,7 +7,7 @@
  *
  * @packageDocumentation
  */
-export type { EventBatch, PostedWrite } from './results/batch.ts'
+export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
 export type { Counters } from './machine/counters.ts'
 export { type ErrorCode, VmError, type VmErrorDetails } from './native/errors.ts'
 export type {

@@ -90,7 +90,7 @@ export function modesOf(code: string): [mode: string, privilege: string][] {
 /** As a doc comment's reader has it in mind. */
 const preamble = [
   "import { VirtualMachine, VmError, guests } from 'vmexit'",
-  "import type { Device, EventBatch, Route } from 'vmexit'",
+  "import type { Device, WriteBatch, Route } from 'vmexit'",
 ].join('; ')
 
 /** A complete module. */

@@ -14,7 +14,7 @@ export interface KindResult {
 /** One route, beside the baseline that it was measured with. */
 export interface RouteResult {
   route: string
-  /** What is counted: exit, event, round trip, machine. */
+  /** What is counted: exit, write, round trip, machine. */
   unit: string
   /** Interleaved samples. */
   samples: number

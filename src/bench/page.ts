@@ -6,8 +6,8 @@ import { duration } from './table.ts'
 /** The document as a page that needs nothing else: no network, no script. */
 export function renderPage(document: BenchDocument): string {
   const { host, baseline, routes } = document
-  const withExit = routes.filter(({ unit }) => unit !== 'event')
-  const withoutExit = routes.filter(({ unit }) => unit === 'event')
+  const withExit = routes.filter(({ unit }) => unit !== 'write')
+  const withoutExit = routes.filter(({ unit }) => unit === 'write')
   const cost = baseline.nsPerExit === null ? '' : `, ${duration(baseline.nsPerExit)} per port exit`
   return `<!doctype html>
 <html lang="en">

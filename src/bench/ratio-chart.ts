@@ -38,7 +38,7 @@ function row(route: RouteResult, lines: string, at: (ratio: number) => string): 
 /** What a ratio says, as far as the spread of its pairs lets it. */
 export function verdict({ unit, ratio, pairs }: RouteResult): string {
   if (ratio === null) return ''
-  if (unit === 'event') return 'in the time of one exit'
+  if (unit === 'write') return 'in the time of one exit'
   const [least, most] = rangeOf(pairs)
   if (least <= 1 && most >= 1) return 'as fast, within the spread'
   const share = Math.round(Math.abs(1 / ratio - 1) * 100)

@@ -76,8 +76,8 @@ class Tally {
 
   readonly writeAsync = async (): Promise<void> => this.write()
 
-  readonly add = (events: number): void => {
-    this.seen += events
+  readonly add = (writes: number): void => {
+    this.seen += writes
   }
 
   readonly onBatch = (batch: { readonly length: number }): void => {
@@ -304,7 +304,7 @@ export const benchRoutes: readonly BenchRoute[] = [
   }),
   new LoopRoute({
     name: 'coalesce',
-    unit: 'event',
+    unit: 'write',
     about:
       "bytes of a rep outsb through the kernel's ring, under run(), against one raw C port exit; a rep outsb, because " +
       "the other guests' loop is three emulated instructions per write on some KVMs and no exit hides them here",
@@ -315,7 +315,7 @@ export const benchRoutes: readonly BenchRoute[] = [
   }),
   new LoopRoute({
     name: 'event',
-    unit: 'event',
+    unit: 'write',
     about:
       'port writes to an ioeventfd, delivered as counts, under run(), against one raw C port exit',
     threaded: true,

@@ -38,7 +38,7 @@ const hello: Command = {
     privilege: {
       value: 'PRIVILEGE',
       words: privileges,
-      about: 'only this ring; user means mode long',
+      about: 'only this privilege; user means mode long',
       api: ['privilege'],
     },
     json,

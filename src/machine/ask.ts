@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 
-import { EventBatch } from '../results/batch.ts'
+import { WriteBatch } from '../results/write-batch.ts'
 import { lengthOf } from '../options/check.ts'
 import { type ErrorCode, VmError, show, showThrown } from '../native/errors.ts'
 import { type AccessExit, type AccessSize, toExit } from '../results/exit.ts'
@@ -21,7 +21,7 @@ const words = native.share(own, () => pump(true)) ?? own
 const value64 = new BigUint64Array(words.buffer, 24, 1)
 
 /** What the native side passes beside the words: console bytes, or the record of an unclaimed exit. */
-export type Payload = Uint8Array | NativeExit | EventBatch | number
+export type Payload = Uint8Array | NativeExit | WriteBatch | number
 /** A status, or the bytes of an unclaimed string read. */
 export type Reply = number | Uint8Array
 /** The catch-all callback. */
@@ -134,10 +134,10 @@ export class Asker {
     }
   }
 
-  #takePosted(route: number, handlers: Handlers): EventBatch | number | undefined {
+  #takePosted(route: number, handlers: Handlers): WriteBatch | number | undefined {
     if (handlers.onEvent) return this.#machine.takeCount(route) || undefined
     const columns = this.#machine.drain(route)
-    return columns ? new EventBatch(columns) : undefined
+    return columns ? new WriteBatch(columns) : undefined
   }
 
   #consume(asked: Asked, promise: PromiseLike<unknown>): void {
@@ -235,7 +235,7 @@ export class Asker {
       case Question.Posted:
         return handlers?.onEvent
           ? handlers.onEvent(payload as number)
-          : handlers?.onBatch?.(payload as EventBatch)
+          : handlers?.onBatch?.(payload as WriteBatch)
       case Question.Unclaimed:
         return this.#onExit ? this.#onExit(asked.exit!) : false
       default:
@@ -328,8 +328,8 @@ export class Asker {
 }
 
 /** The write in the words. */
-function loneWrite(): EventBatch {
-  return new EventBatch({
+function loneWrite(): WriteBatch {
+  return new WriteBatch({
     offsets: Uint32Array.of(words[2]!),
     sizes: Uint8Array.of(words[3]!),
     values: BigUint64Array.of(value64[0]!),

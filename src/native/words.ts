@@ -5,7 +5,7 @@
  */
 export type CpuMode = 'real' | 'protected' | 'paged32' | 'long'
 
-/** The ring in which the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
+/** With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
 export type Privilege = 'kernel' | 'user'
 
 /** How an image says where its bytes go and where it starts. */

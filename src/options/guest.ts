@@ -37,13 +37,13 @@ export class Guest {
  * ```
  */
 export const guests = Object.freeze({
-  /** Prints `Hello, world!`, stores 42 at 0x400 and halts with RAX = 42. Every mode and ring. */
+  /** Prints `Hello, world!`, stores 42 at 0x400 and halts with RAX = 42. Every mode and privilege. */
   hello: new Guest('hello'),
-  /** Echoes port 0x60 to 0xe9 until it reads 0. Real and long mode, both rings. */
+  /** Echoes port 0x60 to 0xe9 until it reads 0. Real and long mode, both privileges. */
   input: new Guest('input'),
-  /** Reads port 0x61, writes the value plus one to 0x62, until it reads 0xffffffff. Long mode, both rings. */
+  /** Reads port 0x61, writes the value plus one to 0x62, until it reads 0xffffffff. Long mode, both privileges. */
   ask: new Guest('ask'),
-  /** Writes as often to port 0x200 as the word at 0x500 says. Long mode, both rings. */
+  /** Writes as often to port 0x200 as the word at 0x500 says. Long mode, both privileges. */
   count: new Guest('count'),
   /** Writes 0, 1, 2, … to port 0x200. Long mode. */
   numbered: new Guest('numbered'),
@@ -53,9 +53,9 @@ export const guests = Object.freeze({
   stringIo: new Guest('string-io'),
   /** MMIO accesses of 1, 2, 4 and 8 bytes, across page borders too. Long mode. */
   mmio: new Guest('mmio'),
-  /** A loop without exits, and its result. Long mode, both rings. */
+  /** A loop without exits, and its result. Long mode, both privileges. */
   compute: new Guest('compute'),
-  /** Never ends. Every mode and ring. */
+  /** Never ends. Every mode and privilege. */
   spin: new Guest('spin'),
   /** A multiboot image: timer interrupts on two vCPUs, the second started by the first. Protected mode, with an irqchip. */
   smp: new Guest('smp'),

@@ -79,7 +79,7 @@ export interface VirtualMachineOptions {
    * `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
    */
   mode?: CpuMode
-  /** The ring of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
+  /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
   privilege?: Privilege
   /** Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
   memoryBytes?: number
@@ -191,12 +191,12 @@ const maxUint32 = 2 ** 32 - 1
 export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
   const options = checkObject('options', value)
   checkKeys('options', options, machineKeys)
-  const { privilege: ring = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
+  const { privilege: least = 'kernel', memoryBytes: size = defaultMemoryBytes } = options
   const { slots: further = [], routes: claims = [], vcpus = 1, pc: wantsPc = false } = options
   const pc = checkBoolean('pc', wantsPc)
   const { irqchip = pc, serial = pc, mode: first } = options
   const mode = first === undefined ? undefined : checkWord('mode', first, modes)
-  const privilege = checkWord('privilege', ring, ['kernel', 'user'])
+  const privilege = checkWord('privilege', least, ['kernel', 'user'])
   const memoryBytes = checkInteger('memoryBytes', size, 1, maxGpa)
   const slots = checkArray('slots', further, maxSlots, checkSlot)
   const payload = checkPayload(options['payload'])

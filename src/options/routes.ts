@@ -1,4 +1,4 @@
-import type { EventBatch } from '../results/batch.ts'
+import type { WriteBatch } from '../results/write-batch.ts'
 import type { AccessSize } from '../results/exit.ts'
 
 /**
@@ -179,7 +179,7 @@ export interface DeviceTarget {
 /**
  * Writes go into a ring of 4096 and nobody waits; a full ring makes the vCPU wait. `coalesce` lets the
  * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by up to
- * 20 ms while the guest makes no exit. Where the kernel would lose writes of several vCPUs, they exit nevertheless: `vmexit doctor`. `EventBatch` has an example.
+ * 20 ms while the guest makes no exit. Where the kernel would lose writes of several vCPUs, they exit nevertheless: `vmexit doctor`. `WriteBatch` has an example.
  */
 export interface PostedTarget {
   /** Who gathers: Rust, behind an exit, or the kernel. */
@@ -189,14 +189,14 @@ export interface PostedTarget {
    * a promise that it returns is open, further batches wait, and questions behind them: whoever waits here for a later question of the
    * guest waits until `timeoutMs` or `stop()`. At a run's end they wait no longer.
    */
-  onBatch: (batch: EventBatch) => unknown
+  onBatch: (batch: WriteBatch) => unknown
   /** What reads give, 0 to 2^64 - 1; without it they are not claimed. */
   value?: number | bigint
   /** Only a device route has one. */
   device?: never
 }
 
-/** Which writes an event counts: all to its port or address, or those of one value and size. */
+/** Which writes an `event` route counts: all to its port or address, or those of one value and size. */
 export type EventMatch =
   | {
       /** Only writes of this value count, 0 to 2^64 - 1; the others are not claimed. */
@@ -273,6 +273,6 @@ export interface Handlers {
   readonly name: string
   readonly device?: Device
   readonly onData?: (bytes: Uint8Array) => unknown
-  readonly onBatch?: (batch: EventBatch) => unknown
+  readonly onBatch?: (batch: WriteBatch) => unknown
   readonly onEvent?: (count: number) => unknown
 }

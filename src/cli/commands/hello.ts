@@ -46,12 +46,14 @@ export const runHello: Run = async (values, positionals) => {
 }
 
 function chosen(values: Values): readonly (readonly [CpuMode, Privilege])[] {
-  const [modeText, ringText] = [textOf(values, 'mode'), textOf(values, 'privilege')]
+  const [modeText, privilegeText] = [textOf(values, 'mode'), textOf(values, 'privilege')]
   const mode = modeText === undefined ? undefined : parseWord('--mode', words.modes, modeText)
-  const ring =
-    ringText === undefined ? undefined : parseWord('--privilege', words.privileges, ringText)
-  if (mode) return [[mode, ring ?? 'kernel']]
-  return everyMode.filter(([, privilege]) => ring === undefined || privilege === ring)
+  const chosen =
+    privilegeText === undefined
+      ? undefined
+      : parseWord('--privilege', words.privileges, privilegeText)
+  if (mode) return [[mode, chosen ?? 'kernel']]
+  return everyMode.filter(([, privilege]) => chosen === undefined || privilege === chosen)
 }
 
 function sayHello(mode: CpuMode, privilege: Privilege): HelloResult {

@@ -16,7 +16,7 @@ export interface PostedWrite {
  * @example
  * ```ts
  * const values: (number | bigint)[] = []
- * const onBatch = (batch: EventBatch) => {
+ * const onBatch = (batch: WriteBatch) => {
  *   for (const { value } of batch) values.push(value)
  * }
  * using vm = new VirtualMachine({
@@ -29,7 +29,7 @@ export interface PostedWrite {
  * console.log(values) // [ 0, 1, 2 ]
  * ```
  */
-export class EventBatch implements Iterable<PostedWrite> {
+export class WriteBatch implements Iterable<PostedWrite> {
   /** Distances from the route's first port or address, 0 to 2^32 - 1. */
   readonly offsets: Uint32Array
   /** 1, 2, 4 or 8 bytes each. */
