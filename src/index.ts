@@ -15,7 +15,6 @@ export type {
   AccessSize,
   DebugExit,
   Exit,
-  ExitReason,
   FailEntryExit,
   HltExit,
   InternalErrorExit,
@@ -34,16 +33,10 @@ export { type Guest, guests } from './options/guest.ts'
 export type { IrqLine } from './machine/irq.ts'
 export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'
-export type {
-  ExitAnswer,
-  Image,
-  MemorySlot,
-  Module,
-  RunOptions,
-  RunSyncOptions,
-  VirtualMachineOptions,
-} from './options/options.ts'
-export type { CpuMode, ImageFormat, Privilege } from './native/words.ts'
+export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
+export type { Image, Module } from './options/payload.ts'
+export type { ExitAnswer, RunOptions, RunSyncOptions } from './options/run-options.ts'
+export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
 export type {
   DescriptorTable,
   Registers,
@@ -52,20 +45,11 @@ export type {
   SpecialRegisters,
   SpecialRegistersUpdate,
 } from './machine/registers.ts'
-export { type EndReason, type RunResult, describeExit } from './results/result.ts'
-export type {
-  Claim,
-  ConsoleTarget,
-  ConstantTarget,
-  Device,
-  DeviceTarget,
-  EventMatch,
-  EventTarget,
-  PlainTarget,
-  PostedTarget,
-  Route,
-  Target,
-} from './options/routes.ts'
+export { type RunResult, describeExit } from './results/result.ts'
+export type { Device, DeviceTarget } from './options/device.ts'
+export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
+export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
+export type { Claim, Route, Target } from './options/routes.ts'
 export type { SerialPort } from './machine/serial.ts'
 export type { Vcpu } from './machine/vcpu.ts'
 export type { MachineState } from './machine/machine-state.ts'

@@ -1,6 +1,6 @@
 import { raise } from '../native/errors.ts'
 import { type Guest, guests } from '../options/guest.ts'
-import type { Image } from '../options/options.ts'
+import type { Image } from '../options/payload.ts'
 import type { RunResult } from '../results/result.ts'
 import type { Route } from '../options/routes.ts'
 import { VirtualMachine } from '../machine/virtual-machine.ts'

@@ -1,5 +1,6 @@
 import { defaultExits, routeNames } from '../bench/route-names.ts'
 import type { Argument, Command, Option } from './command.ts'
+import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
 const { modes, privileges, formats, shells } = words
@@ -11,7 +12,7 @@ const guest = {
   port: {
     value: 'PORT=TARGET',
     about:
-      'console, stop, discard, count or constant:VALUE; PORT-LAST for several; repeatable. Kernels for testing ' +
+      `${portTargets()}; PORT-LAST for several; repeatable. Kernels for testing ` +
       'often use 0xe9=console, 0x402=console, 0xf4=stop',
     multiple: true,
     api: ['routes'],

@@ -6,7 +6,8 @@ import { type ErrorCode, VmError, show, showThrown } from '../native/errors.ts'
 import { type AccessExit, type AccessSize, toExit } from '../results/exit.ts'
 import { native } from '../native/native.ts'
 import { answer, pump } from '../native/pump.ts'
-import type { Device, Handlers } from '../options/routes.ts'
+import type { Device } from '../options/device.ts'
+import type { Handlers } from '../options/routes.ts'
 import type { NativeExit, NativeMachine } from '../native/seam.ts'
 
 const { NativeAnswer: Answer, NativeQuestion: Question } = native

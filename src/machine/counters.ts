@@ -1,4 +1,4 @@
-import type { ExitReason } from '../results/exit.ts'
+import type { ExitReason } from '../native/words.ts'
 import { native } from '../native/native.ts'
 import type { NativeMachine } from '../native/seam.ts'
 

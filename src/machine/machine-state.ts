@@ -105,7 +105,7 @@ export abstract class MachineState {
    * ```
    */
   get loaded(): Loaded {
-    return this.#machine.loaded() as Loaded
+    return this.#machine.loaded()
   }
 
   /**

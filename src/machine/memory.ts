@@ -1,4 +1,4 @@
-import { checkBytes, checkInteger, checkUint64 } from '../options/check.ts'
+import { checkBytes, checkInteger, checkUint64, noteGuestBuffer } from '../options/check.ts'
 import { fail, invalid, take } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeMachine } from '../native/seam.ts'
@@ -53,7 +53,10 @@ export class GuestMemory {
    * ```
    */
   get buffer(): ArrayBuffer {
-    this.#buffer ??= take(this.#machine.memoryBuffer())
+    if (!this.#buffer) {
+      this.#buffer = take(this.#machine.memoryBuffer())
+      noteGuestBuffer(this.#buffer)
+    }
     return this.#buffer
   }
 

@@ -6,26 +6,23 @@ import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from '
 import { MachineState } from './machine-state.ts'
 import { forgetBuffer } from './memory.ts'
 import { native } from '../native/native.ts'
+import { type VirtualMachineOptions, checkMachineOptions } from '../options/options.ts'
 import {
   type RunOptions,
   type RunSyncOptions,
-  type VirtualMachineOptions,
-  checkMachineOptions,
   checkRunOptions,
-} from '../options/options.ts'
+  checkRunSyncOptions,
+} from '../options/run-options.ts'
 import { RunResult } from '../results/result.ts'
 import { RunPromise } from './run-promise.ts'
 import { BackgroundRun } from './run.ts'
-import type { NativeMachine, NativeRunLimits } from '../native/seam.ts'
+import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './serial.ts'
 import { isAborted, reasonOf } from '../options/signal.ts'
 import { type Summary, summarize } from './summary.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
-
-/** The options of `runSync`; `run` has a signal beside them. */
-const syncOptions = ['timeoutMs', 'onExit', 'timeKvmRun'] as const
 
 /**
  * A KVM virtual machine: memory, a vCPU in any x86 mode, and routes that say who answers its exits.
@@ -110,12 +107,12 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   runSync(options?: RunSyncOptions): RunResult {
-    const run = checkRunOptions(options, syncOptions)
+    const { limits, onExit } = checkRunSyncOptions(options)
     this.#checkReady()
-    this.#asker.begin(run.onExit, false)
+    this.#asker.begin(onExit, false)
     this.#running = true
     try {
-      const outcome = this.#machine.runSync(limits(run, true), this.#asker.ask)
+      const outcome = this.#machine.runSync({ ...limits, tickMs }, this.#asker.ask)
       this.#asker.drainLast()
       if (isFailure(outcome)) {
         const failure = this.#failure(fromFailure(outcome))
@@ -282,21 +279,20 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): BackgroundRun | undefined {
-    const run = checkRunOptions(options, [...syncOptions, 'signal'])
-    const { signal } = run
+    const { limits, onExit, signal } = checkRunOptions(options)
     this.#checkReady()
     if (signal && isAborted(signal)) {
       reject(reasonOf(signal))
       return undefined
     }
-    this.#asker.begin(run.onExit, true)
+    this.#asker.begin(onExit, true)
     this.#running = true
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
       this.#run = undefined
       this.#serial?.consider()
     })
-    background.start(limits(run, this.#needsTicks), resolve, (error) => {
+    background.start({ ...limits, ...(this.#needsTicks && { tickMs }) }, resolve, (error) => {
       if (isInternal(error)) this.close()
       reject(error)
     })
@@ -318,11 +314,3 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
 }
 
 function ignore(): void {}
-
-function limits({ timeoutMs, timeKvmRun = false }: RunOptions, tick: boolean): NativeRunLimits {
-  return {
-    timeKvmRun,
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(tick ? { tickMs } : {}),
-  }
-}

@@ -3,6 +3,7 @@ import { types } from 'node:util'
 import { fail, invalid, show } from '../native/errors.ts'
 
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
+const bufferGetter = Object.getOwnPropertyDescriptor(typedArray, 'buffer')!.get!
 const lengthGetter = Object.getOwnPropertyDescriptor(typedArray, 'length')!.get!
 
 /** An object as options are given; arrays and class instances of built-in kinds are none. */
@@ -64,6 +65,21 @@ export function checkBytes(name: string, value: unknown): Uint8Array {
 /** How many bytes there are, whatever somebody has defined over it. */
 export function lengthOf(bytes: Uint8Array): number {
   return lengthGetter.call(bytes) as number
+}
+
+/** Buffers of guest memory, which a guest may write to at any time. */
+const guestBuffers = new WeakSet<ArrayBufferLike>()
+
+/** Notes that a guest writes to a buffer, too. */
+export function noteGuestBuffer(buffer: ArrayBuffer): void {
+  guestBuffers.add(buffer)
+}
+
+/** The bytes where they are; a copy of those that another thread could change meanwhile. */
+export function steady(bytes: Uint8Array): Uint8Array {
+  const buffer = bufferGetter.call(bytes) as ArrayBufferLike
+  const isSteady = !types.isSharedArrayBuffer(buffer) && !guestBuffers.has(buffer)
+  return isSteady ? bytes : new Uint8Array(bytes)
 }
 
 function looksLikeBytes(value: unknown): boolean {

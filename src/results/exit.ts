@@ -1,11 +1,5 @@
 import type { NativeExit } from '../native/seam.ts'
 
-/**
- * Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the
- * `…Exit` types says which `KVM_EXIT_…` it is.
- */
-export type ExitReason = Exit['reason']
-
 /** Bytes of one access that a device or a posted route sees. */
 export type AccessSize = 1 | 2 | 4 | 8
 
@@ -164,7 +158,7 @@ function firstItem(data: Uint8Array, size: number): number | bigint {
 /** An exit as users see it. */
 export function toExit(native: NativeExit): Exit {
   const { port = 0, gpa = 0, size = 0, count = 1, data = nothing, words = [] } = native
-  const reason = native.reason as ExitReason
+  const { reason } = native
   switch (reason) {
     case 'pio-out':
       return { reason, port, size: size as 1 | 2 | 4, count, value: firstItem(data, size), data }

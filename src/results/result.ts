@@ -1,15 +1,10 @@
 import { inspect, type InspectOptions } from 'node:util'
 
 import { describeEnding, describeExitRecord } from './describe.ts'
-import { type Exit, type ExitReason, toExit } from './exit.ts'
+import { type Exit, toExit } from './exit.ts'
 import type { NativeOutcome } from '../native/seam.ts'
+import type { EndReason } from '../native/words.ts'
 import { type Where, toWhere } from './where.ts'
-
-/**
- * Why a run ended: an exit that nobody answered, `stop()`, the time-out, a write to a `stop` route, or a
- * PC that the guest turned off or reset. `'hlt'`, `'exit-port'` and `'power-off'` are how a well-behaved guest ends.
- */
-export type EndReason = ExitReason | 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 
 /**
  * How a run ended. Whatever the guest does is a result, never an error.
@@ -57,7 +52,7 @@ export class RunResult {
 
   /** @internal */
   constructor(outcome: NativeOutcome) {
-    this.reason = outcome.reason as EndReason
+    this.reason = outcome.reason ?? outcome.exit!.reason
     this.exit = outcome.exit ? toExit(outcome.exit) : null
     this.vcpu = outcome.vcpu ?? null
     this.where = toWhere(outcome.whereabouts)

@@ -11,7 +11,7 @@ use crate::interrupts::Interrupts;
 use crate::routes::{Base, RouteConfig, RouteTarget};
 
 /// The board's routes, which stand behind the caller's: COM1 first, if there is one.
-pub(crate) fn routes(config: &MachineConfig) -> Vec<RouteConfig> {
+pub(crate) fn routes(config: &MachineConfig<'_>) -> Vec<RouteConfig> {
     let chip = |port, length| RouteConfig {
         base: Base::Port(port),
         length,
@@ -30,7 +30,7 @@ pub(crate) fn routes(config: &MachineConfig) -> Vec<RouteConfig> {
 }
 
 /// The routes that may have text for the handler: consoles of the caller's, and COM1.
-pub(crate) fn consoles(config: &MachineConfig) -> Vec<usize> {
+pub(crate) fn consoles(config: &MachineConfig<'_>) -> Vec<usize> {
     let delivers = |route: &RouteConfig| route.target == RouteTarget::Console { deliver: true };
     let own = config.routes.iter().enumerate();
     let own = own.filter(|(_, route)| delivers(route));
@@ -40,7 +40,7 @@ pub(crate) fn consoles(config: &MachineConfig) -> Vec<usize> {
 
 /// The devices behind [`routes`], in the same order.
 pub(crate) fn devices(
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
 ) -> Result<Vec<Device>> {

@@ -48,10 +48,10 @@ mod vm;
 mod watch;
 mod whereabouts;
 
-pub use boot::{CpuMode, Format, MemorySlot, Privilege};
+pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
 pub use config::{MachineConfig, Payload};
 pub use counters::{Counter, Counters, RouteCounters};
-pub use devices::{Output, SerialPort};
+pub use devices::{Output, PowerRequest, SerialPort};
 pub use error::{Error, ErrorCode, Result};
 pub use exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
 pub use feed::{EventCount, Feed};

@@ -97,7 +97,7 @@ impl Machine {
     /// # Errors
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or `Payload` for
     /// the configuration.
-    pub fn new(config: MachineConfig) -> Result<Self> {
+    pub fn new(config: MachineConfig<'_>) -> Result<Self> {
         let format = config.check()?;
         let slots = config.all_slots();
         let mut all = config.routes.clone();
@@ -262,7 +262,7 @@ impl Machine {
 fn create_processor(
     host: &Host,
     vm: &Arc<Vm>,
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     (boot, start): (&BootConfig, &StartRegisters),
     wiring: &Wiring,
     index: u32,

@@ -1,7 +1,7 @@
 import { take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import type { ImageFormat } from '../../native/words.ts'
-import type { Image } from '../../options/options.ts'
+import type { Image } from '../../options/payload.ts'
 import { VirtualMachine } from '../../machine/virtual-machine.ts'
 import { type Run, UsageError, type Values } from '../command.ts'
 import { readImage, textOf } from '../session/image.ts'

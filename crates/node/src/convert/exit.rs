@@ -4,13 +4,13 @@ use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use vmm::{Exit, ExitRecord};
 
+use crate::convert::words::NativeExitReason;
+
 /// An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`.
 #[napi(object)]
-#[derive(Default)]
 pub struct NativeExit {
-    /// `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`, `internal-error`, `debug`,
-    /// `system-event` or `unknown`.
-    pub reason: String,
+    /// Why KVM returned.
+    pub reason: NativeExitReason,
     /// The port of a `pio-` exit.
     pub port: Option<u32>,
     /// The address of an `mmio-` exit.
@@ -50,8 +50,24 @@ pub struct NativeExit {
 impl NativeExit {
     pub fn new(exit: &Exit, data: &[u8]) -> Self {
         let base = Self {
-            reason: exit.name().to_owned(),
-            ..Self::default()
+            reason: exit.into(),
+            port: None,
+            gpa: None,
+            size: None,
+            count: None,
+            data: None,
+            hardware_entry_failure_reason: None,
+            cpu: None,
+            suberror: None,
+            words: None,
+            instruction_bytes: None,
+            exception: None,
+            pc: None,
+            dr6: None,
+            dr7: None,
+            event: None,
+            exit_reason: None,
+            hardware_exit_reason: None,
         };
         let written = || Some(Uint8Array::from(data));
         let words = |words: &[u64]| Some(words.iter().map(|word| BigInt::from(*word)).collect());

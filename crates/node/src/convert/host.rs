@@ -5,6 +5,7 @@ use napi_derive::napi;
 use vmm::limits;
 
 use crate::convert::failure::Failure;
+use crate::convert::words::{NativeMode, NativePrivilege};
 
 /// What this machine's KVM can do.
 #[napi(object)]
@@ -33,10 +34,10 @@ pub struct NativeCapability {
 /// Whether a mode runs here.
 #[napi(object)]
 pub struct NativeModeReport {
-    /// `real`, `protected`, `paged32` or `long`.
-    pub mode: String,
-    /// `kernel` or `user`.
-    pub privilege: String,
+    /// The mode of its first instruction.
+    pub mode: NativeMode,
+    /// The privilege of its first instruction.
+    pub privilege: NativePrivilege,
     /// How its first instructions end, when it does not run.
     pub reason: Option<String>,
 }
@@ -60,8 +61,8 @@ pub fn probe_host() -> Either<NativeReport, Failure> {
             .collect(),
         modes: modes
             .map(|report| NativeModeReport {
-                mode: report.mode.name().to_owned(),
-                privilege: report.privilege.name().to_owned(),
+                mode: report.mode.into(),
+                privilege: report.privilege.into(),
                 reason: report.reason,
             })
             .collect(),

@@ -6,14 +6,15 @@ use napi_derive::napi;
 use vmm::{Error, Format, Placement};
 
 use crate::convert::failure::Failure;
+use crate::convert::words::{NativeFormat, NativeMode};
 
 /// An image in memory.
 #[napi(object)]
 pub struct NativeLoaded {
-    /// `flat`, `elf`, `multiboot`, `pvh` or `bzimage`.
-    pub format: String,
+    /// The image's format, as given or found.
+    pub format: NativeFormat,
     /// The mode of the first instruction.
-    pub mode: String,
+    pub mode: NativeMode,
     /// Guest physical address of the first instruction.
     pub entry_gpa: f64,
     /// In the order of placing.
@@ -23,7 +24,7 @@ pub struct NativeLoaded {
 /// One thing in memory.
 #[napi(object)]
 pub struct NativePart {
-    /// Its role.
+    /// Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`, …
     pub what: String,
     /// Guest physical address of its first byte.
     pub gpa: f64,
@@ -37,8 +38,8 @@ impl From<&Placement> for NativeLoaded {
     fn from(placement: &Placement) -> Self {
         let parts = placement.parts.iter();
         Self {
-            format: placement.format.name().to_owned(),
-            mode: placement.mode.name().to_owned(),
+            format: placement.format.into(),
+            mode: placement.mode.into(),
             entry_gpa: placement.entry_gpa as f64,
             parts: parts
                 .map(|part| NativePart {
@@ -53,10 +54,10 @@ impl From<&Placement> for NativeLoaded {
 }
 
 /// The format of an image by its content, as `NativePayload.format` names it.
-#[napi(ts_return_type = "string | Failure")]
-pub fn image_format(image: Uint8Array) -> Either<String, Failure> {
+#[napi(ts_return_type = "NativeFormat | Failure")]
+pub fn image_format(image: Uint8Array) -> Either<NativeFormat, Failure> {
     match Format::of(&image) {
-        Ok(format) => Either::A(format.name().to_owned()),
+        Ok(format) => Either::A(format.into()),
         Err(error) => Either::B(Error::from(error).into()),
     }
 }

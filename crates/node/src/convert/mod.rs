@@ -7,3 +7,4 @@ pub mod host;
 pub mod loaded;
 pub mod outcome;
 pub mod registers;
+pub mod words;

@@ -2,15 +2,16 @@
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Event, Exit, Outcome, Whereabouts};
+use vmm::{Counters, End, Event, Outcome, Whereabouts};
 
 use crate::convert::exit::NativeExit;
+use crate::convert::words::{NativeEnding, NativeExitReason};
 
 /// How a run ended.
 #[napi(object)]
 pub struct NativeOutcome {
-    /// An exit's reason, `exit-port`, `power-off`, `reset`, `stopped` or `timeout`.
-    pub reason: String,
+    /// Why it ended; absent where `exit` says it.
+    pub reason: Option<NativeEnding>,
     /// Index of the vCPU that ended it, if one did.
     pub vcpu: Option<u32>,
     /// The exit that ended it, if one did.
@@ -34,15 +35,17 @@ pub struct NativeOutcome {
 /// Where a vCPU stood.
 #[napi(object)]
 pub struct NativeWhereabouts {
-    /// Index of the vCPU; at a time-out the first.
+    /// Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the first.
     pub vcpu: u32,
-    /// RIP, relative to the base of CS.
+    /// The next instruction, relative to the base of CS.
     pub rip: BigInt,
-    /// The selector in CS, 16 bits.
+    /// The selector in CS.
     pub cs: u32,
-    /// `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`.
+    /// The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'` with pages of any size, or
+    /// `'compatibility'`, long mode with a segment of 16 or 32 bits, or `'virtual-8086'`.
+    #[napi(ts_type = "NativeMode | 'compatibility' | 'virtual-8086'")]
     pub mode: String,
-    /// What stands at RIP, up to 15 bytes.
+    /// What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory ends.
     pub bytes: Uint8Array,
 }
 
@@ -86,7 +89,7 @@ impl From<Outcome> for NativeOutcome {
             End::Kicked(_) => (None, None),
         };
         Self {
-            reason: outcome.end.name().to_owned(),
+            reason: NativeEnding::of(&outcome.end),
             vcpu: outcome.vcpu,
             exit,
             whereabouts: outcome.whereabouts.map(NativeWhereabouts::from),
@@ -154,7 +157,7 @@ pub struct NativeCounters {
 #[napi(object)]
 pub struct NativeExitCount {
     /// As in `NativeExit`.
-    pub reason: String,
+    pub reason: NativeExitReason,
     /// How many.
     pub count: f64,
 }
@@ -170,7 +173,7 @@ pub struct NativeRouteCount {
 
 impl From<&Counters> for NativeCounters {
     fn from(counters: &Counters) -> Self {
-        let exits = Exit::KINDS.into_iter().zip(&counters.exits);
+        let exits = NativeExitReason::ALL.into_iter().zip(&counters.exits);
         let routes = counters.routes.iter();
         Self {
             ring_waits: counters.ring_waits.get() as f64,
@@ -178,7 +181,7 @@ impl From<&Counters> for NativeCounters {
             kvm_run_ms: counters.kvm_run_ns.get() as f64 / 1e6,
             exits: exits
                 .map(|(reason, count)| NativeExitCount {
-                    reason: reason.to_owned(),
+                    reason,
                     count: count.get() as f64,
                 })
                 .collect(),
