@@ -40,6 +40,8 @@ export declare class NativeMachine {
    * which its handlers have yet to get. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
+  /** Whether it is closed, by `close` or after a panic. */
+  isClosed(): boolean
   /** After `close`, drops the posted writes that nobody has taken. */
   release(): void
   /**

@@ -31,8 +31,12 @@ exports.load = () => {
     // In a checkout it lies beside this file; no bundler is to look for it there.
     const built = join(__dirname, `vmexit.${here}.node`)
     if (existsSync(built)) return { native: createRequire(built)(built) }
-    if (here === 'linux-x64-musl') return { native: require('vmexit-linux-x64-musl') }
-    return { native: require('vmexit-linux-x64-gnu') }
+    const native =
+      here === 'linux-x64-musl' ? require('vmexit-linux-x64-musl') : require('vmexit-linux-x64-gnu')
+    if (typeof native?.NativeMachine === 'function') return { native }
+    // Its path, its bytes or nothing, as a bundler that is told how to take in any file puts there.
+    const cause = new Error(`a bundler has put ${typeof native} in its place`)
+    return { cause: Object.assign(cause, { code: 'ERR_BUNDLED' }) }
   } catch (cause) {
     return { cause }
   }

@@ -1,7 +1,10 @@
 // What close() ends and frees, what a run keeps from being changed meanwhile, and what is left afterwards.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 
 import { type Route, type VirtualMachine, guests } from '../src/index.ts'
+import { native } from '../src/native/native.ts'
+import type { NativeMachine } from '../src/native/seam.ts'
 import { serialTest, serialTestBoth } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
@@ -299,4 +302,25 @@ serialTestBoth("one machine's handler closes another that runs", async (t, run) 
   using vm = machine(guests.hello, [{ port: 0xe9, device: { write: () => other.close() } }])
   t.is((await run(vm)).reason, 'hlt')
   await t.throwsAsync(cut, vmError('ERR_VM_CLOSED'))
+})
+
+serialTest('a machine that a fault of our own has closed says so', (t) => {
+  const { NativeMachine } = native
+  let inside: NativeMachine | undefined
+  const create = (config: Parameters<typeof NativeMachine.create>[0]) => {
+    const made = NativeMachine.create(config)
+    if (!('code' in made)) inside = made
+    return made
+  }
+  Object.assign(native, { NativeMachine: { create } })
+  const vm = machine(guests.hello, [], { serial: true })
+  Object.assign(native, { NativeMachine })
+  t.false(vm.closed)
+  // As the seam does after a panic, in a call other than a run.
+  inside?.close()
+  t.true(vm.closed)
+  t.regex(inspect(vm), /state: 'closed'/)
+  t.throws(() => vm.serial, vmError('ERR_VM_CLOSED'))
+  t.throws(() => vm.runSync(), vmError('ERR_VM_CLOSED'))
+  vm.close()
 })

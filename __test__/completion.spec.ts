@@ -112,14 +112,19 @@ async function check(
   t.deepEqual(complete(script, 'vmexit run --').toSorted(), all.toSorted())
 }
 
-for (const [shell, complete] of Object.entries({ bash: inBash, zsh: inZsh, fish: inFish })) {
-  const title = `${shell} completes commands, options, values and paths`
+/** A test for which a shell is needed. */
+function shellTest(shell: string, title: string, body: (t: ExecutionContext) => Promise<void>) {
   if (spawnSync(shell, ['--version']).error)
     test.skip(`${title}: no ${shell} here`, (t) => t.pass())
-  else test(title, (t) => check(t, shell, complete))
+  else test(title, body)
 }
 
-test('bash completes what stands behind an equals sign', async (t) => {
+for (const [shell, complete] of Object.entries({ bash: inBash, zsh: inZsh, fish: inFish })) {
+  const title = `${shell} completes commands, options, values and paths`
+  shellTest(shell, title, (t) => check(t, shell, complete))
+}
+
+shellTest('bash', 'bash completes what stands behind an equals sign', async (t) => {
   const script = join(folder, 'equals.bash')
   writeFileSync(script, (await vmexit(['completion', 'bash'])).stdout)
   // bash makes three words of it.

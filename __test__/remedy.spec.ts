@@ -25,6 +25,16 @@ test('whatever else the runtime says is passed on, and nothing is to be installe
   t.regex(remedy('linux-x64-gnu', denied), /Requires ffi access.*--allow-ffi/)
 })
 
+test('what a bundler puts in the place of the binary is named, and what to do', (t) => {
+  const text = remedy(
+    'linux-x64-gnu',
+    because('ERR_BUNDLED', 'a bundler has put string in its place'),
+  )
+  t.regex(text, /a bundler has put string in its place\): mark vmexit as external/)
+  const odd = new TypeError('Uint8Array.fromBase64 is not a function')
+  t.regex(remedy('linux-x64-gnu', odd), /fromBase64 is not a function; in a bundle, mark vmexit/)
+})
+
 test('--no-addons and --permission are named', (t) => {
   const importing = (...options: string[]): string => {
     const code = `import('vmexit').catch(({ message }) => console.log(message))`

@@ -9,7 +9,7 @@ import test from 'ava'
 import { routeNames } from '../src/bench/route-names.ts'
 import { benchRoutes } from '../src/bench/routes.ts'
 import { commands } from '../src/cli/commands.ts'
-import { distance, nearest } from '../src/cli/nearest.ts'
+import { distance, nearest } from '../src/options/nearest.ts'
 import { type Ran, vmexit } from './helpers/cli.ts'
 import { kvmTest } from './helpers/kvm.ts'
 

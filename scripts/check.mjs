@@ -48,6 +48,7 @@ const steps = {
   licences: command('node', 'scripts/licences.mjs'),
   architecture: command('node_modules/.bin/ava', '__test__/architecture.spec.ts'),
   'generated files are current': generatedFilesAreCurrent,
+  'the schema of definitions is current': command('node', 'scripts/schema.mjs'),
 }
 
 function runSteps() {

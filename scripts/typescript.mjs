@@ -34,6 +34,16 @@ const LOADER = `'use strict'
 exports.load = () => require('./index.cjs')
 `
 
+/** Before anything else: a bundle without `require()` ends at the first, which says nothing that helps. */
+const GUARD = `'use strict'
+try {
+  require('node:util')
+} catch (cause) {
+  const text = 'vmexit needs require(), which this bundle lacks: mark vmexit as external'
+  const error = new Error(text, { cause })
+  throw Object.assign(error, { name: 'VmError', code: 'ERR_BINDING_UNAVAILABLE' })
+}`
+
 const esModule = (names) => `import { load } from './load.cjs'
 
 export const { ${names.join(', ')} } = load()
@@ -71,6 +81,7 @@ await build({
   platform: 'node',
   target: 'node20',
   plugins: [loaderOutside],
+  banner: { js: GUARD },
   logLevel: 'warning',
 })
 const found = values()

@@ -9,6 +9,19 @@
  */
 export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
 export type { Counters } from './machine/counters.ts'
+export { fromDefinition } from './definition/index.ts'
+export type {
+  DefinedClaim,
+  DefinedGuest,
+  DefinedImage,
+  DefinedModule,
+  DefinedNumber,
+  DefinedRoute,
+  DefinedSlot,
+  DefinitionModule,
+  DefinitionOptions,
+  MachineDefinition,
+} from './definition/types.ts'
 export { type ErrorCode, VmError, type VmErrorDetails } from './native/errors.ts'
 export type {
   AccessExit,
@@ -46,7 +59,7 @@ export type {
   SpecialRegistersUpdate,
 } from './machine/registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
-export type { Device, DeviceTarget } from './options/device.ts'
+export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
 export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
 export type { Claim, Route, Target } from './options/routes.ts'

@@ -89,8 +89,8 @@ export function modesOf(code: string): [mode: string, privilege: string][] {
 
 /** As a doc comment's reader has it in mind. */
 const preamble = [
-  "import { VirtualMachine, VmError, guests } from 'vmexit'",
-  "import type { Device, WriteBatch, Route } from 'vmexit'",
+  "import { VirtualMachine, VmError, fromDefinition, guests } from 'vmexit'",
+  "import type { Device, DeviceContext, MachineDefinition, Route, WriteBatch } from 'vmexit'",
 ].join('; ')
 
 /** A complete module. */

@@ -13,6 +13,7 @@ const KINDS = {
   pthread_sigmask: 6,
   pthread_kill: 7,
   open: 8,
+  sigaction: 9,
 }
 
 /** Numbers of KVM's ioctls (linux/kvm.h); one that is missing here is shown by its number. */
@@ -75,6 +76,7 @@ const ERRORS = {
   madvise: ['ENOMEM', 'EINVAL', 'EAGAIN'],
   pthread_sigmask: ['EINVAL'],
   pthread_kill: ['EAGAIN'],
+  sigaction: ['EINVAL'],
   open: ['EMFILE', 'ENFILE', 'EACCES', 'ENOENT', 'EINTR'],
 }
 

@@ -49,12 +49,14 @@ async function plan(name) {
 }
 
 /** What is wrong with how a scenario ended whose call has failed; undefined when nothing is. */
-function judge({ error: name }, outcome, expected) {
+function judge({ call, error: name }, outcome, expected) {
   if (stray.length > 0) return `nobody caught ${stray.splice(0).map(show).join('; ')}`
   if ('error' in outcome) {
     const { error } = outcome
     if (!(error instanceof VmError))
       return `no VmError: ${show(error)} ${error?.cause?.stack ?? ''}`
+    if (call === 'pthread_create' && (error.code !== 'ERR_LIMIT' || error.call !== call))
+      return `a thread that cannot start is no limit: ${show(error)}`
     const named =
       error.errno === undefined ? error.code !== 'ERR_KVM_IOCTL' : error.errno === errnoOf(name)
     return named ? undefined : `another error than ${name}: ${show(error)}`

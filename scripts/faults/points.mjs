@@ -4,11 +4,6 @@ import { callOf, errorsOf } from './calls.mjs'
 /** A call that a scenario makes more often fails at its first occurrences, at its last ones, and at some between. */
 const MOST_OCCURRENCES = 12
 
-/** A VM is asked for again when a signal has interrupted it, and no signal does so without end. */
-const RETRIED = ['KVM_CREATE_VM', 'KVM_GET_VCPU_MMAP_SIZE']
-const isEndless = ({ call, error, span }) =>
-  RETRIED.includes(call) && error === 'EINTR' && span !== 'once'
-
 /** The first machine of a process is about what comes first; a process for each of its points is dear. */
 function occurrences(scenario, count) {
   if (scenario.startsWith('first')) return [0]
@@ -40,7 +35,7 @@ export function allPoints(scenario, calls) {
         ['once', 'ever'].map((span) => ({ scenario, call, index, error, span })),
       ),
     )
-    return [...single, ...andAllBehind(scenario, calls, call)].filter((point) => !isEndless(point))
+    return [...single, ...andAllBehind(scenario, calls, call)]
   })
 }
 

@@ -123,8 +123,11 @@ async function several() {
   const options = { vcpus: 4, payload: code('89 f8 e6 60 e6 62 85 c0 75 fe e4 61 f4') }
   const batches = []
   const onBatch = (batch) => void batches.push(...batch.values)
+  // A vCPU that cannot run writes nothing: its peers' run is over then, and this must not wait on.
+  let isOver = false
+  const mayCome = () => seen.length < 4 && !isOver
   const read = async () => {
-    while (seen.length < 4) await turn()
+    while (mayCome()) await turn()
     return 1
   }
   const routes = [
@@ -133,8 +136,20 @@ async function several() {
     { port: 0x62, to: 'queue', onBatch },
   ]
   return use({ ...options, routes }, async (vm) => {
-    const { reason } = await vm.run(LIMIT)
+    const { reason } = await vm.run(LIMIT).finally(() => (isOver = true))
     return `${reason} ${seen.toSorted().join()} ${batches.length > 0}`
+  })
+}
+
+/** Each of two vCPUs writes its index; the first, whose write is there at the end, halts. */
+async function severalCoalesce() {
+  const values = []
+  // mov %edi,%eax; out %al,$0x62; test %eax,%eax; jnz .; hlt
+  const options = { vcpus: 2, payload: code('89 f8 e6 62 85 c0 75 fe f4') }
+  const onBatch = (batch) => void values.push(...batch.values)
+  return use({ ...options, routes: [{ port: 0x62, to: 'coalesce', onBatch }] }, async (vm) => {
+    const { reason } = await vm.run(LIMIT)
+    return `${reason} ${values.includes(0)}`
   })
 }
 
@@ -205,6 +220,8 @@ const memory = () =>
 
 export const scenarios = {
   'first machine': ended,
+  'first coalesce': severalCoalesce,
+  'first event': event,
   real: hello('real'),
   protected: hello('protected'),
   paged32: hello('paged32'),

@@ -59,7 +59,8 @@ export function watch({ args, env = {}, silentMs, onMessage }) {
   const wait = () => {
     clearTimeout(timer)
     timer = setTimeout(() => {
-      hang = `hangs: nothing for ${silentMs / 1000} s\n  ${threads(child.pid).join('\n  ')}\n`
+      const how = over ? 'does not end, though all is done' : 'hangs'
+      hang = `${how}: nothing for ${silentMs / 1000} s\n  ${threads(child.pid).join('\n  ')}\n`
       child.kill('SIGKILL')
     }, silentMs)
   }

@@ -14,6 +14,7 @@ import { binaryCases } from './test/binary.mjs'
 import { bundlerCases } from './test/bundlers.mjs'
 import { bufferCases } from './test/buffer.mjs'
 import { contentCases } from './test/contents.mjs'
+import { contextCases } from './test/context.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
 import { muslCases } from './test/musl.mjs'
@@ -65,6 +66,7 @@ async function test(context) {
       binaryCases,
       installCases,
       bufferCases,
+      contextCases,
       importCases,
       typeCases,
       unsupportedCases,

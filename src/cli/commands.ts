@@ -50,13 +50,21 @@ const hello: Command = {
 const run: Command = {
   name: 'run',
   summary: 'run an image of your own',
-  usage: 'IMAGE [--mode real|protected|paged32|long] [options]',
+  usage:
+    'IMAGE [--mode real|protected|paged32|long] [options]\n       vmexit run --file machine.json [options]',
   about:
     'Runs a flat image, which needs --mode, or an ELF or multiboot image; - reads it from stdin. Ports go where --port ' +
     'says; an access that no --port claims ends the run, unless there is a --pc. What the guest writes to console ports ' +
-    'and to its serial port goes to stdout, byte for byte.',
+    'and to its serial port goes to stdout, byte for byte. --file runs the machine that a JSON document defines; IMAGE and ' +
+    'flags take the place of its keys.',
   argument: image,
   options: {
+    file: {
+      value: 'FILE',
+      about:
+        "a machine definition in JSON; its paths are relative to it. IMAGE is its payload's file then, other flags " +
+        'replace its keys, and each --port adds a route',
+    },
     mode: {
       value: 'MODE',
       words: modes,

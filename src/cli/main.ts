@@ -1,8 +1,8 @@
 #!/usr/bin/env node
+import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, exitCodes, packageVersion } from './command.ts'
 import { commands } from './commands.ts'
 import { helpOf, overview } from './help.ts'
-import { suggestion } from './nearest.ts'
 import { type Parsed, parseCommandLine } from './parse.ts'
 import { reportError } from './report.ts'
 

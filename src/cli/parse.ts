@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 
+import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, type Values } from './command.ts'
-import { suggestion } from './nearest.ts'
 
 /** What stands on a command line behind the command. */
 export interface Parsed {

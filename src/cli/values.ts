@@ -1,8 +1,8 @@
+import type { DefinedRoute } from '../definition/types.ts'
+import { suggestion } from '../options/nearest.ts'
 import { plainKinds } from '../options/plain-routes.ts'
 import type { RouteKind } from '../options/route-kind.ts'
-import type { Route } from '../options/routes.ts'
 import { UsageError } from './command.ts'
-import { suggestion } from './nearest.ts'
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 const milliseconds: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
@@ -44,7 +44,7 @@ export function portTargets(): string {
 }
 
 /** `--port 0xe9=console`, `--port 0x60-0x64=constant:0xff`. */
-export function parsePort(text: string): Route {
+export function parsePort(text: string): DefinedRoute {
   const expected = `PORT[-LAST]=${portTargets()}`
   const [, first, last, to, value] = /^([^=-]+)(?:-([^=]+))?=(\w+)(?::(.+))?$/.exec(text) ?? []
   if (first === undefined) return refuse('--port', expected, text)
@@ -53,7 +53,7 @@ export function parsePort(text: string): Route {
   const kind = plain.find(([name]) => name === to)?.[1]
   if (kind && isValued(kind) === (value !== undefined)) {
     const given = value === undefined ? {} : { value: parseNumber('--port', value) }
-    return { port, length, to, ...given } as Route
+    return { port, length, to, ...given } as DefinedRoute
   }
   return refuse('--port', expected, text, kind ? [] : plain.map(([name]) => name), to)
 }

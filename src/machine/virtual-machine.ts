@@ -4,9 +4,14 @@ import { Asker } from './ask.ts'
 import { checkBytes, checkUint64 } from '../options/check.ts'
 import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from '../native/errors.ts'
 import { MachineState } from './machine-state.ts'
-import { forgetBuffer } from './memory.ts'
+import { Devices } from './devices.ts'
+import type { IrqLine } from './irq.ts'
+import { type GuestMemory, forgetBuffer } from './memory.ts'
 import { native } from '../native/native.ts'
+import type { DeviceContext } from '../options/device.ts'
 import { type VirtualMachineOptions, checkMachineOptions } from '../options/options.ts'
+import type { Handlers } from '../options/routes.ts'
+import type { Registers } from './registers.ts'
 import {
   type RunOptions,
   type RunSyncOptions,
@@ -23,6 +28,19 @@ import { type Summary, summarize } from './summary.ts'
 
 /** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
 const tickMs = 20
+
+declare module '../options/device.ts' {
+  interface DeviceContext {
+    /** The machine that the device is attached to. */
+    readonly machine: VirtualMachine
+    /** Its memory. */
+    readonly memory: GuestMemory
+    /** An interrupt line, as `vm.irq`. */
+    irq(line: number): IrqLine
+    /** The registers of the first vCPU, as `vm.registers`: on an idle machine only. */
+    registers(): Registers
+  }
+}
 
 /**
  * A KVM virtual machine: memory, a vCPU in any x86 mode, and routes that say who answers its exits.
@@ -44,6 +62,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   readonly #needsTicks: boolean
   readonly #hasSerial: boolean
   readonly #summary: Summary
+  readonly #devices = new Devices()
   #serial: SerialPort | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
@@ -80,6 +99,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     this.#summary = summarize(config)
     this.#asker = new Asker(handlers, this.#machine)
     this.#needsTicks = handlers.some(({ onData, onBatch, onEvent }) => onData ?? onBatch ?? onEvent)
+    this.#attach(handlers)
   }
 
   /** Whether a run is under way; still so in its handlers. */
@@ -87,9 +107,9 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     return this.#running
   }
 
-  /** Whether `close()` was called. */
+  /** Whether `close()` was called, or a fault of vmexit's own (`ERR_INTERNAL`) has closed it. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || this.#machine.isClosed()
   }
 
   /**
@@ -213,10 +233,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   get serial(): SerialPort {
-    if (this.#serial && (this.#closed || !this.#serial.destroyed)) return this.#serial
+    const { closed } = this
+    if (this.#serial && (closed || !this.#serial.destroyed)) return this.#serial
     if (!this.#hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
-    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
     return (this.#serial = new SerialPort(this.#machine, () => this.#run !== undefined))
   }
 
@@ -255,6 +276,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
     this.#run?.background.cutOff()
+    this.#devices.close()
   }
 
   /** Does what `close()` does; `using` calls it. */
@@ -270,7 +292,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[VirtualMachine]'
-    const state = this.#closed ? 'closed' : this.#running ? 'running' : 'idle'
+    const state = this.closed ? 'closed' : this.#running ? 'running' : 'idle'
     return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
   }
 
@@ -297,6 +319,22 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       reject(error)
     })
     return background
+  }
+
+  #attach(handlers: readonly Handlers[]): void {
+    const { memory } = this
+    const context: DeviceContext = {
+      machine: this,
+      memory,
+      irq: (line) => this.irq(line),
+      registers: () => this.registers(),
+    }
+    try {
+      this.#devices.attach(handlers, context)
+    } catch (error) {
+      this.close()
+      raise(error)
+    }
   }
 
   #checkReady(): void {

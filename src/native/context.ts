@@ -11,7 +11,8 @@ const nowhere = emptied(new AsyncResource('vmexit'))
  */
 function emptied(resource: AsyncResource): AsyncResource {
   const held = resource as unknown as Record<symbol, unknown>
-  const ids = [resource.asyncId(), resource.triggerAsyncId()]
+  // Deno has but the first, and holds nothing here.
+  const ids = [resource.asyncId(), resource.triggerAsyncId?.()]
   for (const key of Object.getOwnPropertySymbols(resource)) {
     const id = ids.indexOf(held[key] as number)
     if (id === -1) delete held[key]

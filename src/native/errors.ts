@@ -10,10 +10,10 @@ import type { Failure, NativeErrorCode } from './seam.ts'
  * | `ERR_KVM_IOCTL` | a system call failed; `call` and `errno` say which and why | as `errno` says |
  * | `ERR_INVALID_OPTION` | a wrong type, a value out of range, or a contradiction | correct the call |
  * | `ERR_GUEST_MEMORY` | an access outside every slot | correct the address |
- * | `ERR_PAYLOAD` | the payload is empty, does not fit, or has no image for the mode | correct the options |
+ * | `ERR_PAYLOAD` | the payload is empty, does not fit, has no image for the mode, or its file cannot be read | correct the options |
  * | `ERR_VM_BUSY` | the call needs a machine that does not run | await the run, or `stop()` it |
  * | `ERR_VM_CLOSED` | the machine is closed, or was closed during the run | make another machine |
- * | `ERR_HANDLER` | a handler threw, rejected, or returned no answer; its error is the `cause` | correct the handler |
+ * | `ERR_HANDLER` | a handler or a definition's module threw, rejected, or returned no answer; its error is the `cause` | correct the handler |
  * | `ERR_ASYNC_HANDLER` | a handler returned a promise under `runSync()` | use `run()` |
  * | `ERR_UNANSWERED_READ` | the guest waits for a value that nobody gave, or `reply` finds no such read | `reply` once, before the next run |
  * | `ERR_LIMIT` | more than a limit allows, or a thread that cannot start; the message names it | ask for less |

@@ -21,8 +21,12 @@ export function remedy(here: string, cause: unknown): string {
         `the package vmexit-${here} is missing. Reinstall without --omit=optional; ` +
         'in a bundle, mark vmexit as external; in a checkout, run `npm start` to build it.'
       )
-    default:
+    case 'ERR_BUNDLED':
+      return `the package vmexit-${here} is not what loads (${message}): mark vmexit as external.`
+    case 'ERR_DLOPEN_FAILED':
       return `the package vmexit-${here} does not load: ${message}`
+    default:
+      return `the package vmexit-${here} does not load: ${message}; in a bundle, mark vmexit as external.`
   }
 }
 

@@ -5,6 +5,32 @@ import type { RouteKind } from './route-kind.ts'
 import { required } from './shape.ts'
 
 /**
+ * What a device may use once it is attached: its `machine` with `memory`, `irq` and `registers`.
+ *
+ * @example
+ * ```ts
+ * class Doorbell implements Device {
+ *   #context: DeviceContext | undefined
+ *   attach(context: DeviceContext) {
+ *     this.#context = context
+ *   }
+ *   write() {
+ *     console.log(this.#context?.memory.readUint32(0x500)) // 1
+ *   }
+ * }
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   payload: guests.count,
+ *   routes: [{ port: 0x200, device: new Doorbell() }],
+ * })
+ * vm.memory.writeUint32(0x500, 1)
+ * vm.runSync()
+ * ```
+ */
+// The machine, which imports this file, adds what there is.
+export interface DeviceContext {}
+
+/**
  * A device in TypeScript. It knows its offset and the value, never where it sits. The vCPU waits for it.
  *
  * Under `run()` a method may return a promise; under `runSync()` that is `ERR_ASYNC_HANDLER`. String
@@ -78,6 +104,42 @@ export interface Device {
    * ```
    */
   write?(offset: number, size: AccessSize, value: number | bigint, vcpu: number): unknown
+  /**
+   * Called once, at the end of the machine's constructor, also when several routes have this device. What it throws, the
+   * constructor throws, and the machine is closed.
+   *
+   * @example
+   * ```ts
+   * const device: Device = {
+   *   read: () => 0,
+   *   attach: ({ memory }) => memory.writeUint8(0x500, 1),
+   * }
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.input,
+   *   routes: [{ port: 0x60, device }],
+   * })
+   * console.log(vm.memory.readUint8(0x500)) // 1
+   * ```
+   */
+  attach?(context: DeviceContext): void
+  /**
+   * Called once, when the machine is closed, for a device whose `attach` did not throw. No method is called after it. What it
+   * throws, `vm.close()` throws once everything is freed.
+   *
+   * @example
+   * ```ts
+   * const device: Device = { read: () => 0, close: () => undefined }
+   * const vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.input,
+   *   routes: [{ port: 0x60, device }],
+   * })
+   * vm.close()
+   * console.log(vm.closed) // true
+   * ```
+   */
+  close?(): void
 }
 
 /** JavaScript answers, and the vCPU waits. */
@@ -95,9 +157,11 @@ function checkDevice(name: string, value: unknown): Device {
   if (typeof value !== 'object' || value === null) {
     return invalid(name, 'an object with read or write', value)
   }
-  const { read, write } = value as Device
+  const { read, write, attach, close } = value as Device
   checkFunction(`${name}.read`, read)
   checkFunction(`${name}.write`, write)
+  checkFunction(`${name}.attach`, attach)
+  checkFunction(`${name}.close`, close)
   if (!read && !write) invalid(name, 'an object with read or write', value)
   return value as Device
 }

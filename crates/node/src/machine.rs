@@ -152,6 +152,12 @@ impl NativeMachine {
         NativeText::all(self.quietly(Lifecycle::close))
     }
 
+    /// Whether it is closed, by `close` or after a panic.
+    #[napi]
+    pub fn is_closed(&self) -> bool {
+        self.life.is_closed()
+    }
+
     /// After `close`, drops the posted writes that nobody has taken.
     #[napi]
     pub fn release(&self) {

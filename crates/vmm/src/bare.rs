@@ -33,9 +33,8 @@ impl Machine {
                 Entry::Exit(Exit::PioOut(_) | Exit::MmioWrite(_)) => {}
                 Entry::Exit(Exit::Hlt) => return Ok(begin.elapsed()),
                 Entry::Exit(exit) => return Err(unfit(exit.name())),
-                Entry::Interrupted if kick.requested().is_some() => {
-                    return Err(unfit("a time-out"));
-                }
+                // However the kernel refuses to run it, the time-out ends it.
+                _ if kick.requested().is_some() => return Err(unfit("a time-out")),
                 Entry::InterruptWindow | Entry::NotStarted => {}
                 Entry::Interrupted => {
                     attached.acknowledge();

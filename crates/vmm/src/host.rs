@@ -106,16 +106,20 @@ impl Host {
     }
 }
 
+/// How often a call is made again that a signal has interrupted: each needs a further signal, and nothing can stop the wait.
+pub(crate) const MOST_INTERRUPTIONS: u32 = 1000;
+
 /// Makes a call again that a signal has interrupted.
 pub(crate) fn uninterrupted<T>(
     mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>,
 ) -> Result<T, kvm_ioctls::Error> {
-    loop {
+    for _ in 0..MOST_INTERRUPTIONS {
         match call() {
             Err(error) if error.errno() == libc::EINTR => {}
             result => return result,
         }
     }
+    call()
 }
 
 fn open_device(path: &Path) -> Result<Kvm> {
@@ -217,6 +221,25 @@ mod tests {
         assert_eq!(error.code, ErrorCode::KvmCapability);
         assert!(error.message.contains("KVM_CAP_IMMEDIATE_EXIT"), "{error}");
         assert!(check_capability(1, "any").is_ok());
+    }
+
+    #[test]
+    fn a_call_that_signals_interrupt_is_made_again_within_bounds() {
+        let mut calls = 0;
+        let mut interrupted = |times| {
+            calls = 0;
+            uninterrupted(|| {
+                calls += 1;
+                if calls > times {
+                    Ok(calls)
+                } else {
+                    Err(kvm_ioctls::Error::new(libc::EINTR))
+                }
+            })
+        };
+        assert_eq!(interrupted(3).unwrap(), 4);
+        assert_eq!(interrupted(u32::MAX).unwrap_err().errno(), libc::EINTR);
+        assert_eq!(calls, MOST_INTERRUPTIONS + 1);
     }
 
     #[test]

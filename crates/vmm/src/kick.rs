@@ -56,6 +56,8 @@ struct Target {
     page: Arc<RunPage>,
     /// A `pthread_t`, which musl has as a pointer.
     pthread: usize,
+    /// That of `kick_signal`.
+    signal: libc::c_int,
     thread: Thread,
 }
 
@@ -66,7 +68,7 @@ impl Target {
         self.page.immediate_exit().store(1, Ordering::SeqCst);
         // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
         // the signal would only interrupt system calls of handlers.
-        if self.page.in_guest().load(Ordering::SeqCst) && !self.send(kick_signal()) {
+        if self.page.in_guest().load(Ordering::SeqCst) && !self.send(self.signal) {
             // No entry in the user's queue of signals is free (EAGAIN), and only this one needs none.
             ready_spare_signal();
             self.send(SPARE_SIGNAL);
@@ -126,13 +128,14 @@ impl KickHandle {
 
     /// Names this thread as the one that runs a vCPU, until the guard is dropped.
     pub(crate) fn attach(&self, vcpu: u32, page: &Arc<RunPage>) -> Result<Attached<'_>> {
-        prepare_thread()?;
+        let signal = prepare_thread()?;
         // SAFETY: no precondition.
         let pthread = unsafe { libc::pthread_self() } as usize;
         let target = Target {
             vcpu,
             page: Arc::clone(page),
             pthread,
+            signal,
             thread: std::thread::current(),
         };
         // R1: a kick before this point is found at R2, one after it finds the target.
@@ -201,17 +204,21 @@ impl Drop for Attached<'_> {
     }
 }
 
-/// The realtime signal of every kick: the highest one that nobody in this process has a handler for.
-fn kick_signal() -> libc::c_int {
+/// The realtime signal of every kick: the highest one that nobody in this process has a handler for. It is chosen once; that it
+/// could not be installed is not kept.
+fn kick_signal() -> Result<libc::c_int> {
     static SIGNAL: OnceLock<libc::c_int> = OnceLock::new();
-    *SIGNAL.get_or_init(|| {
-        let free = (libc::SIGRTMIN()..=libc::SIGRTMAX())
-            .rev()
-            .find(|&signal| handler_of(signal) == libc::SIG_DFL);
-        let signal = free.unwrap_or_else(|| libc::SIGRTMAX());
-        install(signal);
-        signal
-    })
+    if let Some(signal) = SIGNAL.get() {
+        return Ok(*signal);
+    }
+    // Another thread may be in here too, and takes the one that this takes.
+    let ours = do_nothing as *const () as libc::sighandler_t;
+    let free = (libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .rev()
+        .find(|&signal| [libc::SIG_DFL, ours].contains(&handler_of(signal)));
+    let signal = free.unwrap_or_else(|| libc::SIGRTMAX());
+    install(signal)?;
+    Ok(*SIGNAL.get_or_init(|| signal))
 }
 
 /// For when no more realtime signals can be queued: a standard signal is pending or not, and needs no place in a queue. This
@@ -222,7 +229,8 @@ const SPARE_SIGNAL: libc::c_int = libc::SIGURG;
 /// is ignored is lost. Whoever takes a handler back leaves none, so this is looked at each time.
 fn ready_spare_signal() {
     if matches!(handler_of(SPARE_SIGNAL), libc::SIG_DFL | libc::SIG_IGN) {
-        install(SPARE_SIGNAL);
+        // A kick has nobody to tell; the flag of K3 stays, and the next signal finds it.
+        let _ = install(SPARE_SIGNAL);
     }
 }
 
@@ -236,21 +244,26 @@ fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
 
 extern "C" fn do_nothing(_: libc::c_int) {}
 
-fn install(signal: libc::c_int) {
+fn install(signal: libc::c_int) -> Result<()> {
     // SAFETY: all-zero bytes are a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = do_nothing as *const () as libc::sighandler_t;
     // KVM_RUN returns EINTR all the same; other system calls of the thread go on undisturbed.
     action.sa_flags = libc::SA_RESTART;
     // SAFETY: the handler is async-signal-safe, it does nothing; the addon is never unloaded (-z nodelete).
-    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    let failed = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } != 0;
+    if failed {
+        return Err(Error::io("sigaction")(std::io::Error::last_os_error()));
+    }
+    Ok(())
 }
 
-/// Installs the handler once, and makes sure that this thread blocks neither signal.
-fn prepare_thread() -> Result<()> {
+/// Installs the handler once, makes sure that this thread blocks neither signal, and gives the first.
+fn prepare_thread() -> Result<libc::c_int> {
+    let kick = kick_signal()?;
     // SAFETY: all-zero bytes are a valid sigset_t.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    for signal in [kick_signal(), SPARE_SIGNAL] {
+    for signal in [kick, SPARE_SIGNAL] {
         // SAFETY: the set is ours.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
@@ -258,7 +271,7 @@ fn prepare_thread() -> Result<()> {
     let errno =
         unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
     if errno == 0 {
-        Ok(())
+        Ok(kick)
     } else {
         Err(Error::call("pthread_sigmask", errno))
     }

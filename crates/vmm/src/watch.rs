@@ -28,7 +28,7 @@ impl Watch {
     /// and not make or drop a watch.
     ///
     /// # Errors
-    /// `KvmIoctl` when the thread, or its descriptor, cannot be had.
+    /// `Limit` when the thread cannot start, `KvmIoctl` when its descriptor cannot be had.
     pub fn new(feed: &Feed, call: impl Fn() + Send + 'static) -> Result<Option<Self>> {
         let Feed::Count(count) = feed else {
             return Ok(None);
@@ -109,7 +109,7 @@ fn watcher() -> Result<&'static Watcher> {
         std::thread::Builder::new()
             .name("vmexit-events".into())
             .spawn(|| watcher.watch())
-            .map_err(|error| call_failed("pthread_create", &error))?;
+            .map_err(|error| Error::thread(&error))?;
         *has_thread = true;
     }
     Ok(watcher)

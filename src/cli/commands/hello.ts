@@ -47,12 +47,12 @@ export const runHello: Run = async (values, positionals) => {
 function chosen(values: Values): readonly (readonly [CpuMode, Privilege])[] {
   const [modeText, privilegeText] = [textOf(values, 'mode'), textOf(values, 'privilege')]
   const mode = modeText === undefined ? undefined : parseWord('--mode', words.modes, modeText)
-  const chosen =
+  const wanted =
     privilegeText === undefined
       ? undefined
       : parseWord('--privilege', words.privileges, privilegeText)
-  if (mode) return [[mode, chosen ?? 'kernel']]
-  return everyMode.filter(([, privilege]) => chosen === undefined || privilege === chosen)
+  if (mode) return [[mode, wanted ?? 'kernel']]
+  return everyMode.filter(([, privilege]) => wanted === undefined || privilege === wanted)
 }
 
 function sayHello(mode: CpuMode, privilege: Privilege): HelloResult {

@@ -9,7 +9,7 @@ import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
-import { parseDuration, parsePort } from '../values.ts'
+import { parseDuration } from '../values.ts'
 
 /** One run of a guest on the command line: its text goes to stdout, or into the document that `--json` prints. */
 export class Session {
@@ -27,11 +27,12 @@ export class Session {
     this.#silence = new Silence(silenceMs)
   }
 
-  /** What `--port` says. Console text comes as it is written; a slow reader makes the guest wait. */
-  routes(): Route[] {
-    const ports = (this.#values['port'] ?? []) as string[]
-    return ports.map(parsePort).map((route) => {
-      if (route.to !== 'console') return route
+  /** Routes whose console text goes to stdout as it is written. A slow reader makes the guest wait. */
+  wired(routes: readonly Route[] = []): readonly Route[] {
+    // What a module made of them is checked where they are used.
+    if (!Array.isArray(routes)) return routes
+    return routes.map((route: Route) => {
+      if (route?.to !== 'console' || route.onData) return route
       const onData = (bytes: Uint8Array): Promise<void> => {
         this.#silence.end()
         return new Promise((done) => this.#sink.write(bytes, () => done()))

@@ -65,6 +65,11 @@ impl Lifecycle {
         result
     }
 
+    /// Whether `close` was called, or a fault of ours has closed it.
+    pub fn is_closed(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Closed)
+    }
+
     /// Lends the machine for a call that needs it idle.
     pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
         match &mut *self.state.borrow_mut() {
@@ -203,7 +208,7 @@ impl Lifecycle {
 
     /// Drops what `close` has left for the last `drain` and `take_count`.
     pub fn release(&self) {
-        if matches!(&*self.state.borrow(), State::Closed) {
+        if self.is_closed() {
             self.posted.replace(Rc::new(Posted::new(Vec::new())));
         }
     }

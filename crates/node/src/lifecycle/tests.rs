@@ -50,6 +50,7 @@ impl ExitHandler for Panics {
 fn assert_closed(life: &Lifecycle) {
     let code = |result: Result<()>| result.err().map(|error| error.code);
     let closed = Some(ErrorCode::VmClosed);
+    assert!(life.is_closed());
     assert_eq!(code(life.with_idle(|_| Ok(()))), closed);
     assert_eq!(code(life.handles.memory().map(drop)), closed);
     assert_eq!(code(life.handles.interrupts().map(drop)), closed);
@@ -93,6 +94,7 @@ fn an_ordinary_failure_closes_nothing() {
     let Some(life) = life() else { return };
     let failed = life.guarded(|_| -> Result<()> { Err(busy()) });
     assert_eq!(failed.unwrap_err().code, ErrorCode::VmBusy);
+    assert!(!life.is_closed());
     assert!(life.with_idle(|_| Ok(())).is_ok());
     assert_eq!(vm_files(), 2);
 }

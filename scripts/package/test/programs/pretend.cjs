@@ -8,7 +8,8 @@ Object.defineProperty(process, 'arch', { value: arch })
 
 if (libc === 'musl') {
   const { readFileSync } = fs
-  fs.readFileSync = (path, ...rest) =>
-    path === '/usr/bin/ldd' ? 'musl libc' : readFileSync(path, ...rest)
+  // npm reads the one, the package the other.
+  const texts = { '/usr/bin/ldd': 'musl libc', '/proc/self/maps': '/lib/ld-musl-x86_64.so.1\n' }
+  fs.readFileSync = (path, ...rest) => texts[path] ?? readFileSync(path, ...rest)
   process.report.getReport = () => ({ header: {}, sharedObjects: ['/lib/ld-musl-x86_64.so.1'] })
 }

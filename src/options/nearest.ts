@@ -27,9 +27,13 @@ export function distance(from: string, to: string): number {
 /** The word that was probably meant: the nearest one, at most a third of its letters away. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const lower = word.toLowerCase()
-  const rated = words.map((each) => ({ each, away: distance(lower, each.toLowerCase()) }))
+  const rated = words
+    .map((each) => ({ each, most: Math.max(1, each.length / 3) }))
+    // Also, a word of any length is never compared letter by letter.
+    .filter(({ each, most }) => Math.abs(each.length - word.length) <= most)
+    .map(({ each, most }) => ({ each, most, away: distance(lower, each.toLowerCase()) }))
   const [best] = rated.toSorted((a, b) => a.away - b.away)
-  return best && best.away <= Math.max(1, best.each.length / 3) ? best.each : undefined
+  return best && best.away <= best.most ? best.each : undefined
 }
 
 /** For the end of a message: the word that was probably meant, if there is one. */

@@ -1,0 +1,152 @@
+import { guests } from '../options/guest.ts'
+import { native } from '../native/native.ts'
+import { formats, modes, privileges } from '../native/words.ts'
+import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
+import type {
+  DefinedImage,
+  DefinedModule,
+  DefinedRoute,
+  DefinedSlot,
+  MachineDefinition,
+} from './types.ts'
+
+const { maxSlots, maxRoutes, maxModules } = native.limits()
+
+/** A rule for every key of a type, and for no other. */
+type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
+
+const path = (about: string): TextRule => ({
+  kind: 'text',
+  about: `${about}: an absolute path, or one relative to the definition.`,
+  expected: 'a path without NUL',
+  pattern: /^[^\0]+$/,
+})
+
+const number = (about: string, most: bigint, least: 0 | 1 = 0): NumberRule => ({
+  kind: 'number',
+  about,
+  least,
+  most,
+  text: true,
+})
+
+const lastGpa = 2n ** 52n - 1n
+
+const slot = {
+  gpa: number('First guest physical address, a multiple of 4096.', lastGpa),
+  bytes: number('Size, a multiple of 4096.', lastGpa, 1),
+  readOnly: { kind: 'flag', about: "The guest's writes exit. Default false." },
+} satisfies KeysOf<DefinedSlot>
+
+const module = {
+  file: path('Its file'),
+  string: { kind: 'text', about: 'The string that goes with it, default empty.' },
+} satisfies KeysOf<DefinedModule>
+
+const payload = {
+  guest: {
+    kind: 'word',
+    words: Object.values(guests)
+      .map(({ name }) => name)
+      .toSorted(),
+    about: 'The name of an embedded guest program.',
+  },
+  file: path('The image'),
+  format: { kind: 'word', words: formats, about: 'Default: what the content says.' },
+  loadGpa: number("Guest physical address of a flat image's first byte, default 0.", lastGpa),
+  entryGpa: number('Guest physical address of the first instruction.', lastGpa),
+  cmdline: { kind: 'text', about: 'The command line, for multiboot, PVH and bzImage.' },
+  initrd: path('The initial RAM disk, for PVH and bzImage'),
+  modules: {
+    kind: 'list',
+    most: maxModules,
+    of: { kind: 'object', keys: module, required: ['file'], about: 'A multiboot module.' },
+    about: 'For multiboot.',
+  },
+} satisfies KeysOf<DefinedImage>
+
+const route = {
+  port: number('First I/O port.', 0xffffn),
+  gpa: number('First guest physical address.', lastGpa),
+  length: number('Ports or bytes, default 1.', 2n ** 32n, 1),
+  to: {
+    kind: 'word',
+    words: ['console', 'constant', 'discard', 'count', 'stop'] satisfies DefinedRoute['to'][],
+    about: 'Who answers. A module adds routes with functions.',
+  },
+  value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },
+} satisfies KeysOf<DefinedRoute>
+
+const keys = {
+  $schema: { kind: 'any', about: 'For editors; ignored.' },
+  version: { kind: 'word', words: [1], about: 'The version of this format, default 1.' },
+  name: {
+    kind: 'text',
+    expected: 'up to 63 letters, digits, ., _ and -, beginning with a letter or digit',
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    about: 'What a manager calls the machine.',
+  },
+  mode: { kind: 'word', words: modes, about: 'The CPU mode of the first instruction.' },
+  privilege: {
+    kind: 'word',
+    words: privileges,
+    about: "The ring of the first instruction, default 'kernel'; 'user' needs mode 'long'.",
+  },
+  memoryBytes: number(
+    'Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB.',
+    lastGpa,
+    1,
+  ),
+  slots: {
+    kind: 'list',
+    most: maxSlots,
+    of: { kind: 'object', keys: slot, required: ['gpa', 'bytes'] },
+    about: 'Further memory.',
+  },
+  vcpus: {
+    kind: 'number',
+    least: 1,
+    most: 2n ** 32n - 1n,
+    text: false,
+    about: 'Number of vCPUs, 1 to 64, default 1.',
+  },
+  irqchip: {
+    kind: 'flag',
+    about: 'Whether the kernel plays PIC, IOAPIC, local APICs and PIT. Default: as pc.',
+  },
+  serial: { kind: 'flag', about: 'Whether there is a serial port, COM1. Default: as pc.' },
+  pc: { kind: 'flag', about: 'Whether the rest of a PC is there. Default false.' },
+  payload: {
+    kind: 'object',
+    keys: payload,
+    either: ['guest', 'file'],
+    beside: Object.fromEntries(
+      Object.keys(payload)
+        .filter((key) => key !== 'guest' && key !== 'file')
+        .map((key) => [key, 'file']),
+    ),
+    about: 'The guest program: an embedded one, or files.',
+  },
+  routes: {
+    kind: 'list',
+    most: maxRoutes,
+    of: {
+      kind: 'object',
+      keys: route,
+      required: ['to'],
+      either: ['port', 'gpa'],
+      needed: { key: 'value', where: 'to', is: 'constant' },
+    },
+    about: 'Who answers which port and which address.',
+  },
+  module: path('An ES module, which is code, for what is no data'),
+  manager: { kind: 'any', about: 'What a manager keeps about the machine; ignored here.' },
+} satisfies KeysOf<MachineDefinition>
+
+/** A `MachineDefinition`. */
+export const machineRule: ObjectRule = {
+  kind: 'object',
+  keys,
+  required: ['payload'],
+  about: 'What a virtual machine of vmexit is made of.',
+}

@@ -1,0 +1,154 @@
+import type { CpuMode, ImageFormat, Privilege } from '../native/words.ts'
+import type { VirtualMachineOptions } from '../options/options.ts'
+
+/**
+ * A whole number of a {@link MachineDefinition}: a JSON number up to 2^53 - 1, or a string with a
+ * decimal or hexadecimal number, `'4096'` or `'0x1000'`, which also holds 64 bits.
+ */
+export type DefinedNumber = number | string
+
+/** Memory beside that at address 0, as {@link MemorySlot} has it. */
+export interface DefinedSlot {
+  /** First guest physical address. */
+  gpa: DefinedNumber
+  /** Size in bytes. */
+  bytes: DefinedNumber
+  /** The guest's writes exit. Default false. */
+  readOnly?: boolean
+}
+
+/** A multiboot module by path. */
+export interface DefinedModule {
+  /** Its file: an absolute path, or one relative to the base. */
+  file: string
+  /** The string that goes with it, default empty. */
+  string?: string
+}
+
+/** An embedded guest program by name. */
+export interface DefinedGuest {
+  /** Its name in `guest/`, such as `hello` or `pio-sizes`. */
+  guest: string
+  /** A guest is embedded, or in a file. */
+  file?: never
+}
+
+/**
+ * A guest program in a file, as {@link Image} has it. Paths are absolute, or relative to the base.
+ */
+export interface DefinedImage {
+  /** A guest is embedded, or in a file. */
+  guest?: never
+  /** The file of the image. */
+  file: string
+  /** Default: what the content says. */
+  format?: ImageFormat
+  /** Guest physical address of a flat image's first byte, default 0. */
+  loadGpa?: DefinedNumber
+  /** Guest physical address of the first instruction. */
+  entryGpa?: DefinedNumber
+  /** The command line, for multiboot, PVH and bzImage. */
+  cmdline?: string
+  /** The file of the initial RAM disk, for PVH and bzImage. */
+  initrd?: string
+  /** For multiboot. */
+  modules?: DefinedModule[]
+}
+
+/** What a route of a definition claims: ports, or guest physical addresses. */
+export type DefinedClaim =
+  | {
+      /** First I/O port. */
+      port: DefinedNumber
+      /** A claim has a port or an address. */
+      gpa?: never
+    }
+  | {
+      /** First guest physical address. */
+      gpa: DefinedNumber
+      /** A claim has a port or an address. */
+      port?: never
+    }
+
+/** A route that needs no function; the others are a module's business. */
+export type DefinedRoute = DefinedClaim & {
+  /** Ports or bytes, default 1. */
+  length?: DefinedNumber
+  /** Who answers, as {@link Route} has it. */
+  to: 'console' | 'constant' | 'discard' | 'count' | 'stop'
+  /** What reads give, 0 to 2^64 - 1: for `constant`, and only there. */
+  value?: DefinedNumber
+}
+
+/**
+ * What a machine is made of, as data: it can be stored as JSON. `machine.schema.json` in the
+ * package describes it to editors, and {@link fromDefinition} makes options of it. A key that is
+ * not known is an error.
+ *
+ * @example
+ * ```ts
+ * const definition: MachineDefinition = {
+ *   mode: 'long',
+ *   payload: { guest: 'hello' },
+ *   routes: [{ port: '0xe9', to: 'console' }],
+ * }
+ * using vm = new VirtualMachine(await fromDefinition(definition))
+ * console.log(vm.runSync().outputText) // Hello, world!
+ * ```
+ */
+export interface MachineDefinition {
+  /** For editors; ignored. */
+  $schema?: string
+  /** The version of this format: 1, which is the default. */
+  version?: 1
+  /**
+   * What a manager calls the machine: up to 63 letters, digits, `.`, `_` and `-`, the first a
+   * letter or digit.
+   */
+  name?: string
+  /** As in {@link VirtualMachineOptions}. */
+  mode?: CpuMode
+  /** As in {@link VirtualMachineOptions}. */
+  privilege?: Privilege
+  /** As in {@link VirtualMachineOptions}. */
+  memoryBytes?: DefinedNumber
+  /** As in {@link VirtualMachineOptions}. */
+  slots?: DefinedSlot[]
+  /** As in {@link VirtualMachineOptions}. */
+  vcpus?: number
+  /** As in {@link VirtualMachineOptions}. */
+  irqchip?: boolean
+  /** As in {@link VirtualMachineOptions}. */
+  serial?: boolean
+  /** As in {@link VirtualMachineOptions}. */
+  pc?: boolean
+  /** The guest program: an embedded one, or files. */
+  payload: DefinedGuest | DefinedImage
+  /** Who answers which port and which address. */
+  routes?: DefinedRoute[]
+  /**
+   * An ES module for what is no data, such as devices: an absolute path, or one relative to the
+   * base. Its default export is a {@link DefinitionModule}. **It is code**, which runs with all
+   * rights of the process: take the definition of a stranger for a program of his.
+   */
+  module?: string
+  /** Ignored here: what a manager keeps about the machine. */
+  manager?: unknown
+}
+
+/**
+ * The default export of a definition's module. What it gives is merged over what the definition
+ * says: arrays are appended, every other key replaces the definition's.
+ */
+export type DefinitionModule = (
+  definition: MachineDefinition,
+) => Partial<VirtualMachineOptions> | PromiseLike<Partial<VirtualMachineOptions>>
+
+/** Options of {@link fromDefinition}. */
+export interface DefinitionOptions {
+  /**
+   * What relative paths are relative to: a folder, by path or `file:` URL; of a file its folder, so
+   * `import.meta.url` does. Default: the working directory.
+   */
+  base?: string | URL
+}
