@@ -16,6 +16,7 @@ const TOOLS: [(&str, &str); 3] = [("CC", "cc"), ("LD", "ld"), ("OBJCOPY", "objco
 const INSTALL: &str =
     "install GNU make, gcc and binutils (Debian, Ubuntu: apt-get install make gcc binutils)";
 
+#[allow(clippy::print_stderr)] // cargo shows what a build script says
 fn main() {
     if let Err(message) = run() {
         eprintln!("error: {message}");

@@ -86,21 +86,24 @@ test('cargo test: what does not compile has failed', (t) => {
   t.like(read(rustReport, '', 101), { passed: 0, failed: 1 })
 })
 
-const AVA = `TAP version 13
-ok 1 - run › halts
-ok 2 - run › pages
-#   skipped: this KVM does not run paged32
-not ok 3 - run › stops
-  ---
-    name: AssertionError
-  ...
-ok 4 - run › sleeps # SKIP
+const AVA = `
+  ✔ run › halts (1.2s)
+  ✔ run › pages
+    ℹ skipped: this KVM does not run paged32
+    ℹ skipped: said twice
+  ✘ [fail]: run › stops Error thrown in test
+    ℹ skipped: a failure is no skip
+  - [skip] run › sleeps
+  ─
 
-1..4
-# tests 4
-# pass 2
-# skip 1
-# fail 1
+  run › stops
+
+  ✔ this is of its details
+
+  ─
+
+  1 test failed
+  1 test skipped
 `
 
 test('ava: passed, failed, and skipped with the reason', (t) => {
@@ -111,12 +114,12 @@ test('ava: passed, failed, and skipped with the reason', (t) => {
     skipped: 2,
     skips: ['run › pages: this KVM does not run paged32', 'run › sleeps'],
   })
-  t.deepEqual(shown.slice(0, 2), ['✔ run › halts', '✔ run › pages'])
+  t.deepEqual(shown.slice(1, 3), ['  ✔ run › halts (1.2s)', '  ✔ run › pages'])
 })
 
-test('ava: a run that ends without totals has failed, and what it said before counts', (t) => {
-  const [skipped, failed] = ['ok 2 - b\n#   skipped: no /dev/kvm', 'not ok 3 - c\nok 4 - d # SKIP']
-  const died = `TAP version 13\nok 1 - a\n${skipped}`
+test('ava: a run that ends without counts has failed, and what it said before counts', (t) => {
+  const [skipped, failed] = ['  ✔ b\n    ℹ skipped: no /dev/kvm', '  ✘ [fail]: c\n  - [skip] d']
+  const died = `  ✔ a\n${skipped}`
   for (const code of [0, 1]) {
     t.like(read(avaReport, died, code), { passed: 1, failed: 1, skipped: 1 })
     t.like(read(avaReport, `${died}\n${failed}`, code), { passed: 1, failed: 1, skipped: 2 })
@@ -124,18 +127,29 @@ test('ava: a run that ends without totals has failed, and what it said before co
   t.like(read(avaReport, '', 1), { passed: 0, failed: 1, skipped: 0 })
 })
 
-test('ava: a bad exit code is a failure whatever the totals say', (t) => {
-  t.like(read(avaReport, '# tests 1\n# pass 1\n# fail 0', 1), { passed: 1, failed: 1 })
+test('ava: a bad exit code is a failure whatever the counts say', (t) => {
+  const fine = '  ✔ a\n  ─\n\n  1 test passed'
+  t.like(read(avaReport, fine, 0), { passed: 1, failed: 0 })
+  t.like(read(avaReport, fine, 1), { passed: 1, failed: 1 })
 })
 
-test('ava: a test whose time is over is named', (t) => {
+test('ava: what is wrong beside the tests is a failure', (t) => {
+  const wrong = [
+    'Uncaught exception in a.ts',
+    'Unhandled rejection in a.ts',
+    '✘ a.ts exited due to SIGSEGV',
+  ]
+  for (const line of wrong) t.like(read(avaReport, `  ${line}`, 1), { failed: 1 })
+})
+
+test('ava: tests whose time is over are named, and one that spins does not hold the run', (t) => {
   // With settings of its own, as those of the project do not select fixtures.
   const folder = mkdtempSync(join(tmpdir(), 'vmexit-reports-'))
   const config = join(folder, 'ava.config.mjs')
   const settings = { files: ['__test__/fixtures/verdicts/*.mjs'], extensions: ['mjs'] }
   writeFileSync(config, `export default ${JSON.stringify({ ...settings, workerThreads: false })}`)
-  const spec = '__test__/fixtures/verdicts/waits.mjs'
-  const [command, ...args] = [...avaCommand, '--config', config, '--tap', '--timeout=5s', spec]
+  const specs = ['waits.mjs', 'spins.mjs'].map((name) => `__test__/fixtures/verdicts/${name}`)
+  const [command, ...args] = [...avaCommand, '--config', config, '--timeout=15s', ...specs]
   // The ava that runs this has settings of its own.
   const { AVA_PATH: _, NODE_ENV: __, ...env } = process.env
   const { stdout, status } = spawnSync(command!, args, {
@@ -145,6 +159,7 @@ test('ava: a test whose time is over is named', (t) => {
   })
   rmSync(folder, { recursive: true })
   const { shown, ...counts } = read(avaReport, stdout, status ?? 1)
-  t.like(counts, { passed: 1, failed: 1, skipped: 0 })
-  t.true(shown.includes('✘ this one waits on purpose'), stdout)
+  t.like(counts, { passed: 1, failed: 2, skipped: 0 })
+  t.true(shown.includes('  ◌ waits › this one waits on purpose'), stdout)
+  t.true(shown.includes('  ◌ spins › this one spins on purpose'), stdout)
 })

@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { capture, root, sumLine } from './run.mjs'
 import { setup } from './setup.mjs'
+import { npmLicences } from './licences.mjs'
+import { findTool } from './tools.mjs'
 
 const GENERATED = ['index.d.ts']
 const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench']
@@ -37,6 +39,14 @@ const command =
   () =>
     capture(words)
 
+/** Licences, sources and who may name what; `deny.toml` holds the rules. */
+function cratesAreAllowed() {
+  const { path, missing } = findTool('cargo-deny')
+  if (path !== undefined) return capture([path, 'check', 'bans', 'licenses', 'sources'])
+  // Only where changes are judged must it be there.
+  return { ok: !process.env.CI, skipped: true, output: missing }
+}
+
 const steps = {
   'format, Rust': command('cargo', 'fmt', '--all', '--check'),
   'format, TypeScript': command('node_modules/.bin/oxfmt', '--check', ...present(FORMATTED)),
@@ -45,25 +55,27 @@ const steps = {
   types: command('node_modules/.bin/tsc', '--noEmit'),
   reference: command('node_modules/.bin/typedoc', '--logLevel', 'Warn'),
   unused: command('node_modules/.bin/knip', '--treat-config-hints-as-errors'),
-  licences: command('node', 'scripts/licences.mjs'),
+  'crates, by deny.toml': cratesAreAllowed,
+  'licences of npm packages': npmLicences,
   architecture: command('node_modules/.bin/ava', '__test__/architecture.spec.ts'),
   'generated files are current': generatedFilesAreCurrent,
   'the schema of definitions is current': command('node', 'scripts/schema.mjs'),
 }
 
 function runSteps() {
-  const counts = { passed: 0, failed: 0 }
+  const counts = { passed: 0, failed: 0, skipped: 0 }
   for (const [name, step] of Object.entries(steps)) {
     const start = performance.now()
-    const { ok, output } = step()
+    const { ok, skipped, output } = step()
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`)
-    if (!ok) console.log(output.trimEnd())
-    counts[ok ? 'passed' : 'failed'] += 1
+    const verdict = !ok ? 'failed' : skipped ? 'skipped' : 'passed'
+    console.log(`${verdict.padEnd(7)} ${name} (${seconds} s)`)
+    if (!ok || skipped) console.log(output.trimEnd())
+    counts[verdict] += 1
   }
   return counts
 }
 
-const counts = setup() ? runSteps() : { passed: 0, failed: 1 }
+const counts = setup() ? runSteps() : { passed: 0, failed: 1, skipped: 0 }
 console.log(sumLine(counts))
 process.exitCode = counts.failed === 0 ? 0 : 1

@@ -5,42 +5,39 @@ import { join } from 'node:path'
 import { avaReport } from './report/ava.mjs'
 import { root, streamLines } from './run.mjs'
 import { setup } from './setup.mjs'
-import { buildAddon, findTools, rustLines, testRust } from './coverage/rust.mjs'
+import { buildAddon, instrument, rustLines, testRust } from './coverage/rust.mjs'
 import { stageTree, typescriptLines } from './coverage/typescript.mjs'
 
 const cache = join(root, '.cache', 'coverage')
 const tree = join(cache, 'tree')
-const profiles = { rust: join(cache, 'rust'), typescript: join(cache, 'v8') }
+const profiles = join(cache, 'v8')
 
 /** The whole suite of specs, its processes included. */
 async function runSpecs(env) {
   const { line, end } = avaReport()
-  const ava = ['timeout', '--kill-after=30s', '10m', 'node_modules/.bin/ava', '--tap']
+  const ava = ['timeout', '--kill-after=30s', '10m', 'node_modules/.bin/ava']
   const code = await streamLines(['env', '-C', tree, ...ava], line, { ...process.env, ...env })
   const { passed, failed } = end(code)
   console.log(`specs under coverage: ${passed} passed, ${failed} did not`)
 }
 
 async function measure() {
-  const { tools, missing } = findTools()
-  const built = tools ? buildAddon(cache, profiles.rust) : { missing }
-  const programs = built.addon ? testRust(cache, profiles.rust) : []
-  stageTree(tree, built.addon ?? join(root, 'vmexit.linux-x64-gnu.node'))
-  await runSpecs({ NODE_V8_COVERAGE: profiles.typescript, ...built.env })
+  const { tool, env, missing } = instrument(cache)
+  const addon = env && buildAddon(cache, env)
+  if (addon) testRust(env)
+  stageTree(tree, addon ?? join(root, 'vmexit.linux-x64-gnu.node'))
+  const counts = addon ? { LLVM_PROFILE_FILE: env.LLVM_PROFILE_FILE } : {}
+  await runSpecs({ NODE_V8_COVERAGE: profiles, ...counts })
   return {
-    TypeScript: typescriptLines(tree, profiles.typescript, cache),
-    Rust: built.addon
-      ? rustLines(cache, profiles.rust, tools, programs)
-      : `not measured: ${built.missing}`,
+    TypeScript: typescriptLines(tree, profiles, cache),
+    Rust: addon ? rustLines(tool, env) : `not measured: ${missing ?? 'the addon was not built'}`,
   }
 }
 
 async function main() {
   if (!setup()) return 1
-  for (const folder of Object.values(profiles)) {
-    rmSync(folder, { recursive: true, force: true })
-    mkdirSync(folder, { recursive: true })
-  }
+  rmSync(profiles, { recursive: true, force: true })
+  mkdirSync(profiles, { recursive: true })
   for (const [language, share] of Object.entries(await measure())) {
     console.log(`coverage, ${language}: ${share}`)
   }

@@ -23,7 +23,7 @@ const suites = {
   ts: {
     title: 'TypeScript',
     report: avaReport,
-    command: (args) => [...avaCommand, '--tap', ...args],
+    command: (args) => [...avaCommand, ...args],
   },
 }
 

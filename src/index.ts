@@ -8,7 +8,8 @@
  * @packageDocumentation
  */
 export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
-export type { Counters } from './machine/counters.ts'
+export type { AttachedRoute } from './machine/attached-route.ts'
+export type { Counters, RouteCounters } from './machine/counters.ts'
 export { fromDefinition } from './definition/index.ts'
 export type {
   DefinedClaim,

@@ -9,7 +9,7 @@ import { setup } from '../setup.mjs'
 import { withRelease } from './changelog.mjs'
 import { rehearse } from './dry.mjs'
 import { assertReady } from './problems.mjs'
-import { isVersion, withVersion, written } from './versions.mjs'
+import { files, isVersion, withVersion } from './versions.mjs'
 
 const say = (line) => process.stderr.write(`release: ${line}\n`)
 
@@ -27,9 +27,7 @@ function prepare() {
 const steps = {
   version(version) {
     if (!isVersion(version)) throw new Error(`not a version: ${version}; say which, as 1.2.3`)
-    for (const file of written) edit(file, (text) => withVersion(file, text, version))
-    // Cargo.lock follows.
-    prepare()
+    for (const file of files) edit(file, (text) => withVersion(text, version))
     say(`this is ${version}`)
   },
   changelog() {

@@ -7,9 +7,9 @@ import { files, versionsIn } from './versions.mjs'
 
 /** One line each; `read` gives a file's text, `changes` what git has not committed. */
 export function problemsOf(read, changes) {
-  const [version] = versionsIn('package.json', read('package.json'))
+  const [version] = versionsIn(read('package.json'))
   const others = files.flatMap((file) => {
-    const found = versionsIn(file, read(file))
+    const found = versionsIn(read(file))
     if (found.length === 1 && found[0] === version) return []
     return [`${file} says ${found.join(' and ') || 'no version'}, package.json says ${version}`]
   })

@@ -1,72 +1,56 @@
-// Reads ava's TAP: counts from the closing `# pass`, `# fail` and `# skip`, or from the tests themselves where ava does not come that
-// far; skips from `# SKIP` marks (test.skip) and from tests that pass after `t.log('skipped: <reason>')`.
+// Reads what ava prints where no terminal is: its tests as they end, and what is wrong beside them. A test that passes after
+// `t.log('skipped: <reason>')` counts as skipped.
 
-/** ava, with its reporter mended; options follow. */
-export const avaCommand = [
-  process.execPath,
-  '--import=./scripts/report/ava-tap.mjs',
-  'node_modules/ava/entrypoints/cli.mjs',
-]
+/** ava; options follow. */
+export const avaCommand = [process.execPath, 'node_modules/ava/entrypoints/cli.mjs']
 
-const POINT = /^(ok|not ok) \d+ - (.*?)( # SKIP)?$/
-const TOTAL = /^# (tests|pass|skip|fail) (\d+)$/
-const PLAN = /^(TAP version \d+|1\.\.\d+|)$/
+const PASSED = /^ {2}✔ (?:\[expected fail\] )?(.*?)(?: \([\d.]+m?s\))?$/
+const SKIPPED = /^ {2}- \[skip\] (.*)$/
+/** A test, a file or a run; `◌` is a test that a time-out left over. */
+const FAILED =
+  /^ {2}(✘ (?!Timed out while running tests$)|◌ |(Uncaught exception|Unhandled rejection) in )/
+const REASON = /^ {4}ℹ skipped: (.*)$/
+/** What the details of failures follow, and the closing counts. */
+const RULE = '  ─'
+const COUNT = /^ {2}(\d+ \S|No tests)/
 
 export function avaReport() {
-  const totals = {}
-  const seen = { pass: 0, skip: 0, fail: 0 }
-  const skips = []
-  let loggedSkips = 0
-  let passing
+  const counts = { passed: 0, failed: 0, skipped: 0, skips: [] }
+  let [passing, atEnd, ended] = ['', false, false]
 
-  function point([, verdict, title, mark]) {
-    passing = undefined
-    if (mark === ' # SKIP') {
-      seen.skip += 1
-      skips.push(title)
-      return `- ${title} (skipped)`
-    }
-    seen[verdict === 'ok' ? 'pass' : 'fail'] += 1
-    if (verdict === 'ok') passing = title
-    return `${verdict === 'ok' ? '✔' : '✘'} ${title}`
+  function skip(reason) {
+    counts.skipped += 1
+    counts.skips.push(reason)
   }
 
-  function comment(line) {
-    const reason = /^# {3}skipped: (.*)$/.exec(line)?.[1]
-    if (reason !== undefined && passing !== undefined) {
-      loggedSkips += 1
-      skips.push(`${passing}: ${reason}`)
-      passing = undefined
+  function judge(line) {
+    const reason = REASON.exec(line)?.[1]
+    if (reason !== undefined && passing !== '') {
+      counts.passed -= 1
+      skip(`${passing}: ${reason}`)
+      passing = ''
     }
-    // A hook's own comment: `# title`, then its log.
-    if (/^# \S/.test(line)) passing = undefined
-    return line.replace(/^#/, ' ')
+    if (line.startsWith('    ')) return
+    passing = PASSED.exec(line)?.[1] ?? ''
+    if (passing !== '') counts.passed += 1
+    if (FAILED.test(line)) counts.failed += 1
+    const skipped = SKIPPED.exec(line)?.[1]
+    if (skipped !== undefined) skip(skipped)
   }
 
   return {
     /** Takes one line; returns what a reader should see of it. */
     line(line) {
-      const total = TOTAL.exec(line)
-      if (total !== null) {
-        totals[total[1]] = Number(total[2])
-        return undefined
-      }
-      if (PLAN.test(line)) return undefined
-      const match = POINT.exec(line)
-      if (match !== null) return point(match)
-      return line.startsWith('#') ? comment(line) : line
+      if (line === RULE) atEnd = true
+      if (!atEnd) judge(line)
+      else if (COUNT.test(line)) ended = true
+      return line
     },
     /** Takes ava's exit code; returns the counts. */
     end(code) {
-      // Without its totals ava has not come to its end, whatever its code says.
-      const ended = totals.fail !== undefined
-      const { pass = 0, skip = 0, fail } = ended ? totals : seen
-      return {
-        passed: pass - loggedSkips,
-        failed: fail === 0 && (code !== 0 || !ended) ? 1 : fail,
-        skipped: skip + loggedSkips,
-        skips,
-      }
+      // Without its own counts ava has not come to its end, whatever its code says.
+      if (counts.failed === 0 && (code !== 0 || !ended)) counts.failed = 1
+      return counts
     },
   }
 }

@@ -3,9 +3,18 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../run.mjs'
-import { compareVersions, satisfies } from './versions.mjs'
 
 const read = (file) => readFileSync(join(root, file), 'utf8')
+
+/** Whether `version` is `least` or newer. */
+const isFrom = (version, least) => version.localeCompare(least, 'en', { numeric: true }) >= 0
+
+/** As much of a range as engines needs: `^a.b.c` and `>=a.b.c`, joined by `||`. */
+export const satisfies = (version, range) =>
+  range.split('||').some((part) => {
+    const [least, major] = part.match(/(\d+)\.[\d.]+/)
+    return isFrom(version, least) && (part.includes('>=') || version.startsWith(`${major}.`))
+  })
 
 function versionOf(command) {
   const { status, stdout } = spawnSync(command, ['--version'], { cwd: root, encoding: 'utf8' })
@@ -14,10 +23,9 @@ function versionOf(command) {
 
 function nodeProblem() {
   const { engines } = JSON.parse(read('package.json'))
-  if (satisfies(process.versions.node, engines.node)) return []
-  return [
-    `node ${process.versions.node} is too old: install ${engines.node} from https://nodejs.org`,
-  ]
+  const { node } = process.versions
+  if (satisfies(node, engines.node)) return []
+  return [`node ${node} is too old: install ${engines.node} from https://nodejs.org`]
 }
 
 function rustProblem() {
@@ -25,7 +33,7 @@ function rustProblem() {
   const remedy = `install Rust ${wanted} or newer from https://rustup.rs`
   const found = versionOf('cargo')
   if (found === undefined) return [`cargo not found: ${remedy}`]
-  return compareVersions(found, wanted) < 0 ? [`${found} is too old: ${remedy}`] : []
+  return isFrom(found, `cargo ${wanted}`) ? [] : [`${found} is too old: ${remedy}`]
 }
 
 const PACKAGES = {

@@ -8,9 +8,9 @@ import { root } from '../run.mjs'
 const ava = join(root, 'node_modules', 'ava')
 
 // By the process that they run in, as a chunk that both share would bring to each what only the other needs. ava names its worker by a
-// path beside its own modules, and scripts/report/ its reporter: they keep their places.
+// path beside its own modules, so that keeps its place.
 const AVA_MODULES = {
-  main: ['entrypoints/cli.mjs', 'lib/cli.js', 'lib/reporters/tap.js'],
+  main: ['entrypoints/cli.mjs', 'lib/cli.js'],
   worker: ['entrypoints/main.mjs', 'lib/worker/base.js'],
 }
 

@@ -6,7 +6,7 @@ import { baseline } from './build.mjs'
 import { bundleAva } from './bundle.mjs'
 import { fetchParts } from './fetch.mjs'
 import { runMachine } from './machine.mjs'
-import { temporaryDirectory } from './scope.mjs'
+import { Failure, temporaryDirectory } from './scope.mjs'
 import { buildDisk } from './stage.mjs'
 
 const ENVIRONMENT = {
@@ -39,7 +39,8 @@ async function prepare(directory, { programs = [], folders = {} }) {
 
 /**
  * Runs the job `{ steps, programs, folders, together, machines }`. Each machine takes the next step when it is done with one; `output`
- * makes its `{ onOut, onErr }`. Returns `{ ends, troubles }`: how each step ended, undefined if it did not, and what ended machines early.
+ * makes its `{ onOut, onErr }`. Returns `{ ends, troubles, aborted }`: how each step ended, undefined if it did not, what ended machines
+ * early, and whether QEMU did so itself.
  */
 export async function runJob(job, output) {
   const { steps, together = false, machines = 1 } = job
@@ -59,5 +60,19 @@ export async function runJob(job, output) {
   return {
     ends: steps.map((_, index) => results.map(({ ends }) => ends.get(index)).find(Boolean)),
     troubles: results.map(({ trouble }) => trouble).filter(Boolean),
+    aborted: results.some(({ trouble, aborted }) => trouble && aborted),
   }
+}
+
+/** Runs a command in the project's directory inside, with what `parts` adds to the disk, and returns its exit code. */
+export async function runCommand(command, seconds, parts = {}) {
+  const steps = [{ directory: root, command, seconds }]
+  const { ends, troubles } = await runJob({ ...parts, steps }, () => ({
+    onOut: (chunk) => process.stdout.write(chunk),
+    onErr: (chunk) => process.stderr.write(chunk),
+  }))
+  if (troubles.length > 0) throw new Failure(troubles.join('\n'))
+  const [end] = ends
+  if (end.late) say(`${command[0]} was not done after ${seconds} s`)
+  return end.status
 }

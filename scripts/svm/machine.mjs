@@ -111,8 +111,8 @@ function judge(step, { status, seconds }) {
 
 /**
  * Starts a machine in `directory` with a disk, runs the steps of the job that `next` names by index, hands on their output as it
- * comes, and returns `{ ends, trouble }`: by index how each step ended that it has run (`{ status, late, seconds }`, 124 and late when
- * its time was over), and what ended the machine before its job was done, if anything did.
+ * comes, and returns `{ ends, trouble, aborted }`: by index how each step ended that it has run (`{ status, late, seconds }`, 124 and late
+ * when its time was over), what ended the machine before its job was done, if anything did, and whether that was a failed assertion of QEMU's.
  */
 export async function runMachine(directory, disk, parts, job, { next, onReady, onOut, onErr }) {
   writeFileSync(join(directory, 'initramfs'), initramfs(parts, job))
@@ -126,7 +126,9 @@ export async function runMachine(directory, disk, parts, job, { next, onReady, o
   let stderr = ''
   qemu.child.stderr.setEncoding('utf8').on('data', (chunk) => (stderr += chunk))
   const running = { over: false }
+  let aborted = false
   const ended = qemu.ended
+    .then(({ signal }) => (aborted = signal === 'SIGABRT'))
     .catch((error) => (stderr += error.message))
     .finally(() => (running.over = true))
   let trouble
@@ -140,5 +142,5 @@ export async function runMachine(directory, disk, parts, job, { next, onReady, o
     for (const each of tails) each.close()
   }
   const ends = [...events.ends].map(([index, end]) => [index, judge(job.steps[index], end)])
-  return { ends: new Map(ends), trouble }
+  return { ends: new Map(ends), trouble, aborted }
 }

@@ -1,13 +1,14 @@
 // npm run test:svm, shell:svm and bench:boot: this project on a second KVM, that of an emulated AMD machine.
 import { parseArgs } from 'node:util'
-import { runCommand } from './command.mjs'
-import { say } from './job.mjs'
-import { race } from './race.mjs'
+import { setUp } from './build.mjs'
+import { fetchParts } from './fetch.mjs'
+import { runCommand, say } from './job.mjs'
 import { Failure, guard } from './scope.mjs'
 import { checkSelf } from './self.mjs'
 import { test } from './test.mjs'
 
 const SHELL_SECONDS = 600
+const RACE_SECONDS = 900
 const USAGE = 2
 // As with timeout(1): not a code of the command inside.
 const MACHINE_FAILED = 125
@@ -58,6 +59,18 @@ async function runTests(args) {
   if (asked) return asked.values.self ? checkSelf() : test(asked.positionals, asked.values)
   process.stderr.write(HELP)
   return USAGE
+}
+
+/** Runs `bench/boot.mjs` with these words inside, and returns its exit code. */
+async function race(words) {
+  await setUp()
+  const { qemu } = await fetchParts(say)
+  const command = [
+    ...['env', `LD_LIBRARY_PATH=${qemu.env.LD_LIBRARY_PATH ?? ''}`, 'node', 'bench/boot.mjs'],
+    ...['--qemu', qemu.command, '--firmware', qemu.firmware, ...words],
+  ]
+  const folders = { [qemu.firmware]: qemu.firmware }
+  return runCommand(command, RACE_SECONDS, { programs: [qemu.command], folders })
 }
 
 async function main([command, ...args]) {

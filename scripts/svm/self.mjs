@@ -79,12 +79,12 @@ const verdict = ({ ok, output, last }, { says, closes }) =>
 const checks = {
   'a test that fails inside fails the command': () =>
     verdict(run('test', ...spec('fails')), {
-      says: /✘ this one fails on purpose/,
+      says: /✘ \[fail\]: this one fails on purpose/,
       closes: /^1 passed, 1 failed/,
     }),
   'a test that hangs inside fails the run within its bound, and is named': () =>
     verdict(run('test', `--idle=${IDLE_SECONDS}`, ...spec('hangs')), {
-      says: /✘ this one hangs on purpose/,
+      says: /◌ this one hangs on purpose/,
       closes: /^0 passed, [1-9]\d* failed/,
     }),
   'an empty run fails': () =>

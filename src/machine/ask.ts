@@ -42,7 +42,8 @@ interface Asked {
 export class Asker {
   /** What went wrong in a handler of this run; the first one counts. */
   failure: VmError | undefined
-  readonly #handlers: readonly Handlers[]
+  /** By the id of the route. */
+  readonly #handlers: Map<number, Handlers>
   readonly #machine: NativeMachine
   /** Posted routes whose consumer is at work. */
   readonly #consuming = new Map<number, Promise<void>>()
@@ -52,7 +53,7 @@ export class Asker {
   #depth = 0
   #closed = false
 
-  constructor(handlers: readonly Handlers[], machine: NativeMachine) {
+  constructor(handlers: Map<number, Handlers>, machine: NativeMachine) {
     this.#handlers = handlers
     this.#machine = machine
   }
@@ -70,6 +71,23 @@ export class Asker {
     this.#run++
     this.#onExit = undefined
     this.#consuming.clear()
+  }
+
+  /** Whether a run has to look around for what gathers. */
+  get needsTicks(): boolean {
+    const gathers = ({ onData, onBatch, onEvent }: Handlers): boolean =>
+      (onData ?? onBatch ?? onEvent) !== undefined
+    return [...this.#handlers.values()].some(gathers)
+  }
+
+  /** A route is attached. */
+  add(route: number, handlers: Handlers): void {
+    this.#handlers.set(route, handlers)
+  }
+
+  /** It is gone. */
+  remove(route: number): void {
+    this.#handlers.delete(route)
   }
 
   /** No handler is called any more. */
@@ -115,7 +133,7 @@ export class Asker {
 
   /** Hands a batch of posted writes over to a consumer that is not at work. */
   #handOver(route: number): Reply {
-    const handlers = this.#handlers[route]
+    const handlers = this.#handlers.get(route)
     const payload = words[4] === 1 ? loneWrite() : handlers && this.#takePosted(route, handlers)
     if (payload === undefined) return Answer.Done
     const asked = { kind: Question.Posted, route, ticket: 0, exit: undefined }
@@ -129,7 +147,7 @@ export class Asker {
 
   /** Does so route by route, and gives what their consumers promise. */
   *drainEach(): Generator<Promise<void> | undefined> {
-    for (const [route, handlers] of this.#handlers.entries()) {
+    for (const [route, handlers] of this.#handlers) {
       const payload = isPosted(handlers) ? this.#takePosted(route, handlers) : undefined
       if (payload !== undefined) yield this.#deliver(Question.Posted, route, payload)
     }
@@ -174,7 +192,7 @@ export class Asker {
     if (this.#closed) return Answer.Failed
     this.#depth++
     try {
-      const returned = this.#callDevice(kind, this.#handlers[route]?.device)
+      const returned = this.#callDevice(kind, this.#handlers.get(route)?.device)
       if (returned === undefined && kind === Question.Write) return Answer.Done
       return this.#judge({ kind, route, ticket, exit: undefined }, returned)
     } catch (error) {
@@ -229,7 +247,7 @@ export class Asker {
   }
 
   #call(asked: Asked, payload: Payload | undefined): unknown {
-    const handlers = this.#handlers[asked.route]
+    const handlers = this.#handlers.get(asked.route)
     switch (asked.kind) {
       case Question.Console:
         return handlers?.onData?.(payload as Uint8Array)
@@ -317,7 +335,7 @@ export class Asker {
 
   #name({ kind, route }: Asked): string {
     if (kind === Question.Unclaimed) return 'onExit'
-    const handlers = this.#handlers[route]
+    const handlers = this.#handlers.get(route)
     const posted = handlers?.onEvent ? 'onEvent' : 'onBatch'
     const names = new Map<number, string>([
       [Question.Read, 'device.read'],

@@ -15,13 +15,10 @@ export abstract class MachineState {
   /** The vCPUs, by index. */
   readonly vcpus: readonly [Vcpu, ...Vcpu[]]
   readonly #machine: NativeMachine
-  /** How many routes are the caller's. */
-  readonly #routes: number
 
   /** @internal */
-  constructor(machine: NativeMachine, vcpus: number, routes: number) {
+  constructor(machine: NativeMachine, vcpus: number) {
     this.#machine = machine
-    this.#routes = routes
     this.memory = new GuestMemory(machine)
     const others = Array.from({ length: vcpus - 1 }, (_, index) => new Vcpu(machine, index + 1))
     this.vcpus = [new Vcpu(machine, 0), ...others]
@@ -175,6 +172,6 @@ export abstract class MachineState {
    * ```
    */
   counters(): Counters {
-    return readCounters(this.#machine, this.#routes)
+    return readCounters(this.#machine)
   }
 }

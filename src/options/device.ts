@@ -105,8 +105,8 @@ export interface Device {
    */
   write?(offset: number, size: AccessSize, value: number | bigint, vcpu: number): unknown
   /**
-   * Called once, at the end of the machine's constructor, also when several routes have this device. What it throws, the
-   * constructor throws, and the machine is closed.
+   * Called once, at the end of the machine's constructor or in `vm.attach`, also when several routes have this device. What it
+   * throws, they throw: the machine is closed, or the route is not attached.
    *
    * @example
    * ```ts
@@ -124,7 +124,7 @@ export interface Device {
    */
   attach?(context: DeviceContext): void
   /**
-   * Called once, when the machine is closed, for a device whose `attach` did not throw. No method is called after it. What it
+   * Called once, when its last route is taken away or the machine is closed, for a device whose `attach` did not throw. No method is called after it. What it
    * throws, `vm.close()` throws once everything is freed.
    *
    * @example

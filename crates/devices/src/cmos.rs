@@ -1,9 +1,13 @@
 //! The battery-backed clock and memory of a PC: Motorola's MC146818 and the bytes behind it.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::device::{Chip, PowerRequest};
+use std::sync::Arc;
+
+use crate::device::{
+    Clock, Context, Device, PowerRequest, State, SystemClock, read_bytes, write_bytes,
+};
 
 const INDEX: u8 = 0;
 const DATA: u8 = 1;
@@ -52,16 +56,28 @@ const MAX_SECONDS: u64 = 253_402_300_799;
 /// BCD; what a guest writes into the clock is ignored. The memory sizes are fixed, other bytes keep what is written.
 #[derive(Clone, Debug)]
 pub struct Cmos {
-    index: u8,
-    bytes: [u8; 128],
+    clock: Arc<dyn Clock>,
+    state: CmosState,
+}
+
+/// The registers of a [`Cmos`], but for the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CmosState {
+    /// The register that the data port is for.
+    pub index: u8,
+    /// The memory, where the clock's registers lie unused.
+    pub bytes: [u8; 128],
 }
 
 impl Cmos {
     /// A clock whose size registers describe `ram`, the addresses of writable memory.
     pub fn new(ram: &[Range<u64>]) -> Self {
         let mut cmos = Self {
-            index: STATUS_D,
-            bytes: [0; 128],
+            clock: Arc::new(SystemClock),
+            state: CmosState {
+                index: STATUS_D,
+                bytes: [0; 128],
+            },
         };
         let low = contiguous_end(ram, 0);
         let units = |from: u64, unit: u64, max: u64| (low.saturating_sub(from) / unit).min(max);
@@ -80,7 +96,7 @@ impl Cmos {
         if offset != DATA {
             return 0xff;
         }
-        match self.index {
+        match self.state.index {
             STATUS_A if updating(now) => RUNNING | UPDATE_IN_PROGRESS,
             STATUS_A => RUNNING,
             STATUS_B => BCD_24_HOURS,
@@ -88,30 +104,62 @@ impl Cmos {
             STATUS_D => VALID,
             index => Time::at(now)
                 .field(index)
-                .map_or(self.bytes[usize::from(index)], bcd),
+                .map_or(self.state.bytes[usize::from(index)], bcd),
         }
     }
 
     fn put(&mut self, register: u8, bytes: usize, value: u64) {
         let start = usize::from(register);
-        self.bytes[start..start + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
+        self.state.bytes[start..start + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
     }
 }
 
-impl Chip for Cmos {
-    fn read(&mut self, offset: u8) -> u8 {
-        // Before 1970 it is 1970.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        self.read_at(offset, now.unwrap_or_default())
+impl Cmos {
+    /// The byte at `offset`, at the time of its clock.
+    pub fn read(&mut self, offset: u8) -> u8 {
+        self.read_at(offset, self.clock.now())
     }
 
-    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+    /// Takes a byte at `offset`.
+    pub fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
         match offset {
-            INDEX => self.index = value & INDEX_MASK,
-            DATA if !is_size(self.index) => self.bytes[usize::from(self.index)] = value,
+            INDEX => self.state.index = value & INDEX_MASK,
+            DATA if !is_size(self.state.index) => {
+                self.state.bytes[usize::from(self.state.index)] = value
+            }
             _ => {}
         }
         None
+    }
+}
+
+impl Device for Cmos {
+    fn attach(&mut self, context: &mut dyn Context) -> Result<(), String> {
+        self.clock = context.clock();
+        Ok(())
+    }
+
+    fn read(&mut self, offset: u32, data: &mut [u8]) {
+        read_bytes(offset, data, |at| Self::read(self, at));
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest> {
+        write_bytes(offset, data, |at, value| Self::write(self, at, value))
+    }
+
+    fn save(&self) -> State {
+        State::Cmos(self.state.clone())
+    }
+
+    fn restore(&mut self, state: &State) -> bool {
+        let State::Cmos(state) = state else {
+            return false;
+        };
+        self.state = CmosState {
+            index: state.index & INDEX_MASK,
+            ..state.clone()
+        };
+        true
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::console::Console;
 use crate::output::Output;
-use crate::serial::Serial;
+use crate::serial::{Serial, SerialState};
 use crate::trigger::Trigger;
 
 /// The interrupt line of a port, for a machine that has interrupt lines.
@@ -53,6 +53,20 @@ impl Com1 {
             }),
             console: Console::new(true),
         }
+    }
+
+    /// What the UART would need to go on elsewhere.
+    pub fn save(&self) -> SerialState {
+        self.port.uart().save()
+    }
+
+    /// Goes on as the port that saved this, with another interrupt line; `false` for what no port saves, which changes nothing.
+    pub fn restore(&mut self, state: &SerialState, line: Option<Box<dyn Trigger + Send>>) -> bool {
+        let restored = Serial::restored(state, line);
+        restored.is_some_and(|uart| {
+            *self.port.uart() = uart;
+            true
+        })
     }
 
     /// The byte at `offset`.

@@ -28,6 +28,11 @@ impl Console {
         }
     }
 
+    /// Whether the handler gets its text.
+    pub const fn delivers(&self) -> bool {
+        self.batch.is_some()
+    }
+
     /// Whether a whole batch waits for the handler.
     pub fn is_full(&self) -> bool {
         self.batch

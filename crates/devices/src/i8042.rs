@@ -1,6 +1,6 @@
 //! The PS/2 controller, with nothing plugged in.
 
-use crate::device::{Chip, PowerRequest};
+use crate::device::{Device, PowerRequest, State, read_bytes, write_bytes};
 
 /// Status bits (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller").
 mod status {
@@ -38,10 +38,14 @@ const COMMAND: u8 = 4;
 
 /// Who gets the next byte written to the data port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taker {
+pub enum Taker {
+    /// The keyboard or the auxiliary device.
     Device,
+    /// The configuration byte.
     Config,
+    /// The output port.
     OutputPort,
+    /// The data port itself.
     Echo,
 }
 
@@ -51,11 +55,22 @@ enum Taker {
 /// The command 0xfe, or any other that pulls the reset line, resets the machine.
 #[derive(Clone, Debug)]
 pub struct I8042 {
-    output: Option<u8>,
-    timed_out: bool,
-    config: u8,
-    output_port: u8,
-    taker: Taker,
+    state: I8042State,
+}
+
+/// The registers of an [`I8042`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct I8042State {
+    /// The byte that waits in the data port.
+    pub output: Option<u8>,
+    /// It says that a device did not answer in time.
+    pub timed_out: bool,
+    /// The configuration byte.
+    pub config: u8,
+    /// The output port.
+    pub output_port: u8,
+    /// Who gets the next byte written to the data port.
+    pub taker: Taker,
 }
 
 impl Default for I8042 {
@@ -64,20 +79,21 @@ impl Default for I8042 {
     }
 }
 
-impl Chip for I8042 {
+impl I8042 {
     /// The byte at `offset`; 0 from an empty data port and outside the two ports.
-    fn read(&mut self, offset: u8) -> u8 {
+    pub fn read(&mut self, offset: u8) -> u8 {
         match offset {
             DATA => {
-                self.timed_out = false;
-                self.output.take().unwrap_or(0)
+                self.state.timed_out = false;
+                self.state.output.take().unwrap_or(0)
             }
             COMMAND => self.status(),
             _ => 0,
         }
     }
 
-    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+    /// Takes a byte at `offset`.
+    pub fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
         match offset {
             DATA => self.data(value),
             COMMAND => self.command(value),
@@ -86,44 +102,68 @@ impl Chip for I8042 {
     }
 }
 
+impl Device for I8042 {
+    fn read(&mut self, offset: u32, data: &mut [u8]) {
+        read_bytes(offset, data, |at| Self::read(self, at));
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest> {
+        write_bytes(offset, data, |at, value| Self::write(self, at, value))
+    }
+
+    fn save(&self) -> State {
+        State::I8042(self.state.clone())
+    }
+
+    fn restore(&mut self, state: &State) -> bool {
+        let State::I8042(state) = state else {
+            return false;
+        };
+        self.state = state.clone();
+        true
+    }
+}
+
 impl I8042 {
     /// The controller as firmware leaves it: tested, both ports off, A20 on.
     pub fn new() -> Self {
         Self {
-            output: None,
-            timed_out: false,
-            config: config::SYSTEM | config::KEYBOARD_OFF | config::AUX_OFF,
-            output_port: RESET_LINE | A20_LINE,
-            taker: Taker::Device,
+            state: I8042State {
+                output: None,
+                timed_out: false,
+                config: config::SYSTEM | config::KEYBOARD_OFF | config::AUX_OFF,
+                output_port: RESET_LINE | A20_LINE,
+                taker: Taker::Device,
+            },
         }
     }
 
     fn status(&self) -> u8 {
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         status::UNLOCKED
-            | flag(self.output.is_some(), status::OUTPUT_FULL)
-            | flag(self.config & config::SYSTEM != 0, status::SYSTEM)
-            | flag(self.timed_out, status::TIMEOUT)
+            | flag(self.state.output.is_some(), status::OUTPUT_FULL)
+            | flag(self.state.config & config::SYSTEM != 0, status::SYSTEM)
+            | flag(self.state.timed_out, status::TIMEOUT)
     }
 
     fn command(&mut self, command: u8) -> Option<PowerRequest> {
-        self.taker = Taker::Device;
+        self.state.taker = Taker::Device;
         match command {
-            0x20 => self.answer(self.config),
-            0x60 => self.taker = Taker::Config,
-            0xa7 => self.config |= config::AUX_OFF,
-            0xa8 => self.config &= !config::AUX_OFF,
+            0x20 => self.answer(self.state.config),
+            0x60 => self.state.taker = Taker::Config,
+            0xa7 => self.state.config |= config::AUX_OFF,
+            0xa8 => self.state.config &= !config::AUX_OFF,
             0xa9 | 0xab => self.answer(NOBODY_THERE),
             0xaa => {
-                self.config |= config::SYSTEM;
+                self.state.config |= config::SYSTEM;
                 self.answer(SELF_TEST_PASSED);
             }
-            0xad => self.config |= config::KEYBOARD_OFF,
-            0xae => self.config &= !config::KEYBOARD_OFF,
-            0xd0 => self.answer(self.output_port),
-            0xd1 => self.taker = Taker::OutputPort,
+            0xad => self.state.config |= config::KEYBOARD_OFF,
+            0xae => self.state.config &= !config::KEYBOARD_OFF,
+            0xd0 => self.answer(self.state.output_port),
+            0xd1 => self.state.taker = Taker::OutputPort,
             // Also for the auxiliary port: an echo without its status bit says that there is none.
-            0xd2 | 0xd3 => self.taker = Taker::Echo,
+            0xd2 | 0xd3 => self.state.taker = Taker::Echo,
             // Pulses the lines whose bits are 0.
             0xf0.. if command & RESET_LINE == 0 => return Some(PowerRequest::Reset),
             // 0xd4 among them: whoever takes the next byte stays silent.
@@ -133,16 +173,16 @@ impl I8042 {
     }
 
     fn data(&mut self, value: u8) -> Option<PowerRequest> {
-        match std::mem::replace(&mut self.taker, Taker::Device) {
-            Taker::Config => self.config = value,
+        match std::mem::replace(&mut self.state.taker, Taker::Device) {
+            Taker::Config => self.state.config = value,
             Taker::Echo => self.answer(value),
             Taker::OutputPort => {
-                self.output_port = value;
+                self.state.output_port = value;
                 return (value & RESET_LINE == 0).then_some(PowerRequest::Reset);
             }
             Taker::Device => {
                 self.answer(RESEND);
-                self.timed_out = true;
+                self.state.timed_out = true;
             }
         }
         None
@@ -150,8 +190,8 @@ impl I8042 {
 
     /// The output buffer is one byte: a new answer takes the place of one that nobody has read.
     fn answer(&mut self, value: u8) {
-        self.output = Some(value);
-        self.timed_out = false;
+        self.state.output = Some(value);
+        self.state.timed_out = false;
     }
 }
 

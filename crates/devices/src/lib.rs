@@ -16,11 +16,12 @@ mod power;
 mod serial;
 mod trigger;
 
-pub use cmos::Cmos;
+pub use cmos::{Cmos, CmosState};
 pub use com1::{Com1, SerialPort};
 pub use console::{CONSOLE_BATCH_BYTES, Console};
-pub use device::{Chip, PowerRequest};
-pub use i8042::I8042;
+pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, State, SystemClock};
+pub use i8042::{I8042, I8042State, Taker};
 pub use output::{MAX_OUTPUT_BYTES, Output};
-pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use power::{Pm1, Pm1State, ResetControl, ResetControlState, S5_SLEEP_TYPE};
+pub use serial::SerialState;
 pub use trigger::Trigger;

@@ -1,6 +1,6 @@
 //! How a guest turns the machine off or starts it again: the ACPI PM1 registers and the reset control register.
 
-use crate::device::{Chip, PowerRequest};
+use crate::device::{Device, PowerRequest, State, read_bytes, write_bytes};
 
 /// SLP_TYP of the soft-off state, as `\_S5` in the DSDT must say (ACPI 6.5 §7.4.2.6). Zero, so that
 /// kernels which know no AML and write 0x2000, as they do under QEMU, power off here too.
@@ -26,8 +26,16 @@ const SLP_EN: u8 = 1 << 5;
 /// (ACPI 6.5 §4.8.3). The machine is in ACPI mode from the start, and no fixed event ever occurs.
 #[derive(Clone, Debug, Default)]
 pub struct Pm1 {
-    enable: [u8; 2],
-    control: [u8; 2],
+    state: Pm1State,
+}
+
+/// The registers of a [`Pm1`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pm1State {
+    /// PM1 enable.
+    pub enable: [u8; 2],
+    /// PM1 control.
+    pub control: [u8; 2],
 }
 
 impl Pm1 {
@@ -43,27 +51,27 @@ impl Pm1 {
     }
 }
 
-impl Chip for Pm1 {
+impl Pm1 {
     /// The byte at `offset`; 0 outside the registers.
-    fn read(&mut self, offset: u8) -> u8 {
+    pub fn read(&mut self, offset: u8) -> u8 {
         match offset {
-            ENABLE => self.enable[0],
-            3 => self.enable[1],
-            CONTROL => self.control[0] | SCI_EN,
-            5 => self.control[1],
+            ENABLE => self.state.enable[0],
+            3 => self.state.enable[1],
+            CONTROL => self.state.control[0] | SCI_EN,
+            5 => self.state.control[1],
             // Status among them: there is nothing to report.
             STATUS.. => 0,
         }
     }
 
     /// Takes a byte at `offset`; one that enters S5 asks for it.
-    fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
+    pub fn write(&mut self, offset: u8, value: u8) -> Option<PowerRequest> {
         match offset {
-            ENABLE => self.enable[0] = value & ENABLE_BITS[0],
-            3 => self.enable[1] = value & ENABLE_BITS[1],
-            CONTROL => self.control[0] = value & CONTROL_BITS[0],
+            ENABLE => self.state.enable[0] = value & ENABLE_BITS[0],
+            3 => self.state.enable[1] = value & ENABLE_BITS[1],
+            CONTROL => self.state.control[0] = value & CONTROL_BITS[0],
             5 => {
-                self.control[1] = value & CONTROL_BITS[1];
+                self.state.control[1] = value & CONTROL_BITS[1];
                 let sleep_type = (value >> SLP_TYP_SHIFT) & SLP_TYP_MASK;
                 let off = value & SLP_EN != 0 && sleep_type == S5_SLEEP_TYPE;
                 return off.then_some(PowerRequest::Off);
@@ -71,6 +79,28 @@ impl Chip for Pm1 {
             STATUS.. => {}
         }
         None
+    }
+}
+
+impl Device for Pm1 {
+    fn read(&mut self, offset: u32, data: &mut [u8]) {
+        read_bytes(offset, data, |at| Self::read(self, at));
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest> {
+        write_bytes(offset, data, |at, value| Self::write(self, at, value))
+    }
+
+    fn save(&self) -> State {
+        State::Pm1(self.state.clone())
+    }
+
+    fn restore(&mut self, state: &State) -> bool {
+        let State::Pm1(state) = state else {
+            return false;
+        };
+        self.state = state.clone();
+        true
     }
 }
 
@@ -82,7 +112,14 @@ const RST_CPU: u8 = 1 << 2;
 /// reset is asked for makes no difference to a virtual machine.
 #[derive(Clone, Debug, Default)]
 pub struct ResetControl {
-    value: u8,
+    state: ResetControlState,
+}
+
+/// The register of a [`ResetControl`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResetControlState {
+    /// The bits last written.
+    pub value: u8,
 }
 
 impl ResetControl {
@@ -95,16 +132,38 @@ impl ResetControl {
     }
 }
 
-impl Chip for ResetControl {
+impl ResetControl {
     /// The bits last written.
-    fn read(&mut self, _: u8) -> u8 {
-        self.value
+    pub fn read(&mut self, _: u8) -> u8 {
+        self.state.value
     }
 
     /// Takes the register's new value.
-    fn write(&mut self, _: u8, value: u8) -> Option<PowerRequest> {
-        self.value = value & RESET_BITS;
+    pub fn write(&mut self, _: u8, value: u8) -> Option<PowerRequest> {
+        self.state.value = value & RESET_BITS;
         (value & RST_CPU != 0).then_some(PowerRequest::Reset)
+    }
+}
+
+impl Device for ResetControl {
+    fn read(&mut self, offset: u32, data: &mut [u8]) {
+        read_bytes(offset, data, |at| Self::read(self, at));
+    }
+
+    fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest> {
+        write_bytes(offset, data, |at, value| Self::write(self, at, value))
+    }
+
+    fn save(&self) -> State {
+        State::ResetControl(self.state.clone())
+    }
+
+    fn restore(&mut self, state: &State) -> bool {
+        let State::ResetControl(state) = state else {
+            return false;
+        };
+        self.state = state.clone();
+        true
     }
 }
 

@@ -76,6 +76,25 @@ pub struct Serial<T: Trigger> {
     transmitter_empty: bool,
 }
 
+/// The registers and queues of a serial port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SerialState {
+    /// The UART's own.
+    pub uart: vm_superio::SerialState,
+    /// Host bytes that wait.
+    pub queue: Vec<u8>,
+    /// Received bytes that the guest wants at a time.
+    pub depth: usize,
+    /// Bytes at the receiver FIFO's front that the guest sent itself.
+    pub own: usize,
+    /// Line status has yet to tell of an overrun.
+    pub overrun: bool,
+    /// The interrupt enable register.
+    pub interrupt_enable: u8,
+    /// An empty transmitter has yet to be identified.
+    pub transmitter_empty: bool,
+}
+
 impl<T: Trigger> Serial<T> {
     /// A UART as after a reset, whose interrupt goes to `trigger`.
     pub fn new(trigger: T) -> Self {
@@ -88,6 +107,33 @@ impl<T: Trigger> Serial<T> {
             interrupt_enable: 0,
             transmitter_empty: false,
         }
+    }
+
+    /// What it would need to go on elsewhere; what was sent is not part of it.
+    pub fn save(&self) -> SerialState {
+        SerialState {
+            uart: self.uart.state(),
+            queue: self.queue.iter().copied().collect(),
+            depth: self.depth,
+            own: self.own,
+            overrun: self.overrun,
+            interrupt_enable: self.interrupt_enable,
+            transmitter_empty: self.transmitter_empty,
+        }
+    }
+
+    /// A UART that goes on where another was saved; an interrupt that waits is raised again. None when the state has more in the
+    /// receiver than there is room for.
+    pub fn restored(state: &SerialState, trigger: T) -> Option<Self> {
+        Some(Self {
+            uart: Uart::from_state(&state.uart, Line(trigger), NoEvents, Vec::new()).ok()?,
+            queue: state.queue.iter().copied().collect(),
+            depth: state.depth.clamp(1, FIFO_BYTES),
+            own: state.own,
+            overrun: state.overrun,
+            interrupt_enable: state.interrupt_enable,
+            transmitter_empty: state.transmitter_empty,
+        })
     }
 
     /// The register at `offset`; 0 from 8 on. An empty receiver reads as 0, so `rep insb` of more bytes than there

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{BigInt, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, Machine, Processor, Result};
+use vmm::{Error, ErrorCode, Machine, Processor, Result, RouteId};
 
 use crate::asking::letter::{self, Heard};
 use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::convert::config::{NativeConfig, NativeRunLimits, milliseconds};
+use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
 use crate::convert::failure::Failure;
 use crate::convert::loaded::NativeLoaded;
 use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
@@ -308,22 +308,39 @@ impl NativeMachine {
         )
     }
 
-    /// Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none.
+    /// Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
+    /// configuration have the ids 0, 1, … in their order, COM1 the next; no id is given twice. Where it claims what the devices of
+    /// a PC have, they give way until it is detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`,
+    /// and then nothing is changed.
     #[napi]
-    pub fn drain(&self, route: u32) -> Option<NativeBatch> {
-        NativeBatch::new(self.quietly(|life| life.drain(route as usize)))
+    pub fn attach(&self, route: NativeRoute) -> Either<u32, Failure> {
+        let attached = self.life.guarded(|life| life.attach(&route.parse()));
+        either(attached.map(RouteId::get))
     }
 
-    /// Takes the count of an `event` route, by its index: writes since the last call.
+    /// Takes a route of the caller's away while the machine is idle, by its id. Posted writes that nobody has taken go with it, and
+    /// console text that waits joins the next result's output. `ERR_INVALID_OPTION` when there is no such route.
+    #[napi]
+    pub fn detach(&self, route: u32) -> Option<Failure> {
+        nothing(self.life.guarded(|life| life.detach(RouteId::new(route))))
+    }
+
+    /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none.
+    #[napi]
+    pub fn drain(&self, route: u32) -> Option<NativeBatch> {
+        NativeBatch::new(self.quietly(|life| life.drain(RouteId::new(route))))
+    }
+
+    /// Takes the count of an `event` route, by its id: writes since the last call.
     #[napi]
     pub fn take_count(&self, route: u32) -> f64 {
-        self.quietly(|life| life.posted().take_count(route as usize)) as f64
+        self.quietly(|life| life.posted().take_count(RouteId::new(route))) as f64
     }
 
     /// The promise with which the consumer of a posted route answered is settled: it may get the next batch.
     #[napi]
     pub fn consumed(&self, route: u32) {
-        self.quietly(|life| life.posted().consumed(route as usize));
+        self.quietly(|life| life.posted().consumed(RouteId::new(route)));
     }
 
     /// What was counted so far; also while the machine runs.

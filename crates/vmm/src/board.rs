@@ -1,66 +1,71 @@
-//! The devices that a machine has besides its routes: a serial port, and what else a kernel expects of a PC.
+//! The devices that a machine has besides its caller's routes: a serial port, and what else a kernel expects of a PC.
 
 use boot::MemorySlot;
 use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
-use devices::{Chip, Cmos, Com1, I8042, Pm1, ResetControl, Trigger};
+use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger};
 
+use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
-use crate::device::Device;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
-use crate::routes::{Base, RouteConfig, RouteTarget};
 
-/// The board's routes, which stand behind the caller's: COM1 first, if there is one.
-pub(crate) fn routes(config: &MachineConfig<'_>) -> Vec<RouteConfig> {
-    let chip = |port, length| RouteConfig {
+/// What the board claims: COM1 first, if there is one, whose place no route may take; the rest gives way to the caller's routes.
+/// The ids follow those of the configuration's routes.
+pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
+    let claim = |port, length| Claim {
         base: Base::Port(port),
         length,
-        target: RouteTarget::Board,
     };
-    let serial = config.serial.then(|| chip(COM1_PORT, 8));
+    let serial = config
+        .serial
+        .then(|| (claim(COM1_PORT, 8), Standing::Board));
     let pm1 = u64::from(Pm1::EVENT_BYTES + Pm1::CONTROL_BYTES);
     let pc = [
-        chip(I8042_PORT, 5),
-        chip(CMOS_PORT, 2),
-        chip(PM1_PORT, pm1),
-        chip(RESET_PORT, 1),
+        claim(I8042_PORT, 5),
+        claim(CMOS_PORT, 2),
+        claim(PM1_PORT, pm1),
+        claim(RESET_PORT, 1),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
-    serial.into_iter().chain(pc).collect()
+    let all = serial
+        .into_iter()
+        .chain(pc.map(|claim| (claim, Standing::Yields)));
+    let ids = (config.routes.len() as u32..).map(RouteId::new);
+    all.zip(ids)
+        .map(|((claim, standing), id)| Row {
+            id,
+            claim,
+            standing,
+        })
+        .collect()
 }
 
-/// The routes that may have text for the handler: consoles of the caller's, and COM1.
-pub(crate) fn consoles(config: &MachineConfig<'_>) -> Vec<usize> {
-    let delivers = |route: &RouteConfig| route.target == RouteTarget::Console { deliver: true };
-    let own = config.routes.iter().enumerate();
-    let own = own.filter(|(_, route)| delivers(route));
-    let com1 = config.serial.then_some(config.routes.len());
-    own.map(|(index, _)| index).chain(com1).collect()
-}
-
-/// The devices behind [`routes`], in the same order.
-pub(crate) fn devices(
+/// The routes of [`rows`], and what stands at each.
+pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
-) -> Result<Vec<Device>> {
-    let mut devices = Vec::new();
+) -> Result<Vec<Route>> {
+    let mut backends = Vec::new();
     if config.serial {
         let line = config
             .irqchip
             .then(|| interrupts.irqfd(COM1_GSI))
             .transpose()?;
         let line = line.map(|fd| Box::new(fd) as Box<dyn Trigger + Send>);
-        devices.push(Device::Com1(Com1::new(line)));
+        backends.push(Backend::Com1(Com1::new(line)));
     }
     if config.pc {
-        let chips: [Box<dyn Chip>; 4] = [
+        let chips: [Box<dyn Device>; 4] = [
             Box::new(I8042::new()),
             Box::new(Cmos::new(&boot::writable(slots))),
             Box::new(Pm1::new()),
             Box::new(ResetControl::new()),
         ];
-        devices.extend(chips.map(Device::Chip));
+        backends.extend(chips.map(Backend::Device));
     }
-    Ok(devices)
+    let rows = rows(config).into_iter().zip(backends);
+    Ok(rows
+        .map(|(row, backend)| Route::new(row, backend))
+        .collect())
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
 
+use crate::bus::RouteConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
-use crate::routes::RouteConfig;
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
@@ -89,12 +89,15 @@ impl<'a> MachineConfig<'a> {
     /// One past the highest address that has memory or a route.
     pub fn top(&self) -> u64 {
         let slots = self.all_slots().into_iter().map(|slot| slot.end());
-        let routes = self.routes.iter().filter_map(RouteConfig::gpa_end);
+        let routes = self
+            .routes
+            .iter()
+            .filter_map(|route| route.claim().gpa_end());
         slots.chain(routes).max().unwrap_or(0)
     }
 
-    /// Checks slots and payload, and says the format of its image, which nobody need ask its content for again;
-    /// [`RouteTable::new`](crate::RouteTable::new) checks the routes.
+    /// Checks slots and payload, and says the format of its image, which nobody need ask its content for again; the routes are
+    /// checked when a machine is made.
     ///
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.

@@ -1,40 +1,20 @@
 //! Counts that are always on: written by the threads that run the vCPUs, read by anybody at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::exit::Exit;
+use crate::bus::{Counter, RouteCounters, RouteId};
+use crate::kvm::exit::Exit;
 
-/// A count that every vCPU of a machine may add to.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// The count so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What went through one route, in items: a string instruction counts each of its repetitions.
-#[derive(Debug, Default)]
-pub struct RouteCounters {
-    /// Items that the guest read.
-    pub reads: Counter,
-    /// Items that the guest wrote.
-    pub writes: Counter,
-}
+/// A route with its counts.
+pub type CountedRoute = (RouteId, Arc<RouteCounters>);
 
 /// The counts of one machine since it was made.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     /// Exits by kind, in the order of [`Exit::KINDS`].
     pub exits: [Counter; Exit::KINDS.len()],
-    /// By route, in the order of the configuration.
-    pub routes: Vec<RouteCounters>,
+    /// The caller's routes: those of the configuration, then those that were attached, oldest first.
+    routes: Mutex<Vec<CountedRoute>>,
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: Counter,
     /// Entries that a kick or a nudge interrupted.
@@ -44,16 +24,6 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(routes: usize) -> Self {
-        Self {
-            exits: Default::default(),
-            ring_waits: Counter::default(),
-            kicks: Counter::default(),
-            kvm_run_ns: Counter::default(),
-            routes: (0..routes).map(|_| RouteCounters::default()).collect(),
-        }
-    }
-
     pub(crate) fn count_exit(&self, exit: &Exit) {
         if let Some(counter) = self.exits.get(exit.kind()) {
             counter.add(1);
@@ -63,5 +33,25 @@ impl Counters {
     /// All exits.
     pub fn total_exits(&self) -> u64 {
         self.exits.iter().map(Counter::get).sum()
+    }
+
+    /// The routes of the caller's that are attached now: those of the configuration, then the others, oldest first.
+    pub fn routes(&self) -> Vec<CountedRoute> {
+        self.list().clone()
+    }
+
+    /// The counts of one of them, which go on to be readable after the route is gone.
+    pub fn route(&self, id: RouteId) -> Option<Arc<RouteCounters>> {
+        let list = self.list();
+        let (_, counters) = list.iter().find(|(route, _)| *route == id)?;
+        Some(Arc::clone(counters))
+    }
+
+    pub(crate) fn set_routes(&self, routes: Vec<CountedRoute>) {
+        *self.list() = routes;
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<CountedRoute>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

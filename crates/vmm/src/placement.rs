@@ -10,8 +10,8 @@ use boot::{
 
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::memory::GuestMemory;
 use crate::limits::PAGE_BYTES;
-use crate::memory::GuestMemory;
 
 /// As calls expect it (System V ABI, x86-64 §3.2.2).
 const STACK_ALIGNMENT: u64 = 16;

@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 use boot::{CpuMode, Privilege};
 use kvm_ioctls::Cap;
 
-use crate::coalescing;
+use crate::bus::{Base, RouteConfig, RouteTarget};
 use crate::config::MachineConfig;
 use crate::error::Result;
-use crate::handler::{Answer, Question};
-use crate::host::Host;
-use crate::kick::{KickCause, KickHandle};
+use crate::kvm::host::Host;
+use crate::kvm::kick::{KickCause, KickHandle};
 use crate::machine::Machine;
-use crate::outcome::End;
-use crate::routes::{Base, RouteConfig, RouteTarget};
-use crate::timekeeper::RunLimits;
+use crate::offload::coalescing;
+use crate::run::{At, End, ExitHandler, Reply, RunLimits};
 
 /// A mode whose first instructions hang counts as one that this KVM cannot run.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -143,9 +141,7 @@ fn probe_mode(mode: CpuMode, privilege: Privilege) -> Result<ModeReport> {
         timeout: Some(PROBE_TIMEOUT),
         ..RunLimits::default()
     };
-    let outcome = machine.run(&KickHandle::new(), limits, &mut |_: Question<'_>| {
-        Answer::End
-    });
+    let outcome = machine.run(&KickHandle::new(), limits, &mut ());
     let reason = match outcome.map(|outcome| outcome.end) {
         Ok(End::ExitPort { code: 42, .. }) => None,
         Ok(End::ExitPort { code, .. }) => Some(format!("exit code {code} instead of 42")),
@@ -159,32 +155,46 @@ fn probe_mode(mode: CpuMode, privilege: Privilege) -> Result<ModeReport> {
     })
 }
 
+/// Times the exits that it answers, and ends the run after enough of them.
+struct Stopwatch<'a> {
+    kick: &'a KickHandle,
+    exits: u32,
+    begin: Instant,
+    fastest: Duration,
+}
+
+impl ExitHandler for Stopwatch<'_> {
+    fn write(&mut self, _: At, _: u64) -> Reply<()> {
+        // The first exit comes from the first entry, which is slower.
+        if self.exits.is_multiple_of(COST_EXITS) {
+            let now = Instant::now();
+            if self.exits > 0 {
+                self.fastest = self.fastest.min(now - self.begin);
+            }
+            self.begin = now;
+        }
+        if self.exits == COST_TURNS * COST_EXITS {
+            self.kick.kick(KickCause::Stop);
+        }
+        self.exits += 1;
+        Ok(())
+    }
+}
+
 /// The guest of the probe makes one exit after another; the handler ends it.
 fn exit_cost_ns() -> Result<f64> {
     let mut machine = probe_machine(CpuMode::Long, Privilege::Kernel, RouteTarget::Device)?;
     let kick = KickHandle::new();
-    let (mut exits, mut begin, mut fastest) = (0, Instant::now(), PROBE_TIMEOUT);
-    machine.run(
-        &kick,
-        RunLimits {
-            timeout: Some(PROBE_TIMEOUT),
-            ..RunLimits::default()
-        },
-        &mut |_: Question<'_>| {
-            // The first exit comes from the first entry, which is slower.
-            if exits % COST_EXITS == 0 {
-                let now = Instant::now();
-                if exits > 0 {
-                    fastest = fastest.min(now - begin);
-                }
-                begin = now;
-            }
-            if exits == COST_TURNS * COST_EXITS {
-                kick.kick(KickCause::Stop);
-            }
-            exits += 1;
-            Answer::Done
-        },
-    )?;
-    Ok(fastest.as_secs_f64() * 1e9 / f64::from(COST_EXITS))
+    let mut stopwatch = Stopwatch {
+        kick: &kick,
+        exits: 0,
+        begin: Instant::now(),
+        fastest: PROBE_TIMEOUT,
+    };
+    let limits = RunLimits {
+        timeout: Some(PROBE_TIMEOUT),
+        ..RunLimits::default()
+    };
+    machine.run(&kick, limits, &mut stopwatch)?;
+    Ok(stopwatch.fastest.as_secs_f64() * 1e9 / f64::from(COST_EXITS))
 }

@@ -7,8 +7,9 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use common::Answer;
 use common::{LONG, exit, machine, port, run_with, set};
-use vmm::{Answer, Exit, RouteTarget};
+use vmm::{Exit, RouteTarget};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };

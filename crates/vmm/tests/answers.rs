@@ -3,9 +3,10 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, FLAT, LONG, PROTECTED, USER};
 use common::{exit, exit_code, gpa, machine, port, run_silently, run_with, try_run};
-use vmm::{Answer, ErrorCode, KickHandle, RouteConfig, RouteTarget};
+use vmm::{ErrorCode, KickHandle, RouteConfig, RouteTarget};
 
 const STOP: RouteConfig = RouteConfig {
     base: vmm::Base::Port(0xf4),

@@ -7,10 +7,9 @@ mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use common::{Answer, Question};
 use common::{LONG, affordable, config, machine, port, try_run};
-use vmm::{
-    Answer, ErrorCode, ExitHandler, KickHandle, Machine, MachineConfig, Question, RouteTarget,
-};
+use vmm::{At, ErrorCode, ExitHandler, KickHandle, Machine, MachineConfig, Reply, RouteTarget};
 
 /// Asks once, and stores what it got.
 const READ: &str = "
@@ -44,9 +43,9 @@ fn after_a_panic_the_guest_never_goes_on_with_a_value_that_nobody_gave() {
 struct Panics(bool);
 
 impl ExitHandler for Panics {
-    fn answer(&mut self, _: Question<'_>) -> Answer {
+    fn read(&mut self, _: At) -> Reply<Option<u64>> {
         assert!(!self.0, "on purpose");
-        Answer::Value(1)
+        Ok(Some(1))
     }
 }
 

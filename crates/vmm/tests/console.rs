@@ -5,10 +5,11 @@
 #[macro_use]
 mod common;
 
+use common::{Answer, Question};
 use common::{Asked, CONSOLE, Cpu, DELIVER, LONG, PROTECTED};
 use common::{exit, machine, pattern, port, run_silently, run_with, set, try_run};
 use vmm::limits::CONSOLE_BATCH_BYTES;
-use vmm::{Answer, ErrorCode, Exit, KickHandle, Machine, Question, RouteConfig, RouteTarget};
+use vmm::{ErrorCode, Exit, KickHandle, Machine, RouteConfig, RouteId, RouteTarget};
 
 /// The host sets ESI, ECX and EDX.
 const REP_OUTSL: &str = "
@@ -28,7 +29,7 @@ fn text_machine(cpu: Cpu, target: RouteTarget, text: &[u8]) -> Machine {
     machine
 }
 
-fn console_bytes(question: &vmm::Question<'_>) -> (usize, Vec<u8>) {
+fn console_bytes(question: &common::Question<'_>) -> (usize, Vec<u8>) {
     match Asked::from(question) {
         Asked::Console(route, bytes) => (route, bytes),
         other => panic!("{other:?}"),
@@ -68,7 +69,10 @@ fn full_batches_are_delivered_and_the_rest_is_in_the_outcome() {
             batches == [(0, first.to_vec()), (0, second.to_vec())],
             "{cpu:?}"
         );
-        assert!(outcome.undelivered == [(0, rest.to_vec())], "{cpu:?}");
+        assert!(
+            outcome.undelivered == [(RouteId::new(0), rest.to_vec())],
+            "{cpu:?}"
+        );
     }
 }
 
@@ -82,7 +86,7 @@ fn a_batch_that_the_handler_has_not_seen_stays() {
         Answer::Withdrawn
     });
     assert!(asked > 0);
-    assert!(outcome.undelivered == [(0, text)]);
+    assert!(outcome.undelivered == [(RouteId::new(0), text)]);
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn a_handler_that_fails_has_seen_its_batch_and_the_rest_follows() {
     let text = pattern(TEXT_BYTES);
     let mut machine = text_machine(PROTECTED, DELIVER, &text);
     let mut arrived = Vec::new();
-    let mut take = |question: vmm::Question<'_>| {
+    let mut take = |question: common::Question<'_>| {
         arrived.extend(console_bytes(&question).1);
         if arrived.len() == CONSOLE_BATCH_BYTES {
             Answer::Failed
@@ -146,7 +150,7 @@ fn text_goes_before_a_question_and_what_a_failure_leaves_is_the_next_runs() {
     assert_eq!(asked[1], Asked::Write(2, 0, 1, 0x62));
     assert_eq!(
         (asked.len(), outcome.undelivered),
-        (2, vec![(0, b"c".to_vec())])
+        (2, vec![(RouteId::new(0), b"c".to_vec())])
     );
 }
 
@@ -175,7 +179,10 @@ fn each_console_has_its_own_text() {
     assert_eq!(outcome.output.bytes, b"b");
     assert_eq!(
         outcome.undelivered,
-        [(0, b"ad".to_vec()), (2, b"ce".to_vec())]
+        [
+            (RouteId::new(0), b"ad".to_vec()),
+            (RouteId::new(2), b"ce".to_vec())
+        ]
     );
 }
 
@@ -197,6 +204,6 @@ fn each_run_has_its_own_text() {
     for text in [b"a", b"b"] {
         let outcome = run_silently(&mut machine);
         assert_eq!(outcome.output.bytes, text);
-        assert_eq!(outcome.undelivered, [(1, text.to_vec())]);
+        assert_eq!(outcome.undelivered, [(RouteId::new(1), text.to_vec())]);
     }
 }

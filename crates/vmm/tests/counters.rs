@@ -6,8 +6,9 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::{Answer, Question};
 use common::{CONSOLE, LONG, exit, gpa, machine, port, run, run_with, set};
-use vmm::{Answer, Exit, KickHandle, Question, RouteTarget, RunLimits};
+use vmm::{Exit, KickHandle, RouteTarget, RunLimits};
 
 /// Three writes and one read of port 0x60, one of 0xd0000000 each way, one halt.
 const GUEST: &str = "
@@ -41,7 +42,11 @@ fn every_exit_is_counted_by_its_kind() {
     assert_eq!(counts(&counters), expected);
     assert_eq!(counters.total_exits(), 7);
     let routes = |route: &vmm::RouteCounters| (route.reads.get(), route.writes.get());
-    let by_route: Vec<_> = counters.routes.iter().map(routes).collect();
+    let by_route: Vec<_> = counters
+        .routes()
+        .iter()
+        .map(|(_, counters)| routes(counters))
+        .collect();
     assert_eq!(by_route, [(1, 3), (1, 1)]);
     // They outlive the machine.
     drop(machine);
@@ -62,7 +67,9 @@ fn time_in_the_guest_is_taken_only_when_asked() {
         };
         let begin = Instant::now();
         let mut end = |_: Question<'_>| Answer::End;
-        machine.run(&KickHandle::new(), limits, &mut end).unwrap();
+        machine
+            .run(&KickHandle::new(), limits, &mut common::handler(&mut end))
+            .unwrap();
         begin.elapsed().as_nanos() as u64
     };
     run(false);
@@ -116,7 +123,7 @@ fn a_string_instruction_counts_its_items_whatever_the_exits() {
         });
         let outcome = run_with(&mut machine, |_| Answer::Done);
         assert_eq!(exit(&outcome), &Exit::Hlt);
-        let route = &machine.counters().routes[0];
+        let route = common::counts(&machine, 0);
         assert_eq!(
             (route.writes.get(), route.reads.get()),
             (300, 700),

@@ -8,10 +8,11 @@ mod common;
 
 use std::sync::Arc;
 
+use common::{Answer, Question};
 use common::{LONG, REAL, code, exit, port, run_with};
 use vmm::{
-    Answer, CpuMode, End, ErrorCode, Exit, Interrupts, KickCause, KickHandle, Machine,
-    MachineConfig, Question, RouteTarget, RunLimits,
+    CpuMode, End, ErrorCode, Exit, Interrupts, KickCause, KickHandle, Machine, MachineConfig,
+    RouteTarget, RunLimits,
 };
 
 const GUEST: u16 = 0x1000;
@@ -107,7 +108,9 @@ fn run_to(machine: &mut Machine, count: u32, raise: impl Fn(&Interrupts, u32)) -
         }
         Answer::Done
     };
-    machine.run(&kick, limits, &mut handler).unwrap()
+    machine
+        .run(&kick, limits, &mut common::handler(&mut handler))
+        .unwrap()
 }
 
 const STOPPED: End = End::Kicked(KickCause::Stop);
@@ -212,7 +215,9 @@ fn a_poke_from_another_thread_reaches_a_spinning_guest() {
         }
         Answer::Done
     };
-    let outcome = machine.run(&kick, common::LIMITS, &mut handler).unwrap();
+    let outcome = machine
+        .run(&kick, common::LIMITS, &mut common::handler(&mut handler))
+        .unwrap();
     assert_eq!((outcome.end, counts(&machine)), (STOPPED, [1, 0]));
     thread.join().unwrap();
 }
@@ -260,7 +265,9 @@ fn vectors_that_come_while_an_access_waits_for_its_answer_are_not_lost() {
         first.kick(KickCause::Stop);
         Answer::Interrupted
     };
-    let outcome = machine.run(&first, common::LIMITS, &mut stop).unwrap();
+    let outcome = machine
+        .run(&first, common::LIMITS, &mut common::handler(&mut stop))
+        .unwrap();
     assert_eq!(outcome.end, STOPPED);
     let interrupts = Arc::clone(machine.interrupts());
     for _ in 0..3 {
@@ -276,7 +283,9 @@ fn vectors_that_come_while_an_access_waits_for_its_answer_are_not_lost() {
         }
         Answer::Done
     };
-    let outcome = machine.run(&kick, common::LIMITS, &mut handler).unwrap();
+    let outcome = machine
+        .run(&kick, common::LIMITS, &mut common::handler(&mut handler))
+        .unwrap();
     assert_eq!((outcome.end, counts(&machine)), (STOPPED, [3, 0]));
 }
 
@@ -308,7 +317,9 @@ fn a_guest_whose_interrupts_the_host_turns_off_gets_none() {
         }
         Answer::Done
     };
-    let outcome = machine.run(&kick, common::LIMITS, &mut handler).unwrap();
+    let outcome = machine
+        .run(&kick, common::LIMITS, &mut common::handler(&mut handler))
+        .unwrap();
     // The guest's own port first, then the handler's, behind its sti.
     assert_eq!((outcome.end, asked), (STOPPED, vec![1, 0]));
 }

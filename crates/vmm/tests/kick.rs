@@ -9,8 +9,9 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::Answer;
 use common::{FLAT, LONG, PROTECTED, USER, code, exit, gpa, machine, port, run, try_run};
-use vmm::{Answer, End, KickCause, KickHandle, Machine, Outcome, RouteTarget, RunLimits};
+use vmm::{End, KickCause, KickHandle, Machine, Outcome, RouteTarget, RunLimits};
 
 const SPIN: &str = "
     eb fe ; 1: jmp 1b
@@ -179,8 +180,10 @@ fn a_timeout_ends_a_spinning_guest() {
                 timeout: Some(timeout),
                 ..RunLimits::default()
             };
-            let handler = &mut |_: vmm::Question<'_>| Answer::Done;
-            let outcome = machine.run(&KickHandle::new(), limits, handler).unwrap();
+            let handler = &mut |_: common::Question<'_>| Answer::Done;
+            let outcome = machine
+                .run(&KickHandle::new(), limits, &mut common::handler(handler))
+                .unwrap();
             assert_eq!(kicked(&outcome), KickCause::Timeout, "{cpu:?}");
             assert!(outcome.duration >= timeout, "{:?}", outcome.duration);
         }
@@ -216,11 +219,13 @@ fn a_late_kick_does_nothing_to_the_next_run() {
     ";
     let mut machine = machine(LONG, GUEST, &[port(0xe9, 1, RouteTarget::Device)]);
     let finished = KickHandle::new();
-    let mut stop = |_: vmm::Question<'_>| {
+    let mut stop = |_: common::Question<'_>| {
         finished.kick(KickCause::Stop);
         Answer::Done
     };
-    let outcome = machine.run(&finished, common::LIMITS, &mut stop).unwrap();
+    let outcome = machine
+        .run(&finished, common::LIMITS, &mut common::handler(&mut stop))
+        .unwrap();
     assert_eq!(kicked(&outcome), KickCause::Stop);
     // From the next run's own handler: the worst moment there is.
     let mut asked = 0;

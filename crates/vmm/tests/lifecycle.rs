@@ -260,7 +260,7 @@ fn the_host_writes_memory_while_the_guest_polls_it() {
     kick.nudge();
     let outcome = common::try_run(&mut machine, &kick, |_| {
         begun.send(()).unwrap();
-        vmm::Answer::Done
+        common::Answer::Done
     });
     writer.join().unwrap();
     assert_eq!(exit(&outcome.unwrap()), &Exit::Hlt);

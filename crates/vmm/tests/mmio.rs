@@ -5,9 +5,10 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, CONSOLE, Cpu, LONG, USER};
 use common::{exit, exit_code, gpa, machine, port, run, run_silently, run_with, set};
-use vmm::{Answer, End, Exit, Machine, MmioAccess, RouteConfig, RouteTarget};
+use vmm::{End, Exit, Machine, MmioAccess, RouteConfig, RouteTarget};
 
 const BASE: u64 = 0xd000_0000;
 

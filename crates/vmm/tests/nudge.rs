@@ -6,8 +6,9 @@ mod common;
 use std::thread;
 use std::time::Duration;
 
+use common::{Answer, Question};
 use common::{Asked, DELIVER, FLAT, LIMITS, LONG, PROTECTED, USER, machine, port, try_run};
-use vmm::{Answer, End, ErrorCode, KickCause, KickHandle, Question, RouteTarget, RunLimits};
+use vmm::{End, ErrorCode, KickCause, KickHandle, RouteTarget, RunLimits};
 
 const SPIN: &str = "
     eb fe ; 1: jmp 1b
@@ -97,7 +98,9 @@ fn text_arrives_at_a_tick_while_the_guest_spins() {
             asked.push(question);
             Answer::Done
         };
-        let outcome = machine.run(&kick, TICKING, &mut handler).unwrap();
+        let outcome = machine
+            .run(&kick, TICKING, &mut common::handler(&mut handler))
+            .unwrap();
         assert_eq!(outcome.end, End::Kicked(KickCause::Stop), "{cpu:?}");
         assert_eq!(
             (outcome.output.bytes.len(), outcome.undelivered.len()),
@@ -135,7 +138,9 @@ fn ticks_reach_a_guest_that_exits_all_the_time() {
         }
         Answer::Done
     };
-    let outcome = machine.run(&kick, TICKING, &mut handler).unwrap();
+    let outcome = machine
+        .run(&kick, TICKING, &mut common::handler(&mut handler))
+        .unwrap();
     assert_eq!((outcome.end, ticks), (End::Kicked(KickCause::Stop), 5));
 }
 

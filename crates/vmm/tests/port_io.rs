@@ -3,9 +3,10 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, CONSOLE, FLAT, LONG, PROTECTED, USER};
 use common::{exit_code, machine, port, read, run, run_silently, run_with, set};
-use vmm::{Answer, End, Exit, RouteConfig, RouteTarget};
+use vmm::{End, Exit, RouteConfig, RouteTarget};
 
 const STOP: RouteConfig = RouteConfig {
     base: vmm::Base::Port(0xf4),
@@ -105,8 +106,8 @@ fn reads_from_the_routes_that_rust_answers() {
                 values.map(u32::to_le_bytes).concat().as_slice(),
                 "{target:?}"
             );
-            assert_eq!(machine.counters().routes[0].reads.get(), 3);
-            assert_eq!(machine.counters().routes[0].writes.get(), 0);
+            assert_eq!(common::counts(&machine, 0).reads.get(), 3);
+            assert_eq!(common::counts(&machine, 0).writes.get(), 0);
         }
     }
 }
@@ -128,8 +129,8 @@ fn writes_to_the_routes_that_rust_answers() {
                 (0x41, text)
             );
             assert_eq!(outcome.exits, 4, "{target:?}");
-            assert_eq!(machine.counters().routes[0].writes.get(), 3);
-            assert_eq!(machine.counters().routes[0].reads.get(), 0);
+            assert_eq!(common::counts(&machine, 0).writes.get(), 3);
+            assert_eq!(common::counts(&machine, 0).reads.get(), 0);
         }
     }
 }

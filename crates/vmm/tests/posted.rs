@@ -4,10 +4,11 @@
 #[macro_use]
 mod common;
 
+use common::{Answer, Question};
 use common::{LONG, exit, gpa, machine, port, run, run_with, set, try_run};
 use vmm::limits::{MAX_QUEUED_EVENTS, QUEUE_BELL_EVENTS};
 use vmm::{
-    Answer, ErrorCode, Event, Exit, ExitHandler, Feed, KickCause, KickHandle, Machine, Question,
+    ErrorCode, Exit, ExitHandler, Feed, KickCause, KickHandle, Machine, PostedWrite, Reply,
     RouteTarget, RunLimits,
 };
 
@@ -28,16 +29,16 @@ const NUMBERS: &str = "
 fn numbers(count: u64, target: RouteTarget, length: u64) -> (Machine, Feed) {
     let mut machine = machine(LONG, NUMBERS, &[port(0x200, length, target)]);
     set(&mut machine, |registers| registers.rcx = count);
-    let feed = machine.feeds()[0].clone().unwrap();
+    let feed = common::feed(&machine);
     (machine, feed)
 }
 
 /// Checks that events are `next`, `next + 1`, … and moves on behind them.
-fn expect_numbers(events: &[Event], next: &mut u64) {
+fn expect_numbers(events: &[PostedWrite], next: &mut u64) {
     for event in events {
         assert_eq!(
             *event,
-            Event {
+            PostedWrite {
                 offset: 0,
                 size: 4,
                 value: *next
@@ -62,7 +63,7 @@ fn a_queue_keeps_every_write_in_order_and_bells_at_its_fill_level() {
     assert_eq!((exit(&outcome), bells), (&Exit::Hlt, 2));
     expect_numbers(&feed.drain(), &mut next);
     assert_eq!(next, count);
-    assert_eq!(machine.counters().routes[0].writes.get(), count);
+    assert_eq!(common::counts(&machine, 0).writes.get(), count);
 }
 
 #[test]
@@ -97,14 +98,16 @@ fn a_kick_while_the_ring_is_full_loses_nothing() {
     for target in [QUEUE, COALESCE] {
         let (mut machine, feed) = numbers(count, target, 4);
         let kick = KickHandle::new();
-        let outcome = machine.run(&kick, RunLimits::default(), &mut |question: Question<
-            '_,
-        >| {
-            if matches!(question, Question::Full { .. }) {
-                kick.kick(KickCause::Stop);
-            }
-            Answer::Done
-        });
+        let outcome = machine.run(
+            &kick,
+            RunLimits::default(),
+            &mut common::handler(|question| {
+                if matches!(question, Question::Full { .. }) {
+                    kick.kick(KickCause::Stop);
+                }
+                Answer::Done
+            }),
+        );
         assert_eq!(outcome.unwrap().end, vmm::End::Kicked(KickCause::Stop));
         let mut next = 0;
         expect_numbers(&feed.drain(), &mut next);
@@ -161,7 +164,7 @@ fn what_was_posted_is_told_before_the_next_question() {
     for target in [QUEUE, COALESCE, event] {
         let device = port(0x10, 1, RouteTarget::Device);
         let mut machine = machine(LONG, listing, &[port(0x20, 1, target), device]);
-        let feed = machine.feeds()[0].clone().unwrap();
+        let feed = common::feed(&machine);
         let mut order = Vec::new();
         run_with(&mut machine, |question| {
             order.push(match question {
@@ -184,11 +187,14 @@ fn what_was_posted_is_told_before_the_next_question() {
 fn whoever_takes_at_once_is_told_of_each_write_and_of_the_rest_at_the_next_exit() {
     struct AtOnce(Feed, Vec<usize>);
     impl ExitHandler for AtOnce {
-        fn answer(&mut self, question: Question<'_>) -> Answer {
-            assert!(matches!(question, Question::Posted), "{question:?}");
+        fn posted(&mut self) -> Reply<()> {
             let taken = self.0.drain().len() + self.0.take_count() as usize;
             self.1.push(taken);
-            Answer::Done
+            Ok(())
+        }
+
+        fn tick(&mut self) -> Reply<()> {
+            panic!("a tick")
         }
 
         fn takes_at_once(&self) -> bool {
@@ -206,7 +212,7 @@ fn whoever_takes_at_once_is_told_of_each_write_and_of_the_rest_at_the_next_exit(
     for (target, expected) in [(QUEUE, &[1, 1][..]), (COALESCE, &[2]), (event, &[2])] {
         let sink = port(0x30, 1, RouteTarget::Discard);
         let mut machine = machine(LONG, listing, &[port(0x20, 1, target), sink]);
-        let feed = machine.feeds()[0].clone().unwrap();
+        let feed = common::feed(&machine);
         let mut handler = AtOnce(feed, Vec::new());
         let outcome = machine.run(&KickHandle::new(), common::LIMITS, &mut handler);
         assert_eq!(exit(&outcome.unwrap()), &Exit::Hlt);
@@ -227,9 +233,9 @@ fn coalesced_mmio_keeps_offset_and_size() {
         f4                ; hlt
     ";
     let mut machine = machine(LONG, listing, &[gpa(0xd000_0000, 0x100, COALESCE)]);
-    let feed = machine.feeds()[0].clone().unwrap();
+    let feed = common::feed(&machine);
     assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
-    let event = |offset, size, value| Event {
+    let event = |offset, size, value| PostedWrite {
         offset,
         size,
         value,
@@ -252,24 +258,28 @@ fn coalesced_writes_of_a_spinning_guest_arrive_at_a_tick() {
         eb fe       ; jmp .
     ";
     let mut machine = machine(LONG, listing, &[port(0x40, 1, COALESCE)]);
-    let feed = machine.feeds()[0].clone().unwrap();
+    let feed = common::feed(&machine);
     let (kick, mut events) = (KickHandle::new(), Vec::new());
     let limits = RunLimits {
         timeout: Some(std::time::Duration::from_secs(20)),
         tick: Some(std::time::Duration::from_millis(5)),
         ..RunLimits::default()
     };
-    let outcome = machine.run(&kick, limits, &mut |question: Question<'_>| {
-        if matches!(question, Question::Posted) {
-            events.extend(feed.drain());
-            kick.kick(KickCause::Stop);
-        }
-        Answer::Done
-    });
+    let outcome = machine.run(
+        &kick,
+        limits,
+        &mut common::handler(|question| {
+            if matches!(question, Question::Posted) {
+                events.extend(feed.drain());
+                kick.kick(KickCause::Stop);
+            }
+            Answer::Done
+        }),
+    );
     assert_eq!(outcome.unwrap().end, vmm::End::Kicked(KickCause::Stop));
     assert_eq!(
         events,
-        [Event {
+        [PostedWrite {
             offset: 0,
             size: 1,
             value: 7

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::{Answer, Question};
 use common::{LIMITS, LONG, config, port};
-use vmm::{Answer, GuestMemory, KickCause, KickHandle, Machine, Question, RouteTarget};
+use vmm::{GuestMemory, KickCause, KickHandle, Machine, RouteTarget};
 
 const COALESCE: RouteTarget = RouteTarget::Coalesce { read_value: None };
 
@@ -108,10 +109,11 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
         Answer::Done
     };
     type Handler<'a> = Box<dyn FnMut(Question<'_>) -> Answer + Send + 'a>;
-    let mut handlers: [Handler<'_>; 2] = [Box::new(drains), Box::new(|_| Answer::Done)];
+    let handlers: [Handler<'_>; 2] = [Box::new(drains), Box::new(|_| Answer::Done)];
+    let mut handlers = common::handlers(handlers);
     machine.run_together(&kick, LIMITS, &mut handlers).unwrap();
     let mut values = Vec::new();
-    for feed in feeds.iter().flatten() {
+    for (_, feed) in &feeds {
         let events = feed.drain();
         assert!(events.is_sorted_by_key(|event| event.value));
         values.extend(events.iter().map(|event| event.value));
@@ -148,7 +150,7 @@ fn four_post_to_a_slow_consumer_on_a_busy_host() {
     config.vcpus = 4;
     let mut machine = Machine::new(config).unwrap();
     machine.memory().write(0x500, &count.to_le_bytes()).unwrap();
-    let feed = machine.feeds()[0].clone().unwrap();
+    let feed = common::feed(&machine);
     let (values, is_over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let take = || {
         let mut values = values.lock().unwrap();
@@ -170,8 +172,9 @@ fn four_post_to_a_slow_consumer_on_a_busy_host() {
                 }
             });
         }
-        let mut handlers = [&slow, &slow, &slow, &slow];
-        let outcome = machine.run_together(&KickHandle::new(), LIMITS, &mut handlers);
+        let handlers = [&slow, &slow, &slow, &slow];
+        let outcome =
+            machine.run_together(&KickHandle::new(), LIMITS, &mut common::handlers(handlers));
         is_over.store(true, Ordering::Relaxed);
         outcome.unwrap();
     });
@@ -203,15 +206,15 @@ fn the_kernel_gathers_for_several_where_it_loses_none() {
             .memory()
             .write(0x504, &(4 - vcpus).to_le_bytes())
             .unwrap();
-        let feed = machine.feeds()[0].clone().unwrap();
+        let feed = common::feed(&machine);
         let handler = |_: Question<'_>| Answer::Done;
-        let mut handlers = vec![&handler; vcpus as usize];
+        let handlers = vec![&handler; vcpus as usize];
         let outcome = machine
-            .run_together(&KickHandle::new(), LIMITS, &mut handlers)
+            .run_together(&KickHandle::new(), LIMITS, &mut common::handlers(handlers))
             .unwrap();
         let writes = u64::from(80 * vcpus);
         assert_eq!(feed.drain().len() as u64, writes);
-        assert_eq!(machine.counters().routes[0].writes.get(), writes);
+        assert_eq!(common::counts(&machine, 0).writes.get(), writes);
         // The last one's halt, and what has left before for each.
         let gathers = vcpus == 1 || common::probe().shares_coalesced_ring == Some(true);
         let exits = outcome.exits;

@@ -5,9 +5,10 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, Cpu, LONG, PROTECTED, REAL, USER};
 use common::{config, exit, exit_code, gpa, port, probe, read, run, run_with};
-use vmm::{Answer, End, Exit, Machine, MachineConfig, MemorySlot, MmioAccess};
+use vmm::{End, Exit, Machine, MachineConfig, MemorySlot, MmioAccess};
 use vmm::{RouteConfig, RouteTarget};
 
 const ROM: MemorySlot = MemorySlot {

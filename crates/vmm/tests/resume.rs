@@ -6,10 +6,11 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, Cpu, FLAT, LONG, PROTECTED, USER};
 use common::{exit_code, gpa, machine, pattern, port, read_vec, run_with, set, try_run};
 use vmm::RouteTarget;
-use vmm::{Answer, End, ErrorCode, KickCause, KickHandle, Machine, Outcome, RouteConfig};
+use vmm::{End, ErrorCode, KickCause, KickHandle, Machine, Outcome, RouteConfig};
 
 const STOP: RouteConfig = RouteConfig {
     base: vmm::Base::Port(0xf4),
@@ -64,7 +65,7 @@ fn a_string_write_that_is_kicked_at_any_item_arrives_once_and_in_order() {
             machine.memory().write(0x1000, &text).unwrap();
             let mut arrived = Vec::new();
             let kick = KickHandle::new();
-            let mut take = |question: vmm::Question<'_>| {
+            let mut take = |question: common::Question<'_>| {
                 let Asked::Write(1, 0, 1, value) = Asked::from(&question) else {
                     panic!("{question:?}")
                 };
@@ -77,7 +78,7 @@ fn a_string_write_that_is_kicked_at_any_item_arrives_once_and_in_order() {
             assert_stopped(try_run(&mut machine, &kick, &mut take));
             exit_code(&run_with(&mut machine, &mut take));
             assert!(arrived == text, "{cpu:?} {kick_at}: {}", arrived.len());
-            assert_eq!(machine.counters().routes[1].writes.get(), 300);
+            assert_eq!(common::counts(&machine, 1).writes.get(), 300);
         }
     }
 }
@@ -90,7 +91,7 @@ fn a_string_read_that_is_kicked_at_any_item_takes_each_value_once() {
             let text = pattern(300);
             let mut machine = string_machine(cpu, REP_INSB);
             let (mut asked, kick) = (0, KickHandle::new());
-            let mut give = |_: vmm::Question<'_>| {
+            let mut give = |_: common::Question<'_>| {
                 asked += 1;
                 if asked == kick_at + 1 {
                     kick.kick(KickCause::Stop);
@@ -101,7 +102,7 @@ fn a_string_read_that_is_kicked_at_any_item_takes_each_value_once() {
             exit_code(&run_with(&mut machine, &mut give));
             assert_eq!(asked, 300, "{cpu:?} {kick_at}");
             assert!(read_vec(&machine, 0x1000, 300) == text, "{cpu:?} {kick_at}");
-            assert_eq!(machine.counters().routes[1].reads.get(), 300);
+            assert_eq!(common::counts(&machine, 1).reads.get(), 300);
         }
     }
 }
@@ -111,7 +112,7 @@ fn writes_around(cpu: Cpu, routes: &[RouteConfig], answer: &Answer) -> (Vec<u8>,
     let mut machine = machine(cpu, OUT, routes);
     let kick = KickHandle::new();
     let mut asked = Vec::new();
-    let mut take = |question: vmm::Question<'_>| {
+    let mut take = |question: common::Question<'_>| {
         match Asked::from(&question) {
             Asked::Write(1, 0, 1, value) => asked.push(value as u8),
             Asked::Unclaimed(_, data) => asked.extend(data),
@@ -146,7 +147,7 @@ fn a_write_that_the_handler_has_seen_is_done() {
             ] {
                 let (asked, machine) = writes_around(cpu, routes, &answer);
                 assert_eq!(asked, expected, "{cpu:?} {answer:?}");
-                if let Some(counters) = machine.counters().routes.get(1) {
+                if let Some(counters) = machine.counters().route(vmm::RouteId::new(1)) {
                     // However often it is asked, the guest wrote it once.
                     assert_eq!(counters.writes.get(), 2, "{answer:?}");
                 }
@@ -169,7 +170,7 @@ fn a_read_without_a_value_is_asked_again() {
             ] {
                 let mut machine = machine(cpu, IN, routes);
                 let (kick, mut asked) = (KickHandle::new(), 0);
-                let mut give = |_: vmm::Question<'_>| {
+                let mut give = |_: common::Question<'_>| {
                     asked += 1;
                     if asked > 1 {
                         return Answer::Value(2);
@@ -181,7 +182,7 @@ fn a_read_without_a_value_is_asked_again() {
                 assert_eq!(first.is_err(), answer == Answer::Failed);
                 let code = exit_code(&run_with(&mut machine, &mut give));
                 assert_eq!((code, asked), (times, times), "{cpu:?} {answer:?}");
-                if let Some(counters) = machine.counters().routes.get(1) {
+                if let Some(counters) = machine.counters().route(vmm::RouteId::new(1)) {
                     assert_eq!(counters.reads.get(), 1, "{answer:?}");
                 }
             }
@@ -247,7 +248,7 @@ fn a_store_across_a_page_border_is_kicked_between_its_pieces() {
                 (registers.rax, registers.rbx) = (0x8877_6655_4433_2211, 0xd000_0ffd);
             });
             let (mut asked, kick) = (Vec::new(), KickHandle::new());
-            let mut take = |question: vmm::Question<'_>| {
+            let mut take = |question: common::Question<'_>| {
                 asked.push(Asked::from(&question));
                 if asked.len() == kick_at + 1 {
                     kick.kick(KickCause::Stop);
@@ -257,7 +258,7 @@ fn a_store_across_a_page_border_is_kicked_between_its_pieces() {
             assert_stopped(try_run(&mut machine, &kick, &mut take));
             assert_eq!(exit_code(&run_with(&mut machine, &mut take)), 0x11);
             assert_eq!(asked, pieces, "{cpu:?} {kick_at}");
-            assert_eq!(machine.counters().routes[1].writes.get(), 2);
+            assert_eq!(common::counts(&machine, 1).writes.get(), 2);
         }
     }
 }
@@ -274,5 +275,5 @@ fn a_write_that_was_seen_is_done_and_blocks_nothing() {
     let registers = machine.registers().unwrap();
     assert_eq!(registers.rip, 2);
     machine.set_registers(&registers).unwrap();
-    assert_eq!(machine.counters().routes[0].writes.get(), 1);
+    assert_eq!(common::counts(&machine, 0).writes.get(), 1);
 }

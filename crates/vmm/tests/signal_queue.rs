@@ -8,8 +8,9 @@ mod common;
 use std::thread;
 use std::time::Duration;
 
+use common::{Answer, Question};
 use common::{LONG, PROTECTED, USER, machine, port};
-use vmm::{Answer, End, KickCause, KickHandle, Question, RouteTarget, RunLimits};
+use vmm::{End, KickCause, KickHandle, RouteTarget, RunLimits};
 
 const SPIN: &str = "
     eb fe ; 1: jmp 1b
@@ -55,7 +56,11 @@ fn kicks_nudges_and_pokes_arrive_with_a_full_signal_queue() {
                 ..RunLimits::default()
             };
             let mut handler = |_: Question<'_>| Answer::Done;
-            let outcome = machine(cpu, SPIN, &[]).run(&KickHandle::new(), limits, &mut handler);
+            let outcome = machine(cpu, SPIN, &[]).run(
+                &KickHandle::new(),
+                limits,
+                &mut common::handler(&mut handler),
+            );
             assert_eq!(outcome.unwrap().end, End::Kicked(KickCause::Timeout));
         });
         assert!(timed_out, "time-out, {cpu:?}");
@@ -72,7 +77,8 @@ fn kicks_nudges_and_pokes_arrive_with_a_full_signal_queue() {
                 }
                 Answer::Done
             };
-            let outcome = machine(cpu, SPIN, &[]).run(&kick, limits, &mut handler);
+            let outcome =
+                machine(cpu, SPIN, &[]).run(&kick, limits, &mut common::handler(&mut handler));
             assert_eq!(outcome.unwrap().end, End::Kicked(KickCause::Stop));
         });
         assert!(ticked, "ticks, {cpu:?}");
@@ -94,7 +100,11 @@ fn kicks_nudges_and_pokes_arrive_with_a_full_signal_queue() {
             });
             Answer::Done
         };
-        let outcome = machine.run(&kick, RunLimits::default(), &mut handler);
+        let outcome = machine.run(
+            &kick,
+            RunLimits::default(),
+            &mut common::handler(&mut handler),
+        );
         assert_eq!(outcome.unwrap().end.name(), "shutdown");
     });
     assert!(poked, "a poke");

@@ -4,8 +4,9 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, LONG, PAGED32, PROTECTED, REAL, USER, config, gpa, machine, run, run_with};
-use vmm::{Answer, Base, End, Exit, Machine, MmioAccess, Outcome, RouteTarget};
+use vmm::{Base, End, Exit, Machine, MmioAccess, Outcome, RouteTarget};
 
 const CR0_MP: u64 = 1 << 1;
 const CR0_EM: u64 = 1 << 2;
@@ -90,7 +91,7 @@ fn sixteen_bytes_to_a_device_are_two_pieces_of_eight() {
         let outcome = run_with(&mut machine, |question| {
             asked.push(Asked::from(&question));
             match question {
-                vmm::Question::Read { offset, .. } => Answer::Value(u64::from(offset) << 32 | 7),
+                common::Question::Read { offset, .. } => Answer::Value(u64::from(offset) << 32 | 7),
                 _ => Answer::Done,
             }
         });

@@ -5,11 +5,12 @@
 #[macro_use]
 mod common;
 
+use common::Answer;
 use common::{Asked, CONSOLE, Cpu, FLAT, LONG, PROTECTED, REAL, USER};
 use common::{
     affordable, exit_code, machine, pattern, port, read_vec, run_silently, run_with, set,
 };
-use vmm::{Answer, Machine, RouteConfig, RouteTarget};
+use vmm::{Machine, RouteConfig, RouteTarget};
 
 const STOP: RouteConfig = RouteConfig {
     base: vmm::Base::Port(0xf4),
@@ -108,7 +109,7 @@ fn rep_outs_to_a_console_is_that_many_bytes_of_text() {
                 let outcome = run_silently(&mut machine);
                 exit_code(&outcome);
                 assert!(outcome.output.bytes == text, "{cpu:?} {size} {count}");
-                assert_eq!(machine.counters().routes[0].writes.get(), count as u64);
+                assert_eq!(common::counts(&machine, 0).writes.get(), count as u64);
                 let registers = machine.registers().unwrap();
                 let behind = 0x1000 + (size * count) as u64;
                 assert_eq!((registers.rcx, registers.rsi), (0, behind));
@@ -160,7 +161,7 @@ fn rep_ins_asks_a_device_once_for_each_item() {
                 );
                 let behind: [u8; 4] = common::read(&machine, 0x1000 + bytes.len() as u64);
                 assert_eq!(behind, [0; 4]);
-                assert_eq!(machine.counters().routes[0].reads.get(), count as u64);
+                assert_eq!(common::counts(&machine, 0).reads.get(), count as u64);
                 let registers = machine.registers().unwrap();
                 let end = 0x1000 + (size * count) as u64;
                 assert_eq!((registers.rcx, registers.rdi), (0, end));

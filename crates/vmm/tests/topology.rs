@@ -6,8 +6,9 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use common::{Answer, Question};
 use common::{LIMITS, LONG, config, port};
-use vmm::{Answer, KickHandle, Machine, Question, RouteTarget};
+use vmm::{KickHandle, Machine, RouteTarget};
 
 /// Asks for every leaf in the list at 0x800, writes the answers to 0x10000 + 0x1000 * RDI, waits for the others, stops.
 const GUEST: &str = "
@@ -71,9 +72,9 @@ fn ask(count: u32) -> Vec<Answers> {
     machine.memory().write(0x800, &words).unwrap();
     machine.memory().write(0x704, &count.to_le_bytes()).unwrap();
     let handler = |_: Question<'_>| Answer::Done;
-    let mut handlers: Vec<_> = (0..count).map(|_| &handler).collect();
+    let handlers: Vec<_> = (0..count).map(|_| &handler).collect();
     let outcome = machine
-        .run_together(&KickHandle::new(), LIMITS, &mut handlers)
+        .run_together(&KickHandle::new(), LIMITS, &mut common::handlers(handlers))
         .unwrap();
     assert_eq!(common::exit_code(&outcome), count);
     let answer = |vcpu: u32, at: usize| {

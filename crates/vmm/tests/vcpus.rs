@@ -9,10 +9,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use common::{Answer, Question};
 use common::{LIMITS, LONG, config, port, read};
 use vmm::{
-    Answer, End, ErrorCode, Exit, KickCause, KickHandle, Machine, Outcome, Question, RouteConfig,
-    RouteTarget, RunLimits, limits,
+    End, ErrorCode, Exit, KickCause, KickHandle, Machine, Outcome, RouteConfig, RouteTarget,
+    RunLimits, limits,
 };
 
 fn machine(vcpus: u32, listing: &str, routes: &[RouteConfig]) -> Machine {
@@ -27,8 +28,8 @@ fn run_all(
     kick: &KickHandle,
     handler: impl Fn(Question<'_>) -> Answer + Sync,
 ) -> vmm::Result<Outcome> {
-    let mut handlers: Vec<_> = (0..machine.vcpus()).map(|_| &handler).collect();
-    machine.run_together(kick, LIMITS, &mut handlers)
+    let handlers: Vec<_> = (0..machine.vcpus()).map(|_| &handler).collect();
+    machine.run_together(kick, LIMITS, &mut common::handlers(handlers))
 }
 
 /// Each writes its index to port 0x60, waits until all four have, and halts.
@@ -161,7 +162,7 @@ fn four_write_through_one_route_and_each_keeps_its_order() {
             .memory()
             .write(0x500, &2000u32.to_le_bytes())
             .unwrap();
-        let feed = machine.feeds()[0].clone();
+        let feed = machine.feeds().first().map(|(_, feed)| feed.clone());
         let values = Mutex::new(Vec::new());
         let take = || {
             let mut values = values.lock().unwrap();
@@ -187,7 +188,7 @@ fn four_write_through_one_route_and_each_keeps_its_order() {
                 "{target:?} {vcpu}"
             );
         }
-        assert_eq!(machine.counters().routes[0].writes.get(), 8000);
+        assert_eq!(common::counts(&machine, 0).writes.get(), 8000);
     }
 }
 
@@ -293,12 +294,12 @@ fn their_number_is_checked() {
     let mut machine = machine(2, "f4 ; hlt", &[]);
     let mut end = |_: Question<'_>| Answer::End;
     let error = machine
-        .run(&KickHandle::new(), LIMITS, &mut end)
+        .run(&KickHandle::new(), LIMITS, &mut common::handler(&mut end))
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidOption);
     assert!(error.message.contains("2 vCPUs"), "{error}");
     let error = machine
-        .run_together(&KickHandle::new(), LIMITS, &mut [end])
+        .run_together(&KickHandle::new(), LIMITS, &mut common::handlers([end]))
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidOption);
 }
@@ -350,8 +351,10 @@ fn a_tick_waits_for_nobody_who_is_being_asked() {
         }
         Answer::Done
     };
-    let mut handlers = [&handler, &handler];
-    let outcome = machine.run_together(&kick, TICKING, &mut handlers).unwrap();
+    let handlers = [&handler, &handler];
+    let outcome = machine
+        .run_together(&kick, TICKING, &mut common::handlers(handlers))
+        .unwrap();
     assert_eq!(outcome.end, End::Kicked(KickCause::Stop));
     assert!(enough.into_inner(), "asked {asked:?} times");
 }
@@ -390,8 +393,10 @@ fn text_of_one_goes_out_while_the_first_is_being_asked() {
         }
         Answer::Done
     };
-    let mut handlers = [&handler, &handler];
-    machine.run_together(&kick, TICKING, &mut handlers).unwrap();
+    let handlers = [&handler, &handler];
+    machine
+        .run_together(&kick, TICKING, &mut common::handlers(handlers))
+        .unwrap();
     assert!(met.into_inner());
 }
 
@@ -407,9 +412,11 @@ fn a_processor_that_nobody_starts_waits_even_with_an_nmi() {
         ..LIMITS
     };
     let handler = |_: Question<'_>| Answer::Done;
-    let mut handlers = [&handler, &handler];
+    let handlers = [&handler, &handler];
     let kick = KickHandle::new();
-    let outcome = machine.run_together(&kick, limits, &mut handlers).unwrap();
+    let outcome = machine
+        .run_together(&kick, limits, &mut common::handlers(handlers))
+        .unwrap();
     assert_eq!(outcome.end, End::Kicked(KickCause::Timeout));
     // It is asked a thousand times a second at most, and none of that is a kick.
     let kicks = machine.counters().kicks.get();
@@ -431,7 +438,7 @@ fn asked_late(listing: &str) -> (Machine, BTreeMap<u32, usize>) {
     };
     let kick = KickHandle::new();
     let outcome = machine
-        .run_together(&kick, LIMITS, &mut [&first, &first])
+        .run_together(&kick, LIMITS, &mut common::handlers([&first, &first]))
         .unwrap();
     let ended = outcome.vcpu.unwrap();
     if matches!(outcome.end, End::Exit(ref record) if record.exit.is_read()) {
@@ -461,7 +468,11 @@ fn asked_late(listing: &str) -> (Machine, BTreeMap<u32, usize>) {
             _ => Answer::Done,
         }
     };
-    let outcome = machine.run_together(&kick, LIMITS, &mut [handler(0), handler(1)]);
+    let outcome = machine.run_together(
+        &kick,
+        LIMITS,
+        &mut common::handlers([handler(0), handler(1)]),
+    );
     assert_eq!(outcome.unwrap().end, End::Kicked(KickCause::Stop));
     let asked = asked.into_inner().unwrap();
     assert_eq!(asked, BTreeMap::from([(1 - ended, 1)]));

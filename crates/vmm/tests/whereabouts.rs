@@ -7,8 +7,9 @@ mod common;
 
 use std::time::Duration;
 
+use common::{Answer, Question};
 use common::{Cpu, FLAT, LIMITS, LONG, PAGED32, PROTECTED, REAL, USER, code, machine, run};
-use vmm::{Answer, KickHandle, Machine, Outcome, Question, RunLimits};
+use vmm::{KickHandle, Machine, Outcome, RunLimits};
 
 /// Without moving: `hlt` is privileged.
 const SPIN: &str = "
@@ -27,7 +28,9 @@ fn time_out(machine: &mut Machine) -> Outcome {
         ..LIMITS
     };
     let mut done = |_: Question<'_>| Answer::Done;
-    machine.run(&KickHandle::new(), limits, &mut done).unwrap()
+    machine
+        .run(&KickHandle::new(), limits, &mut common::handler(&mut done))
+        .unwrap()
 }
 
 #[test]

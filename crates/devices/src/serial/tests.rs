@@ -328,3 +328,30 @@ fn a_hostile_guest_breaks_and_grows_nothing() {
         assert!(serial.pending_output().len() <= 1_000);
     }
 }
+
+#[test]
+fn a_restored_port_goes_on_as_the_one_that_was_saved() {
+    let mut noise = Noise::new(0x16550);
+    let (mut one, _) = serial();
+    for _ in 0..200 {
+        for _ in 0..noise.below(30) {
+            match noise.below(3) {
+                0 => one.write(noise.below(8) as u8, noise.byte()),
+                1 => _ = one.read(noise.below(8) as u8),
+                _ => _ = one.input(&[noise.byte(), noise.byte()]),
+            }
+        }
+        one.clear_output();
+        let Some(mut two) = Serial::restored(&one.save(), Edges::default()) else {
+            panic!("{one:?}");
+        };
+        assert_eq!(two.save(), one.save());
+        for _ in 0..30 {
+            let (offset, byte) = (noise.below(8) as u8, noise.byte());
+            assert_eq!(two.read(offset), one.read(offset));
+            one.write(offset, byte);
+            two.write(offset, byte);
+        }
+        assert_eq!(two.pending_output(), one.pending_output());
+    }
+}

@@ -3,7 +3,7 @@
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::{Answer, Event, Exit, Question};
+use vmm::{At, Exit, PostedWrite, ReadAnswer, Reply, RouteId, Unanswered, WriteAnswer};
 
 use crate::convert::exit::NativeExit;
 use crate::ffi::{Returned, WORDS, Words};
@@ -43,6 +43,55 @@ pub enum NativeAnswer {
     Failed = 4,
 }
 
+/// What JavaScript answered; whether it fits the question shows where that is known.
+#[derive(Debug)]
+pub enum Answer {
+    Value(u64),
+    Bytes(Vec<u8>),
+    Done,
+    End,
+    Failed,
+}
+
+impl Answer {
+    /// To a device's read.
+    pub fn value(self) -> Reply<Option<u64>> {
+        match self {
+            Self::Value(value) => Ok(Some(value)),
+            Self::Done => Ok(None),
+            Self::Bytes(_) | Self::End | Self::Failed => Err(Unanswered::Failed),
+        }
+    }
+
+    /// To a device's write, to console bytes, to a tick.
+    pub fn done(self) -> Reply<()> {
+        match self {
+            Self::Done | Self::Value(_) => Ok(()),
+            Self::Bytes(_) | Self::End | Self::Failed => Err(Unanswered::Failed),
+        }
+    }
+
+    /// To an unclaimed read.
+    pub fn unclaimed_read(self) -> Reply<ReadAnswer> {
+        match self {
+            Self::Value(value) => Ok(ReadAnswer::Value(value)),
+            Self::Bytes(bytes) => Ok(ReadAnswer::Bytes(bytes)),
+            Self::Done => Ok(ReadAnswer::Ones),
+            Self::End => Ok(ReadAnswer::End),
+            Self::Failed => Err(Unanswered::Failed),
+        }
+    }
+
+    /// To an unclaimed write.
+    pub fn unclaimed_write(self) -> Reply<WriteAnswer> {
+        match self {
+            Self::Done | Self::Value(_) => Ok(WriteAnswer::Done),
+            Self::End => Ok(WriteAnswer::End),
+            Self::Bytes(_) | Self::Failed => Err(Unanswered::Failed),
+        }
+    }
+}
+
 /// What came back.
 pub enum Heard {
     Answer(Answer),
@@ -58,62 +107,37 @@ pub enum Letter {
 }
 
 impl Letter {
-    pub fn new(question: &Question<'_>, ticket: u32) -> Self {
-        match question {
-            // Of these, only a tick is a question to JavaScript.
-            Question::Tick | Question::Posted | Question::Full { .. } => {
-                Self::Plain(words(NativeQuestion::Tick, 0, ticket))
-            }
-            Question::Read {
-                route,
-                offset,
-                size,
-                vcpu,
-            } => {
-                let [kind, at, ..] = words(NativeQuestion::Read, *route, ticket);
-                Self::Plain([kind, at, *offset, u32::from(*size), *vcpu, ticket, 0, 0])
-            }
-            Question::Write {
-                route,
-                offset,
-                size,
-                value,
-                vcpu,
-            } => {
-                let [kind, at, ..] = words(NativeQuestion::Write, *route, ticket);
-                let (low, high) = (*value as u32, (*value >> 32) as u32);
-                Self::Plain([
-                    kind,
-                    at,
-                    *offset,
-                    u32::from(*size),
-                    *vcpu,
-                    ticket,
-                    low,
-                    high,
-                ])
-            }
-            Question::Console { route, bytes } => Self::Console(
-                words(NativeQuestion::Console, *route, ticket),
-                bytes.to_vec(),
-            ),
-            Question::Unclaimed { exit, data } => Self::Unclaimed(
-                words(NativeQuestion::Unclaimed, 0, ticket),
-                (*exit).clone(),
-                data.to_vec(),
-            ),
-        }
+    pub fn tick() -> Self {
+        Self::Plain(words(NativeQuestion::Tick, 0, 0))
+    }
+
+    pub fn read(at: At, ticket: u32) -> Self {
+        Self::Plain(device(NativeQuestion::Read, at, 0, ticket))
+    }
+
+    pub fn write(at: At, value: u64, ticket: u32) -> Self {
+        Self::Plain(device(NativeQuestion::Write, at, value, ticket))
+    }
+
+    pub fn console(route: RouteId, bytes: &[u8], ticket: u32) -> Self {
+        let words = words(NativeQuestion::Console, route.get(), ticket);
+        Self::Console(words, bytes.to_vec())
+    }
+
+    pub fn unclaimed(exit: &Exit, data: &[u8], ticket: u32) -> Self {
+        let words = words(NativeQuestion::Unclaimed, 0, ticket);
+        Self::Unclaimed(words, exit.clone(), data.to_vec())
     }
 
     /// Posted writes of a route wait, or this one is all.
-    pub fn posted(route: usize, lone: Option<Event>) -> Self {
-        let [kind, at, ..] = words(NativeQuestion::Posted, route, 0);
+    pub fn posted(route: RouteId, lone: Option<PostedWrite>) -> Self {
+        let [kind, at, ..] = words(NativeQuestion::Posted, route.get(), 0);
         Self::Plain(match lone {
             None => [kind, at, 0, 0, 0, 0, 0, 0],
-            Some(event) => {
-                let (low, high) = (event.value as u32, (event.value >> 32) as u32);
-                let size = u32::from(event.size);
-                [kind, at, event.offset, size, 1, 0, low, high]
+            Some(write) => {
+                let (low, high) = (write.value as u32, (write.value >> 32) as u32);
+                let size = u32::from(write.size);
+                [kind, at, write.offset, size, 1, 0, low, high]
             }
         })
     }
@@ -144,8 +168,23 @@ impl Letter {
     }
 }
 
-fn words(kind: NativeQuestion, route: usize, ticket: u32) -> [u32; WORDS] {
-    [kind as u32, route as u32, 0, 0, 0, ticket, 0, 0]
+fn words(kind: NativeQuestion, route: u32, ticket: u32) -> [u32; WORDS] {
+    [kind as u32, route, 0, 0, 0, ticket, 0, 0]
+}
+
+fn device(kind: NativeQuestion, at: At, value: u64, ticket: u32) -> [u32; WORDS] {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    let [kind, route, ..] = words(kind, at.route.get(), ticket);
+    [
+        kind,
+        route,
+        at.offset,
+        u32::from(at.size),
+        at.vcpu,
+        ticket,
+        low,
+        high,
+    ]
 }
 
 /// What a status means; a value is in words 6 and 7.

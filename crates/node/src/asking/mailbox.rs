@@ -15,9 +15,12 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
-use vmm::{Answer, ExitHandler, Feed, KickCause, KickHandle, Question};
+use vmm::{
+    At, Exit, ExitHandler, Feed, KickCause, KickHandle, PostedRing, ReadAnswer, Reply, RouteId,
+    Unanswered, WriteAnswer,
+};
 
-use crate::asking::letter::Letter;
+use crate::asking::letter::{Answer, Letter};
 use crate::asking::posted::{self, Marks};
 use crate::pump::bell::Bell;
 use crate::pump::patience::Patience;
@@ -117,21 +120,21 @@ impl Mailbox {
         self.posted.store(true, Ordering::SeqCst);
     }
 
-    fn post(&self, question: &Question<'_>, marks: Marks) {
+    fn post(&self, letter: impl FnOnce(u32) -> Letter, marks: Marks) {
         let ticket = self.ticket.load(Ordering::SeqCst);
         let ticket = ticket.wrapping_add(MAX_VCPUS);
         self.ticket.store(ticket, Ordering::SeqCst);
-        *lock(&self.letter) = Some((Letter::new(question, ticket), marks));
+        *lock(&self.letter) = Some((letter(ticket), marks));
         self.stage.store(ASKED, Ordering::SeqCst);
     }
 
     /// What the asker gets, if its wait is over.
-    fn collect(&self) -> Option<Answer> {
+    fn collect(&self) -> Option<Reply<Answer>> {
         let stage = self.stage.load(Ordering::SeqCst);
         let answer = match (stage, self.kick.requested()) {
-            (ANSWERED, _) => lock(&self.answer).take().unwrap_or(Answer::Failed),
-            (ASKED, Some(_)) => Answer::Withdrawn,
-            (PROMISED, Some(_)) | (TAKEN, Some(KickCause::Close)) => Answer::Interrupted,
+            (ANSWERED, _) => lock(&self.answer).take().ok_or(Unanswered::Failed),
+            (ASKED, Some(_)) => Err(Unanswered::Withdrawn),
+            (PROMISED, Some(_)) | (TAKEN, Some(KickCause::Close)) => Err(Unanswered::Interrupted),
             _ => return None,
         };
         // JavaScript may have moved on meanwhile; then there is something else to collect.
@@ -200,26 +203,49 @@ impl AcrossThreads {
     }
 }
 
+impl AcrossThreads {
+    /// Asks JavaScript, and waits.
+    fn ask(&self, letter: impl FnOnce(u32) -> Letter) -> Reply<Answer> {
+        self.mailbox.post(letter, posted::marks(&self.feeds));
+        self.bell.ring();
+        self.wait(|| self.mailbox.collect())
+    }
+}
+
 impl ExitHandler for AcrossThreads {
-    fn answer(&mut self, question: Question<'_>) -> Answer {
-        match question {
-            Question::Tick => Answer::Done,
-            Question::Posted => {
-                self.announce();
-                Answer::Done
-            }
-            Question::Full { ring } => {
-                self.announce();
-                self.wait(|| {
-                    let kicked = self.mailbox.kick.requested().is_some();
-                    (kicked || ring.len() < MAX_QUEUED_EVENTS).then_some(Answer::Done)
-                })
-            }
-            question => {
-                self.mailbox.post(&question, posted::marks(&self.feeds));
-                self.bell.ring();
-                self.wait(|| self.mailbox.collect())
-            }
-        }
+    fn read(&mut self, at: At) -> Reply<Option<u64>> {
+        self.ask(|ticket| Letter::read(at, ticket))?.value()
+    }
+
+    fn write(&mut self, at: At, value: u64) -> Reply<()> {
+        self.ask(|ticket| Letter::write(at, value, ticket))?.done()
+    }
+
+    fn console(&mut self, route: RouteId, bytes: &[u8]) -> Reply<()> {
+        self.ask(|ticket| Letter::console(route, bytes, ticket))?
+            .done()
+    }
+
+    fn unclaimed_read(&mut self, exit: &Exit, data: &[u8]) -> Reply<ReadAnswer> {
+        self.ask(|ticket| Letter::unclaimed(exit, data, ticket))?
+            .unclaimed_read()
+    }
+
+    fn unclaimed_write(&mut self, exit: &Exit, data: &[u8]) -> Reply<WriteAnswer> {
+        self.ask(|ticket| Letter::unclaimed(exit, data, ticket))?
+            .unclaimed_write()
+    }
+
+    fn posted(&mut self) -> Reply<()> {
+        self.announce();
+        Ok(())
+    }
+
+    fn full(&mut self, ring: &PostedRing) -> Reply<()> {
+        self.announce();
+        self.wait(|| {
+            let kicked = self.mailbox.kick.requested().is_some();
+            (kicked || ring.len() < MAX_QUEUED_EVENTS).then_some(Ok(()))
+        })
     }
 }

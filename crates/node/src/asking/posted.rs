@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
-use vmm::{Answer, Event, Feed, Watch};
+use vmm::{Feed, PostedWrite, RouteId, Watch};
 
-use crate::asking::letter::{Heard, Letter};
+use crate::asking::letter::{Answer, Heard, Letter};
 use crate::asking::pace::{Change, Pace};
 use crate::ffi::{Returned, Words};
 use crate::pump::turn::Served;
@@ -22,7 +22,7 @@ pub struct Posted {
 
 /// One route.
 struct Consumer {
-    route: usize,
+    route: RouteId,
     feed: Feed,
     /// It is at work, perhaps on a promise.
     busy: Cell<bool>,
@@ -46,20 +46,17 @@ pub fn marks(feeds: &[Feed]) -> Marks {
 
 impl Posted {
     /// Of feeds by route.
-    pub fn new(feeds: Vec<Option<Feed>>) -> Self {
-        let feeds = feeds.into_iter().enumerate();
-        let consumer = |(route, feed): (usize, Option<Feed>)| {
-            Some(Consumer {
-                route,
-                feed: feed?,
-                busy: Cell::new(false),
-                taken: Cell::new(0),
-                pace: Pace::default(),
-                watch: RefCell::default(),
-            })
+    pub fn new(feeds: Vec<(RouteId, Feed)>) -> Self {
+        let consumer = |(route, feed)| Consumer {
+            route,
+            feed,
+            busy: Cell::new(false),
+            taken: Cell::new(0),
+            pace: Pace::default(),
+            watch: RefCell::default(),
         };
         Self {
-            routes: feeds.filter_map(consumer).collect(),
+            routes: feeds.into_iter().map(consumer).collect(),
             due: Cell::new(false),
             next: Cell::new(0),
         }
@@ -108,7 +105,7 @@ impl Posted {
     }
 
     /// The consumer of a route has settled its promise.
-    pub fn consumed(&self, route: usize) {
+    pub fn consumed(&self, route: RouteId) {
         if let Some(consumer) = self.of(route) {
             consumer.busy.set(false);
             self.due.set(true);
@@ -142,18 +139,18 @@ impl Posted {
         })
     }
 
-    /// Takes the events of a ring.
-    pub fn drain(&self, route: usize) -> Vec<Event> {
+    /// Takes the writes of a ring.
+    pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
         let Some(consumer) = self.of(route) else {
             return Vec::new();
         };
-        let events = consumer.feed.drain();
-        consumer.take(events.len() as u64);
-        events
+        let writes = consumer.feed.drain();
+        consumer.take(writes.len() as u64);
+        writes
     }
 
     /// Takes a count.
-    pub fn take_count(&self, route: usize) -> u64 {
+    pub fn take_count(&self, route: RouteId) -> u64 {
         let Some(consumer) = self.of(route) else {
             return 0;
         };
@@ -239,7 +236,7 @@ impl Posted {
         }
     }
 
-    fn of(&self, route: usize) -> Option<&Consumer> {
+    fn of(&self, route: RouteId) -> Option<&Consumer> {
         self.routes.iter().find(|one| one.route == route)
     }
 }

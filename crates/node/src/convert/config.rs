@@ -194,7 +194,8 @@ impl NativePayload {
 }
 
 impl NativeRoute {
-    fn parse(&self) -> RouteConfig {
+    /// As the core wants it.
+    pub fn parse(&self) -> RouteConfig {
         let base = match (self.port, self.gpa) {
             (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
             (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),

@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Event, Outcome, Whereabouts};
+use vmm::{Counters, End, Outcome, PostedWrite, RouteId, Whereabouts};
 
 use crate::convert::exit::NativeExit;
 use crate::convert::words::{NativeEnding, NativeExitReason};
@@ -64,7 +64,7 @@ impl From<Whereabouts> for NativeWhereabouts {
 /// Console text of one route.
 #[napi(object)]
 pub struct NativeText {
-    /// Index of the route.
+    /// The route's id: its index, or what `attach` gave.
     pub route: u32,
     /// The bytes.
     pub bytes: Uint8Array,
@@ -72,9 +72,9 @@ pub struct NativeText {
 
 impl NativeText {
     /// Text of several routes.
-    pub fn all(texts: Vec<(usize, Vec<u8>)>) -> Vec<Self> {
-        let text = |(route, bytes)| Self {
-            route: route as u32,
+    pub fn all(texts: Vec<(RouteId, Vec<u8>)>) -> Vec<Self> {
+        let text = |(route, bytes): (RouteId, _)| Self {
+            route: route.get(),
             bytes: Uint8Array::from(bytes),
         };
         texts.into_iter().map(text).collect()
@@ -115,16 +115,16 @@ pub struct NativeBatch {
 }
 
 impl NativeBatch {
-    pub fn new(events: Vec<Event>) -> Option<Self> {
-        if events.is_empty() {
+    pub fn new(writes: Vec<PostedWrite>) -> Option<Self> {
+        if writes.is_empty() {
             return None;
         }
         let (mut offsets, mut sizes, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for Event {
+        for PostedWrite {
             offset,
             size,
             value,
-        } in events
+        } in writes
         {
             offsets.push(offset);
             sizes.push(size);
@@ -143,7 +143,7 @@ impl NativeBatch {
 pub struct NativeCounters {
     /// Exits by reason.
     pub exits: Vec<NativeExitCount>,
-    /// Accesses by route, in the order of the configuration.
+    /// Accesses of the caller's routes that are attached: in the order of the configuration, then as they were attached.
     pub routes: Vec<NativeRouteCount>,
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: f64,
@@ -165,6 +165,8 @@ pub struct NativeExitCount {
 /// Accesses of one route; every repetition of a string instruction counts.
 #[napi(object)]
 pub struct NativeRouteCount {
+    /// The route's id.
+    pub route: u32,
     /// Items read.
     pub reads: f64,
     /// Items written.
@@ -174,7 +176,7 @@ pub struct NativeRouteCount {
 impl From<&Counters> for NativeCounters {
     fn from(counters: &Counters) -> Self {
         let exits = NativeExitReason::ALL.into_iter().zip(&counters.exits);
-        let routes = counters.routes.iter();
+        let routes = counters.routes().into_iter();
         Self {
             ring_waits: counters.ring_waits.get() as f64,
             kicks: counters.kicks.get() as f64,
@@ -186,9 +188,10 @@ impl From<&Counters> for NativeCounters {
                 })
                 .collect(),
             routes: routes
-                .map(|route| NativeRouteCount {
-                    reads: route.reads.get() as f64,
-                    writes: route.writes.get() as f64,
+                .map(|(route, counts)| NativeRouteCount {
+                    route: route.get(),
+                    reads: counts.reads.get() as f64,
+                    writes: counts.writes.get() as f64,
                 })
                 .collect(),
         }

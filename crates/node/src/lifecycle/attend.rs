@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use napi::Either;
 use vmm::limits::MAX_VCPUS;
-use vmm::{Answer, Error, Event};
+use vmm::{Error, PostedWrite, RouteId};
 
-use crate::asking::letter::{Heard, Payload};
+use crate::asking::letter::{Answer, Heard, Payload};
 use crate::asking::mailbox::Mailbox;
 use crate::convert::failure::Failure;
 use crate::convert::outcome::NativeOutcome;
@@ -64,7 +64,7 @@ impl Lifecycle {
 
 impl Lifecycle {
     /// Takes posted writes out of a route's ring.
-    pub fn drain(&self, route: usize) -> Vec<Event> {
+    pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
         let events = self.posted().drain(route);
         if let State::There(running) = &*self.state.borrow() {
             running.mailboxes.iter().for_each(|mailbox| mailbox.wake());

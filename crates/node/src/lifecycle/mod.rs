@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use vmm::{
     Counters, Error, ErrorCode, ExitHandler, Interrupts, KickCause, KickHandle, Machine, Outcome,
-    Placement, Result, RunLimits,
+    Placement, Result, RouteConfig, RouteId, RunLimits,
 };
 
 use crate::asking::posted::Posted;
@@ -77,6 +77,24 @@ impl Lifecycle {
             State::Here(_) | State::There(_) => Err(busy()),
             State::Closed => Err(closed()),
         }
+    }
+
+    /// Attaches a route to an idle machine.
+    pub fn attach(&self, route: &RouteConfig) -> Result<RouteId> {
+        self.with_idle(|machine| {
+            let id = machine.attach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(id)
+        })
+    }
+
+    /// Takes a route away from an idle machine, with the posted writes that nobody has taken.
+    pub fn detach(&self, route: RouteId) -> Result<()> {
+        self.with_idle(|machine| {
+            machine.detach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(())
+        })
     }
 
     /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
@@ -175,7 +193,7 @@ impl Lifecycle {
 
     /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
     /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
-    pub fn close(&self) -> Vec<(usize, Vec<u8>)> {
+    pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self.handles.memory().ok();
         let texts = self.end();
         // The VM goes first: it could write into what is emptied.
@@ -186,7 +204,7 @@ impl Lifecycle {
     }
 
     /// As `close`, but a buffer that is kept keeps what is in it.
-    fn end(&self) -> Vec<(usize, Vec<u8>)> {
+    fn end(&self) -> Vec<(RouteId, Vec<u8>)> {
         Environment::remove(self);
         self.handles.release();
         self.posted().end();

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use vmm::{Answer, Base, CpuMode, MachineConfig, Question, RouteConfig, RouteTarget};
+use vmm::{At, Base, CpuMode, MachineConfig, Reply, RouteConfig, RouteTarget};
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn vm_files() -> usize {
 struct Panics;
 
 impl ExitHandler for Panics {
-    fn answer(&mut self, _: Question<'_>) -> Answer {
+    fn read(&mut self, _: At) -> Reply<Option<u64>> {
         panic!("on purpose")
     }
 }

@@ -2,18 +2,23 @@
 // Every test program uses a part of it, and a panic is a test's report.
 #![allow(
     dead_code,
+    unused_imports,
     unused_macros,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic
 )]
 
-use std::sync::OnceLock;
+mod asking;
+
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use asking::{Answer, Question, handler, handlers};
 use vmm::{
-    Answer, Base, CpuMode, End, ErrorCode, Exit, Host, HostReport, KickHandle, Machine,
-    MachineConfig, Outcome, Privilege, Question, RouteConfig, RouteTarget, RunLimits, kvm_regs,
+    Base, CpuMode, End, ErrorCode, Exit, Feed, Host, HostReport, KickHandle, Machine,
+    MachineConfig, Outcome, Privilege, RouteConfig, RouteCounters, RouteId, RouteTarget, RunLimits,
+    kvm_regs,
 };
 
 /// The mode and the ring of a guest's first instruction.
@@ -105,7 +110,11 @@ pub fn code(listing: &str) -> Vec<u8> {
         .collect()
 }
 
-pub fn config((mode, privilege): Cpu, listing: &str, routes: &[RouteConfig]) -> MachineConfig<'static> {
+pub fn config(
+    (mode, privilege): Cpu,
+    listing: &str,
+    routes: &[RouteConfig],
+) -> MachineConfig<'static> {
     MachineConfig {
         privilege,
         routes: routes.to_vec(),
@@ -136,6 +145,16 @@ pub fn gpa(gpa: u64, length: u64, target: RouteTarget) -> RouteConfig {
     }
 }
 
+/// Where the posted writes of the only posted route wait.
+pub fn feed(machine: &Machine) -> Feed {
+    machine.feeds()[0].1.clone()
+}
+
+/// The counts of a route.
+pub fn counts(machine: &Machine, route: u32) -> Arc<RouteCounters> {
+    machine.counters().route(RouteId::new(route)).unwrap()
+}
+
 /// Changes general registers; the others keep their values.
 pub fn set(machine: &mut Machine, change: impl FnOnce(&mut kvm_regs)) {
     let mut registers = machine.registers().unwrap();
@@ -157,7 +176,7 @@ pub fn try_run(
     kick: &KickHandle,
     mut handler: impl FnMut(Question<'_>) -> Answer,
 ) -> vmm::Result<Outcome> {
-    machine.run(kick, LIMITS, &mut handler)
+    machine.run(kick, LIMITS, &mut asking::handler(&mut handler))
 }
 
 /// A run in which nothing is asked.

@@ -1,6 +1,6 @@
 //! The tables are read back as an operating system reads them, by offsets out of ACPI 6.5.
 
-use devices::{Chip, PowerRequest};
+use devices::PowerRequest;
 
 use super::*;
 

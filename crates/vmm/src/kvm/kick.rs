@@ -1,0 +1,278 @@
+//! Making a running vCPU return. The race is worked out in `docs/stop.md`; the numbers K1…K4 and
+//! R1…R5 here are its timing points.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+
+use crate::error::{Error, Result};
+use crate::kvm::vcpu::RunPage;
+
+/// Why a run was ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KickCause {
+    /// Somebody asked for it.
+    Stop = 1,
+    /// The run's time is up.
+    Timeout = 2,
+    /// The machine is being closed.
+    Close = 3,
+    /// Another vCPU of the machine has ended the run for all.
+    Peer = 4,
+}
+
+impl KickCause {
+    const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            1 => Some(Self::Stop),
+            2 => Some(Self::Timeout),
+            3 => Some(Self::Close),
+            4 => Some(Self::Peer),
+            _ => None,
+        }
+    }
+}
+
+/// Ends one run, from any thread, whether that run has not begun, is under way or is over.
+///
+/// A handle belongs to one run: a kick that comes early is kept for it, one that comes late does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct KickHandle(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    cause: AtomicU8,
+    /// One vCPU shall look around.
+    nudged: AtomicBool,
+    targets: Mutex<Vec<Target>>,
+}
+
+/// A vCPU and the thread that runs it.
+#[derive(Debug)]
+struct Target {
+    vcpu: u32,
+    page: Arc<RunPage>,
+    /// A `pthread_t`, which musl has as a pointer.
+    pthread: usize,
+    /// That of `kick_signal`.
+    signal: libc::c_int,
+    thread: Thread,
+}
+
+impl Target {
+    /// Only under the lock on the targets.
+    fn interrupt(&self) {
+        // K3: a KVM_RUN that has not looked at the flag yet returns at once.
+        self.page.immediate_exit().store(1, Ordering::SeqCst);
+        // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
+        // the signal would only interrupt system calls of handlers.
+        if self.page.in_guest().load(Ordering::SeqCst) && !self.send(self.signal) {
+            // No entry in the user's queue of signals is free (EAGAIN), and only this one needs none.
+            ready_spare_signal();
+            self.send(SPARE_SIGNAL);
+        }
+        self.thread.unpark();
+    }
+
+    /// Whether the signal is on its way.
+    fn send(&self, signal: libc::c_int) -> bool {
+        // SAFETY: the thread is alive, see K2, and the signal has a handler: `kick_signal`, `ready_spare_signal`.
+        unsafe { libc::pthread_kill(self.pthread as libc::pthread_t, signal) == 0 }
+    }
+}
+
+impl KickHandle {
+    /// A handle for a run that is to come.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the run; the first cause counts, but for a close, which takes the place of any other.
+    pub fn kick(&self, cause: KickCause) {
+        let stored = &self.0.cause;
+        // K1: from here on the run loop sees the request before it enters again.
+        match cause {
+            // Whoever closes may be the handler for which a vCPU waits; only this cause ends that wait.
+            KickCause::Close => stored.store(cause as u8, Ordering::SeqCst),
+            _ => {
+                let (order, first) = (Ordering::SeqCst, cause as u8);
+                let _ = stored.compare_exchange(0, first, order, order);
+            }
+        }
+        self.interrupt(None);
+    }
+
+    /// Makes one vCPU's `KVM_RUN` return once and the run go on, so that its thread can look after other things: the first that
+    /// is in the guest. Where none is, the first to enter does it; the others may be waiting for long.
+    pub fn nudge(&self) {
+        self.0.nudged.store(true, Ordering::SeqCst);
+        let targets = self.targets();
+        let in_guest = |target: &&Target| target.page.in_guest().load(Ordering::SeqCst);
+        match targets.iter().find(in_guest) {
+            Some(target) => target.interrupt(),
+            None => targets.iter().for_each(Target::interrupt),
+        }
+    }
+
+    /// Makes one vCPU look at its events before it enters the guest again.
+    pub fn poke(&self, vcpu: u32) {
+        self.interrupt(Some(vcpu));
+    }
+
+    /// Why the run shall end, if it shall.
+    pub fn requested(&self) -> Option<KickCause> {
+        KickCause::from_u8(self.0.cause.load(Ordering::SeqCst))
+    }
+
+    /// Names this thread as the one that runs a vCPU, until the guard is dropped.
+    pub(crate) fn attach(&self, vcpu: u32, page: &Arc<RunPage>) -> Result<Attached<'_>> {
+        let signal = prepare_thread()?;
+        // SAFETY: no precondition.
+        let pthread = unsafe { libc::pthread_self() } as usize;
+        let target = Target {
+            vcpu,
+            page: Arc::clone(page),
+            pthread,
+            signal,
+            thread: std::thread::current(),
+        };
+        // R1: a kick before this point is found at R2, one after it finds the target.
+        self.targets().push(target);
+        // A nudge before R1 has its tick at the first entry, one after it interrupts as a kick does.
+        if self.0.nudged.load(Ordering::SeqCst) {
+            page.immediate_exit().store(1, Ordering::SeqCst);
+        }
+        Ok(Attached {
+            handle: self,
+            vcpu,
+            page: Arc::clone(page),
+        })
+    }
+
+    /// Interrupts one vCPU, or all.
+    fn interrupt(&self, only: Option<u32>) {
+        // K2: under the lock no target can detach, so its thread is alive.
+        let targets = self.targets();
+        let wanted = |target: &&Target| only.is_none_or(|vcpu| target.vcpu == vcpu);
+        targets.iter().filter(wanted).for_each(Target::interrupt);
+    }
+
+    fn targets(&self) -> MutexGuard<'_, Vec<Target>> {
+        self.0
+            .targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A vCPU's part of a run in progress, as a kick sees it.
+#[derive(Debug)]
+pub(crate) struct Attached<'a> {
+    handle: &'a KickHandle,
+    vcpu: u32,
+    page: Arc<RunPage>,
+}
+
+impl Attached<'_> {
+    /// Right before R3: from here on a kick sends its signal. One that came before has set the flag that
+    /// `KVM_RUN` looks at.
+    pub fn enter(&self) {
+        self.page.in_guest().store(true, Ordering::SeqCst);
+    }
+
+    /// Right behind R3.
+    pub fn leave(&self) {
+        self.page.in_guest().store(false, Ordering::Release);
+    }
+
+    /// Takes back the flag after an interrupted entry and says whether it was a nudge.
+    pub fn acknowledge(&self) -> bool {
+        // R4: cleared before R2 looks again, so a kick that set it in between is found there.
+        self.page.immediate_exit().store(0, Ordering::SeqCst);
+        self.handle.0.nudged.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        // R5: behind this lock no signal can come any more, and the flag is the vCPU's owner's again.
+        let mut targets = self.handle.targets();
+        targets.retain(|target| target.vcpu != self.vcpu);
+        self.page.immediate_exit().store(0, Ordering::SeqCst);
+    }
+}
+
+/// The realtime signal of every kick: the highest one that nobody in this process has a handler for. It is chosen once; that it
+/// could not be installed is not kept.
+fn kick_signal() -> Result<libc::c_int> {
+    static SIGNAL: OnceLock<libc::c_int> = OnceLock::new();
+    if let Some(signal) = SIGNAL.get() {
+        return Ok(*signal);
+    }
+    // Another thread may be in here too, and takes the one that this takes.
+    let ours = do_nothing as *const () as libc::sighandler_t;
+    let free = (libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .rev()
+        .find(|&signal| [libc::SIG_DFL, ours].contains(&handler_of(signal)));
+    let signal = free.unwrap_or_else(|| libc::SIGRTMAX());
+    install(signal)?;
+    Ok(*SIGNAL.get_or_init(|| signal))
+}
+
+/// For when no more realtime signals can be queued: a standard signal is pending or not, and needs no place in a queue. This
+/// one is ignored by default, and may come for no reason whoever handles it.
+const SPARE_SIGNAL: libc::c_int = libc::SIGURG;
+
+/// Sees to it that the spare signal interrupts. Somebody else's handler does that as well as ours, and stays; only a signal that
+/// is ignored is lost. Whoever takes a handler back leaves none, so this is looked at each time.
+fn ready_spare_signal() {
+    if matches!(handler_of(SPARE_SIGNAL), libc::SIG_DFL | libc::SIG_IGN) {
+        // A kick has nobody to tell; the flag of K3 stays, and the next signal finds it.
+        let _ = install(SPARE_SIGNAL);
+    }
+}
+
+fn handler_of(signal: libc::c_int) -> libc::sighandler_t {
+    // SAFETY: all-zero bytes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: a null new action only asks.
+    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    action.sa_sigaction
+}
+
+extern "C" fn do_nothing(_: libc::c_int) {}
+
+fn install(signal: libc::c_int) -> Result<()> {
+    // SAFETY: all-zero bytes are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = do_nothing as *const () as libc::sighandler_t;
+    // KVM_RUN returns EINTR all the same; other system calls of the thread go on undisturbed.
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler is async-signal-safe, it does nothing; the addon is never unloaded (-z nodelete).
+    let failed = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } != 0;
+    if failed {
+        return Err(Error::io("sigaction")(std::io::Error::last_os_error()));
+    }
+    Ok(())
+}
+
+/// Installs the handler once, makes sure that this thread blocks neither signal, and gives the first.
+fn prepare_thread() -> Result<libc::c_int> {
+    let kick = kick_signal()?;
+    // SAFETY: all-zero bytes are a valid sigset_t.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    for signal in [kick, SPARE_SIGNAL] {
+        // SAFETY: the set is ours.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    // SAFETY: the set is ours, the old mask is not asked for.
+    let errno =
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+    if errno == 0 {
+        Ok(kick)
+    } else {
+        Err(Error::call("pthread_sigmask", errno))
+    }
+}

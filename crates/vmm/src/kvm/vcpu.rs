@@ -1,0 +1,408 @@
+//! One vCPU: its file descriptor, our own mapping of its `kvm_run`, and the `KVM_RUN` ioctl.
+//!
+//! kvm-ioctls hands out `&mut kvm_run`, which cannot soundly be shared with a kick from another
+//! thread (rust-vmm/kvm#373), so this module maps the page itself and reaches it through pointers.
+#![allow(unsafe_code)]
+
+use std::mem::offset_of;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use kvm_bindings::{
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_xcrs,
+};
+use kvm_ioctls::VcpuFd;
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::exit::{self, BODY_BYTES, Exit, MmioAccess, PortAccess};
+use crate::kvm::host::uninterrupted;
+use crate::kvm::memory::stays_here;
+use crate::kvm::vm::Vm;
+
+/// `_IO(KVMIO, 0x80)`.
+const KVM_RUN: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x80;
+
+/// `_IOW(KVMIO, 0x86, struct kvm_interrupt)`.
+const KVM_INTERRUPT: libc::c_ulong = 1 << 30
+    | (size_of::<kvm_interrupt>() as libc::c_ulong) << 16
+    | (KVMIO as libc::c_ulong) << 8
+    | 0x86;
+
+/// `_IO(KVMIO, 0x9a)`.
+const KVM_NMI: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x9a;
+
+/// What one entry into the guest came to.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// KVM asks for something.
+    Exit(Exit),
+    /// The guest takes interrupts now; nothing is asked.
+    InterruptWindow,
+    /// A signal or `immediate_exit` ended it; nothing is asked.
+    Interrupted,
+    /// An application processor that waits for INIT and SIPI; nothing is asked.
+    NotStarted,
+}
+
+/// A write that the kernel has saved instead of exiting.
+#[derive(Debug)]
+pub(crate) struct Coalesced {
+    /// The exit that it would have been.
+    pub exit: Exit,
+    /// What the guest wrote.
+    pub data: [u8; 8],
+}
+
+#[derive(Debug)]
+pub(crate) struct Vcpu {
+    fd: VcpuFd,
+    page: Arc<RunPage>,
+}
+
+impl Vcpu {
+    /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see.
+    pub fn new(vm: &Arc<Vm>, index: u32, run_bytes: usize, cpuid: &CpuId) -> Result<Self> {
+        let mut fd = uninterrupted(|| vm.create_vcpu(u64::from(index)))
+            .map_err(Error::ioctl("KVM_CREATE_VCPU"))?;
+        // Another mapping of the same page, which kvm-ioctls has made.
+        stays_here((&raw mut *fd.get_kvm_run()).cast(), run_bytes)?;
+        let page = Arc::new(RunPage::map(&fd, run_bytes, Arc::clone(vm))?);
+        fd.set_cpuid2(cpuid)
+            .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
+        Ok(Self { fd, page })
+    }
+
+    /// The mapping, for a kick.
+    pub fn page(&self) -> &Arc<RunPage> {
+        &self.page
+    }
+
+    /// Runs the guest until it exits or is interrupted.
+    pub fn enter(&mut self) -> Result<Entry> {
+        // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN as libc::Ioctl, 0) };
+        if result >= 0 {
+            return Ok(match self.page.decode() {
+                Exit::Unknown {
+                    exit_reason: KVM_EXIT_IRQ_WINDOW_OPEN,
+                    ..
+                } => Entry::InterruptWindow,
+                exit => Entry::Exit(exit),
+            });
+        }
+        let errno = std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EINVAL);
+        match errno {
+            libc::EINTR => Ok(Entry::Interrupted),
+            libc::EAGAIN => Ok(Entry::NotStarted),
+            errno => self.page.decode_failed(errno).map(Entry::Exit),
+        }
+    }
+
+    /// Lets KVM take over the answer to an I/O exit without running the guest (KVM API §5, `immediate_exit`).
+    ///
+    /// Only while no kick is attached: `immediate_exit` is then this thread's alone. Returns the next
+    /// exit when the same instruction has more to ask.
+    pub fn complete(&mut self) -> Result<Option<Exit>> {
+        self.page.immediate_exit().store(1, Ordering::SeqCst);
+        let entry = self.enter();
+        self.page.immediate_exit().store(0, Ordering::SeqCst);
+        match entry? {
+            Entry::Exit(exit) => Ok(Some(exit)),
+            Entry::InterruptWindow | Entry::Interrupted | Entry::NotStarted => Ok(None),
+        }
+    }
+
+    /// Whether the guest takes an external interrupt at the next entry, as far as the last one showed.
+    pub fn takes_interrupt(&self) -> bool {
+        self.page
+            .byte(offset_of!(kvm_run, ready_for_interrupt_injection))
+            != 0
+    }
+
+    /// Whether the guest had interrupts enabled (RFLAGS.IF) when it exited.
+    pub fn interrupts_enabled(&self) -> bool {
+        self.page.byte(offset_of!(kvm_run, if_flag)) != 0
+    }
+
+    /// Makes `KVM_RUN` return as soon as the guest takes interrupts (KVM API §5, `request_interrupt_window`).
+    pub fn want_interrupt_window(&mut self, wanted: bool) {
+        let offset = offset_of!(kvm_run, request_interrupt_window);
+        self.page.set_byte(offset, u8::from(wanted));
+    }
+
+    /// What the last exit showed of interrupts need not be so any more.
+    fn forget_interrupts(&self) {
+        let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
+        self.page.set_byte(offset, 0);
+    }
+
+    /// `KVM_INTERRUPT`.
+    pub fn interrupt(&mut self, vector: u8) -> Result<()> {
+        let interrupt = kvm_interrupt {
+            irq: u32::from(vector),
+        };
+        self.command(
+            "KVM_INTERRUPT",
+            KVM_INTERRUPT,
+            &raw const interrupt as libc::c_ulong,
+        )
+    }
+
+    /// `KVM_NMI`.
+    pub fn nmi(&mut self) -> Result<()> {
+        self.command("KVM_NMI", KVM_NMI, 0)
+    }
+
+    /// Whether an NMI waits inside KVM (`KVM_GET_VCPU_EVENTS`).
+    pub fn nmi_pending(&self) -> Result<bool> {
+        let events = self
+            .fd
+            .get_vcpu_events()
+            .map_err(Error::ioctl("KVM_GET_VCPU_EVENTS"))?;
+        Ok(events.nmi.pending != 0 || events.nmi.injected != 0)
+    }
+
+    fn command(
+        &mut self,
+        name: &'static str,
+        request: libc::c_ulong,
+        argument: libc::c_ulong,
+    ) -> Result<()> {
+        // SAFETY: the request takes no argument or a pointer to a struct that the caller keeps alive.
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), request as libc::Ioctl, argument) };
+        if result >= 0 {
+            return Ok(());
+        }
+        let errno = std::io::Error::last_os_error().raw_os_error();
+        Err(Error::call(name, errno.unwrap_or(libc::EINVAL)))
+    }
+
+    /// The bytes of a port access (all items) or of an MMIO access, in `kvm_run`; no other exit has any.
+    pub fn access_data(&mut self, exit: &Exit) -> Result<&mut [u8]> {
+        const MMIO_DATA: usize = offset_of!(kvm_run, __bindgen_anon_1) + 8;
+        match exit {
+            Exit::PioOut(access) | Exit::PioIn(access) => {
+                let start = usize::try_from(access.data_offset).unwrap_or(usize::MAX);
+                self.page.data(start, access.bytes())
+            }
+            Exit::MmioWrite(access) | Exit::MmioRead(access) => {
+                self.page.data(MMIO_DATA, usize::from(access.size))
+            }
+            _ => Ok(&mut []),
+        }
+    }
+
+    /// Maps the ring of coalesced writes.
+    pub fn map_coalesced(&mut self) -> Result<()> {
+        self.fd
+            .map_coalesced_mmio_ring()
+            .map_err(Error::ioctl("mmap"))
+    }
+
+    /// Takes the oldest coalesced write out of the kernel's ring (KVM API, `KVM_REGISTER_COALESCED_MMIO`).
+    pub fn next_coalesced(&mut self) -> Result<Option<Coalesced>> {
+        let entry = self
+            .fd
+            .coalesced_mmio_read()
+            .map_err(Error::ioctl("coalesced_mmio_ring"))?;
+        Ok(entry.map(|entry| {
+            // SAFETY: both fields of the union are the same plain word.
+            let is_port = unsafe { entry.__bindgen_anon_1.pio } == 1;
+            let size = entry.len.clamp(1, 8) as u8;
+            let exit = if is_port {
+                let port = entry.phys_addr as u16;
+                Exit::PioOut(PortAccess {
+                    port,
+                    size,
+                    count: 1,
+                    data_offset: 0,
+                })
+            } else {
+                Exit::MmioWrite(MmioAccess {
+                    gpa: entry.phys_addr,
+                    size,
+                })
+            };
+            Coalesced {
+                exit,
+                data: entry.data,
+            }
+        }))
+    }
+
+    /// `KVM_GET_REGS`.
+    pub fn registers(&self) -> Result<kvm_regs> {
+        self.fd.get_regs().map_err(Error::ioctl("KVM_GET_REGS"))
+    }
+
+    /// `KVM_SET_REGS`.
+    pub fn set_registers(&self, registers: &kvm_regs) -> Result<()> {
+        self.forget_interrupts();
+        self.fd
+            .set_regs(registers)
+            .map_err(Error::ioctl("KVM_SET_REGS"))
+    }
+
+    /// `KVM_GET_SREGS`.
+    pub fn special_registers(&self) -> Result<kvm_sregs> {
+        self.fd.get_sregs().map_err(Error::ioctl("KVM_GET_SREGS"))
+    }
+
+    /// `KVM_SET_SREGS`.
+    pub fn set_special_registers(&self, registers: &kvm_sregs) -> Result<()> {
+        self.forget_interrupts();
+        self.fd
+            .set_sregs(registers)
+            .map_err(Error::ioctl("KVM_SET_SREGS"))
+    }
+
+    /// `KVM_SET_XCRS` with XCR0 alone, the only one there is.
+    pub fn set_xcr0(&self, value: u64) -> Result<()> {
+        let mut xcrs = kvm_xcrs {
+            nr_xcrs: 1,
+            ..Default::default()
+        };
+        xcrs.xcrs[0].value = value;
+        self.fd
+            .set_xcrs(&xcrs)
+            .map_err(Error::ioctl("KVM_SET_XCRS"))
+    }
+}
+
+/// A mapping of a vCPU's `kvm_run`; a kick keeps it alive on its own.
+#[derive(Debug)]
+pub(crate) struct RunPage {
+    /// The mapping and the vCPU's descriptor keep KVM's VM alive, and that needs its memory.
+    _vm: Arc<Vm>,
+    start: NonNull<u8>,
+    bytes: usize,
+    /// Its thread is at R3 or about to be (`docs/stop.md`).
+    in_guest: AtomicBool,
+}
+
+// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an atomic;
+// everything else is reached through `Vcpu`, by one thread at a time.
+unsafe impl Send for RunPage {}
+// SAFETY: as above.
+unsafe impl Sync for RunPage {}
+
+impl RunPage {
+    fn map(fd: &VcpuFd, bytes: usize, vm: Arc<Vm>) -> Result<Self> {
+        if bytes < size_of::<kvm_run>() {
+            return Err(Error::new(
+                ErrorCode::KvmIoctl,
+                format!("KVM_GET_VCPU_MMAP_SIZE gave {bytes}, less than struct kvm_run"),
+            ));
+        }
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a fresh shared mapping of a vCPU fd, with the size that KVM names for it.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                protection,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(Error::io("mmap")(std::io::Error::last_os_error()));
+        }
+        let start = NonNull::new(start.cast()).ok_or_else(|| Error::call("mmap", libc::ENOMEM))?;
+        let page = Self {
+            _vm: vm,
+            start,
+            bytes,
+            in_guest: AtomicBool::new(false),
+        };
+        stays_here(start.as_ptr(), bytes)?;
+        Ok(page)
+    }
+
+    /// Whether a signal would find its thread in `KVM_RUN`.
+    pub const fn in_guest(&self) -> &AtomicBool {
+        &self.in_guest
+    }
+
+    /// The flag that makes `KVM_RUN` return at once.
+    pub fn immediate_exit(&self) -> &AtomicU8 {
+        // SAFETY: the offset lies inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe { self.start.add(offset_of!(kvm_run, immediate_exit)) };
+        // SAFETY: valid as long as `self`, aligned, and reached by nobody other than as an atomic.
+        unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
+    }
+
+    /// One of the bytes that KVM writes during `KVM_RUN`.
+    fn byte(&self, offset: usize) -> u8 {
+        if offset >= size_of::<kvm_run>() {
+            return 0;
+        }
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe { self.start.add(offset) };
+        // SAFETY: valid and initialised; the kernel writes it only during KVM_RUN.
+        unsafe { byte.as_ptr().read_volatile() }
+    }
+
+    /// Sets one of the flags that the vCPU's own thread sets for KVM.
+    fn set_byte(&self, offset: usize, value: u8) {
+        if offset >= size_of::<kvm_run>() {
+            return;
+        }
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let byte = unsafe { self.start.add(offset) };
+        // SAFETY: valid; only the thread that owns the vCPU writes it.
+        unsafe { byte.as_ptr().write_volatile(value) };
+    }
+
+    fn decode(&self) -> Exit {
+        let run: *const kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let reason = unsafe { &raw const (*run).exit_reason };
+        // SAFETY: aligned; the kernel writes it only during KVM_RUN.
+        let reason = unsafe { reason.read_volatile() };
+        // SAFETY: inside the mapping.
+        let union = unsafe { &raw const (*run).__bindgen_anon_1 };
+        // SAFETY: the union is BODY_BYTES of plain bytes; no reference to it outlives this function.
+        let body = unsafe { &*union.cast::<[u8; BODY_BYTES]>() };
+        exit::decode(reason, body)
+    }
+
+    /// An entry that failed: the exit that the errno stands for, if it stands for one.
+    fn decode_failed(&self, errno: i32) -> Result<Exit> {
+        match self.decode() {
+            exit if exit.comes_with(errno) => Ok(exit),
+            _ => Err(Error::call("KVM_RUN", errno)),
+        }
+    }
+
+    #[allow(clippy::mut_from_ref)] // reached only through `&mut Vcpu`
+    fn data(&self, start: usize, bytes: usize) -> Result<&mut [u8]> {
+        if start < offset_of!(kvm_run, __bindgen_anon_1)
+            || start.checked_add(bytes).is_none_or(|end| end > self.bytes)
+        {
+            return Err(Error::new(
+                ErrorCode::KvmIoctl,
+                format!(
+                    "KVM_RUN names {bytes} bytes at offset {start} of a mapping of {}",
+                    self.bytes
+                ),
+            ));
+        }
+        // SAFETY: checked to lie inside the mapping and behind the flags that a kick touches.
+        let first = unsafe { self.start.add(start) };
+        // SAFETY: the caller holds `&mut Vcpu`, so nobody else reads or writes these bytes meanwhile.
+        Ok(unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), bytes) })
+    }
+}
+
+impl Drop for RunPage {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this size; the last owner unmaps it.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}

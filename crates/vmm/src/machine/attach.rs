@@ -1,0 +1,150 @@
+//! Making a route with what stands there, and taking it apart.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use devices::{Clock, Context, Memory, SystemClock, Trigger};
+use kvm_ioctls::Cap;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::bus::{Backend, Base, Claim, Doorbell, Route, RouteConfig, RouteTarget, Row};
+use crate::error::{Error, ErrorCode, Result};
+use crate::interrupts::Interrupts;
+use crate::kvm::host::Host;
+use crate::kvm::vm::Vm;
+use crate::offload;
+
+/// What a route may need of its machine.
+pub(crate) struct Surroundings<'a> {
+    pub host: &'a Host,
+    pub vm: &'a Arc<Vm>,
+    pub interrupts: &'a Interrupts,
+}
+
+/// A route of the caller's, known to the kernel if it concerns it.
+///
+/// # Errors
+/// `KvmCapability`, `KvmIoctl`.
+pub(crate) fn configured(
+    around: &Surroundings<'_>,
+    row: Row,
+    config: &RouteConfig,
+    vcpus: u32,
+) -> Result<Route> {
+    let mut route = Route::new(row, Backend::new(config.target)?);
+    if let RouteTarget::Event { datamatch } = config.target {
+        route.datamatch = datamatch;
+    }
+    let feed = route.feed.as_ref();
+    route.is_gathered = offload::register(around.host, around.vm, config, feed, vcpus)?;
+    Ok(route)
+}
+
+/// A route whose device, if it has one, knows its machine.
+///
+/// # Errors
+/// `InvalidOption` with what the device misses.
+pub(crate) fn plugged(around: &Surroundings<'_>, mut route: Route) -> Result<Route> {
+    let mut wall = Wall {
+        around,
+        claim: route.row.claim,
+        doorbells: Vec::new(),
+    };
+    let backend = route.backend.get_mut();
+    let backend = backend.unwrap_or_else(std::sync::PoisonError::into_inner);
+    let attached = match backend {
+        Backend::Device(device) => device.attach(&mut wall),
+        _ => Ok(()),
+    };
+    route.doorbells = wall.doorbells;
+    if let Err(why) = attached {
+        offload::unregister(around.vm, &route)?;
+        return Err(Error::new(ErrorCode::InvalidOption, why));
+    }
+    Ok(route)
+}
+
+/// The machine, as a device sees it that is being attached.
+struct Wall<'a> {
+    around: &'a Surroundings<'a>,
+    claim: Claim,
+    doorbells: Vec<Doorbell>,
+}
+
+impl Context for Wall<'_> {
+    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send>> {
+        let fd = self.around.interrupts.irqfd(line).ok()?;
+        Some(Box::new(fd))
+    }
+
+    fn memory(&self) -> Arc<dyn Memory> {
+        Arc::clone(self.around.vm.memory()) as Arc<dyn Memory>
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+
+    fn doorbell(
+        &mut self,
+        offset: u32,
+        datamatch: Option<(u64, u8)>,
+    ) -> Result<Box<dyn devices::Doorbell>, String> {
+        let (bell, counted) = self
+            .hang(offset, datamatch)
+            .map_err(|error| error.message)?;
+        self.doorbells.push(counted);
+        Ok(Box::new(bell))
+    }
+}
+
+impl Wall<'_> {
+    fn hang(&self, offset: u32, datamatch: Option<(u64, u8)>) -> Result<(Bell, Doorbell)> {
+        let length = self.claim.length;
+        let fits = datamatch.is_none_or(|(_, bytes)| [1, 2, 4, 8].contains(&bytes));
+        if u64::from(offset) >= length || !fits {
+            return Err(Error::new(
+                ErrorCode::InvalidOption,
+                format!(
+                    "a doorbell is for 1, 2, 4 or 8 bytes below offset {length}, got {datamatch:?} at {offset}"
+                ),
+            ));
+        }
+        self.around
+            .host
+            .require(Cap::Ioeventfd, "KVM_CAP_IOEVENTFD")?;
+        let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+        let fd = fd.map_err(Error::io("eventfd"))?;
+        let bell = Bell(fd.try_clone().map_err(Error::io("dup"))?);
+        let base = match self.claim.base {
+            Base::Port(port) => Base::Port(port.wrapping_add(offset as u16)),
+            Base::Gpa(gpa) => Base::Gpa(gpa + u64::from(offset)),
+        };
+        offload::count_writes(self.around.vm, &fd, base, datamatch)?;
+        Ok((
+            bell,
+            Doorbell {
+                fd,
+                base,
+                datamatch,
+            },
+        ))
+    }
+}
+
+/// The device's end of a doorbell.
+#[derive(Debug)]
+struct Bell(EventFd);
+
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl devices::Doorbell for Bell {
+    fn take(&self) -> u64 {
+        // Non-blocking: an error is "nothing".
+        self.0.read().unwrap_or(0)
+    }
+}

@@ -1,0 +1,73 @@
+//! The descriptors of a machine: its VM, and its vCPUs in front of their first instruction.
+
+use std::sync::Arc;
+
+use boot::state::{self, BootConfig, cpuid::Place};
+use boot::{CpuMode, StartRegisters, layout};
+use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs};
+use kvm_ioctls::{Cap, VmFd};
+
+use crate::config::MachineConfig;
+use crate::counters::Counters;
+use crate::error::{Error, Result};
+use crate::kvm::host::Host;
+use crate::kvm::vcpu::Vcpu;
+use crate::kvm::vm::Vm;
+use crate::limits::BOOT_VCPU;
+use crate::run::Processor;
+
+/// A vCPU in front of its first instruction. With an irqchip all but the first wait for INIT and SIPI.
+pub(crate) fn processor(
+    host: &Host,
+    vm: &Arc<Vm>,
+    config: &MachineConfig<'_>,
+    (boot, start): (&BootConfig, &StartRegisters),
+    counters: &Arc<Counters>,
+    index: u32,
+) -> Result<Processor> {
+    let cpuid = host.cpuid_of(Place {
+        index,
+        count: config.vcpus,
+        irqchip: config.irqchip,
+    })?;
+    let vcpu = Vcpu::new(vm, index, host.run_bytes, &cpuid)?;
+    if index == BOOT_VCPU || !config.irqchip {
+        let (xcr0, reset) = (state::xcr0(boot, &cpuid), vcpu.special_registers()?);
+        vcpu.set_special_registers(&state::special_registers(boot, xcr0, reset))?;
+        xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;
+        vcpu.set_registers(&kvm_regs {
+            rax: start.rax,
+            rbx: start.rbx,
+            rsi: start.rsi,
+            rdi: u64::from(index),
+            ..state::registers(boot)
+        })?;
+    }
+    Ok(Processor::new(vcpu, index, Arc::clone(counters)))
+}
+
+pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
+    let vm = host.create_vm()?;
+    // Intel processors without unrestricted guests need pages of their own for modes without paging
+    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application processor
+    // begins in real mode.
+    let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
+    if unpaged && vm.check_extension(Cap::SetTssAddr) {
+        vm.set_tss_address(layout::KVM_TSS as usize)
+            .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
+    }
+    if irqchip {
+        host.require(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;
+        host.require(Cap::Pit2, "KVM_CAP_PIT2")?;
+        vm.create_irq_chip()
+            .map_err(Error::ioctl("KVM_CREATE_IRQCHIP"))?;
+        // The speaker's port answers without an exit.
+        let pit = kvm_pit_config {
+            flags: KVM_PIT_SPEAKER_DUMMY,
+            ..Default::default()
+        };
+        vm.create_pit2(pit)
+            .map_err(Error::ioctl("KVM_CREATE_PIT2"))?;
+    }
+    Ok(vm)
+}

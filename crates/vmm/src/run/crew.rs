@@ -1,0 +1,327 @@
+//! The vCPUs of a machine, and a run of all of them, a thread each: what ends it for one ends it for all.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use crate::bus::{Bus, BusAccess};
+use crate::counters::Counters;
+use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::kick::{KickCause, KickHandle};
+use crate::kvm::memory::GuestMemory;
+use crate::limits::BOOT_VCPU;
+use crate::run::clock::{Alarm, RunLimits};
+use crate::run::desk::Desk;
+use crate::run::drive::Run;
+use crate::run::handler::ExitHandler;
+use crate::run::outcome::{End, Outcome};
+use crate::run::processor::{Pending, Processor};
+use crate::run::{post, whereabouts, yardstick};
+
+/// What a run needs of its machine.
+pub(crate) struct Scene<'a> {
+    pub bus: &'a mut Bus,
+    pub counters: &'a Counters,
+    pub memory: &'a GuestMemory,
+}
+
+/// How things stood when a run began.
+struct Start {
+    begin: Instant,
+    exits: u64,
+}
+
+/// All vCPUs.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    boot: Processor,
+    others: Vec<Processor>,
+    /// The vCPU whose exit ended the last run, and which `reply` answers.
+    ended_by: u32,
+    /// A run is under way, or was left by a panic: what its guest waits for is lost then.
+    broken: bool,
+}
+
+impl Crew {
+    pub const fn new(boot: Processor, others: Vec<Processor>) -> Self {
+        Self {
+            boot,
+            others,
+            ended_by: BOOT_VCPU,
+            broken: false,
+        }
+    }
+
+    pub const fn count(&self) -> u32 {
+        1 + self.others.len() as u32
+    }
+
+    pub const fn boot(&self) -> &Processor {
+        &self.boot
+    }
+
+    pub const fn boot_mut(&mut self) -> &mut Processor {
+        &mut self.boot
+    }
+
+    pub fn get_mut(&mut self, index: u32) -> Option<&mut Processor> {
+        match index {
+            BOOT_VCPU => Some(&mut self.boot),
+            _ => self.others.get_mut(index as usize - 1),
+        }
+    }
+
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Processor> {
+        std::iter::once(&mut self.boot).chain(&mut self.others)
+    }
+
+    /// The one whose exit ended the last run.
+    pub fn last_ended(&mut self) -> &mut Processor {
+        let index = self.ended_by;
+        match self.others.get_mut((index as usize).wrapping_sub(1)) {
+            Some(processor) => processor,
+            None => &mut self.boot,
+        }
+    }
+
+    /// Maps the kernel's ring of coalesced writes for every vCPU; a further time it does nothing.
+    pub fn map_coalesced(&mut self) -> Result<()> {
+        self.all_mut()
+            .try_for_each(|processor| processor.vcpu.map_coalesced())
+    }
+
+    /// Takes what is in the kernel's ring to the routes.
+    pub fn gather(&mut self, bus: &mut Bus) -> Result<()> {
+        post::last_coalesced(&mut self.boot.vcpu, bus)
+    }
+
+    /// Runs the only vCPU on this thread.
+    pub fn run_alone(
+        &mut self,
+        scene: Scene<'_>,
+        kick: &KickHandle,
+        limits: RunLimits,
+        handler: &mut dyn ExitHandler,
+    ) -> Result<Outcome> {
+        if !self.others.is_empty() {
+            return Err(Error::new(
+                ErrorCode::InvalidOption,
+                format!(
+                    "runSync has one thread, and this machine has {} vCPUs; use run()",
+                    self.count()
+                ),
+            ));
+        }
+        let start = self.start(&scene)?;
+        let alarm = Alarm::set(limits, kick)?;
+        self.broken = true;
+        let desk = Desk {
+            bus: BusAccess::Alone(&mut *scene.bus),
+            handler,
+            kick,
+            counters: scene.counters,
+        };
+        let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
+        let completed = self.boot.complete();
+        let end = end.and_then(|end| completed.map(|()| end));
+        drop(alarm);
+        self.finish(scene, &start, end.map(|end| (BOOT_VCPU, end)))
+    }
+
+    /// Runs every vCPU until one of them ends the run, the first on this thread and each other on one of its own.
+    pub fn run_together<H: ExitHandler + Send>(
+        &mut self,
+        scene: Scene<'_>,
+        kick: &KickHandle,
+        limits: RunLimits,
+        handlers: &mut [H],
+    ) -> Result<Outcome> {
+        let (count, vcpus) = (handlers.len(), self.count());
+        let Some((first, rest)) = handlers
+            .split_first_mut()
+            .filter(|_| count == vcpus as usize)
+        else {
+            return Err(Error::new(
+                ErrorCode::InvalidOption,
+                format!("{vcpus} vCPUs need as many handlers, got {count}"),
+            ));
+        };
+        if rest.is_empty() {
+            return self.run_alone(scene, kick, limits, first);
+        }
+        let start = self.start(&scene)?;
+        if let Some(end) = self.take_kept() {
+            return self.finish(scene, &start, Ok(end));
+        }
+        let alarm = Alarm::set(limits, kick)?;
+        self.broken = true;
+        let verdict = Mutex::new(None);
+        let shift = Shift {
+            kick,
+            limits,
+            verdict: &verdict,
+            bus: &*scene.bus,
+            counters: scene.counters,
+        };
+        std::thread::scope(|scope| {
+            for (processor, handler) in self.others.iter_mut().zip(rest) {
+                let index = processor.index;
+                let name = format!("vmexit-vcpu{index}");
+                let shift = &shift;
+                let work = move || shift.run(processor, handler);
+                if let Err(error) = Builder::new().name(name).spawn_scoped(scope, work) {
+                    shift.judge(index, Err(Error::thread(&error)));
+                    kick.kick(KickCause::Peer);
+                }
+            }
+            shift.run(&mut self.boot, first);
+        });
+        drop(alarm);
+        let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.finish(scene, &start, end.unwrap_or_else(|| Err(nobody())))
+    }
+
+    /// The loop that answers nothing; the time it took.
+    pub fn run_bare(&mut self, timeout: Duration) -> Result<Duration> {
+        yardstick::run(&mut self.boot, timeout)
+    }
+
+    /// Refuses to run on while the guest waits for a value, or where what it waited for is lost.
+    fn start(&mut self, scene: &Scene<'_>) -> Result<Start> {
+        if self.broken {
+            return Err(Error::internal("an earlier run of this machine panicked"));
+        }
+        if let Pending::Reply(exit) = &self.last_ended().pending {
+            let what = exit.name();
+            return Err(Error::new(
+                ErrorCode::UnansweredRead,
+                format!(
+                    "the guest waits for the value of an unclaimed {what}; call reply(value) before run"
+                ),
+            ));
+        }
+        Ok(Start {
+            begin: Instant::now(),
+            exits: scene.counters.total_exits(),
+        })
+    }
+
+    /// Puts together what a run came to. Text of a run that failed is the next one's.
+    fn finish(
+        &mut self,
+        scene: Scene<'_>,
+        start: &Start,
+        end: Result<(u32, End)>,
+    ) -> Result<Outcome> {
+        let outcome = self.sum_up(scene, start, end);
+        self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
+        outcome
+    }
+
+    fn sum_up(
+        &mut self,
+        scene: Scene<'_>,
+        start: &Start,
+        end: Result<(u32, End)>,
+    ) -> Result<Outcome> {
+        let gathered = post::last_coalesced(&mut self.boot.vcpu, scene.bus);
+        let (index, end) = end?;
+        gathered?;
+        let vcpu = match end {
+            End::Kicked(_) => None,
+            _ => {
+                self.ended_by = index;
+                Some(index)
+            }
+        };
+        let mut outcome = Outcome {
+            end,
+            vcpu,
+            whereabouts: None,
+            output: scene.bus.take_output(),
+            undelivered: scene.bus.take_undelivered(),
+            exits: scene.counters.total_exits() - start.exits,
+            duration: start.begin.elapsed(),
+        };
+        if whereabouts::is_asked(&outcome.end) {
+            let processor = self.get_mut(vcpu.unwrap_or(BOOT_VCPU));
+            outcome.whereabouts = processor
+                .and_then(|processor| whereabouts::of(processor, scene.memory, &outcome.end));
+        }
+        Ok(outcome)
+    }
+
+    /// How a vCPU would have ended the last run, had another not been first.
+    fn take_kept(&mut self) -> Option<(u32, End)> {
+        self.all_mut()
+            .find_map(|processor| Some((processor.index, processor.kept.take()?)))
+    }
+}
+
+/// What the threads of one run share.
+struct Shift<'a> {
+    kick: &'a KickHandle,
+    limits: RunLimits,
+    /// The first end that is one, or the first error.
+    verdict: &'a Mutex<Option<Result<(u32, End)>>>,
+    bus: &'a Bus,
+    counters: &'a Counters,
+}
+
+impl Shift<'_> {
+    fn run(&self, processor: &mut Processor, handler: &mut dyn ExitHandler) {
+        // In a panic, too: the others would wait for ever.
+        let _ends_all = EndsAll(self.kick);
+        let index = processor.index;
+        let desk = Desk {
+            bus: BusAccess::Among(self.bus),
+            handler,
+            kick: self.kick,
+            counters: self.counters,
+        };
+        let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
+        // Judged before KVM takes an answer over: what comes too late may have to be answered otherwise.
+        let end = run.until_end();
+        if let Some(late) = self.judge(index, end) {
+            processor.keep(late);
+        }
+        if let Err(error) = processor.complete() {
+            self.judge(index, Err(error));
+        }
+    }
+
+    /// Takes part in saying how the run ended; an end of the guest's that comes too late is given back.
+    fn judge(&self, index: u32, end: Result<End>) -> Option<End> {
+        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        match (end, &*verdict) {
+            (Ok(End::Kicked(KickCause::Peer)), _) => None,
+            (Err(error), None | Some(Ok((_, End::Kicked(_))))) => {
+                *verdict = Some(Err(error));
+                None
+            }
+            // What a vCPU makes of its own end.
+            (Err(error), Some(Ok((by, _)))) if *by == index => {
+                *verdict = Some(Err(error));
+                None
+            }
+            (Ok(end), None) => {
+                *verdict = Some(Ok((index, end)));
+                None
+            }
+            (Ok(End::Kicked(_)) | Err(_), Some(_)) => None,
+            (Ok(end), Some(_)) => Some(end),
+        }
+    }
+}
+
+struct EndsAll<'a>(&'a KickHandle);
+
+impl Drop for EndsAll<'_> {
+    fn drop(&mut self) {
+        self.0.kick(KickCause::Peer);
+    }
+}
+
+fn nobody() -> Error {
+    Error::internal("a run ended without a reason")
+}

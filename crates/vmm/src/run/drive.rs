@@ -1,0 +1,224 @@
+//! The loop of one vCPU: enter, have the exit answered, settle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bus::Access;
+use crate::error::Result;
+use crate::interrupts::Injection;
+use crate::kvm::exit::Exit;
+use crate::kvm::kick::Attached;
+use crate::kvm::vcpu::Entry;
+use crate::run::ask::{self, Asker};
+use crate::run::desk::{Desk, told};
+use crate::run::outcome::{End, ExitRecord};
+use crate::run::processor::{Pending, Processor};
+use crate::run::verdict::Verdict;
+use crate::run::{post, text};
+
+/// An application processor sleeps in KVM until it is started, with a look or two; one that is refused more often has something
+/// that keeps KVM from waiting, such as an NMI.
+const MOST_REFUSALS: u32 = 8;
+
+/// Between looks at a processor that is not started.
+const REFUSED: Duration = Duration::from_millis(1);
+
+/// One vCPU's part of a run.
+pub(crate) struct Run<'a> {
+    pub processor: &'a mut Processor,
+    pub desk: Desk<'a>,
+    pub time_kvm_run: bool,
+    /// Entries in a row that KVM has refused, the vCPU not being started yet.
+    pub refusals: u32,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(processor: &'a mut Processor, desk: Desk<'a>, time_kvm_run: bool) -> Self {
+        Self {
+            processor,
+            desk,
+            time_kvm_run,
+            refusals: 0,
+        }
+    }
+
+    /// Runs the vCPU until it ends the run, or is kicked. What its last exit asked may still be KVM's to take over.
+    pub fn until_end(&mut self) -> Result<End> {
+        let page = Arc::clone(self.processor.vcpu.page());
+        let attached = self.desk.kick.attach(self.processor.index, &page)?;
+        loop {
+            // R2 (docs/stop.md): a kick that came before is found here, one that comes later interrupts R3.
+            if let Some(cause) = self.desk.kick.requested() {
+                return Ok(End::Kicked(cause));
+            }
+            let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
+            let (exit, from) = match pending {
+                Pending::Open(exit, from) => (exit, from),
+                _ => match self.enter(&attached)? {
+                    Some(exit) => (exit, 0),
+                    None => continue,
+                },
+            };
+            let (access, verdict) = self.judge(&exit, from);
+            let verdict = verdict.unwrap_or_else(|error| Verdict::Failed(Some(from), error));
+            if let Some(end) = self.settle(exit, access, verdict)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Hands KVM what waits to interrupt the guest, right before an entry, which alone tells whether KVM takes another. What the
+    /// guest does not take yet is asked for again when it does.
+    fn inject(&mut self) -> Result<()> {
+        let (vcpu, waiting) = (&mut self.processor.vcpu, &self.processor.injections);
+        while let Some(injection) = waiting.first() {
+            match injection {
+                Injection::Nmi => {
+                    vcpu.nmi()?;
+                    self.processor.nmi_sent = true;
+                }
+                Injection::Vector(vector) if vcpu.takes_interrupt() => vcpu.interrupt(vector)?,
+                Injection::Vector(_) => break,
+            }
+            waiting.remove(injection);
+            if matches!(injection, Injection::Vector(_)) {
+                // KVM holds one; a second would replace it.
+                break;
+            }
+        }
+        vcpu.want_interrupt_window(waiting.waits());
+        Ok(())
+    }
+
+    /// R3: the guest runs.
+    fn enter(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
+        if self.processor.injections.waits() {
+            self.inject()?;
+        }
+        let begin = self.time_kvm_run.then(Instant::now);
+        attached.enter();
+        let entry = self.processor.vcpu.enter();
+        attached.leave();
+        if let Some(begin) = begin {
+            let ns = begin.elapsed().as_nanos() as u64;
+            self.desk.counters.kvm_run_ns.add(ns);
+        }
+        let entry = entry?;
+        if !matches!(entry, Entry::NotStarted) {
+            self.refusals = 0;
+        }
+        match entry {
+            Entry::Exit(exit) => {
+                self.desk.counters.count_exit(&exit);
+                Ok(Some(exit))
+            }
+            // The loop looks at what waits to be injected.
+            Entry::InterruptWindow => Ok(None),
+            Entry::Interrupted => {
+                self.desk.counters.kicks.add(1);
+                self.look_around(attached)
+            }
+            Entry::NotStarted => {
+                self.refusals += 1;
+                if self.refusals > MOST_REFUSALS {
+                    // A kick, a nudge and a poke unpark it.
+                    std::thread::park_timeout(REFUSED);
+                }
+                self.look_around(attached)
+            }
+        }
+    }
+
+    /// R4: what interrupted the entry has been heard.
+    fn look_around(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
+        if attached.acknowledge() {
+            self.tick()?;
+        }
+        Ok(None)
+    }
+
+    /// What a nudge is for: text that waits goes out, and the handler may look around.
+    fn tick(&mut self) -> Result<()> {
+        text::flush_all(&mut self.desk)?;
+        if self.desk.bus.bus().coalesces {
+            post::drain_coalesced(&mut self.desk, &mut self.processor.vcpu)?;
+        }
+        post::announce(&mut self.desk)?;
+        told(self.desk.handler.tick())
+    }
+
+    /// What an exit comes to, and the access that it is, if a route claims it.
+    fn judge(&mut self, exit: &Exit, from: usize) -> (Option<Access>, Result<Verdict>) {
+        let bus = self.desk.bus.bus();
+        let (coalesces, counts) = (bus.coalesces, bus.counts);
+        // What the kernel has gathered is older than this exit.
+        if coalesces {
+            match post::drain_coalesced(&mut self.desk, &mut self.processor.vcpu) {
+                Ok(true) => {}
+                Ok(false) => return (None, Ok(Verdict::Kicked(Some(from)))),
+                Err(error) => return (None, Err(error)),
+            }
+        }
+        // So is what it has counted.
+        if counts
+            && self.desk.handler.takes_at_once()
+            && let Err(error) = post::announce(&mut self.desk)
+        {
+            return (None, Err(error));
+        }
+        if exit.is_access() {
+            let asker = Asker {
+                index: self.processor.index,
+                vcpu: &mut self.processor.vcpu,
+                desk: &mut self.desk,
+            };
+            return ask::answer(asker, exit, from);
+        }
+        // What waits ends a halt, if the guest takes it.
+        if matches!(exit, Exit::Hlt) {
+            match self.processor.wakes() {
+                Ok(false) => {}
+                woken => return (None, woken.map(|_| Verdict::Nothing)),
+            }
+        }
+        let record = ExitRecord {
+            exit: exit.clone(),
+            data: Vec::new(),
+        };
+        (None, Ok(Verdict::Over(End::Exit(record))))
+    }
+
+    /// Writes down what became of an exit: what is pending, and what is counted. Nothing else does.
+    fn settle(
+        &mut self,
+        exit: Exit,
+        access: Option<Access>,
+        verdict: Verdict,
+    ) -> Result<Option<End>> {
+        let flushes = matches!(verdict, Verdict::Flush);
+        let (pending, next) = match verdict {
+            Verdict::Done | Verdict::Flush => (Pending::Answered, Ok(None)),
+            Verdict::End(end) => (Pending::Answered, Ok(Some(end))),
+            Verdict::AwaitsReply(end) => (Pending::Reply(exit), Ok(Some(end))),
+            Verdict::Nothing => (Pending::Nothing, Ok(None)),
+            Verdict::Over(end) => (Pending::Nothing, Ok(Some(end))),
+            Verdict::Kicked(rest) => (left(exit, rest), Ok(None)),
+            Verdict::Failed(rest, error) => (left(exit, rest), Err(error)),
+        };
+        self.processor.pending = pending;
+        if let Some(access) = access
+            && matches!(self.processor.pending, Pending::Answered)
+        {
+            self.desk.bus.bus().count(&access);
+            if flushes {
+                text::flush(&mut self.desk, &access)?;
+            }
+        }
+        next
+    }
+}
+
+/// What an exit leaves open.
+fn left(exit: Exit, rest: Option<usize>) -> Pending {
+    rest.map_or(Pending::Answered, |from| Pending::Open(exit, from))
+}

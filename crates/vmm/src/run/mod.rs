@@ -1,0 +1,27 @@
+//! A run: entering the guest, answering what it asks, and writing down what came of it.
+//!
+//! ```text
+//! crew ─► drive ─┬─► ask ─┬─► text ─► post ─► desk     asking gives a verdict
+//!                │        └─► handler
+//!                └─► settle, which alone writes what is pending and what is counted
+//! ```
+
+mod ask;
+mod clock;
+mod crew;
+mod desk;
+mod drive;
+mod handler;
+mod outcome;
+mod post;
+mod processor;
+mod text;
+mod verdict;
+mod whereabouts;
+mod yardstick;
+
+pub use clock::RunLimits;
+pub(crate) use crew::{Crew, Scene};
+pub use handler::{At, ExitHandler, ReadAnswer, Reply, Unanswered, WriteAnswer};
+pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
+pub use processor::Processor;

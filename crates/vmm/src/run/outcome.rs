@@ -1,0 +1,92 @@
+//! How a run ended.
+
+use std::time::Duration;
+
+use devices::{Output, PowerRequest};
+
+use crate::bus::RouteId;
+use crate::kvm::exit::Exit;
+use crate::kvm::kick::KickCause;
+
+/// An exit with what came with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitRecord {
+    /// Why KVM returned.
+    pub exit: Exit,
+    /// What the guest wrote, all items in order; empty for everything but writes.
+    pub data: Vec<u8>,
+}
+
+/// Why a run ended. Whatever the guest does is one of these, never an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// An exit that ends a run (halt, shutdown, …), or a port or MMIO exit that nothing claims.
+    Exit(ExitRecord),
+    /// A write to a `stop` route.
+    ExitPort {
+        /// The low 32 bits of what the guest wrote.
+        code: u32,
+        /// The exit itself.
+        record: ExitRecord,
+    },
+    /// The guest turned the machine off, or wants it to start again.
+    Power {
+        /// Which of the two.
+        request: PowerRequest,
+        /// The write that did it.
+        record: ExitRecord,
+    },
+    /// It was ended from outside.
+    Kicked(KickCause),
+}
+
+impl End {
+    /// The name as users see it: an exit's, or `exit-port`, `reset`, `power-off`, `timeout`, `stopped`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exit(record) => record.exit.name(),
+            Self::ExitPort { .. } => "exit-port",
+            Self::Power { request, .. } => match request {
+                PowerRequest::Reset => "reset",
+                PowerRequest::Off => "power-off",
+            },
+            Self::Kicked(KickCause::Timeout) => "timeout",
+            Self::Kicked(_) => "stopped",
+        }
+    }
+}
+
+/// Where a vCPU stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Index of the vCPU.
+    pub vcpu: u32,
+    /// RIP, relative to the base of CS.
+    pub rip: u64,
+    /// The selector in CS.
+    pub cs: u16,
+    /// `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`.
+    pub mode: &'static str,
+    /// What stands at RIP, up to 15 bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The result of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// Index of the vCPU that ended it; none when it was ended from outside.
+    pub vcpu: Option<u32>,
+    /// Where that vCPU stood, or the first at a time-out; only where the guest crashed or ran out of time, and
+    /// where KVM has kept it.
+    pub whereabouts: Option<Whereabouts>,
+    /// Console text without a handler.
+    pub output: Output,
+    /// Console text for handlers that they have yet to get, by route.
+    pub undelivered: Vec<(RouteId, Vec<u8>)>,
+    /// VM exits during this run.
+    pub exits: u64,
+    /// Time from the first entry to the last exit.
+    pub duration: Duration,
+}

@@ -1,0 +1,187 @@
+//! A vCPU between its entries: what KVM still waits for, and what a run that another vCPU ended has left.
+
+use std::sync::Arc;
+
+use kvm_bindings::{kvm_regs, kvm_sregs};
+
+use crate::bus::fill_items;
+use crate::counters::Counters;
+use crate::error::{Error, ErrorCode, Result};
+use crate::interrupts::{Injection, Injections};
+use crate::kvm::exit::Exit;
+use crate::kvm::vcpu::Vcpu;
+use crate::run::outcome::End;
+
+/// What KVM waits for before it can run the guest on.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Nothing.
+    Nothing,
+    /// An I/O exit is answered, and KVM takes the answer over at the next entry.
+    Answered,
+    /// An I/O exit is yet to be answered, from this piece on.
+    Open(Exit, usize),
+    /// An unclaimed read ended a run; [`Processor::reply`] answers it.
+    Reply(Exit),
+}
+
+/// One vCPU of a machine that is not running.
+#[derive(Debug)]
+pub struct Processor {
+    pub(crate) vcpu: Vcpu,
+    pub(crate) index: u32,
+    pub(crate) pending: Pending,
+    /// How it would have ended a run that another vCPU ended first; the next run ends with it.
+    pub(crate) kept: Option<End>,
+    pub(crate) injections: Arc<Injections>,
+    /// KVM may have an NMI that the guest has not taken.
+    pub(crate) nmi_sent: bool,
+    counters: Arc<Counters>,
+}
+
+impl Processor {
+    pub(crate) fn new(vcpu: Vcpu, index: u32, counters: Arc<Counters>) -> Self {
+        Self {
+            vcpu,
+            index,
+            pending: Pending::Nothing,
+            kept: None,
+            injections: Arc::default(),
+            nmi_sent: false,
+            counters,
+        }
+    }
+
+    /// General registers, RIP and RFLAGS. While a read waits for its value they are those before the instruction.
+    ///
+    /// # Errors
+    /// `KvmIoctl`.
+    pub fn registers(&self) -> Result<kvm_regs> {
+        self.vcpu.registers()
+    }
+
+    /// Sets general registers, RIP and RFLAGS.
+    ///
+    /// # Errors
+    /// `UnansweredRead` while an instruction waits for the value of a read, `KvmIoctl` when KVM refuses.
+    pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
+        self.check_complete("set registers")?;
+        self.vcpu.set_registers(registers)
+    }
+
+    /// Segment, descriptor-table and control registers.
+    ///
+    /// # Errors
+    /// `KvmIoctl`.
+    pub fn special_registers(&self) -> Result<kvm_sregs> {
+        self.vcpu.special_registers()
+    }
+
+    /// Sets segment, descriptor-table and control registers.
+    ///
+    /// # Errors
+    /// As [`set_registers`](Self::set_registers).
+    pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
+        self.check_complete("set special registers")?;
+        self.vcpu.set_special_registers(registers)
+    }
+
+    /// Gives the unclaimed read that ended a run its value, for every item of a string read.
+    ///
+    /// # Errors
+    /// `UnansweredRead` when no read waits.
+    pub fn reply(&mut self, value: u64) -> Result<()> {
+        self.reply_with(|data, size| {
+            fill_items(data, size, value);
+            Ok(())
+        })
+    }
+
+    /// Gives the unclaimed read that ended a run its bytes: item size times count.
+    ///
+    /// # Errors
+    /// `UnansweredRead` when no read waits, `InvalidOption` when the number of bytes differs.
+    pub fn reply_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.reply_with(|data, _| {
+            if data.len() != bytes.len() {
+                return Err(Error::new(
+                    ErrorCode::InvalidOption,
+                    format!(
+                        "reply needs {} bytes (size times count), got {}",
+                        data.len(),
+                        bytes.len()
+                    ),
+                ));
+            }
+            data.copy_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    fn reply_with(&mut self, fill: impl FnOnce(&mut [u8], usize) -> Result<()>) -> Result<()> {
+        let Pending::Reply(exit) = &self.pending else {
+            return Err(Error::new(
+                ErrorCode::UnansweredRead,
+                "reply: the guest waits for no value; reply once, behind a run that ended with an unclaimed read",
+            ));
+        };
+        let size = match exit {
+            Exit::PioIn(access) => usize::from(access.size),
+            _ => 8,
+        };
+        fill(self.vcpu.access_data(exit)?, size)?;
+        self.pending = Pending::Answered;
+        self.complete()
+    }
+
+    /// Keeps an end that came after another vCPU's. An access that nothing claims stays open: the next run may have an answer to it.
+    pub(crate) fn keep(&mut self, late: End) {
+        match late {
+            End::Exit(record) if record.exit.is_access() => {
+                self.pending = Pending::Open(record.exit, 0);
+            }
+            late => self.kept = Some(late),
+        }
+    }
+
+    /// Lets KVM take over an answer, so that registers are final. What the same instruction asks next is kept.
+    pub(crate) fn complete(&mut self) -> Result<()> {
+        if !matches!(self.pending, Pending::Answered) {
+            return Ok(());
+        }
+        self.pending = match self.vcpu.complete()? {
+            None => Pending::Nothing,
+            Some(exit) => {
+                self.counters.count_exit(&exit);
+                Pending::Open(exit, 0)
+            }
+        };
+        Ok(())
+    }
+
+    /// Whether something waits that ends a halt.
+    pub(crate) fn wakes(&mut self) -> Result<bool> {
+        Ok(match self.injections.first() {
+            Some(Injection::Nmi) => true,
+            Some(Injection::Vector(_)) => self.vcpu.interrupts_enabled(),
+            // One that came during the handler of another is delivered only at the next entry.
+            None if self.nmi_sent => {
+                self.nmi_sent = self.vcpu.nmi_pending()?;
+                self.nmi_sent
+            }
+            None => false,
+        })
+    }
+
+    fn check_complete(&self, what: &str) -> Result<()> {
+        match self.pending {
+            Pending::Nothing | Pending::Answered => Ok(()),
+            Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
+                ErrorCode::UnansweredRead,
+                format!(
+                    "cannot {what}: an instruction of the guest waits for its I/O; reply or run on first"
+                ),
+            )),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Console text on its way to the handler.
+
+use crate::bus::{Access, Place, RouteId};
+use crate::error::Result;
+use crate::run::desk::{Desk, told};
+use crate::run::handler::Unanswered;
+use crate::run::post;
+
+/// Hands over what was posted, and the text that waits, before a question, whose answer may take long.
+pub(crate) fn flush_before(desk: &mut Desk<'_>) -> Result<()> {
+    post::announce(desk)?;
+    flush_all(desk)
+}
+
+/// Hands over the text that waits, but for that of a route whose text another vCPU is handing over.
+pub(crate) fn flush_all(desk: &mut Desk<'_>) -> Result<()> {
+    for index in 0.. {
+        let Some((route, place)) = desk.bus.bus().console_at(index) else {
+            break;
+        };
+        let waits = desk.bus.console(place, |console| console.waits());
+        if waits != Some(true) {
+            continue;
+        }
+        if let Some(turn) = desk.bus.try_turn(place) {
+            hand_over(desk, route, place)?;
+            drop(turn);
+        }
+    }
+    Ok(())
+}
+
+/// Hands over the text of a route, when it is its turn.
+pub(crate) fn flush(desk: &mut Desk<'_>, access: &Access) -> Result<()> {
+    let kick = desk.kick;
+    match desk.bus.turn(access.place, || kick.requested().is_some()) {
+        Some(_turn) => hand_over(desk, access.route, access.place),
+        None => Ok(()),
+    }
+}
+
+fn hand_over(desk: &mut Desk<'_>, route: RouteId, place: Place) -> Result<()> {
+    post::announce(desk)?;
+    let taken = desk.bus.console(place, |console| console.take());
+    let Some(bytes) = taken.flatten() else {
+        return Ok(());
+    };
+    let reply = desk.handler.console(route, &bytes);
+    let unseen = reply == Err(Unanswered::Withdrawn);
+    desk.bus
+        .console(place, |console| console.give_back(bytes, unseen));
+    told(reply)
+}
