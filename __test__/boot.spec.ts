@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import test from 'ava'
 
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { until } from './fixtures/until.ts'
 import { echoOne, kernel, powerOff, printOk, resets } from './fixtures/kernels.ts'
 import { kvmTest } from './helpers/kvm.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { main, vmexit, vmexitJson as json } from './helpers/cli.ts'
 import { kvmTest, modeRuns } from './helpers/kvm.ts'
 

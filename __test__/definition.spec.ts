@@ -15,7 +15,7 @@ import {
   fromDefinition,
   guests,
 } from '../src/index.ts'
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 
 // A name that a URL writes otherwise.

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 
 import type { ErrorCode, Exit, GuestMemory } from '../src/index.ts'
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { kvmTest, kvmTestBoth, runKinds } from './helpers/kvm.ts'
 import { machine, pattern, vmError } from './helpers/machine.ts'
 

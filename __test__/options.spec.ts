@@ -229,10 +229,7 @@ const groups: Record<string, Row[]> = {
   routes: [
     [{ ...good, routes: {} }, /^routes must be an array, got an object \(Object\)$/],
     [{ ...good, routes: [7] }, /^routes\[0\] must be an object, got 7$/],
-    [
-      withRoute({ port: 2 }),
-      /^routes\[1\]\.to must be one of "console", "constant", .*, got undefined$/,
-    ],
+    [withRoute({ port: 2 }), /^routes\[1\]\.to must be one of "console", .*, got undefined$/],
     [withRoute({ port: 2, to: 'screen' }), /^routes\[1\]\.to must be one of .*, got "screen"$/],
     [
       withRoute({ to: 'discard' }),

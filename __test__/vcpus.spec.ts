@@ -1,7 +1,7 @@
 // Several vCPUs, a thread each under run(). Without an irqchip all start at the entry, with their index in RDI.
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { EventBatch, Route, RunOptions, VirtualMachine } from '../src/index.ts'
+import type { WriteBatch, Route, RunOptions, VirtualMachine } from '../src/index.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
@@ -73,7 +73,7 @@ const routes: Record<string, (seen: Sequences) => Route> = {
   queue: (seen) => ({
     ...port,
     to: 'queue',
-    onBatch: (batch: EventBatch) => {
+    onBatch: (batch: WriteBatch) => {
       for (const { value } of batch) seen.take(Number(value))
     },
   }),

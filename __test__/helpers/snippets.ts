@@ -90,7 +90,7 @@ export function modesOf(code: string): [mode: string, privilege: string][] {
 /** As a doc comment's reader has it in mind. */
 const preamble = [
   "import { VirtualMachine, VmError, fromDefinition, guests } from 'vmexit'",
-  "import type { Device, EventBatch, MachineDefinition, Route } from 'vmexit'",
+  "import type { Device, DeviceContext, MachineDefinition, Route, WriteBatch } from 'vmexit'",
 ].join('; ')
 
 /** A complete module. */
@@ -99,7 +99,7 @@ export function toModule({ code }: Snippet): string {
 }
 
 const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
-const isApi = ({ path }: SourceFile): boolean => /^src\/(?!cli\/).+\.ts$/.test(path)
+const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
 export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)

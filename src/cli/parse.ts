@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-import { suggestion } from '../nearest.ts'
+import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, type Values } from './command.ts'
 
 /** What stands on a command line behind the command. */

@@ -1,4 +1,4 @@
-import type { ErrorCode, VmError } from '../errors.ts'
+import type { ErrorCode, VmError } from '../native/errors.ts'
 import { type Command, UsageError, type Values, exitCodes, printJson } from './command.ts'
 
 /** Failures that a different command line would not have. */

@@ -1,4 +1,5 @@
-import type { CpuMode, ImageFormat, Privilege, VirtualMachineOptions } from '../options.ts'
+import type { CpuMode, ImageFormat, Privilege } from '../native/words.ts'
+import type { VirtualMachineOptions } from '../options/options.ts'
 
 /**
  * A whole number of a {@link MachineDefinition}: a JSON number up to 2^53 - 1, or a string with a

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod limits;
 mod loader;
 mod mode;
+mod named;
 mod slot;
 pub mod state;
 

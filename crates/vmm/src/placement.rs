@@ -52,7 +52,7 @@ pub(crate) struct Prepared {
 
 /// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of the PC.
 pub(crate) fn prepare(
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
@@ -145,7 +145,7 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
 }
 
 /// What the guest must not take for free memory.
-fn reserved(config: &MachineConfig) -> Vec<Range<u64>> {
+fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
     let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
     let firmware = config.pc.then_some(firmware);

@@ -8,7 +8,7 @@ use vmm::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_ROUTE_LENGTH, MAX_ROUTES, MAX_S
 use vmm::{Base, CpuMode, ErrorCode, Machine, MachineConfig, MemorySlot, Privilege};
 use vmm::{RouteConfig, RouteTarget};
 
-fn valid(mode: CpuMode) -> MachineConfig {
+fn valid(mode: CpuMode) -> MachineConfig<'static> {
     // hlt
     MachineConfig::new(mode, vec![0xf4])
 }

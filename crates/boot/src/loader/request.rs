@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_MODULES};
+use crate::named::named;
 use crate::slot::MemorySlot;
 
 /// How an image says where its bytes go and where it starts.
@@ -21,27 +22,18 @@ pub enum Format {
     BzImage,
 }
 
-impl Format {
-    /// All formats.
-    pub const ALL: [Self; 5] = [
-        Self::Flat,
-        Self::Elf,
-        Self::Multiboot,
-        Self::Pvh,
-        Self::BzImage,
-    ];
-
-    /// The name as users write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Flat => "flat",
-            Self::Elf => "elf",
-            Self::Multiboot => "multiboot",
-            Self::Pvh => "pvh",
-            Self::BzImage => "bzimage",
+/// Hands every format and its name to a macro, after what is given.
+#[macro_export]
+macro_rules! each_format {
+    ($call:ident $($given:tt)*) => {
+        $call! {
+            $($given)* {
+                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Pvh = "pvh", BzImage = "bzimage"
+            }
         }
-    }
+    };
 }
+each_format!(named Format);
 
 /// A multiboot module: bytes, and the string that goes with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

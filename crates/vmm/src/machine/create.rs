@@ -20,7 +20,7 @@ use crate::run::Processor;
 pub(crate) fn processor(
     host: &Host,
     vm: &Arc<Vm>,
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     (boot, start): (&BootConfig, &StartRegisters),
     counters: &Arc<Counters>,
     index: u32,
