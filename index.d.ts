@@ -2,56 +2,51 @@
 /* eslint-disable */
 
 /**
- * A KVM machine. Every method is safe at any moment: while the machine runs, in its own handlers,
- * after its end. No method throws; a failing one returns a `Failure`. Every method can return
- * `ERR_VM_CLOSED`, and `ERR_INTERNAL` for a panic, after which the machine is closed. Methods that
- * need an idle machine can return `ERR_VM_BUSY`.
+ * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
+ * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
+ * `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
  */
 export declare class NativeMachine {
   /**
-   * Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
-   * `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
-   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   * Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
+   * `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
    */
   static create(config: NativeConfig): NativeMachine | Failure
   /**
-   * Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
-   * `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+   * Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
+   * `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
    */
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
   /**
-   * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
-   * failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
-   * three are held weakly.
+   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
+   * is to call `inside`, which then calls the other two. All are held weakly.
    */
   start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
-   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
-   * `vmexit bench` compares with it if there is no C compiler.
+   * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
+   * it where no C compiler is.
    */
   runBare(timeoutMs: number): number | Failure
   /**
-   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
-   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
-   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
-   * run.
+   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
+   * is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
+   * called in the asynchronous context of the run.
    */
   answer(ticket: number, answer: number | Uint8Array, look: boolean): number
-  /** Makes the run in progress end soon; without a run it has no effect. */
+  /** Ends the run in progress, soon; of no effect without one. */
   stop(): void
   /**
-   * Frees everything, and empties a buffer that was made. Returns the text that handlers have
-   * yet to get, if a run was cut off. Posted writes can be taken until `release`.
+   * Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
+   * which its handlers have yet to get. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
   /** Whether it is closed, by `close` or after a panic. */
   isClosed(): boolean
-  /** After `close`, drops the posted writes that were not taken. */
+  /** After `close`, drops the posted writes that nobody has taken. */
   release(): void
   /**
-   * Answers the unclaimed read that ended the last run of an idle machine: with 64 bits, of
-   * which the low ones count, or with size times count bytes. `ERR_UNANSWERED_READ` when no read
-   * waits, `ERR_INVALID_OPTION` for a wrong length.
+   * Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
+   * count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
    */
   reply(value: bigint | Uint8Array): Failure | null
   /** All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`). */
@@ -70,66 +65,45 @@ export declare class NativeMachine {
   interrupt(vcpu: number, vector: number): Failure | null
   /** Queues a non-maskable interrupt for a vCPU (`KVM_NMI`). */
   nmi(vcpu: number): Failure | null
-  /** Sends bytes to the guest's serial port, as many as there is space for, and returns how many. */
+  /** Sends bytes to the guest's serial port, as many as there is space for, and says how many. */
   serialInput(bytes: Uint8Array): number
-  /**
-   * Whether the handler gets what the guest sends from now on; else, as in the beginning, it
-   * joins the result's output.
-   */
+  /** Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output. */
   deliverSerial(deliver: boolean): void
   /** What was put into memory before the first instruction. */
   loaded(): NativeLoaded
-  /**
-   * Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is
-   * touched.
-   */
+  /** Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched. */
   checkMemory(gpa: number, length: number): Failure | null
-  /**
-   * Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside
-   * every slot.
-   */
+  /** Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
   readMemory(gpa: number, into: Uint8Array): Failure | null
-  /**
-   * Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside
-   * every slot.
-   */
+  /** Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
   /** Slot 0 without a copy. To be called once, and kept. */
   memoryBuffer(): ArrayBuffer | Failure
   /**
-   * Attaches a route while the machine is idle, and returns its id: word 1 of its questions.
-   * The routes of the configuration have the ids 0, 1, … in their order, COM1 the next; no id is
-   * given twice. Where it claims what the devices of a PC have, they give way until it is
-   * detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`, and
-   * then nothing is changed.
+   * Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
+   * configuration have the ids 0, 1, … in their order, COM1 the next; no id is given twice. Where it claims what the devices of
+   * a PC have, they give way until it is detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`,
+   * and then nothing is changed.
    */
   attach(route: NativeRoute): number | Failure
   /**
-   * Removes a route of the caller's while the machine is idle, by its id. Posted writes that
-   * were not taken go with it, and console text that waits joins the next result's output.
-   * `ERR_INVALID_OPTION` when there is no such route.
+   * Takes a route of the caller's away while the machine is idle, by its id. Posted writes that nobody has taken go with it, and
+   * console text that waits joins the next result's output. `ERR_INVALID_OPTION` when there is no such route.
    */
   detach(route: number): Failure | null
-  /**
-   * Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null`
-   * when there are none.
-   */
+  /** Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none. */
   drain(route: number): NativeBatch | null
   /** Takes the count of an `event` route, by its id: writes since the last call. */
   takeCount(route: number): number
-  /**
-   * To be called when the promise of a posted route's consumer is settled: it may get the next
-   * batch.
-   */
+  /** The promise with which the consumer of a posted route answered is settled: it may get the next batch. */
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
 }
 
 /**
- * Attends to every machine that runs. `fresh` says that the event loop has turned since the last
- * call, `look` that it is time to take what has gathered. Returns what is left to do, a
- * `NativeTurn`.
+ * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
+ * time to look after what gathers. What is left to do, as `NativeTurn` says.
  */
 export declare function attend(fresh: boolean, look: boolean): number
 
@@ -151,38 +125,32 @@ export interface Failure {
 /** Names of the embedded guests, each once, sorted. */
 export declare function guestNames(): Array<string>
 
-/**
- * Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is
- * kept for ever.
- */
+/** Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever. */
 export declare function hangBell(): boolean
 
-/** Keeps the event loop alive for an awaited run, until `releaseLoop`. */
+/** Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`. */
 export declare function holdLoop(): void
 
 /** The loaded KVM module: `kvm_intel`, `kvm_amd`, `kvm_pvm` or `unknown`. */
 export declare function hostBackend(): string
 
 /** The format of an image by its content, as `NativePayload.format` names it. */
-export declare function imageFormat(image: Uint8Array): string | Failure
+export declare function imageFormat(image: Uint8Array): NativeFormat | Failure
 
 /**
- * Goes on with what is to be done in the asynchronous context of a run; to be called by the
- * `enter` of `NativeMachine.start`, and to be returned by it.
+ * Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
+ * `NativeMachine.start`, and to be returned by it.
  */
 export declare function inside(): number
 
 /** The limits of this build. */
 export declare function limits(): NativeLimits
 
-/**
- * The status that the called function returns, unless it returns the bytes of an unclaimed string
- * read.
- */
+/** What the called function returns, unless it returns the bytes of an unclaimed string read. */
 export declare enum NativeAnswer {
-  /** Continue; a read without a value is all ones. */
+  /** Go on; a read without a value is all ones. */
   Done = 0,
-  /** Continue with the value in words 6 and 7. */
+  /** Go on with the value in words 6 and 7. */
   Value = 1,
   /** A promise: `NativeMachine.answer` follows. */
   Promised = 2,
@@ -212,25 +180,40 @@ export interface NativeCapability {
 
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
-  /** `real`, `protected`, `paged32` or `long`; for a flat image. */
-  mode?: string
-  /** `kernel` or `user`. */
-  privilege: string
-  /** Bytes of slot 0, which begins at gpa 0: a multiple of 4096, up to 3 GiB. */
+  /**
+   * The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
+   * `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   */
+  mode?: NativeMode
+  /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
+  privilege: NativePrivilege
+  /** Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
   memoryBytes: number
   /** Further memory, up to 16 slots. */
   slots: Array<NativeSlot>
   /** The guest program. */
   payload: NativePayload
-  /** What answers which access, up to 256 routes. */
+  /** Who answers what, up to 256 routes. */
   routes: Array<NativeRoute>
-  /** How many vCPUs. */
+  /**
+   * Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
+   * irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
+   * index in RDI.
+   */
   vcpus: number
-  /** Whether the kernel emulates PIC, IOAPIC, local APICs and PIT. */
+  /**
+   * Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
+   * an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0
+   * and 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
+   */
   irqchip: boolean
-  /** Whether there is a serial port, COM1. */
+  /** Whether there is a serial port, COM1 (port 0x3f8, line 4): `vm.serial`. Default: as `pc`. */
   serial: boolean
-  /** Whether the rest of a PC is there. */
+  /**
+   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI
+   * tables at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an
+   * irqchip, which is the default then. Default false.
+   */
   pc: boolean
 }
 
@@ -256,10 +239,7 @@ export interface NativeControlRegisters {
 export interface NativeCounters {
   /** Exits by reason. */
   exits: Array<NativeExitCount>
-  /**
-   * Accesses of the caller's routes that are attached: in the order of the configuration, then
-   * as they were attached.
-   */
+  /** Accesses of the caller's routes that are attached: in the order of the configuration, then as they were attached. */
   routes: Array<NativeRouteCount>
   /** Times that the vCPU waited because a ring was full. */
   ringWaits: number
@@ -278,18 +258,18 @@ export interface NativeDescriptorTable {
 }
 
 /**
- * What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what
- * each means.
+ * r" Why a run ended, where it was not for an exit that nobody answered: `stop()`, the time-out, a write to a `stop` route, or a
+ * r" PC that the guest turned off or reset.
  */
+export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
+
+/** What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts` says what each means. */
 export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
-  /**
-   * `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`,
-   * `internal-error`, `debug`, `system-event` or `unknown`.
-   */
-  reason: string
+  /** Why KVM returned. */
+  reason: NativeExitReason
   /** The port of a `pio-` exit. */
   port?: number
   /** The address of an `mmio-` exit. */
@@ -329,10 +309,19 @@ export interface NativeExit {
 /** Exits of one reason. */
 export interface NativeExitCount {
   /** As in `NativeExit`. */
-  reason: string
+  reason: NativeExitReason
   /** How many. */
   count: number
 }
+
+/**
+ * r" Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the `…Exit` types says
+ * r" which `KVM_EXIT_…` it is.
+ */
+export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
+
+/** r" How an image says where its bytes go and where it starts. */
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
 
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
@@ -340,7 +329,7 @@ export interface NativeLimits {
   maxReadBytes: number
   /** The longest time-out, in milliseconds. */
   maxTimeoutMs: number
-  /** Bytes of a guest's text that are kept for a later reader. */
+  /** Bytes of a guest's text that are kept for somebody who may read them later. */
   maxOutputBytes: number
   /** Slots beside slot 0. */
   maxSlots: number
@@ -352,38 +341,45 @@ export interface NativeLimits {
 
 /** An image in memory. */
 export interface NativeLoaded {
-  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`. */
-  format: string
+  /** The image's format, as given or found. */
+  format: NativeFormat
   /** The mode of the first instruction. */
-  mode: string
+  mode: NativeMode
   /** Guest physical address of the first instruction. */
   entryGpa: number
   /** In the order of placing. */
   parts: Array<NativePart>
 }
 
+/**
+ * r" The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit real-address
+ * r" mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages; `'long'`, 64 bits with
+ * r" 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
+ */
+export type NativeMode = 'real' | 'protected' | 'paged32' | 'long'
+
 /** Whether a mode runs here. */
 export interface NativeModeReport {
-  /** `real`, `protected`, `paged32` or `long`. */
-  mode: string
-  /** `kernel` or `user`. */
-  privilege: string
+  /** The mode of its first instruction. */
+  mode: NativeMode
+  /** The privilege of its first instruction. */
+  privilege: NativePrivilege
   /** How its first instructions end, when it does not run. */
   reason?: string
 }
 
 /** A multiboot module. */
 export interface NativeModule {
-  /** Its bytes. */
+  /** Its bytes. They are copied. */
   image: Uint8Array
-  /** Its string. */
+  /** The string that goes with it, default empty. */
   string: string
 }
 
 /** How a run ended. */
 export interface NativeOutcome {
-  /** An exit's reason, `exit-port`, `power-off`, `reset`, `stopped` or `timeout`. */
-  reason: string
+  /** Why it ended; absent where `exit` says it. */
+  reason?: NativeEnding
   /** Index of the vCPU that ended it, if one did. */
   vcpu?: number
   /** The exit that ended it, if one did. */
@@ -406,7 +402,7 @@ export interface NativeOutcome {
 
 /** One thing in memory. */
 export interface NativePart {
-  /** Its role. */
+  /** Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`, … */
   what: string
   /** Guest physical address of its first byte. */
   gpa: number
@@ -420,25 +416,34 @@ export interface NativePart {
 export interface NativePayload {
   /** The image. */
   image?: Uint8Array
-  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; if absent, the content decides. */
-  format?: string
+  /**
+   * `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH
+   * entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+   */
+  format?: NativeFormat
   /** The name of an embedded guest. */
   guest?: string
-  /** Where a flat image's first byte lies. */
+  /** Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory. */
   loadGpa: number
-  /** Where execution starts; if absent, at the image's entry, for a flat image its first byte. */
+  /**
+   * Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
+   * real mode, below 4 GiB in 32 bits.
+   */
   entryGpa?: number
-  /** The command line, for multiboot, PVH and bzImage. */
+  /** The command line, for multiboot, PVH and bzImage. Default empty. */
   cmdline?: string
-  /** The initial RAM disk, for PVH and bzImage. */
+  /** The initial RAM disk, for PVH and bzImage. It is copied. */
   initrd?: Uint8Array
   /** For multiboot. */
   modules: Array<NativeModule>
 }
 
-/** The kind of question, in word 0. `src/ask.ts` reads the words. */
+/** r" With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
+export type NativePrivilege = 'kernel' | 'user'
+
+/** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {
-  /** Nothing: JavaScript gets a chance to work. */
+  /** Nothing: JavaScript may look around. */
   Tick = 0,
   /** A device's value. */
   Read = 1,
@@ -448,10 +453,7 @@ export declare enum NativeQuestion {
   Console = 3,
   /** An unclaimed exit, as the argument. */
   Unclaimed = 4,
-  /**
-   * Posted writes of a route wait; with a 1 in word 4 the words hold the only one.
-   * `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
-   */
+  /** Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`. */
   Posted = 5,
 }
 
@@ -503,10 +505,7 @@ export interface NativeReport {
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
-  /**
-   * Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost;
-   * absent where there is no such ring.
-   */
+  /** Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring. */
   sharesCoalescedRing?: boolean
   /** Cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
@@ -520,8 +519,8 @@ export interface NativeRoute {
   gpa?: number
   /** Ports or bytes, 1 to 2^32. */
   length: number
-  /** `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`. */
-  to: string
+  /** Where its accesses go. */
+  to: NativeRouteKind
   /** For `constant`, and what reads of `queue` and `coalesce` give. */
   value?: bigint
   /** For `event`: only writes of this value count. */
@@ -542,19 +541,28 @@ export interface NativeRouteCount {
   writes: number
 }
 
+/** Where the accesses of a route go. */
+export type NativeRouteKind = 'console' | 'constant' | 'discard' | 'count' | 'stop' | 'device' | 'queue' | 'coalesce' | 'event'
+
 /** How long a run may take. */
 export interface NativeRunLimits {
-  /** The run ends as `timeout` after so many milliseconds, fractions included; absent: never. */
+  /**
+   * The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
+   * Default: no limit.
+   */
   timeoutMs?: number
-  /** How often the vCPU's thread asks a tick, in milliseconds; absent: never. */
+  /** How often the thread looks around, in milliseconds; absent: only at exits. */
   tickMs?: number
-  /** Whether the time inside `KVM_RUN` is measured. */
+  /**
+   * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
+   * Default false.
+   */
   timeKvmRun?: boolean
 }
 
 /**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
- * §3.4.3). Flags are 0 or 1. What is absent when written keeps its value.
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
+ * are 0 or 1. What is absent when written keeps its value.
  */
 export interface NativeSegment {
   /** Linear address of the first byte, 64 bits. */
@@ -585,17 +593,17 @@ export interface NativeSegment {
 
 /** Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). */
 export interface NativeSlot {
-  /** First guest physical address, a multiple of 4096. */
+  /** First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff. */
   gpa: number
-  /** Size, a multiple of 4096. */
+  /** Size in bytes, a multiple of 4096. Committed when touched. */
   bytes: number
-  /** Whether the guest's writes exit (`KVM_MEM_READONLY`). */
+  /** The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false. */
   readOnly: boolean
 }
 
 /**
- * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is
- * absent when written keeps its value.
+ * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is absent
+ * when written keeps its value.
  */
 export interface NativeSpecialRegisters {
   /** CS, the code segment; its DPL and that of SS are the current privilege level. */
@@ -644,33 +652,32 @@ export declare enum NativeTurn {
   Look = 8,
 }
 
-/** Where a vCPU was. */
+/** Where a vCPU stood. */
 export interface NativeWhereabouts {
-  /** Index of the vCPU; at a time-out the first. */
+  /** Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the first. */
   vcpu: number
-  /** RIP, relative to the base of CS. */
+  /** The next instruction, relative to the base of CS. */
   rip: bigint
-  /** The selector in CS, 16 bits. */
+  /** The selector in CS. */
   cs: number
-  /** `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`. */
-  mode: string
-  /** The bytes at RIP, up to 15. */
+  /**
+   * The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'` with pages of any size, or
+   * `'compatibility'`, long mode with a segment of 16 or 32 bits, or `'virtual-8086'`.
+   */
+  mode: NativeMode | 'compatibility' | 'virtual-8086'
+  /** What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory ends. */
   bytes: Uint8Array
 }
 
-/**
- * Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE`
- * without `/dev/kvm`.
- */
+/** Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`. */
 export declare function probeHost(): NativeReport | Failure
 
 /** Takes back one `holdLoop`. */
 export declare function releaseLoop(): void
 
 /**
- * Offers eight words through which this environment's machines ask, and the function that answers
- * the doorbell by calling `attend`. Called at import; returns the words to use. Where the
- * package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
- * whose function serves the machines of all.
+ * Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
+ * calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
+ * once, as test runners do, those are the first copy's, whose function looks after the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

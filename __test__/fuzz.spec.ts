@@ -1,5 +1,4 @@
-// Random guests, calls and images for some seconds each, what they have found before, and whether
-// they would find something.
+// Random guests, calls and images for some seconds each, what they have found before, and whether they would find something.
 import { readdirSync } from 'node:fs'
 
 import test from 'ava'

@@ -1,4 +1,4 @@
-//! The native class that `VirtualMachine` wraps.
+//! The class behind `VirtualMachine`.
 
 use std::rc::Rc;
 
@@ -7,27 +7,26 @@ use napi::{Either, Env};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, Machine, Processor, Result, RouteId};
 
-use crate::ask::{self, Heard};
+use crate::asking::letter::{self, Heard};
+use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
-use crate::environment::{self, Environment};
-use crate::failure::Failure;
+use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
+use crate::convert::failure::Failure;
+use crate::convert::loaded::NativeLoaded;
+use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
+use crate::convert::registers::{NativeRegisters, NativeSpecialRegisters};
 use crate::ffi::{self, Callback, Returned, WeakFunction};
-use crate::life::Life;
-use crate::loaded::NativeLoaded;
-use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
-use crate::registers::{NativeRegisters, NativeSpecialRegisters};
-use crate::running::Callbacks;
-use crate::same_thread::SameThread;
+use crate::lifecycle::Lifecycle;
+use crate::lifecycle::running::Callbacks;
+use crate::pump::environment::{self, Environment};
 
-/// A KVM machine. Every method is safe at any moment: while the machine runs, in its own handlers,
-/// after its end. No method throws; a failing one returns a `Failure`. Every method can return
-/// `ERR_VM_CLOSED`, and `ERR_INTERNAL` for a panic, after which the machine is closed. Methods that
-/// need an idle machine can return `ERR_VM_BUSY`.
+/// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
+/// No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
+/// `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
 #[napi]
 pub struct NativeMachine {
-    life: Rc<Life>,
+    life: Rc<Lifecycle>,
 }
 
 /// `Either` with the failure on the right, as all methods return it.
@@ -45,19 +44,18 @@ fn nothing(result: Result<()>) -> Option<Failure> {
 
 #[napi]
 impl NativeMachine {
-    /// Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
-    /// `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
-    /// `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+    /// Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
+    /// `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
         let machine = caught(|| config.parse().and_then(Machine::new));
         either(machine.map(|machine| Self {
-            life: Rc::new(Life::new(machine)),
+            life: Rc::new(Lifecycle::new(machine)),
         }))
     }
 
-    /// Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
-    /// `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+    /// Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
+    /// `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
     #[napi]
     pub fn run_sync(
         &self,
@@ -81,9 +79,8 @@ impl NativeMachine {
         either(outcome.map(NativeOutcome::from))
     }
 
-    /// Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
-    /// failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
-    /// three are held weakly.
+    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
+    /// is to call `inside`, which then calls the other two. All are held weakly.
     #[napi]
     pub fn start(
         &self,
@@ -112,18 +109,17 @@ impl NativeMachine {
         )
     }
 
-    /// Enters the guest until it halts, without answering, and returns the time in nanoseconds.
-    /// `vmexit bench` compares with it if there is no C compiler.
+    /// Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
+    /// it where no C compiler is.
     #[napi]
     pub fn run_bare(&self, timeout_ms: f64) -> Either<f64, Failure> {
         let took = self.with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
         either(took.map(|took| took.as_nanos() as f64))
     }
 
-    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
-    /// string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
-    /// With `look` it then does what `attend` does. To be called in the asynchronous context of the
-    /// run.
+    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
+    /// is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
+    /// called in the asynchronous context of the run.
     #[napi]
     pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> u32 {
         let returned = match answer {
@@ -131,7 +127,7 @@ impl NativeMachine {
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
         };
         if let Some(Heard::Answer(answer)) =
-            environment::words().map(|words| ask::heard(words, returned))
+            environment::words().map(|words| letter::heard(words, returned))
         {
             self.quietly(|life| life.answer(ticket, answer));
         }
@@ -143,17 +139,17 @@ impl NativeMachine {
         }
     }
 
-    /// Makes the run in progress end soon; without a run it has no effect.
+    /// Ends the run in progress, soon; of no effect without one.
     #[napi]
     pub fn stop(&self) {
-        self.quietly(Life::stop);
+        self.quietly(Lifecycle::stop);
     }
 
-    /// Frees everything, and empties a buffer that was made. Returns the text that handlers have
-    /// yet to get, if a run was cut off. Posted writes can be taken until `release`.
+    /// Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
+    /// which its handlers have yet to get. Posted writes can be taken until `release`.
     #[napi]
     pub fn close(&self) -> Vec<NativeText> {
-        NativeText::all(self.quietly(Life::close))
+        NativeText::all(self.quietly(Lifecycle::close))
     }
 
     /// Whether it is closed, by `close` or after a panic.
@@ -162,15 +158,14 @@ impl NativeMachine {
         self.life.is_closed()
     }
 
-    /// After `close`, drops the posted writes that were not taken.
+    /// After `close`, drops the posted writes that nobody has taken.
     #[napi]
     pub fn release(&self) {
-        self.quietly(Life::release);
+        self.quietly(Lifecycle::release);
     }
 
-    /// Answers the unclaimed read that ended the last run of an idle machine: with 64 bits, of
-    /// which the low ones count, or with size times count bytes. `ERR_UNANSWERED_READ` when no read
-    /// waits, `ERR_INVALID_OPTION` for a wrong length.
+    /// Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
+    /// count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
     #[napi]
     pub fn reply(&self, value: Either<BigInt, Uint8Array>) -> Option<Failure> {
         nothing(self.with_idle(|machine| match value {
@@ -222,7 +217,7 @@ impl NativeMachine {
     pub fn set_line(&self, line: u32, level: bool) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.line(|interrupts| interrupts.set_line(line, level))),
+                .guarded(|life| life.handles.interrupts()?.set_line(line, level)),
         )
     }
 
@@ -231,7 +226,7 @@ impl NativeMachine {
     pub fn pulse_line(&self, line: u32) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.line(|interrupts| interrupts.pulse(line))),
+                .guarded(|life| life.handles.interrupts()?.pulse(line)),
         )
     }
 
@@ -254,19 +249,18 @@ impl NativeMachine {
         )
     }
 
-    /// Sends bytes to the guest's serial port, as many as there is space for, and returns how many.
+    /// Sends bytes to the guest's serial port, as many as there is space for, and says how many.
     #[napi]
     pub fn serial_input(&self, bytes: Uint8Array) -> u32 {
-        let sent = self.quietly(|life| life.serial().map(|port| port.input(&bytes)));
+        let sent = self.quietly(|life| life.handles.serial().map(|port| port.input(&bytes)));
         sent.unwrap_or_default() as u32
     }
 
-    /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it
-    /// joins the result's output.
+    /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output.
     #[napi]
     pub fn deliver_serial(&self, deliver: bool) {
         self.quietly(|life| {
-            if let Some(port) = life.serial() {
+            if let Some(port) = life.handles.serial() {
                 port.deliver(deliver);
             }
         });
@@ -278,63 +272,60 @@ impl NativeMachine {
         NativeLoaded::from(&self.life.placement)
     }
 
-    /// Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is
-    /// touched.
+    /// Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched.
     #[napi]
     pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.memory()?.check(gpa as u64, length as u64)),
+                .guarded(|life| life.handles.memory()?.check(gpa as u64, length as u64)),
         )
     }
 
-    /// Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside
-    /// every slot.
+    /// Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
     #[napi]
     pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
-        nothing(
-            self.life
-                .guarded(|life| ffi::fill(into, |bytes| life.memory()?.read(gpa as u64, bytes))),
-        )
+        nothing(self.life.guarded(|life| {
+            ffi::fill(into, |bytes| life.handles.memory()?.read(gpa as u64, bytes))
+        }))
     }
 
-    /// Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside
-    /// every slot.
+    /// Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
     #[napi]
     pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.memory()?.write(gpa as u64, &bytes)),
+                .guarded(|life| life.handles.memory()?.write(gpa as u64, &bytes)),
         )
     }
 
     /// Slot 0 without a copy. To be called once, and kept.
     #[napi(ts_return_type = "ArrayBuffer | Failure")]
     pub fn memory_buffer(&self) -> Either<SharedMemory, Failure> {
-        either(self.life.guarded(Life::memory).map(SharedMemory::new))
+        either(
+            self.life
+                .guarded(|life| life.handles.memory())
+                .map(SharedMemory::new),
+        )
     }
 
-    /// Attaches a route while the machine is idle, and returns its id: word 1 of its questions.
-    /// The routes of the configuration have the ids 0, 1, … in their order, COM1 the next; no id is
-    /// given twice. Where it claims what the devices of a PC have, they give way until it is
-    /// detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`, and
-    /// then nothing is changed.
+    /// Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
+    /// configuration have the ids 0, 1, … in their order, COM1 the next; no id is given twice. Where it claims what the devices of
+    /// a PC have, they give way until it is detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`,
+    /// and then nothing is changed.
     #[napi]
     pub fn attach(&self, route: NativeRoute) -> Either<u32, Failure> {
-        let attached = self.life.guarded(|life| life.attach(&route.parse()?));
+        let attached = self.life.guarded(|life| life.attach(&route.parse()));
         either(attached.map(RouteId::get))
     }
 
-    /// Removes a route of the caller's while the machine is idle, by its id. Posted writes that
-    /// were not taken go with it, and console text that waits joins the next result's output.
-    /// `ERR_INVALID_OPTION` when there is no such route.
+    /// Takes a route of the caller's away while the machine is idle, by its id. Posted writes that nobody has taken go with it, and
+    /// console text that waits joins the next result's output. `ERR_INVALID_OPTION` when there is no such route.
     #[napi]
     pub fn detach(&self, route: u32) -> Option<Failure> {
         nothing(self.life.guarded(|life| life.detach(RouteId::new(route))))
     }
 
-    /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null`
-    /// when there are none.
+    /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none.
     #[napi]
     pub fn drain(&self, route: u32) -> Option<NativeBatch> {
         NativeBatch::new(self.quietly(|life| life.drain(RouteId::new(route))))
@@ -346,8 +337,7 @@ impl NativeMachine {
         self.quietly(|life| life.posted().take_count(RouteId::new(route))) as f64
     }
 
-    /// To be called when the promise of a posted route's consumer is settled: it may get the next
-    /// batch.
+    /// The promise with which the consumer of a posted route answered is settled: it may get the next batch.
     #[napi]
     pub fn consumed(&self, route: u32) {
         self.quietly(|life| life.posted().consumed(RouteId::new(route)));
@@ -361,9 +351,8 @@ impl NativeMachine {
 }
 
 impl NativeMachine {
-    /// A call that reports no failure; after a fault of vmexit's own every other call fails as
-    /// closed.
-    fn quietly<T: Default>(&self, call: impl FnOnce(&Life) -> T) -> T {
+    /// A call that reports nothing; after a fault of ours every other says that the machine is closed.
+    fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
         self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
     }
 

@@ -1,5 +1,4 @@
-//! The devices that a machine has besides its caller's routes: a serial port, and what else a
-//! kernel expects of a PC.
+//! The devices that a machine has besides its caller's routes: a serial port, and what else a kernel expects of a PC.
 
 use boot::MemorySlot;
 use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
@@ -10,9 +9,9 @@ use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
 
-/// What the board claims: COM1 first, if there is one, whose place no route may take; the rest
-/// gives way to the caller's routes. The ids follow those of the configuration's routes.
-pub(crate) fn rows(config: &MachineConfig) -> Vec<Row> {
+/// What the board claims: COM1 first, if there is one, whose place no route may take; the rest gives way to the caller's routes.
+/// The ids follow those of the configuration's routes.
+pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
     let claim = |port, length| Claim {
         base: Base::Port(port),
         length,
@@ -43,7 +42,7 @@ pub(crate) fn rows(config: &MachineConfig) -> Vec<Row> {
 
 /// The routes of [`rows`], and what stands at each.
 pub(crate) fn routes(
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
 ) -> Result<Vec<Route>> {

@@ -10,27 +10,27 @@ use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES}
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
-pub struct Payload {
+pub struct Payload<'a> {
     /// The image.
-    pub image: Cow<'static, [u8]>,
-    /// Its format; with `None` the content decides.
+    pub image: Cow<'a, [u8]>,
+    /// Its format; `None` asks its content.
     pub format: Option<Format>,
     /// Where the first byte of a flat image lies.
     pub load_gpa: u64,
-    /// Where execution starts; by default at the image's entry, for a flat image its first byte.
+    /// Where execution starts; by default where the image says, a flat one at its first byte.
     pub entry_gpa: Option<u64>,
     /// For multiboot, PVH and bzImage.
     pub command_line: Vec<u8>,
     /// For PVH and bzImage.
-    pub initrd: Option<Vec<u8>>,
+    pub initrd: Option<Cow<'a, [u8]>>,
     /// For multiboot: bytes and string of each module.
-    pub modules: Vec<(Vec<u8>, Vec<u8>)>,
+    pub modules: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
 }
 
-/// Everything that is fixed when a machine is made.
+/// Everything that is fixed when a machine is made. Images are read where they are, and kept by nobody.
 #[derive(Clone, Debug)]
-pub struct MachineConfig {
-    /// The mode of the first instruction, for a flat image; the other formats determine it.
+pub struct MachineConfig<'a> {
+    /// The mode of the first instruction; an image that is not flat says it itself.
     pub mode: Option<CpuMode>,
     /// The ring of the first instruction.
     pub privilege: Privilege,
@@ -39,25 +39,24 @@ pub struct MachineConfig {
     /// Further slots, outside slot 0.
     pub slots: Vec<MemorySlot>,
     /// The guest program.
-    pub payload: Payload,
-    /// What answers which port and which address.
+    pub payload: Payload<'a>,
+    /// Who answers which port and which address.
     pub routes: Vec<RouteConfig>,
     /// How many vCPUs there are.
     pub vcpus: u32,
-    /// Whether the kernel emulates PIC, IOAPIC, local APICs and PIT (KVM API,
-    /// `KVM_CREATE_IRQCHIP`). A halted vCPU then waits in the kernel, and all but the first wait
-    /// for INIT and SIPI.
+    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU
+    /// then waits in the kernel, and all but the first wait for INIT and SIPI.
     pub irqchip: bool,
     /// Whether there is a serial port, COM1.
     pub serial: bool,
-    /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers,
-    /// ACPI tables. Unclaimed ports and addresses are then an empty bus.
+    /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers, ACPI tables. Ports and
+    /// addresses that nobody claims are then an empty bus.
     pub pc: bool,
 }
 
-impl MachineConfig {
+impl<'a> MachineConfig<'a> {
     /// A machine of 2 MiB that starts `image` at gpa 0, with no route.
-    pub fn new(mode: CpuMode, image: impl Into<Cow<'static, [u8]>>) -> Self {
+    pub fn new(mode: CpuMode, image: impl Into<Cow<'a, [u8]>>) -> Self {
         Self {
             mode: Some(mode),
             privilege: Privilege::Kernel,
@@ -97,8 +96,8 @@ impl MachineConfig {
         slots.chain(routes).max().unwrap_or(0)
     }
 
-    /// Checks slots and payload, and says the format of its image, so that its content need not be
-    /// asked again; the routes are checked when a machine is made.
+    /// Checks slots and payload, and says the format of its image, which nobody need ask its content for again; the routes are
+    /// checked when a machine is made.
     ///
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.

@@ -1,5 +1,4 @@
-//! Reading an image that may be anything: every access is bounded, and every error names what and
-//! where.
+//! Reading an image that may be anything: every access is bounded, and every complaint says what and where.
 
 use std::fmt::Display;
 
@@ -74,7 +73,7 @@ impl<'a> Image<'a> {
         ))
     }
 
-    /// An error about the image as a whole.
+    /// A complaint about the image as a whole.
     pub fn unfit(&self, complaint: impl Display) -> Error {
         let name = self.format.name();
         Error::new(

@@ -5,14 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// A wait is ended by the turn or by a kick, which unparks every thread of the run; this is for
-/// neither coming.
+/// A wait is ended by the turn or by a kick, which unparks every thread of the run; this is for neither coming.
 const NAP: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     taken: AtomicBool,
-    /// Entries in `queue`, so that a turn without waiting vCPUs ends without a lock.
+    /// Entries in `queue`, so that a turn which nobody waits for ends without a lock.
     waiting: AtomicUsize,
     queue: Mutex<Vec<Thread>>,
 }
@@ -32,7 +31,7 @@ impl Gate {
             let id = me.id();
             self.queue().push(me);
             self.waiting.fetch_add(1, Ordering::SeqCst);
-            // A turn that ended before this vCPU was counted woke none.
+            // A turn that ended before we were counted woke nobody.
             if self.taken.load(Ordering::SeqCst) {
                 std::thread::park_timeout(NAP);
             }
@@ -42,7 +41,7 @@ impl Gate {
         Some(Turn(self))
     }
 
-    /// Takes the turn if it is free.
+    /// Takes the turn if nobody has it.
     pub fn try_enter(&self) -> Option<Turn<'_>> {
         let is_free = !self.taken.swap(true, Ordering::SeqCst);
         is_free.then(|| Turn(self))

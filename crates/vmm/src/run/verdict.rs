@@ -1,4 +1,4 @@
-//! The verdict about an exit.
+//! What became of an exit.
 
 use crate::bus::Access;
 use crate::error::Error;

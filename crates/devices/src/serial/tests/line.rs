@@ -1,5 +1,4 @@
-//! The line between host and receiver: what waits on it, what has come, and loopback, which cuts
-//! it.
+//! The line between host and receiver: what waits on it, what has come, and loopback, which cuts it.
 
 use super::*;
 
