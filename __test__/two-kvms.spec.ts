@@ -1,9 +1,13 @@
-// What differs between KVMs, as docs/two-kvms.md says it. The backend is the one that `vmexit doctor` names.
+// What differs between KVMs, as docs/two-kvms.md says it. The backend is the one that
+// `vmexit doctor` names.
 import { native } from '../src/native/native.ts'
 import { kvmTest, modeRuns } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'
 
-/** This one has no virtualization below it: it emulates CPL 0, and runs CPL 3 on the host's own segments. */
+/**
+ * This one has no virtualization below it: it emulates CPL 0, and runs CPL 3 on the host's own
+ * segments.
+ */
 const isPvm = native.hostBackend() === 'kvm_pvm'
 
 kvmTest('paged32 runs, but for kvm_pvm', (t) => {

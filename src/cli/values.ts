@@ -37,7 +37,7 @@ export function parseWord<T extends string>(option: string, words: readonly T[],
   return found ?? refuse(option, `one of ${words.join(', ')}`, text, words)
 }
 
-/** What stands behind the `=` of `--port`. */
+/** What follows the `=` of `--port`. */
 export function portTargets(): string {
   const names = plain.map(([name, kind]) => (isValued(kind) ? `${name}:VALUE` : name))
   return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`

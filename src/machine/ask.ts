@@ -13,15 +13,17 @@ import type { NativeExit, NativeMachine } from '../native/seam.ts'
 const { NativeAnswer: Answer, NativeQuestion: Question } = native
 
 /**
- * Questions and answers travel through these words: kind, route, offset, size, vcpu, ticket, value low,
- * value high. One block serves every machine of this thread, since a question is read whole before a
- * handler is called, and its answer is written last.
+ * Questions and answers travel through these words: kind, route, offset, size, vcpu, ticket, value
+ * low, value high. One block serves every machine of this thread, since a question is read whole
+ * before a handler is called, and its answer is written last.
  */
 const own = new Uint32Array(8)
 const words = native.share(own, () => pump(true)) ?? own
 const value64 = new BigUint64Array(words.buffer, 24, 1)
 
-/** What the native side passes beside the words: console bytes, or the record of an unclaimed exit. */
+/**
+ * What the native side passes beside the words: console bytes, or the record of an unclaimed exit.
+ */
 export type Payload = Uint8Array | NativeExit | WriteBatch | number
 /** A status, or the bytes of an unclaimed string read. */
 export type Reply = number | Uint8Array
@@ -34,7 +36,10 @@ interface Asked {
   readonly route: number
   readonly ticket: number
   readonly exit: AccessExit | undefined
-  /** What an unclaimed read shall give: size times count. The handler may change the record that it gets. */
+  /**
+   * How many bytes an unclaimed read needs: size times count. The handler may change the record
+   * that it gets.
+   */
   readonly readBytes?: number | undefined
 }
 
@@ -45,7 +50,7 @@ export class Asker {
   /** By the id of the route. */
   readonly #handlers: Map<number, Handlers>
   readonly #machine: NativeMachine
-  /** Posted routes whose consumer is at work. */
+  /** Posted routes whose consumer has not finished its last batch. */
   readonly #consuming = new Map<number, Promise<void>>()
   #onExit: OnExit | undefined
   #mayWait = false
@@ -66,7 +71,7 @@ export class Asker {
     this.#mayWait = mayWait
   }
 
-  /** The run is over: promises that are still open no longer count. */
+  /** The run is over: promises that are still open are ignored. */
   end(): void {
     this.#run++
     this.#onExit = undefined
@@ -111,7 +116,10 @@ export class Asker {
     return this.#answered(asked, payload)
   }
 
-  /** Hands over console bytes that a run has left; the promise of an `onData` that returns one. */
+  /**
+   * Delivers console bytes that are left after a run. Returns the promise of an `onData` that
+   * returns one.
+   */
   deliver(route: number, bytes: Uint8Array): Promise<void> | undefined {
     return this.#deliver(Question.Console, route, bytes)
   }
@@ -131,7 +139,7 @@ export class Asker {
     return settled
   }
 
-  /** Hands a batch of posted writes over to a consumer that is not at work. */
+  /** Delivers a batch of posted writes to a free consumer. */
   #handOver(route: number): Reply {
     const handlers = this.#handlers.get(route)
     const payload = words[4] === 1 ? loneWrite() : handlers && this.#takePosted(route, handlers)
@@ -140,12 +148,12 @@ export class Asker {
     return this.#answered(asked, payload, (promise) => this.#consume(asked, promise))
   }
 
-  /** Hands over all posted writes that a run has left. */
+  /** Delivers all posted writes that are left after a run. */
   drainLast(): void {
     for (const _ of this.drainEach());
   }
 
-  /** Does so route by route, and gives what their consumers promise. */
+  /** Delivers route by route, and yields the promises of the consumers. */
   *drainEach(): Generator<Promise<void> | undefined> {
     for (const [route, handlers] of this.#handlers) {
       const payload = isPosted(handlers) ? this.#takePosted(route, handlers) : undefined
@@ -180,12 +188,12 @@ export class Asker {
     pump(false)
   }
 
-  /** Promises of consumers that are at work. */
+  /** Promises of consumers that have not finished. */
   get atWork(): Promise<void>[] {
     return [...this.#consuming.values()]
   }
 
-  /** The path of every device access: nothing is allocated while the device answers as it mostly does. */
+  /** The path of every device access: it allocates nothing if the device returns a plain value. */
   #askDevice(kind: number): Reply {
     const route = words[1]!
     const ticket = words[5]!
@@ -203,7 +211,7 @@ export class Asker {
   }
 
   #callDevice(kind: number, device: Device | undefined): unknown {
-    // First of all: a method may be a getter, which may run a machine that asks something else.
+    // This comes first: a method may be a getter, which may run a machine that asks something else.
     const offset = words[2]!
     const size = words[3] as AccessSize
     const vcpu = words[4]!
@@ -302,7 +310,7 @@ export class Asker {
     )
   }
 
-  /** Goes on in the asynchronous context of the run, whatever settles the promise. */
+  /** Continues in the asynchronous context of the run, whatever settles the promise. */
   async #wait(asked: Asked, promise: PromiseLike<unknown>): Promise<void> {
     const run = this.#run
     let reply: () => Reply
@@ -346,7 +354,7 @@ export class Asker {
   }
 }
 
-/** The write in the words. */
+/** The posted write in the words. */
 function loneWrite(): WriteBatch {
   return new WriteBatch({
     offsets: Uint32Array.of(words[2]!),

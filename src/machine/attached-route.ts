@@ -1,8 +1,8 @@
 import type { RouteCounters } from './counters.ts'
 
 /**
- * A route that `vm.attach` has added. Disposing of it takes the route away: its device is told, and what a PC's own device had
- * there is that device's again.
+ * A route that `vm.attach` has added. Disposing of it takes the route away: its device is told, and
+ * what a PC's own device had there is that device's again.
  *
  * @example
  * ```ts

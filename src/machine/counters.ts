@@ -14,7 +14,10 @@ export interface RouteCounters {
 export interface Counters {
   /** VM exits by reason; a reason that did not come is 0. */
   readonly exits: Readonly<Record<ExitReason, number>>
-  /** Accesses by route: those of the options in their order, then those that are attached, oldest first. */
+  /**
+   * Accesses by route: those of the options in their order, then those that are attached, oldest
+   * first.
+   */
   readonly routes: readonly RouteCounters[]
   /** Times that the vCPU waited because the ring of a `queue` or `coalesce` route was full. */
   readonly ringWaits: number

@@ -20,7 +20,10 @@ export class Devices {
     else if (this.#attached.delete(device)) device.close?.()
   }
 
-  /** Tells them that the machine is closed, the last one first; the first error is thrown once all have heard. */
+  /**
+   * Tells them that the machine is closed, the last one first; the first error is thrown once all
+   * have heard.
+   */
   close(): void {
     const errors: unknown[] = []
     const devices = [...this.#attached.keys()].toReversed()

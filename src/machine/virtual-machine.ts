@@ -28,7 +28,10 @@ import { SerialPort } from './serial.ts'
 import { isAborted, reasonOf } from '../options/signal.ts'
 import { type Summary, summarize } from './summary.ts'
 
-/** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
+/**
+ * How often a run delivers console text and checks for a dying worker while the guest makes no
+ * exits.
+ */
 const tickMs = 20
 
 declare module '../options/device.ts' {
@@ -45,7 +48,8 @@ declare module '../options/device.ts' {
 }
 
 /**
- * A KVM virtual machine: memory, a vCPU in any x86 mode, and routes that say who answers its exits.
+ * A KVM virtual machine: memory, vCPUs in any x86 mode, and routes that determine what answers
+ * their exits.
  *
  * @example
  * ```ts
@@ -71,7 +75,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   #closed = false
 
   /**
-   * Makes the machine, its vCPU in front of the payload's first instruction.
+   * Creates the machine, its vCPU before the payload's first instruction.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
    * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
@@ -94,7 +98,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     const handlers = new Map(own.entries())
     this.#machine = machine
     if (config.serial) {
-      // The core puts its route behind the caller's.
+      // Its route follows the caller's.
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
       handlers.set(own.length, { name: 'the serial port', onData })
     }
@@ -115,7 +119,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     }
   }
 
-  /** Whether a run is under way; still so in its handlers. */
+  /** Whether a run is in progress, also in its handlers. */
   get running(): boolean {
     return this.#running
   }
@@ -126,12 +130,12 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * Runs the guest on this thread until something ends the run. A further run goes on where it ended. Timers and
-   * promises of this thread stand still meanwhile; handlers are called.
+   * Runs the guest on this thread until something ends the run. A further run continues where it
+   * ended. During the run this thread's timers and promises wait; handlers are called.
    *
-   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
-   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`, `ERR_LIMIT` for a thread that
-   * cannot start, `ERR_INTERNAL`.
+   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with
+   * the handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`,
+   * `ERR_INVALID_OPTION`, `ERR_LIMIT` for a thread that cannot start, `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -162,11 +166,11 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * Runs the guest on a thread of its own; the event loop stays free. A further run goes on where it ended.
-   * The process stays alive as long as somebody waits for the promise.
+   * Runs each vCPU on a thread of its own; the event loop stays free. A further run continues where
+   * it ended. The process stays alive as long as the promise is awaited.
    *
-   * Rejects with the errors of `runSync` but `ERR_ASYNC_HANDLER`, with `ERR_VM_CLOSED` when the machine is closed
-   * meanwhile, and with `signal.reason` when the signal is aborted.
+   * Rejects with the errors of `runSync` but `ERR_ASYNC_HANDLER`, with `ERR_VM_CLOSED` if the
+   * machine is closed during the run, and with `signal.reason` if the signal is aborted.
    *
    * @example
    * ```ts
@@ -187,17 +191,19 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       this.#run = { background, promise }
       this.#serial?.consider()
     }
-    // Whoever calls run() from a handler of the same run gets ERR_VM_BUSY, not a dying process.
+    // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
     else if (this.#asker.isAsking) promise.catch(ignore)
     return promise
   }
 
   /**
-   * Adds a route to an idle machine, as those of the options are. It may claim what a PC's own devices have, in whole or in part:
-   * its accesses come here then, until it is taken away. `counters().routes` lists it after those that are there.
+   * Adds a route to an idle machine, as those of the options are. It may claim what a PC's own
+   * devices have, in whole or in part: its accesses come here then, until it is taken away.
+   * `counters().routes` lists it after those that are there.
    *
-   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`;
-   * then nothing is changed. What a device's `attach` throws.
+   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_LIMIT`,
+   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; then nothing is changed. What a device's `attach`
+   * throws.
    *
    * @example
    * ```ts
@@ -226,8 +232,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * Ends the run in progress, whose result then has reason `'stopped'`; also from a handler. Without a run it does
-   * nothing. It returns at once and throws nothing.
+   * Ends the run in progress, whose result then has reason `'stopped'`. Handlers may call it, too.
+   * Without a run it does nothing. It returns at once and throws nothing.
    *
    * @example
    * ```ts
@@ -242,10 +248,12 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low bytes count, for
-   * every item; or, for a string read, a `Uint8Array` of size times count bytes. The next run goes on behind it.
+   * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low
+   * bytes count, for every item; or, for a string read, a `Uint8Array` of size times count bytes.
+   * The next run continues after the read.
    *
-   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION`, `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
+   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION`,
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -265,8 +273,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * The host's end of the serial port, always the same stream unless it is destroyed. As long as nobody asks for it, what the guest
-   * sends joins `result.output`.
+   * The host's end of the serial port, always the same stream unless it is destroyed. Until the
+   * first access, what the guest sends joins `result.output`.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` when the machine has none, `ERR_VM_CLOSED`.
    * @example
@@ -288,11 +296,12 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
-   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block. When it is called in a handler
-   * of `runSync()`, the vCPU goes when that returns.
+   * Frees memory, vCPUs and threads. It may be called at any moment, any number of times. A run in
+   * progress rejects with `ERR_VM_CLOSED`, and no handler is called any more. `using` calls it at
+   * the end of the block. If a handler of `runSync()` calls it, the vCPU is freed when `runSync()`
+   * returns.
    *
-   * A `memory.buffer` that somebody keeps is not detached but emptied.
+   * A `memory.buffer` that is still referenced is emptied, not detached.
    *
    * @example
    * ```ts
@@ -307,8 +316,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     this.#closed = true
     const undelivered = this.#machine.close()
     forgetBuffer(this.memory)
-    // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
-    // its own machine wants none of the text behind it.
+    // Text and writes from before the guest's end still arrive. After that no handler is called any
+    // more. A handler that closes its own machine wants none of the text that follows.
     const texts = this.#asker.isAsking ? [] : undelivered
     const handOver = (): void => {
       for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
@@ -319,7 +328,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
     this.#asker.close()
     this.#machine.release()
     this.#serial?.finish()
-    // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
+    // If the run is not awaited, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
     this.#run?.background.cutOff()
     this.#devices.close()

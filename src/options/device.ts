@@ -31,11 +31,11 @@ import { required } from './shape.ts'
 export interface DeviceContext {}
 
 /**
- * A device in TypeScript. It knows its offset and the value, never where it sits. The vCPU waits for it.
+ * A device in TypeScript. It gets offsets and values, never its own address. The vCPU waits for it.
  *
- * Under `run()` a method may return a promise; under `runSync()` that is `ERR_ASYNC_HANDLER`. String
- * instructions call once for each item. A method that throws, or a read that gives no value, ends the run
- * with `ERR_HANDLER`. An access of 3, 5, 6 or 7 bytes arrives in pieces of 1, 2 and 4.
+ * Under `run()` a method may return a promise; under `runSync()` that is `ERR_ASYNC_HANDLER`. A
+ * string instruction calls once for each item. If a method throws, or a read returns no value, the
+ * run ends with `ERR_HANDLER`. An access of 3, 5, 6 or 7 bytes arrives in pieces of 1, 2 and 4.
  *
  * @example
  * ```ts
@@ -54,8 +54,8 @@ export interface DeviceContext {}
  */
 export interface Device {
   /**
-   * Gives the value of a read, of which the low `size` bytes count: a whole number, or a bigint of 64 bits,
-   * signed or not. Without this method reads are all ones.
+   * Returns the value of a read, of which the low `size` bytes count: a whole number, or a bigint
+   * of 64 bits, signed or not. Without this method reads are all ones.
    *
    * @param offset distance from the route's first port or address, 0 to 2^32 - 1
    * @param size bytes; 8 only at an address
@@ -78,8 +78,8 @@ export interface Device {
     vcpu: number,
   ): number | bigint | PromiseLike<number | bigint>
   /**
-   * Takes a value. Without this method writes are dropped. What it returns is of no account, but the vCPU
-   * waits for a promise.
+   * Takes a value. Without this method writes are dropped. The returned value does not matter, but
+   * the vCPU waits for a promise.
    *
    * @param offset distance from the route's first port or address, 0 to 2^32 - 1
    * @param size bytes; 8 only at an address
@@ -105,8 +105,9 @@ export interface Device {
    */
   write?(offset: number, size: AccessSize, value: number | bigint, vcpu: number): unknown
   /**
-   * Called once, at the end of the machine's constructor or in `vm.attach`, also when several routes have this device. What it
-   * throws, they throw: the machine is closed, or the route is not attached.
+   * Called once, at the end of the machine's constructor or in `vm.attach`, also when several
+   * routes have this device. What it throws, they throw: the machine is closed, or the route is not
+   * attached.
    *
    * @example
    * ```ts
@@ -124,8 +125,9 @@ export interface Device {
    */
   attach?(context: DeviceContext): void
   /**
-   * Called once, when its last route is taken away or the machine is closed, for a device whose `attach` did not throw. No method is called after it. What it
-   * throws, `vm.close()` throws once everything is freed.
+   * Called once, when its last route is taken away or the machine is closed, for a device whose
+   * `attach` did not throw. No method is called after it. What it throws, `vm.close()` throws once
+   * everything is freed.
    *
    * @example
    * ```ts
@@ -144,9 +146,9 @@ export interface Device {
 
 /** JavaScript answers, and the vCPU waits. */
 export interface DeviceTarget {
-  /** May be absent: the device says it. */
+  /** May be absent, since `device` implies it. */
   to?: 'device'
-  /** Who answers. Its methods are looked up at each access. */
+  /** The device. Its methods are looked up at each access. */
   device: Device
 }
 

@@ -1,6 +1,6 @@
 /**
- * An embedded guest program, with an image for each mode that it knows. What each one does, and what it
- * leaves behind, is in `guest/README.md`.
+ * An embedded guest program, with an image for each mode that it knows. `guest/README.md` describes
+ * what each one does, and what it leaves in memory.
  */
 export class Guest {
   // Private, so that no object that merely looks alike passes as a guest.
@@ -12,7 +12,7 @@ export class Guest {
     Object.freeze(this)
   }
 
-  /** Whether it is one. @internal */
+  /** Whether a value is a guest. @internal */
   static is(value: unknown): value is Guest {
     return typeof value === 'object' && value !== null && #name in value
   }
@@ -37,13 +37,18 @@ export class Guest {
  * ```
  */
 export const guests = Object.freeze({
-  /** Prints `Hello, world!`, stores 42 at 0x400 and halts with RAX = 42. Every mode and privilege. */
+  /**
+   * Prints `Hello, world!`, stores 42 at 0x400 and halts with RAX = 42. Every mode and privilege.
+   */
   hello: new Guest('hello'),
   /** Echoes port 0x60 to 0xe9 until it reads 0. Real and long mode, both privileges. */
   input: new Guest('input'),
-  /** Reads port 0x61, writes the value plus one to 0x62, until it reads 0xffffffff. Long mode, both privileges. */
+  /**
+   * Reads port 0x61, writes the value plus one to 0x62, until it reads 0xffffffff. Long mode, both
+   * privileges.
+   */
   ask: new Guest('ask'),
-  /** Writes as often to port 0x200 as the word at 0x500 says. Long mode, both privileges. */
+  /** Writes to port 0x200 as often as the word at 0x500 says. Long mode, both privileges. */
   count: new Guest('count'),
   /** Writes 0, 1, 2, … to port 0x200. Long mode. */
   numbered: new Guest('numbered'),
@@ -57,7 +62,10 @@ export const guests = Object.freeze({
   compute: new Guest('compute'),
   /** Never ends. Every mode and privilege. */
   spin: new Guest('spin'),
-  /** A multiboot image: timer interrupts on two vCPUs, the second started by the first. Protected mode, with an irqchip. */
+  /**
+   * A multiboot image: timer interrupts on two vCPUs, the second started by the first. Protected
+   * mode, with an irqchip.
+   */
   smp: new Guest('smp'),
   /** Shuts the vCPU down. Every mode, CPL 0. */
   tripleFault: new Guest('triple-fault'),

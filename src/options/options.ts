@@ -7,7 +7,9 @@ import { type Image, checkPayload } from './payload.ts'
 import { type Handlers, type Route, checkRoute } from './routes.ts'
 import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
-/** Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap. */
+/**
+ * Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap.
+ */
 export interface MemorySlot
   extends Omit<NativeSlot, 'readOnly'>, Partial<Pick<NativeSlot, 'readOnly'>> {}
 
@@ -19,7 +21,10 @@ export interface VirtualMachineOptions extends Partial<
   slots?: readonly MemorySlot[]
   /** The guest program: an embedded one of `guests`, or an image of your own. */
   payload: Guest | Image
-  /** Who answers which port and which address, up to 256. An exit that no route claims goes to `onExit`, or ends the run. */
+  /**
+   * What answers which port and which address, up to 256 routes. An exit that no route claims goes
+   * to `onExit`, or ends the run.
+   */
   routes?: readonly Route[]
 }
 

@@ -10,7 +10,8 @@ export interface Module
   extends Pick<NativeModule, 'image'>, Partial<Pick<NativeModule, 'string'>> {}
 
 /**
- * A guest program of your own, entered with the registers that `guest/README.md` lists, or that the format's boot protocol says.
+ * A guest program of your own, entered with the registers that `guest/README.md` lists, or that the
+ * format's boot protocol says.
  *
  * @example
  * ```ts

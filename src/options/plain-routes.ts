@@ -30,8 +30,8 @@ export interface ConsoleTarget {
   /** Rust gathers the bytes. */
   to: 'console'
   /**
-   * Gets the bytes in the order in which the guest wrote them, at most 16 KiB at once and at least every 20 ms;
-   * when it returns a promise, the vCPU waits.
+   * Gets the bytes in the order in which the guest wrote them, at most 16 KiB at once and at least
+   * every 20 ms. If it returns a promise, the vCPU waits.
    */
   onData?: (bytes: Uint8Array) => unknown
   /** Only a device route has one. */
@@ -49,8 +49,8 @@ export interface ConstantTarget {
 }
 
 /**
- * `discard` and `count`: writes are dropped, reads are all ones; `vm.counters()` counts both. `stop`: a write
- * ends the run with reason `'exit-port'` and the value as `exitCode`.
+ * `discard` and `count`: writes are dropped, reads are all ones; `vm.counters()` counts both.
+ * `stop`: a write ends the run with reason `'exit-port'` and the value as `exitCode`.
  *
  * @example
  * ```ts
@@ -71,7 +71,10 @@ export interface PlainTarget {
   device?: never
 }
 
-/** The kinds that Rust answers, and that need no handler: what `--port` of the command line can name. */
+/**
+ * The kinds that Rust answers, and that need no handler: what `--port` of the command line can
+ * name.
+ */
 export const plainKinds = {
   console: { handlers: { onData: optional(handler) } },
   stop: {},

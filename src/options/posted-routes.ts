@@ -7,17 +7,19 @@ import { type RouteKind, handler } from './route-kind.ts'
 import { optional, required } from './shape.ts'
 
 /**
- * Writes go into a ring of 4096 and nobody waits; a full ring makes the vCPU wait. `coalesce` lets the
- * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by up to
- * 20 ms while the guest makes no exit. Where the kernel would lose writes of several vCPUs, they exit nevertheless: `vmexit doctor`. `WriteBatch` has an example.
+ * Writes go into a ring of 4096, and the vCPU waits only if the ring is full. `coalesce` lets the
+ * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by
+ * up to 20 ms while the guest makes no exit. If the kernel would lose writes of several vCPUs, each
+ * write is an exit; `vmexit doctor` reports it. `WriteBatch` has an example.
  */
 export interface PostedTarget {
-  /** Who gathers: Rust, behind an exit, or the kernel. */
+  /** What gathers: Rust, after an exit, or the kernel. */
   to: 'queue' | 'coalesce'
   /**
-   * Gets the writes in order, none is lost, and before what the same vCPU asks later of a device, `onExit` or `onData`. While
-   * a promise that it returns is open, further batches wait, and questions behind them: whoever waits here for a later question of the
-   * guest waits until `timeoutMs` or `stop()`. At a run's end they wait no longer.
+   * Gets all writes, in order, and before the same vCPU's later questions to a device, `onExit` or
+   * `onData`. While a promise that it returns is open, further batches wait, and so do questions
+   * that follow them. If the promise itself waits for such a question, both wait until `timeoutMs`
+   * or `stop()`. At a run's end they wait no longer.
    */
   onBatch: (batch: WriteBatch) => unknown
   /** What reads give, 0 to 2^64 - 1; without it they are not claimed. */
@@ -26,7 +28,9 @@ export interface PostedTarget {
   device?: never
 }
 
-/** Which writes an `event` route counts: all to its port or address, or those of one value and size. */
+/**
+ * Which writes an `event` route counts: all to its port or address, or those of one value and size.
+ */
 export type EventMatch =
   | {
       /** Only writes of this value count, 0 to 2^64 - 1; the others are not claimed. */
@@ -42,8 +46,8 @@ export type EventMatch =
     }
 
 /**
- * The kernel counts writes to one port or address without an exit (KVM API, `KVM_IOEVENTFD`). Reads are not
- * claimed.
+ * The kernel counts writes to one port or address without an exit (KVM API, `KVM_IOEVENTFD`). Reads
+ * are not claimed.
  *
  * @example
  * ```ts
@@ -62,8 +66,9 @@ export type EventTarget = EventMatch & {
   /** The kernel counts. */
   to: 'event'
   /**
-   * Gets how many writes came since the last call, at least 1: soon after a lone one under `run()`, at the next exit or within 20 ms
-   * under `runSync()`, and at the run's end. Order and promises are as for `onBatch`.
+   * Gets the number of writes since the last call, at least 1. Under `run()` the call follows a
+   * lone write at once; under `runSync()` it comes at the next exit or within 20 ms. It also comes
+   * at the run's end. Order and promises are as for `onBatch`.
    */
   onEvent: (count: number) => unknown
   /** One port or address. */

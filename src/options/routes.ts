@@ -14,8 +14,8 @@ import type { RouteKind } from './route-kind.ts'
 import { checkMembers } from './shape.ts'
 
 /**
- * What a route claims: ports, or guest physical addresses. An access belongs to the route of its first byte.
- * Claims do not overlap.
+ * What a route claims: ports, or guest physical addresses. An access belongs to the route that
+ * claims its first byte. Claims do not overlap.
  */
 export type Claim =
   | {
@@ -27,7 +27,10 @@ export type Claim =
       length?: number
     }
   | {
-      /** First guest physical address, below 512 GiB, outside writable memory: accesses there never exit. */
+      /**
+       * First guest physical address, below 512 GiB, outside writable memory: accesses there never
+       * exit.
+       */
       gpa: number
       /** A claim has a port or an address. */
       port?: never

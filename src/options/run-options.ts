@@ -7,15 +7,15 @@ import { checkShape, optional } from './shape.ts'
 import { isSignal } from './signal.ts'
 
 /**
- * What `onExit` returns: the value of a read, for every item, or all its bytes, size times count; `false` to end
- * the run there. Behind a write nothing else matters.
+ * What `onExit` returns: the value of a read, for every item, or all its bytes, size times count;
+ * `false` to end the run there. After a write nothing else matters.
  */
 export type ExitAnswer = number | bigint | Uint8Array | false | void
 
 /** Options of `runSync`. */
 export interface RunSyncOptions extends Omit<NativeRunLimits, 'tickMs'> {
   /**
-   * Asked about every port or MMIO exit that no route claims. Default: such an exit ends the run.
+   * Called for every port or MMIO exit that no route claims. Default: such an exit ends the run.
    *
    * @example
    * ```ts

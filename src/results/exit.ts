@@ -9,7 +9,7 @@ export interface PortAccess {
   readonly port: number
   /** Bytes of one item. */
   readonly size: 1 | 2 | 4
-  /** Items, at least 1; string instructions put several behind one exit, up to a page of them. */
+  /** Items, at least 1; one exit of a string instruction carries several, up to a page of them. */
   readonly count: number
 }
 
@@ -53,7 +53,7 @@ export interface MmioReadExit extends MmioAccess {
   readonly reason: 'mmio-read'
 }
 
-/** `KVM_EXIT_HLT`: the guest executed `hlt`. A further run goes on behind it. */
+/** `KVM_EXIT_HLT`: the guest executed `hlt`. A further run continues after it. */
 export interface HltExit {
   /** Tells this exit from the others. */
   readonly reason: 'hlt'
@@ -75,11 +75,14 @@ export interface FailEntryExit {
   readonly cpu: number
 }
 
-/** `KVM_EXIT_INTERNAL_ERROR`: KVM could not go on. */
+/** `KVM_EXIT_INTERNAL_ERROR`: KVM could not continue. */
 export interface InternalErrorExit {
   /** Tells this exit from the others. */
   readonly reason: 'internal-error'
-  /** `KVM_INTERNAL_ERROR_…`: 1 emulation, 2 simultaneous exceptions, 3 delivery of an event, 4 unexpected exit. */
+  /**
+   * `KVM_INTERNAL_ERROR_…`: 1 emulation, 2 simultaneous exceptions, 3 delivery of an event, 4
+   * unexpected exit.
+   */
   readonly suberror: number
   /** The words that KVM adds, up to 16. */
   readonly data: readonly bigint[]
@@ -121,17 +124,22 @@ export interface UnknownExit {
   readonly hardwareExitReason: bigint
 }
 
-/** A port or MMIO access: what `onExit` is asked about. `reason` tells which, and narrows the type. */
+/**
+ * A port or MMIO access: what `onExit` is asked about. `reason` tells which, and narrows the type.
+ */
 export type AccessExit = PioOutExit | PioInExit | MmioWriteExit | MmioReadExit
 
 /**
- * A VM exit with all that KVM tells about it (KVM API §5, `struct kvm_run`). `reason` narrows the type.
+ * A VM exit with everything that KVM reports about it (KVM API §5, `struct kvm_run`). `reason`
+ * narrows the type.
  *
  * @example
  * ```ts
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
  * const { exit } = vm.runSync()
- * if (exit?.reason === 'pio-out') console.log(exit.port, exit.size, exit.data) // 233 1 Uint8Array(1) [ 72 ]
+ * if (exit?.reason === 'pio-out') {
+ *   console.log(exit.port, exit.size, exit.data) // 233 1 Uint8Array(1) [ 72 ]
+ * }
  * ```
  */
 export type Exit =

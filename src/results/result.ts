@@ -25,18 +25,22 @@ import { type Where, toWhere } from './where.ts'
  * ```
  */
 export class RunResult {
-  /** Why the run ended; the same as `exit.reason` where an exit did it. */
+  /** Why the run ended; the same as `exit.reason` if an exit ended it. */
   readonly reason: EndReason
-  /** The exit that ended it, with all that KVM tells about it; `null` after `stop()` and a time-out. */
+  /**
+   * The exit that ended it, with everything that KVM reports about it; `null` after `stop()` and a
+   * time-out.
+   */
   readonly exit: Exit | null
   /**
-   * Index of the vCPU that ended the run; `null` after `stop()` and a time-out. An end of another vCPU that came at the same time is
-   * the result of the next run.
+   * Index of the vCPU that ended the run; `null` after `stop()` and a time-out. If another vCPU
+   * came to an end at the same time, that end is the result of the next run.
    */
   readonly vcpu: number | null
   /**
-   * Where the guest was: after a time-out, a shutdown, an internal error and a failed entry. `null` after any other end, and where
-   * KVM does not tell: on AMD processors a shutdown resets the vCPU.
+   * Where the guest was: after a time-out, a shutdown, an internal error and a failed entry. `null`
+   * after any other end, and if KVM does not report it: on AMD processors a shutdown resets the
+   * vCPU.
    */
   readonly where: Where | null
   /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */
@@ -63,7 +67,7 @@ export class RunResult {
     this.durationMs = outcome.durationMs
   }
 
-  /** `output` as text, UTF-8; bytes that are none become U+FFFD. */
+  /** `output` as text, UTF-8; invalid bytes become U+FFFD. */
   get outputText(): string {
     return new TextDecoder().decode(this.output)
   }
@@ -74,7 +78,7 @@ export class RunResult {
    * @example
    * ```ts
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-   * console.log(String(vm.runSync({ timeoutMs: 5 }))) // the time is up; vCPU 0 is at RIP 0x0 (long mode, …
+   * console.log(String(vm.runSync({ timeoutMs: 5 }))) // the time is up; vCPU 0 is at RIP 0x0 …
    * ```
    */
   toString(): string {
@@ -89,7 +93,8 @@ export class RunResult {
 }
 
 /**
- * What happened, in one sentence: an exit, as `onExit` gets it, or the end of a run with the place where the guest was.
+ * What happened, in one sentence: an exit, as `onExit` gets it, or the end of a run with the place
+ * where the guest was.
  *
  * @example
  * ```ts
@@ -98,7 +103,7 @@ export class RunResult {
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
  * const result = vm.runSync()
  * console.log(describeExit(result.exit!)) // the guest wrote 1 byte (0x48) to port 0xe9
- * console.log(describeExit(result)) // the guest wrote 1 byte (0x48) to port 0xe9, which no route claims
+ * console.log(describeExit(result)) // the guest wrote … to port 0xe9, which no route claims
  * ```
  */
 export function describeExit(what: RunResult | Exit): string {

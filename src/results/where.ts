@@ -7,7 +7,8 @@ import type { NativeOutcome, NativeWhereabouts } from '../native/seam.ts'
  * ```ts
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
  * const { where } = vm.runSync({ timeoutMs: 5 })
- * console.log(where?.rip, where?.mode, where?.bytes.subarray(0, 2)) // 0n long Uint8Array(2) [ 235, 254 ]
+ * console.log(where?.rip, where?.mode) // 0n long
+ * console.log(where?.bytes.subarray(0, 2)) // Uint8Array(2) [ 235, 254 ]
  * ```
  */
 export interface Where extends Readonly<NativeWhereabouts> {}
