@@ -2,51 +2,56 @@
 /* eslint-disable */
 
 /**
- * A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
- * No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
- * `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
+ * A KVM machine. Every method is safe at any moment: while the machine runs, in its own handlers,
+ * after its end. No method throws; a failing one returns a `Failure`. Every method can return
+ * `ERR_VM_CLOSED`, and `ERR_INTERNAL` for a panic, after which the machine is closed. Methods that
+ * need an idle machine can return `ERR_VM_BUSY`.
  */
 export declare class NativeMachine {
   /**
-   * Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
-   * `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+   * Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
+   * `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
+   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
    */
   static create(config: NativeConfig): NativeMachine | Failure
   /**
-   * Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
-   * `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+   * Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
+   * `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
    */
   runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
   /**
-   * Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
-   * is to call `inside`, which then calls the other two. All are held weakly.
+   * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
+   * failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
+   * three are held weakly.
    */
   start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
-   * Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
-   * it where no C compiler is.
+   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
+   * `vmexit bench` compares with it if there is no C compiler.
    */
   runBare(timeoutMs: number): number | Failure
   /**
-   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-   * is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
-   * called in the asynchronous context of the run.
+   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
+   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
+   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
+   * run.
    */
   answer(ticket: number, answer: number | Uint8Array, look: boolean): number
-  /** Ends the run in progress, soon; of no effect without one. */
+  /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
   /**
-   * Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
-   * which its handlers have yet to get. Posted writes can be taken until `release`.
+   * Frees everything, and empties a buffer that was made. Returns the text that handlers have
+   * yet to get, if a run was cut off. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
   /** Whether it is closed, by `close` or after a panic. */
   isClosed(): boolean
-  /** After `close`, drops the posted writes that nobody has taken. */
+  /** After `close`, drops the posted writes that were not taken. */
   release(): void
   /**
-   * Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
-   * count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
+   * Answers the unclaimed read that ended the last run of an idle machine: with 64 bits, of
+   * which the low ones count, or with size times count bytes. `ERR_UNANSWERED_READ` when no read
+   * waits, `ERR_INVALID_OPTION` for a wrong length.
    */
   reply(value: bigint | Uint8Array): Failure | null
   /** All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`). */
@@ -65,37 +70,57 @@ export declare class NativeMachine {
   interrupt(vcpu: number, vector: number): Failure | null
   /** Queues a non-maskable interrupt for a vCPU (`KVM_NMI`). */
   nmi(vcpu: number): Failure | null
-  /** Sends bytes to the guest's serial port, as many as there is space for, and says how many. */
+  /** Sends bytes to the guest's serial port, as many as there is space for, and returns how many. */
   serialInput(bytes: Uint8Array): number
-  /** Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output. */
+  /**
+   * Whether the handler gets what the guest sends from now on; else, as in the beginning, it
+   * joins the result's output.
+   */
   deliverSerial(deliver: boolean): void
   /** What was put into memory before the first instruction. */
   loaded(): NativeLoaded
-  /** Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched. */
+  /**
+   * Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is
+   * touched.
+   */
   checkMemory(gpa: number, length: number): Failure | null
-  /** Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
+  /**
+   * Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside
+   * every slot.
+   */
   readMemory(gpa: number, into: Uint8Array): Failure | null
-  /** Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot. */
+  /**
+   * Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside
+   * every slot.
+   */
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
   /** Slot 0 without a copy. To be called once, and kept. */
   memoryBuffer(): ArrayBuffer | Failure
   /**
-   * Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
-   * configuration have the ids 0, 1, … in their order, COM1 the next; no id is given twice. Where it claims what the devices of
-   * a PC have, they give way until it is detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`,
-   * and then nothing is changed.
+   * Attaches a route while the machine is idle, and returns its id: word 1 of its questions. The
+   * routes of the configuration have the ids 0, 1, … in their order, COM1 the next; no id is
+   * given twice. Where it claims what the devices of a PC have, they give way until it is
+   * detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`, and
+   * then nothing is changed.
    */
   attach(route: NativeRoute): number | Failure
   /**
-   * Takes a route of the caller's away while the machine is idle, by its id. Posted writes that nobody has taken go with it, and
-   * console text that waits joins the next result's output. `ERR_INVALID_OPTION` when there is no such route.
+   * Removes a route of the caller's while the machine is idle, by its id. Posted writes that
+   * were not taken go with it, and console text that waits joins the next result's output.
+   * `ERR_INVALID_OPTION` when there is no such route.
    */
   detach(route: number): Failure | null
-  /** Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none. */
+  /**
+   * Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null`
+   * when there are none.
+   */
   drain(route: number): NativeBatch | null
   /** Takes the count of an `event` route, by its id: writes since the last call. */
   takeCount(route: number): number
-  /** The promise with which the consumer of a posted route answered is settled: it may get the next batch. */
+  /**
+   * To be called when the promise of a posted route's consumer is settled: it may get the next
+   * batch.
+   */
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
@@ -150,11 +175,14 @@ export declare function inside(): number
 /** The limits of this build. */
 export declare function limits(): NativeLimits
 
-/** What the called function returns, unless it returns the bytes of an unclaimed string read. */
+/**
+ * The status that the called function returns, unless it returns the bytes of an unclaimed string
+ * read.
+ */
 export declare enum NativeAnswer {
-  /** Go on; a read without a value is all ones. */
+  /** Continue; a read without a value is all ones. */
   Done = 0,
-  /** Go on with the value in words 6 and 7. */
+  /** Continue with the value in words 6 and 7. */
   Value = 1,
   /** A promise: `NativeMachine.answer` follows. */
   Promised = 2,
@@ -185,38 +213,43 @@ export interface NativeCapability {
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
   /**
-   * The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
-   * `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   * The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH
+   * start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
    */
   mode?: NativeMode
   /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
   privilege: NativePrivilege
-  /** Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
+  /**
+   * Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed
+   * when touched.
+   */
   memoryBytes: number
   /** Further memory, up to 16 slots. */
   slots: Array<NativeSlot>
   /** The guest program. */
   payload: NativePayload
-  /** Who answers what, up to 256 routes. */
+  /** What answers which access, up to 256 routes. */
   routes: Array<NativeRoute>
   /**
-   * Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
-   * irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
-   * index in RDI.
+   * Number of vCPUs, 1 to 64, default 1. Under `run()` each runs on a thread of its own;
+   * `runSync()` runs machines with one. With an irqchip all but the first wait for INIT and
+   * SIPI, as on a PC. Without one all start at the payload's entry, with their index in RDI.
    */
   vcpus: number
   /**
-   * Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
-   * an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0
-   * and 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
+   * Whether the kernel emulates PIC, IOAPIC, local APICs and PIT (KVM API,
+   * `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for an interrupt; without an irqchip `hlt`
+   * ends the run. Where the irqchip answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1,
+   * 0x4d0 and 0x4d1, the pages 0xfec00000 and 0xfee00000) routes are refused. Default false.
    */
   irqchip: boolean
   /** Whether there is a serial port, COM1 (port 0x3f8, line 4): `vm.serial`. Default: as `pc`. */
   serial: boolean
   /**
-   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI
-   * tables at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an
-   * irqchip, which is the default then. Default false.
+   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power
+   * and reset registers, ACPI tables at 0xe0000. Unclaimed accesses then meet an empty bus:
+   * reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
+   * default. Default false.
    */
   pc: boolean
 }
@@ -243,7 +276,10 @@ export interface NativeControlRegisters {
 export interface NativeCounters {
   /** Exits by reason. */
   exits: Array<NativeExitCount>
-  /** Accesses of the caller's routes that are attached: in the order of the configuration, then as they were attached. */
+  /**
+   * Accesses of the caller's routes that are attached: in the order of the configuration, then
+   * as they were attached.
+   */
   routes: Array<NativeRouteCount>
   /** Times that the vCPU waited because a ring was full. */
   ringWaits: number
@@ -262,12 +298,15 @@ export interface NativeDescriptorTable {
 }
 
 /**
- * r" Why a run ended, where it was not for an exit that nobody answered: `stop()`, the time-out, a write to a `stop` route, or a
- * r" PC that the guest turned off or reset.
+ * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
+ * r" route, or a PC that the guest turned off or reset.
  */
 export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 
-/** What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts` says what each means. */
+/**
+ * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
+ * says what each means.
+ */
 export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
@@ -319,12 +358,12 @@ export interface NativeExitCount {
 }
 
 /**
- * r" Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the `…Exit` types says
- * r" which `KVM_EXIT_…` it is.
+ * r" Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`).
+ * r" Each of the `…Exit` types says which `KVM_EXIT_…` it is.
  */
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
 
-/** r" How an image says where its bytes go and where it starts. */
+/** r" The format of an image, which determines where its bytes go and where it starts. */
 export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
 
 /** Limits that are checked before a value can cross. */
@@ -356,9 +395,10 @@ export interface NativeLoaded {
 }
 
 /**
- * r" The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit real-address
- * r" mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages; `'long'`, 64 bits with
- * r" 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
+ * r" The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2):
+ * r" `'real'`, 16-bit real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`,
+ * r" the same with 4 MiB pages; `'long'`, 64 bits with 2 MiB pages. `npx vmexit doctor` prints
+ * r" which of them this machine runs.
  */
 export type NativeMode = 'real' | 'protected' | 'paged32' | 'long'
 
@@ -376,7 +416,7 @@ export interface NativeModeReport {
 export interface NativeModule {
   /** Its bytes. They are copied. */
   image: Uint8Array
-  /** The string that goes with it, default empty. */
+  /** Its string, default empty. */
   string: string
 }
 
@@ -406,7 +446,10 @@ export interface NativeOutcome {
 
 /** One thing in memory. */
 export interface NativePart {
-  /** Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`, … */
+  /**
+   * Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`,
+   * `boot-params`, …
+   */
   what: string
   /** Guest physical address of its first byte. */
   gpa: number
@@ -421,17 +464,21 @@ export interface NativePayload {
   /** The image. */
   image?: Uint8Array
   /**
-   * `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH
-   * entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+   * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
+   * `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
+   * newer. Default: determined by the content.
    */
   format?: NativeFormat
   /** The name of an embedded guest. */
   guest?: string
-  /** Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory. */
+  /**
+   * Guest physical address of a flat image's first byte, default 0. The whole image lies inside
+   * memory.
+   */
   loadGpa: number
   /**
-   * Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
-   * real mode, below 4 GiB in 32 bits.
+   * Guest physical address of the first instruction. Default: the image's own entry; for a flat
+   * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
    */
   entryGpa?: number
   /** The command line, for multiboot, PVH and bzImage. Default empty. */
@@ -442,12 +489,15 @@ export interface NativePayload {
   modules: Array<NativeModule>
 }
 
-/** r" With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
+/**
+ * r" With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O
+ * r" (long mode only).
+ */
 export type NativePrivilege = 'kernel' | 'user'
 
 /** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {
-  /** Nothing: JavaScript may look around. */
+  /** Nothing: JavaScript gets a chance to work. */
   Tick = 0,
   /** A device's value. */
   Read = 1,
@@ -457,7 +507,10 @@ export declare enum NativeQuestion {
   Console = 3,
   /** An unclaimed exit, as the argument. */
   Unclaimed = 4,
-  /** Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`. */
+  /**
+   * Posted writes of a route wait; with a 1 in word 4 the words hold the only one.
+   * `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
+   */
   Posted = 5,
 }
 
@@ -554,15 +607,15 @@ export type NativeRouteKind = 'console' | 'constant' | 'discard' | 'count' | 'st
 /** How long a run may take. */
 export interface NativeRunLimits {
   /**
-   * The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
-   * Default: no limit.
+   * Milliseconds after which the run ends with reason `'timeout'`: 0 to 4294967295, fractions
+   * included. Default: no limit.
    */
   timeoutMs?: number
-  /** How often the thread looks around, in milliseconds; absent: only at exits. */
+  /** How often the vCPU's thread asks a tick, in milliseconds; absent: never. */
   tickMs?: number
   /**
-   * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
-   * Default false.
+   * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock
+   * readings per exit. Default false.
    */
   timeKvmRun?: boolean
 }
@@ -600,11 +653,17 @@ export interface NativeSegment {
 
 /** Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). */
 export interface NativeSlot {
-  /** First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff. */
+  /**
+   * First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to
+   * 0xffffffff.
+   */
   gpa: number
   /** Size in bytes, a multiple of 4096. Committed when touched. */
   bytes: number
-  /** The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false. */
+  /**
+   * The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works.
+   * Default false.
+   */
   readOnly: boolean
 }
 
@@ -659,20 +718,27 @@ export declare enum NativeTurn {
   Look = 8,
 }
 
-/** Where a vCPU stood. */
+/** Where a vCPU was. */
 export interface NativeWhereabouts {
-  /** Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the first. */
+  /**
+   * Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the
+   * first.
+   */
   vcpu: number
   /** The next instruction, relative to the base of CS. */
   rip: bigint
   /** The selector in CS. */
   cs: number
   /**
-   * The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'` with pages of any size, or
-   * `'compatibility'`, long mode with a segment of 16 or 32 bits, or `'virtual-8086'`.
+   * The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start,
+   * `'paged32'` with pages of any size, or `'compatibility'`, long mode with a segment of 16 or
+   * 32 bits, or `'virtual-8086'`.
    */
   mode: NativeMode | 'compatibility' | 'virtual-8086'
-  /** What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory ends. */
+  /**
+   * What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or
+   * memory ends.
+   */
   bytes: Uint8Array
 }
 

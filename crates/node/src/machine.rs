@@ -1,4 +1,4 @@
-//! The class behind `VirtualMachine`.
+//! The native class that `VirtualMachine` wraps.
 
 use std::rc::Rc;
 
@@ -21,9 +21,10 @@ use crate::lifecycle::Lifecycle;
 use crate::lifecycle::running::Callbacks;
 use crate::pump::environment::{self, Environment};
 
-/// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
-/// No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
-/// `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
+/// A KVM machine. Every method is safe at any moment: while the machine runs, in its own handlers,
+/// after its end. No method throws; a failing one returns a `Failure`. Every method can return
+/// `ERR_VM_CLOSED`, and `ERR_INTERNAL` for a panic, after which the machine is closed. Methods that
+/// need an idle machine can return `ERR_VM_BUSY`.
 #[napi]
 pub struct NativeMachine {
     life: Rc<Lifecycle>,
@@ -44,8 +45,9 @@ fn nothing(result: Result<()>) -> Option<Failure> {
 
 #[napi]
 impl NativeMachine {
-    /// Makes a machine, its vCPU in front of the payload's first instruction. `ERR_INVALID_OPTION`, `ERR_LIMIT` or
-    /// `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
+    /// Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
+    /// `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
+    /// `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
         let machine = caught(|| config.parse().and_then(Machine::new));
@@ -54,8 +56,8 @@ impl NativeMachine {
         }))
     }
 
-    /// Runs the vCPU on this thread, idle before. `ask` is called for every question, see `NativeQuestion`.
-    /// `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+    /// Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
+    /// `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
     #[napi]
     pub fn run_sync(
         &self,
@@ -79,8 +81,9 @@ impl NativeMachine {
         either(outcome.map(NativeOutcome::from))
     }
 
-    /// Runs the vCPU, idle before, on a thread of its own; `settle` gets the end, with the failures of `runSync`. `enter`
-    /// is to call `inside`, which then calls the other two. All are held weakly.
+    /// Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
+    /// failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
+    /// three are held weakly.
     #[napi]
     pub fn start(
         &self,
@@ -109,17 +112,18 @@ impl NativeMachine {
         )
     }
 
-    /// Enters the guest until it halts, answering nothing; the time in nanoseconds. `vmexit bench` compares with
-    /// it where no C compiler is.
+    /// Enters the guest until it halts, without answering, and returns the time in nanoseconds.
+    /// `vmexit bench` compares with it if there is no C compiler.
     #[napi]
     pub fn run_bare(&self, timeout_ms: f64) -> Either<f64, Failure> {
         let took = self.with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
         either(took.map(|took| took.as_nanos() as f64))
     }
 
-    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a string read; a value
-    /// is in words 6 and 7. Of no effect when the question is withdrawn. With `look` it then does what `attend` does; it is to be
-    /// called in the asynchronous context of the run.
+    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
+    /// string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
+    /// With `look` it then does what `attend` does. To be called in the asynchronous context of the
+    /// run.
     #[napi]
     pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> u32 {
         let returned = match answer {
@@ -139,14 +143,14 @@ impl NativeMachine {
         }
     }
 
-    /// Ends the run in progress, soon; of no effect without one.
+    /// Makes the run in progress end soon; without a run it has no effect.
     #[napi]
     pub fn stop(&self) {
         self.quietly(Lifecycle::stop);
     }
 
-    /// Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
-    /// which its handlers have yet to get. Posted writes can be taken until `release`.
+    /// Frees everything, and empties a buffer that was made. Returns the text that handlers have
+    /// yet to get, if a run was cut off. Posted writes can be taken until `release`.
     #[napi]
     pub fn close(&self) -> Vec<NativeText> {
         NativeText::all(self.quietly(Lifecycle::close))
@@ -158,14 +162,15 @@ impl NativeMachine {
         self.life.is_closed()
     }
 
-    /// After `close`, drops the posted writes that nobody has taken.
+    /// After `close`, drops the posted writes that were not taken.
     #[napi]
     pub fn release(&self) {
         self.quietly(Lifecycle::release);
     }
 
-    /// Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
-    /// count, or size times count bytes. `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION` for a wrong length.
+    /// Answers the unclaimed read that ended the last run of an idle machine: with 64 bits, of
+    /// which the low ones count, or with size times count bytes. `ERR_UNANSWERED_READ` when no read
+    /// waits, `ERR_INVALID_OPTION` for a wrong length.
     #[napi]
     pub fn reply(&self, value: Either<BigInt, Uint8Array>) -> Option<Failure> {
         nothing(self.with_idle(|machine| match value {
@@ -249,14 +254,15 @@ impl NativeMachine {
         )
     }
 
-    /// Sends bytes to the guest's serial port, as many as there is space for, and says how many.
+    /// Sends bytes to the guest's serial port, as many as there is space for, and returns how many.
     #[napi]
     pub fn serial_input(&self, bytes: Uint8Array) -> u32 {
         let sent = self.quietly(|life| life.handles.serial().map(|port| port.input(&bytes)));
         sent.unwrap_or_default() as u32
     }
 
-    /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it joins the result's output.
+    /// Whether the handler gets what the guest sends from now on; else, as in the beginning, it
+    /// joins the result's output.
     #[napi]
     pub fn deliver_serial(&self, deliver: bool) {
         self.quietly(|life| {
@@ -272,7 +278,8 @@ impl NativeMachine {
         NativeLoaded::from(&self.life.placement)
     }
 
-    /// Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is touched.
+    /// Whether a range of guest physical addresses has memory, else `ERR_GUEST_MEMORY`; no byte is
+    /// touched.
     #[napi]
     pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
         nothing(
@@ -281,7 +288,8 @@ impl NativeMachine {
         )
     }
 
-    /// Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
+    /// Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside
+    /// every slot.
     #[napi]
     pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
         nothing(self.life.guarded(|life| {
@@ -289,7 +297,8 @@ impl NativeMachine {
         }))
     }
 
-    /// Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
+    /// Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside
+    /// every slot.
     #[napi]
     pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
         nothing(
@@ -308,24 +317,27 @@ impl NativeMachine {
         )
     }
 
-    /// Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
-    /// configuration have the ids 0, 1, … in their order, COM1 the next; no id is given twice. Where it claims what the devices of
-    /// a PC have, they give way until it is detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`,
-    /// and then nothing is changed.
+    /// Attaches a route while the machine is idle, and returns its id: word 1 of its questions. The
+    /// routes of the configuration have the ids 0, 1, … in their order, COM1 the next; no id is
+    /// given twice. Where it claims what the devices of a PC have, they give way until it is
+    /// detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`, and
+    /// then nothing is changed.
     #[napi]
     pub fn attach(&self, route: NativeRoute) -> Either<u32, Failure> {
         let attached = self.life.guarded(|life| life.attach(&route.parse()));
         either(attached.map(RouteId::get))
     }
 
-    /// Takes a route of the caller's away while the machine is idle, by its id. Posted writes that nobody has taken go with it, and
-    /// console text that waits joins the next result's output. `ERR_INVALID_OPTION` when there is no such route.
+    /// Removes a route of the caller's while the machine is idle, by its id. Posted writes that
+    /// were not taken go with it, and console text that waits joins the next result's output.
+    /// `ERR_INVALID_OPTION` when there is no such route.
     #[napi]
     pub fn detach(&self, route: u32) -> Option<Failure> {
         nothing(self.life.guarded(|life| life.detach(RouteId::new(route))))
     }
 
-    /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none.
+    /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null`
+    /// when there are none.
     #[napi]
     pub fn drain(&self, route: u32) -> Option<NativeBatch> {
         NativeBatch::new(self.quietly(|life| life.drain(RouteId::new(route))))
@@ -337,7 +349,8 @@ impl NativeMachine {
         self.quietly(|life| life.posted().take_count(RouteId::new(route))) as f64
     }
 
-    /// The promise with which the consumer of a posted route answered is settled: it may get the next batch.
+    /// To be called when the promise of a posted route's consumer is settled: it may get the next
+    /// batch.
     #[napi]
     pub fn consumed(&self, route: u32) {
         self.quietly(|life| life.posted().consumed(RouteId::new(route)));
@@ -351,7 +364,8 @@ impl NativeMachine {
 }
 
 impl NativeMachine {
-    /// A call that reports nothing; after a fault of ours every other says that the machine is closed.
+    /// A call that reports no failure; after a fault of vmexit's own every other call fails as
+    /// closed.
     fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
         self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
     }

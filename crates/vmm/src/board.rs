@@ -1,4 +1,5 @@
-//! The devices that a machine has besides its caller's routes: a serial port, and what else a kernel expects of a PC.
+//! The devices that a machine has besides its caller's routes: a serial port, and what else a
+//! kernel expects of a PC.
 
 use boot::MemorySlot;
 use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
@@ -9,8 +10,8 @@ use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
 
-/// What the board claims: COM1 first, if there is one, whose place no route may take; the rest gives way to the caller's routes.
-/// The ids follow those of the configuration's routes.
+/// What the board claims: COM1 first, if there is one, whose place no route may take; the rest
+/// gives way to the caller's routes. The ids follow those of the configuration's routes.
 pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
     let claim = |port, length| Claim {
         base: Base::Port(port),

@@ -13,11 +13,11 @@ use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES}
 pub struct Payload<'a> {
     /// The image.
     pub image: Cow<'a, [u8]>,
-    /// Its format; `None` asks its content.
+    /// Its format; with `None` the content decides.
     pub format: Option<Format>,
     /// Where the first byte of a flat image lies.
     pub load_gpa: u64,
-    /// Where execution starts; by default where the image says, a flat one at its first byte.
+    /// Where execution starts; by default at the image's entry, for a flat image its first byte.
     pub entry_gpa: Option<u64>,
     /// For multiboot, PVH and bzImage.
     pub command_line: Vec<u8>,
@@ -27,10 +27,10 @@ pub struct Payload<'a> {
     pub modules: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
 }
 
-/// Everything that is fixed when a machine is made. Images are read where they are, and kept by nobody.
+/// Everything that is fixed when a machine is made. Images are read where they are, and not kept.
 #[derive(Clone, Debug)]
 pub struct MachineConfig<'a> {
-    /// The mode of the first instruction; an image that is not flat says it itself.
+    /// The mode of the first instruction, for a flat image; the other formats determine it.
     pub mode: Option<CpuMode>,
     /// The ring of the first instruction.
     pub privilege: Privilege,
@@ -40,17 +40,18 @@ pub struct MachineConfig<'a> {
     pub slots: Vec<MemorySlot>,
     /// The guest program.
     pub payload: Payload<'a>,
-    /// Who answers which port and which address.
+    /// What answers which port and which address.
     pub routes: Vec<RouteConfig>,
     /// How many vCPUs there are.
     pub vcpus: u32,
-    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU
-    /// then waits in the kernel, and all but the first wait for INIT and SIPI.
+    /// Whether the kernel emulates PIC, IOAPIC, local APICs and PIT (KVM API,
+    /// `KVM_CREATE_IRQCHIP`). A halted vCPU then waits in the kernel, and all but the first wait
+    /// for INIT and SIPI.
     pub irqchip: bool,
     /// Whether there is a serial port, COM1.
     pub serial: bool,
-    /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers, ACPI tables. Ports and
-    /// addresses that nobody claims are then an empty bus.
+    /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers,
+    /// ACPI tables. Unclaimed ports and addresses are then an empty bus.
     pub pc: bool,
 }
 
@@ -96,8 +97,8 @@ impl<'a> MachineConfig<'a> {
         slots.chain(routes).max().unwrap_or(0)
     }
 
-    /// Checks slots and payload, and says the format of its image, which nobody need ask its content for again; the routes are
-    /// checked when a machine is made.
+    /// Checks slots and payload, and says the format of its image, so that its content need not be
+    /// asked again; the routes are checked when a machine is made.
     ///
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.

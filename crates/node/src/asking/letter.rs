@@ -8,13 +8,13 @@ use vmm::{At, Exit, PostedWrite, ReadAnswer, Reply, RouteId, Unanswered, WriteAn
 use crate::convert::exit::NativeExit;
 use crate::ffi::{Returned, WORDS, Words};
 
-/// What goes beside the words: console bytes, or the record of an unclaimed exit.
+/// What is passed with the words: console bytes, or the record of an unclaimed exit.
 pub type Payload = Either<Uint8Array, NativeExit>;
 
 /// What word 0 says is wanted. `src/machine/ask.ts` reads the words.
 #[napi]
 pub enum NativeQuestion {
-    /// Nothing: JavaScript may look around.
+    /// Nothing: JavaScript gets a chance to work.
     Tick = 0,
     /// A device's value.
     Read = 1,
@@ -24,16 +24,18 @@ pub enum NativeQuestion {
     Console = 3,
     /// An unclaimed exit, as the argument.
     Unclaimed = 4,
-    /// Posted writes of a route wait, or with a 1 in word 4 here is the only one; `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
+    /// Posted writes of a route wait; with a 1 in word 4 the words hold the only one.
+    /// `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
     Posted = 5,
 }
 
-/// What the called function returns, unless it returns the bytes of an unclaimed string read.
+/// The status that the called function returns, unless it returns the bytes of an unclaimed string
+/// read.
 #[napi]
 pub enum NativeAnswer {
-    /// Go on; a read without a value is all ones.
+    /// Continue; a read without a value is all ones.
     Done = 0,
-    /// Go on with the value in words 6 and 7.
+    /// Continue with the value in words 6 and 7.
     Value = 1,
     /// A promise: `NativeMachine.answer` follows.
     Promised = 2,
@@ -187,7 +189,7 @@ fn device(kind: NativeQuestion, at: At, value: u64, ticket: u32) -> [u32; WORDS]
     ]
 }
 
-/// What a status means; a value is in words 6 and 7.
+/// Decodes a status; a value is in words 6 and 7.
 pub fn heard(shared: Words, returned: Returned) -> Heard {
     const DONE: u32 = NativeAnswer::Done as u32;
     const VALUE: u32 = NativeAnswer::Value as u32;

@@ -1,4 +1,4 @@
-//! A machine's configuration, from JavaScript's words to Rust's.
+//! A machine's configuration, converted from JavaScript's types to Rust's.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,43 +17,48 @@ use crate::guests;
 /// A machine, with every default filled in. Numbers are whole and not negative.
 #[napi(object)]
 pub struct NativeConfig {
-    /// The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
-    /// `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+    /// The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH
+    /// start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
     pub mode: Option<NativeMode>,
     /// The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`.
     pub privilege: NativePrivilege,
-    /// Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched.
+    /// Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed
+    /// when touched.
     pub memory_bytes: f64,
     /// Further memory, up to 16 slots.
     pub slots: Vec<NativeSlot>,
     /// The guest program.
     pub payload: NativePayload,
-    /// Who answers what, up to 256 routes.
+    /// What answers which access, up to 256 routes.
     pub routes: Vec<NativeRoute>,
-    /// Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
-    /// irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
-    /// index in RDI.
+    /// Number of vCPUs, 1 to 64, default 1. Under `run()` each runs on a thread of its own;
+    /// `runSync()` runs machines with one. With an irqchip all but the first wait for INIT and
+    /// SIPI, as on a PC. Without one all start at the payload's entry, with their index in RDI.
     pub vcpus: u32,
-    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
-    /// an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0
-    /// and 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
+    /// Whether the kernel emulates PIC, IOAPIC, local APICs and PIT (KVM API,
+    /// `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for an interrupt; without an irqchip `hlt`
+    /// ends the run. Where the irqchip answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1,
+    /// 0x4d0 and 0x4d1, the pages 0xfec00000 and 0xfee00000) routes are refused. Default false.
     pub irqchip: bool,
     /// Whether there is a serial port, COM1 (port 0x3f8, line 4): `vm.serial`. Default: as `pc`.
     pub serial: bool,
-    /// Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI
-    /// tables at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an
-    /// irqchip, which is the default then. Default false.
+    /// Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power
+    /// and reset registers, ACPI tables at 0xe0000. Unclaimed accesses then meet an empty bus:
+    /// reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
+    /// default. Default false.
     pub pc: bool,
 }
 
 /// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
 #[napi(object)]
 pub struct NativeSlot {
-    /// First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff.
+    /// First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to
+    /// 0xffffffff.
     pub gpa: f64,
     /// Size in bytes, a multiple of 4096. Committed when touched.
     pub bytes: f64,
-    /// The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false.
+    /// The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works.
+    /// Default false.
     pub read_only: bool,
 }
 
@@ -62,15 +67,17 @@ pub struct NativeSlot {
 pub struct NativePayload {
     /// The image.
     pub image: Option<Uint8Array>,
-    /// `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH
-    /// entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+    /// `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
+    /// `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
+    /// newer. Default: determined by the content.
     pub format: Option<NativeFormat>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
-    /// Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory.
+    /// Guest physical address of a flat image's first byte, default 0. The whole image lies inside
+    /// memory.
     pub load_gpa: f64,
-    /// Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
-    /// real mode, below 4 GiB in 32 bits.
+    /// Guest physical address of the first instruction. Default: the image's own entry; for a flat
+    /// image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
     pub entry_gpa: Option<f64>,
     /// The command line, for multiboot, PVH and bzImage. Default empty.
     pub cmdline: Option<String>,
@@ -85,7 +92,7 @@ pub struct NativePayload {
 pub struct NativeModule {
     /// Its bytes. They are copied.
     pub image: Uint8Array,
-    /// The string that goes with it, default empty.
+    /// Its string, default empty.
     pub string: String,
 }
 
@@ -128,13 +135,13 @@ pub struct NativeRoute {
 /// How long a run may take.
 #[napi(object)]
 pub struct NativeRunLimits {
-    /// The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
-    /// Default: no limit.
+    /// Milliseconds after which the run ends with reason `'timeout'`: 0 to 4294967295, fractions
+    /// included. Default: no limit.
     pub timeout_ms: Option<f64>,
-    /// How often the thread looks around, in milliseconds; absent: only at exits.
+    /// How often the vCPU's thread asks a tick, in milliseconds; absent: never.
     pub tick_ms: Option<f64>,
-    /// Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
-    /// Default false.
+    /// Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock
+    /// readings per exit. Default false.
     pub time_kvm_run: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Exit records, from Rust's words to JavaScript's.
+//! Exit records, converted from Rust's types to JavaScript's.
 
 use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;

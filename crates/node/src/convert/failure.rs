@@ -6,7 +6,8 @@ use vmm::{Error, ErrorCode};
 /// Declares the codes once for JavaScript; a code that is missing here does not compile.
 macro_rules! codes {
     ($($variant:ident = $name:literal),+) => {
-        /// What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts` says what each means.
+        /// What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
+        /// says what each means.
         #[napi(string_enum)]
         #[derive(Debug)]
         pub enum NativeErrorCode {

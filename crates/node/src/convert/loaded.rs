@@ -24,7 +24,8 @@ pub struct NativeLoaded {
 /// One thing in memory.
 #[napi(object)]
 pub struct NativePart {
-    /// Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`, …
+    /// Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`,
+    /// `boot-params`, …
     pub what: String,
     /// Guest physical address of its first byte.
     pub gpa: f64,

@@ -1,4 +1,4 @@
-//! The end of a run and the counters, from Rust's words to JavaScript's.
+//! The end of a run and the counters, converted from Rust's types to JavaScript's.
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
@@ -32,20 +32,23 @@ pub struct NativeOutcome {
     pub duration_ms: f64,
 }
 
-/// Where a vCPU stood.
+/// Where a vCPU was.
 #[napi(object)]
 pub struct NativeWhereabouts {
-    /// Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the first.
+    /// Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the
+    /// first.
     pub vcpu: u32,
     /// The next instruction, relative to the base of CS.
     pub rip: BigInt,
     /// The selector in CS.
     pub cs: u32,
-    /// The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'` with pages of any size, or
-    /// `'compatibility'`, long mode with a segment of 16 or 32 bits, or `'virtual-8086'`.
+    /// The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start,
+    /// `'paged32'` with pages of any size, or `'compatibility'`, long mode with a segment of 16 or
+    /// 32 bits, or `'virtual-8086'`.
     #[napi(ts_type = "NativeMode | 'compatibility' | 'virtual-8086'")]
     pub mode: String,
-    /// What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory ends.
+    /// What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or
+    /// memory ends.
     pub bytes: Uint8Array,
 }
 
@@ -143,7 +146,8 @@ impl NativeBatch {
 pub struct NativeCounters {
     /// Exits by reason.
     pub exits: Vec<NativeExitCount>,
-    /// Accesses of the caller's routes that are attached: in the order of the configuration, then as they were attached.
+    /// Accesses of the caller's routes that are attached: in the order of the configuration, then
+    /// as they were attached.
     pub routes: Vec<NativeRouteCount>,
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: f64,

@@ -1,4 +1,5 @@
-//! Words that cross the seam: each is an enum on both sides, and TypeScript's types are made of these.
+//! Words that cross the seam: each is an enum on both sides, and TypeScript's types are made of
+//! these.
 
 use napi_derive::napi;
 use vmm::{
@@ -54,25 +55,27 @@ macro_rules! of_core {
 
 each_mode! {
     of_core
-    /// The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit real-address
-    /// mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages; `'long'`, 64 bits with
-    /// 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
+    /// The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2):
+    /// `'real'`, 16-bit real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`,
+    /// the same with 4 MiB pages; `'long'`, 64 bits with 2 MiB pages. `npx vmexit doctor` prints
+    /// which of them this machine runs.
     NativeMode for CpuMode
 }
 each_privilege! {
     of_core
-    /// With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only).
+    /// With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O
+    /// (long mode only).
     NativePrivilege for Privilege
 }
 each_format! {
     of_core
-    /// How an image says where its bytes go and where it starts.
+    /// The format of an image, which determines where its bytes go and where it starts.
     NativeFormat for Format
 }
 
 words! {
-    /// Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the `…Exit` types says
-    /// which `KVM_EXIT_…` it is.
+    /// Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`).
+    /// Each of the `…Exit` types says which `KVM_EXIT_…` it is.
     NativeExitReason {
         PioOut = "pio-out",
         PioIn = "pio-in",
@@ -107,8 +110,8 @@ impl From<&Exit> for NativeExitReason {
 }
 
 words! {
-    /// Why a run ended, where it was not for an exit that nobody answered: `stop()`, the time-out, a write to a `stop` route, or a
-    /// PC that the guest turned off or reset.
+    /// Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
+    /// route, or a PC that the guest turned off or reset.
     NativeEnding {
         Stopped = "stopped",
         Timeout = "timeout",

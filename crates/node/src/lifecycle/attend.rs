@@ -89,7 +89,7 @@ impl Lifecycle {
             State::There(running) => match running.take_finished() {
                 Some((machine, outcome)) => {
                     let callbacks = Rc::clone(&running.callbacks);
-                    // The machine is idle before anybody hears that the run is over.
+                    // The machine is idle before the end of the run is reported.
                     if let State::There(running) =
                         std::mem::replace(&mut *state, State::Idle(machine))
                     {

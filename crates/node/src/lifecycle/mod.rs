@@ -1,5 +1,5 @@
-//! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
-//! what is left here can only kick.
+//! A machine's life cycle as JavaScript sees it. Busy is ownership: the thread that runs a machine
+//! owns it, and what is left here can only kick.
 
 mod attend;
 mod handles;
@@ -37,7 +37,7 @@ pub struct Lifecycle {
     pub counters: Arc<Counters>,
     /// Where posted writes wait; until `release`, which is after `close`.
     posted: RefCell<Rc<Posted>>,
-    /// The vCPU that is looked after first.
+    /// The vCPU that is served first.
     next: Cell<usize>,
 }
 
@@ -53,7 +53,7 @@ impl Lifecycle {
         }
     }
 
-    /// Makes a call into Rust in which nothing may go wrong but by a fault of ours; that closes the machine.
+    /// Makes a call into Rust; a panic in it closes the machine.
     pub fn guarded<T>(&self, call: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         self.judge(caught(|| call(self)))
     }
@@ -88,7 +88,7 @@ impl Lifecycle {
         })
     }
 
-    /// Takes a route away from an idle machine, with the posted writes that nobody has taken.
+    /// Takes a route away from an idle machine, with the posted writes that were not taken.
     pub fn detach(&self, route: RouteId) -> Result<()> {
         self.with_idle(|machine| {
             machine.detach(route)?;
@@ -191,8 +191,9 @@ impl Lifecycle {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
-    /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
+    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer
+    /// keeps it. Gives, by route, the text of the run that was cut off which its handlers have yet
+    /// to get. Under `run_here` the machine goes when that returns.
     pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self.handles.memory().ok();
         let texts = self.end();

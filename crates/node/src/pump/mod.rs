@@ -1,4 +1,5 @@
-//! What one JavaScript environment does for all its machines: it is woken, and looks for what waits.
+//! What one JavaScript environment does for all its machines: it is woken, and looks for what
+//! waits.
 
 pub mod bell;
 pub mod environment;

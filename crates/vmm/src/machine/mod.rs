@@ -29,7 +29,7 @@ use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
 
-/// A virtual machine that is not running; [`run`](Self::run) borrows it for as long as it does.
+/// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
 /// # Examples
 /// ```no_run
@@ -59,11 +59,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Creates the VM and puts its vCPU in front of the payload's first instruction.
+    /// Creates the VM, its vCPU before the payload's first instruction.
     ///
     /// # Errors
-    /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or `Payload` for
-    /// the configuration.
+    /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
+    /// `Payload` for the configuration.
     pub fn new(config: MachineConfig<'_>) -> Result<Self> {
         let format = config.check()?;
         let slots = config.all_slots();
@@ -126,9 +126,9 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Attaches a route, as the configuration's are at construction. It may claim what the machine's own devices of a PC have: it
-    /// then has those accesses until it is detached. In modes with paging the guest itself maps addresses above those of its
-    /// configuration.
+    /// Attaches a route, as the configuration's are at construction. It may claim what the
+    /// machine's own devices of a PC have: it then has those accesses until it is detached. In
+    /// modes with paging the guest itself maps addresses above those of its configuration.
     ///
     /// # Errors
     /// `InvalidOption` or `Limit`, `KvmCapability` or `KvmIoctl`; nothing is then changed.
@@ -151,8 +151,9 @@ impl Machine {
         self.take(route, table)
     }
 
-    /// Takes a route of the caller's away, with what stands there: its posted writes that nobody has taken are gone, and its text
-    /// joins the next outcome's. What the machine's own devices have yielded to it is theirs again.
+    /// Removes a route of the caller's with its device. Posted writes that were not taken are
+    /// dropped, and its text joins the next outcome's. What the machine's own devices have yielded
+    /// to the route is theirs again.
     ///
     /// # Errors
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
@@ -233,12 +234,12 @@ impl Machine {
 
     /// Runs the vCPU of a machine that has one, on this thread, until something ends the run.
     ///
-    /// A further run goes on where this one ended.
+    /// A further run continues where this one ended.
     ///
     /// # Errors
-    /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the handler fails,
-    /// `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs, `Internal` ever after a run that
-    /// panicked.
+    /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the
+    /// handler fails, `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs,
+    /// `Internal` ever after a run that panicked.
     pub fn run(
         &mut self,
         kick: &KickHandle,
@@ -253,11 +254,12 @@ impl Machine {
         self.crew.run_alone(scene, kick, limits, handler)
     }
 
-    /// Runs every vCPU until one of them ends the run, the first on this thread and each other on one of its own.
-    /// There is one handler for each vCPU.
+    /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
+    /// thread of its own. There is one handler for each vCPU.
     ///
     /// # Errors
-    /// As [`run`](Self::run), save that there may be one vCPU; `InvalidOption` when there is not a handler for each.
+    /// As [`run`](Self::run), save that there may be one vCPU; `InvalidOption` when there is not a
+    /// handler for each.
     pub fn run_together<H: ExitHandler + Send>(
         &mut self,
         kick: &KickHandle,
@@ -272,11 +274,13 @@ impl Machine {
         self.crew.run_together(scene, kick, limits, handlers)
     }
 
-    /// Enters the guest again and again until it halts, and returns the time that took. Its writes go nowhere and
-    /// are not counted: this is the yardstick where no C compiler can build `bench/raw.c`.
+    /// Enters the guest again and again until it halts, and returns the time that took. Its writes
+    /// go nowhere and are not counted: this is the yardstick where no C compiler can build
+    /// `bench/raw.c`.
     ///
     /// # Errors
-    /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`; `KvmIoctl`.
+    /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`;
+    /// `KvmIoctl`.
     pub fn run_bare(&mut self, timeout: Duration) -> Result<Duration> {
         self.crew.run_bare(timeout)
     }

@@ -125,7 +125,7 @@ impl Processor {
         let Pending::Reply(exit) = &self.pending else {
             return Err(Error::new(
                 ErrorCode::UnansweredRead,
-                "reply: the guest waits for no value; reply once, behind a run that ended with an unclaimed read",
+                "reply: the guest waits for no value; reply once, after a run that ended with an unclaimed read",
             ));
         };
         let size = match exit {
