@@ -294,8 +294,8 @@ impl<T: Trigger> Serial<T> {
         if wanted == 0 {
             return;
         }
-        let (front, _) = self.queue.as_slices();
-        let front = &front[..wanted.min(front.len())];
+        // All of them, wherever they lie: FIFO control clears what the receiver has.
+        let front = &self.queue.make_contiguous()[..wanted];
         let taken = self.uart.enqueue_raw_bytes(front).unwrap_or(0);
         self.queue.drain(..taken);
     }

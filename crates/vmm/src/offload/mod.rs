@@ -50,6 +50,39 @@ pub(crate) fn unregister(vm: &VmFd, route: &Route) -> Result<()> {
     Ok(())
 }
 
+/// Registers again what counts writes right after a coalesced range. The kernel keeps its ranges sorted, but puts one in after a
+/// range without a length that begins where it ends, and then finds neither for sure.
+///
+/// # Errors
+/// `KvmIoctl`.
+pub(crate) fn sort_after(vm: &VmFd, zone: &Claim, routes: &[Route]) -> Result<()> {
+    let follows = |base: Base| {
+        let one = Claim { base, length: 1 };
+        let last = Claim {
+            base: zone.base,
+            length: zone.length + 1,
+        };
+        one.start() == zone.end() && one.meets(&last)
+    };
+    let again = |fd: &EventFd, base: Base| {
+        count_no_longer(vm, fd, base, None)?;
+        count_writes(vm, fd, base, None)
+    };
+    for route in routes {
+        if let (Some(Feed::Count(count)), None) = (&route.feed, route.datamatch)
+            && follows(route.row.claim.base)
+        {
+            again(count.fd(), route.row.claim.base)?;
+        }
+        for bell in &route.doorbells {
+            if bell.datamatch.is_none() && follows(bell.base) {
+                again(&bell.fd, bell.base)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Makes the kernel count writes at an address.
 ///
 /// # Errors
