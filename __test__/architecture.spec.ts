@@ -128,7 +128,7 @@ const cases: Record<string, Case> = {
     keeps: {
       'crates/vmm/src/lib.rs':
         '//! #![allow(unsafe_code)]\n#![deny(unsafe_op_in_unsafe_fn)]\n#[allow(unused)]\nmod vcpu;',
-      'crates/vmm/src/vcpu.rs': '#![allow(unsafe_code)]',
+      'crates/vmm/src/kvm/vcpu.rs': '#![allow(unsafe_code)]',
     },
   },
   'the lints deny unsafe': {
@@ -255,7 +255,7 @@ test('the circle of methods that was: run, ask and post', (t) => {
     [ask!]: file('flush_before', 'use crate::run::{Next, Run, handler_failed};', 'leave'),
     [post!]: file('leave', 'use crate::run::{Next, Run};', 'post'),
   })
-  t.deepEqual(rules.moduleCycles(files, []), [
+  t.deepEqual(rules.moduleCycles(files), [
     'crates/vmm: module cycle crate::run → crate::post → crate::run',
     'crates/vmm: module cycle crate::run → crate::post → crate::ask → crate::run',
   ])
