@@ -28,10 +28,7 @@ import { SerialPort } from './serial.ts'
 import { isAborted, reasonOf } from '../options/signal.ts'
 import { type Summary, summarize } from './summary.ts'
 
-/**
- * How often a run delivers console text and checks for a dying worker while the guest makes no
- * exits.
- */
+/** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
 
 declare module '../options/device.ts' {
@@ -48,8 +45,7 @@ declare module '../options/device.ts' {
 }
 
 /**
- * A KVM virtual machine: memory, vCPUs in any x86 mode, and routes that determine what answers
- * their exits.
+ * A KVM virtual machine: memory, vCPUs in any x86 mode, and routes that answer their exits.
  *
  * @example
  * ```ts

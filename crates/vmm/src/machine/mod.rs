@@ -258,8 +258,7 @@ impl Machine {
     /// thread of its own. There is one handler for each vCPU.
     ///
     /// # Errors
-    /// As [`run`](Self::run), save that there may be one vCPU; `InvalidOption` when there is not a
-    /// handler for each.
+    /// As [`run`](Self::run), but also for one vCPU; `InvalidOption` unless each has a handler.
     pub fn run_together<H: ExitHandler + Send>(
         &mut self,
         kick: &KickHandle,
