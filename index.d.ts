@@ -79,9 +79,21 @@ export declare class NativeMachine {
   writeMemory(gpa: number, bytes: Uint8Array): Failure | null
   /** Slot 0 without a copy. To be called once, and kept. */
   memoryBuffer(): ArrayBuffer | Failure
-  /** Takes the posted writes of a `queue` or `coalesce` route, by its index, oldest first; `null` when there are none. */
+  /**
+   * Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
+   * configuration have the ids 0, 1, … in their order, COM1 the next; no id is given twice. Where it claims what the devices of
+   * a PC have, they give way until it is detached. `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`,
+   * and then nothing is changed.
+   */
+  attach(route: NativeRoute): number | Failure
+  /**
+   * Takes a route of the caller's away while the machine is idle, by its id. Posted writes that nobody has taken go with it, and
+   * console text that waits joins the next result's output. `ERR_INVALID_OPTION` when there is no such route.
+   */
+  detach(route: number): Failure | null
+  /** Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none. */
   drain(route: number): NativeBatch | null
-  /** Takes the count of an `event` route, by its index: writes since the last call. */
+  /** Takes the count of an `event` route, by its id: writes since the last call. */
   takeCount(route: number): number
   /** The promise with which the consumer of a posted route answered is settled: it may get the next batch. */
   consumed(route: number): void
@@ -212,7 +224,7 @@ export interface NativeControlRegisters {
 export interface NativeCounters {
   /** Exits by reason. */
   exits: Array<NativeExitCount>
-  /** Accesses by route, in the order of the configuration. */
+  /** Accesses of the caller's routes that are attached: in the order of the configuration, then as they were attached. */
   routes: Array<NativeRouteCount>
   /** Times that the vCPU waited because a ring was full. */
   ringWaits: number
@@ -478,6 +490,8 @@ export interface NativeRoute {
 
 /** Accesses of one route; every repetition of a string instruction counts. */
 export interface NativeRouteCount {
+  /** The route's id. */
+  route: number
   /** Items read. */
   reads: number
   /** Items written. */
@@ -566,7 +580,7 @@ export interface NativeSpecialRegisters {
 
 /** Console text of one route. */
 export interface NativeText {
-  /** Index of the route. */
+  /** The route's id: its index, or what `attach` gave. */
   route: number
   /** The bytes. */
   bytes: Uint8Array

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::ffi::{self, Callback, Returned, WeakFunction};
 use crate::life::Life;
 use crate::loaded::NativeLoaded;
-use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
+use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeRouteCount, NativeText};
 use crate::registers::{NativeRegisters, NativeSpecialRegisters};
 use crate::running::Callbacks;
 use crate::same_thread::SameThread;
@@ -320,6 +320,13 @@ impl NativeMachine {
     #[napi]
     pub fn detach(&self, route: u32) -> Option<Failure> {
         nothing(self.life.guarded(|life| life.detach(RouteId::new(route))))
+    }
+
+    /// What was counted so far of one attached route, by its id; `null` when there is no such route.
+    #[napi]
+    pub fn route_counters(&self, route: u32) -> Option<NativeRouteCount> {
+        let counts = self.life.counters.route(RouteId::new(route))?;
+        Some(NativeRouteCount::from(&*counts))
     }
 
     /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none.

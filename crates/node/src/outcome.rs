@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Exit, Outcome, PostedWrite, RouteId, Whereabouts};
+use vmm::{Counters, End, Exit, Outcome, PostedWrite, RouteCounters, RouteId, Whereabouts};
 
 use crate::exit::NativeExit;
 
@@ -162,12 +162,19 @@ pub struct NativeExitCount {
 /// Accesses of one route; every repetition of a string instruction counts.
 #[napi(object)]
 pub struct NativeRouteCount {
-    /// The route's id.
-    pub route: u32,
     /// Items read.
     pub reads: f64,
     /// Items written.
     pub writes: f64,
+}
+
+impl From<&RouteCounters> for NativeRouteCount {
+    fn from(counts: &RouteCounters) -> Self {
+        Self {
+            reads: counts.reads.get() as f64,
+            writes: counts.writes.get() as f64,
+        }
+    }
 }
 
 impl From<&Counters> for NativeCounters {
@@ -185,11 +192,7 @@ impl From<&Counters> for NativeCounters {
                 })
                 .collect(),
             routes: routes
-                .map(|(route, counts)| NativeRouteCount {
-                    route: route.get(),
-                    reads: counts.reads.get() as f64,
-                    writes: counts.writes.get() as f64,
-                })
+                .map(|(_, counts)| NativeRouteCount::from(&*counts))
                 .collect(),
         }
     }
