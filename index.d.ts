@@ -102,8 +102,9 @@ export declare class NativeMachine {
 }
 
 /**
- * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
- * time to look after what gathers. What is left to do, as `NativeTurn` says.
+ * Attends to every machine that runs. `fresh` says that the event loop has turned since the last
+ * call, `look` that it is time to take what has gathered. Returns what is left to do, a
+ * `NativeTurn`.
  */
 export declare function attend(fresh: boolean, look: boolean): number
 
@@ -125,21 +126,24 @@ export interface Failure {
 /** Names of the embedded guests, each once, sorted. */
 export declare function guestNames(): Array<string>
 
-/** Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever. */
+/**
+ * Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is
+ * kept for ever.
+ */
 export declare function hangBell(): boolean
 
-/** Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`. */
+/** Keeps the event loop alive for an awaited run, until `releaseLoop`. */
 export declare function holdLoop(): void
 
 /** The loaded KVM module: `kvm_intel`, `kvm_amd`, `kvm_pvm` or `unknown`. */
 export declare function hostBackend(): string
 
 /** The format of an image by its content, as `NativePayload.format` names it. */
-export declare function imageFormat(image: Uint8Array): string | Failure
+export declare function imageFormat(image: Uint8Array): NativeFormat | Failure
 
 /**
- * Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
- * `NativeMachine.start`, and to be returned by it.
+ * Goes on with what is to be done in the asynchronous context of a run; to be called by the
+ * `enter` of `NativeMachine.start`, and to be returned by it.
  */
 export declare function inside(): number
 
@@ -180,11 +184,14 @@ export interface NativeCapability {
 
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
-  /** `real`, `protected`, `paged32` or `long`; an image that is not flat says it itself. */
-  mode?: string
-  /** `kernel` or `user`. */
-  privilege: string
-  /** Bytes of slot 0, which begins at gpa 0: a multiple of 4096, up to 3 GiB. */
+  /**
+   * The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
+   * `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   */
+  mode?: NativeMode
+  /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
+  privilege: NativePrivilege
+  /** Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched. */
   memoryBytes: number
   /** Further memory, up to 16 slots. */
   slots: Array<NativeSlot>
@@ -192,13 +199,25 @@ export interface NativeConfig {
   payload: NativePayload
   /** Who answers what, up to 256 routes. */
   routes: Array<NativeRoute>
-  /** How many vCPUs. */
+  /**
+   * Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
+   * irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
+   * index in RDI.
+   */
   vcpus: number
-  /** Whether the kernel plays PIC, IOAPIC, local APICs and PIT. */
+  /**
+   * Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
+   * an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0
+   * and 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
+   */
   irqchip: boolean
-  /** Whether there is a serial port, COM1. */
+  /** Whether there is a serial port, COM1 (port 0x3f8, line 4): `vm.serial`. Default: as `pc`. */
   serial: boolean
-  /** Whether the rest of a PC is there. */
+  /**
+   * Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI
+   * tables at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an
+   * irqchip, which is the default then. Default false.
+   */
   pc: boolean
 }
 
@@ -242,16 +261,19 @@ export interface NativeDescriptorTable {
   limit?: number
 }
 
-/** What kind of failure it is, grouped by what the caller can do; `src/errors.ts` says what each means. */
+/**
+ * r" Why a run ended, where it was not for an exit that nobody answered: `stop()`, the time-out, a write to a `stop` route, or a
+ * r" PC that the guest turned off or reset.
+ */
+export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
+
+/** What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts` says what each means. */
 export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
-  /**
-   * `pio-out`, `pio-in`, `mmio-write`, `mmio-read`, `hlt`, `shutdown`, `fail-entry`, `internal-error`, `debug`,
-   * `system-event` or `unknown`.
-   */
-  reason: string
+  /** Why KVM returned. */
+  reason: NativeExitReason
   /** The port of a `pio-` exit. */
   port?: number
   /** The address of an `mmio-` exit. */
@@ -291,10 +313,19 @@ export interface NativeExit {
 /** Exits of one reason. */
 export interface NativeExitCount {
   /** As in `NativeExit`. */
-  reason: string
+  reason: NativeExitReason
   /** How many. */
   count: number
 }
+
+/**
+ * r" Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the `…Exit` types says
+ * r" which `KVM_EXIT_…` it is.
+ */
+export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
+
+/** r" How an image says where its bytes go and where it starts. */
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
 
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
@@ -302,7 +333,7 @@ export interface NativeLimits {
   maxReadBytes: number
   /** The longest time-out, in milliseconds. */
   maxTimeoutMs: number
-  /** Bytes of a guest's text that are kept for somebody who may read them later. */
+  /** Bytes of a guest's text that are kept for a later reader. */
   maxOutputBytes: number
   /** Slots beside slot 0. */
   maxSlots: number
@@ -314,38 +345,45 @@ export interface NativeLimits {
 
 /** An image in memory. */
 export interface NativeLoaded {
-  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`. */
-  format: string
+  /** The image's format, as given or found. */
+  format: NativeFormat
   /** The mode of the first instruction. */
-  mode: string
+  mode: NativeMode
   /** Guest physical address of the first instruction. */
   entryGpa: number
   /** In the order of placing. */
   parts: Array<NativePart>
 }
 
+/**
+ * r" The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit real-address
+ * r" mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages; `'long'`, 64 bits with
+ * r" 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
+ */
+export type NativeMode = 'real' | 'protected' | 'paged32' | 'long'
+
 /** Whether a mode runs here. */
 export interface NativeModeReport {
-  /** `real`, `protected`, `paged32` or `long`. */
-  mode: string
-  /** `kernel` or `user`. */
-  privilege: string
+  /** The mode of its first instruction. */
+  mode: NativeMode
+  /** The privilege of its first instruction. */
+  privilege: NativePrivilege
   /** How its first instructions end, when it does not run. */
   reason?: string
 }
 
 /** A multiboot module. */
 export interface NativeModule {
-  /** Its bytes. */
+  /** Its bytes. They are copied. */
   image: Uint8Array
-  /** The string that goes with it. */
+  /** The string that goes with it, default empty. */
   string: string
 }
 
 /** How a run ended. */
 export interface NativeOutcome {
-  /** An exit's reason, `exit-port`, `power-off`, `reset`, `stopped` or `timeout`. */
-  reason: string
+  /** Why it ended; absent where `exit` says it. */
+  reason?: NativeEnding
   /** Index of the vCPU that ended it, if one did. */
   vcpu?: number
   /** The exit that ended it, if one did. */
@@ -368,7 +406,7 @@ export interface NativeOutcome {
 
 /** One thing in memory. */
 export interface NativePart {
-  /** Its role. */
+  /** Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`, … */
   what: string
   /** Guest physical address of its first byte. */
   gpa: number
@@ -382,23 +420,32 @@ export interface NativePart {
 export interface NativePayload {
   /** The image. */
   image?: Uint8Array
-  /** `flat`, `elf`, `multiboot`, `pvh` or `bzimage`; without it the image's content says. */
-  format?: string
+  /**
+   * `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH
+   * entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+   */
+  format?: NativeFormat
   /** The name of an embedded guest. */
   guest?: string
-  /** Where a flat image's first byte lies. */
+  /** Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory. */
   loadGpa: number
-  /** Where execution starts; without it where the image says, a flat one at its first byte. */
+  /**
+   * Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
+   * real mode, below 4 GiB in 32 bits.
+   */
   entryGpa?: number
-  /** The command line, for multiboot, PVH and bzImage. */
+  /** The command line, for multiboot, PVH and bzImage. Default empty. */
   cmdline?: string
-  /** The initial RAM disk, for PVH and bzImage. */
+  /** The initial RAM disk, for PVH and bzImage. It is copied. */
   initrd?: Uint8Array
   /** For multiboot. */
   modules: Array<NativeModule>
 }
 
-/** What word 0 says is wanted. `src/ask.ts` reads the words. */
+/** r" With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only). */
+export type NativePrivilege = 'kernel' | 'user'
+
+/** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {
   /** Nothing: JavaScript may look around. */
   Tick = 0,
@@ -462,7 +509,10 @@ export interface NativeReport {
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
-  /** Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring. */
+  /**
+   * Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost;
+   * absent where there is no such ring.
+   */
   sharesCoalescedRing?: boolean
   /** Cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
@@ -476,8 +526,8 @@ export interface NativeRoute {
   gpa?: number
   /** Ports or bytes, 1 to 2^32. */
   length: number
-  /** `console`, `constant`, `discard`, `count`, `stop`, `device`, `queue`, `coalesce` or `event`. */
-  to: string
+  /** Where its accesses go. */
+  to: NativeRouteKind
   /** For `constant`, and what reads of `queue` and `coalesce` give. */
   value?: bigint
   /** For `event`: only writes of this value count. */
@@ -498,19 +548,28 @@ export interface NativeRouteCount {
   writes: number
 }
 
+/** Where the accesses of a route go. */
+export type NativeRouteKind = 'console' | 'constant' | 'discard' | 'count' | 'stop' | 'device' | 'queue' | 'coalesce' | 'event'
+
 /** How long a run may take. */
 export interface NativeRunLimits {
-  /** The run ends as `timeout` after so many milliseconds, fractions included; absent: never. */
+  /**
+   * The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
+   * Default: no limit.
+   */
   timeoutMs?: number
   /** How often the thread looks around, in milliseconds; absent: only at exits. */
   tickMs?: number
-  /** Whether the time inside `KVM_RUN` is taken. */
+  /**
+   * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
+   * Default false.
+   */
   timeKvmRun?: boolean
 }
 
 /**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
- * are 0 or 1. What is absent when written keeps its value.
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
+ * §3.4.3). Flags are 0 or 1. What is absent when written keeps its value.
  */
 export interface NativeSegment {
   /** Linear address of the first byte, 64 bits. */
@@ -541,17 +600,17 @@ export interface NativeSegment {
 
 /** Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). */
 export interface NativeSlot {
-  /** First guest physical address, a multiple of 4096. */
+  /** First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff. */
   gpa: number
-  /** Size, a multiple of 4096. */
+  /** Size in bytes, a multiple of 4096. Committed when touched. */
   bytes: number
-  /** Whether the guest's writes exit (`KVM_MEM_READONLY`). */
+  /** The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false. */
   readOnly: boolean
 }
 
 /**
- * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is absent
- * when written keeps its value.
+ * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is
+ * absent when written keeps its value.
  */
 export interface NativeSpecialRegisters {
   /** CS, the code segment; its DPL and that of SS are the current privilege level. */
@@ -602,27 +661,34 @@ export declare enum NativeTurn {
 
 /** Where a vCPU stood. */
 export interface NativeWhereabouts {
-  /** Index of the vCPU; at a time-out the first. */
+  /** Index of the vCPU: the one that ended the run; after a time-out, which none of them did, the first. */
   vcpu: number
-  /** RIP, relative to the base of CS. */
+  /** The next instruction, relative to the base of CS. */
   rip: bigint
-  /** The selector in CS, 16 bits. */
+  /** The selector in CS. */
   cs: number
-  /** `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`. */
-  mode: string
-  /** What stands at RIP, up to 15 bytes. */
+  /**
+   * The mode at that time (Intel SDM vol. 3A §2.2): one in which a machine can start, `'paged32'` with pages of any size, or
+   * `'compatibility'`, long mode with a segment of 16 or 32 bits, or `'virtual-8086'`.
+   */
+  mode: NativeMode | 'compatibility' | 'virtual-8086'
+  /** What memory has at RIP: 15 bytes, the longest instruction, or less where the mapping or memory ends. */
   bytes: Uint8Array
 }
 
-/** Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`. */
+/**
+ * Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE`
+ * without `/dev/kvm`.
+ */
 export declare function probeHost(): NativeReport | Failure
 
 /** Takes back one `holdLoop`. */
 export declare function releaseLoop(): void
 
 /**
- * Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
- * calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
- * once, as test runners do, those are the first copy's, whose function looks after the machines of all.
+ * Offers eight words through which this environment's machines ask, and the function that answers
+ * the doorbell by calling `attend`. Called at import; returns the words to use. Where the
+ * package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
+ * whose function serves the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

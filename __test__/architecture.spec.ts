@@ -139,13 +139,18 @@ const cases: Record<string, Case> = {
       'Cargo.toml': 'unsafe_code = "deny"',
     },
   },
-  "src/ imports Node's built-ins and its own files, and nothing imports the command line": {
+  "src/ imports Node's built-ins and its own files, and its folders import downwards": {
     rule: rules.sourceImports,
-    breaks: { 'src/a.ts': `import 'node:fs'\nimport './cli/main.ts'`, 'src/cli/main.ts': '' },
+    breaks: {
+      'src/native/a.ts': `import 'node:fs'\nimport '../results/b.ts'`,
+      'src/results/b.ts': '',
+    },
     line: 2,
     keeps: {
-      'src/a.ts': `import 'node:fs'\nconst x = 'lodash'`,
-      'src/cli/main.ts': `import '../a.ts'`,
+      'src/machine/a.ts': `import 'node:fs'\nimport '../native/b.ts'\nconst x = 'lodash'`,
+      'src/native/b.ts': '',
+      'src/index.ts': `export * from './machine/a.ts'`,
+      'src/cli/main.ts': `import '../machine/a.ts'`,
       '__test__/a.spec.ts': `import 'ava'`,
     },
   },
@@ -155,21 +160,24 @@ const cases: Record<string, Case> = {
     line: 1,
     keeps: { 'src/a.ts': `export { x } from './b.js'`, 'src/b.ts': 'export const x = 1' },
   },
-  'only src/native.ts and src/seam.ts name the addon': {
+  'only src/native/native.ts and src/native/seam.ts name the addon': {
     rule: rules.addonLoads,
     breaks: { 'src/a.ts': `const b = 1\nimport type { NativeMachine } from '../index.js'` },
     line: 2,
     keeps: {
-      'src/native.ts': `import binding from '../native.cjs'`,
-      'src/seam.ts': `export type { A } from '../index.js'`,
+      'src/native/native.ts': `import binding from '../../native.cjs'`,
+      'src/native/seam.ts': `export type { A } from '../../index.js'`,
       'src/cli/a.ts': `import '../index.js'`,
     },
   },
-  'only src/errors.ts throws': {
+  'only src/native/errors.ts throws': {
     rule: rules.throwStatements,
     breaks: { 'src/a.ts': 'function f() {\n  throw new Error()\n}' },
     line: 2,
-    keeps: { 'src/a.ts': `// throw it\nconst x = 'throw x'`, 'src/errors.ts': 'throw new Error()' },
+    keeps: {
+      'src/a.ts': `// throw it\nconst x = 'throw x'`,
+      'src/native/errors.ts': 'throw new Error()',
+    },
   },
   'files keep to their budget': {
     rule: rules.fileBudgets,

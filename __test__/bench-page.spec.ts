@@ -1,12 +1,12 @@
 // The benchmark's page and table, from documents made by hand: nothing is measured here.
 import test from 'ava'
 
-import type { BenchDocument, RouteResult } from '../src/cli/bench/document.ts'
-import { histogramChart } from '../src/cli/bench/histogram-chart.ts'
-import { renderPage } from '../src/cli/bench/page.ts'
-import { verdict } from '../src/cli/bench/ratio-chart.ts'
-import { binOf, binsPerOctave, edgeOf, histogram } from '../src/cli/bench/statistics.ts'
-import { describe, timesOf } from '../src/cli/bench/table.ts'
+import type { BenchDocument, RouteResult } from '../src/bench/document.ts'
+import { histogramChart } from '../src/bench/histogram-chart.ts'
+import { renderPage } from '../src/bench/page.ts'
+import { verdict } from '../src/bench/ratio-chart.ts'
+import { binOf, binsPerOctave, edgeOf, histogram } from '../src/bench/statistics.ts'
+import { describe, timesOf } from '../src/bench/table.ts'
 
 /** One time in the middle of each bin, from 64 ns to 2 ms: fifteen octaves. */
 const bins = Array.from({ length: 15 * binsPerOctave }, (_, index) => 6 * binsPerOctave + index)
@@ -98,12 +98,12 @@ test('a ratio is told in words, no further than the spread of its pairs allows',
   t.is(verdict(result({ ratio: 0.5, pairs: pairs(0.4, 0.6) })), 'takes 100% longer')
   t.is(verdict(result({ ratio: 1.25, pairs: pairs(1.2, 1.3) })), 'takes 20% less')
   t.is(verdict(result({ ratio: 0.97, pairs: pairs(0.9, 1.01) })), 'as fast, within the spread')
-  t.is(verdict(result({ ratio: 8, unit: 'event' })), 'in the time of one exit')
+  t.is(verdict(result({ ratio: 8, unit: 'write' })), 'in the time of one exit')
   t.is(verdict(result({ ratio: null })), '')
 })
 
 test('page, table and document speak of no goals', (t) => {
-  const all = document([result(), result({ route: 'coalesce', unit: 'event', ratio: 9.8 })])
+  const all = document([result(), result({ route: 'coalesce', unit: 'write', ratio: 9.8 })])
   const page = renderPage(all)
   t.notRegex(`${page}${describe(all)}${JSON.stringify(all)}`, /goal|below/i)
 })

@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
 
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { affordable } from './helpers/speed.ts'
 

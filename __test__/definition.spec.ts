@@ -15,7 +15,7 @@ import {
   fromDefinition,
   guests,
 } from '../src/index.ts'
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 
 // A name that a URL writes otherwise.
@@ -29,7 +29,7 @@ function file(name: string, content: string | Uint8Array): string {
 
 const hlt = file('hlt.bin', Uint8Array.of(0xf4))
 
-/** Whatever somebody wrote. */
+/** Any definition, however it was written. */
 const options = (
   definition: unknown,
   base: string | URL = folder,

@@ -1,8 +1,9 @@
-// How soon a lone posted write arrives, beside a device of the same machine; and that a flood rings no bell for each.
+// How soon a lone posted write arrives, beside a device of the same machine; and that a flood rings
+// no bell for each.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
-import { type EventBatch, type Route, type VirtualMachine, guests } from '../src/index.ts'
+import { type WriteBatch, type Route, type VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
@@ -116,7 +117,7 @@ kvmTest(
   'under runSync() a queue hands over each write by itself',
   (t) => {
     const lengths: number[] = []
-    const onBatch = (batch: EventBatch) => void lengths.push(batch.length)
+    const onBatch = (batch: WriteBatch) => void lengths.push(batch.length)
     using vm = machine('e6 20 e6 20 e6 20 f4 ;', [{ port: 0x20, to: 'queue', onBatch }], real)
     vm.runSync()
     t.deepEqual(lengths, [1, 1, 1])
@@ -140,7 +141,7 @@ for (const to of ['queue', 'coalesce', 'event'] as const) {
     async (t) => {
       const count = affordable(20_000)
       let seen = 0
-      const onBatch = (batch: EventBatch) => void (seen += batch.length)
+      const onBatch = (batch: WriteBatch) => void (seen += batch.length)
       const onEvent = (events: number) => void (seen += events)
       const route: Route =
         to === 'event' ? { port: 0x200, to, onEvent } : { port: 0x200, to, onBatch }

@@ -1,7 +1,7 @@
 // What a vCPU posted comes before what it asks later.
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { Device, EventBatch, Route, VirtualMachine } from '../src/index.ts'
+import type { Device, WriteBatch, Route, VirtualMachine } from '../src/index.ts'
 import { until } from './fixtures/until.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'
@@ -16,7 +16,7 @@ function posted(to: Kind, log: unknown[], returns: () => unknown = () => undefin
     const onEvent = (count: number) => (log.push(...Array(count).fill('posted')), returns())
     return { port: 0x20, to, onEvent }
   }
-  const onBatch = (batch: EventBatch) => {
+  const onBatch = (batch: WriteBatch) => {
     log.push(...Array(batch.length).fill('posted'))
     return returns()
   }
@@ -115,7 +115,7 @@ kvmTest('what several vCPUs posted is there before any of them asks', async (t) 
     },
   }
   let answered = 0
-  const onBatch = (batch: EventBatch) => batch.values.forEach((value) => seen.add(Number(value)))
+  const onBatch = (batch: WriteBatch) => batch.values.forEach((value) => seen.add(Number(value)))
   const routes: Route[] = [
     { port: 0x20, to: 'queue', onBatch },
     { port: 0x10, device },
@@ -141,7 +141,10 @@ interface Held {
   release: () => void
 }
 
-/** A machine whose consumer returns a promise at its first call, and lets the guest post again meanwhile. */
+/**
+ * A machine whose consumer returns a promise at its first call, and lets the guest post again
+ * meanwhile.
+ */
 function held(to: Kind, listing = waiting): Held {
   const log: unknown[] = []
   let release: () => void = () => undefined

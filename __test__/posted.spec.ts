@@ -1,11 +1,11 @@
-// Writes that nobody waits for: every one arrives once, in order, whatever the consumer does.
-// The guest `numbered` writes 0, 1, 2, … to port 0x200, four bytes each, as many as the word at 0x500 says.
+// Posted writes: every one arrives once, in order, whatever the consumer does. The guest `numbered`
+// writes 0, 1, 2, … to port 0x200, four bytes each, as many as the word at 0x500 says.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
 import {
   type AccessExit,
-  type EventBatch,
+  type WriteBatch,
   type Route,
   type VirtualMachine,
   guests,
@@ -34,7 +34,7 @@ const kinds = ['queue', 'coalesce'] as const
 class Sequence {
   next = 0
 
-  take(batch: EventBatch): void {
+  take(batch: WriteBatch): void {
     for (let index = 0; index < batch.length; index++) {
       if (batch.values[index] !== BigInt(this.next) || batch.sizes[index] !== 4) {
         throw new Error(`${batch.values[index]} behind ${this.next - 1}`)
@@ -65,7 +65,7 @@ for (const to of kinds) {
   along(`${to}: a slow consumer makes the vCPU wait, and the waits are counted`, async (t) => {
     const sequence = new Sequence()
     let isAtWork = false
-    const onBatch = async (batch: EventBatch) => {
+    const onBatch = async (batch: WriteBatch) => {
       if (isAtWork) throw new Error('called while at work')
       isAtWork = true
       // As slow as it takes to fill the ring, or to see the guest's last write.
@@ -85,7 +85,7 @@ for (const to of kinds) {
     const sequence = new Sequence()
     const thrown = new Error('enough')
     let isFirst = true
-    const onBatch = (batch: EventBatch) => {
+    const onBatch = (batch: WriteBatch) => {
       sequence.take(batch)
       if (isFirst && sequence.next > 1000) {
         isFirst = false
@@ -142,8 +142,8 @@ for (const to of kinds) {
 
   along(`${to}: what a spinning guest wrote arrives while it spins`, async (t) => {
     // b0 07  mov $7,%al · e6 40  out %al,$0x40 · eb fe  jmp .
-    let arrived: (batch: EventBatch) => void = () => undefined
-    const first = new Promise<EventBatch>((resolve) => (arrived = resolve))
+    let arrived: (batch: WriteBatch) => void = () => undefined
+    const first = new Promise<WriteBatch>((resolve) => (arrived = resolve))
     using vm = machine('b0 07 e6 40 eb fe ;', [
       { port: 0x40, to, onBatch: (batch) => arrived(batch) },
     ])
@@ -164,7 +164,7 @@ for (const to of kinds) {
     async (t, run) => {
       const sequence = new Sequence()
       let isFirst = true
-      const onBatch = (batch: EventBatch) => {
+      const onBatch = (batch: WriteBatch) => {
         sequence.take(batch)
         if (!isFirst) return undefined
         isFirst = false
@@ -194,7 +194,7 @@ alongBoth('a batch keeps offsets, sizes and 8-byte values', async (t, run) => {
   `
   for (const to of kinds) {
     const records: unknown[] = []
-    const onBatch = (batch: EventBatch) => records.push(...batch)
+    const onBatch = (batch: WriteBatch) => records.push(...batch)
     using vm = machine(listing, [{ gpa: 0xd000_0000, length: 0x10, to, onBatch }])
     await run(vm)
     t.deepEqual(records, [

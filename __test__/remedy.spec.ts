@@ -1,7 +1,7 @@
 // Why the native binding did not load: the reason that the runtime gives, and what to do.
 import { spawnSync } from 'node:child_process'
 import test from 'ava'
-import { remedy } from '../src/remedy.ts'
+import { remedy } from '../src/native/remedy.ts'
 
 const because = (code: string, message = 'as it says'): Error =>
   Object.assign(new Error(message), { code })

@@ -1,5 +1,5 @@
 // What differs between KVMs, as docs/two-kvms.md says it. The backend is the one that `vmexit doctor` names.
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { kvmTest, modeRuns } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'
 

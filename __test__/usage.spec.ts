@@ -6,10 +6,10 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { routeNames } from '../src/cli/bench/route-names.ts'
-import { benchRoutes } from '../src/cli/bench/routes.ts'
+import { routeNames } from '../src/bench/route-names.ts'
+import { benchRoutes } from '../src/bench/routes.ts'
 import { commands } from '../src/cli/commands.ts'
-import { distance, nearest } from '../src/nearest.ts'
+import { distance, nearest } from '../src/options/nearest.ts'
 import { type Ran, vmexit } from './helpers/cli.ts'
 import { kvmTest } from './helpers/kvm.ts'
 

@@ -1,10 +1,11 @@
-// What a result, an exit and a machine say in words, and where a guest was that crashed or ran out of time.
+// What a result, an exit and a machine say in words, and where a guest was that crashed or ran out
+// of time.
 import { inspect } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'
 
 import { type Exit, type RunResult, describeExit, guests } from '../src/index.ts'
-import { native } from '../src/native.ts'
+import { native } from '../src/native/native.ts'
 import { kvmTest, kvmTestBoth, skipsMode } from './helpers/kvm.ts'
 import { code, machine } from './helpers/machine.ts'
 

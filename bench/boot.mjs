@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-import { median } from '../dist/cli/bench/statistics.js'
+import { median } from '../dist/bench/statistics.js'
 
 const RUN_MS = 300_000
 const MEMORY_MIB = 256

@@ -63,6 +63,13 @@ ${found
   )
   .join('')}`
 
+/** The loader of the addon stays a file of its own, in the root: it looks for the addon beside itself. */
+const loaderOutside = {
+  name: 'loader-outside',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/native\.cjs$/ }, () => ({ path: '../native.cjs', external: true })),
+}
+
 rmSync(dist, { recursive: true, force: true })
 must(['node_modules/.bin/tsc', '-p', 'tsconfig.build.json'])
 await build({
@@ -73,7 +80,7 @@ await build({
   format: 'cjs',
   platform: 'node',
   target: 'node20',
-  external: ['../native.cjs'],
+  plugins: [loaderOutside],
   banner: { js: GUARD },
   logLevel: 'warning',
 })

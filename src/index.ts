@@ -1,14 +1,16 @@
 /**
- * KVM virtual machines scripted from TypeScript. `VirtualMachine` is where to begin; `guests` are programs to
- * try it with. Importing the package opens nothing: no `/dev/kvm`, no thread, no signal handler.
+ * KVM virtual machines scripted from TypeScript. `VirtualMachine` is where to begin; `guests` are
+ * programs to try it with. Importing the package opens nothing: no `/dev/kvm`, no thread, no signal
+ * handler.
  *
- * Throughout, addresses are guest physical and numbers (`gpa`), registers and 64-bit values are bigints, and
- * multi-byte values are little-endian.
+ * Everywhere, addresses are guest physical and numbers (`gpa`), registers and 64-bit values are
+ * bigints, and multi-byte values are little-endian.
  *
  * @packageDocumentation
  */
-export type { EventBatch, PostedWrite } from './batch.ts'
-export type { Counters } from './counters.ts'
+export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
+export type { AttachedRoute } from './machine/attached-route.ts'
+export type { Counters, RouteCounters } from './machine/counters.ts'
 export { fromDefinition } from './definition/index.ts'
 export type {
   DefinedClaim,
@@ -22,13 +24,12 @@ export type {
   DefinitionOptions,
   MachineDefinition,
 } from './definition/types.ts'
-export { type ErrorCode, VmError, type VmErrorDetails } from './errors.ts'
+export { type ErrorCode, VmError, type VmErrorDetails } from './native/errors.ts'
 export type {
   AccessExit,
   AccessSize,
   DebugExit,
   Exit,
-  ExitReason,
   FailEntryExit,
   HltExit,
   InternalErrorExit,
@@ -42,23 +43,15 @@ export type {
   SystemEventExit,
   UnknownExit,
   Written,
-} from './exit.ts'
-export { type Guest, guests } from './guest.ts'
-export type { IrqLine } from './irq.ts'
-export type { Loaded, LoadedPart } from './loaded.ts'
-export type { GuestMemory } from './memory.ts'
-export type {
-  CpuMode,
-  ExitAnswer,
-  Image,
-  ImageFormat,
-  MemorySlot,
-  Module,
-  Privilege,
-  RunOptions,
-  RunSyncOptions,
-  VirtualMachineOptions,
-} from './options.ts'
+} from './results/exit.ts'
+export { type Guest, guests } from './options/guest.ts'
+export type { IrqLine } from './machine/irq.ts'
+export type { Loaded, LoadedPart } from './machine/loaded.ts'
+export type { GuestMemory } from './machine/memory.ts'
+export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
+export type { Image, Module } from './options/payload.ts'
+export type { ExitAnswer, RunOptions, RunSyncOptions } from './options/run-options.ts'
+export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
 export type {
   DescriptorTable,
   Registers,
@@ -66,23 +59,14 @@ export type {
   SegmentUpdate,
   SpecialRegisters,
   SpecialRegistersUpdate,
-} from './registers.ts'
-export { type EndReason, type RunResult, describeExit } from './result.ts'
-export type {
-  Claim,
-  ConsoleTarget,
-  ConstantTarget,
-  Device,
-  DeviceTarget,
-  EventMatch,
-  EventTarget,
-  PlainTarget,
-  PostedTarget,
-  Route,
-  Target,
-} from './routes.ts'
-export type { SerialPort } from './serial.ts'
-export type { Vcpu } from './vcpu.ts'
-export type { MachineState } from './machine-state.ts'
-export { VirtualMachine } from './virtual-machine.ts'
-export type { Where } from './where.ts'
+} from './machine/registers.ts'
+export { type RunResult, describeExit } from './results/result.ts'
+export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
+export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
+export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
+export type { Claim, Route, Target } from './options/routes.ts'
+export type { SerialPort } from './machine/serial.ts'
+export type { Vcpu } from './machine/vcpu.ts'
+export type { MachineState } from './machine/machine-state.ts'
+export { VirtualMachine } from './machine/virtual-machine.ts'
+export type { Where } from './results/where.ts'

@@ -10,8 +10,8 @@ import type {
   RunSyncOptions,
   VirtualMachine,
 } from '../../src/index.ts'
-import { native } from '../../src/native.ts'
-import type { NativeReport } from '../../src/seam.ts'
+import { native } from '../../src/native/native.ts'
+import type { NativeReport } from '../../src/native/seam.ts'
 
 /** Runs a machine to the end of one run, by `runSync()` or by `run()`. */
 export type Run = (vm: VirtualMachine, options?: RunOptions) => Promise<RunResult>

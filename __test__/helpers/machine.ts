@@ -42,7 +42,7 @@ export type Asked =
 
 /** A device that notes what it is asked, and reads as `answer` says. */
 export function recorder(answer: (offset: number, size: number) => number | bigint = () => 0): {
-  device: Required<Device>
+  device: Required<Pick<Device, 'read' | 'write'>>
   asked: Asked[]
 } {
   const asked: Asked[] = []
@@ -61,7 +61,7 @@ export function recorder(answer: (offset: number, size: number) => number | bigi
 }
 
 /** A device that works like memory. */
-export function memoryDevice(bytes: Uint8Array): Required<Device> {
+export function memoryDevice(bytes: Uint8Array): Required<Pick<Device, 'read' | 'write'>> {
   return {
     read: (offset, size) => fromBytes(bytes.subarray(offset, offset + size)),
     write: (offset, size, value) => bytes.set(toBytes(value, size), offset),

@@ -7,7 +7,7 @@ export interface Snippet {
   place: string
   language: string
   code: string
-  /** An output block behind it. */
+  /** The output block that follows it. */
   output: string | undefined
   /** The assembly block right before it. */
   assembly: string | undefined
@@ -56,7 +56,10 @@ function docComments({ path, text }: SourceFile): SourceFile {
   return { path, text: markdown }
 }
 
-/** What a snippet promises: its output block, or the comments behind its `console.log(…)` lines. */
+/**
+ * What a snippet promises: its output block, or the comments at the end of its `console.log(…)`
+ * lines.
+ */
 export function promised({ code, output }: Snippet): string[] {
   const comments = code.split('\n').flatMap((line) => {
     const [, comment] = /console\.log\(.*\) \/\/ (.*)$/.exec(line) ?? []
@@ -90,7 +93,7 @@ export function modesOf(code: string): [mode: string, privilege: string][] {
 /** As a doc comment's reader has it in mind. */
 const preamble = [
   "import { VirtualMachine, VmError, fromDefinition, guests } from 'vmexit'",
-  "import type { Device, EventBatch, MachineDefinition, Route } from 'vmexit'",
+  "import type { Device, DeviceContext, MachineDefinition, Route, WriteBatch } from 'vmexit'",
 ].join('; ')
 
 /** A complete module. */
@@ -99,7 +102,7 @@ export function toModule({ code }: Snippet): string {
 }
 
 const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
-const isApi = ({ path }: SourceFile): boolean => /^src\/(?!cli\/).+\.ts$/.test(path)
+const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
 export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)

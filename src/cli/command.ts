@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-import { raise } from '../errors.ts'
+import { raise } from '../native/errors.ts'
 
 /** What the command line was given, by option name. */
 export type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
@@ -20,7 +20,7 @@ export interface Option {
   readonly api?: readonly string[]
 }
 
-/** What stands behind the name of a command. */
+/** What follows the name of a command. */
 export interface Argument {
   readonly name: string
   /** The words that there are; otherwise it is a path. */
@@ -34,7 +34,7 @@ export interface Command {
   readonly name: string
   /** For the list of commands. */
   readonly summary: string
-  /** Behind the first line of its help, which is made of its options where this is not given. */
+  /** What follows the first line of its help; made of its options where this is not given. */
   readonly usage: string
   readonly about: string
   readonly argument?: Argument
@@ -68,22 +68,6 @@ export class UsageError extends Error {
 export function packageVersion(): string {
   const url = new URL('../../package.json', import.meta.url)
   return (JSON.parse(readFileSync(url, 'utf8')) as { version: string }).version
-}
-
-/** How a style begins and ends (ECMA-48, SGR). */
-const styles = { green: [32, 39], red: [31, 39], yellow: [33, 39], dim: [2, 22], bold: [1, 22] }
-
-/** A word in colour. */
-export function paint(style: keyof typeof styles, text: string): string {
-  const [on, off] = styles[style]
-  return wantsColour() ? `\u001B[${on}m${text}\u001B[${off}m` : text
-}
-
-/** FORCE_COLOR decides, as in Node.js itself, then NO_COLOR, then whether a person reads. */
-function wantsColour(): boolean {
-  const { FORCE_COLOR: force, NO_COLOR: none } = process.env
-  if (force !== undefined) return force !== '0' && force !== 'false'
-  return !none && process.stdout.isTTY
 }
 
 /** One JSON document on stdout. Bigints become decimal strings, bytes hexadecimal ones. */

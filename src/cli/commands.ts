@@ -1,5 +1,6 @@
-import { defaultExits, routeNames } from './bench/route-names.ts'
+import { defaultExits, routeNames } from '../bench/route-names.ts'
 import type { Argument, Command, Option } from './command.ts'
+import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
 const { modes, privileges, formats, shells } = words
@@ -11,7 +12,7 @@ const guest = {
   port: {
     value: 'PORT=TARGET',
     about:
-      'console, stop, discard, count or constant:VALUE; PORT-LAST for several; repeatable. Kernels for testing ' +
+      `${portTargets()}; PORT-LAST for several; repeatable. Kernels for testing ` +
       'often use 0xe9=console, 0x402=console, 0xf4=stop',
     multiple: true,
     api: ['routes'],
@@ -38,12 +39,12 @@ const hello: Command = {
     privilege: {
       value: 'PRIVILEGE',
       words: privileges,
-      about: 'only this ring; user means mode long',
+      about: 'only this privilege; user means mode long',
       api: ['privilege'],
     },
     json,
   },
-  load: async () => (await import('./hello.ts')).runHello,
+  load: async () => (await import('./commands/hello.ts')).runHello,
 }
 
 const run: Command = {
@@ -124,7 +125,7 @@ time-out, 130 after Ctrl-] or a signal.
 Example:
   vmexit run guest.bin --mode long --port 0xe9=console --port 0xf4=stop --timeout 5s
 `.trimEnd(),
-  load: async () => (await import('./run.ts')).runImage,
+  load: async () => (await import('./commands/run.ts')).runImage,
 }
 
 const boot: Command = {
@@ -170,7 +171,7 @@ port the guest's own.
 Example:
   vmexit boot vmlinuz --initrd initramfs.cpio --cmdline 'console=ttyS0 quiet' --cpus 2
 `.trimEnd(),
-  load: async () => (await import('./boot.ts')).bootKernel,
+  load: async () => (await import('./commands/boot.ts')).bootKernel,
 }
 
 const doctor: Command = {
@@ -180,7 +181,7 @@ const doctor: Command = {
   about:
     'Says what this machine can do: whether /dev/kvm works, which CPU modes it runs, what an exit costs.',
   options: { json },
-  load: async () => (await import('./doctor.ts')).runDoctor,
+  load: async () => (await import('./commands/doctor.ts')).runDoctor,
 }
 
 const bench: Command = {
@@ -202,7 +203,7 @@ const bench: Command = {
     json,
   },
   notes: 'Exit codes: 0 fine, 1 a route or the host failed, 2 usage, 130 ended by Ctrl-C.',
-  load: async () => (await import('./bench.ts')).runBench,
+  load: async () => (await import('./commands/bench.ts')).runBench,
 }
 
 const completion: Command = {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 
 import type { DefinedImage, MachineDefinition } from '../index.ts'
 import { UsageError, type Values } from './command.ts'
-import { textOf } from './image.ts'
+import { textOf } from './session/image.ts'
 import { parseNumber, parsePort, parseSize, parseWord } from './values.ts'
 import { words } from './words.ts'
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { suggestion } from '../nearest.ts'
+import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, exitCodes, packageVersion } from './command.ts'
 import { commands } from './commands.ts'
 import { helpOf, overview } from './help.ts'

@@ -1,10 +1,12 @@
 import type { DefinedRoute } from '../definition/types.ts'
-import { suggestion } from '../nearest.ts'
+import { suggestion } from '../options/nearest.ts'
+import { plainKinds } from '../options/plain-routes.ts'
+import type { RouteKind } from '../options/route-kind.ts'
 import { UsageError } from './command.ts'
 
 const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }
 const milliseconds: Record<string, number> = { ms: 1, s: 1000, m: 60_000 }
-const targets = ['console', 'stop', 'discard', 'count', 'constant'] as const
+const plain = Object.entries<RouteKind>(plainKinds)
 
 /** A decimal or hexadecimal number. */
 export function parseNumber(option: string, text: string): number {
@@ -35,25 +37,28 @@ export function parseWord<T extends string>(option: string, words: readonly T[],
   return found ?? refuse(option, `one of ${words.join(', ')}`, text, words)
 }
 
+/** What stands behind the `=` of `--port`. */
+export function portTargets(): string {
+  const names = plain.map(([name, kind]) => (isValued(kind) ? `${name}:VALUE` : name))
+  return `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
+}
+
 /** `--port 0xe9=console`, `--port 0x60-0x64=constant:0xff`. */
 export function parsePort(text: string): DefinedRoute {
-  const expected = 'PORT[-LAST]=console, stop, discard, count or constant:VALUE'
+  const expected = `PORT[-LAST]=${portTargets()}`
   const [, first, last, to, value] = /^([^=-]+)(?:-([^=]+))?=(\w+)(?::(.+))?$/.exec(text) ?? []
   if (first === undefined) return refuse('--port', expected, text)
   const port = parseNumber('--port', first)
   const length = last === undefined ? 1 : parseNumber('--port', last) - port + 1
-  if (to === 'constant' && value !== undefined) {
-    return { port, length, to, value: parseNumber('--port', value) }
+  const kind = plain.find(([name]) => name === to)?.[1]
+  if (kind && isValued(kind) === (value !== undefined)) {
+    const given = value === undefined ? {} : { value: parseNumber('--port', value) }
+    return { port, length, to, ...given } as DefinedRoute
   }
-  if (
-    value === undefined &&
-    (to === 'console' || to === 'stop' || to === 'discard' || to === 'count')
-  ) {
-    return { port, length, to }
-  }
-  const known = targets.some((target) => target === to)
-  return refuse('--port', expected, text, known ? [] : targets, to)
+  return refuse('--port', expected, text, kind ? [] : plain.map(([name]) => name), to)
 }
+
+const isValued = (kind: RouteKind): boolean => kind.values !== undefined
 
 function refuse(
   option: string,

@@ -1,6 +1,6 @@
-import { checkArray, checkBoolean, checkObject } from '../check.ts'
-import { fail, invalid, show } from '../errors.ts'
-import { suggestion } from '../nearest.ts'
+import { checkArray, checkBoolean, checkObject } from '../options/check.ts'
+import { fail, invalid, show } from '../native/errors.ts'
+import { suggestion } from '../options/nearest.ts'
 import type { NumberRule, ObjectRule, Rule, TextRule, WordRule } from './rules.ts'
 
 /** The longest number in a string: 20 decimal digits make 64 bits. */

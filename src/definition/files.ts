@@ -1,8 +1,8 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 
-import { type ErrorCode, VmError, fail, raise } from '../errors.ts'
-import { native } from '../native.ts'
+import { type ErrorCode, VmError, fail, raise } from '../native/errors.ts'
+import { native } from '../native/native.ts'
 
 /** What one definition's files may have together. */
 const maxFileBytes = native.limits().maxReadBytes

@@ -1,6 +1,6 @@
-import { guests } from '../guest.ts'
-import { native } from '../native.ts'
-import { formats, modes, privileges } from '../words.ts'
+import { guests } from '../options/guest.ts'
+import { native } from '../native/native.ts'
+import { formats, modes, privileges } from '../native/words.ts'
 import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
   DefinedImage,

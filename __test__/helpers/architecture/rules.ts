@@ -1,5 +1,5 @@
-// What no linter looks after. Each rule takes files and returns one message per violation; clippy.toml, .oxlintrc.json and
-// deny.toml hold the rest.
+// What no linter looks after. Each rule takes files and returns one message per violation;
+// clippy.toml, .oxlintrc.json and deny.toml hold the rest.
 import { dirname, join } from 'node:path/posix'
 import type { SourceFile } from './files.ts'
 import { findCycles, grouped, layersOf } from './graph.ts'
@@ -29,8 +29,25 @@ const DEPENDENCIES: Record<string, string> = {
 /** They have no descriptor of the kernel. */
 const FORBID_UNSAFE = ['crates/boot/src/lib.rs', 'crates/devices/src/lib.rs']
 
-const THROWS = 'src/errors.ts'
-const NAME_THE_ADDON = ['src/native.ts', 'src/seam.ts']
+const THROWS = 'src/native/errors.ts'
+const NAME_THE_ADDON = ['src/native/native.ts', 'src/native/seam.ts']
+
+/** What stands in src/, from the ground up: each imports from itself and from what is below it. */
+const STOREYS = [
+  'native',
+  'results',
+  'options',
+  'definition',
+  'machine',
+  'index.ts',
+  'bench',
+  'cli',
+]
+
+const storeyOf = (path: string): number => {
+  const storey = STOREYS.indexOf(path.split('/')[1] as string)
+  return storey < 0 ? STOREYS.length : storey
+}
 
 const FILE_LINES = 400
 /** A test or a benchmark reads from top to bottom, one case after another. */
@@ -39,14 +56,7 @@ const FOLDER_FILES = 15
 const LAYERS = 8
 
 /** What is still larger than the rule allows, as it is. */
-const LARGER: Record<string, number> = {
-  'crates/node/src': 24,
-  'crates/vmm/src': 38,
-  'layers of crates/vmm': 12,
-  src: 34,
-  'src/cli': 20,
-  'src/cli/bench': 17,
-}
+const LARGER: Record<string, number> = {}
 /** Modules whose methods still call each other in a circle. */
 const KNOT = ['run', 'ask', 'post', 'together'].map((name) => `crate::${name}`)
 
@@ -197,8 +207,8 @@ export function sourceImports(files: SourceFile[]): string[] {
     const target = join(path, '..', name)
     if (ADDON.test(target) || target === 'package.json') return ''
     if (!target.startsWith('src/')) return `imports '${name}', which is no file of src/`
-    const upwards = target.startsWith('src/cli/') && !path.startsWith('src/cli/')
-    return upwards ? `imports '${name}'; only src/cli imports from src/cli` : ''
+    const upwards = storeyOf(target) > storeyOf(path)
+    return upwards ? `imports '${name}'; the storeys of src/ are ${STOREYS.join(', ')}` : ''
   })
 }
 

@@ -1,6 +1,7 @@
 //! The states of a processor in which a guest can start.
 
 use crate::limits::MAX_GPA;
+use crate::named::named;
 
 /// The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,20 +16,16 @@ pub enum CpuMode {
     Long,
 }
 
+/// Hands every mode and its name to a macro, after what is given.
+#[macro_export]
+macro_rules! each_mode {
+    ($call:ident $($given:tt)*) => {
+        $call! { $($given)* { Real = "real", Protected = "protected", Paged32 = "paged32", Long = "long" } }
+    };
+}
+each_mode!(named CpuMode);
+
 impl CpuMode {
-    /// All modes, in the order in which they are shown.
-    pub const ALL: [Self; 4] = [Self::Real, Self::Protected, Self::Paged32, Self::Long];
-
-    /// The name as users write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Real => "real",
-            Self::Protected => "protected",
-            Self::Paged32 => "paged32",
-            Self::Long => "long",
-        }
-    }
-
     /// The first address that the mode's instruction pointer cannot reach.
     pub const fn entry_end(self) -> u64 {
         match self {
@@ -39,7 +36,7 @@ impl CpuMode {
     }
 }
 
-/// The ring in which the guest starts.
+/// With what privilege the guest starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privilege {
     /// CPL 0.
@@ -48,12 +45,11 @@ pub enum Privilege {
     User,
 }
 
-impl Privilege {
-    /// The name as users write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Kernel => "kernel",
-            Self::User => "user",
-        }
-    }
+/// As `each_mode`, with every privilege.
+#[macro_export]
+macro_rules! each_privilege {
+    ($call:ident $($given:tt)*) => {
+        $call! { $($given)* { Kernel = "kernel", User = "user" } }
+    };
 }
+each_privilege!(named Privilege);

@@ -7,26 +7,26 @@ use napi::{Either, Env};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, Machine, Processor, Result, RouteId};
 
-use crate::ask::{self, Heard};
+use crate::asking::letter::{self, Heard};
+use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
-use crate::environment::{self, Environment};
-use crate::failure::Failure;
+use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
+use crate::convert::failure::Failure;
+use crate::convert::loaded::NativeLoaded;
+use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
+use crate::convert::registers::{NativeRegisters, NativeSpecialRegisters};
 use crate::ffi::{self, Callback, Returned, WeakFunction};
-use crate::life::Life;
-use crate::loaded::NativeLoaded;
-use crate::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeRouteCount, NativeText};
-use crate::registers::{NativeRegisters, NativeSpecialRegisters};
-use crate::running::Callbacks;
-use crate::same_thread::SameThread;
+use crate::lifecycle::Lifecycle;
+use crate::lifecycle::running::Callbacks;
+use crate::pump::environment::{self, Environment};
 
 /// A KVM machine. Every method is safe at any moment: while it runs, in its own handlers, when it is closed.
 /// No method throws: what fails is a `Failure`, of which `ERR_VM_CLOSED` and, where the machine must be idle,
 /// `ERR_VM_BUSY` go without saying below, as does `ERR_INTERNAL` for a panic, after which the machine is closed.
 #[napi]
 pub struct NativeMachine {
-    life: Rc<Life>,
+    life: Rc<Lifecycle>,
 }
 
 /// `Either` with the failure on the right, as all methods return it.
@@ -50,7 +50,7 @@ impl NativeMachine {
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
         let machine = caught(|| config.parse().and_then(Machine::new));
         either(machine.map(|machine| Self {
-            life: Rc::new(Life::new(machine)),
+            life: Rc::new(Lifecycle::new(machine)),
         }))
     }
 
@@ -127,7 +127,7 @@ impl NativeMachine {
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
         };
         if let Some(Heard::Answer(answer)) =
-            environment::words().map(|words| ask::heard(words, returned))
+            environment::words().map(|words| letter::heard(words, returned))
         {
             self.quietly(|life| life.answer(ticket, answer));
         }
@@ -142,14 +142,14 @@ impl NativeMachine {
     /// Ends the run in progress, soon; of no effect without one.
     #[napi]
     pub fn stop(&self) {
-        self.quietly(Life::stop);
+        self.quietly(Lifecycle::stop);
     }
 
     /// Frees everything; a buffer that was made is empty from then on. Returns the text of the run that was cut off
     /// which its handlers have yet to get. Posted writes can be taken until `release`.
     #[napi]
     pub fn close(&self) -> Vec<NativeText> {
-        NativeText::all(self.quietly(Life::close))
+        NativeText::all(self.quietly(Lifecycle::close))
     }
 
     /// Whether it is closed, by `close` or after a panic.
@@ -161,7 +161,7 @@ impl NativeMachine {
     /// After `close`, drops the posted writes that nobody has taken.
     #[napi]
     pub fn release(&self) {
-        self.quietly(Life::release);
+        self.quietly(Lifecycle::release);
     }
 
     /// Answers the unclaimed read that ended the last run, while the machine is idle: 64 bits of which the low ones
@@ -217,7 +217,7 @@ impl NativeMachine {
     pub fn set_line(&self, line: u32, level: bool) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.line(|interrupts| interrupts.set_line(line, level))),
+                .guarded(|life| life.handles.interrupts()?.set_line(line, level)),
         )
     }
 
@@ -226,7 +226,7 @@ impl NativeMachine {
     pub fn pulse_line(&self, line: u32) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.line(|interrupts| interrupts.pulse(line))),
+                .guarded(|life| life.handles.interrupts()?.pulse(line)),
         )
     }
 
@@ -252,7 +252,7 @@ impl NativeMachine {
     /// Sends bytes to the guest's serial port, as many as there is space for, and says how many.
     #[napi]
     pub fn serial_input(&self, bytes: Uint8Array) -> u32 {
-        let sent = self.quietly(|life| life.serial().map(|port| port.input(&bytes)));
+        let sent = self.quietly(|life| life.handles.serial().map(|port| port.input(&bytes)));
         sent.unwrap_or_default() as u32
     }
 
@@ -260,7 +260,7 @@ impl NativeMachine {
     #[napi]
     pub fn deliver_serial(&self, deliver: bool) {
         self.quietly(|life| {
-            if let Some(port) = life.serial() {
+            if let Some(port) = life.handles.serial() {
                 port.deliver(deliver);
             }
         });
@@ -277,17 +277,16 @@ impl NativeMachine {
     pub fn check_memory(&self, gpa: f64, length: f64) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.memory()?.check(gpa as u64, length as u64)),
+                .guarded(|life| life.handles.memory()?.check(gpa as u64, length as u64)),
         )
     }
 
     /// Copies guest memory into an array, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
     #[napi]
     pub fn read_memory(&self, gpa: f64, into: Uint8Array) -> Option<Failure> {
-        nothing(
-            self.life
-                .guarded(|life| ffi::fill(into, |bytes| life.memory()?.read(gpa as u64, bytes))),
-        )
+        nothing(self.life.guarded(|life| {
+            ffi::fill(into, |bytes| life.handles.memory()?.read(gpa as u64, bytes))
+        }))
     }
 
     /// Copies an array into guest memory, also while the machine runs. `ERR_GUEST_MEMORY` outside every slot.
@@ -295,14 +294,18 @@ impl NativeMachine {
     pub fn write_memory(&self, gpa: f64, bytes: Uint8Array) -> Option<Failure> {
         nothing(
             self.life
-                .guarded(|life| life.memory()?.write(gpa as u64, &bytes)),
+                .guarded(|life| life.handles.memory()?.write(gpa as u64, &bytes)),
         )
     }
 
     /// Slot 0 without a copy. To be called once, and kept.
     #[napi(ts_return_type = "ArrayBuffer | Failure")]
     pub fn memory_buffer(&self) -> Either<SharedMemory, Failure> {
-        either(self.life.guarded(Life::memory).map(SharedMemory::new))
+        either(
+            self.life
+                .guarded(|life| life.handles.memory())
+                .map(SharedMemory::new),
+        )
     }
 
     /// Attaches a route while the machine is idle, and gives its id, which questions carry in word 1. The routes of the
@@ -311,7 +314,7 @@ impl NativeMachine {
     /// and then nothing is changed.
     #[napi]
     pub fn attach(&self, route: NativeRoute) -> Either<u32, Failure> {
-        let attached = self.life.guarded(|life| life.attach(&route.parse()?));
+        let attached = self.life.guarded(|life| life.attach(&route.parse()));
         either(attached.map(RouteId::get))
     }
 
@@ -320,13 +323,6 @@ impl NativeMachine {
     #[napi]
     pub fn detach(&self, route: u32) -> Option<Failure> {
         nothing(self.life.guarded(|life| life.detach(RouteId::new(route))))
-    }
-
-    /// What was counted so far of one attached route, by its id; `null` when there is no such route.
-    #[napi]
-    pub fn route_counters(&self, route: u32) -> Option<NativeRouteCount> {
-        let counts = self.life.counters.route(RouteId::new(route))?;
-        Some(NativeRouteCount::from(&*counts))
     }
 
     /// Takes the posted writes of a `queue` or `coalesce` route, by its id, oldest first; `null` when there are none.
@@ -356,7 +352,7 @@ impl NativeMachine {
 
 impl NativeMachine {
     /// A call that reports nothing; after a fault of ours every other says that the machine is closed.
-    fn quietly<T: Default>(&self, call: impl FnOnce(&Life) -> T) -> T {
+    fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
         self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
     }
 

@@ -11,7 +11,7 @@ use crate::interrupts::Interrupts;
 
 /// What the board claims: COM1 first, if there is one, whose place no route may take; the rest gives way to the caller's routes.
 /// The ids follow those of the configuration's routes.
-pub(crate) fn rows(config: &MachineConfig) -> Vec<Row> {
+pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
     let claim = |port, length| Claim {
         base: Base::Port(port),
         length,
@@ -42,7 +42,7 @@ pub(crate) fn rows(config: &MachineConfig) -> Vec<Row> {
 
 /// The routes of [`rows`], and what stands at each.
 pub(crate) fn routes(
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
 ) -> Result<Vec<Route>> {

@@ -10,9 +10,9 @@ use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES}
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
-pub struct Payload {
+pub struct Payload<'a> {
     /// The image.
-    pub image: Cow<'static, [u8]>,
+    pub image: Cow<'a, [u8]>,
     /// Its format; `None` asks its content.
     pub format: Option<Format>,
     /// Where the first byte of a flat image lies.
@@ -22,14 +22,14 @@ pub struct Payload {
     /// For multiboot, PVH and bzImage.
     pub command_line: Vec<u8>,
     /// For PVH and bzImage.
-    pub initrd: Option<Vec<u8>>,
+    pub initrd: Option<Cow<'a, [u8]>>,
     /// For multiboot: bytes and string of each module.
-    pub modules: Vec<(Vec<u8>, Vec<u8>)>,
+    pub modules: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
 }
 
-/// Everything that is fixed when a machine is made.
+/// Everything that is fixed when a machine is made. Images are read where they are, and kept by nobody.
 #[derive(Clone, Debug)]
-pub struct MachineConfig {
+pub struct MachineConfig<'a> {
     /// The mode of the first instruction; an image that is not flat says it itself.
     pub mode: Option<CpuMode>,
     /// The ring of the first instruction.
@@ -39,7 +39,7 @@ pub struct MachineConfig {
     /// Further slots, outside slot 0.
     pub slots: Vec<MemorySlot>,
     /// The guest program.
-    pub payload: Payload,
+    pub payload: Payload<'a>,
     /// Who answers which port and which address.
     pub routes: Vec<RouteConfig>,
     /// How many vCPUs there are.
@@ -54,9 +54,9 @@ pub struct MachineConfig {
     pub pc: bool,
 }
 
-impl MachineConfig {
+impl<'a> MachineConfig<'a> {
     /// A machine of 2 MiB that starts `image` at gpa 0, with no route.
-    pub fn new(mode: CpuMode, image: impl Into<Cow<'static, [u8]>>) -> Self {
+    pub fn new(mode: CpuMode, image: impl Into<Cow<'a, [u8]>>) -> Self {
         Self {
             mode: Some(mode),
             privilege: Privilege::Kernel,

@@ -6,8 +6,8 @@
 //!          └─► placement, board, offload
 //! ```
 //!
-//! Nothing here knows who calls it: no logging, no serialisation, no printing. What the guest does is an
-//! [`Outcome`]; only the host's failures and wrong calls are an [`Error`].
+//! Nothing here knows who calls it: no logging, no serialisation, no printing. What the guest does
+//! is an [`Outcome`]; only the host's failures and wrong calls are an [`Error`].
 
 mod board;
 mod bus;
@@ -23,14 +23,14 @@ mod placement;
 mod probe;
 mod run;
 
-pub use boot::{CpuMode, Format, MemorySlot, Privilege};
+pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
     RouteId, RouteTarget, Watch,
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use devices::{Device, Output, SerialPort};
+pub use devices::{Device, Output, PowerRequest, SerialPort};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};

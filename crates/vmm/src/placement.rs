@@ -50,9 +50,10 @@ pub(crate) struct Prepared {
     pub placement: Placement,
 }
 
-/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of the PC.
+/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of
+/// the PC.
 pub(crate) fn prepare(
-    config: &MachineConfig,
+    config: &MachineConfig<'_>,
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
@@ -122,8 +123,8 @@ const fn protocol_of(format: Format) -> Protocol {
     }
 }
 
-/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is where the caller wants it, and
-/// the stack at the end of memory all the same.
+/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is
+/// where the caller wants it, and the stack at the end of memory all the same.
 fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if loaded.format == Format::Flat {
         return memory_bytes;
@@ -145,7 +146,7 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
 }
 
 /// What the guest must not take for free memory.
-fn reserved(config: &MachineConfig) -> Vec<Range<u64>> {
+fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
     let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
     let firmware = config.pc.then_some(firmware);

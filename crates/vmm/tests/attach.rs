@@ -1,4 +1,5 @@
-//! Routes that come and go between runs: what claims what, and that a route which is gone is never asked.
+//! Routes that come and go between runs: what claims what, and that a route which is gone is never
+//! asked.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
@@ -170,7 +171,8 @@ fn text_of_a_console_that_is_gone_joins_the_output() {
     assert!(outcome.undelivered.is_empty());
 }
 
-/// A device with all that it may have: each write of four bytes goes to memory, and says so on a line.
+/// A device with all that it may have: each write of four bytes goes to memory, and says so on a
+/// line.
 #[derive(Debug, Default)]
 struct Dma {
     memory: Option<Arc<dyn Memory>>,

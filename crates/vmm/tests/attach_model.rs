@@ -1,4 +1,5 @@
-//! Routes attached, replaced and detached at random, against a model. A file of its own: it counts the descriptors of its process.
+//! Routes attached, replaced and detached at random, against a model. A file of its own: it counts
+//! the descriptors of its process.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]

@@ -1,5 +1,5 @@
-//! Every check of a configuration: its code, and a message that names the option and the value. No KVM is
-//! needed, since nothing is made before all is checked.
+//! Every check of a configuration: its code, and a message that names the option and the value. No
+//! KVM is needed, since nothing is made before all is checked.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -8,7 +8,7 @@ use vmm::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_ROUTE_LENGTH, MAX_ROUTES, MAX_S
 use vmm::{Base, CpuMode, ErrorCode, Machine, MachineConfig, MemorySlot, Privilege};
 use vmm::{RouteConfig, RouteTarget};
 
-fn valid(mode: CpuMode) -> MachineConfig {
+fn valid(mode: CpuMode) -> MachineConfig<'static> {
     // hlt
     MachineConfig::new(mode, vec![0xf4])
 }

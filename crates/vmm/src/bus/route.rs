@@ -1,4 +1,4 @@
-//! A route: what it claims, what stands there, and what is counted of it.
+//! A route: its claim, its device, its gate and its counters.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,13 +24,14 @@ pub(crate) struct Doorbell {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub row: Row,
-    /// Locked for one look where there are several vCPUs, and never while somebody is asked or waited for.
+    /// Locked for one access if there are several vCPUs, and never while a question is asked or an
+    /// answer awaited.
     pub backend: Mutex<Backend>,
     /// Where its posted writes wait.
     pub feed: Option<Feed>,
     /// vCPUs ask about it one after the other.
     pub gate: Gate,
-    /// Whoever reads them may come from any thread, and outlive the route.
+    /// Shared with readers on any thread, which may outlive the route.
     pub counters: Arc<RouteCounters>,
     /// Whether its backend may have text for the handler.
     pub has_text: bool,

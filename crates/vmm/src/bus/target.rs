@@ -23,7 +23,7 @@ pub enum RouteTarget {
     Stop,
     /// The handler is asked.
     Device,
-    /// Writes go into a ring, and nobody waits.
+    /// Writes go into a ring, and the vCPU does not wait.
     Queue {
         /// What reads give; without it they are not claimed.
         read_value: Option<u64>,
@@ -33,7 +33,8 @@ pub enum RouteTarget {
         /// As for `Queue`.
         read_value: Option<u64>,
     },
-    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not claimed.
+    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not
+    /// claimed.
     Event {
         /// Only writes of this value and size count; the others are not claimed.
         datamatch: Option<(u64, u8)>,
@@ -69,7 +70,7 @@ impl RouteConfig {
         self.check_event(name)
     }
 
-    /// An ioeventfd stands at one address and matches 1, 2, 4 or 8 bytes.
+    /// An ioeventfd has one address and matches 1, 2, 4 or 8 bytes.
     fn check_event(&self, name: &str) -> Result<()> {
         let RouteTarget::Event { datamatch } = self.target else {
             return Ok(());

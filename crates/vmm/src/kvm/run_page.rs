@@ -25,12 +25,12 @@ pub(crate) struct RunPage {
     _vm: Arc<Vm>,
     start: NonNull<u8>,
     bytes: usize,
-    /// Its thread is at R3 or about to be (`docs/stop.md`).
+    /// Set while its thread is at R3 or about to be (`docs/stop.md`).
     in_guest: AtomicBool,
 }
 
-// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an atomic;
-// everything else is reached through `Vcpu`, by one thread at a time.
+// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an
+// atomic; everything else is reached through `Vcpu`, by one thread at a time.
 unsafe impl Send for RunPage {}
 // SAFETY: as above.
 unsafe impl Sync for RunPage {}
@@ -78,7 +78,7 @@ impl RunPage {
     pub fn immediate_exit(&self) -> &AtomicU8 {
         // SAFETY: the offset lies inside the mapping, which `map` has checked to hold a kvm_run.
         let byte = unsafe { self.start.add(offset_of!(kvm_run, immediate_exit)) };
-        // SAFETY: valid as long as `self`, aligned, and reached by nobody other than as an atomic.
+        // SAFETY: valid as long as `self`, aligned, and only ever reached as an atomic.
         unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
     }
 
@@ -112,7 +112,7 @@ impl RunPage {
         let reason = unsafe { reason.read_volatile() };
         // SAFETY: inside the mapping.
         let union = unsafe { &raw const (*run).__bindgen_anon_1 };
-        // SAFETY: the union is BODY_BYTES of plain bytes; no reference to it outlives this function.
+        // SAFETY: the union is BODY_BYTES of plain bytes; no reference outlives this function.
         let body = unsafe { &*union.cast::<[u8; BODY_BYTES]>() };
         exit::decode(reason, body)
     }
@@ -138,9 +138,9 @@ impl RunPage {
                 ),
             ));
         }
-        // SAFETY: checked to lie inside the mapping and behind the flags that a kick touches.
+        // SAFETY: checked to lie inside the mapping and after the flags that a kick touches.
         let first = unsafe { self.start.add(start) };
-        // SAFETY: the caller holds `&mut Vcpu`, so nobody else reads or writes these bytes meanwhile.
+        // SAFETY: the caller holds `&mut Vcpu`, so no other code touches these bytes.
         Ok(unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), bytes) })
     }
 }

@@ -64,7 +64,7 @@ impl Machine {
     /// # Errors
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or `Payload` for
     /// the configuration.
-    pub fn new(config: MachineConfig) -> Result<Self> {
+    pub fn new(config: MachineConfig<'_>) -> Result<Self> {
         let format = config.check()?;
         let slots = config.all_slots();
         let rows = check_routes(&config, &slots)?;
@@ -374,7 +374,7 @@ impl Machine {
 }
 
 /// All claims of a machine that is to be made, the caller's first.
-fn check_routes(config: &MachineConfig, slots: &[MemorySlot]) -> Result<Vec<Row>> {
+fn check_routes(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (route, id) in config.routes.iter().zip(0..) {
         let (id, standing) = (RouteId::new(id), Standing::Configured);

@@ -111,7 +111,11 @@ pub fn code(listing: &str) -> Vec<u8> {
         .collect()
 }
 
-pub fn config((mode, privilege): Cpu, listing: &str, routes: &[RouteConfig]) -> MachineConfig {
+pub fn config(
+    (mode, privilege): Cpu,
+    listing: &str,
+    routes: &[RouteConfig],
+) -> MachineConfig<'static> {
     MachineConfig {
         privilege,
         routes: routes.to_vec(),

@@ -1,6 +1,6 @@
 import {
   type Device,
-  type EventBatch,
+  type WriteBatch,
   type Exit,
   type Registers,
   type Route,
@@ -15,7 +15,7 @@ const keyboard: Device = { read: (offset: number) => 0x1c + offset }
 const routes: Route[] = [
   { port: 0xe9, to: 'console' },
   { port: 0x60, device: keyboard },
-  { port: 0x200, to: 'queue', onBatch: (batch: EventBatch) => void batch.length },
+  { port: 0x200, to: 'queue', onBatch: (batch: WriteBatch) => void batch.length },
 ]
 
 function boot(): [RunResult, Registers] {

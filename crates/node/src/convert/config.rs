@@ -1,0 +1,241 @@
+//! A machine's configuration, from JavaScript's words to Rust's.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use napi::bindgen_prelude::{BigInt, Uint8Array};
+use napi_derive::napi;
+use vmm::limits::MAX_TIMEOUT_MS;
+use vmm::{
+    Base, CpuMode, Format, MachineConfig, MemorySlot, Payload, Privilege, Result, RouteConfig,
+    RouteTarget, RunLimits,
+};
+
+use crate::convert::words::{NativeFormat, NativeMode, NativePrivilege};
+use crate::guests;
+
+/// A machine, with every default filled in. Numbers are whole and not negative.
+#[napi(object)]
+pub struct NativeConfig {
+    /// The mode of the first instruction. An image that is not flat says it itself: ELF32, multiboot and PVH start in
+    /// `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+    pub mode: Option<NativeMode>,
+    /// The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`.
+    pub privilege: NativePrivilege,
+    /// Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed when touched.
+    pub memory_bytes: f64,
+    /// Further memory, up to 16 slots.
+    pub slots: Vec<NativeSlot>,
+    /// The guest program.
+    pub payload: NativePayload,
+    /// Who answers what, up to 256 routes.
+    pub routes: Vec<NativeRoute>,
+    /// Number of vCPUs, 1 to 64, default 1. Each runs on a thread of its own under `run()`; `runSync()` takes one only. With an
+    /// irqchip all but the first wait for INIT and SIPI, as on a PC. Without one all start at the payload's entry, with their
+    /// index in RDI.
+    pub vcpus: u32,
+    /// Whether the kernel plays PIC, IOAPIC, local APICs and PIT (KVM API, `KVM_CREATE_IRQCHIP`). A halted vCPU then waits for
+    /// an interrupt; without one `hlt` ends the run. Where it answers (ports 0x20, 0x21, 0x40 to 0x43, 0x61, 0xa0, 0xa1, 0x4d0
+    /// and 0x4d1, the pages 0xfec00000 and 0xfee00000) no route may stand. Default false.
+    pub irqchip: bool,
+    /// Whether there is a serial port, COM1 (port 0x3f8, line 4): `vm.serial`. Default: as `pc`.
+    pub serial: bool,
+    /// Whether the rest of a PC is there, as a kernel expects it: keyboard controller, clock, power and reset registers, ACPI
+    /// tables at 0xe0000. What nobody claims is then an empty bus: reads are all ones, and `onExit` is not asked. Needs an
+    /// irqchip, which is the default then. Default false.
+    pub pc: bool,
+}
+
+/// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
+#[napi(object)]
+pub struct NativeSlot {
+    /// First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to 0xffffffff.
+    pub gpa: f64,
+    /// Size in bytes, a multiple of 4096. Committed when touched.
+    pub bytes: f64,
+    /// The guest's writes exit as `mmio-write` (`KVM_MEM_READONLY`); `vm.memory.write` still works. Default false.
+    pub read_only: bool,
+}
+
+/// A guest program: an image of its own, or an embedded guest by name and mode.
+#[napi(object)]
+pub struct NativePayload {
+    /// The image.
+    pub image: Option<Uint8Array>,
+    /// `'flat'`: bytes as they stand. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1. `'pvh'`: an ELF kernel with a PVH
+    /// entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: what the content says.
+    pub format: Option<NativeFormat>,
+    /// The name of an embedded guest.
+    pub guest: Option<String>,
+    /// Guest physical address of a flat image's first byte, default 0. The whole image lies inside memory.
+    pub load_gpa: f64,
+    /// Guest physical address of the first instruction. Default: what the image says; for a flat one `loadGpa`. Below 1 MiB in
+    /// real mode, below 4 GiB in 32 bits.
+    pub entry_gpa: Option<f64>,
+    /// The command line, for multiboot, PVH and bzImage. Default empty.
+    pub cmdline: Option<String>,
+    /// The initial RAM disk, for PVH and bzImage. It is copied.
+    pub initrd: Option<Uint8Array>,
+    /// For multiboot.
+    pub modules: Vec<NativeModule>,
+}
+
+/// A multiboot module.
+#[napi(object)]
+pub struct NativeModule {
+    /// Its bytes. They are copied.
+    pub image: Uint8Array,
+    /// The string that goes with it, default empty.
+    pub string: String,
+}
+
+/// Where the accesses of a route go.
+#[napi(string_enum = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NativeRouteKind {
+    Console,
+    Constant,
+    Discard,
+    Count,
+    Stop,
+    Device,
+    Queue,
+    Coalesce,
+    Event,
+}
+
+/// A route; exactly one of `port` and `gpa` is there.
+#[napi(object)]
+pub struct NativeRoute {
+    /// First I/O port, 0 to 0xffff.
+    pub port: Option<u32>,
+    /// First guest physical address.
+    pub gpa: Option<f64>,
+    /// Ports or bytes, 1 to 2^32.
+    pub length: f64,
+    /// Where its accesses go.
+    pub to: NativeRouteKind,
+    /// For `constant`, and what reads of `queue` and `coalesce` give.
+    pub value: Option<BigInt>,
+    /// For `event`: only writes of this value count.
+    pub datamatch: Option<BigInt>,
+    /// For `event` with `datamatch`: bytes of the write, 1, 2, 4 or 8.
+    pub size: Option<u32>,
+    /// For `console`: whether a handler gets the bytes.
+    pub deliver: Option<bool>,
+}
+
+/// How long a run may take.
+#[napi(object)]
+pub struct NativeRunLimits {
+    /// The run ends with reason `'timeout'` after so many milliseconds, 0 to 4294967295, fractions included.
+    /// Default: no limit.
+    pub timeout_ms: Option<f64>,
+    /// How often the thread looks around, in milliseconds; absent: only at exits.
+    pub tick_ms: Option<f64>,
+    /// Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock readings per exit.
+    /// Default false.
+    pub time_kvm_run: Option<bool>,
+}
+
+impl NativeConfig {
+    /// Images stay where they are.
+    pub fn parse(&self) -> Result<MachineConfig<'_>> {
+        let mode = self.mode.map(CpuMode::from);
+        let privilege = Privilege::from(self.privilege);
+        Ok(MachineConfig {
+            mode,
+            privilege,
+            memory_bytes: self.memory_bytes as u64,
+            slots: self.slots.iter().map(NativeSlot::parse).collect(),
+            payload: self.payload.parse(mode, privilege)?,
+            routes: self.routes.iter().map(NativeRoute::parse).collect(),
+            vcpus: self.vcpus,
+            irqchip: self.irqchip,
+            serial: self.serial,
+            pc: self.pc,
+        })
+    }
+}
+
+impl NativeSlot {
+    const fn parse(&self) -> MemorySlot {
+        MemorySlot {
+            gpa: self.gpa as u64,
+            bytes: self.bytes as u64,
+            read_only: self.read_only,
+        }
+    }
+}
+
+impl NativePayload {
+    fn parse(&self, mode: Option<CpuMode>, privilege: Privilege) -> Result<Payload<'_>> {
+        if let Some(guest) = &self.guest {
+            return Ok(Payload {
+                image: Cow::Borrowed(guests::find(guest, mode, privilege)?),
+                ..Payload::default()
+            });
+        }
+        let modules = self.modules.iter();
+        Ok(Payload {
+            image: Cow::Borrowed(self.image.as_deref().unwrap_or_default()),
+            format: self.format.map(Format::from),
+            load_gpa: self.load_gpa as u64,
+            entry_gpa: self.entry_gpa.map(|gpa| gpa as u64),
+            command_line: self.cmdline.clone().unwrap_or_default().into_bytes(),
+            initrd: self.initrd.as_deref().map(Cow::Borrowed),
+            modules: modules
+                .map(|NativeModule { image, string }| {
+                    (Cow::Borrowed(&**image), string.clone().into_bytes())
+                })
+                .collect(),
+        })
+    }
+}
+
+impl NativeRoute {
+    /// As the core wants it.
+    pub fn parse(&self) -> RouteConfig {
+        let base = match (self.port, self.gpa) {
+            (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
+            (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),
+        };
+        let value = self.value.as_ref().map(|value| value.get_u64().1);
+        let datamatch = self.datamatch.as_ref().map(|value| value.get_u64().1);
+        let target = match self.to {
+            NativeRouteKind::Console => RouteTarget::Console {
+                deliver: self.deliver.unwrap_or_default(),
+            },
+            NativeRouteKind::Constant => RouteTarget::Constant(value.unwrap_or_default()),
+            NativeRouteKind::Discard => RouteTarget::Discard,
+            NativeRouteKind::Count => RouteTarget::Count,
+            NativeRouteKind::Stop => RouteTarget::Stop,
+            NativeRouteKind::Device => RouteTarget::Device,
+            NativeRouteKind::Queue => RouteTarget::Queue { read_value: value },
+            NativeRouteKind::Coalesce => RouteTarget::Coalesce { read_value: value },
+            NativeRouteKind::Event => RouteTarget::Event {
+                datamatch: datamatch.zip(self.size.map(|size| size as u8)),
+            },
+        };
+        RouteConfig {
+            base,
+            length: self.length as u64,
+            target,
+        }
+    }
+}
+
+impl NativeRunLimits {
+    pub fn parse(&self) -> RunLimits {
+        RunLimits {
+            timeout: self.timeout_ms.map(milliseconds),
+            tick: self.tick_ms.map(milliseconds),
+            time_kvm_run: self.time_kvm_run.unwrap_or_default(),
+        }
+    }
+}
+
+/// A time from JavaScript, within what a timer takes.
+pub fn milliseconds(ms: f64) -> Duration {
+    Duration::from_secs_f64(ms.clamp(0.0, MAX_TIMEOUT_MS) / 1e3)
+}

@@ -1,0 +1,10 @@
+//! Values on their way between JavaScript's words and Rust's.
+
+pub mod config;
+pub mod exit;
+pub mod failure;
+pub mod host;
+pub mod loaded;
+pub mod outcome;
+pub mod registers;
+pub mod words;

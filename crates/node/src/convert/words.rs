@@ -1,0 +1,148 @@
+//! Words that cross the seam: each is an enum on both sides, and TypeScript's types are made of these.
+
+use napi_derive::napi;
+use vmm::{
+    CpuMode, End, Exit, Format, KickCause, PowerRequest, Privilege, each_format, each_mode,
+    each_privilege,
+};
+
+/// An enum of JavaScript's by its words.
+macro_rules! words {
+    ($(#[$doc:meta])* $native:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[napi(string_enum)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $native {
+            $(
+                #[napi(value = $name)]
+                $variant,
+            )+
+        }
+
+        #[allow(dead_code)]
+        impl $native {
+            /// All of them, in order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$($name),+];
+        }
+    };
+}
+
+/// One that the core has, too; a word that is missing here does not compile.
+macro_rules! of_core {
+    ($(#[$doc:meta])* $native:ident for $core:ident { $($variant:ident = $name:literal),+ }) => {
+        words! { $(#[$doc])* $native { $($variant = $name),+ } }
+
+        impl From<$core> for $native {
+            fn from(value: $core) -> Self {
+                match value {
+                    $($core::$variant => Self::$variant,)+
+                }
+            }
+        }
+
+        impl From<$native> for $core {
+            fn from(value: $native) -> Self {
+                match value {
+                    $($native::$variant => Self::$variant,)+
+                }
+            }
+        }
+    };
+}
+
+each_mode! {
+    of_core
+    /// The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2): `'real'`, 16-bit real-address
+    /// mode; `'protected'`, 32 bits with flat segments; `'paged32'`, the same with 4 MiB pages; `'long'`, 64 bits with
+    /// 2 MiB pages. Which of them this machine runs is what `npx vmexit doctor` prints.
+    NativeMode for CpuMode
+}
+each_privilege! {
+    of_core
+    /// With what privilege the guest starts: CPL 0, or CPL 3 with IOPL 3, which allows port I/O (long mode only).
+    NativePrivilege for Privilege
+}
+each_format! {
+    of_core
+    /// How an image says where its bytes go and where it starts.
+    NativeFormat for Format
+}
+
+words! {
+    /// Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`). Each of the `…Exit` types says
+    /// which `KVM_EXIT_…` it is.
+    NativeExitReason {
+        PioOut = "pio-out",
+        PioIn = "pio-in",
+        MmioWrite = "mmio-write",
+        MmioRead = "mmio-read",
+        Hlt = "hlt",
+        Shutdown = "shutdown",
+        FailEntry = "fail-entry",
+        InternalError = "internal-error",
+        Debug = "debug",
+        SystemEvent = "system-event",
+        Unknown = "unknown",
+    }
+}
+
+impl From<&Exit> for NativeExitReason {
+    fn from(exit: &Exit) -> Self {
+        match exit {
+            Exit::PioOut(_) => Self::PioOut,
+            Exit::PioIn(_) => Self::PioIn,
+            Exit::MmioWrite(_) => Self::MmioWrite,
+            Exit::MmioRead(_) => Self::MmioRead,
+            Exit::Hlt => Self::Hlt,
+            Exit::Shutdown => Self::Shutdown,
+            Exit::FailEntry { .. } => Self::FailEntry,
+            Exit::InternalError { .. } => Self::InternalError,
+            Exit::Debug { .. } => Self::Debug,
+            Exit::SystemEvent { .. } => Self::SystemEvent,
+            Exit::Unknown { .. } => Self::Unknown,
+        }
+    }
+}
+
+words! {
+    /// Why a run ended, where it was not for an exit that nobody answered: `stop()`, the time-out, a write to a `stop` route, or a
+    /// PC that the guest turned off or reset.
+    NativeEnding {
+        Stopped = "stopped",
+        Timeout = "timeout",
+        ExitPort = "exit-port",
+        PowerOff = "power-off",
+        Reset = "reset",
+    }
+}
+
+impl NativeEnding {
+    pub const fn of(end: &End) -> Option<Self> {
+        match end {
+            End::Exit(_) => None,
+            End::ExitPort { .. } => Some(Self::ExitPort),
+            End::Power {
+                request: PowerRequest::Reset,
+                ..
+            } => Some(Self::Reset),
+            End::Power {
+                request: PowerRequest::Off,
+                ..
+            } => Some(Self::PowerOff),
+            End::Kicked(KickCause::Timeout) => Some(Self::Timeout),
+            End::Kicked(_) => Some(Self::Stopped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_called_as_in_the_core() {
+        assert_eq!(NativeExitReason::NAMES, Exit::KINDS);
+    }
+}

@@ -1,0 +1,177 @@
+//! Serving, from JavaScript's thread, a machine that runs on threads of its own.
+
+use std::rc::Rc;
+
+use napi::Either;
+use vmm::limits::MAX_VCPUS;
+use vmm::{Error, PostedWrite, RouteId};
+
+use crate::asking::letter::{Answer, Heard, Payload};
+use crate::asking::mailbox::Mailbox;
+use crate::convert::failure::Failure;
+use crate::convert::outcome::NativeOutcome;
+use crate::ffi::Words;
+use crate::lifecycle::running::Callbacks;
+use crate::pump::environment::{self, Attended, Environment};
+use crate::pump::turn::{Served, Turn};
+
+use super::{Lifecycle, State};
+
+impl Lifecycle {
+    /// Answers the question of one vCPU, once what was posted before it is handed over.
+    fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks, turn: &Turn) -> Served {
+        let Some(words) = environment::words() else {
+            return Served::Nothing;
+        };
+        if mailbox.take_posted() {
+            self.posted().set_due();
+        }
+        let mut served = self.hand_over(words, callbacks, turn);
+        let may_be_taken = || mailbox.is_asked(|marks| self.posted().reached(marks));
+        if may_be_taken() == Some(false) {
+            self.posted().set_due();
+            served = served.max(self.hand_over(words, callbacks, turn));
+        }
+        // After a slow batch the question comes in the next turn of the event loop.
+        if may_be_taken() != Some(true) || (served != Served::Nothing && turn.is_over()) {
+            return served;
+        }
+        let Some((ticket, letter)) = mailbox.take() else {
+            return served;
+        };
+        served.max(
+            match letter.ask(words, |payload| callbacks.ask.call(payload)) {
+                Heard::Answer(answer) => {
+                    mailbox.answer(ticket, answer);
+                    Served::Something
+                }
+                Heard::Promised => {
+                    mailbox.promise();
+                    Served::Promise
+                }
+            },
+        )
+    }
+
+    /// Hands posted writes over to consumers that are not at work.
+    fn hand_over(&self, words: Words, callbacks: &Callbacks, turn: &Turn) -> Served {
+        let call = || callbacks.ask.call(None::<Payload>);
+        // A consumer that throws has its error kept by TypeScript; the run is told to end.
+        self.posted()
+            .hand_over(words, call, || turn.is_over(), || self.stop())
+    }
+}
+
+impl Lifecycle {
+    /// Takes posted writes out of a route's ring.
+    pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
+        let events = self.posted().drain(route);
+        if let State::There(running) = &*self.state.borrow() {
+            running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
+        }
+        events
+    }
+
+    /// The answer to a promised question.
+    pub fn answer(&self, ticket: u32, answer: Answer) {
+        if let State::There(running) = &*self.state.borrow() {
+            let vcpu = (ticket % MAX_VCPUS) as usize;
+            if let Some(mailbox) = running.mailboxes.get(vcpu) {
+                mailbox.answer(ticket, answer);
+            }
+        }
+    }
+
+    /// Whether the run was over.
+    fn settle(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let (outcome, callbacks) = match &*state {
+            State::There(running) => match running.take_finished() {
+                Some((machine, outcome)) => {
+                    let callbacks = Rc::clone(&running.callbacks);
+                    // The machine is idle before anybody hears that the run is over.
+                    if let State::There(running) =
+                        std::mem::replace(&mut *state, State::Idle(machine))
+                    {
+                        running.join();
+                    }
+                    (outcome, callbacks)
+                }
+                None => return false,
+            },
+            _ => return false,
+        };
+        drop(state);
+        self.posted().end();
+        Environment::remove(self);
+        let outcome = self.judge(outcome);
+        callbacks.settle.call(Some(match outcome {
+            Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
+            Err(error) => Either::B(Failure::from(error)),
+        }));
+        true
+    }
+}
+
+impl Attended for Lifecycle {
+    fn waits(&self) -> bool {
+        match &*self.state.borrow() {
+            State::There(running) => {
+                self.posted().is_due()
+                    || running.mailboxes.iter().any(|mailbox| mailbox.waits())
+                    || running.is_finished()
+            }
+            _ => false,
+        }
+    }
+
+    fn enter(&self) {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Rc::clone(&running.callbacks),
+            _ => return,
+        };
+        callbacks.enter.call(None::<u32>);
+    }
+
+    /// Answers the question that waits, takes posted writes, settles the run that is over.
+    fn attend(&self, turn: &Turn) -> Served {
+        let (mailboxes, callbacks) = match &*self.state.borrow() {
+            State::There(running) => (Rc::clone(&running.mailboxes), Rc::clone(&running.callbacks)),
+            _ => return Served::Nothing,
+        };
+        let served = turn.each(&self.next, &mailboxes, |mailbox| {
+            self.attend_vcpu(mailbox, &callbacks, turn)
+        });
+        // The awaiting code needs a turn of JavaScript's, too.
+        if self.settle() {
+            Served::Promise
+        } else {
+            served
+        }
+    }
+
+    fn gathers(&self) -> bool {
+        self.posted().gathers()
+    }
+
+    fn look(&self) {
+        self.posted().look();
+    }
+
+    fn shut_down(&self) {
+        self.close();
+    }
+
+    fn fail(&self, error: Error) -> Served {
+        let callbacks = match &*self.state.borrow() {
+            State::There(running) => Some(Rc::clone(&running.callbacks)),
+            _ => None,
+        };
+        self.close();
+        if let Some(callbacks) = callbacks {
+            let failure: Either<NativeOutcome, _> = Either::B(Failure::from(error));
+            callbacks.settle.call(Some(failure));
+        }
+        Served::Promise
+    }
+}

@@ -1,0 +1,54 @@
+//! What reaches into a machine at any time, also while a thread of its own has it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+
+/// Gone once the machine is closed, so that all of it goes then and not with the object.
+pub struct Handles(RefCell<Option<Reach>>);
+
+struct Reach {
+    memory: Arc<GuestMemory>,
+    interrupts: Arc<Interrupts>,
+    serial: Option<Arc<SerialPort>>,
+}
+
+impl Handles {
+    pub fn new(machine: &Machine) -> Self {
+        Self(RefCell::new(Some(Reach {
+            memory: Arc::clone(machine.memory()),
+            interrupts: Arc::clone(machine.interrupts()),
+            serial: machine.serial(),
+        })))
+    }
+
+    /// The machine is closed.
+    pub fn release(&self) {
+        self.0.take();
+    }
+
+    /// The guest's memory.
+    pub fn memory(&self) -> Result<Arc<GuestMemory>> {
+        self.reach(|reach| Arc::clone(&reach.memory))
+    }
+
+    /// Lines, vectors and NMIs.
+    pub fn interrupts(&self) -> Result<Arc<Interrupts>> {
+        self.reach(|reach| Arc::clone(&reach.interrupts))
+    }
+
+    /// The host's end of COM1, if there is one.
+    pub fn serial(&self) -> Option<Arc<SerialPort>> {
+        self.0.borrow().as_ref()?.serial.clone()
+    }
+
+    fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {
+        self.0.borrow().as_ref().map(get).ok_or_else(closed)
+    }
+}
+
+/// What every call on a closed machine returns.
+pub fn closed() -> Error {
+    Error::new(ErrorCode::VmClosed, "the machine is closed")
+}

@@ -1,0 +1,249 @@
+//! A machine's life as JavaScript sees it. Busy is ownership: the thread that runs a machine has it, and
+//! what is left here can only kick.
+
+mod attend;
+mod handles;
+pub mod running;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use vmm::{
+    Counters, Error, ErrorCode, ExitHandler, Interrupts, KickCause, KickHandle, Machine, Outcome,
+    Placement, Result, RouteConfig, RouteId, RunLimits,
+};
+
+use crate::asking::posted::Posted;
+use crate::caught::caught;
+use crate::pump::environment::Environment;
+use handles::{Handles, closed};
+use running::{Callbacks, Running};
+
+enum State {
+    Idle(Box<Machine>),
+    /// `runSync` is on this thread's stack and has the machine.
+    Here(KickHandle),
+    /// A thread of its own has the machine.
+    There(Box<Running>),
+    Closed,
+}
+
+/// What a `NativeMachine` holds.
+pub struct Lifecycle {
+    state: RefCell<State>,
+    pub handles: Handles,
+    pub placement: Placement,
+    pub counters: Arc<Counters>,
+    /// Where posted writes wait; until `release`, which is after `close`.
+    posted: RefCell<Rc<Posted>>,
+    /// The vCPU that is looked after first.
+    next: Cell<usize>,
+}
+
+impl Lifecycle {
+    pub fn new(machine: Machine) -> Self {
+        Self {
+            handles: Handles::new(&machine),
+            placement: machine.placement().clone(),
+            counters: Arc::clone(machine.counters()),
+            posted: RefCell::new(Rc::new(Posted::new(machine.feeds()))),
+            next: Cell::new(0),
+            state: RefCell::new(State::Idle(Box::new(machine))),
+        }
+    }
+
+    /// Makes a call into Rust in which nothing may go wrong but by a fault of ours; that closes the machine.
+    pub fn guarded<T>(&self, call: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        self.judge(caught(|| call(self)))
+    }
+
+    fn judge<T>(&self, result: Result<T>) -> Result<T> {
+        if matches!(&result, Err(error) if error.code == ErrorCode::Internal) {
+            self.close();
+        }
+        result
+    }
+
+    /// Whether `close` was called, or a fault of ours has closed it.
+    pub fn is_closed(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Closed)
+    }
+
+    /// Lends the machine for a call that needs it idle.
+    pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
+        match &mut *self.state.borrow_mut() {
+            State::Idle(machine) => call(machine),
+            State::Here(_) | State::There(_) => Err(busy()),
+            State::Closed => Err(closed()),
+        }
+    }
+
+    /// Attaches a route to an idle machine.
+    pub fn attach(&self, route: &RouteConfig) -> Result<RouteId> {
+        self.with_idle(|machine| {
+            let id = machine.attach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(id)
+        })
+    }
+
+    /// Takes a route away from an idle machine, with the posted writes that nobody has taken.
+    pub fn detach(&self, route: RouteId) -> Result<()> {
+        self.with_idle(|machine| {
+            machine.detach(route)?;
+            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            Ok(())
+        })
+    }
+
+    /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
+    pub fn interrupt(
+        &self,
+        vcpu: u32,
+        raise: impl FnOnce(&Interrupts) -> Result<()>,
+    ) -> Result<()> {
+        raise(&*self.handles.interrupts()?)?;
+        if let State::There(running) = &*self.state.borrow() {
+            running.kick.poke(vcpu);
+        }
+        Ok(())
+    }
+
+    /// Where posted writes wait.
+    pub fn posted(&self) -> Rc<Posted> {
+        Rc::clone(&self.posted.borrow())
+    }
+
+    fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
+        let mut state = self.state.borrow_mut();
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Idle(machine) => {
+                *state = next();
+                Ok(machine)
+            }
+            other => {
+                let error = if matches!(other, State::Closed) {
+                    closed()
+                } else {
+                    busy()
+                };
+                *state = other;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs on this thread.
+    pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
+        let kick = KickHandle::new();
+        let mut machine = self.start(|| State::Here(kick.clone()))?;
+        let memory = Arc::clone(machine.memory());
+        self.posted().begin();
+        let result = caught(|| machine.run(&kick, limits, handler));
+        let mut state = self.state.borrow_mut();
+        if matches!(*state, State::Closed) {
+            drop(machine);
+            memory.give_back();
+            return Err(closed());
+        }
+        *state = State::Idle(machine);
+        drop(state);
+        self.judge(result)
+    }
+
+    /// Runs on a thread of its own; the end arrives at `settle`.
+    pub fn run_there(
+        self: &Rc<Self>,
+        environment: &Environment,
+        limits: RunLimits,
+        callbacks: Callbacks,
+    ) -> Result<()> {
+        let kick = KickHandle::new();
+        let machine = self.start(|| State::Here(kick.clone()))?;
+        let posted = self.posted();
+        match Running::start(
+            machine,
+            kick,
+            limits,
+            environment.bell(),
+            &posted,
+            callbacks,
+        ) {
+            Ok(running) => self.state.replace(State::There(Box::new(running))),
+            Err((machine, error)) => {
+                let idle = machine.map_or(State::Closed, State::Idle);
+                self.state.replace(idle);
+                return Err(error);
+            }
+        };
+        let weak = Rc::downgrade(self);
+        environment.add(weak);
+        Ok(())
+    }
+
+    /// Ends the run in progress, if there is one.
+    pub fn stop(&self) {
+        match &*self.state.borrow() {
+            State::Here(kick) => kick.kick(KickCause::Stop),
+            State::There(running) => running.kick.kick(KickCause::Stop),
+            State::Idle(_) | State::Closed => {}
+        }
+    }
+
+    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer keeps it. Gives, by route, the
+    /// text of the run that was cut off which its handlers have yet to get. Under `run_here` the machine goes when that returns.
+    pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
+        let memory = self.handles.memory().ok();
+        let texts = self.end();
+        // The VM goes first: it could write into what is emptied.
+        if let Some(memory) = memory {
+            memory.give_back();
+        }
+        texts
+    }
+
+    /// As `close`, but a buffer that is kept keeps what is in it.
+    fn end(&self) -> Vec<(RouteId, Vec<u8>)> {
+        Environment::remove(self);
+        self.handles.release();
+        self.posted().end();
+        match self.state.replace(State::Closed) {
+            State::Idle(_) | State::Closed => Vec::new(),
+            State::Here(kick) => {
+                kick.kick(KickCause::Close);
+                Vec::new()
+            }
+            State::There(running) => {
+                running.kick.kick(KickCause::Close);
+                match running.join() {
+                    Some((_, Ok(outcome))) => outcome.undelivered,
+                    _ => Vec::new(),
+                }
+            }
+        }
+    }
+
+    /// Drops what `close` has left for the last `drain` and `take_count`.
+    pub fn release(&self) {
+        if self.is_closed() {
+            self.posted.replace(Rc::new(Posted::new(Vec::new())));
+        }
+    }
+}
+
+impl Drop for Lifecycle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn busy() -> Error {
+    Error::new(
+        ErrorCode::VmBusy,
+        "the machine is running; wait for its run to end, or stop() it first",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! What one JavaScript environment does for all its machines: it is woken, and looks for what waits.
+
+pub mod bell;
+pub mod environment;
+pub mod patience;
+pub mod turn;

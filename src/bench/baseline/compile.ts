@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+import { raise } from '../../native/errors.ts'
+
+/** The same path from src/ and from dist/. */
+const source = fileURLToPath(new URL('../../../bench/raw.c', import.meta.url))
+
+/** The contract of the baseline; nothing is tuned. */
+const flags = ['-O2']
+
+const compileTimeoutMs = 60_000
+
+/** The raw C loop as a program: the path of one that was built before, or of a fresh one. */
+export async function compileRaw(): Promise<string> {
+  const [compiler = 'cc', ...more] = (process.env['CC'] || 'cc').split(' ').filter(Boolean)
+  const key = createHash('sha256')
+    .update([compiler, ...more, ...flags, readFileSync(source, 'utf8')].join('\0'))
+    .digest('hex')
+  const folder = cacheFolder()
+  const program = join(folder, `raw-${key.slice(0, 16)}`)
+  if (existsSync(program)) return program
+  // Renamed when complete: two that start at once do not run each other's half.
+  const fresh = `${program}.${process.pid}`
+  try {
+    await promisify(execFile)(compiler, [...more, ...flags, '-o', fresh, source], {
+      timeout: compileTimeoutMs,
+    })
+  } catch (error) {
+    const { code, stderr } = error as { code?: unknown; stderr?: string }
+    const why = stderr?.trim().split('\n')[0] || `it ended with ${String(code)}`
+    const what = code === 'ENOENT' ? 'not found' : why
+    return raise(new Error(`no C compiler: ${compiler}: ${what}`, { cause: error }))
+  }
+  renameSync(fresh, program)
+  return program
+}
+
+/** A folder that only this user can write to: what lies there is executed. */
+function cacheFolder(): string {
+  const uid = process.getuid?.() ?? 0
+  const base = process.env['XDG_CACHE_HOME']
+  const folder = base ? join(base, 'vmexit') : join(tmpdir(), `vmexit-${uid}`)
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const found = lstatSync(folder)
+    if (found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0) return folder
+  } catch {
+    // A read-only home is no reason to go without a baseline.
+  }
+  return mkdtempSync(join(tmpdir(), 'vmexit-bench-'))
+}

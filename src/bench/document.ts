@@ -1,0 +1,79 @@
+import type { Histogram, Percentiles } from './statistics.ts'
+
+/** What is done once per unit: a port write, an MMIO write, a halt, or a machine's whole life. */
+export type Kind = 'pio' | 'mmio' | 'hlt' | 'lifecycle'
+
+/** One kind of work as the baseline does it. */
+export interface KindResult {
+  kind: Kind
+  samples: number
+  nsPerExit: { mean: number } & Percentiles
+  histogram: Histogram
+}
+
+/** One route, beside the baseline that it was measured with. */
+export interface RouteResult {
+  route: string
+  /** What is counted: exit, write, round trip, machine. */
+  unit: string
+  /** Interleaved samples. */
+  samples: number
+  /**
+   * `mean` comes from the interleaved samples; the others are of the timing pass, whose times are
+   * means of `unitsPerTime`.
+   */
+  nsPerExit: { mean: number } & Percentiles
+  /** Baseline mean divided by route mean; null where there is no baseline. */
+  ratio: number | null
+  /** Largest less smallest ratio of a pair, divided by `ratio`. */
+  spread: number | null
+  /** The middle one of the pairs' ratios. */
+  ratioMedian: number | null
+  baselineKind: Kind
+  baselineNsPerExit: number | null
+  /** Units per sample. */
+  unitsPerSample: number
+  about: string
+  /**
+   * Units of which one time of the percentiles and of the histogram is the mean; 1 where single
+   * ones are timed.
+   */
+  unitsPerTime: number
+  /** What one time is, in words. */
+  timing: string
+  /** Single units of the baseline, timed after those of the route. */
+  baselineHistogram: Histogram
+  pairs: { baselineNs: number | null; routeNs: number }[]
+  histogram: Histogram
+}
+
+interface RouteProblem {
+  route: string
+  reason: string
+}
+
+/** What `bench --json` says. */
+export interface BenchDocument {
+  schema: 'vmexit-bench/1'
+  package: string
+  date: string
+  /** Ctrl-C ended it: routes and samples are missing. */
+  interrupted: boolean
+  /** Exits of one sample. */
+  exits: number
+  host: { backend: string; cpu: string; kernel: string; node: string; cores: number }
+  /** Of the minute before the start: what else wanted the cores. */
+  loadAverage: number
+  baseline: {
+    name: string
+    /** Of a port write and back; null when it was not measured. */
+    nsPerExit: number | null
+    about: string
+    kinds: KindResult[]
+  }
+  routes: RouteResult[]
+  /** What this build or host does not have. */
+  skipped: RouteProblem[]
+  /** What went wrong. */
+  failed: RouteProblem[]
+}

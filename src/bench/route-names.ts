@@ -1,0 +1,14 @@
+/**
+ * The routes that are measured, in the order of the tables. Apart from them: the help needs no
+ * binding.
+ */
+export const routeNames = [
+  ...(['constant', 'console', 'mmio', 'device-sync', 'device', 'device-async'] as const),
+  ...(['queue', 'coalesce', 'event', 'hlt', 'lifecycle'] as const),
+]
+
+/** One of them. */
+export type RouteName = (typeof routeNames)[number]
+
+/** About 0.2 s a sample where an exit costs 10 µs. */
+export const defaultExits = 20_000

@@ -1,0 +1,144 @@
+import type { Writable } from 'node:stream'
+
+import type { RunResult } from '../../results/result.ts'
+import type { Route } from '../../options/routes.ts'
+import type { VirtualMachine } from '../../machine/virtual-machine.ts'
+import { describeWhere } from '../../results/where.ts'
+import { type Values, exitCodes, printJson } from '../command.ts'
+import { textOf } from './image.ts'
+import { Kept } from './kept.ts'
+import { Silence } from './silence.ts'
+import { Terminal } from './terminal.ts'
+import { parseDuration } from '../values.ts'
+
+/**
+ * One run of a guest on the command line: its text goes to stdout, or into the document that
+ * `--json` prints.
+ */
+export class Session {
+  readonly #values: Values
+  readonly #json: boolean
+  readonly #kept = new Kept()
+  readonly #sink: Writable
+  readonly #silence: Silence
+
+  /** A guest that has printed nothing for `silenceMs` is given up; 0: never. */
+  constructor(values: Values, silenceMs = 0) {
+    this.#values = values
+    this.#json = Boolean(values['json'])
+    this.#sink = this.#json ? this.#kept : process.stdout
+    this.#silence = new Silence(silenceMs)
+  }
+
+  /**
+   * Routes whose console text goes to stdout as it is written. A slow reader makes the guest wait.
+   */
+  wired(routes: readonly Route[] = []): readonly Route[] {
+    // What a module made of them is checked where they are used.
+    if (!Array.isArray(routes)) return routes
+    return routes.map((route: Route) => {
+      if (route?.to !== 'console' || route.onData) return route
+      const onData = (bytes: Uint8Array): Promise<void> => {
+        this.#silence.end()
+        return new Promise((done) => this.#sink.write(bytes, () => done()))
+      }
+      return { ...route, onData }
+    })
+  }
+
+  /**
+   * Runs it, reports how it ended, and returns the exit code. Its serial port gets what is typed
+   * only on request.
+   */
+  async run(vm: VirtualMachine, serial: 'none' | 'shown' | 'typed'): Promise<number> {
+    const timeout = textOf(this.#values, 'timeout')
+    const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
+    const stop = (): void => vm.stop()
+    const port = serial === 'none' ? undefined : vm.serial
+    using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
+    port?.once('data', () => this.#silence.end())
+    this.#silence.start(stop)
+    const result = await vm.run(limits)
+    this.#silence.end()
+    await terminal?.drained()
+    // A run that was stopped does not say where; one that has no time does.
+    const { where } = this.#silence.gaveUp ? await vm.run({ timeoutMs: 0 }) : result
+    if (this.#json) printJson(this.#document(vm, result, where))
+    else this.#report(vm, result, where)
+    return this.#exitCode(result)
+  }
+
+  #document(vm: VirtualMachine, result: RunResult, where: RunResult['where']): object {
+    const { reason, vcpu, exit, exitCode, exits, durationMs } = result
+    const output = this.#kept.bytes
+    return {
+      reason: this.#silence.gaveUp ? 'silence' : reason,
+      vcpu,
+      exit,
+      ...(exitCode === undefined ? {} : { exitCode }),
+      where,
+      output: output.toString(),
+      outputBase64: output.toString('base64'),
+      outputDroppedBytes: this.#kept.droppedBytes,
+      registers: vm.vcpus[vcpu ?? 0]!.registers(),
+      loaded: vm.loaded,
+      exits,
+      durationMs,
+    }
+  }
+
+  #report(vm: VirtualMachine, result: RunResult, where: RunResult['where']): void {
+    const sentence = this.#sentence(result, where)
+    if (sentence !== '') process.stderr.write(`vmexit: ${sentence}\n`)
+    if (!this.#values['registers']) return
+    const registers = vm.vcpus[result.vcpu ?? 0]!.registers()
+    const cells = Object.entries(registers).map(
+      ([name, value]) => `${name.padEnd(6)} 0x${value.toString(16).padStart(16, '0')}`,
+    )
+    for (let index = 0; index < cells.length; index += 3) {
+      process.stderr.write(`${cells.slice(index, index + 3).join('  ')}\n`)
+    }
+  }
+
+  /** Empty for an end that needs no words. */
+  #sentence(result: RunResult, where: RunResult['where']): string {
+    if (this.#silence.gaveUp)
+      return `${this.#silence.describe()}${where ? `; ${describeWhere(where)}` : ''}`
+    switch (result.reason) {
+      case 'hlt':
+      case 'exit-port':
+      case 'power-off':
+      case 'stopped':
+        return ''
+      case 'pio-in':
+      case 'pio-out':
+        return `${result.toString()}; claim it with --port`
+      default:
+        return result.toString()
+    }
+  }
+
+  #exitCode({ reason, exitCode }: RunResult): number {
+    if (this.#silence.gaveUp) return exitCodes.abnormalGuest
+    switch (reason) {
+      case 'hlt':
+      case 'power-off':
+        return exitCodes.fine
+      case 'reset':
+        return exitCodes.reset
+      case 'exit-port':
+        return portCode(exitCode ?? 0)
+      case 'timeout':
+        return exitCodes.timeout
+      case 'stopped':
+        return exitCodes.interrupted
+      default:
+        return exitCodes.abnormalGuest
+    }
+  }
+}
+
+/** The low byte, as with a process; a failure stays one. */
+function portCode(code: number): number {
+  return code === 0 ? exitCodes.fine : code & 0xff || 0xff
+}

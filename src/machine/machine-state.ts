@@ -1,0 +1,186 @@
+import { checkInteger } from '../options/check.ts'
+import { type Counters, readCounters } from './counters.ts'
+import { take } from '../native/errors.ts'
+import { IrqLine } from './irq.ts'
+import type { Loaded } from './loaded.ts'
+import { GuestMemory } from './memory.ts'
+import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
+import type { NativeMachine } from '../native/seam.ts'
+import { Vcpu } from './vcpu.ts'
+
+/**
+ * The state of a machine at any moment: memory, registers, counts, and the interrupts that reach
+ * it.
+ */
+export abstract class MachineState {
+  /** Guest physical memory; after `close()` every access is `ERR_VM_CLOSED`. */
+  readonly memory: GuestMemory
+  /** The vCPUs, by index. */
+  readonly vcpus: readonly [Vcpu, ...Vcpu[]]
+  readonly #machine: NativeMachine
+
+  /** @internal */
+  constructor(machine: NativeMachine, vcpus: number) {
+    this.#machine = machine
+    this.memory = new GuestMemory(machine)
+    const others = Array.from({ length: vcpus - 1 }, (_, index) => new Vcpu(machine, index + 1))
+    this.vcpus = [new Vcpu(machine, 0), ...others]
+  }
+
+  /**
+   * General registers, RIP and RFLAGS of vCPU 0 (`KVM_GET_REGS`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.runSync({ onExit: () => undefined })
+   * console.log(vm.registers().rax) // 42n
+   * ```
+   */
+  registers(): Registers {
+    return this.vcpus[0].registers()
+  }
+
+  /**
+   * Sets general registers of vCPU 0 (`KVM_SET_REGS`): bigints of 64 bits. Absent ones keep their
+   * value.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.setRegisters({ rbx: 7n })
+   * console.log(vm.registers().rbx) // 7n
+   * ```
+   */
+  setRegisters(registers: Partial<Registers>): void {
+    this.vcpus[0].setRegisters(registers)
+  }
+
+  /**
+   * Segment, descriptor-table and control registers of vCPU 0 (`KVM_GET_SREGS`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const { cs, efer } = vm.specialRegisters()
+   * console.log(cs.l, (efer & 0x400n) !== 0n) // 1 true
+   * ```
+   */
+  specialRegisters(): SpecialRegisters {
+    return this.vcpus[0].specialRegisters()
+  }
+
+  /**
+   * Sets special registers of vCPU 0, single fields of a segment too (`KVM_SET_SREGS`). Absent ones
+   * keep their value. If KVM refuses the state, the error is `ERR_KVM_IOCTL`; if the processor
+   * refuses it, the next run ends with `fail-entry` or `shutdown`.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.setSpecialRegisters({ fs: { base: 0x5000n } })
+   * console.log(vm.specialRegisters().fs.base) // 20480n
+   * ```
+   */
+  setSpecialRegisters(registers: SpecialRegistersUpdate): void {
+    this.vcpus[0].setSpecialRegisters(registers)
+  }
+
+  /**
+   * What was put into memory before the first instruction, and where.
+   *
+   * @example
+   * ```ts
+   * const image = Uint8Array.of(0xf4) // hlt
+   * using vm = new VirtualMachine({ mode: 'real', payload: { image, loadGpa: 0x7c00 } })
+   * console.log(vm.loaded.format, vm.loaded.parts[0]?.gpa === 0x7c00) // flat true
+   * ```
+   */
+  get loaded(): Loaded {
+    return this.#machine.loaded()
+  }
+
+  /**
+   * An interrupt line of a machine with an irqchip, 0 to 23.
+   *
+   * @param line - 0 to 15 reach the PIC and the IOAPIC, 16 to 23 the IOAPIC.
+   * @throws {VmError} `ERR_INVALID_OPTION` for another number; without an irqchip, when the line is
+   * set.
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', irqchip: true, payload: guests.hello })
+   * vm.irq(4).pulse()
+   * console.log(vm.irq(4).line) // 4
+   * ```
+   */
+  irq(line: number): IrqLine {
+    return new IrqLine(this.#machine, line)
+  }
+
+  /**
+   * Interrupts a vCPU of a machine without an irqchip as soon as its guest takes interrupts (KVM
+   * API, `KVM_INTERRUPT`). It may be called at any time; up to 256 vectors wait. A waiting vector
+   * ends a `hlt` that follows `sti`, which then is no exit.
+   *
+   * @param vector - 0 to 255, the entry of the interrupt table.
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` when too many wait, `ERR_VM_CLOSED`.
+   * @example
+   * ```ts
+   * // sti; hlt; jmp -3, and at 0x1100 an iret
+   * const image = Uint8Array.of(0xfb, 0xf4, 0xeb, 0xfd)
+   * using vm = new VirtualMachine({ mode: 'real', payload: { image, loadGpa: 0x1000 } })
+   * vm.memory.writeUint32(0x20 * 4, 0x1100)
+   * vm.memory.writeUint8(0x1100, 0xcf)
+   * console.log(vm.runSync().reason) // hlt
+   * vm.interrupt(0x20)
+   * console.log(vm.runSync().exits) // 1
+   * ```
+   */
+  interrupt(vector: number, vcpu = 0): void {
+    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
+    take(this.#machine.interrupt(index, checkInteger('vector', vector, 0, 255)))
+  }
+
+  /**
+   * Interrupts a vCPU by vector 2, even if it does not take interrupts (KVM API, `KVM_NMI`). An NMI
+   * raised before the last one was taken is merged with it.
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.nmi()
+   * console.log(vm.runSync({ onExit: () => undefined }).reason) // shutdown
+   * ```
+   */
+  nmi(vcpu = 0): void {
+    take(this.#machine.nmi(checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)))
+  }
+
+  /**
+   * The counts since the machine was made. It can be called while the machine runs, and after
+   * `close()`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.runSync({ onExit: () => undefined })
+   * console.log(vm.counters().exits['pio-out'], vm.counters().exits.hlt) // 14 1
+   * ```
+   */
+  counters(): Counters {
+    return readCounters(this.#machine)
+  }
+}

@@ -1,0 +1,166 @@
+import { clearTimeout, setTimeout } from 'node:timers'
+
+import type { Asker } from './ask.ts'
+import { RunContext, outside } from '../native/context.ts'
+import { VmError, fromFailure, isFailure } from '../native/errors.ts'
+import { LoopHold } from '../native/loop.ts'
+import { native } from '../native/native.ts'
+import { RunResult } from '../results/result.ts'
+import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from '../native/seam.ts'
+import { isAborted, listen, reasonOf, unlisten } from '../options/signal.ts'
+
+/** The longest delay that a timer takes, 24 days. */
+const maxTimerMs = 2 ** 31 - 1
+
+/** After handlers that took longer the event loop gets its turn. */
+const slowMs = 5
+
+/** One run on a thread of its own, from its start until its promise is settled. */
+export class BackgroundRun {
+  readonly #machine: NativeMachine
+  readonly #asker: Asker
+  readonly #signal: AbortSignal | undefined
+  readonly #onEnd: () => void
+  readonly #context = new RunContext()
+  #resolve: (result: RunResult) => void = () => undefined
+  #reject: (error: unknown) => void = () => undefined
+  readonly #hold = new LoopHold()
+  #over = false
+  /** When the time-out ends the wait for handlers, on the clock of `performance`. */
+  #deadline = Infinity
+  #stopped = false
+  #endWait: () => void = () => undefined
+
+  constructor(
+    machine: NativeMachine,
+    asker: Asker,
+    signal: AbortSignal | undefined,
+    onEnd: () => void,
+  ) {
+    this.#machine = machine
+    this.#asker = asker
+    this.#signal = signal
+    this.#onEnd = onEnd
+  }
+
+  /** Starts the thread. */
+  start(
+    limits: NativeRunLimits,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#deadline = performance.now() + (limits.timeoutMs ?? Infinity)
+    if (this.#signal) listen(this.#signal, this.#abort)
+    outside(native.hangBell)
+    const failure = this.#machine.start(limits, this.#asker.ask, this.#settle, this.#context.enter)
+    if (failure) this.#end(() => reject(fromFailure(failure)))
+  }
+
+  /** The result is awaited. */
+  hold(machine: object): void {
+    if (!this.#over) this.#hold.take(machine)
+  }
+
+  /** Ends the guest's run, and the wait for handlers after it. */
+  stop(): void {
+    this.#machine.stop()
+    this.#stopped = true
+    this.#endWait()
+  }
+
+  /** Calls in the asynchronous context of the caller that started the run. */
+  within(call: () => void): void {
+    this.#context.within(call)
+  }
+
+  /** The machine was closed under it. */
+  cutOff(): void {
+    this.#end(() =>
+      this.#reject(new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')),
+    )
+  }
+
+  readonly #abort = (): void => this.stop()
+
+  readonly #settle = (outcome: NativeOutcome | Failure): void => {
+    const isFailed = isFailure(outcome)
+    // After these no promise is awaited.
+    if (isFailed || outcome.reason === 'stopped' || outcome.reason === 'timeout') {
+      this.#stopped = true
+    }
+    void (isFailed ? this.#fail(outcome) : this.#deliver(outcome))
+  }
+
+  async #fail(outcome: Failure): Promise<void> {
+    await this.#handOverPosted()
+    const error = this.#asker.failure ?? fromFailure(outcome)
+    this.#end(() => this.#reject(error))
+  }
+
+  async #deliver(outcome: NativeOutcome): Promise<void> {
+    await this.#handOverPosted()
+    if (this.#over) return
+    for (const { route, bytes } of outcome.undelivered) {
+      const settled = this.#asker.deliver(route, bytes)
+      if (settled) await this.#wait(settled)
+      if (this.#over) return
+    }
+    const { failure } = this.#asker
+    this.#end(() => (failure ? this.#reject(failure) : this.#finish(new RunResult(outcome))))
+  }
+
+  /** Hands over what is left, a batch of each route. */
+  async #handOverPosted(): Promise<void> {
+    // Consumers at work finish first; after a stop they are not waited for.
+    const { atWork } = this.#asker
+    if (atWork.length > 0) await this.#wait(Promise.all(atWork))
+    const consumers: Promise<void>[] = []
+    let begin = performance.now()
+    for (const settled of this.#asker.drainEach()) {
+      if (settled) consumers.push(settled)
+      if (performance.now() - begin > slowMs) {
+        await new Promise((resolve) => setTimeout(resolve))
+        begin = performance.now()
+      }
+      if (this.#over) return
+    }
+    if (consumers.length > 0) await this.#wait(Promise.all(consumers))
+  }
+
+  get #mayWait(): boolean {
+    return !this.#stopped && this.#deadline > performance.now()
+  }
+
+  /** Waits for a handler's promise no longer than the run itself would have. */
+  async #wait(settled: Promise<unknown>): Promise<void> {
+    const leftMs = this.#deadline - performance.now()
+    if (!this.#mayWait) return
+    const ended = new Promise<void>((resolve) => {
+      this.#endWait = resolve
+    })
+    // A timer would keep the machine from the garbage collector, so there is one only where it is
+    // needed.
+    const timer = leftMs <= maxTimerMs ? setTimeout(this.#endWait, leftMs).unref() : undefined
+    await Promise.race([settled, ended])
+    clearTimeout(timer)
+  }
+
+  #finish(result: RunResult): void {
+    if (this.#signal && isAborted(this.#signal)) this.#reject(reasonOf(this.#signal))
+    else this.#resolve(result)
+  }
+
+  #end(settle: () => void): void {
+    if (this.#over) return
+    this.#over = true
+    this.#endWait()
+    if (this.#signal) unlisten(this.#signal, this.#abort)
+    this.#asker.end()
+    this.#context.leave()
+    this.#onEnd()
+    this.#hold.release()
+    settle()
+  }
+}

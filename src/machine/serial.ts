@@ -1,0 +1,213 @@
+import { Duplex } from 'node:stream'
+import { clearTimeout, setTimeout as later } from 'node:timers'
+
+import { checkBytes, lengthOf } from '../options/check.ts'
+import { VmError, fail } from '../native/errors.ts'
+import { LoopHold } from '../native/loop.ts'
+import { native } from '../native/native.ts'
+import type { NativeMachine } from '../native/seam.ts'
+
+/** The most bytes that are kept for a reader while no thread can wait for it. */
+const { maxOutputBytes } = native.limits()
+
+type WriteCallback = (error?: Error | null) => void
+type Listener = Parameters<Duplex['on']>[1]
+
+const { subarray } = Uint8Array.prototype
+
+/** How soon a write checks again whether the guest has read. */
+const retryMs = 1
+
+/**
+ * The host's end of the guest's serial port, COM1. The guest receives what is written to the
+ * stream; what the guest sends is read from it. Under `run()` a slow reader makes the guest wait;
+ * `runSync()` fails when 16 MiB are unread. A slow guest makes the writer wait. During a run a
+ * reader that waits for text keeps the process alive, as with a socket.
+ *
+ * The stream continues from run to run and ends with `vm.close()`. Leaving a `for await` loop
+ * leaves the stream open: what the guest sends waits for the next reader, and in time the guest
+ * waits, too. After `destroy()` text joins `result.output` again, until the next access to
+ * `vm.serial` makes a new stream.
+ *
+ * @example
+ * ```ts
+ * // mov dx, 0x3f8; in al, dx; out dx, al; hlt
+ * const image = Uint8Array.of(0xba, 0xf8, 0x03, 0xec, 0xee, 0xf4)
+ * using vm = new VirtualMachine({ mode: 'real', serial: true, payload: { image } })
+ * vm.serial.on('data', (bytes) => console.log(String(bytes))) // x
+ * vm.serial.write('x')
+ * await vm.run()
+ * ```
+ */
+export class SerialPort extends Duplex {
+  readonly #machine: NativeMachine
+  readonly #mayWait: () => boolean
+  readonly #hold = new LoopHold()
+  #readOn: (() => void) | undefined
+  /** A write that the guest has not read yet. */
+  #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
+  #retry: NodeJS.Timeout | undefined
+
+  /** `mayWait` tells whether a run is under way that can wait for the reader. @internal */
+  constructor(machine: NativeMachine, mayWait: () => boolean) {
+    super({ autoDestroy: true })
+    this.#machine = machine
+    this.#mayWait = mayWait
+    machine.deliverSerial(true)
+  }
+
+  /**
+   * Chunk by chunk, until `vm.close()`. Leaving the loop leaves the stream open.
+   *
+   * @example
+   * ```ts
+   * // mov dx, 0x3f8; mov al, 'A'; out dx, al; jmp $
+   * const image = Uint8Array.of(0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xeb, 0xfe)
+   * using vm = new VirtualMachine({ mode: 'real', serial: true, payload: { image } })
+   * void vm.run()
+   * for await (const bytes of vm.serial) {
+   *   console.log(String(bytes)) // A
+   *   break
+   * }
+   * ```
+   */
+  override [Symbol.asyncIterator](): NodeJS.AsyncIterator<Buffer> {
+    return this.iterator({ destroyOnReturn: false })
+  }
+
+  /** Holds the event loop while a reader waits for text that a run may bring. @internal */
+  consider(): void {
+    if (this.#isRead && this.readableLength < this.readableHighWaterMark && this.#mayWait()) {
+      this.#hold.take(this)
+    } else this.#hold.release()
+  }
+
+  // With each of these a reader may have come or gone. The event 'removeListener' does not tell:
+  // Node.js 20 leaves it out where a stream's only listener of a kind goes.
+
+  /** @internal */
+  override on(event: string | symbol, listener: Listener): this {
+    super.on(event, listener)
+    this.consider()
+    return this
+  }
+
+  /** @internal */
+  override addListener(event: string | symbol, listener: Listener): this {
+    return this.on(event, listener)
+  }
+
+  /** @internal */
+  override removeListener(event: string | symbol, listener: Listener): this {
+    super.removeListener(event, listener)
+    this.consider()
+    return this
+  }
+
+  /** @internal */
+  override off(event: string | symbol, listener: Listener): this {
+    return this.removeListener(event, listener)
+  }
+
+  /** @internal */
+  override removeAllListeners(event?: string | symbol): this {
+    super.removeAllListeners(event)
+    this.consider()
+    return this
+  }
+
+  /** @internal */
+  override resume(): this {
+    super.resume()
+    this.consider()
+    return this
+  }
+
+  /** @internal */
+  override pause(): this {
+    super.pause()
+    this.consider()
+    return this
+  }
+
+  /** Whether there is a reader. */
+  get #isRead(): boolean {
+    if (this.destroyed || this.readableEnded) return false
+    const flows = this.readableFlowing === true && this.listenerCount('data') > 0
+    return flows || this.listenerCount('readable') > 0
+  }
+
+  /** @internal */
+  override _read(): void {
+    this.#readOn?.()
+    this.#readOn = undefined
+    this.consider()
+  }
+
+  /** @internal */
+  override _write(chunk: Buffer, _encoding: string, done: WriteCallback): void {
+    try {
+      // The stream itself takes whatever inherits from a Buffer.
+      const bytes = checkBytes('chunk', chunk)
+      this.#waiting = { bytes, length: lengthOf(bytes), done }
+    } catch (error) {
+      return done(error as VmError)
+    }
+    this.#send()
+  }
+
+  readonly #send = (): void => {
+    if (!this.#waiting) return
+    const { bytes, length, done } = this.#waiting
+    if (lengthOf(bytes) !== length) {
+      this.#waiting = undefined
+      const what = 'what is written must keep its length until the guest has read it'
+      return done(new VmError('ERR_INVALID_OPTION', what))
+    }
+    const taken = this.#machine.serialInput(bytes)
+    if (taken === length) {
+      this.#waiting = undefined
+      return done()
+    }
+    this.#waiting = { bytes: subarray.call(bytes, taken), length: length - taken, done }
+    // The guest may never read; that alone keeps no process alive.
+    this.#retry = later(this.#send, retryMs).unref()
+  }
+
+  /** @internal */
+  override _destroy(error: Error | null, done: WriteCallback): void {
+    this.#machine.deliverSerial(false)
+    this.#readOn?.()
+    this.#hold.release()
+    clearTimeout(this.#retry)
+    this.#waiting?.done(new VmError('ERR_VM_CLOSED', 'the guest did not read what was written'))
+    this.#waiting = undefined
+    done(error)
+  }
+
+  /** Takes what the guest has sent; the promise of a reader that lags. @internal */
+  receive(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.destroyed) return undefined
+    if (!this.#mayWait() && this.readableLength + bytes.length > maxOutputBytes) {
+      const what = `${this.readableLength} bytes wait for the reader of vm.serial; use run(), which lets it read`
+      return fail('ERR_LIMIT', what)
+    }
+    const takesMore = this.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    this.consider()
+    if (takesMore || !this.#mayWait()) return undefined
+    return new Promise((resolve) => (this.#readOn = resolve))
+  }
+
+  /**
+   * The machine is closed: what was received can still be read, and what is written goes nowhere.
+   * @internal
+   */
+  finish(): void {
+    this.#readOn?.()
+    this.push(null)
+    if (!this.#waiting) return void this.end()
+    const isBehind = this.readableFlowing !== null && this.readableLength > 0
+    if (this.#isRead || isBehind) this.once('end', () => this.destroy())
+    else this.destroy()
+  }
+}

@@ -1,0 +1,38 @@
+import type { NativeConfig, NativeRoute } from '../native/seam.ts'
+
+/** What a machine is made of, for a reader: sizes, and who answers what. */
+export interface Summary {
+  readonly memory: string
+  readonly vcpus: number
+  readonly devices: readonly string[]
+  readonly routes: readonly string[]
+}
+
+/** Of the options that made it. */
+export function summarize(config: NativeConfig): Summary {
+  const slots = config.slots.map(
+    ({ gpa, bytes, readOnly }) => `${size(bytes)} at ${hex(gpa)}${readOnly ? ' (read-only)' : ''}`,
+  )
+  return {
+    memory: [size(config.memoryBytes), ...slots].join(', '),
+    vcpus: config.vcpus,
+    devices: (['irqchip', 'serial', 'pc'] as const).filter((name) => config[name]),
+    routes: config.routes.map(describeRoute),
+  }
+}
+
+function describeRoute({ port, gpa, length, to }: NativeRoute): string {
+  const [kind, first] = port === undefined ? ['gpa', gpa ?? 0] : ['port', port]
+  const last = length > 1 ? `..${hex(first + length - 1)}` : ''
+  return `${kind} ${hex(first)}${last}: ${to}`
+}
+
+function size(bytes: number): string {
+  const units = ['GiB', 'MiB', 'KiB']
+  const index = [2 ** 30, 2 ** 20, 2 ** 10].findIndex((unit) => bytes >= unit && bytes % unit === 0)
+  return index < 0 ? `${bytes} bytes` : `${bytes / 2 ** (30 - 10 * index)} ${units[index]}`
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`
+}

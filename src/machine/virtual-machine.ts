@@ -1,0 +1,394 @@
+import { inspect, type InspectOptions } from 'node:util'
+
+import { Asker } from './ask.ts'
+import { checkBytes, checkUint64 } from '../options/check.ts'
+import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from '../native/errors.ts'
+import { MachineState } from './machine-state.ts'
+import { AttachedRoute } from './attached-route.ts'
+import { readRouteCounters } from './counters.ts'
+import { Devices } from './devices.ts'
+import type { IrqLine } from './irq.ts'
+import { type GuestMemory, forgetBuffer } from './memory.ts'
+import { native } from '../native/native.ts'
+import type { Device, DeviceContext } from '../options/device.ts'
+import { type VirtualMachineOptions, checkMachineOptions } from '../options/options.ts'
+import { type Route, checkRoute } from '../options/routes.ts'
+import type { Registers } from './registers.ts'
+import {
+  type RunOptions,
+  type RunSyncOptions,
+  checkRunOptions,
+  checkRunSyncOptions,
+} from '../options/run-options.ts'
+import { RunResult } from '../results/result.ts'
+import { RunPromise } from './run-promise.ts'
+import { BackgroundRun } from './run.ts'
+import type { NativeMachine } from '../native/seam.ts'
+import { SerialPort } from './serial.ts'
+import { isAborted, reasonOf } from '../options/signal.ts'
+import { type Summary, summarize } from './summary.ts'
+
+/** How often a run looks around while the guest makes no exits: console text goes out, a dying worker is noticed. */
+const tickMs = 20
+
+declare module '../options/device.ts' {
+  interface DeviceContext {
+    /** The machine that the device is attached to. */
+    readonly machine: VirtualMachine
+    /** Its memory. */
+    readonly memory: GuestMemory
+    /** An interrupt line, as `vm.irq`. */
+    irq(line: number): IrqLine
+    /** The registers of the first vCPU, as `vm.registers`: on an idle machine only. */
+    registers(): Registers
+  }
+}
+
+/**
+ * A KVM virtual machine: memory, a vCPU in any x86 mode, and routes that say who answers its exits.
+ *
+ * @example
+ * ```ts
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   payload: guests.hello,
+ *   routes: [{ port: 0xe9, to: 'console' }],
+ * })
+ * const result = await vm.run({ timeoutMs: 1000 })
+ * console.log(result.reason, vm.registers().rax) // hlt 42n
+ * ```
+ */
+export class VirtualMachine extends MachineState implements Disposable, AsyncDisposable {
+  readonly #machine: NativeMachine
+  readonly #asker: Asker
+  readonly #context: DeviceContext
+  readonly #hasSerial: boolean
+  readonly #summary: Summary
+  readonly #devices = new Devices()
+  #serial: SerialPort | undefined
+  #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
+  #running = false
+  #closed = false
+
+  /**
+   * Makes the machine, its vCPU in front of the payload's first instruction.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({
+   *   mode: 'protected',
+   *   memoryBytes: 16 * 1024 * 1024,
+   *   slots: [{ gpa: 0x1000_0000, bytes: 4096, readOnly: true }],
+   *   payload: guests.hello,
+   * })
+   * console.log(vm.registers().rip, vm.running) // 0n false
+   * ```
+   */
+  constructor(options: VirtualMachineOptions) {
+    const [config, own] = checkMachineOptions(options)
+    const machine = take(native.NativeMachine.create(config))
+    super(machine, config.vcpus)
+    const handlers = new Map(own.entries())
+    this.#machine = machine
+    if (config.serial) {
+      // The core puts its route behind the caller's.
+      const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
+      handlers.set(own.length, { name: 'the serial port', onData })
+    }
+    this.#hasSerial = config.serial
+    this.#summary = summarize(config)
+    this.#asker = new Asker(handlers, this.#machine)
+    this.#context = {
+      machine: this,
+      memory: this.memory,
+      irq: (line) => this.irq(line),
+      registers: () => this.registers(),
+    }
+    try {
+      for (const { device } of own) if (device) this.#devices.attach(device, this.#context)
+    } catch (error) {
+      this.close()
+      raise(error)
+    }
+  }
+
+  /** Whether a run is under way; still so in its handlers. */
+  get running(): boolean {
+    return this.#running
+  }
+
+  /** Whether `close()` was called, or a fault of vmexit's own (`ERR_INTERNAL`) has closed it. */
+  get closed(): boolean {
+    return this.#closed || this.#machine.isClosed()
+  }
+
+  /**
+   * Runs the guest on this thread until something ends the run. A further run goes on where it ended. Timers and
+   * promises of this thread stand still meanwhile; handlers are called.
+   *
+   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with the
+   * handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`, `ERR_INVALID_OPTION`, `ERR_LIMIT` for a thread that
+   * cannot start, `ERR_INTERNAL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * console.log(vm.runSync({ timeoutMs: 5 }).reason) // timeout
+   * ```
+   */
+  runSync(options?: RunSyncOptions): RunResult {
+    const { limits, onExit } = checkRunSyncOptions(options)
+    this.#checkReady()
+    this.#asker.begin(onExit, false)
+    this.#running = true
+    try {
+      const outcome = this.#machine.runSync({ ...limits, tickMs }, this.#asker.ask)
+      this.#asker.drainLast()
+      if (isFailure(outcome)) {
+        const failure = this.#failure(fromFailure(outcome))
+        if (isInternal(failure)) this.close()
+        return raise(failure)
+      }
+      for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
+      if (this.#closed || this.#asker.failure) return raise(this.#failure())
+      return new RunResult(outcome)
+    } finally {
+      this.#running = false
+      this.#asker.end()
+    }
+  }
+
+  /**
+   * Runs the guest on a thread of its own; the event loop stays free. A further run goes on where it ended.
+   * The process stays alive as long as somebody waits for the promise.
+   *
+   * Rejects with the errors of `runSync` but `ERR_ASYNC_HANDLER`, with `ERR_VM_CLOSED` when the machine is closed
+   * meanwhile, and with `signal.reason` when the signal is aborted.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run({ signal: AbortSignal.timeout(5) })
+   * await run.catch((error) => console.log(error.name)) // TimeoutError
+   * ```
+   */
+  run(options?: RunOptions): Promise<RunResult> {
+    let background: BackgroundRun | undefined
+    const promise = RunPromise.make<RunResult>(
+      (resolve, reject) => {
+        background = this.#start(options, resolve, reject)
+      },
+      () => background?.hold(this),
+    )
+    if (background && this.#running) {
+      this.#run = { background, promise }
+      this.#serial?.consider()
+    }
+    // Whoever calls run() from a handler of the same run gets ERR_VM_BUSY, not a dying process.
+    else if (this.#asker.isAsking) promise.catch(ignore)
+    return promise
+  }
+
+  /**
+   * Adds a route to an idle machine, as those of the options are. It may claim what a PC's own devices have, in whole or in part:
+   * its accesses come here then, until it is taken away. `counters().routes` lists it after those that are there.
+   *
+   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_LIMIT`, `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`;
+   * then nothing is changed. What a device's `attach` throws.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using route = vm.attach({ port: 0xe9, to: 'console' })
+   * console.log(vm.runSync().outputText.length, route.counters().writes) // 14 14
+   * ```
+   */
+  attach(route: Route): AttachedRoute {
+    this.#checkReady()
+    const [config, handlers] = checkRoute(route, 'route')
+    const { device } = handlers
+    const id = take(this.#machine.attach(config)) as number
+    this.#asker.add(id, handlers)
+    try {
+      if (device) this.#devices.attach(device, this.#context)
+    } catch (error) {
+      // Its device is not attached.
+      this.#detach(id, undefined)
+      raise(error)
+    }
+    return new AttachedRoute(
+      () => readRouteCounters(this.#machine, id),
+      () => this.#detach(id, device),
+    )
+  }
+
+  /**
+   * Ends the run in progress, whose result then has reason `'stopped'`; also from a handler. Without a run it does
+   * nothing. It returns at once and throws nothing.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * setTimeout(() => vm.stop(), 5)
+   * console.log((await vm.run()).reason) // stopped
+   * ```
+   */
+  stop(): void {
+    if (this.#run) this.#run.background.stop()
+    else this.#machine.stop()
+  }
+
+  /**
+   * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low bytes count, for
+   * every item; or, for a string read, a `Uint8Array` of size times count bytes. The next run goes on behind it.
+   *
+   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION`, `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.input })
+   * console.log(vm.runSync().reason) // pio-in
+   * vm.reply(0)
+   * console.log(vm.runSync().reason) // hlt
+   * ```
+   */
+  reply(value: number | bigint | Uint8Array): void {
+    const isObject = typeof value === 'object' && value !== null
+    take(
+      this.#machine.reply(
+        isObject ? checkBytes('value', value) : checkUint64('value', value, true),
+      ),
+    )
+  }
+
+  /**
+   * The host's end of the serial port, always the same stream unless it is destroyed. As long as nobody asks for it, what the guest
+   * sends joins `result.output`.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION` when the machine has none, `ERR_VM_CLOSED`.
+   * @example
+   * ```ts
+   * // mov dx, 0x3f8; mov al, 'A'; out dx, al; hlt
+   * const image = Uint8Array.of(0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xf4)
+   * using vm = new VirtualMachine({ mode: 'real', serial: true, payload: { image } })
+   * vm.serial.on('data', (bytes) => console.log(String(bytes))) // A
+   * await vm.run()
+   * ```
+   */
+  get serial(): SerialPort {
+    const { closed } = this
+    if (this.#serial && (closed || !this.#serial.destroyed)) return this.#serial
+    if (!this.#hasSerial)
+      return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
+    if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    return (this.#serial = new SerialPort(this.#machine, () => this.#run !== undefined))
+  }
+
+  /**
+   * Frees memory, vCPU and thread, at any moment and any number of times. A run under way rejects with
+   * `ERR_VM_CLOSED`; no handler is called any more. `using` does it at the end of the block. When it is called in a handler
+   * of `runSync()`, the vCPU goes when that returns.
+   *
+   * A `memory.buffer` that somebody keeps is not detached but emptied.
+   *
+   * @example
+   * ```ts
+   * const vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run()
+   * vm.close()
+   * await run.catch((error) => console.log(error.code)) // ERR_VM_CLOSED
+   * ```
+   */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const undelivered = this.#machine.close()
+    forgetBuffer(this.memory)
+    // What the guest said and posted before its end still arrives, and then no handler is called any more. A handler that closes
+    // its own machine wants none of the text behind it.
+    const texts = this.#asker.isAsking ? [] : undelivered
+    const handOver = (): void => {
+      for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
+      this.#asker.drainLast()
+    }
+    if (this.#run) this.#run.background.within(handOver)
+    else handOver()
+    this.#asker.close()
+    this.#machine.release()
+    this.#serial?.finish()
+    // If nobody waits for the run, its end is no unhandled rejection: it was closed on purpose.
+    this.#run?.promise.catch(ignore)
+    this.#run?.background.cutOff()
+    this.#devices.close()
+  }
+
+  /** Does what `close()` does; `using` calls it. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** Does what `close()` does; `await using` calls it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+  }
+
+  /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
+  [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
+    if (depth < 0) return '[VirtualMachine]'
+    const state = this.closed ? 'closed' : this.#running ? 'running' : 'idle'
+    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
+  }
+
+  #start(
+    options: RunOptions | undefined,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): BackgroundRun | undefined {
+    const { limits, onExit, signal } = checkRunOptions(options)
+    this.#checkReady()
+    if (signal && isAborted(signal)) {
+      reject(reasonOf(signal))
+      return undefined
+    }
+    this.#asker.begin(onExit, true)
+    this.#running = true
+    const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
+      this.#running = false
+      this.#run = undefined
+      this.#serial?.consider()
+    })
+    background.start({ ...limits, ...(this.#asker.needsTicks && { tickMs }) }, resolve, (error) => {
+      if (isInternal(error)) this.close()
+      reject(error)
+    })
+    return background
+  }
+
+  /** Returns what tells its device. */
+  #detach(id: number, device: Device | undefined): () => void {
+    if (this.#closed) return ignore
+    this.#checkReady()
+    const failure = this.#machine.detach(id)
+    if (failure) raise(fromFailure(failure))
+    this.#asker.remove(id)
+    return () => device && this.#devices.detach(device)
+  }
+
+  #checkReady(): void {
+    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    if (this.#running) {
+      const what = 'the machine is running; wait for its run to end, or stop() it first'
+      return raise(new VmError('ERR_VM_BUSY', what))
+    }
+  }
+
+  #failure(otherwise?: VmError): VmError {
+    if (this.#closed) return new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')
+    return this.#asker.failure ?? otherwise ?? new VmError('ERR_HANDLER', 'a handler failed')
+  }
+}
+
+function ignore(): void {}

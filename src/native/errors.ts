@@ -1,0 +1,134 @@
+import type { Failure, NativeErrorCode } from './seam.ts'
+
+/**
+ * The kind of a {@link VmError}, grouped by what the caller can do about it.
+ *
+ * | code | what happened | what to do |
+ * | --- | --- | --- |
+ * | `ERR_KVM_UNAVAILABLE` | `/dev/kvm` is absent, not permitted or too old | `npx vmexit doctor` |
+ * | `ERR_KVM_CAPABILITY` | this KVM lacks what the machine needs | ask for less; another host |
+ * | `ERR_KVM_IOCTL` | a system call failed, see `call` and `errno` | depends on `errno` |
+ * | `ERR_INVALID_OPTION` | a wrong type or range, or a contradiction | correct the call |
+ * | `ERR_GUEST_MEMORY` | an access outside every slot | correct the address |
+ * | `ERR_PAYLOAD` | the payload is empty, unreadable, too large or lacks the mode | correct it |
+ * | `ERR_VM_BUSY` | the call needs a machine that does not run | await the run, or `stop()` it |
+ * | `ERR_VM_CLOSED` | the machine is closed, or was closed during the run | make another machine |
+ * | `ERR_HANDLER` | a handler or module failed (see `cause`), or gave no answer | correct it |
+ * | `ERR_ASYNC_HANDLER` | a handler returned a promise under `runSync()` | use `run()` |
+ * | `ERR_UNANSWERED_READ` | a read waits for its value, or `reply` finds none | `reply` once |
+ * | `ERR_LIMIT` | a limit is exceeded, or a thread cannot start | ask for less |
+ * | `ERR_BINDING_UNAVAILABLE` | no native binding for this platform | see the message |
+ * | `ERR_INTERNAL` | a fault of vmexit's own; the machine is closed | report it |
+ */
+export type ErrorCode = NativeErrorCode
+
+/** What a {@link VmError} carries beside its message. */
+export interface VmErrorDetails {
+  /** The system call or ioctl that failed, in the kernel's spelling. */
+  call?: string | undefined
+  /** The `errno` it failed with. */
+  errno?: number | undefined
+  /** What a handler threw. */
+  cause?: unknown
+}
+
+/**
+ * A failing host or a wrong call. What a *guest* does is never an error but a `RunResult`.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   new VirtualMachine({ mode: 'long', memoryBytes: 5000, payload: guests.hello })
+ * } catch (error) {
+ *   console.log(error instanceof VmError && error.code) // ERR_INVALID_OPTION
+ * }
+ * ```
+ */
+export class VmError extends Error {
+  /** The group it belongs to; the message has the details. */
+  readonly code: ErrorCode
+  /**
+   * The system call or ioctl that failed, where one did, in the kernel's spelling: `KVM_CREATE_VM`.
+   */
+  declare readonly call?: string
+  /** The `errno` it failed with, as a positive number: 13 is `EACCES` (errno(3)). */
+  declare readonly errno?: number
+
+  /** An error of this package, for code that stands in for a machine. */
+  constructor(code: ErrorCode, message: string, details: VmErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    this.code = code
+    if (details.call !== undefined) this.call = details.call
+    if (details.errno !== undefined) this.errno = details.errno
+  }
+
+  static {
+    this.prototype.name = 'VmError'
+  }
+}
+
+/** The only `throw` of this package. */
+export function raise(error: unknown): never {
+  throw error
+}
+
+/** Throws a `VmError` of our own making. */
+export function fail(code: ErrorCode, message: string, details?: VmErrorDetails): never {
+  return raise(new VmError(code, message, details))
+}
+
+/** Throws `ERR_INVALID_OPTION`: option, expectation and value. */
+export function invalid(option: string, expected: string, got: unknown): never {
+  return fail('ERR_INVALID_OPTION', `${option} must be ${expected}, got ${show(got)}`)
+}
+
+/** Whether an error is a fault of our own, after which the native machine is closed. */
+export function isInternal(error: unknown): boolean {
+  return error instanceof VmError && error.code === 'ERR_INTERNAL'
+}
+
+/** What a native call reports, as an error. */
+export function fromFailure(failure: Failure): VmError {
+  return new VmError(failure.code, failure.message, { call: failure.call, errno: failure.errno })
+}
+
+/** Whether a native call failed. */
+export function isFailure(value: unknown): value is Failure {
+  return typeof value === 'object' && value !== null && 'code' in value && 'message' in value
+}
+
+/** The result of a native call; its failure is thrown. */
+export function take<T>(value: T | Failure): Exclude<T, Failure> {
+  return isFailure(value) ? raise(fromFailure(value)) : (value as Exclude<T, Failure>)
+}
+
+/** What a handler threw, in words. It may be anything, with getters that throw in their turn. */
+export function showThrown(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : show(error)
+  } catch {
+    return 'an error that cannot be shown'
+  }
+}
+
+/** A value as messages show it: short, on one line, its type visible. */
+export function show(value: unknown): string {
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) return showObject(value)
+  return Object.is(value, -0) ? '-0' : String(value)
+}
+
+/** A proxy can throw whatever it is asked, and so can a getter. */
+function showObject(value: object): string {
+  try {
+    const name = Object.getPrototypeOf(value)?.constructor?.name
+    return Array.isArray(value)
+      ? `an array of ${value.length}`
+      : `an object (${name ?? 'no prototype'})`
+  } catch {
+    return 'an object that cannot be shown'
+  }
+}

@@ -1,0 +1,167 @@
+import type { AccessSize } from '../results/exit.ts'
+import { checkFunction } from './check.ts'
+import { invalid } from '../native/errors.ts'
+import type { RouteKind } from './route-kind.ts'
+import { required } from './shape.ts'
+
+/**
+ * What a device may use once it is attached: its `machine` with `memory`, `irq` and `registers`.
+ *
+ * @example
+ * ```ts
+ * class Doorbell implements Device {
+ *   #context: DeviceContext | undefined
+ *   attach(context: DeviceContext) {
+ *     this.#context = context
+ *   }
+ *   write() {
+ *     console.log(this.#context?.memory.readUint32(0x500)) // 1
+ *   }
+ * }
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   payload: guests.count,
+ *   routes: [{ port: 0x200, device: new Doorbell() }],
+ * })
+ * vm.memory.writeUint32(0x500, 1)
+ * vm.runSync()
+ * ```
+ */
+// The machine, which imports this file, adds what there is.
+export interface DeviceContext {}
+
+/**
+ * A device in TypeScript. It knows its offset and the value, never where it sits. The vCPU waits for it.
+ *
+ * Under `run()` a method may return a promise; under `runSync()` that is `ERR_ASYNC_HANDLER`. String
+ * instructions call once for each item. A method that throws, or a read that gives no value, ends the run
+ * with `ERR_HANDLER`. An access of 3, 5, 6 or 7 bytes arrives in pieces of 1, 2 and 4.
+ *
+ * @example
+ * ```ts
+ * const keys = [...Buffer.from('hi\0')]
+ * const keyboard: Device = { read: () => keys.shift() ?? 0 }
+ * using vm = new VirtualMachine({
+ *   mode: 'long',
+ *   payload: guests.input,
+ *   routes: [
+ *     { port: 0x60, device: keyboard },
+ *     { port: 0xe9, to: 'console' },
+ *   ],
+ * })
+ * console.log(vm.runSync().outputText) // hi
+ * ```
+ */
+export interface Device {
+  /**
+   * Gives the value of a read, of which the low `size` bytes count: a whole number, or a bigint of 64 bits,
+   * signed or not. Without this method reads are all ones.
+   *
+   * @param offset distance from the route's first port or address, 0 to 2^32 - 1
+   * @param size bytes; 8 only at an address
+   * @param vcpu index of the vCPU that asks
+   *
+   * @example
+   * ```ts
+   * const zeroes: Device = { read: async () => 0 }
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.input,
+   *   routes: [{ port: 0x60, device: zeroes }],
+   * })
+   * console.log((await vm.run()).reason) // hlt
+   * ```
+   */
+  read?(
+    offset: number,
+    size: AccessSize,
+    vcpu: number,
+  ): number | bigint | PromiseLike<number | bigint>
+  /**
+   * Takes a value. Without this method writes are dropped. What it returns is of no account, but the vCPU
+   * waits for a promise.
+   *
+   * @param offset distance from the route's first port or address, 0 to 2^32 - 1
+   * @param size bytes; 8 only at an address
+   * @param value what the guest wrote, zero-extended; a bigint when `size` is 8, else a number
+   * @param vcpu index of the vCPU that asks
+   *
+   * @example
+   * ```ts
+   * let text = ''
+   * const screen: Device = {
+   *   write(_offset, _size, value) {
+   *     text += String.fromCharCode(Number(value))
+   *   },
+   * }
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.hello,
+   *   routes: [{ port: 0xe9, device: screen }],
+   * })
+   * vm.runSync()
+   * console.log(text) // Hello, world!
+   * ```
+   */
+  write?(offset: number, size: AccessSize, value: number | bigint, vcpu: number): unknown
+  /**
+   * Called once, at the end of the machine's constructor or in `vm.attach`, also when several routes have this device. What it
+   * throws, they throw: the machine is closed, or the route is not attached.
+   *
+   * @example
+   * ```ts
+   * const device: Device = {
+   *   read: () => 0,
+   *   attach: ({ memory }) => memory.writeUint8(0x500, 1),
+   * }
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.input,
+   *   routes: [{ port: 0x60, device }],
+   * })
+   * console.log(vm.memory.readUint8(0x500)) // 1
+   * ```
+   */
+  attach?(context: DeviceContext): void
+  /**
+   * Called once, when its last route is taken away or the machine is closed, for a device whose `attach` did not throw. No method is called after it. What it
+   * throws, `vm.close()` throws once everything is freed.
+   *
+   * @example
+   * ```ts
+   * const device: Device = { read: () => 0, close: () => undefined }
+   * const vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.input,
+   *   routes: [{ port: 0x60, device }],
+   * })
+   * vm.close()
+   * console.log(vm.closed) // true
+   * ```
+   */
+  close?(): void
+}
+
+/** JavaScript answers, and the vCPU waits. */
+export interface DeviceTarget {
+  /** May be absent: the device says it. */
+  to?: 'device'
+  /** Who answers. Its methods are looked up at each access. */
+  device: Device
+}
+
+/** The kind of a device's route. */
+export const deviceKind = { handlers: { device: required(checkDevice) } } satisfies RouteKind
+
+function checkDevice(name: string, value: unknown): Device {
+  if (typeof value !== 'object' || value === null) {
+    return invalid(name, 'an object with read or write', value)
+  }
+  const { read, write, attach, close } = value as Device
+  checkFunction(`${name}.read`, read)
+  checkFunction(`${name}.write`, write)
+  checkFunction(`${name}.attach`, attach)
+  checkFunction(`${name}.close`, close)
+  if (!read && !write) invalid(name, 'an object with read or write', value)
+  return value as Device
+}

@@ -1,0 +1,59 @@
+import { checkArray, checkBoolean, checkInteger, checkWord } from './check.ts'
+import type { Guest } from './guest.ts'
+import { native } from '../native/native.ts'
+import type { NativeConfig, NativeSlot } from '../native/seam.ts'
+import { modes, privileges } from '../native/words.ts'
+import { type Image, checkPayload } from './payload.ts'
+import { type Handlers, type Route, checkRoute } from './routes.ts'
+import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
+
+/** Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap. */
+export interface MemorySlot
+  extends Omit<NativeSlot, 'readOnly'>, Partial<Pick<NativeSlot, 'readOnly'>> {}
+
+/** What a machine is made of. */
+export interface VirtualMachineOptions extends Partial<
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes'>
+> {
+  /** Further memory, up to 16 slots, default none. */
+  slots?: readonly MemorySlot[]
+  /** The guest program: an embedded one of `guests`, or an image of your own. */
+  payload: Guest | Image
+  /** Who answers which port and which address, up to 256. An exit that no route claims goes to `onExit`, or ends the run. */
+  routes?: readonly Route[]
+}
+
+const maxGpa = 2 ** 52 - 1
+const maxUint32 = 2 ** 32 - 1
+const { maxSlots, maxRoutes } = native.limits()
+
+const slotShape = {
+  gpa: required((name, value) => checkInteger(name, value, 0, maxGpa)),
+  bytes: required((name, value) => checkInteger(name, value, 1, maxGpa)),
+  readOnly: otherwise(false, checkBoolean),
+}
+
+/** The options of a machine, with their defaults; the core checks what their shape does not say. */
+const machineShape = {
+  mode: optional((name, value) => checkWord(name, value, modes)),
+  privilege: otherwise('kernel', (name, value) => checkWord(name, value, privileges)),
+  memoryBytes: otherwise(2 * 1024 * 1024, (name, value) => checkInteger(name, value, 1, maxGpa)),
+  slots: otherwise<NativeSlot[]>([], (name, value) =>
+    checkArray(name, value, maxSlots, (item, at) => checkShape(at, item, slotShape)),
+  ),
+  payload: required(checkPayload),
+  routes: otherwise<ReturnType<typeof checkRoute>[]>([], (name, value) =>
+    checkArray(name, value, maxRoutes, checkRoute),
+  ),
+  vcpus: otherwise(1, (name, value) => checkInteger(name, value, 1, maxUint32)),
+  irqchip: likewise('pc', checkBoolean),
+  serial: likewise('pc', checkBoolean),
+  pc: otherwise(false, checkBoolean),
+}
+
+/** Checks the shape of a machine's options and fills in the defaults. */
+export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
+  const { routes, ...rest } = checkShape('options', value, machineShape, '')
+  const config = { ...rest, routes: routes.map(([route]) => route) }
+  return [config, routes.map(([, handlers]) => handlers)]
+}

@@ -1,0 +1,28 @@
+import type { NativeOutcome, NativeWhereabouts } from '../native/seam.ts'
+
+/**
+ * Where a vCPU was when its guest crashed or ran out of time.
+ *
+ * @example
+ * ```ts
+ * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+ * const { where } = vm.runSync({ timeoutMs: 5 })
+ * console.log(where?.rip, where?.mode, where?.bytes.subarray(0, 2)) // 0n long Uint8Array(2) [ 235, 254 ]
+ * ```
+ */
+export interface Where extends Readonly<NativeWhereabouts> {}
+
+/** As users see it. */
+export function toWhere(native: NativeOutcome['whereabouts']): Where | null {
+  if (!native) return null
+  const { vcpu, rip, cs, mode, bytes } = native
+  return { vcpu, rip, cs, mode, bytes }
+}
+
+/** A clause. */
+export function describeWhere({ vcpu, rip, cs, mode, bytes }: Where): string {
+  const hex = Buffer.from(bytes).toString('hex')
+  const code = hex === '' ? 'where no memory can be read' : `instruction bytes ${hex}`
+  const place = `RIP 0x${rip.toString(16)} (${mode} mode, CS 0x${cs.toString(16)})`
+  return `vCPU ${vcpu} is at ${place}, ${code}`
+}
