@@ -9,6 +9,7 @@ import { moduleGraph } from './rust.ts'
 const UNSAFE_FILES = [
   'crates/vmm/src/kvm/memory.rs',
   'crates/vmm/src/kvm/vm.rs',
+  'crates/vmm/src/kvm/run_page.rs',
   'crates/vmm/src/kvm/vcpu.rs',
   'crates/vmm/src/kvm/kick.rs',
   'crates/node/src/ffi.rs',

@@ -5,9 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::cmos::CmosState;
-use crate::i8042::I8042State;
-use crate::power::{Pm1State, ResetControlState};
+use crate::state::State;
 use crate::trigger::Trigger;
 
 /// A device on the bus. It sees offsets in its claim and bytes, never an address, and one access at
@@ -98,23 +96,6 @@ impl Clock for SystemClock {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.unwrap_or_default()
     }
-}
-
-/// The saved state of a device, in plain values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Of a device that has none.
-    None,
-    /// Of an [`I8042`](crate::I8042).
-    I8042(I8042State),
-    /// Of a [`Cmos`](crate::Cmos).
-    Cmos(CmosState),
-    /// Of a [`Pm1`](crate::Pm1).
-    Pm1(Pm1State),
-    /// Of a [`ResetControl`](crate::ResetControl).
-    ResetControl(ResetControlState),
-    /// Of a device from elsewhere, in its own encoding.
-    Bytes(Vec<u8>),
 }
 
 /// What a guest asks of the whole machine.

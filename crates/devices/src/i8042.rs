@@ -1,6 +1,7 @@
 //! The PS/2 controller, with nothing plugged in.
 
-use crate::device::{Device, PowerRequest, State, read_bytes, write_bytes};
+use crate::device::{Device, PowerRequest, read_bytes, write_bytes};
+use crate::state::{I8042State, State, Taker};
 
 /// Status bits (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
 /// Controller").
@@ -37,19 +38,6 @@ const DATA: u8 = 0;
 /// Offset of the status (read) and command (write) port, 0x64 in a PC.
 const COMMAND: u8 = 4;
 
-/// Who gets the next byte written to the data port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taker {
-    /// The keyboard or the auxiliary device.
-    Device,
-    /// The configuration byte.
-    Config,
-    /// The output port.
-    OutputPort,
-    /// The data port itself.
-    Echo,
-}
-
 /// An 8042 whose keyboard and auxiliary ports are empty. The controller's own commands work, so
 /// that probing gets its answers at once; a byte for a device is answered by a time-out. It raises
 /// no interrupts.
@@ -58,21 +46,6 @@ pub enum Taker {
 #[derive(Clone, Debug)]
 pub struct I8042 {
     state: I8042State,
-}
-
-/// The registers of an [`I8042`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct I8042State {
-    /// The byte that waits in the data port.
-    pub output: Option<u8>,
-    /// It says that a device did not answer in time.
-    pub timed_out: bool,
-    /// The configuration byte.
-    pub config: u8,
-    /// The output port.
-    pub output_port: u8,
-    /// Who gets the next byte written to the data port.
-    pub taker: Taker,
 }
 
 impl Default for I8042 {

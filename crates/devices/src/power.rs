@@ -1,7 +1,8 @@
 //! How a guest turns the machine off or starts it again: the ACPI PM1 registers and the reset
 //! control register.
 
-use crate::device::{Device, PowerRequest, State, read_bytes, write_bytes};
+use crate::device::{Device, PowerRequest, read_bytes, write_bytes};
+use crate::state::{Pm1State, ResetControlState, State};
 
 /// SLP_TYP of the soft-off state, as `\_S5` in the DSDT must say (ACPI 6.5 §7.4.2.6). Zero, so that
 /// kernels which know no AML and write 0x2000, as they do under QEMU, power off here too.
@@ -30,15 +31,6 @@ const SLP_EN: u8 = 1 << 5;
 #[derive(Clone, Debug, Default)]
 pub struct Pm1 {
     state: Pm1State,
-}
-
-/// The registers of a [`Pm1`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pm1State {
-    /// PM1 enable.
-    pub enable: [u8; 2],
-    /// PM1 control.
-    pub control: [u8; 2],
 }
 
 impl Pm1 {
@@ -116,13 +108,6 @@ const RST_CPU: u8 = 1 << 2;
 #[derive(Clone, Debug, Default)]
 pub struct ResetControl {
     state: ResetControlState,
-}
-
-/// The register of a [`ResetControl`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResetControlState {
-    /// The bits last written.
-    pub value: u8,
 }
 
 impl ResetControl {

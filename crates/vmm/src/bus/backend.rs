@@ -7,7 +7,7 @@ use devices::{Com1, Console, Device, Output, PowerRequest};
 use crate::bus::access::Access;
 use crate::bus::feed::{EventCount, Feed};
 use crate::bus::ring::PostedRing;
-use crate::bus::route::RouteTarget;
+use crate::bus::target::RouteTarget;
 use crate::error::Result;
 
 /// What answers. The kinds that a caller names are matched, so that the fast ones cost no call

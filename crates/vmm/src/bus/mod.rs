@@ -18,6 +18,7 @@ mod map;
 mod ring;
 mod route;
 mod table;
+mod target;
 mod watch;
 
 pub(crate) use access::Access;
@@ -29,6 +30,6 @@ pub use feed::{EventCount, Feed};
 pub(crate) use map::{Bus, BusAccess};
 pub use ring::{PostedRing, PostedWrite};
 pub(crate) use route::{Doorbell, Route};
-pub use route::{RouteConfig, RouteTarget};
 pub(crate) use table::{Place, Row, Table};
+pub use target::{RouteConfig, RouteTarget};
 pub use watch::Watch;

@@ -4,5 +4,6 @@ pub mod exit;
 pub mod host;
 pub mod kick;
 pub mod memory;
+pub mod run_page;
 pub mod vcpu;
 pub mod vm;
