@@ -1,4 +1,5 @@
-//! Build script of `crates/node`: the set-up that a Node.js addon needs, and the guest images that it embeds.
+//! Build script of `crates/node`: the set-up that a Node.js addon needs, and the guest images that
+//! it embeds.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, exit};
 
-/// What `guest/Makefile` appends to a guest's name; none is the end of another behind a hyphen.
+/// What `guest/Makefile` appends to a guest's name; none is the end of another after a hyphen.
 const VARIANTS: [&str; 4] = ["16", "32", "64", "64-user"];
 
 /// The variables by which `guest/Makefile` takes other tools than its own.

@@ -1,4 +1,5 @@
-// `vmexit boot` with small kernels of our own: ELF images that use the serial port and the power registers.
+// `vmexit boot` with small kernels of our own: ELF images that use the serial port and the power
+// registers.
 import { spawn } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -30,7 +31,9 @@ function runsGuest(pid: number): boolean {
   }
 }
 
-/** Sends a signal with the first output; with `--json`, where there is none, when the guest runs. */
+/**
+ * Sends a signal with the first output; with `--json`, where there is none, when the guest runs.
+ */
 function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, 'boot', ...args])
@@ -90,7 +93,8 @@ kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t
 })
 
 kvmTest('a guest that crashes in the last bytes of its memory is code 3, too', async (t) => {
-  // mov $0x101ffe,%rax; movw $0x0b0f,(%rax), which is ud2; jmp *%rax. The image's memory ends with the machine's.
+  // mov $0x101ffe,%rax; movw $0x0b0f,(%rax), which is ud2; jmp *%rax. The image's memory ends with
+  // the machine's.
   const listing = '48 c7 c0 fe 1f 10 00 66 c7 00 0f 0b ff e0'
   const length = code(`${printOk} ${listing}`).length
   const path = kernel('end', `${printOk} ${listing} ${'90 '.repeat(0x1000 - length)}`)

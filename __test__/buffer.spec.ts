@@ -1,5 +1,5 @@
-// What becomes of `vm.memory.buffer` when its machine is closed, or the thread that made it ends: in processes of their own,
-// which a fault would kill.
+// What becomes of `vm.memory.buffer` when its machine is closed, or the thread that made it ends:
+// in processes of their own, which a fault would kill.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -21,7 +21,8 @@ function image(name: string, bytes: number[]): string {
 
 const runsPaged32 = (): boolean => modeRuns('paged32').runs
 
-// b0 2a  mov al, 42 · e6 e9  out 0xe9, al · b0 07  mov al, 7 · e6 f4  out 0xf4, al: the same in every mode
+// b0 2a mov al, 42 · e6 e9 out 0xe9, al · b0 07 mov al, 7 · e6 f4 out 0xf4, al: the same in every
+// mode
 const exit7 = [0xb0, 0x2a, 0xe6, 0xe9, 0xb0, 0x07, 0xe6, 0xf4]
 const ports = ['--port', '0xe9=console', '--port', '0xf4=stop']
 

@@ -1,4 +1,5 @@
-// What close() ends and frees, what a run keeps from being changed meanwhile, and what is left afterwards.
+// What close() ends and frees, what a run keeps from being changed meanwhile, and what is left
+// afterwards.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
@@ -223,7 +224,8 @@ serialTest('a buffer that somebody tried to move elsewhere', async (t) => {
   t.is(buffer.byteLength, 2 * 1024 * 1024)
 })
 
-// Two consoles hold text: when one handler closes the machine, the other must not be called any more.
+// Two consoles hold text: when one handler closes the machine, the other must not be called any
+// more.
 const twoTexts = `
   b0 41 ; mov $0x41,%al
   e6 e9 ; out %al,$0xe9

@@ -54,7 +54,10 @@ const inFish = (script: string, typed: string): string[] => {
   return lines.map((line) => line.split('\t')[0]!.replaceAll('\\', ''))
 }
 
-/** zsh completes at a terminal only, which zpty is; every match goes through `compadd`, which writes it down instead. */
+/**
+ * zsh completes at a terminal only, which zpty is; every match goes through `compadd`, which writes
+ * it down instead.
+ */
 const inZsh = (script: string, typed: string): string[] => {
   const setup = join(folder, 'setup.zsh')
   writeFileSync(

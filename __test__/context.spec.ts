@@ -1,4 +1,4 @@
-// The asynchronous context in which handlers run: that of the run() that asked, and nobody else's.
+// The asynchronous context in which handlers run: that of the run() that asked, and no other.
 import { AsyncLocalStorage, createHook } from 'node:async_hooks'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 
@@ -27,7 +27,9 @@ const accesses = `
 `
 const kinds = ['onBatch', 'onData', 'onEvent', 'onExit', 'read', 'serial', 'write']
 
-/** A machine whose handlers note the store that they see; what `later` gives is what they return. */
+/**
+ * A machine whose handlers note the store that they see; what `later` gives is what they return.
+ */
 class Rig {
   readonly seen: string[] = []
   readonly vm: VirtualMachine

@@ -1,4 +1,5 @@
-// A module registry of its own, as test runners make for each file, loads the package's JavaScript again: beside one binary.
+// A module registry of its own, as test runners make for each file, loads the package's JavaScript
+// again: beside one binary.
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import test from 'ava'

@@ -29,7 +29,7 @@ function file(name: string, content: string | Uint8Array): string {
 
 const hlt = file('hlt.bin', Uint8Array.of(0xf4))
 
-/** Whatever somebody wrote. */
+/** Any definition, however it was written. */
 const options = (
   definition: unknown,
   base: string | URL = folder,

@@ -37,7 +37,10 @@ function helpOf(command: string): Promise<string> {
   return help
 }
 
-/** What is wrong with a command line that is not run: a script, command or option that does not exist. */
+/**
+ * What is wrong with a command line that is not run: a script, command or option that does not
+ * exist.
+ */
 async function problem(line: string): Promise<string | undefined> {
   const words = line.replace(/ +#.*$/, '').split(/\s+/)
   const [program, verb = '', command = ''] = words

@@ -1,5 +1,5 @@
-// A flooding guest and a slow consumer leave the event loop its turns. Watched from another process: what stands still cannot
-// say so itself.
+// A flooding guest and a slow consumer leave the event loop its turns. Watched from another
+// process: what stands still cannot say so itself.
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'

@@ -37,7 +37,8 @@ for (const [name, write] of Object.entries<Write>({
   kvmTest(
     `64 machines with a device each: all finish, none starves (${name})`,
     async (t) => {
-      // Other processes may hold up a single thread for long; a scheduler of ours that starves one does so every time.
+      // Other processes may hold up a single thread for long; a scheduler of ours that starves one
+      // does so every time.
       for (let round = 1; ; round++) {
         const runs = Array.from({ length: 64 }, () => finish(write, exits))
         const times = (await Promise.all(runs)).toSorted((a, b) => a - b)

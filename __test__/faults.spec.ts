@@ -1,4 +1,5 @@
-// System calls that fail, one at a time: the error is a VmError, everything is given back, and the process goes on.
+// System calls that fail, one at a time: the error is a VmError, everything is given back, and the
+// process goes on.
 import { spawnSync } from 'node:child_process'
 
 import type { ExecutionContext } from 'ava'

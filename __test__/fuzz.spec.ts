@@ -1,4 +1,5 @@
-// Random guests, calls and images for some seconds each, what they have found before, and whether they would find something.
+// Random guests, calls and images for some seconds each, what they have found before, and whether
+// they would find something.
 import { readdirSync } from 'node:fs'
 
 import test from 'ava'

@@ -1,4 +1,4 @@
-// Machines that nobody closes: the garbage collector gives back their thread, files and memory.
+// Machines that are never closed: the garbage collector frees their thread, files and memory.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 
 import type { ExecutionContext } from 'ava'

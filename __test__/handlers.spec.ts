@@ -1,5 +1,5 @@
-// Handlers that fail, wait, misbehave or start something of their own: a result or a coded error, and a
-// machine that can be used again.
+// Handlers that fail, wait, misbehave or start something of their own: a result or a coded error,
+// and a machine that can be used again.
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { runInNewContext } from 'node:vm'
 
@@ -140,7 +140,7 @@ for (const place of places) {
   )
 
   serialTest(`${place} never settles: timeoutMs, stop() and a signal end the run`, async (t) => {
-    // Behind its text the guest halts, so that run has its exit already.
+    // After its text the guest halts, so that run has its exit already.
     const ended = place === 'onData' ? 'hlt' : undefined
     for (const end of ['timeout', 'stop', 'abort'] as const) {
       const rig = new Rig()

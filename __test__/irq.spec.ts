@@ -1,4 +1,5 @@
-// Interrupts raised from TypeScript. The guest is in real mode, where they go through the vector table at 0.
+// Interrupts raised from TypeScript. The guest is in real mode, where they go through the vector
+// table at 0.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { type Route, VirtualMachine } from '../src/index.ts'
@@ -29,7 +30,7 @@ const withoutPic = 'e6 e1 ; out\n fb ; sti\n f4 ; 1: hlt\n eb fd ; jmp 1b'
 const countOne = code('ff 06 00 05 ; incw 0x500\n b0 20 e6 20 ; EOI\n e6 e0 ; out\n cf ; iret')
 const countNmi = code('ff 06 02 05 ; incw 0x502\n e6 e2 ; out\n cf ; iret')
 
-/** A machine that calls `onReady` when its guest listens, and behind every interrupt. */
+/** A machine that calls `onReady` when its guest listens, and after every interrupt. */
 function listening(irqchip: boolean, onReady: (vm: VirtualMachine) => unknown): VirtualMachine {
   const vm: VirtualMachine = new VirtualMachine({
     mode: 'real',

@@ -1,4 +1,5 @@
-// How soon a lone posted write arrives, beside a device of the same machine; and that a flood rings no bell for each.
+// How soon a lone posted write arrives, beside a device of the same machine; and that a flood rings
+// no bell for each.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'

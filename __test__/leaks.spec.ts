@@ -10,7 +10,7 @@ import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
-/** Touches some of its 2 MiB, so memory that stays behind is seen. */
+/** Touches some of its 2 MiB, so memory that is not freed is seen. */
 function hello(): VirtualMachine {
   const vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
   vm.memory.write(0x10_0000, filling)
@@ -21,7 +21,7 @@ const filling = new Uint8Array(64 * 1024).fill(1)
 /** What comes and goes with the JavaScript heap, in MiB. */
 const noiseMiB = 4
 
-/** Repeats `cycle` behind a warm-up. What leaks grows in every batch, and noise does not. */
+/** Repeats `cycle` after a warm-up. What leaks grows in every batch, and noise does not. */
 async function assertFlat(
   t: ExecutionContext,
   most: number,
@@ -42,7 +42,8 @@ async function assertFlat(
   for (let batch = 0; batch < 4 && grownMiB > noiseMiB; batch++) {
     const before = census()
     await repeat(cycles)
-    // What V8 frees on threads of its own goes in time, on a busy host after a while; what leaks stays.
+    // What V8 frees on threads of its own goes in time, on a busy host after a while; what leaks
+    // stays.
     const isBack = () => census().residentMiB - before.residentMiB <= noiseMiB
     await collectUntil(isBack, 5000)
     const after = census()
@@ -177,7 +178,8 @@ serialTest('360 runs of one machine, of every kind of end', async (t) => {
     return 0
   }
   using vm = machine(guests.input, [{ port: 0x60, device: { read } }])
-  // A multiple of what moods, warm-up and a slow machine divide by: each batch ends with the last mood.
+  // A multiple of what moods, warm-up and a slow machine divide by: each batch ends with the last
+  // mood.
   await assertFlat(t, 360, async (index) => {
     mood = index % 3
     // The run before has halted, but for the first.

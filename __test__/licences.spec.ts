@@ -1,4 +1,4 @@
-// The rules behind the licence checks of `npm run check`.
+// The rules of the licence checks in `npm run check`.
 import { readFileSync } from 'node:fs'
 
 import test from 'ava'

@@ -1,4 +1,5 @@
-// A host that has run out of threads or descriptors says so, and is forgiven as soon as it has some again.
+// A host that has run out of threads or descriptors says so, and is forgiven as soon as it has some
+// again.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,6 @@
-// A kernel that nobody here wrote: Debian's stock one, as the bzImage that it is and as the ELF file within, boots to a shell, does what
-// is typed, and powers off. The emulated machine of `npm run test:svm` has both in /opt/linux.
+// A kernel from elsewhere: Debian's stock one, as the bzImage that it is and as the ELF file
+// within, boots to a shell, does what is typed, and powers off. The emulated machine of
+// `npm run test:svm` has both in /opt/linux.
 import { existsSync, readFileSync } from 'node:fs'
 
 import test from 'ava'

@@ -1,5 +1,6 @@
-// Everything public returns within five seconds, from whatever handler it is called, and every promise settles. A process of its
-// own does the calling and says each step; this one sees where it stands still, and ends it.
+// Everything public returns within five seconds, from whatever handler it is called, and every
+// promise settles. A process of its own does the calling and says each step; this one sees where it
+// stands still, and ends it.
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 

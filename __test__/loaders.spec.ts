@@ -11,7 +11,7 @@ for (const [bits, mode] of [
   [32, 'protected'],
   [64, 'long'],
 ] as const) {
-  kvmTest(`ELF${bits} starts in ${mode} mode at its entry, its memory behind it`, async (t) => {
+  kvmTest(`ELF${bits} starts in ${mode} mode at its entry, its memory after it`, async (t) => {
     using vm = load({ payload: { image: elf(bits, hlt) } })
     t.like(vm.loaded, { format: 'elf', mode, entryGpa: entry })
     t.true(vm.loaded.parts.every((part) => part.gpa >= entry && part.memoryBytes >= part.bytes))

@@ -18,7 +18,7 @@ kvmTest('what is written is read back, at every edge', (t) => {
     t.deepEqual(vm.memory.read(gpa, 5000), bytes, `${gpa}`)
   }
   t.deepEqual(vm.memory.read(twoMiB - 1, 1), bytes.subarray(-1))
-  // A part of an array is written, not the array behind it.
+  // A part of an array is written, not the whole array.
   vm.memory.write(0x1000, bytes.subarray(10, 12))
   t.deepEqual(vm.memory.read(0x1000, 3).subarray(0, 2), Uint8Array.of(11, 12))
 })

@@ -28,7 +28,7 @@ const cut: [gpa: number, size: number][] = [
   [0x1000_2000, 5],
 ]
 
-/** Every byte of 0x10000000 to 0x10002fff behind the guest's writes. */
+/** Every byte of 0x10000000 to 0x10002fff after the guest's writes. */
 function finalBytes(): Uint8Array {
   const bytes = new Uint8Array(0x3000)
   for (const [gpa, size, value] of accesses) bytes.set(toBytes(value, size), gpa - 0x1000_0000)
@@ -200,7 +200,7 @@ kvmTestBoth('a device in the first megabyte, from real mode', async (t, run) => 
   t.is(vm.registers().rcx, 0x5an)
 })
 
-/** Gpa of a 4-byte access, who gets it (`undefined`: nobody), at which offset. */
+/** Gpa of a 4-byte access, which route gets it (`undefined`: none), at which offset. */
 const firstBytes: [gpa: number, route: 0 | 1 | undefined, offset: number][] = [
   [0xd000_00fe, undefined, 0],
   [0xd000_0100, 0, 0],

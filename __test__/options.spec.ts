@@ -1,5 +1,5 @@
-// Every option of machine and run, given wrongly: VmError, its code, and a message that names option,
-// expectation and value. Nothing here needs /dev/kvm but the last tests.
+// Every option of machine and run, given wrongly: VmError, its code, and a message that names
+// option, expectation and value. Nothing here needs /dev/kvm but the last tests.
 import test from 'ava'
 import { type ErrorCode, VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest, runKinds } from './helpers/kvm.ts'
@@ -485,7 +485,9 @@ kvmTest('defaults are taken for undefined', async (t) => {
   t.is((await vm.run(options as never)).reason, 'hlt')
 })
 
-/** An object whose properties count how often they are read; what is read again is something else. */
+/**
+ * An object whose properties count how often they are read; what is read again is something else.
+ */
 function readOnce(options: object): { counting: object; reads: Map<string, number> } {
   const reads = new Map<string, number>()
   const counting = {}

@@ -141,7 +141,10 @@ interface Held {
   release: () => void
 }
 
-/** A machine whose consumer returns a promise at its first call, and lets the guest post again meanwhile. */
+/**
+ * A machine whose consumer returns a promise at its first call, and lets the guest post again
+ * meanwhile.
+ */
 function held(to: Kind, listing = waiting): Held {
   const log: unknown[] = []
   let release: () => void = () => undefined

@@ -25,7 +25,8 @@ for (const [what, listing, reason] of [
 }
 
 kvmTestBoth('where nothing is, reads are all ones, and onExit is not asked', async (t, run) => {
-  // mov $0x300,%dx; in (%dx),%eax; out %eax,(%dx); mov 0xd0000000,%ebx; mov %ebx,0xd0000000; cli; out 0xcf9
+  // mov $0x300,%dx; in (%dx),%eax; out %eax,(%dx); mov 0xd0000000,%ebx; mov %ebx,0xd0000000; cli;
+  // out 0xcf9
   const listing = `
     66 ba 00 03             ; mov $0x300,%dx
     ed                      ; in (%dx),%eax

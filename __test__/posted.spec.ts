@@ -1,5 +1,5 @@
-// Writes that nobody waits for: every one arrives once, in order, whatever the consumer does.
-// The guest `numbered` writes 0, 1, 2, … to port 0x200, four bytes each, as many as the word at 0x500 says.
+// Posted writes: every one arrives once, in order, whatever the consumer does. The guest `numbered`
+// writes 0, 1, 2, … to port 0x200, four bytes each, as many as the word at 0x500 says.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'

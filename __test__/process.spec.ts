@@ -1,4 +1,5 @@
-// How a process with machines ends: when its own work is done, with its own exit code, and leaving nothing.
+// How a process with machines ends: when its own work is done, with its own exit code, and leaving
+// nothing.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -34,7 +35,7 @@ const scenarios: Record<string, [code: number, stdout: string, stderr?: RegExp]>
   'a run of which only failure is caught': [5, ''],
   'a run that nobody awaits, and own work': [5, 'asked\n'],
   'an awaited run': [5, 'Hello, world!\n'],
-  'a run awaited behind catch and finally': [5, 'Hello, world!\n'],
+  'a run awaited after catch and finally': [5, 'Hello, world!\n'],
   'awaited runs, all and race': [0, 'hlt,hlt\nhlt\n'],
   'an awaited run that a time-out ends': [5, 'timeout\n'],
   'an awaited run that a signal ends': [5, 'TimeoutError\n'],

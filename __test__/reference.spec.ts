@@ -1,4 +1,5 @@
-// The reference is whole: every symbol is described, every method shows an example, every code is a real one.
+// The reference is whole: every symbol is described, every method shows an example, every code is a
+// real one.
 import test from 'ava'
 import ts from 'typescript'
 import { repositoryFiles } from './helpers/architecture/files.ts'

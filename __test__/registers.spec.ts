@@ -51,7 +51,8 @@ kvmTest('a guest starts with the registers that the README promises', (t) => {
   t.is(special.cr0 & 0x8000_0001n, 0x8000_0001n)
   t.is(special.cr4 & 0x20n, 0x20n)
   t.is(special.efer & 0x500n, 0x500n)
-  // SSE: MP without EM and TS; OSFXSR and OSXMMEXCPT. A TSS whose I/O bitmap ends with the last port.
+  // SSE: MP without EM and TS; OSFXSR and OSXMMEXCPT. A TSS whose I/O bitmap ends with the last
+  // port.
   t.is(special.cr0 & 0xen, 2n)
   t.is(special.cr4 & 0x600n, 0x600n)
   t.like(special.tr, { base: 0xfe00_1000n, limit: 0x2068, present: 1 })

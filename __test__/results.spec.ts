@@ -1,4 +1,5 @@
-// How a run ends: reason, exit, exit code, exits and time for each end, and what a further run does.
+// How a run ends: reason, exit, exit code, exits and time for each end, and what a further run
+// does.
 import { type EndReason, type Route, type RunResult, guests } from '../src/index.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine } from './helpers/machine.ts'
@@ -99,7 +100,7 @@ kvmTestBoth('stop() without a run does nothing, now or later', async (t, run) =>
   t.is((await run(vm)).reason, 'hlt')
 })
 
-kvmTestBoth('a run goes on behind the halt', async (t, run) => {
+kvmTestBoth('a run continues after the halt', async (t, run) => {
   using vm = machine('fe c0 f4 eb fb ; inc %al; hlt; jmp to the start')
   for (const rax of [1n, 2n, 3n]) {
     const result = await run(vm)
@@ -111,7 +112,7 @@ kvmTestBoth('a run goes on behind the halt', async (t, run) => {
   t.is(vm.counters().exits.hlt, 3)
 })
 
-kvmTestBoth('a run goes on behind an exit port', async (t, run) => {
+kvmTestBoth('a run continues after an exit port', async (t, run) => {
   using vm = machine('e6 f4 fe c0 eb fa ; out %al,$0xf4; inc %al; jmp to the start', [stopPort])
   const codes = []
   for (let index = 0; index < 4; index++) codes.push((await run(vm)).exitCode)

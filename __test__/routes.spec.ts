@@ -136,7 +136,7 @@ kvmTestBoth('neighbouring routes share nothing and are counted apart', async (t,
   t.deepEqual(vm.counters().routes, [once, once, once, { reads: 0, writes: 0 }])
 })
 
-/** Port of a 4-byte access, who gets it (`undefined`: nobody), at which offset. */
+/** Port of a 4-byte access, which route gets it (`undefined`: none), at which offset. */
 const firstBytes: [port: number, route: 0 | 1 | undefined, offset: number][] = [
   [0x1fd, undefined, 0],
   [0x1ff, undefined, 0],

@@ -38,7 +38,8 @@ kvmTest('--pc alone shows what COM1 is sent, and leaves stdin alone', async (t) 
 })
 
 kvmTest('--serial without the rest of a PC, in real mode', async (t) => {
-  // mov $0x3fd,%dx; 1: in (%dx),%al; test $1,%al; jz 1b; mov $0x3f8,%dx; in (%dx),%al; out %al,(%dx); hlt
+  // mov $0x3fd,%dx; 1: in (%dx),%al; test $1,%al; jz 1b; mov $0x3f8,%dx; in (%dx),%al; out
+  // %al,(%dx); hlt
   const path = image('serial.bin', 'ba fd 03 ec a8 01 74 fb ba f8 03 ec ee f4')
   const args = ['run', path, '--mode', 'real', '--serial', '--timeout', '60s']
   const ran = await vmexit(args, { input: 'z' })

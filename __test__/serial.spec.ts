@@ -1,4 +1,4 @@
-// COM1 as a Node stream: every byte arrives once and in order, whoever is slow.
+// COM1 as a Node stream: every byte arrives once and in order, whichever side is slow.
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -11,7 +11,10 @@ import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
-/** Sends back what it receives, until a zero: it waits for "data ready" (line status, bit 0), reads, writes. */
+/**
+ * Sends back what it receives, until a zero: it waits for "data ready" (line status, bit 0), reads,
+ * writes.
+ */
 const echo = `
   66 ba fd 03 ; 1: mov $0x3fd,%dx
   ec          ; 2: in (%dx),%al
@@ -291,7 +294,7 @@ kvmTest('a machine without a port says so, and a closed one too', (t) => {
   t.throws(() => other.serial, vmError('ERR_VM_CLOSED'))
 })
 
-kvmTest('close() ends the stream behind what was received', async (t) => {
+kvmTest('close() ends the stream after what was received', async (t) => {
   const vm = machine('66 ba f8 03 b0 68 ee b0 69 ee f4 ;', [], { serial: true })
   const { serial } = vm
   await vm.run({ timeoutMs: 20_000 })

@@ -1,4 +1,5 @@
-// Runs end although the user's queue of realtime signals has no room: what would wake the vCPU needs none of it then.
+// Runs end although the user's queue of realtime signals has no room: what would wake the vCPU
+// needs none of it then.
 import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 

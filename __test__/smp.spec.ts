@@ -30,7 +30,7 @@ async function ended(t: ExecutionContext, vcpus: number): Promise<[VirtualMachin
   }
 }
 
-/** What the guest leaves behind. */
+/** What the guest leaves in memory. */
 const cells = (vm: VirtualMachine) => ({
   bootTicks: vm.memory.readUint32(0x500),
   apTicks: vm.memory.readUint32(0x504),

@@ -1,4 +1,5 @@
-// The code in Markdown files and in the doc comments of the API runs against dist/, and prints what it says.
+// The code in Markdown files and in the doc comments of the API runs against dist/, and prints what
+// it says.
 import { execFile, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'

@@ -8,7 +8,7 @@ import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
-/** Nobody answers but Rust, so there is an exit every few microseconds. */
+/** Only Rust answers, so there is an exit every few microseconds. */
 const poll = `
   e4 10 ; 1: in $0x10,%al
   eb fc ; jmp 1b
@@ -169,7 +169,7 @@ serialTestBoth('stop() from onExit', async (t, run) => {
   t.deepEqual(asked, ['pio-in', 'pio-out'])
 })
 
-serialTestBoth('stop() from onData, while the guest spins behind its text', async (t, run) => {
+serialTestBoth('stop() from onData, while the guest spins after its text', async (t, run) => {
   const listing = `
     b0 41 ; mov $0x41,%al
     e6 e9 ; out %al,$0xe9

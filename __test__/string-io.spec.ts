@@ -1,4 +1,4 @@
-// `rep outs` and `rep ins`: every item counts, whoever answers.
+// `rep outs` and `rep ins`: every item counts, whatever answers.
 import { type RunOptions, type Route, guests } from '../src/index.ts'
 import { kvmTest, kvmTestBoth, runKinds } from './helpers/kvm.ts'
 import { fromBytes, machine, pattern, toBytes } from './helpers/machine.ts'
@@ -29,14 +29,14 @@ function stringMachine(
   return vm
 }
 
-/** Buffer and surroundings behind a `rep ins` that read `bytes`. */
+/** Buffer and surroundings after a `rep ins` that read `bytes`. */
 function guarded(bytes: Uint8Array): Uint8Array {
   const around = new Uint8Array(bytes.length + 2 * guard).fill(0xee)
   around.set(bytes, guard)
   return around
 }
 
-/** Everything below asserts on `bytes`, the transferred items one behind the other. */
+/** Everything below asserts on `bytes`, the transferred items one after the other. */
 for (const [size, count] of everySizeAndCount) {
   const bytes = pattern(size * count)
   const title = `${count} items of ${size} bytes`
@@ -164,7 +164,7 @@ kvmTestBoth('a string write to a stop route ends the run with its first item', a
     codes[items] = exitCode
     items += exit.count
   }
-  // KVM may put one item behind an exit, or all of them.
+  // One exit may carry one item, or all of them.
   t.is(items, 3)
   t.is(codes[0], 0x0201)
   t.is(vm.registers().rax, 6n)

@@ -1,4 +1,5 @@
-// `vmexit boot` and `vmexit run --serial` on a terminal, a real one as far as the kernel is concerned: script(1) opens it.
+// `vmexit boot` and `vmexit run --serial` on a terminal, a real one as far as the kernel is
+// concerned: script(1) opens it.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -62,7 +63,8 @@ function session(
 const spin = 'eb fe ; 1: jmp 1b'
 
 declare('keys go to the guest as they are, Ctrl-C among them', async (t) => {
-  // Echoes three bytes; a terminal that is not raw would turn the first into SIGINT and the last into a line feed.
+  // Echoes three bytes; a terminal that is not raw would turn the first into SIGINT and the last
+  // into a line feed.
   const keys = '\x03\x04\r'
   const listing = printOk + echoOne + echoOne + echoOne + powerOff
   const { code, shown, settings } = await session('raw', listing, (type) => type(keys))

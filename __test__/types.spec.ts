@@ -1,4 +1,5 @@
-// The published types, as a strict TypeScript user meets them: misuse does not compile, and what users write does.
+// The published types, as a strict TypeScript user meets them: misuse does not compile, and what
+// users write does.
 import { readFileSync } from 'node:fs'
 
 import test from 'ava'

@@ -185,7 +185,7 @@ kvmTestBoth('onExit answers a read', async (t, run) => {
   }
 })
 
-kvmTestBoth('what onExit returns behind a write does not matter, save false', async (t, run) => {
+kvmTestBoth('what onExit returns after a write does not matter, save false', async (t, run) => {
   for (const answer of [undefined, null, true, 'text', 7, {}, new Uint8Array(9)]) {
     using vm = machine('e6 61 f4 ; out %al,$0x61; hlt')
     t.is((await run(vm, { onExit: () => answer as ExitAnswer })).reason, 'hlt')

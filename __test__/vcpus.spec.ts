@@ -1,4 +1,5 @@
-// Several vCPUs, a thread each under run(). Without an irqchip all start at the entry, with their index in RDI.
+// Several vCPUs, a thread each under run(). Without an irqchip all start at the entry, with their
+// index in RDI.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { WriteBatch, Route, RunOptions, VirtualMachine } from '../src/index.ts'
@@ -7,7 +8,10 @@ import { kvmTest } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
-/** Each writes 0, 1, 2, … with its index in the top byte to port 0x200, until they are as many as the word at 0x500 says. */
+/**
+ * Each writes 0, 1, 2, … with its index in the top byte to port 0x200, until they are as many as
+ * the word at 0x500 says.
+ */
 const numbered = `
   66 ba 00 02             ; mov $0x200,%dx
   31 c9                   ; xor %ecx,%ecx
@@ -102,8 +106,8 @@ for (const [name, route] of Object.entries(routes)) {
 }
 
 kvmTest('a promise of one device does not hold up another vCPU that asks another', async (t) => {
-  // 89 f8  mov %edi,%eax · 01 f8  add %edi,%eax · 66 ba 00 02  mov $0x200,%dx · 01 fa  add %edi,%edx
-  // ee  out %al,(%dx) · eb fd  jmp .-1
+  // 89 f8 mov %edi,%eax · 01 f8 add %edi,%eax · 66 ba 00 02 mov $0x200,%dx · 01 fa add %edi,%edx ee
+  // out %al,(%dx) · eb fd jmp .-1
   const listing = '66 ba 00 02 ; mov\n 01 fa ; add\n ee ; out\n eb fd ; jmp'
   let seen = 0
   let release = (): void => undefined

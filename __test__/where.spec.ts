@@ -1,4 +1,5 @@
-// What a result, an exit and a machine say in words, and where a guest was that crashed or ran out of time.
+// What a result, an exit and a machine say in words, and where a guest was that crashed or ran out
+// of time.
 import { inspect } from 'node:util'
 
 import test, { type ExecutionContext } from 'ava'

@@ -1,4 +1,5 @@
-// Machines in worker threads: terminated in the middle of a run, ending by themselves, several at once.
+// Machines in worker threads: terminated in the middle of a run, ending by themselves, several at
+// once.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 

@@ -182,7 +182,7 @@ static inline uint32_t enter(const struct machine *machine)
     return machine->run->exit_reason;
 }
 
-// Runs `count` exits of one reason; `stamps`, where given, gets the time behind each.
+// Runs `count` exits of one reason; `stamps`, where given, gets the time after each.
 static uint64_t loop(const struct image *image, uint32_t count, uint32_t reason, uint64_t *stamps)
 {
     struct machine machine = create(image, count);

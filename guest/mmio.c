@@ -11,7 +11,7 @@
 //     0x10001ffd  8      3 + 5  0x1112131415161718  0x530
 //
 // The first four are written before any is read; the last three are each written and then read.
-// End: hlt; RAX = 7, the number of cells stored. Behind a device that works like memory each cell = the value written.
+// End: hlt; RAX = 7, the number of cells stored. With a device that works like memory each cell = the value written.
 
 #include "guest.h"
 

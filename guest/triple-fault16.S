@@ -1,5 +1,5 @@
 // Variant: 16 (triple-fault.S is the others).
-// Raises #UD behind an empty interrupt table: the processor shuts down (KVM_EXIT_SHUTDOWN).
+// Raises #UD with an empty interrupt table: the processor shuts down (KVM_EXIT_SHUTDOWN).
 // It sets CR0.PE first, because KVM's emulator takes the vector from gpa 0 in real mode whatever the table's limit.
 
     .code16

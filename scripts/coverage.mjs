@@ -2,7 +2,7 @@
 // are counted and change nothing: `npm test` is their judge.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { avaReport } from './report/ava.mjs'
+import { avaCommand, avaReport } from './report/ava.mjs'
 import { root, streamLines } from './run.mjs'
 import { setup } from './setup.mjs'
 import { buildAddon, instrument, rustLines, testRust } from './coverage/rust.mjs'
@@ -15,7 +15,7 @@ const profiles = join(cache, 'v8')
 /** The whole suite of specs, its processes included. */
 async function runSpecs(env) {
   const { line, end } = avaReport()
-  const ava = ['timeout', '--kill-after=30s', '10m', 'node_modules/.bin/ava']
+  const ava = ['timeout', '--kill-after=30s', '10m', ...avaCommand]
   const code = await streamLines(['env', '-C', tree, ...ava], line, { ...process.env, ...env })
   const { passed, failed } = end(code)
   console.log(`specs under coverage: ${passed} passed, ${failed} did not`)

@@ -1,9 +1,10 @@
 /**
- * KVM virtual machines scripted from TypeScript. `VirtualMachine` is where to begin; `guests` are programs to
- * try it with. Importing the package opens nothing: no `/dev/kvm`, no thread, no signal handler.
+ * KVM virtual machines scripted from TypeScript. `VirtualMachine` is where to begin; `guests` are
+ * programs to try it with. Importing the package opens nothing: no `/dev/kvm`, no thread, no signal
+ * handler.
  *
- * Throughout, addresses are guest physical and numbers (`gpa`), registers and 64-bit values are bigints, and
- * multi-byte values are little-endian.
+ * Everywhere, addresses are guest physical and numbers (`gpa`), registers and 64-bit values are
+ * bigints, and multi-byte values are little-endian.
  *
  * @packageDocumentation
  */

@@ -3,7 +3,7 @@
 /** Where the segment lies, and execution starts. */
 export const entry = 0x10_0000
 
-/** An ELF file with one segment at `entry`, its code behind the headers. */
+/** An ELF file with one segment at `entry`, its code after the headers. */
 export function elf(bits: 32 | 64, program: Uint8Array): Uint8Array {
   const headerBytes = bits === 64 ? 64 + 56 : 52 + 32
   const bytes = new Uint8Array(headerBytes + program.length)

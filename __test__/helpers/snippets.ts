@@ -7,7 +7,7 @@ export interface Snippet {
   place: string
   language: string
   code: string
-  /** An output block behind it. */
+  /** The output block that follows it. */
   output: string | undefined
   /** The assembly block right before it. */
   assembly: string | undefined
@@ -56,7 +56,10 @@ function docComments({ path, text }: SourceFile): SourceFile {
   return { path, text: markdown }
 }
 
-/** What a snippet promises: its output block, or the comments behind its `console.log(…)` lines. */
+/**
+ * What a snippet promises: its output block, or the comments at the end of its `console.log(…)`
+ * lines.
+ */
 export function promised({ code, output }: Snippet): string[] {
   const comments = code.split('\n').flatMap((line) => {
     const [, comment] = /console\.log\(.*\) \/\/ (.*)$/.exec(line) ?? []

@@ -1,4 +1,5 @@
-// How often a test can afford to repeat what it does, and how long it waits. What it asserts of each repetition stays the same.
+// How often a test can afford to repeat what it does, and how long it waits. What it asserts of
+// each repetition stays the same.
 import { probe } from './kvm.ts'
 
 /** Twice what `kvm_pvm` takes, and less than any emulated processor, even on a fast host. */
@@ -19,8 +20,8 @@ export function patient(milliseconds: number): number {
 }
 
 /**
- * How often a test may try whose guest halts for ever when an interrupt is lost, as the emulator loses one of some ten thousand
- * (docs/two-kvms.md).
+ * How often a test may try whose guest halts for ever when an interrupt is lost, as the emulator
+ * loses one of some ten thousand (docs/two-kvms.md).
  */
 export function attempts(): number {
   return isSlow() ? 3 : 1

@@ -11,7 +11,7 @@ import { arm, count, counted, disarm } from './control.mjs'
 import { scenarios } from './scenarios.mjs'
 import { forget } from './use.mjs'
 
-/** Rejections and exceptions that nobody caught. */
+/** Rejections and exceptions that were not caught. */
 const stray = []
 process.on('unhandledRejection', (error) => stray.push(error))
 process.on('uncaughtException', (error) => stray.push(error))

@@ -24,7 +24,7 @@ const hello = (mode, privilege) => () => {
 /** `out %al,$0x62` 32 times, counting up, then `hlt`: in real mode a loop of cx. */
 const post = code('b9 20 00 b0 00 e6 62 fe c0 e2 fa f4')
 
-/** The same by `mov %al,(%bx)`, to 0x9000:0, behind memory of 64 KiB. */
+/** The same by `mov %al,(%bx)`, to 0x9000:0, after memory of 64 KiB. */
 const postMmio = code('b8 00 90 8e d8 bb 00 00 b9 20 00 b0 00 88 07 fe c0 e2 fa f4')
 
 function posted(to, sync, claim = { port: 0x62 }, payload = post) {
@@ -78,7 +78,7 @@ async function text() {
   })
 }
 
-/** A run that somebody will look at, but not in this turn. */
+/** A run whose promise is used, but not in this turn. */
 function begin(vm, options) {
   const run = vm.run({ ...LIMIT, ...options })
   run.catch(() => undefined)

@@ -8,7 +8,7 @@ import { makeDevice, makeHandler, randomHandler } from './handlers.mjs'
 import { Session } from './session.mjs'
 import { materialize, spoil } from './values.mjs'
 
-/** Guests in real mode, in hexadecimal. Ports: 0x60 a device, 0x62 a queue, 0x63 coalesced, 0x64 an event, 0xe9 text, 0x10 and 0x11 nobody's. */
+/** Guests in real mode, in hexadecimal. Ports: 0x60 a device, 0x62 a queue, 0x63 coalesced, 0x64 an event, 0xe9 text, 0x10 and 0x11 unclaimed. */
 const GUESTS = [
   'f4',
   'ebfe',

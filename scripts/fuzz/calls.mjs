@@ -98,7 +98,7 @@ function useBuffer(buffer) {
   if (buffer.byteLength > 0) new Uint8Array(buffer)[0x600] = 1
 }
 
-/** Work of Node's own threads on the memory, which nobody waits for when the machine is closed. */
+/** Work of Node's own threads on the memory, which is not awaited when the machine is closed. */
 function job(start, buffer) {
   if (buffer.byteLength === 0) return Promise.resolve()
   return new Promise((resolve) => void start(new Uint8Array(buffer), () => resolve()))

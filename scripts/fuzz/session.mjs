@@ -119,7 +119,7 @@ export class Session {
     if (!REASONS.has(reason)) this.wrong(`ended with reason '${reason}'`)
   }
 
-  /** A serial port whose errors somebody hears. */
+  /** A serial port whose errors are handled. */
   listen(serial) {
     if (this.#heard.has(serial)) return serial
     this.#heard.add(serial)

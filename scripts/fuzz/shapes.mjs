@@ -2,7 +2,7 @@
 //
 //   { format, bytes?, entry?, headers?, fill?, flags?, patches?, cut? }
 //
-// `headers` are program headers, each with `repeat` for how often; `fill` is what stands behind them, repeated; `patches` are `[at, hexadecimal
+// `headers` are program headers, each with `repeat` for how often; `fill` is what follows them, repeated; `patches` are `[at, hexadecimal
 // bytes]`, negative from the end; `cut` is how much is left of the whole.
 
 export const PT_LOAD = 1

@@ -34,7 +34,7 @@ function build(target, say) {
 
 function environment(flags) {
   const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo')
-  // Panic messages name source files, ours as seen from the workspace; whose home the others lie in is nobody's business.
+  // Panic messages name source files, ours as seen from the workspace; the others lie in a home directory, whose name does not belong there.
   const remap = `--remap-path-prefix=${join(cargoHome, 'registry', 'src')}=crates`
   return { ...process.env, CARGO_ENCODED_RUSTFLAGS: [remap, ...flags].join('\u001F') }
 }

@@ -18,7 +18,7 @@ const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
 /**
  * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: the main
- * package last, so that nobody can install it without its binary.
+ * package last, so that it cannot be installed without its binary.
  */
 export function stage(repository) {
   for (const target of targets) {

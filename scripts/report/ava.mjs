@@ -1,8 +1,11 @@
 // Reads what ava prints where no terminal is: its tests as they end, and what is wrong beside them. A test that passes after
 // `t.log('skipped: <reason>')` counts as skipped.
 
-/** ava; options follow. */
-export const avaCommand = [process.execPath, 'node_modules/ava/entrypoints/cli.mjs']
+/** ava; options follow. On Linux's own console it would leave Unicode, and colours can be forced. */
+export const avaCommand = [
+  ...['env', 'TERM=xterm', 'FORCE_COLOR=0'],
+  ...[process.execPath, 'node_modules/ava/entrypoints/cli.mjs'],
+]
 
 const PASSED = /^ {2}✔ (?:\[expected fail\] )?(.*?)(?: \([\d.]+m?s\))?$/
 const SKIPPED = /^ {2}- \[skip\] (.*)$/

@@ -10,7 +10,7 @@ const read = (file) => readFileSync(join(root, file), 'utf8')
 const isFrom = (version, least) => version.localeCompare(least, 'en', { numeric: true }) >= 0
 
 /** As much of a range as engines needs: `^a.b.c` and `>=a.b.c`, joined by `||`. */
-export const satisfies = (version, range) =>
+const satisfies = (version, range) =>
   range.split('||').some((part) => {
     const [least, major] = part.match(/(\d+)\.[\d.]+/)
     return isFrom(version, least) && (part.includes('>=') || version.startsWith(`${major}.`))

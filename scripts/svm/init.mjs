@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { archive, directory, file } from './cpio.mjs'
 import { Failure } from './scope.mjs'
 
-// The package has no modules.dep: each stands behind those that it needs. ext4 is built in.
+// The package has no modules.dep: each follows those that it needs. ext4 is built in.
 const MODULES = [
   'virt/lib/irqbypass',
   'arch/x86/kvm/kvm',

@@ -80,14 +80,14 @@ async function watch({ events, orders, tails, running, steps, onReady }) {
   const started = Date.now()
   let doneAt
   for (;;) {
-    // Asked before the files are read, so that they are read once more behind the end.
+    // Asked before the files are read, so that they are read once more after the end.
     const { over } = running
     for (const each of tails) each.read()
     const now = Date.now()
     if (events.ready && orders.since === undefined) onReady(now - started)
     if (!over) orders.give(events, now)
     if (events.done) doneAt ??= now
-    // The ports are not in step with each other: only behind the end is all output here.
+    // The ports are not in step with each other: only after the end is all output here.
     if (doneAt && (over || now - doneAt > OFF_SECONDS * 1000)) return undefined
     const found = !doneAt && problem({ events, orders, over, now, started, steps })
     if (found) return found

@@ -18,7 +18,10 @@ export interface RouteResult {
   unit: string
   /** Interleaved samples. */
   samples: number
-  /** `mean` comes from the interleaved samples; the others are of the timing pass, whose times are means of `unitsPerTime`. */
+  /**
+   * `mean` comes from the interleaved samples; the others are of the timing pass, whose times are
+   * means of `unitsPerTime`.
+   */
   nsPerExit: { mean: number } & Percentiles
   /** Baseline mean divided by route mean; null where there is no baseline. */
   ratio: number | null
@@ -31,11 +34,14 @@ export interface RouteResult {
   /** Units per sample. */
   unitsPerSample: number
   about: string
-  /** Units of which one time of the percentiles and of the histogram is the mean; 1 where single ones are timed. */
+  /**
+   * Units of which one time of the percentiles and of the histogram is the mean; 1 where single
+   * ones are timed.
+   */
   unitsPerTime: number
   /** What one time is, in words. */
   timing: string
-  /** Single units of the baseline, timed behind those of the route. */
+  /** Single units of the baseline, timed after those of the route. */
   baselineHistogram: Histogram
   pairs: { baselineNs: number | null; routeNs: number }[]
   histogram: Histogram

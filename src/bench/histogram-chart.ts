@@ -15,7 +15,10 @@ interface Range {
   last: number
 }
 
-/** How long exits took, one by one or the means of several: bars for the route, an outline for single exits of the baseline. */
+/**
+ * How long exits took, one by one or the means of several: bars for the route, an outline for
+ * single exits of the baseline.
+ */
 export function histogramChart(route: RouteResult): string {
   const baseline = route.baselineHistogram
   const range = shownRange([route.histogram, ...(baseline.length > 0 ? [baseline] : [])])

@@ -9,8 +9,8 @@ import { histogram, mean, median, percentiles, round } from './statistics.ts'
 const sampleCount = 8
 
 /**
- * Both sides take turns after so many: other load on the host then meets them alike. And a Ctrl-C is heard
- * soon, for runSync() holds the event loop.
+ * Both sides take turns after so many: other load on the host then meets them alike. And a Ctrl-C
+ * is heard soon, for runSync() holds the event loop.
  */
 const sliceExits = 5000
 

@@ -1,7 +1,10 @@
 import type { RouteResult } from './document.ts'
 import { duration } from './table.ts'
 
-/** A bar per route, the range of its pairs on it, and what that means; empty where nothing has a ratio. */
+/**
+ * A bar per route, the range of its pairs on it, and what that means; empty where nothing has a
+ * ratio.
+ */
 export function ratioChart(title: string, routes: readonly RouteResult[]): string {
   const rated = routes.filter(({ ratio }) => ratio !== null)
   if (rated.length === 0) return ''

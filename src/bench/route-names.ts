@@ -1,4 +1,7 @@
-/** The routes that are measured, in the order of the tables. Apart from them: the help needs no binding. */
+/**
+ * The routes that are measured, in the order of the tables. Apart from them: the help needs no
+ * binding.
+ */
 export const routeNames = [
   ...(['constant', 'console', 'mmio', 'device-sync', 'device', 'device-async'] as const),
   ...(['queue', 'coalesce', 'event', 'hlt', 'lifecycle'] as const),

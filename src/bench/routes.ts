@@ -45,7 +45,7 @@ const count: Writer = {
 
 const mmio: Writer = { ...count, payload: { image: mmioImage } }
 
-/** The buffer of the string instruction lies behind the image and its cells. */
+/** The buffer of the string instruction lies after the image and its cells. */
 const bufferGpa = 0x1000
 
 const string: Writer = {

@@ -7,8 +7,8 @@ export interface Percentiles {
 }
 
 /**
- * Times in bins of equal width on a logarithmic scale: lower edge in nanoseconds, how many, and which bin. The edge is rounded, and does not
- * tell the bin.
+ * Times in bins of equal width on a logarithmic scale: lower edge in nanoseconds, how many, and
+ * which bin. The edge is rounded, and does not tell the bin.
  */
 export type Histogram = [ns: number, count: number, bin: number][]
 

@@ -20,7 +20,7 @@ export interface Option {
   readonly api?: readonly string[]
 }
 
-/** What stands behind the name of a command. */
+/** What follows the name of a command. */
 export interface Argument {
   readonly name: string
   /** The words that there are; otherwise it is a path. */
@@ -34,7 +34,7 @@ export interface Command {
   readonly name: string
   /** For the list of commands. */
   readonly summary: string
-  /** Behind the first line of its help, which is made of its options where this is not given. */
+  /** What follows the first line of its help; made of its options where this is not given. */
   readonly usage: string
   readonly about: string
   readonly argument?: Argument

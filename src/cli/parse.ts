@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, type Values } from './command.ts'
 
-/** What stands on a command line behind the command. */
+/** What follows the command on a command line. */
 export interface Parsed {
   readonly values: Values
   readonly positionals: readonly string[]

@@ -55,7 +55,10 @@ function inFlags(message: string, { options, argument }: Command, values: Values
   return byLength.reduce((said, [word, flag]) => said.replaceAll(pattern(word), flag), text)
 }
 
-/** An option's name in a message. One that is a word of every day is only meant at the beginning and before its value. */
+/**
+ * An option's name in a message. One that is a word of every day is only meant at the beginning and
+ * before its value.
+ */
 function pattern(name: string): RegExp {
   const escaped = name.replaceAll(/[.[\]]/g, String.raw`\$&`)
   return /^[a-z]+$/.test(name)

@@ -5,7 +5,7 @@
 export type Rule = AnyRule | TextRule | WordRule | FlagRule | NumberRule | ListRule | ObjectRule
 
 interface Described {
-  /** For whoever reads the schema, an editor's user above all. */
+  /** For readers of the schema, mainly in an editor. */
   readonly about?: string
 }
 

@@ -21,7 +21,7 @@ export interface DefinedSlot {
 export interface DefinedModule {
   /** Its file: an absolute path, or one relative to the base. */
   file: string
-  /** The string that goes with it, default empty. */
+  /** Its string, default empty. */
   string?: string
 }
 
@@ -41,7 +41,7 @@ export interface DefinedImage {
   guest?: never
   /** The file of the image. */
   file: string
-  /** Default: what the content says. */
+  /** Default: determined by the content. */
   format?: ImageFormat
   /** Guest physical address of a flat image's first byte, default 0. */
   loadGpa?: DefinedNumber
@@ -124,7 +124,7 @@ export interface MachineDefinition {
   pc?: boolean
   /** The guest program: an embedded one, or files. */
   payload: DefinedGuest | DefinedImage
-  /** Who answers which port and which address. */
+  /** What answers which port and which address. */
   routes?: DefinedRoute[]
   /**
    * An ES module for what is no data, such as devices: an absolute path, or one relative to the

@@ -2,12 +2,12 @@ import { checkInteger } from '../options/check.ts'
 import { take } from '../native/errors.ts'
 import type { NativeMachine } from '../native/seam.ts'
 
-/** The pins of the IOAPIC that KVM plays. */
+/** The pins of the IOAPIC that KVM emulates. */
 const lastLine = 23
 
 /**
- * An interrupt line of a machine with an irqchip: 0 to 15 reach the PIC and the IOAPIC, 16 to 23 the IOAPIC. Lines can be
- * set at any time, while the guest runs too, and wake a vCPU that is halted.
+ * An interrupt line of a machine with an irqchip: 0 to 15 reach the PIC and the IOAPIC, 16 to 23
+ * the IOAPIC. Lines can be set at any time, even while the guest runs, and wake a halted vCPU.
  *
  * @example
  * ```ts
@@ -29,7 +29,8 @@ export class IrqLine {
   }
 
   /**
-   * Puts the line up, where it stays (`KVM_IRQ_LINE`). For a level-triggered pin that is an interrupt until `lower()`.
+   * Raises the line until `lower()` (`KVM_IRQ_LINE`). A level-triggered pin interrupts as long as
+   * it is raised.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` without an irqchip, `ERR_KVM_IOCTL`, `ERR_VM_CLOSED`.
    * @example
@@ -44,7 +45,7 @@ export class IrqLine {
   }
 
   /**
-   * Takes the line down.
+   * Lowers the line.
    *
    * @throws {VmError} As `raise()`.
    * @example
@@ -61,7 +62,8 @@ export class IrqLine {
   }
 
   /**
-   * Up and down at once, through an irqfd (`KVM_IRQFD`): one edge. Two that the guest has not seen in between are one.
+   * Raises and lowers the line at once, through an irqfd (`KVM_IRQFD`): one edge. Pulses that the
+   * guest has not yet seen are merged.
    *
    * @throws {VmError} As `raise()`.
    * @example

@@ -8,7 +8,10 @@ import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './regi
 import type { NativeMachine } from '../native/seam.ts'
 import { Vcpu } from './vcpu.ts'
 
-/** What a machine is at any moment: memory, registers, counts, and the interrupts that reach it. */
+/**
+ * The state of a machine at any moment: memory, registers, counts, and the interrupts that reach
+ * it.
+ */
 export abstract class MachineState {
   /** Guest physical memory; after `close()` every access is `ERR_VM_CLOSED`. */
   readonly memory: GuestMemory
@@ -41,10 +44,11 @@ export abstract class MachineState {
   }
 
   /**
-   * Sets general registers of vCPU 0 (`KVM_SET_REGS`): bigints of 64 bits. Those that are absent keep their value.
+   * Sets general registers of vCPU 0 (`KVM_SET_REGS`): bigints of 64 bits. Absent ones keep their
+   * value.
    *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` behind an unclaimed read, `ERR_VM_CLOSED`,
-   * `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
    *
    * @example
    * ```ts
@@ -74,12 +78,12 @@ export abstract class MachineState {
   }
 
   /**
-   * Sets special registers of vCPU 0, single fields of a segment too (`KVM_SET_SREGS`). Those that are absent keep
-   * their value. A state that KVM refuses is `ERR_KVM_IOCTL`; one that the processor refuses ends the next run with
-   * `fail-entry` or `shutdown`.
+   * Sets special registers of vCPU 0, single fields of a segment too (`KVM_SET_SREGS`). Absent ones
+   * keep their value. If KVM refuses the state, the error is `ERR_KVM_IOCTL`; if the processor
+   * refuses it, the next run ends with `fail-entry` or `shutdown`.
    *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` behind an unclaimed read, `ERR_VM_CLOSED`,
-   * `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
    *
    * @example
    * ```ts
@@ -97,7 +101,8 @@ export abstract class MachineState {
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'real', payload: { image: Uint8Array.of(0xf4), loadGpa: 0x7c00 } })
+   * const image = Uint8Array.of(0xf4) // hlt
+   * using vm = new VirtualMachine({ mode: 'real', payload: { image, loadGpa: 0x7c00 } })
    * console.log(vm.loaded.format, vm.loaded.parts[0]?.gpa === 0x7c00) // flat true
    * ```
    */
@@ -109,7 +114,8 @@ export abstract class MachineState {
    * An interrupt line of a machine with an irqchip, 0 to 23.
    *
    * @param line - 0 to 15 reach the PIC and the IOAPIC, 16 to 23 the IOAPIC.
-   * @throws {VmError} `ERR_INVALID_OPTION` for another number; without an irqchip, when the line is set.
+   * @throws {VmError} `ERR_INVALID_OPTION` for another number; without an irqchip, when the line is
+   * set.
    * @example
    * ```ts
    * using vm = new VirtualMachine({ mode: 'long', irqchip: true, payload: guests.hello })
@@ -122,8 +128,9 @@ export abstract class MachineState {
   }
 
   /**
-   * Interrupts a vCPU of a machine without an irqchip as soon as its guest takes interrupts (KVM API, `KVM_INTERRUPT`). At any
-   * time; up to 256 wait. One that waits ends a `hlt` behind `sti`, which then is no exit.
+   * Interrupts a vCPU of a machine without an irqchip as soon as its guest takes interrupts (KVM
+   * API, `KVM_INTERRUPT`). It may be called at any time; up to 256 vectors wait. A waiting vector
+   * ends a `hlt` that follows `sti`, which then is no exit.
    *
    * @param vector - 0 to 255, the entry of the interrupt table.
    * @param vcpu - Index of the vCPU, default 0.
@@ -146,7 +153,8 @@ export abstract class MachineState {
   }
 
   /**
-   * Interrupts a vCPU whether it takes interrupts or not, by vector 2 (KVM API, `KVM_NMI`).
+   * Interrupts a vCPU by vector 2, even if it does not take interrupts (KVM API, `KVM_NMI`). An NMI
+   * raised before the last one was taken is merged with it.
    *
    * @param vcpu - Index of the vCPU, default 0.
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
@@ -162,7 +170,8 @@ export abstract class MachineState {
   }
 
   /**
-   * What was counted since the machine was made; also while it runs, and after `close()`.
+   * The counts since the machine was made. It can be called while the machine runs, and after
+   * `close()`.
    *
    * @example
    * ```ts

@@ -5,13 +5,13 @@ import type { NativeMachine } from '../native/seam.ts'
 
 const { maxReadBytes } = native.limits()
 
-/** Lets go of a closed machine's buffer, which is not to be had any more. */
+/** Drops a closed machine's buffer, which cannot be asked for any more. */
 export let forgetBuffer: (memory: GuestMemory) => void
 
 /**
- * Guest physical memory. `read` and `write` copy, are checked, and work at any time: in handlers and while
- * the guest runs. What lies outside every slot is `ERR_GUEST_MEMORY`, and nothing is touched. An access may
- * span slots that lie side by side.
+ * Guest physical memory. `read` and `write` copy, are checked, and work at any time: in handlers
+ * and while the guest runs. An access outside every slot is `ERR_GUEST_MEMORY`, and touches
+ * nothing. An access may span slots that lie side by side.
  *
  * @example
  * ```ts
@@ -35,12 +35,13 @@ export class GuestMemory {
   }
 
   /**
-   * The memory from address 0 on (`memoryBytes`) without a copy, always the same `ArrayBuffer`. It races
-   * with a running vCPU: single bytes are old or new, wider values may be torn. `structuredClone` of it copies all
-   * of the memory.
+   * The memory from address 0 on (`memoryBytes`) without a copy, always the same `ArrayBuffer`. It
+   * races with a running vCPU: single bytes are old or new, wider values may be torn.
+   * `structuredClone` of it copies all of the memory.
    *
-   * `close()` empties it: a buffer that is kept has its length, reads as zeros, and reaches no guest any more. What is written
-   * later, such as by `zlib` or `fs` at work on a view, takes memory until the buffer is collected.
+   * `close()` empties it: a buffer that is still referenced keeps its length, reads as zeros, and
+   * is connected to no guest any more. Later writes, such as those of `zlib` or `fs` to a view,
+   * take memory until the buffer is collected.
    *
    * @throws {VmError} `ERR_VM_CLOSED`.
    *
@@ -63,8 +64,8 @@ export class GuestMemory {
   /**
    * A copy of `length` bytes from `gpa` on, at most 1 GiB at once.
    *
-   * @throws {VmError} `ERR_GUEST_MEMORY` outside every slot, `ERR_LIMIT` above 1 GiB, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * @throws {VmError} `ERR_GUEST_MEMORY` outside every slot, `ERR_LIMIT` above 1 GiB,
+   * `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts

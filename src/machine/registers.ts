@@ -41,8 +41,8 @@ type Flag = 'present' | 'db' | 's' | 'l' | 'g' | 'avl' | 'unusable'
 export type Registers = Required<NativeRegisters>
 
 /**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
- * are 0 or 1.
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
+ * §3.4.3). Flags are 0 or 1.
  */
 export interface Segment extends Required<NativeSegment> {}
 

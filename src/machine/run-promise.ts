@@ -1,7 +1,7 @@
 /**
- * The promise of a run. The run holds the event loop, and keeps its machine from the garbage collector, as
- * soon as somebody waits for the result; a run that nobody waits for ends with the process, or with its
- * machine.
+ * The promise of a run. As soon as the promise is awaited, the run holds the event loop, and keeps
+ * its machine from the garbage collector. A run that is not awaited ends with the process, or with
+ * its machine.
  */
 export class RunPromise<T> extends Promise<T> {
   #onWait: (() => void) | undefined
@@ -11,7 +11,7 @@ export class RunPromise<T> extends Promise<T> {
     return Promise
   }
 
-  /** A promise that tells when somebody waits for it. */
+  /** A promise that reports when it is awaited. */
   static make<T>(
     executor: (resolve: (result: T) => void, reject: (error: unknown) => void) => void,
     onWait: (() => void) | undefined,
@@ -21,7 +21,8 @@ export class RunPromise<T> extends Promise<T> {
     return promise
   }
 
-  // `await` calls this too. A mere `catch` waits for nothing, but whoever waits for what it returns does.
+  // `await` calls this too. A mere `catch` does not await it, but awaiting the promise that `catch`
+  // returns does.
   // oxlint-disable-next-line unicorn/no-thenable
   override then<Result = T, Failed = never>(
     onfulfilled?: ((value: T) => Result | PromiseLike<Result>) | null,

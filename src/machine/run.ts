@@ -12,7 +12,7 @@ import { isAborted, listen, reasonOf, unlisten } from '../options/signal.ts'
 /** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** Behind handlers that took longer the event loop gets its turn. */
+/** After handlers that took longer the event loop gets its turn. */
 const slowMs = 5
 
 /** One run on a thread of its own, from its start until its promise is settled. */
@@ -58,19 +58,19 @@ export class BackgroundRun {
     if (failure) this.#end(() => reject(fromFailure(failure)))
   }
 
-  /** Somebody waits for the result. */
+  /** The result is awaited. */
   hold(machine: object): void {
     if (!this.#over) this.#hold.take(machine)
   }
 
-  /** Ends the guest's run, and the wait for handlers behind it. */
+  /** Ends the guest's run, and the wait for handlers after it. */
   stop(): void {
     this.#machine.stop()
     this.#stopped = true
     this.#endWait()
   }
 
-  /** Calls in the asynchronous context of whoever started the run. */
+  /** Calls in the asynchronous context of the caller that started the run. */
   within(call: () => void): void {
     this.#context.within(call)
   }
@@ -86,7 +86,7 @@ export class BackgroundRun {
 
   readonly #settle = (outcome: NativeOutcome | Failure): void => {
     const isFailed = isFailure(outcome)
-    // After these nobody's promise is waited for.
+    // After these no promise is awaited.
     if (isFailed || outcome.reason === 'stopped' || outcome.reason === 'timeout') {
       this.#stopped = true
     }
@@ -140,7 +140,8 @@ export class BackgroundRun {
     const ended = new Promise<void>((resolve) => {
       this.#endWait = resolve
     })
-    // A timer would keep the machine from the garbage collector, so there is one only where it is needed.
+    // A timer would keep the machine from the garbage collector, so there is one only where it is
+    // needed.
     const timer = leftMs <= maxTimerMs ? setTimeout(this.#endWait, leftMs).unref() : undefined
     await Promise.race([settled, ended])
     clearTimeout(timer)

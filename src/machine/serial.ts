@@ -7,7 +7,7 @@ import { LoopHold } from '../native/loop.ts'
 import { native } from '../native/native.ts'
 import type { NativeMachine } from '../native/seam.ts'
 
-/** What waits for a reader at most while nobody can wait for that reader. */
+/** The most bytes that are kept for a reader while no thread can wait for it. */
 const { maxOutputBytes } = native.limits()
 
 type WriteCallback = (error?: Error | null) => void
@@ -15,17 +15,19 @@ type Listener = Parameters<Duplex['on']>[1]
 
 const { subarray } = Uint8Array.prototype
 
-/** How soon a write looks again whether the guest has read on. */
+/** How soon a write checks again whether the guest has read. */
 const retryMs = 1
 
 /**
- * The host's end of the guest's serial port, COM1: what is written here the guest receives, what the guest sends is read here.
- * A slow reader makes the guest wait under `run()`; a `runSync()` fails when 16 MiB are unread. A slow guest makes the writer wait.
- * While a run is under way, whoever waits for text keeps the process alive, as with a socket.
+ * The host's end of the guest's serial port, COM1. The guest receives what is written to the
+ * stream; what the guest sends is read from it. Under `run()` a slow reader makes the guest wait;
+ * `runSync()` fails when 16 MiB are unread. A slow guest makes the writer wait. During a run a
+ * reader that waits for text keeps the process alive, as with a socket.
  *
- * The stream goes on from run to run and ends with `vm.close()`. Leaving a `for await` leaves it as it is: what the guest sends
- * waits for the next reader, and the guest too, in time. After `destroy()` text joins `result.output` again, until somebody asks for
- * `vm.serial`, which then is a new stream.
+ * The stream continues from run to run and ends with `vm.close()`. Leaving a `for await` loop
+ * leaves the stream open: what the guest sends waits for the next reader, and in time the guest
+ * waits, too. After `destroy()` text joins `result.output` again, until the next access to
+ * `vm.serial` makes a new stream.
  *
  * @example
  * ```ts
@@ -42,7 +44,7 @@ export class SerialPort extends Duplex {
   readonly #mayWait: () => boolean
   readonly #hold = new LoopHold()
   #readOn: (() => void) | undefined
-  /** A write that the guest has not read on for yet. */
+  /** A write that the guest has not read yet. */
   #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
   #retry: NodeJS.Timeout | undefined
 
@@ -73,15 +75,15 @@ export class SerialPort extends Duplex {
     return this.iterator({ destroyOnReturn: false })
   }
 
-  /** Holds the event loop while somebody waits for text that a run may bring. @internal */
+  /** Holds the event loop while a reader waits for text that a run may bring. @internal */
   consider(): void {
     if (this.#isRead && this.readableLength < this.readableHighWaterMark && this.#mayWait()) {
       this.#hold.take(this)
     } else this.#hold.release()
   }
 
-  // With each of these a reader may have come or gone. The event 'removeListener' does not tell: Node.js 20 leaves it out where
-  // a stream's only listener of a kind goes.
+  // With each of these a reader may have come or gone. The event 'removeListener' does not tell:
+  // Node.js 20 leaves it out where a stream's only listener of a kind goes.
 
   /** @internal */
   override on(event: string | symbol, listener: Listener): this {
@@ -128,7 +130,7 @@ export class SerialPort extends Duplex {
     return this
   }
 
-  /** Whether somebody reads. */
+  /** Whether there is a reader. */
   get #isRead(): boolean {
     if (this.destroyed || this.readableEnded) return false
     const flows = this.readableFlowing === true && this.listenerCount('data') > 0
@@ -183,7 +185,7 @@ export class SerialPort extends Duplex {
     done(error)
   }
 
-  /** Takes what the guest has sent; the promise of a reader that is behind. @internal */
+  /** Takes what the guest has sent; the promise of a reader that lags. @internal */
   receive(bytes: Uint8Array): Promise<void> | undefined {
     if (this.destroyed) return undefined
     if (!this.#mayWait() && this.readableLength + bytes.length > maxOutputBytes) {
@@ -196,7 +198,10 @@ export class SerialPort extends Duplex {
     return new Promise((resolve) => (this.#readOn = resolve))
   }
 
-  /** The machine is closed: what was received can still be read, and what is written goes nowhere. @internal */
+  /**
+   * The machine is closed: what was received can still be read, and what is written goes nowhere.
+   * @internal
+   */
   finish(): void {
     this.#readOn?.()
     this.push(null)

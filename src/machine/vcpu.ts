@@ -9,7 +9,10 @@ import {
 } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
 
-/** The state of one vCPU. It can be read and written while the machine does not run, in handlers neither. */
+/**
+ * The state of one vCPU. It can be read and written only while the machine does not run, so not in
+ * handlers.
+ */
 export class Vcpu {
   /** 0 for the boot processor. */
   readonly index: number
@@ -38,10 +41,10 @@ export class Vcpu {
   }
 
   /**
-   * Sets general registers (`KVM_SET_REGS`): bigints of 64 bits. Those that are absent keep their value.
+   * Sets general registers (`KVM_SET_REGS`): bigints of 64 bits. Absent ones keep their value.
    *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` behind an unclaimed read, `ERR_VM_CLOSED`,
-   * `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
    *
    * @example
    * ```ts
@@ -71,12 +74,12 @@ export class Vcpu {
   }
 
   /**
-   * Sets special registers, single fields of a segment too (`KVM_SET_SREGS`). Those that are absent keep
-   * their value. A state that KVM refuses is `ERR_KVM_IOCTL`; one that the processor refuses ends the next run with
-   * `fail-entry` or `shutdown`.
+   * Sets special registers, single fields of a segment too (`KVM_SET_SREGS`). Absent ones keep
+   * their value. If KVM refuses the state, the error is `ERR_KVM_IOCTL`; if the processor refuses
+   * it, the next run ends with `fail-entry` or `shutdown`.
    *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` behind an unclaimed read, `ERR_VM_CLOSED`,
-   * `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
    *
    * @example
    * ```ts

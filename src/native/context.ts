@@ -2,12 +2,13 @@ import { AsyncResource } from 'node:async_hooks'
 
 import { native } from './native.ts'
 
-/** In nobody's asynchronous context. */
+/** In an empty asynchronous context. */
 const nowhere = emptied(new AsyncResource('vmexit'))
 
 /**
- * Takes from a resource what it holds of the context in which it was made: stores on the resource itself before Node.js 24,
- * there a frame. Nothing else has a property for it but its two ids, each the first of its value.
+ * Takes from a resource what it holds of the context in which it was made: stores on the resource
+ * itself before Node.js 24, there a frame. Nothing else has a property for it but its two ids, each
+ * the first of its value.
  */
 function emptied(resource: AsyncResource): AsyncResource {
   const held = resource as unknown as Record<symbol, unknown>
@@ -21,7 +22,10 @@ function emptied(resource: AsyncResource): AsyncResource {
   return resource
 }
 
-/** Calls in nobody's asynchronous context: what is made there and lasts keeps no caller's `AsyncLocalStorage` store. */
+/**
+ * Calls in an empty asynchronous context: what is made there and lasts keeps no caller's
+ * `AsyncLocalStorage` store.
+ */
 export function outside<T>(call: () => T): T {
   return nowhere.runInAsyncScope(call)
 }
@@ -30,7 +34,7 @@ export function outside<T>(call: () => T): T {
 export class RunContext {
   #resource: AsyncResource | undefined = new AsyncResource('vmexit.run')
 
-  /** Makes the native side go on in this context. */
+  /** Makes the native side continue in this context. */
   readonly enter = (): number =>
     this.#resource ? this.#resource.runInAsyncScope(native.inside) : native.inside()
 

@@ -1,22 +1,22 @@
 import type { Failure, NativeErrorCode } from './seam.ts'
 
 /**
- * What kind of failure a {@link VmError} is; grouped by what the caller can do about it.
+ * The kind of a {@link VmError}, grouped by what the caller can do about it.
  *
  * | code | what happened | what to do |
  * | --- | --- | --- |
- * | `ERR_KVM_UNAVAILABLE` | `/dev/kvm` cannot be opened, or does not speak API version 12 | `npx vmexit doctor` |
- * | `ERR_KVM_CAPABILITY` | this KVM lacks what the machine needs | ask for less, or use another host |
- * | `ERR_KVM_IOCTL` | a system call failed; `call` and `errno` say which and why | as `errno` says |
- * | `ERR_INVALID_OPTION` | a wrong type, a value out of range, or a contradiction | correct the call |
+ * | `ERR_KVM_UNAVAILABLE` | `/dev/kvm` is absent, not permitted or too old | `npx vmexit doctor` |
+ * | `ERR_KVM_CAPABILITY` | this KVM lacks what the machine needs | ask for less; another host |
+ * | `ERR_KVM_IOCTL` | a system call failed, see `call` and `errno` | depends on `errno` |
+ * | `ERR_INVALID_OPTION` | a wrong type or range, or a contradiction | correct the call |
  * | `ERR_GUEST_MEMORY` | an access outside every slot | correct the address |
- * | `ERR_PAYLOAD` | the payload is empty, does not fit, has no image for the mode, or its file cannot be read | correct the options |
+ * | `ERR_PAYLOAD` | the payload is empty, unreadable, too large or lacks the mode | correct it |
  * | `ERR_VM_BUSY` | the call needs a machine that does not run | await the run, or `stop()` it |
  * | `ERR_VM_CLOSED` | the machine is closed, or was closed during the run | make another machine |
- * | `ERR_HANDLER` | a handler or a definition's module threw, rejected, or returned no answer; its error is the `cause` | correct the handler |
+ * | `ERR_HANDLER` | a handler or module failed (see `cause`), or gave no answer | correct it |
  * | `ERR_ASYNC_HANDLER` | a handler returned a promise under `runSync()` | use `run()` |
- * | `ERR_UNANSWERED_READ` | the guest waits for a value that nobody gave, or `reply` finds no such read | `reply` once, before the next run |
- * | `ERR_LIMIT` | more than a limit allows, or a thread that cannot start; the message names it | ask for less |
+ * | `ERR_UNANSWERED_READ` | a read waits for its value, or `reply` finds none | `reply` once |
+ * | `ERR_LIMIT` | a limit is exceeded, or a thread cannot start | ask for less |
  * | `ERR_BINDING_UNAVAILABLE` | no native binding for this platform | see the message |
  * | `ERR_INTERNAL` | a fault of vmexit's own; the machine is closed | report it |
  */
@@ -33,7 +33,7 @@ export interface VmErrorDetails {
 }
 
 /**
- * A failing host or a wrong call. What a *guest* does is never an error, it is a `RunResult`.
+ * A failing host or a wrong call. What a *guest* does is never an error but a `RunResult`.
  *
  * @example
  * ```ts
@@ -45,9 +45,11 @@ export interface VmErrorDetails {
  * ```
  */
 export class VmError extends Error {
-  /** The group it belongs to; the message says the rest. */
+  /** The group it belongs to; the message has the details. */
   readonly code: ErrorCode
-  /** The system call or ioctl that failed, where one did, in the kernel's spelling: `KVM_CREATE_VM`. */
+  /**
+   * The system call or ioctl that failed, where one did, in the kernel's spelling: `KVM_CREATE_VM`.
+   */
   declare readonly call?: string
   /** The `errno` it failed with, as a positive number: 13 is `EACCES` (errno(3)). */
   declare readonly errno?: number

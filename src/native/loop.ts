@@ -1,6 +1,6 @@
 import { native } from './native.ts'
 
-/** Nothing else need refer to what somebody waits for. */
+/** References to what is awaited, since nothing else need refer to it. */
 const taken = new Set<LoopHold>()
 
 /** A hold on the event loop, and on what has it. */

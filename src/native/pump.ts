@@ -1,4 +1,5 @@
-// Not the globals: a test runner replaces them, and takes them away after a file that loaded this package first.
+// Not the globals: a test runner replaces them, and takes them away after a file that loaded this
+// package first.
 import { setImmediate, setTimeout } from 'node:timers'
 
 import { outside } from './context.ts'
@@ -7,21 +8,24 @@ import type { NativeMachine } from './seam.ts'
 
 const { NativeTurn: Turn } = native
 
-/** What gathers is looked after as often. */
+/** How often gathered writes are taken. */
 const lookMs = 2
 
 let isScheduled = false
 let isLooking = false
 
 /**
- * Looks after all machines of this thread that run on threads of their own, until nothing more comes.
+ * Serves all machines of this thread that run on threads of their own, until nothing more comes.
  * `isFresh` says that the event loop has turned since the last call.
  */
 export function pump(isFresh: boolean, isLook = false): void {
   if (!isScheduled) rest(native.attend(isFresh, isLook))
 }
 
-/** Gives a late answer, and looks after the machines then; to be called in the asynchronous context of the run. */
+/**
+ * Gives a late answer, and then serves the machines. To be called in the asynchronous context of
+ * the run.
+ */
 export function answer(machine: NativeMachine, ticket: number, reply: number | Uint8Array): void {
   rest(machine.answer(ticket, reply, !isScheduled))
 }

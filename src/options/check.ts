@@ -6,14 +6,14 @@ const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
 const bufferGetter = Object.getOwnPropertyDescriptor(typedArray, 'buffer')!.get!
 const lengthGetter = Object.getOwnPropertyDescriptor(typedArray, 'length')!.get!
 
-/** An object as options are given; arrays and class instances of built-in kinds are none. */
+/** A plain object of options; arrays and instances of built-in classes are refused. */
 export function checkObject(name: string, value: unknown): Record<string, unknown> {
   const isPlain = typeof value === 'object' && value !== null && isArray(value) === false
   if (!isPlain || ArrayBuffer.isView(value)) return invalid(name, 'an object', value)
   return value as Record<string, unknown>
 }
 
-/** Refuses what is probably a typing error. */
+/** Refuses unknown keys, which are probably typing errors. */
 export function checkKeys(name: string, value: object, known: readonly string[]): void {
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) invalid(name, `made of ${known.join(', ')}`, `unknown '${key}'`)
@@ -51,7 +51,7 @@ export function checkFunction(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'function') invalid(name, 'a function', value)
 }
 
-/** Bytes: an array of any realm that is one, whatever its prototype says, and that still has its memory. */
+/** Bytes: a `Uint8Array` of any realm, whatever its prototype is, that still has its memory. */
 export function checkBytes(name: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) {
     const looks = looksLikeBytes(value) ? ', which only looks like one' : ''
@@ -62,7 +62,7 @@ export function checkBytes(name: string, value: unknown): Uint8Array {
   return value
 }
 
-/** How many bytes there are, whatever somebody has defined over it. */
+/** How many bytes there are, whatever property hides the length. */
 export function lengthOf(bytes: Uint8Array): number {
   return lengthGetter.call(bytes) as number
 }
@@ -90,7 +90,7 @@ function looksLikeBytes(value: unknown): boolean {
   }
 }
 
-/** Whether its buffer is detached, or was made smaller than where it begins. */
+/** Whether its buffer is detached, or was shrunk to before its beginning. */
 function isCutOff(bytes: Uint8Array): boolean {
   try {
     Uint8Array.prototype.indexOf.call(bytes, 0)
@@ -116,7 +116,7 @@ export function checkWord<T extends string>(name: string, value: unknown, words:
   return found ?? invalid(name, `one of ${words.map(show).join(', ')}`, value)
 }
 
-/** An array of so many items at most, each of which is read once and checked; holes are `undefined`. */
+/** An array of at most so many items. Each is read once and checked; holes are `undefined`. */
 export function checkArray<T>(
   name: string,
   value: unknown,

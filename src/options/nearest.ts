@@ -1,4 +1,7 @@
-/** How many letters are to be put in, left out, replaced or swapped with their neighbours (Damerau and Levenshtein). */
+/**
+ * How many letters are to be put in, left out, replaced or swapped with their neighbours (Damerau
+ * and Levenshtein).
+ */
 export function distance(from: string, to: string): number {
   const rows = [Array.from({ length: to.length + 1 }, (_, column) => column)]
   for (let row = 1; row <= from.length; row += 1) {

@@ -1,4 +1,5 @@
-// What an AbortSignal says itself, whatever somebody has defined over it: nothing of the caller's runs in between.
+// What an AbortSignal says itself, whatever the caller has defined over it: none of the caller's
+// code runs in between.
 
 const { addEventListener, removeEventListener } = EventTarget.prototype
 const read = {
@@ -6,7 +7,7 @@ const read = {
   reason: Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'reason')!.get!,
 }
 
-/** Whether it is one; its prototype alone does not make it one. */
+/** Whether a value is an `AbortSignal`; its prototype alone does not make it one. */
 export function isSignal(value: unknown): value is AbortSignal {
   try {
     return typeof read.aborted.call(value) === 'boolean'
@@ -30,7 +31,7 @@ export function listen(signal: AbortSignal, call: () => void): void {
   addEventListener.call(signal, 'abort', call)
 }
 
-/** Calls no longer. */
+/** Removes the listener. */
 export function unlisten(signal: AbortSignal, call: () => void): void {
   removeEventListener.call(signal, 'abort', call)
 }

@@ -1,7 +1,9 @@
 /** From each node to what it names. */
 export type Graph = Map<string, Set<string>>
 
-/** One message per cycle found by depth-first search, with the way round; empty if there is none. */
+/**
+ * One message per cycle found by depth-first search, with the way round; empty if there is none.
+ */
 export function findCycles(graph: Graph): string[] {
   const done = new Set<string>()
   const way: string[] = []

@@ -1,5 +1,5 @@
-// What no linter looks after. Each rule takes files and returns one message per violation; clippy.toml, .oxlintrc.json and
-// deny.toml hold the rest.
+// What no linter looks after. Each rule takes files and returns one message per violation;
+// clippy.toml, .oxlintrc.json and deny.toml hold the rest.
 import { dirname, join } from 'node:path/posix'
 import type { SourceFile } from './files.ts'
 import { findCycles, grouped, layersOf } from './graph.ts'

@@ -1,5 +1,6 @@
-// Which module of a crate names which, read from text as rustfmt leaves it. A method that stands outside the file of its
-// type is the one thing that a caller reaches without naming where it is; the arrow then goes to that file.
+// Which module of a crate names which, read from text as rustfmt leaves it. A method that stands
+// outside the file of its type is the one thing that a caller reaches without naming where it is;
+// the arrow then goes to that file.
 import type { SourceFile } from './files.ts'
 import type { Graph } from './graph.ts'
 
@@ -44,7 +45,10 @@ export function expandUse(tree: string): [string[], string][] {
   return segments.length === 0 ? [] : [[segments, alias ?? (segments.at(-1) as string)]]
 }
 
-/** The path from the crate's root, or undefined if it starts at another crate or at a name of this module. */
+/**
+ * The path from the crate's root, or undefined if it starts at another crate or at a name of this
+ * module.
+ */
 function absolute(segments: string[], from: string[], modules: Modules): string[] | undefined {
   const [first = '', ...rest] = segments
   if (first === 'crate') return rest

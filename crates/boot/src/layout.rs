@@ -20,13 +20,15 @@ pub const FIRMWARE_START: u64 = 0xe_0000;
 /// 1 MiB.
 pub const FIRMWARE_END: u64 = 0x10_0000;
 
-/// The system slot: what the processor itself reads (GDT, TSS, page tables) lies out of the payload's way.
+/// The system slot: what the processor itself reads (GDT, TSS, page tables) lies out of the
+/// payload's way.
 pub const SYSTEM_START: u64 = 0xfe00_0000;
 
 /// The IOAPIC's page, the first that hardware claims above the system slot.
 pub const SYSTEM_LIMIT: u64 = 0xfec0_0000;
 
-/// Three pages that an Intel KVM keeps for itself (`KVM_SET_TSS_ADDR`), where other VMMs put them too.
+/// Three pages that an Intel KVM keeps for itself (`KVM_SET_TSS_ADDR`), where other VMMs put them
+/// too.
 pub const KVM_TSS: u64 = 0xfffb_d000;
 
 /// From here to [`RESERVED_END`] no slot of a caller may lie.
@@ -38,8 +40,9 @@ pub const RESERVED_END: u64 = 1 << 32;
 /// The global descriptor table has a page of its own.
 pub const GDT: u64 = SYSTEM_START;
 
-/// The task state segment, and pages of its own up to the end of its I/O bitmap. What the processor is yet to read from
-/// here (an IDT, stacks for its handlers) goes behind it, in front of the page tables.
+/// The task state segment, and pages of its own up to the end of its I/O bitmap. What the processor
+/// is yet to read from here (an IDT, stacks for its handlers) goes after it, before the page
+/// tables.
 pub const TSS: u64 = GDT + PAGE_BYTES;
 
 /// A TSS without I/O bitmap: 104 bytes in 32 and in 64 bits (Intel SDM vol. 3A §8.2.1, §8.7).
@@ -48,8 +51,8 @@ pub const TSS_STATE_BYTES: u64 = 0x68;
 /// A bit for each port.
 pub const IO_BITMAP_BYTES: u64 = (1 << 16) / 8;
 
-/// State, bitmap, and the byte of ones that ends it, as the processor reads two bytes of the bitmap at a time (vol. 1
-/// §19.5.2).
+/// State, bitmap, and the byte of ones that ends it, as the processor reads two bytes of the bitmap
+/// at a time (vol. 1 §19.5.2).
 pub const TSS_BYTES: u64 = TSS_STATE_BYTES + IO_BITMAP_BYTES + 1;
 
 /// PML4 (long mode) or page directory (paged32).

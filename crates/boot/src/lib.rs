@@ -1,12 +1,13 @@
-//! What a guest finds at its first instruction, as values: nothing here opens, maps or writes anything.
+//! What a guest finds at its first instruction, as values: nothing here opens, maps or writes
+//! anything.
 //!
 //! ```text
 //! image ──► loader ──► parts, mode, entry ──► state ──► registers, GDT, TSS, page tables, CPUID
 //!             │                                 │
-//!           slot: memory      layout: our addresses      firmware: where a PC's devices are, ACPI tables
+//!           slot: memory      layout: our addresses      firmware: a PC's devices, ACPI tables
 //! ```
 //!
-//! Whoever makes a machine writes the parts and tables into its memory and sets the registers.
+//! The maker of a machine writes the parts and tables into its memory and sets the registers.
 #![forbid(unsafe_code)]
 
 mod error;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A range of guest physical addresses with memory behind it (KVM API, `KVM_SET_USER_MEMORY_REGION`).
+/// A range of guest physical addresses with memory (KVM API, `KVM_SET_USER_MEMORY_REGION`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemorySlot {
     /// First guest physical address, a multiple of 4096.

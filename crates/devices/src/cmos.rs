@@ -1,4 +1,4 @@
-//! The battery-backed clock and memory of a PC: Motorola's MC146818 and the bytes behind it.
+//! The battery-backed clock and memory of a PC: Motorola's MC146818 and the bytes after it.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,7 +15,8 @@ const DATA: u8 = 1;
 /// The index port's bit 7 masks NMIs and addresses nothing.
 const INDEX_MASK: u8 = 0x7f;
 
-/// Registers (MC146818 data sheet, "Address map"; the century and the memory sizes are IBM's and Bochs').
+/// Registers (MC146818 data sheet, "Address map"; the century and the memory sizes are IBM's and
+/// Bochs').
 mod register {
     pub const SECONDS: u8 = 0x00;
     pub const MINUTES: u8 = 0x02;
@@ -45,15 +46,16 @@ const BCD_24_HOURS: u8 = 0x02;
 /// The battery is good.
 const VALID: u8 = 0x80;
 
-/// How long status A announces and shows an update: 244 µs and 1,984 µs (data sheet, "Update cycle"). Here the
-/// registers change at its end.
+/// How long status A announces and shows an update: 244 µs and 1,984 µs (data sheet, "Update
+/// cycle"). Here the registers change at its end.
 const UPDATE: Duration = Duration::from_micros(244 + 1_984);
 
 /// The last second that fits four digits of year: 9999-12-31 23:59:59.
 const MAX_SECONDS: u64 = 253_402_300_799;
 
-/// The clock at ports 0x70 (offset 0) and 0x71 (offset 1). It shows the time that each read is given, as UTC in
-/// BCD; what a guest writes into the clock is ignored. The memory sizes are fixed, other bytes keep what is written.
+/// The clock at ports 0x70 (offset 0) and 0x71 (offset 1). It shows the time that each read is
+/// given, as UTC in BCD; what a guest writes into the clock is ignored. The memory sizes are fixed,
+/// other bytes keep what is written.
 #[derive(Clone, Debug)]
 pub struct Cmos {
     clock: Arc<dyn Clock>,
@@ -91,7 +93,8 @@ impl Cmos {
         cmos
     }
 
-    /// The byte at `offset`, at `now` since 1970-01-01 UTC; all ones from the index port, which is write-only.
+    /// The byte at `offset`, at `now` since 1970-01-01 UTC; all ones from the index port, which is
+    /// write-only.
     fn read_at(&self, offset: u8, now: Duration) -> u8 {
         if offset != DATA {
             return 0xff;

@@ -20,7 +20,7 @@ pub struct SerialPort {
 }
 
 impl SerialPort {
-    /// Sends bytes to the guest, as many as there is space for, and says how many.
+    /// Sends bytes to the guest, as many as there is space for, and returns how many.
     pub fn input(&self, bytes: &[u8]) -> usize {
         self.uart().input(bytes)
     }
@@ -60,7 +60,8 @@ impl Com1 {
         self.port.uart().save()
     }
 
-    /// Goes on as the port that saved this, with another interrupt line; `false` for what no port saves, which changes nothing.
+    /// Goes on as the port that saved this, with another interrupt line; `false` for what no port
+    /// saves, which changes nothing.
     pub fn restore(&mut self, state: &SerialState, line: Option<Box<dyn Trigger + Send>>) -> bool {
         let restored = Serial::restored(state, line);
         restored.is_some_and(|uart| {

@@ -51,7 +51,8 @@ impl Console {
         Some(std::mem::take(batch))
     }
 
-    /// What was taken comes back: in front of what came meanwhile if nobody has seen it, else for its room only.
+    /// What was taken comes back: before what came meanwhile if the handler has not seen it,
+    /// otherwise only to reuse its allocation.
     pub fn give_back(&mut self, mut bytes: Vec<u8>, unseen: bool) {
         let Some(batch) = self.batch.as_mut() else {
             return;

@@ -10,7 +10,8 @@ use crate::i8042::I8042State;
 use crate::power::{Pm1State, ResetControlState};
 use crate::trigger::Trigger;
 
-/// A device on the bus. It sees offsets in its claim and bytes, never an address, and one access at a time. It must not block.
+/// A device on the bus. It sees offsets in its claim and bytes, never an address, and one access at
+/// a time. It must not block.
 pub trait Device: Debug + Send {
     /// The device gets its route; called once, before any access.
     ///
@@ -20,10 +21,12 @@ pub trait Device: Debug + Send {
         Ok(())
     }
 
-    /// Fills the bytes of a read, 1, 2, 4 or 8 from `offset` on. A string instruction reads once per item.
+    /// Fills the bytes of a read, 1, 2, 4 or 8 from `offset` on. A string instruction reads once
+    /// per item.
     fn read(&mut self, offset: u32, data: &mut [u8]);
 
-    /// Takes the bytes of a write, as in [`read`](Self::read); what the guest wants of the whole machine is returned.
+    /// Takes the bytes of a write, as in [`read`](Self::read); what the guest wants of the whole
+    /// machine is returned.
     fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest>;
 
     /// What it would need to go on elsewhere.
@@ -31,7 +34,8 @@ pub trait Device: Debug + Send {
         State::None
     }
 
-    /// Goes on as the device that saved this; `false` for the state of another kind, which changes nothing.
+    /// Goes on as the device that saved this; `false` for the state of another kind, which changes
+    /// nothing.
     fn restore(&mut self, state: &State) -> bool {
         *state == State::None
     }
@@ -48,8 +52,9 @@ pub trait Context {
     /// The time of day.
     fn clock(&self) -> Arc<dyn Clock>;
 
-    /// A descriptor that counts the guest's writes at `offset` without an exit, with `datamatch` only those of one value and size:
-    /// an ioeventfd (KVM API, `KVM_IOEVENTFD`). It counts until the device is detached.
+    /// A descriptor that counts the guest's writes at `offset` without an exit, with `datamatch`
+    /// only those of one value and size: an ioeventfd (KVM API, `KVM_IOEVENTFD`). It counts until
+    /// the device is detached.
     ///
     /// # Errors
     /// Why the machine has none.
@@ -68,10 +73,12 @@ pub trait Doorbell: Debug + Send + AsRawFd {
 
 /// Guest memory, as a device reaches it.
 pub trait Memory: Debug + Send + Sync {
-    /// Copies memory from `gpa` on into `bytes`; `false`, and nothing copied, where some of it has no memory.
+    /// Copies memory from `gpa` on into `bytes`; `false`, and nothing copied, where some of it has
+    /// no memory.
     fn read(&self, gpa: u64, bytes: &mut [u8]) -> bool;
 
-    /// Copies `bytes` into memory from `gpa` on; `false`, and nothing copied, where some of it has no memory.
+    /// Copies `bytes` into memory from `gpa` on; `false`, and nothing copied, where some of it has
+    /// no memory.
     fn write(&self, gpa: u64, bytes: &[u8]) -> bool;
 }
 

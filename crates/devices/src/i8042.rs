@@ -2,7 +2,8 @@
 
 use crate::device::{Device, PowerRequest, State, read_bytes, write_bytes};
 
-/// Status bits (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller").
+/// Status bits (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
+/// Controller").
 mod status {
     /// A byte waits in the data port.
     pub const OUTPUT_FULL: u8 = 1 << 0;
@@ -49,8 +50,9 @@ pub enum Taker {
     Echo,
 }
 
-/// An 8042 whose keyboard and auxiliary ports are empty. The controller's own commands work, so that probing
-/// gets its answers at once; a byte for a device is answered by a time-out. It raises no interrupts.
+/// An 8042 whose keyboard and auxiliary ports are empty. The controller's own commands work, so
+/// that probing gets its answers at once; a byte for a device is answered by a time-out. It raises
+/// no interrupts.
 ///
 /// The command 0xfe, or any other that pulls the reset line, resets the machine.
 #[derive(Clone, Debug)]
@@ -166,7 +168,7 @@ impl I8042 {
             0xd2 | 0xd3 => self.state.taker = Taker::Echo,
             // Pulses the lines whose bits are 0.
             0xf0.. if command & RESET_LINE == 0 => return Some(PowerRequest::Reset),
-            // 0xd4 among them: whoever takes the next byte stays silent.
+            // 0xd4 among them: the device that takes the next byte stays silent.
             _ => {}
         }
         None
@@ -188,7 +190,7 @@ impl I8042 {
         None
     }
 
-    /// The output buffer is one byte: a new answer takes the place of one that nobody has read.
+    /// The output buffer is one byte: a new answer replaces one that was not read.
     fn answer(&mut self, value: u8) {
         self.state.output = Some(value);
         self.state.timed_out = false;

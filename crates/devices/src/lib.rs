@@ -1,7 +1,8 @@
-//! What a guest finds at its ports: a serial port, the small chips of a PC, and where its text goes.
+//! What a guest finds at its ports: a serial port, the small chips of a PC, and where its text
+//! goes.
 //!
-//! A device sees offsets and bytes, never an address, and knows neither KVM nor a thread. Its interrupt leaves
-//! through a [`Trigger`]; what it asks of the whole machine it returns.
+//! A device sees offsets and bytes, never an address, and knows neither KVM nor a thread. Its
+//! interrupt leaves through a [`Trigger`]; what it asks of the whole machine it returns.
 #![forbid(unsafe_code)]
 
 mod cmos;

@@ -1,4 +1,5 @@
-//! How a guest turns the machine off or starts it again: the ACPI PM1 registers and the reset control register.
+//! How a guest turns the machine off or starts it again: the ACPI PM1 registers and the reset
+//! control register.
 
 use crate::device::{Device, PowerRequest, State, read_bytes, write_bytes};
 
@@ -10,7 +11,8 @@ const STATUS: u8 = 0;
 const ENABLE: u8 = 2;
 const CONTROL: u8 = 4;
 
-/// What keeps its value in PM1 enable: TMR, GBL, PWRBTN, SLPBTN, RTC and PCIEXP_WAKE_DIS (§4.8.3.1.2).
+/// What keeps its value in PM1 enable: TMR, GBL, PWRBTN, SLPBTN, RTC and PCIEXP_WAKE_DIS
+/// (§4.8.3.1.2).
 const ENABLE_BITS: [u8; 2] = [0x21, 0x47];
 
 /// What keeps its value in PM1 control: BM_RLD and SLP_TYP (§4.8.3.2.1).
@@ -22,8 +24,9 @@ const SLP_TYP_SHIFT: u8 = 2;
 const SLP_TYP_MASK: u8 = 7;
 const SLP_EN: u8 = 1 << 5;
 
-/// PM1a event block (status at offset 0, enable at 2) and PM1a control block (at 4), six bytes in a row
-/// (ACPI 6.5 §4.8.3). The machine is in ACPI mode from the start, and no fixed event ever occurs.
+/// PM1a event block (status at offset 0, enable at 2) and PM1a control block (at 4), six bytes in a
+/// row (ACPI 6.5 §4.8.3). The machine is in ACPI mode from the start, and no fixed event ever
+/// occurs.
 #[derive(Clone, Debug, Default)]
 pub struct Pm1 {
     state: Pm1State,
@@ -42,7 +45,7 @@ impl Pm1 {
     /// Bytes of the event block, from offset 0.
     pub const EVENT_BYTES: u8 = CONTROL;
 
-    /// Bytes of the control block behind it.
+    /// Bytes of the control block after it.
     pub const CONTROL_BYTES: u8 = 2;
 
     /// Both registers as after a reset.
@@ -108,8 +111,8 @@ impl Device for Pm1 {
 const RESET_BITS: u8 = 0x0e;
 const RST_CPU: u8 = 1 << 2;
 
-/// The reset control register of Intel's chipsets, one byte (ICH10 data sheet §13.7.5, RST_CNT). What kind of
-/// reset is asked for makes no difference to a virtual machine.
+/// The reset control register of Intel's chipsets, one byte (ICH10 data sheet §13.7.5, RST_CNT).
+/// What kind of reset is asked for makes no difference to a virtual machine.
 #[derive(Clone, Debug, Default)]
 pub struct ResetControl {
     state: ResetControlState,

@@ -1,8 +1,8 @@
 //! COM1: a 16550 between the guest and two byte queues.
 //!
-//! vm-superio's `Serial` is the chip. Around it stand the host's queue in front of its receiver FIFO, and the
-//! interrupt identification register: an edge is all that an interrupt controller sees of this line, so a
-//! guest that reads "nothing pending" with bytes in the FIFO would wait for ever.
+//! vm-superio's `Serial` is the chip. This module adds the host's queue before its receiver FIFO,
+//! and the interrupt identification register: an edge is all that an interrupt controller sees of
+//! this line, so a guest that reads "nothing pending" with bytes in the FIFO would wait for ever.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,7 +11,8 @@ use vm_superio::serial::{NoEvents, Serial as Uart};
 
 use crate::trigger::Trigger;
 
-/// Host bytes that wait for the guest; what is typed or pasted while it is busy. Whoever sends more is told.
+/// Host bytes that wait for the guest; what is typed or pasted while it is busy. A sender of more
+/// is told.
 const SERIAL_INPUT_BYTES: usize = 64 << 10;
 
 /// Offsets (PC16550D data sheet, table II).
@@ -56,14 +57,15 @@ impl<T: Trigger> vm_superio::Trigger for Line<T> {
 
 /// A 16550 with eight byte-wide registers (PC16550D data sheet).
 ///
-/// It differs from the chip in three ways. It sends in no time, so the transmitter is always empty. With FIFOs on it
-/// holds 64 received bytes, not 16. And the line waits for the guest: the receiver takes a byte of the host's when the guest
-/// looks for one or wants an interrupt for it, so that none overruns it, and FIFO control clears only what it has taken.
-/// In loopback the line is cut: what the receiver had of it goes back to wait with the rest.
+/// It differs from the chip in three ways. It sends in no time, so the transmitter is always empty.
+/// With FIFOs on it holds 64 received bytes, not 16. And the line waits for the guest: the receiver
+/// takes a byte of the host's when the guest looks for one or wants an interrupt for it, so that
+/// none overruns it, and FIFO control clears only what it has taken. In loopback the line is cut:
+/// what the receiver had of it goes back to wait with the rest.
 #[derive(Debug)]
 pub struct Serial<T: Trigger> {
     uart: Uart<Line<T>, NoEvents, Vec<u8>>,
-    /// Host bytes behind the receiver FIFO.
+    /// Host bytes that wait for room in the receiver FIFO.
     queue: VecDeque<u8>,
     /// Received bytes that the guest wants at a time: 1 until it turns the FIFOs on.
     depth: usize,
@@ -122,8 +124,8 @@ impl<T: Trigger> Serial<T> {
         }
     }
 
-    /// A UART that goes on where another was saved; an interrupt that waits is raised again. None when the state has more in the
-    /// receiver than there is room for.
+    /// A UART that goes on where another was saved; an interrupt that waits is raised again. None
+    /// when the state has more in the receiver than there is room for.
     pub fn restored(state: &SerialState, trigger: T) -> Option<Self> {
         Some(Self {
             uart: Uart::from_state(&state.uart, Line(trigger), NoEvents, Vec::new()).ok()?,
@@ -136,8 +138,8 @@ impl<T: Trigger> Serial<T> {
         })
     }
 
-    /// The register at `offset`; 0 from 8 on. An empty receiver reads as 0, so `rep insb` of more bytes than there
-    /// are is filled up with zeros.
+    /// The register at `offset`; 0 from 8 on. An empty receiver reads as 0, so `rep insb` of more
+    /// bytes than there are is filled up with zeros.
     pub fn read(&mut self, offset: u8) -> u8 {
         if offset == INTERRUPT_IDENTIFICATION {
             return self.identify();
@@ -166,8 +168,8 @@ impl<T: Trigger> Serial<T> {
         match offset {
             DATA if divisor_latch => _ = self.uart.write(offset, value),
             DATA => return self.send(value),
-            // The interrupt falls when nothing that is pending is enabled any more, so that it rises again with what is
-            // enabled next. vm-superio keeps it up until it is identified.
+            // The interrupt falls when nothing that is pending is enabled any more, so that it
+            // rises again with what is enabled next. vm-superio keeps it up until it is identified.
             INTERRUPT_ENABLE if !divisor_latch => {
                 self.interrupt_enable = value;
                 if self.pending() == IIR_NONE {
@@ -182,8 +184,9 @@ impl<T: Trigger> Serial<T> {
         self.arrive();
     }
 
-    /// Sending takes the transmitter's interrupt back and, the byte being gone, raises it anew. vm-superio does so only for
-    /// a driver that has identified the last one, and in loopback never.
+    /// Sending takes the transmitter's interrupt back and, the byte being gone, raises it anew.
+    /// vm-superio does so only for a driver that has identified the last one, and in loopback
+    /// never.
     fn send(&mut self, value: u8) {
         self.uart.read(INTERRUPT_IDENTIFICATION);
         self.transmitter_empty = true;
@@ -231,7 +234,8 @@ impl<T: Trigger> Serial<T> {
         self.uart.write(MODEM_CONTROL, value).ok();
     }
 
-    /// What the guest has sent and nobody has cleared. A guest adds to it with every write: take it between exits.
+    /// What the guest has sent since the last clearing. A guest adds to it with every write: take
+    /// it between exits.
     pub fn pending_output(&self) -> &[u8] {
         self.uart.writer()
     }
@@ -241,7 +245,7 @@ impl<T: Trigger> Serial<T> {
         self.uart.writer_mut().clear();
     }
 
-    /// Sends `bytes` to the guest, as many as there is space for, and says how many.
+    /// Sends `bytes` to the guest, as many as there is space for, and returns how many.
     pub fn input(&mut self, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.input_space());
         self.queue.extend(&bytes[..taken]);
@@ -277,14 +281,16 @@ impl<T: Trigger> Serial<T> {
         self.uart.read(MODEM_CONTROL) & LOOPBACK != 0
     }
 
-    /// Receives what waits if the guest wants an interrupt for it; else it is received when the guest looks.
+    /// Receives what waits if the guest wants an interrupt for it; else it is received when the
+    /// guest looks.
     fn arrive(&mut self) {
         if self.interrupt_enable & RECEIVED_DATA != 0 {
             self.refill();
         }
     }
 
-    /// Moves waiting bytes into the receiver FIFO, with an interrupt; none in loopback, where the line is cut.
+    /// Moves waiting bytes into the receiver FIFO, with an interrupt; none in loopback, where the
+    /// line is cut.
     fn refill(&mut self) {
         if self.loopback() {
             return;
@@ -294,14 +300,14 @@ impl<T: Trigger> Serial<T> {
         if wanted == 0 {
             return;
         }
-        let (front, _) = self.queue.as_slices();
-        let front = &front[..wanted.min(front.len())];
+        // All of them, wherever they lie: FIFO control clears what the receiver has.
+        let front = &self.queue.make_contiguous()[..wanted];
         let taken = self.uart.enqueue_raw_bytes(front).unwrap_or(0);
         self.queue.drain(..taken);
     }
 
-    /// The interrupt of the highest priority (table IV): received data for as long as there is any, then, once, an
-    /// empty transmitter.
+    /// The interrupt of the highest priority (table IV): received data for as long as there is any,
+    /// then, once, an empty transmitter.
     fn identify(&mut self) -> u8 {
         self.forget_interrupt();
         let pending = self.pending();
@@ -322,7 +328,8 @@ impl<T: Trigger> Serial<T> {
         }
     }
 
-    /// Makes vm-superio forget what it has interrupted for; that the transmitter is empty is kept here.
+    /// Makes vm-superio forget what it has interrupted for; that the transmitter is empty is kept
+    /// here.
     fn forget_interrupt(&mut self) {
         let pending = self.uart.read(INTERRUPT_IDENTIFICATION);
         self.transmitter_empty |= pending & IIR_TRANSMITTER_EMPTY != 0;

@@ -1,10 +1,12 @@
-//! Guest memory as an `ArrayBuffer`: the mapping lives as long as anything in JavaScript can refer to it.
+//! Guest memory as an `ArrayBuffer`: the mapping lives as long as anything in JavaScript can refer
+//! to it.
 //!
-//! Node.js calls the finalizer when the store is freed, or when the environment that made it ends. In the second case the store
-//! may be elsewhere by then: `ArrayBuffer.prototype.transfer()` drops the mark that keeps external stores from being posted to
-//! another thread. So each buffer is looked at before its finalizer is called, and what may have left keeps its mapping for
-//! good, emptied. When an environment ends, finalizers of external buffers come before all clean-up hooks, the youngest buffer
-//! first: a buffer of one byte, younger than all others, says when.
+//! Node.js calls the finalizer when the store is freed, or when the environment that made it ends.
+//! In the second case the store may be elsewhere by then: `ArrayBuffer.prototype.transfer()` drops
+//! the mark that keeps external stores from being posted to another thread. So each buffer is
+//! looked at before its finalizer is called, and what may have left keeps its mapping for good,
+//! emptied. When an environment ends, finalizers of external buffers come before all clean-up
+//! hooks, the youngest buffer first: a buffer of one byte, younger than all others, says when.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -86,7 +88,8 @@ impl ToNapiValue for SharedMemory {
     }
 }
 
-/// The store is gone, or its environment ends. On whatever thread the runtime frees stores, so no call of Node-API is made here.
+/// The store is gone, or its environment ends. On whatever thread the runtime frees stores, so no
+/// call of Node-API is made here.
 unsafe extern "C" fn release(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
     // SAFETY: made by `into_raw` above, released once.
     drop(unsafe { Arc::from_raw(hint.cast::<Keeper>()) });
@@ -94,7 +97,7 @@ unsafe extern "C" fn release(_env: sys::napi_env, _data: *mut c_void, hint: *mut
 
 /// Remembers a buffer until its environment ends.
 fn watch(env: sys::napi_env, value: sys::napi_value, keeper: Weak<Keeper>) {
-    // Whoever cannot be told of the end keeps the mapping for good.
+    // A buffer that cannot be told of the end keeps the mapping for good.
     if set_sentinel(env).is_none() {
         std::mem::forget(keeper.upgrade());
     }
@@ -141,7 +144,8 @@ fn set_sentinel(env: sys::napi_env) -> Option<()> {
     Some(())
 }
 
-/// A sentinel is collected, as all but the youngest are, or the environment ends, and with it all buffers.
+/// A sentinel is collected, as all but the youngest are, or the environment ends, and with it all
+/// buffers.
 unsafe extern "C" fn sentinel_goes(env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
     // SAFETY: made by `into_raw` above, released once.
     let sentinel = unsafe { Box::from_raw(hint.cast::<Sentinel>()) };

@@ -1,10 +1,11 @@
-//! Panics of ours as errors: a bug in Rust shall end a machine, not the process.
+//! Turns panics into errors: a bug in Rust shall end a machine, not the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vmm::{Error, Result};
 
-/// Makes a call in which nothing may unwind further; a panic is `ERR_INTERNAL`. Where it happened is on stderr.
+/// Makes a call in which nothing may unwind further; a panic is `ERR_INTERNAL`. Where it happened
+/// is on stderr.
 pub fn caught<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -1,4 +1,4 @@
-//! Node-API calls that the napi crate has no safe word for, each behind a safe function.
+//! Node-API calls for which the napi crate has no safe function, each wrapped in one.
 //!
 //! Everything here but [`Doorbell::ring`] belongs to the JavaScript thread of its environment.
 #![allow(unsafe_code)]
@@ -24,7 +24,8 @@ pub struct Words {
 }
 
 impl Words {
-    /// Shares a typed array for the life of the environment; `None` unless it has [`WORDS`] elements.
+    /// Shares a typed array for the life of the environment; `None` unless it has [`WORDS`]
+    /// elements.
     pub fn share(env: &Env, mut array: napi::bindgen_prelude::Uint32Array) -> Option<Self> {
         // SAFETY: only the address and the length are taken, on the thread that owns the array.
         let slice = unsafe { array.as_mut() };
@@ -44,7 +45,8 @@ impl Words {
         }
         // SAFETY: inside the block, see `share`.
         let word = unsafe { self.start.add(index) };
-        // SAFETY: aligned and alive; JavaScript of this thread is the only other writer, and it is not running.
+        // SAFETY: aligned and alive; JavaScript of this thread is the only other writer, and it is
+        // not running.
         unsafe { word.read_volatile() }
     }
 
@@ -96,7 +98,8 @@ impl<'a> Callback<'a> {
         }
     }
 
-    /// Calls it with one argument or none; `None` when it throws, or when the environment is going down.
+    /// Calls it with one argument or none; `None` when it throws, or when the environment is going
+    /// down.
     pub fn call<T: ToNapiValue>(self, argument: Option<T>) -> Option<Returned> {
         let scope = Scope::open(self.env)?;
         let mut arguments = [ptr::null_mut()];
@@ -222,8 +225,9 @@ pub struct Doorbell {
     function: sys::napi_threadsafe_function,
 }
 
-// SAFETY: Node-API allows `napi_call_threadsafe_function` from any thread; all else here is called on the
-// environment's own, and every thread that rings is joined before the environment goes (see `bell`).
+// SAFETY: Node-API allows `napi_call_threadsafe_function` from any thread; all else here is called
+// on the environment's own, and every thread that rings is joined before the environment goes (see
+// `bell`).
 unsafe impl Send for Doorbell {}
 // SAFETY: as above.
 unsafe impl Sync for Doorbell {}

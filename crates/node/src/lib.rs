@@ -1,7 +1,7 @@
 //! The seam between `crates/vmm` and JavaScript: values, threads and life cycles, and nothing else.
 //!
-//! No function here throws. What fails comes back as a [`Failure`](failure::Failure), and one TypeScript
-//! file turns it into an exception.
+//! No function here throws. What fails comes back as a [`Failure`](failure::Failure), and one
+//! TypeScript file turns it into an exception.
 
 // The attribute that exports to JavaScript leaves nothing to call in a test build.
 #![cfg_attr(test, allow(dead_code))]

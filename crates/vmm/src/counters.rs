@@ -1,4 +1,5 @@
-//! Counts that are always on: written by the threads that run the vCPUs, read by anybody at any time.
+//! Counts that are always on: written by the threads that run the vCPUs, read from any thread at
+//! any time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,8 @@ pub type CountedRoute = (RouteId, Arc<RouteCounters>);
 pub struct Counters {
     /// Exits by kind, in the order of [`Exit::KINDS`].
     pub exits: [Counter; Exit::KINDS.len()],
-    /// The caller's routes: those of the configuration, then those that were attached, oldest first.
+    /// The caller's routes: those of the configuration, then those that were attached, oldest
+    /// first.
     routes: Mutex<Vec<CountedRoute>>,
     /// Times that the vCPU waited because a ring was full.
     pub ring_waits: Counter,
@@ -35,7 +37,8 @@ impl Counters {
         self.exits.iter().map(Counter::get).sum()
     }
 
-    /// The routes of the caller's that are attached now: those of the configuration, then the others, oldest first.
+    /// The routes of the caller's that are attached now: those of the configuration, then the
+    /// others, oldest first.
     pub fn routes(&self) -> Vec<CountedRoute> {
         self.list().clone()
     }

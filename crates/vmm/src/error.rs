@@ -1,4 +1,4 @@
-//! What can fail on the host's side, grouped by what the caller can do about it.
+//! Failures of the host and wrong calls, grouped by what the caller can do about them.
 //!
 //! What a *guest* does is never an error: it is an [`Outcome`](crate::Outcome).
 
@@ -29,7 +29,7 @@ pub enum ErrorCode {
     Handler,
     /// A handler returned a promise where nothing can wait for it.
     AsyncHandler,
-    /// The guest waits for the value of a read that nobody has given.
+    /// The guest waits for the value of a read.
     UnansweredRead,
     /// One of the constants in [`limits`](crate::limits) is exceeded.
     Limit,
@@ -79,7 +79,7 @@ impl ErrorCode {
     }
 }
 
-/// A failing host or a wrong call: what failed, with which value, and what to do.
+/// A failing host or a wrong call. The message names what failed, with which value, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The group it belongs to.
@@ -96,7 +96,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with a code and a message, without a system call behind it.
+    /// An error with a code and a message that no system call caused.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -147,7 +147,7 @@ impl Error {
         move |error| Self::call(call, error.errno())
     }
 
-    /// Adds what the caller can do about it.
+    /// Adds the remedy to the message.
     pub(crate) fn hint(mut self, remedy: &str) -> Self {
         self.message.push_str("; ");
         self.message.push_str(remedy);
@@ -155,7 +155,7 @@ impl Error {
     }
 }
 
-/// What a caller can do where the host has run out of something.
+/// The remedy if the host has run out of something.
 pub(crate) fn remedy(call: &str, errno: i32) -> Option<&'static str> {
     match (errno, call) {
         (libc::EMFILE, _) => Some("close() machines that are done, or raise `ulimit -n`"),

@@ -18,7 +18,8 @@ pub const BOOT_VCPU: u32 = 0;
 /// Vectors that wait to be injected into one vCPU: as many as there are.
 pub const MAX_QUEUED_VECTORS: usize = 256;
 
-/// Interrupt lines of the in-kernel irqchip: the pins of its IOAPIC, the first 16 of them the PIC's too.
+/// Interrupt lines of the in-kernel irqchip: the pins of its IOAPIC, the first 16 of them the PIC's
+/// too.
 pub const IRQ_LINES: u32 = 24;
 
 /// Routes of one machine; a look-up stays within eight comparisons.
@@ -27,8 +28,8 @@ pub const MAX_ROUTES: usize = 256;
 /// A route's `length`: offsets within it fit 32 bits.
 pub const MAX_ROUTE_LENGTH: u64 = 1 << 32;
 
-/// Posted writes that wait in one route's ring: at 10 µs an exit some 40 ms, four times what JavaScript's
-/// thread may be away.
+/// Posted writes that wait in one route's ring: at 10 µs an exit some 40 ms, four times what
+/// JavaScript's thread may be away.
 pub const MAX_QUEUED_EVENTS: usize = 4096;
 
 /// Posted writes that ring the bell: measured, fewer cost and more gain nothing.

@@ -50,7 +50,8 @@ pub(crate) struct Prepared {
     pub placement: Placement,
 }
 
-/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of the PC.
+/// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of
+/// the PC.
 pub(crate) fn prepare(
     config: &MachineConfig<'_>,
     format: Format,
@@ -122,8 +123,8 @@ const fn protocol_of(format: Format) -> Protocol {
     }
 }
 
-/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is where the caller wants it, and
-/// the stack at the end of memory all the same.
+/// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is
+/// where the caller wants it, and the stack at the end of memory all the same.
 fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if loaded.format == Format::Flat {
         return memory_bytes;

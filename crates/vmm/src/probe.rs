@@ -1,4 +1,4 @@
-//! What this machine's KVM can do, found out by doing it.
+//! What this machine's KVM can do, found out by trying.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,8 @@ use crate::run::{At, End, ExitHandler, Reply, RunLimits};
 /// A mode whose first instructions hang counts as one that this KVM cannot run.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What else the host does makes turns longer, and none shorter: the fastest one tells what an exit costs.
+/// What else the host does makes turns longer, and none shorter: the fastest one tells what an exit
+/// costs.
 const COST_TURNS: u32 = 8;
 
 /// Exits of one turn.
@@ -56,7 +57,8 @@ pub struct HostReport {
     pub capabilities: Vec<Capability>,
     /// Every mode.
     pub modes: Vec<ModeReport>,
-    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; `None` where there is no such ring.
+    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost;
+    /// `None` where there is no such ring.
     pub shares_coalesced_ring: Option<bool>,
     /// Cost of one port exit from long mode, in nanoseconds: the mean of the fastest of some turns.
     pub exit_cost_ns: f64,

@@ -1,67 +1,19 @@
-//! Routes that come and go between runs: what claims what, and that a route which is gone is never asked.
+//! Routes that come and go between runs: what claims what, and that a route which is gone is never
+//! asked.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
 mod common;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use common::{Answer, Question};
-use common::{Asked, LONG, config, exit_code, handler, port, set};
+use common::attaching::{PROBE, STOP, ids, pc, probe};
+use common::{Answer, Asked, LONG, Question, config, exit_code, handler, port, set};
 use devices::{Context, Device, Doorbell, Memory, PowerRequest, Trigger};
 use vmm::{
     Base, Claim, ErrorCode, Feed, KickHandle, Machine, MachineConfig, RouteConfig, RouteId,
     RouteTarget, RunLimits,
 };
-
-/// Ends with what it has read.
-const STOP: RouteConfig = RouteConfig {
-    base: Base::Port(0xf4),
-    length: 1,
-    target: RouteTarget::Stop,
-};
-
-/// Writes AL to the port in DX, reads it, stops with what it read, and does so again.
-const PROBE: &str = "
-    ee    ; 1: out %al,(%dx)
-    ec    ; in (%dx),%al
-    e6 f4 ; out %al,$0xf4
-    eb fa ; jmp 1b
-";
-
-/// What answers a probe of a port: the value that is read, and the questions that were asked.
-fn probe(machine: &mut Machine, port: u16) -> (u32, Vec<Asked>) {
-    set(machine, |registers| {
-        (registers.rip, registers.rax, registers.rdx) = (0, 0x11, port.into());
-    });
-    let mut asked = Vec::new();
-    let mut answer = handler(|question| {
-        asked.push(Asked::from(&question));
-        match question {
-            Question::Read { route, .. } => Answer::Value(0x40 + route as u64 % 0x40),
-            _ => Answer::Done,
-        }
-    });
-    let outcome = machine.run(&KickHandle::new(), common::LIMITS, &mut answer);
-    drop(answer);
-    (exit_code(&outcome.unwrap()), asked)
-}
-
-fn pc(routes: &[RouteConfig]) -> Machine {
-    Machine::new(MachineConfig {
-        irqchip: true,
-        serial: true,
-        pc: true,
-        ..config(LONG, PROBE, routes)
-    })
-    .unwrap()
-}
-
-fn ids(machine: &Machine) -> Vec<u32> {
-    let routes = machine.counters().routes();
-    routes.iter().map(|(id, _)| id.get()).collect()
-}
 
 #[test]
 fn a_route_answers_from_its_attachment_to_its_end() {
@@ -168,6 +120,33 @@ fn a_claim_replaces_the_boards_rows_and_detaching_restores_them() {
 }
 
 #[test]
+fn an_event_right_after_a_coalesced_range_counts_whichever_came_first() {
+    require!(LONG);
+    let event = port(0x64, 1, RouteTarget::Event { datamatch: None });
+    let coalesce = port(0x60, 4, RouteTarget::Coalesce { read_value: None });
+    let count = |machine: &mut Machine| {
+        probe(machine, 0x64);
+        let feeds = machine.feeds();
+        let events = feeds
+            .iter()
+            .filter(|(_, feed)| matches!(feed, Feed::Count(_)));
+        events.map(|(_, feed)| feed.take_count()).sum::<u64>()
+    };
+    let mut configured = common::machine(LONG, PROBE, &[STOP, event, coalesce]);
+    assert_eq!(count(&mut configured), 1);
+    for routes in [[event, coalesce], [coalesce, event]] {
+        let mut machine = common::machine(LONG, PROBE, &[STOP]);
+        let ids = routes.map(|route| machine.attach(&route).unwrap());
+        assert_eq!(count(&mut machine), 1);
+        machine
+            .detach(ids[usize::from(routes[1] == coalesce)])
+            .unwrap();
+        machine.attach(&coalesce).unwrap();
+        assert_eq!(count(&mut machine), 1);
+    }
+}
+
+#[test]
 fn text_of_a_console_that_is_gone_joins_the_output() {
     require!(LONG);
     let console = port(0xe9, 1, RouteTarget::Console { deliver: true });
@@ -192,7 +171,8 @@ fn text_of_a_console_that_is_gone_joins_the_output() {
     assert!(outcome.undelivered.is_empty());
 }
 
-/// A device with all that it may have: each write of four bytes goes to memory, and says so on a line.
+/// A device with all that it may have: each write of four bytes goes to memory, and says so on a
+/// line.
 #[derive(Debug, Default)]
 struct Dma {
     memory: Option<Arc<dyn Memory>>,
@@ -252,7 +232,7 @@ fn a_device_gets_memory_a_line_and_a_doorbell_and_goes_when_it_is_detached() {
         66 ba 43 01    ; mov $0x143,%dx
         ec             ; in (%dx),%al
         e6 f4          ; out %al,$0xf4
-        eb e6          ; jmp .-24
+        eb e7          ; jmp .-23
     ";
     let mut machine = Machine::new(MachineConfig {
         irqchip: true,
@@ -273,152 +253,4 @@ fn a_device_gets_memory_a_line_and_a_doorbell_and_goes_when_it_is_detached() {
     machine
         .attach_device(claim, Box::new(Dma::default()))
         .unwrap();
-}
-
-/// What the model knows of a route.
-struct Known {
-    start: u16,
-    length: u16,
-    target: RouteTarget,
-}
-
-/// Marsaglia's xorshift64.
-fn below(state: &mut u64, end: u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    (*state >> 16) % end
-}
-
-fn target(kind: u64) -> RouteTarget {
-    let read_value = Some(0x31);
-    match kind {
-        0 => RouteTarget::Console { deliver: false },
-        1 => RouteTarget::Console { deliver: true },
-        2 => RouteTarget::Constant(0x21),
-        3 => RouteTarget::Discard,
-        4 => RouteTarget::Count,
-        5 => RouteTarget::Device,
-        6 => RouteTarget::Queue { read_value },
-        7 => RouteTarget::Queue { read_value: None },
-        8 => RouteTarget::Coalesce { read_value },
-        _ => RouteTarget::Event { datamatch: None },
-    }
-}
-
-/// Checks what the model says of a probe, and what its feeds hold.
-fn check(machine: &mut Machine, model: &BTreeMap<RouteId, Known>, at: u16) {
-    let owner = model
-        .iter()
-        .find(|(_, known)| (known.start..known.start + known.length).contains(&at));
-    let feeds: BTreeMap<_, _> = machine.feeds().into_iter().collect();
-    let before = owner.and_then(|(id, _)| machine.counters().route(*id));
-    let before = before.map(|counts| (counts.reads.get(), counts.writes.get()));
-    let (value, asked) = probe(machine, at);
-    let asked: Vec<_> = asked
-        .into_iter()
-        .filter(|asked| !matches!(asked, Asked::Posted))
-        .collect();
-    let Some((id, known)) = owner else {
-        // The board's devices answer without a question, an empty bus too.
-        assert!(asked.is_empty(), "{at:#x}: {asked:?}");
-        return;
-    };
-    let route = id.get() as usize;
-    let offset = u32::from(at - known.start);
-    let expected = match known.target {
-        RouteTarget::Constant(value) => value as u32,
-        RouteTarget::Device => 0x40 + id.get() % 0x40,
-        RouteTarget::Queue {
-            read_value: Some(value),
-        }
-        | RouteTarget::Coalesce {
-            read_value: Some(value),
-        } => value as u32,
-        _ => 0xff,
-    };
-    assert_eq!(value, expected, "{at:#x} {:?}", known.target);
-    match known.target {
-        RouteTarget::Device => assert_eq!(
-            asked,
-            [
-                Asked::Write(route, offset, 1, 0x11),
-                Asked::Read(route, offset, 1)
-            ]
-        ),
-        _ => assert!(asked.is_empty(), "{asked:?}"),
-    }
-    match feeds.get(id) {
-        Some(Feed::Count(count)) => {
-            assert_eq!(Feed::Count(Arc::clone(count)).take_count(), 1);
-        }
-        Some(feed) => {
-            let writes = feed.drain();
-            assert_eq!(writes.len(), 1);
-            assert_eq!((writes[0].offset, writes[0].value), (offset, 0x11));
-        }
-        None => {}
-    }
-    let counts = machine.counters().route(*id).unwrap();
-    let (reads, writes) = before.unwrap();
-    let is_event = matches!(known.target, RouteTarget::Event { .. });
-    let claims_reads = !is_event && known.target != target(7);
-    assert_eq!(counts.reads.get() - reads, u64::from(claims_reads));
-    assert_eq!(counts.writes.get() - writes, u64::from(!is_event));
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-#[test]
-fn routes_attached_replaced_and_detached_at_random_are_as_a_model_says() {
-    require!(LONG);
-    let mut machine = pc(&[STOP]);
-    let (mut model, mut state) = (BTreeMap::new(), 0x0a77_ac4e_d5ee_d001);
-    let before = descriptors();
-    for step in 0..10_000 {
-        let (start, length) = (
-            0x62 + below(&mut state, 24) as u16,
-            1 + below(&mut state, 4) as u16,
-        );
-        let kind = target(below(&mut state, 10));
-        let length = match kind {
-            RouteTarget::Event { .. } => 1,
-            _ => length,
-        };
-        let meets =
-            |known: &Known| known.start < start + length && start < known.start + known.length;
-        let in_the_way: Vec<_> = model
-            .iter()
-            .filter(|(_, known)| meets(known))
-            .map(|(id, _)| *id)
-            .collect();
-        let attached = machine.attach(&port(start, length.into(), kind));
-        if in_the_way.is_empty() {
-            let known = Known {
-                start,
-                length,
-                target: kind,
-            };
-            assert!(model.insert(attached.unwrap(), known).is_none());
-        } else {
-            let error = attached.unwrap_err();
-            assert!(error.message.contains("overlaps route (port"), "{error}");
-            for id in in_the_way {
-                machine.detach(id).unwrap();
-                model.remove(&id);
-            }
-        }
-        let listed: Vec<_> = ids(&machine);
-        let expected = std::iter::once(0).chain(model.keys().map(|id| id.get()));
-        assert!(expected.eq(listed), "step {step}");
-        if step % 10 == 0 {
-            check(&mut machine, &model, 0x62 + below(&mut state, 28) as u16);
-        }
-    }
-    for id in model.keys() {
-        machine.detach(*id).unwrap();
-    }
-    assert_eq!(descriptors(), before);
 }

@@ -1,4 +1,5 @@
-//! A bug of ours in the middle of a run: the run ends with `Internal`, and the machine does nothing any more.
+//! A bug of ours in the middle of a run: the run ends with `Internal`, and the machine does nothing
+//! any more.
 // A panic is what is tested.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

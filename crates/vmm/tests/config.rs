@@ -1,5 +1,5 @@
-//! Every check of a configuration: its code, and a message that names the option and the value. No KVM is
-//! needed, since nothing is made before all is checked.
+//! Every check of a configuration: its code, and a message that names the option and the value. No
+//! KVM is needed, since nothing is made before all is checked.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! `KVM_EXIT_HLT`: the run ends behind the instruction, and a further run goes on there.
+//! `KVM_EXIT_HLT`: the run ends after the instruction, and a further run continues there.
 
 #[macro_use]
 mod common;

@@ -89,7 +89,8 @@ fn counts(machine: &Machine) -> [u16; 2] {
     ]
 }
 
-/// Runs, and calls `raise` when the guest is ready and behind every interrupt, until the guest has counted `count`.
+/// Runs, and calls `raise` when the guest is ready and after every interrupt, until the guest has
+/// counted `count`.
 fn run_to(machine: &mut Machine, count: u32, raise: impl Fn(&Interrupts, u32)) -> vmm::Outcome {
     let interrupts = Arc::clone(machine.interrupts());
     let (kick, mut done) = (KickHandle::new(), 0);
@@ -320,6 +321,6 @@ fn a_guest_whose_interrupts_the_host_turns_off_gets_none() {
     let outcome = machine
         .run(&kick, common::LIMITS, &mut common::handler(&mut handler))
         .unwrap();
-    // The guest's own port first, then the handler's, behind its sti.
+    // The guest's own port first, then the handler's, after its sti.
     assert_eq!((outcome.end, asked), (STOPPED, vec![1, 0]));
 }

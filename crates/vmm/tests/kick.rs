@@ -61,8 +61,8 @@ fn delay(random: &mut Random) {
     }
 }
 
-/// Runs `machine` so often, each run being kicked at a moment of its own: before it begins, while it enters
-/// the guest, and later.
+/// Runs `machine` so often, each run being kicked at a moment of its own: before it begins, while
+/// it enters the guest, and later.
 fn assert_no_kick_is_lost(machine: &mut Machine, runs: u32) {
     let (sender, receiver) = mpsc::channel::<KickHandle>();
     thread::scope(|scope| {
@@ -241,7 +241,8 @@ fn a_late_kick_does_nothing_to_the_next_run() {
 #[test]
 fn a_kicked_guest_goes_on_where_it_was() {
     require!(USER);
-    /// Counts twice, and compares; shows the count in memory, and goes on until the byte behind it is set.
+    /// Counts twice, and compares; shows the count in memory, and continues until the next byte is
+    /// set.
     const GUEST: &str = "
         48 ff c1                ; 1: inc %rcx
         48 ff c2                ; inc %rdx

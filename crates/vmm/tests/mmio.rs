@@ -75,7 +75,7 @@ fn mmio_machine(cpu: Cpu, guest: &str, target: Option<RouteTarget>, at: u64, rax
     machine
 }
 
-/// What RAX holds behind a load of `size` bytes of `value` over `before`.
+/// What RAX holds after a load of `size` bytes of `value` over `before`.
 fn loaded(size: u8, value: u64, before: u64) -> u64 {
     match size {
         1 => before & !0xff | value & 0xff,

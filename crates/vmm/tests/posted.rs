@@ -1,4 +1,4 @@
-//! Writes that nobody waits for: `queue`, `coalesce` and `event`.
+//! Posted writes: `queue`, `coalesce` and `event`.
 #![allow(clippy::unwrap_used)] // in helpers of tests a panic is the report
 
 #[macro_use]
@@ -33,7 +33,7 @@ fn numbers(count: u64, target: RouteTarget, length: u64) -> (Machine, Feed) {
     (machine, feed)
 }
 
-/// Checks that events are `next`, `next + 1`, … and moves on behind them.
+/// Checks that events are `next`, `next + 1`, … and moves on after them.
 fn expect_numbers(events: &[PostedWrite], next: &mut u64) {
     for event in events {
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Several vCPUs post through one ring of the kernel's while one of them drains it slowly: nothing is lost.
+//! Several vCPUs post through one ring of the kernel's while one of them drains it slowly: nothing
+//! is lost.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
@@ -15,8 +16,9 @@ use vmm::{GuestMemory, KickCause, KickHandle, Machine, RouteTarget};
 
 const COALESCE: RouteTarget = RouteTarget::Coalesce { read_value: None };
 
-/// The first vCPU asks port 0x60 again and again. The second writes 0, 1, 2, … as far as the word at 0x500 lets it, each to port
-/// 0x200 and the number's byte in the table at 0x10000, and says at 0x504 how many it has written.
+/// The first vCPU asks port 0x60 again and again. The second writes 0, 1, 2, … as far as the word
+/// at 0x500 lets it, each to port 0x200 and the number's byte in the table at 0x10000, and says at
+/// 0x504 how many it has written.
 const SCENE: &str = "
     85 ff                   ; test %edi,%edi
     75 04                   ; jne 2f
@@ -77,13 +79,15 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
     let mut config = config(LONG, SCENE, &routes);
     config.vcpus = 2;
     let mut machine = Machine::new(config).unwrap();
-    // Two rings one short of their bells, then some more, so that the kernel's ring begins in its middle.
+    // Two rings one short of their bells, then some more, so that the kernel's ring begins in its
+    // middle.
     let start = 2 * UNBELLED + CHUNK;
     let at = start % RING;
     let mut table = vec![0u8; 4096];
     table[..UNBELLED as usize].fill(FIRST_BELL);
     table[UNBELLED as usize..2 * UNBELLED as usize].fill(SECOND_BELL);
-    // Whoever drains rings the first bell shortly before the ring's end, the second with its last entry.
+    // The draining vCPU rings the first bell shortly before the ring's end, the second with its
+    // last entry.
     table[(start + 160 - at) as usize] = FIRST_BELL;
     table[(start + RING - 1 - at) as usize] = SECOND_BELL;
     let memory = machine.memory().clone();
@@ -125,7 +129,8 @@ fn a_ring_that_is_refilled_while_its_front_comes_round_loses_nothing() {
     assert_eq!((values.len(), values), (expected.len(), expected));
 }
 
-/// Each writes 0, 1, 2, … with its index in the top byte to port 0x200 until the word at 0x500 is reached.
+/// Each writes 0, 1, 2, … with its index in the top byte to port 0x200 until the word at 0x500 is
+/// reached.
 const NUMBERED: &str = "
     66 ba 00 02             ; mov $0x200,%dx
     31 c9                   ; xor %ecx,%ecx

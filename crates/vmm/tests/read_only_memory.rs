@@ -1,4 +1,5 @@
-//! `KVM_MEM_READONLY`: the guest's reads are memory, its writes are MMIO exits, the host writes freely.
+//! `KVM_MEM_READONLY`: the guest's reads are memory, its writes are MMIO exits, the host writes
+//! freely.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,5 +1,5 @@
-//! A run that ends between a question and its answer goes on there: a write that the handler has seen is
-//! done, a read is asked again, and no item is lost, doubled or reordered.
+//! A run that ends between a question and its answer goes on there: a write that the handler has
+//! seen is done, a read is asked again, and no item is lost, doubled or reordered.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,5 @@
-//! A kick arrives although no more realtime signals can be queued: the limit counts those of all processes of a user.
+//! A kick arrives although no more realtime signals can be queued: the limit counts those of all
+//! processes of a user.
 // Alone in its process, whose limit it lowers.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,5 @@
-//! SSE, and AVX where the processor has it, from the first instruction of 64-bit mode on, in both rings.
+//! SSE, and AVX where the processor has it, from the first instruction of 64-bit mode on, in both
+//! rings.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! `rep outs` and `rep ins`: every item counts, whatever KVM puts behind one exit.
+//! `rep outs` and `rep ins`: every item counts, however many one exit carries.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,5 @@
-//! What CPUID says of a vCPU's place: a package of as many cores as there are vCPUs, a thread each, whatever the host is.
+//! What CPUID says of a vCPU's place: a package of as many cores as there are vCPUs, a thread each,
+//! whatever the host is.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 #[macro_use]
@@ -10,7 +11,8 @@ use common::{Answer, Question};
 use common::{LIMITS, LONG, config, port};
 use vmm::{KickHandle, Machine, RouteTarget};
 
-/// Asks for every leaf in the list at 0x800, writes the answers to 0x10000 + 0x1000 * RDI, waits for the others, stops.
+/// Asks for every leaf in the list at 0x800, writes the answers to 0x10000 + 0x1000 * RDI, waits
+/// for the others, stops.
 const GUEST: &str = "
     89 fd                   ; mov %edi,%ebp
     c1 e5 0c                ; shl $12,%ebp
@@ -93,14 +95,15 @@ fn ask(count: u32) -> Vec<Answers> {
         .collect()
 }
 
-/// Cache levels from this one on are everybody's.
+/// Cache levels from this one on are shared by all.
 const SHARED_LEVEL: u32 = 3;
 
 fn assert_place(answers: &Answers, index: u32, count: u32) {
     let bits = count.next_power_of_two().trailing_zeros();
     let [_, ebx, _, edx] = answers[&(1, 0)];
     assert_eq!((ebx >> 24, ebx >> 16 & 0xff), (index, count));
-    // A KVM may show HTT unasked; it says that the count above is to be read, which is right for one, too.
+    // A KVM may show HTT unasked; it says that the count above is to be read, which is right for
+    // one, too.
     assert!(count == 1 || edx >> 28 & 1 == 1);
     let highest = answers[&(0, 0)][0];
     for leaf in [0xb, 0x1f].into_iter().filter(|leaf| *leaf <= highest) {

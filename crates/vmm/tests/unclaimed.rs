@@ -1,4 +1,5 @@
-//! Port exits that no route claims end a run; the guest goes on behind them, a read with its reply.
+//! Port exits that no route claims end a run; the guest continues after them, a read with its
+//! reply.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -78,7 +79,7 @@ fn out_ends_the_run_with_port_size_and_bytes() {
             assert_eq!((access.port, access.size, access.count), (0x80, size, 1));
             assert_eq!(data, &[0x11, 0x22, 0x33, 0x44][..usize::from(size)]);
             assert_eq!(outcome.exits, 1);
-            // The registers are those behind the instruction.
+            // The registers are those after the instruction.
             assert_eq!(machine.registers().unwrap().rip, behind, "{cpu:?}");
         }
         assert_eq!(exit_code(&run_silently(&mut machine)), 0x11);

@@ -7,8 +7,9 @@ mod common;
 use common::{CONSOLE, USER, config, exit, exit_code, machine, port, read, run};
 use vmm::{Exit, Machine, MachineConfig, PortAccess, RouteTarget};
 
-/// A 64-bit "Hello, world!" as a compiler leaves it: a store to 0x400 and `hlt` follow the text. Its bytes at 0x66, where a
-/// TSS at address 0 would have the offset of its I/O bitmap, are the end of a function and the text's first letter.
+/// A 64-bit "Hello, world!" as a compiler leaves it: a store to 0x400 and `hlt` follow the text.
+/// Its bytes at 0x66, where a TSS at address 0 would have the offset of its I/O bitmap, are the end
+/// of a function and the text's first letter.
 const HELLO: &str = "
     55 48 89 e5 48 83 ec 10 48 c7 45 f8 67 00 00 00 ; push %rbp; mov %rsp,%rbp; sub $16,%rsp; movq $0x67,-8(%rbp)
     eb 1b 48 8b 45 f8 0f b6 00 0f b6 c0 89 c6       ; jmp 0x2d; mov -8(%rbp),%rax; movzbl (%rax),%eax; mov %eax,%esi
@@ -51,7 +52,8 @@ fn memory_bytes() -> usize {
 #[test]
 fn bytes_where_a_tss_at_0_would_be_close_no_port() {
     require!(USER);
-    // An offset beyond every limit; one into the payload with the port's bit set; a zero with it set there.
+    // An offset beyond every limit; one into the payload with the port's bit set; a zero with it
+    // set there.
     let cases: [&[(usize, u8)]; 4] = [
         &[(0x66, 0xff), (0x67, 0xff)],
         &[(0x66, 0x68), (0x6a, 0xff)],

@@ -131,7 +131,8 @@ fn an_unclaimed_read_of_each_gets_its_own_reply() {
     );
 }
 
-/// Each writes 0, 1, 2, … with its index in the top byte to port 0x200 until the word at 0x500 is reached.
+/// Each writes 0, 1, 2, … with its index in the top byte to port 0x200 until the word at 0x500 is
+/// reached.
 const NUMBERED: &str = "
     66 ba 00 02             ; mov $0x200,%dx
     31 c9                   ; xor %ecx,%ecx

@@ -9,7 +9,10 @@ import { countCell, countImage, mmioImage } from '../images.ts'
 /** Ends a loop that hangs; the slowest KVM needs seconds. */
 const timeoutMs = 120_000
 
-/** Where no raw C loop can be built: `KVM_RUN` again and again inside the addon, nothing routed or answered. */
+/**
+ * Where no raw C loop can be built: `KVM_RUN` again and again inside the addon, nothing routed or
+ * answered.
+ */
 export class BareLoop implements Baseline {
   readonly name = 'vmexit-bare'
   readonly about =

@@ -53,7 +53,7 @@ function chosenExits(values: Values): number {
   return exits > 0 ? exits : UsageError.raise(`--exits must be a positive number, got '${text}'`)
 }
 
-/** Finds out before the measuring whether the page can be written behind it. */
+/** Finds out before measuring whether the page can be written afterwards. */
 function writable(path: string): string {
   try {
     closeSync(openSync(path, 'a'))

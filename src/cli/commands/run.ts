@@ -52,7 +52,7 @@ function theDefinition(values: Values, positionals: readonly string[]): Given {
   }
 }
 
-/** What there is when nobody says how much. */
+/** The memory if neither a flag nor the document determines it. */
 function memoryFor(pc: boolean, own: unknown, file: string | undefined): { memoryBytes?: number } {
   const isOpen = isObject(own) && own['memoryBytes'] === undefined
   if (pc && isOpen) return { memoryBytes: 16 * 1024 * 1024 }

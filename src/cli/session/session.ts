@@ -11,7 +11,10 @@ import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
 import { parseDuration } from '../values.ts'
 
-/** One run of a guest on the command line: its text goes to stdout, or into the document that `--json` prints. */
+/**
+ * One run of a guest on the command line: its text goes to stdout, or into the document that
+ * `--json` prints.
+ */
 export class Session {
   readonly #values: Values
   readonly #json: boolean
@@ -27,7 +30,9 @@ export class Session {
     this.#silence = new Silence(silenceMs)
   }
 
-  /** Routes whose console text goes to stdout as it is written. A slow reader makes the guest wait. */
+  /**
+   * Routes whose console text goes to stdout as it is written. A slow reader makes the guest wait.
+   */
   wired(routes: readonly Route[] = []): readonly Route[] {
     // What a module made of them is checked where they are used.
     if (!Array.isArray(routes)) return routes
@@ -41,7 +46,10 @@ export class Session {
     })
   }
 
-  /** Runs it, reports how it ended, and returns the exit code. Its serial port gets what is typed only if somebody says so. */
+  /**
+   * Runs it, reports how it ended, and returns the exit code. Its serial port gets what is typed
+   * only on request.
+   */
   async run(vm: VirtualMachine, serial: 'none' | 'shown' | 'typed'): Promise<number> {
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }

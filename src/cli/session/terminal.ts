@@ -3,15 +3,21 @@ import type { Duplex, Writable } from 'node:stream'
 /** Ctrl-], as telnet has it. */
 const escapeKey = 0x1d
 
-/** What shows a serial port's text, and stdin as its keyboard. Disposing of it puts the real terminal back as it was. */
+/**
+ * What shows a serial port's text, and stdin as its keyboard. Disposing of it puts the real
+ * terminal back as it was.
+ */
 export class Terminal implements Disposable {
   readonly #serial: Duplex
   readonly #output: Writable
   readonly #end: () => void
-  /** Whether somebody types at a terminal and sees there what comes of it. */
+  /** Whether input and output are the user's terminal. */
   readonly #isInteractive: boolean
 
-  /** `end` is called for the escape key, and for a signal that would end this process, if `typed` says that there is a keyboard. */
+  /**
+   * `end` is called for the escape key, and for a signal that would end this process, if `typed`
+   * says that there is a keyboard.
+   */
   constructor(serial: Duplex, output: Writable, end: () => void, typed: boolean) {
     this.#serial = serial
     this.#output = output

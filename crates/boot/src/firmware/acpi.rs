@@ -1,5 +1,5 @@
-//! ACPI tables for a machine of legacy devices (ACPI 6.5 §5.2): enough for an operating system to start all CPUs,
-//! find COM1, power off and reset.
+//! ACPI tables for a machine of legacy devices (ACPI 6.5 §5.2): enough for an operating system to
+//! start all CPUs, find COM1, power off and reset.
 //!
 //! ```text
 //! RSDP ─► XSDT ─┬► FADT ─┬► DSDT   \_S5, COM1
@@ -35,14 +35,15 @@ const HEADER_BYTES: u32 = 36;
 /// Tables and where each goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
-    /// Where the RSDP lies: the base. An operating system is told, or searches 0xe0000 to 0xfffff for it.
+    /// Where the RSDP lies: the base. An operating system is told, or searches 0xe0000 to 0xfffff
+    /// for it.
     pub rsdp_gpa: u64,
     /// Guest physical address and bytes of each table, in ascending order.
     pub tables: Vec<(u64, Vec<u8>)>,
 }
 
-/// The tables of a machine whose `cpus` have the APIC ids from 0, to lie from `base_gpa` on, a multiple of 64.
-/// The operating system must find that memory reserved.
+/// The tables of a machine whose `cpus` have the APIC ids from 0, to lie from `base_gpa` on, a
+/// multiple of 64. The operating system must find that memory reserved.
 pub fn tables(cpus: u8, base_gpa: u64) -> Tables {
     let mut layout = Layout::new(base_gpa);
     let rsdp_gpa = layout.reserve(Rsdp::len());
@@ -61,7 +62,7 @@ pub fn tables(cpus: u8, base_gpa: u64) -> Tables {
     }
 }
 
-/// Tables one behind the other.
+/// Tables one after the other.
 struct Layout {
     next: u64,
     placed: Vec<(u64, Vec<u8>)>,
@@ -126,8 +127,8 @@ fn dsdt() -> Sdt {
     table(*b"DSDT", 2, &body)
 }
 
-/// IAPC_BOOT_ARCH (§5.2.9.3). The 8042 is there but not announced: with nothing plugged in there is nothing to find,
-/// and probing it costs a guest time.
+/// IAPC_BOOT_ARCH (§5.2.9.3). The 8042 is there but not announced: with nothing plugged in there is
+/// nothing to find, and probing it costs a guest time.
 const LEGACY_DEVICES: u16 = 1 << 0;
 const VGA_NOT_PRESENT: u16 = 1 << 2;
 
@@ -138,7 +139,8 @@ const NO_C3: u16 = 1001;
 /// The register with the century, in IBM's place.
 const CMOS_CENTURY: u8 = 0x32;
 
-/// The fixed hardware (§5.2.9): already in ACPI mode, so without SMI_CMD; no buttons, timer or general-purpose events.
+/// The fixed hardware (§5.2.9): already in ACPI mode, so without SMI_CMD; no buttons, timer or
+/// general-purpose events.
 fn fadt(dsdt_gpa: u64, facs_gpa: u64) -> impl Aml {
     let control_port = PM1_PORT + u16::from(Pm1::EVENT_BYTES);
     let flags = [
@@ -186,8 +188,8 @@ const ENABLED: u32 = 1 << 0;
 const LEVEL_HIGH: u16 = 0x000d;
 const ISA_BUS: u8 = 0;
 
-/// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, and only the SCI is unlike the
-/// others. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
+/// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, and only the
+/// SCI is unlike the others. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
 fn madt(cpus: u8) -> Sdt {
     let mut body = Vec::new();
     body.dword(LOCAL_APIC_GPA);

@@ -1,4 +1,5 @@
-//! What a PC's firmware leaves behind for an operating system: where the devices are, and tables that say so.
+//! What a PC's firmware prepares for an operating system: where the devices are, and tables that
+//! say so.
 //!
 //! The ports and interrupt lines here are promises of the tables: who wires the devices keeps them.
 
@@ -18,7 +19,7 @@ pub const I8042_PORT: u16 = 0x60;
 /// The CMOS clock's index port; its data port follows.
 pub const CMOS_PORT: u16 = 0x70;
 
-/// ACPI's PM1a event block, its control block behind it. Where QEMU has them too.
+/// ACPI's PM1a event block, followed by its control block, where QEMU has them too.
 pub const PM1_PORT: u16 = 0x600;
 
 /// The reset control register.
@@ -30,6 +31,7 @@ pub const SCI_GSI: u16 = 9;
 /// The local APIC of every CPU (Intel SDM vol. 3A §11.4.1).
 pub const LOCAL_APIC_GPA: u32 = 0xfee0_0000;
 
-/// The one IOAPIC, for GSIs from 0. Each GSI is the input of its number, 0 (the PIT) among them: that is
-/// what KVM's in-kernel interrupt controllers do by default (KVM API, `KVM_CREATE_IRQCHIP`).
+/// The one IOAPIC, for GSIs from 0. Each GSI is the input of its number, 0 (the PIT) among them:
+/// that is what KVM's in-kernel interrupt controllers do by default (KVM API,
+/// `KVM_CREATE_IRQCHIP`).
 pub const IOAPIC_GPA: u32 = layout::SYSTEM_LIMIT as u32;

@@ -1,5 +1,5 @@
-//! Linux kernels as `make bzImage` leaves them (Linux Documentation/arch/x86/boot.rst, whose field names
-//! stand here): the setup header says where the kernel behind it may lie and what it needs.
+//! Linux kernels as `make bzImage` leaves them (Linux Documentation/arch/x86/boot.rst, which names
+//! the fields): the setup header says where the kernel that follows may lie and what it needs.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ const SETUP_HEADER: u64 = 0x1f1;
 const SYSSIZE: u64 = 0x1f4;
 /// `boot_flag` and its value.
 const BOOT_FLAG: (u64, u16) = (0x1fe, 0xaa55);
-/// The second byte of `jump`: how far the header reaches behind `header`'s offset.
+/// The second byte of `jump`: how far the header reaches after `header`'s offset.
 const JUMP_DISTANCE: u64 = 0x201;
 /// `header` and its value, "HdrS".
 const HEADER: (u64, &[u8]) = (0x202, b"HdrS");
@@ -54,7 +54,7 @@ const PARAGRAPH_BYTES: u64 = 16;
 /// What `setup_sects` means when it is zero.
 const DEFAULT_SETUP_SECTS: u64 = 4;
 
-/// Where the 64-bit entry lies behind the kernel's first byte.
+/// The 64-bit entry's distance from the kernel's first byte.
 const ENTRY_64: u64 = 0x200;
 
 /// `type_of_loader` for loaders without a number of their own.
@@ -114,7 +114,8 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     })
 }
 
-/// The setup header, checked as far as its fields stand for themselves; what its version does not know is zero.
+/// The setup header, checked as far as its fields stand for themselves; what its version does not
+/// know is zero.
 fn read_header(image: &Image) -> Result<setup_header> {
     let (at, must) = BOOT_FLAG;
     let boot_flag = image.u16("boot_flag", at)?;
@@ -160,7 +161,8 @@ fn read_header(image: &Image) -> Result<setup_header> {
     Ok(header)
 }
 
-/// Puts the kernel where it can run, with the memory that it needs before it reads the memory map, and says where.
+/// Puts the kernel where it can run, with the memory that it needs before it reads the memory map,
+/// and says where.
 fn place_kernel<'a>(
     image: &Image<'a>,
     header: &setup_header,
@@ -175,7 +177,8 @@ fn place_kernel<'a>(
     if length == 0 {
         return Err(image.broken("syssize", SYSSIZE, "positive", 0));
     }
-    // The file may end within the last paragraph; what follows it is a signature, and none of the kernel's.
+    // The file may end within the last paragraph; what follows it is a signature, and none of the
+    // kernel's.
     let rest = (image.bytes.len() as u64).saturating_sub(start);
     let cut = length.saturating_sub(rest);
     let padding = if cut < PARAGRAPH_BYTES { cut } else { 0 };
@@ -186,7 +189,8 @@ fn place_kernel<'a>(
         init_size = length.max(u64::from(header.init_size));
     }
     let (gpa, memory_bytes) = if header.relocatable_kernel == 0 {
-        // It is loaded at one address and moves itself to another: what lies between is its own, too.
+        // It is loaded at one address and moves itself to another: what lies between is its own,
+        // too.
         let load = u64::from(header.code32_start);
         if load < HIGH_MEMORY {
             // Images of 16-bit code wear this header, too, and have nothing for protected mode.
@@ -223,7 +227,7 @@ fn place_kernel<'a>(
     Ok(gpa)
 }
 
-/// The page that the kernel finds behind RSI: its own header as completed, and the memory map.
+/// The page that RSI points to: its own header as completed, and the memory map.
 fn boot_params_of(request: &LoadRequest, header: setup_header) -> Result<Vec<u8>> {
     let map = memory_map(request.slots, request.reserved)?;
     let mut params = boot_params {

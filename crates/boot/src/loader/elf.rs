@@ -1,4 +1,5 @@
-//! ELF images for x86, 32 and 64 bits (System V ABI, chapters 4 and 5): header, program headers, notes.
+//! ELF images for x86, 32 and 64 bits (System V ABI, chapters 4 and 5): header, program headers,
+//! notes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,7 +25,7 @@ const E_MACHINE: u64 = 0x12;
 /// `e_entry`.
 const E_ENTRY: u64 = 0x18;
 
-/// Where the fields of one class stand: those of the header, then those of a program header.
+/// The offsets of the fields of one class: those of the header, then those of a program header.
 #[derive(Debug)]
 struct Layout {
     wide: bool,
@@ -164,8 +165,8 @@ impl<'a> Elf<'a> {
         Ok(())
     }
 
-    /// Where `e_entry` lies in physical memory. It is a virtual address, as the ABI has it, if code lies there, and else a
-    /// physical one, as kernels give it that map themselves later.
+    /// Where `e_entry` lies in physical memory. It is a virtual address, as the ABI has it, if code
+    /// lies there, and else a physical one, as kernels give it that map themselves later.
     pub fn entry_gpa(&self) -> Result<u64> {
         let entry = self.e_entry;
         let mut code = self.loadable().filter(|it| it.executable);
@@ -189,7 +190,8 @@ impl<'a> Elf<'a> {
         note.map(|note| self.phys32(note)).transpose()
     }
 
-    /// Whether the image has that note. Notes that cannot be read say nothing: all that a plain image needs are its segments.
+    /// Whether the image has that note. Notes that cannot be read say nothing: all that a plain
+    /// image needs are its segments.
     pub fn is_pvh(&self) -> Result<bool> {
         match self.pvh_note() {
             Ok(Some(note)) => self.phys32(note).map(|_| true),
@@ -229,8 +231,9 @@ impl<'a> Elf<'a> {
         Ok(entry)
     }
 
-    /// Takes a segment's bytes off what may yet be read. The segments of one kind share the image's bytes, and each byte is
-    /// one's: else 256 headers over the same megabytes would be work without end.
+    /// Takes a segment's bytes off what may yet be read. The segments of one kind share the image's
+    /// bytes, and each byte is one's: else 256 headers over the same megabytes would be work
+    /// without end.
     fn spend(&self, budget: &mut u64, kind: &str, segment: &Segment) -> Result<()> {
         self.image.slice(kind, segment.offset, segment.filesz)?;
         match budget.checked_sub(segment.filesz) {

@@ -1,4 +1,5 @@
-//! Reading an image that may be anything: every access is bounded, and every complaint says what and where.
+//! Reading an image that may be anything: every access is bounded, and every error names what and
+//! where.
 
 use std::fmt::Display;
 
@@ -73,7 +74,7 @@ impl<'a> Image<'a> {
         ))
     }
 
-    /// A complaint about the image as a whole.
+    /// An error about the image as a whole.
     pub fn unfit(&self, complaint: impl Display) -> Error {
         let name = self.format.name();
         Error::new(

@@ -1,4 +1,4 @@
-//! What loading yields: bytes and their places, and how the first instruction finds them.
+//! The result of loading: bytes and their places, and how the first instruction finds them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,15 +17,17 @@ pub struct StartRegisters {
     pub rsi: u64,
 }
 
-/// Bytes and their place. The memory behind them, up to `memory_bytes`, is the part's too and has to be zero.
+/// Bytes and their place. The memory after them, up to `memory_bytes`, belongs to the part as well
+/// and has to be zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`, `boot-params`,
-    /// `start-info`, `info`, `memory-map`, `module-list`, `module-string`, `loader-name`.
+    /// Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`,
+    /// `boot-params`, `start-info`, `info`, `memory-map`, `module-list`, `module-string`,
+    /// `loader-name`.
     pub what: &'static str,
     /// Its first address.
     pub gpa: u64,
-    /// What stands there.
+    /// Its bytes.
     pub bytes: Cow<'a, [u8]>,
     /// All of its memory, at least as much as `bytes`.
     pub memory_bytes: u64,

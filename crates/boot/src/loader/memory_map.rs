@@ -6,11 +6,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_MEMORY_MAP_ENTRIES;
 use crate::slot::MemorySlot;
 
-/// The extended BIOS data area, video memory and option ROMs of a PC. There is memory behind them, and
-/// kernels take them for what they were on a PC whatever the map says.
+/// The extended BIOS data area, video memory and option ROMs of a PC. There is memory at these
+/// addresses, and kernels take them for what they were on a PC whatever the map says.
 pub(super) const LEGACY_HOLE: Range<u64> = 0x9_fc00..0x10_0000;
 
-/// What a range is good for; the numbers are the same in E820, multiboot and PVH (ACPI 6.5 §15, table 15.1).
+/// What a range is good for; the numbers are the same in E820, multiboot and PVH (ACPI 6.5 §15,
+/// table 15.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Usage {
     /// AddressRangeMemory.
@@ -79,7 +80,7 @@ fn usage_at(gpa: u64, slots: &[MemorySlot], reserved: &[Range<u64>]) -> Option<U
     Some(if ram { Usage::Ram } else { Usage::Reserved })
 }
 
-/// A slot's addresses; one that nobody has checked may claim more than there are.
+/// A slot's addresses; an unchecked one may claim more than there are.
 pub(super) fn slot_range(slot: &MemorySlot) -> Range<u64> {
     slot.gpa..slot.gpa.saturating_add(slot.bytes)
 }

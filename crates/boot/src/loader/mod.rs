@@ -1,4 +1,5 @@
-//! From an image to bytes with addresses: which format it has, what goes where, how the first instruction finds it.
+//! From an image to bytes with addresses: which format it has, what goes where, how the first
+//! instruction finds it.
 //!
 //! ```text
 //! load ─► format ─► flat · elf · multiboot · pvh · bzimage ─► Loaded
@@ -6,7 +7,8 @@
 //!                     └ space: who has which addresses
 //! ```
 //!
-//! Pure functions over values: nothing is written here. An image may be hostile; the worst that it gets is an error.
+//! Pure functions over values: nothing is written here. An image may be hostile; the worst that it
+//! gets is an error.
 
 mod bzimage;
 mod elf;
@@ -32,9 +34,10 @@ use space::Space;
 /// Says which bytes belong where for an image to start, and how it starts.
 ///
 /// # Errors
-/// `Payload` when the image is broken, cut short or does not fit into memory: what, at which file offset or
-/// address, and the value found there. `Limit` when something has more than the constants in
-/// [`limits`](crate::limits) allow. `InvalidOption` when something was given that the format has no place for.
+/// `Payload` when the image is broken, cut short or does not fit into memory: what, at which file
+/// offset or address, and the value found there. `Limit` when something has more than the constants
+/// in [`limits`](crate::limits) allow. `InvalidOption` when something was given that the format has
+/// no place for.
 ///
 /// # Examples
 /// ```

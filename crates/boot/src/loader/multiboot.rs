@@ -1,4 +1,4 @@
-//! Multiboot 1 images (Multiboot Specification 0.6.96): the header, and the kernel behind it.
+//! Multiboot 1 images (Multiboot Specification 0.6.96): the header, and the kernel after it.
 
 use std::borrow::Cow;
 

@@ -9,7 +9,8 @@ use crate::limits::PAGE_BYTES;
 /// The block with all of its optional fields; those that we do not give are zero.
 const INFO_BYTES: usize = 120;
 
-/// Bits of `flags` for the fields that we give: `mem_*`, `cmdline`, `mods_*`, `mmap_*`, `boot_loader_name`.
+/// Bits of `flags` for the fields that we give: `mem_*`, `cmdline`, `mods_*`, `mmap_*`,
+/// `boot_loader_name`.
 const GIVEN: u32 = 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9;
 
 /// A `mmap` entry without its own `size` field.
@@ -21,12 +22,14 @@ const NAME: &[u8] = b"vmexit\0";
 /// Fields of words in the block or in one of its tables.
 const WORD: u64 = 4;
 
-/// Puts the block, the strings, the modules and the tables into free memory, and says where the block lies.
+/// Puts the block, the strings, the modules and the tables into free memory, and says where the
+/// block lies.
 pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -> Result<u64> {
     let map = memory_map(request.slots, request.reserved)?;
     let mut list = Vec::new();
     for module in request.modules {
-        // Low, since kernels map their first megabytes first, but above what PCs call conventional memory.
+        // Low, since kernels map their first megabytes first, but above what PCs call conventional
+        // memory.
         let start = space.place_low("module", module.bytes, PAGE_BYTES, HIGH_MEMORY)?;
         let string = space.place_low("module-string", terminated(module.string), 1, 0)?;
         list.extend([start, start + module.bytes.len() as u64, string, 0]);

@@ -19,8 +19,9 @@ pub(super) struct Descriptor {
     pub bytes: u64,
 }
 
-/// The descriptor of `XEN_ELFNOTE_PHYS32_ENTRY` among the notes of a segment, whose bytes the image has. Linkers pad notes to
-/// 8 bytes where the segment says so, to 4 everywhere else, and to 4 where they have put both kinds into one segment.
+/// The descriptor of `XEN_ELFNOTE_PHYS32_ENTRY` among the notes of a segment, whose bytes the image
+/// has. Linkers pad notes to 8 bytes where the segment says so, to 4 everywhere else, and to 4
+/// where they have put both kinds into one segment.
 pub(super) fn xen_entry(
     image: &Image<'_>,
     segment: Range<u64>,

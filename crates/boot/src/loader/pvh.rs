@@ -1,4 +1,4 @@
-//! PVH: an ELF kernel that starts in protected mode and finds a `hvm_start_info` behind EBX
+//! PVH: an ELF kernel that starts in protected mode and finds a `hvm_start_info` at EBX
 //! (Xen docs/misc/pvh.pandoc; public/arch-x86/hvm/start_info.h).
 
 use linux_loader::start_info::{

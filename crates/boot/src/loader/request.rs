@@ -1,4 +1,4 @@
-//! What shall be loaded.
+//! What is to be loaded.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_MODULES};
 use crate::named::named;
 use crate::slot::MemorySlot;
 
-/// How an image says where its bytes go and where it starts.
+/// The format of an image, which determines where its bytes go and where it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Bytes as they stand, for the address that the caller names.
+    /// Bytes without headers, for the address that the caller names.
     Flat,
     /// ELF32 or ELF64 segments at their physical addresses.
     Elf,
@@ -44,12 +44,12 @@ pub struct Module<'a> {
     pub string: &'a [u8],
 }
 
-/// An image, what goes with it, and the memory that it goes into.
+/// An image, its extras, and the memory that it goes into.
 #[derive(Clone, Debug)]
 pub struct LoadRequest<'a> {
     /// The image.
     pub image: &'a [u8],
-    /// Its format; `None` asks its content.
+    /// Its format; with `None` the content decides.
     pub format: Option<Format>,
     /// Where a flat image lies; 0 for the formats that say it themselves.
     pub load_gpa: u64,
@@ -63,15 +63,15 @@ pub struct LoadRequest<'a> {
     pub modules: &'a [Module<'a>],
     /// The guest's memory. Whatever the image does not place itself goes into the slot at gpa 0.
     pub slots: &'a [MemorySlot],
-    /// Addresses, with memory or without, that belong to somebody else; the guest's memory map says so.
+    /// Addresses, with memory or without, that are reserved; the guest's memory map says so.
     pub reserved: &'a [Range<u64>],
     /// The ACPI root pointer, for the formats that pass it on.
     pub rsdp_gpa: Option<u64>,
 }
 
 impl LoadRequest<'_> {
-    /// Checks what does not depend on the image's content, so that nothing that was asked for is left out
-    /// in silence.
+    /// Checks what does not depend on the image's content, so that nothing that was asked for is
+    /// silently left out.
     pub(super) fn check(&self, format: Format) -> Result<()> {
         if self.image.is_empty() {
             return Err(Error::new(

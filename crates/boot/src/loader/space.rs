@@ -1,4 +1,4 @@
-//! Who has which guest physical addresses while an image is loaded.
+//! Which guest physical addresses are taken while an image is loaded.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -36,7 +36,8 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// Puts a part where its image wants it: within one slot, reserved by nobody, apart from all others.
+    /// Puts a part where its image wants it: within one slot, outside reserved ranges, apart from
+    /// all others.
     pub fn place(&mut self, part: Part<'a>) -> Result<()> {
         let end = part.gpa.checked_add(part.memory_bytes);
         let holds = |slot: &&MemorySlot| {
@@ -129,7 +130,8 @@ impl<'a> Space<'a> {
         Ok(gpa)
     }
 
-    /// The lowest multiple of `alignment` (a power of two) from `from` on where `length` bytes are free.
+    /// The lowest multiple of `alignment` (a power of two) from `from` on where `length` bytes are
+    /// free.
     pub fn lowest(&self, length: u64, alignment: u64, from: u64) -> Option<u64> {
         let end = self.main_end();
         let mut start = from.max(LOWEST_GPA).checked_next_multiple_of(alignment)?;

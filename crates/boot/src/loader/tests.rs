@@ -1,4 +1,5 @@
-//! What loading costs, in bytes read: never more than a few times the image, whatever its headers say.
+//! What loading costs, in bytes read: never more than a few times the image, whatever its headers
+//! say.
 
 use super::image::READ;
 use super::*;
@@ -9,8 +10,8 @@ const PT_NOTE: u32 = 4;
 const HEADERS: u64 = 255;
 const MIB: usize = 1 << 20;
 
-/// A loadable segment of 16 bytes, and headers of one type over the rest of an ELF64 image of zeros. A zero is an empty note,
-/// too.
+/// A loadable segment of 16 bytes, and headers of one type over the rest of an ELF64 image of
+/// zeros. A zero is an empty note, too.
 fn elf64(bytes: usize, p_type: u32, align: u64, header: impl Fn(u64) -> (u64, u64)) -> Vec<u8> {
     let mut image = b"\x7fELF\x02\x01\x01".to_vec();
     image.resize(16, 0);

@@ -1,20 +1,20 @@
-//! What boot set-up is given, and what it yields.
+//! The input and the output of boot set-up.
 
 use crate::mode::{CpuMode, Privilege};
 
-/// What a kernel's boot protocol wants beside what the mode does.
+/// What a kernel's boot protocol wants in addition to the mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Nothing.
     Plain,
-    /// Code and data segments with the selectors 0x10 and 0x18 (Linux Documentation/arch/x86/boot.rst, "32-bit Boot
-    /// Protocol").
+    /// Code and data segments with the selectors 0x10 and 0x18 (Linux
+    /// Documentation/arch/x86/boot.rst, "32-bit Boot Protocol").
     Linux,
     /// CR0 with PE alone, and a task register for a TSS of 0x68 bytes (Xen docs/misc/pvh.pandoc).
     Pvh,
 }
 
-/// What is wanted of the first instruction's surroundings.
+/// The wanted state before the first instruction.
 #[derive(Clone, Copy, Debug)]
 pub struct BootConfig {
     /// The mode to start in.

@@ -1,7 +1,8 @@
-//! What CPUID says of a vCPU's place among the others (Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E).
+//! CPUID's description of a vCPU's place among the others (Intel SDM vol. 2A, CPUID; AMD APM vol.
+//! 3, appendix E).
 //!
-//! A host's list says something of the host's own place, or nothing: its leaves are overwritten, and those that tell the
-//! topology are added where they are missing.
+//! A host's list describes the host's own place, or nothing. Its leaves are overwritten, and
+//! missing leaves of the topology are added.
 
 use kvm_bindings::{CpuId, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 
@@ -21,7 +22,8 @@ const TOPOLOGY: [u32; 2] = [0xb, 0x1f];
 /// AMD's leaf with the ids of APIC, core and node.
 const AMD_IDS: u32 = 0x8000_001e;
 
-/// Leaves 0xb and 0x1f, level types: threads of a core, cores of a package. A level beyond these reads as none.
+/// Leaves 0xb and 0x1f, level types: threads of a core, cores of a package. A level beyond these
+/// reads as none.
 const LEVEL_THREAD: u32 = 1;
 const LEVEL_CORE: u32 = 2;
 
@@ -49,8 +51,8 @@ impl Place {
     }
 }
 
-/// The host's list as a vCPU sees it: one package of as many cores as there are vCPUs, a thread each. `None` where the
-/// list has no room for the leaves that it lacks.
+/// The host's list as a vCPU sees it: one package of as many cores as there are vCPUs, a thread
+/// each. `None` where the list has no room for the leaves that it lacks.
 pub fn of_vcpu(host: &CpuId, place: Place) -> Option<CpuId> {
     let [basic, extended] = MAX_LEAVES.map(|leaf| max_leaf(host, leaf));
     let is_level = |entry: &&kvm_cpuid_entry2| TOPOLOGY.contains(&entry.function);

@@ -1,6 +1,8 @@
-//! SSE, AVX and what else lies in extended registers (Intel SDM vol. 1 §13.3, vol. 3A §2.5 and §2.6).
+//! SSE, AVX and what else lies in extended registers (Intel SDM vol. 1 §13.3, vol. 3A §2.5 and
+//! §2.6).
 //!
-//! Compilers use SSE in 64 bits unasked, so that 64-bit mode starts with it, and with all that XSAVE keeps here.
+//! Compilers use SSE in 64 bits unasked, so that 64-bit mode starts with it, and with all that
+//! XSAVE keeps here.
 
 use kvm_bindings::CpuId;
 

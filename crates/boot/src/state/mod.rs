@@ -1,5 +1,5 @@
-//! The state of a vCPU before its first instruction, as pure functions over plain values:
-//! they return registers and bytes and set nothing.
+//! The state of a vCPU before its first instruction, as pure functions over plain values: they
+//! return registers and bytes, and set nothing.
 
 mod config;
 pub mod cpuid;
@@ -17,7 +17,7 @@ use segments::{Segments, gdt_bytes};
 
 /// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
 pub const CR0_PE: u64 = 1;
-/// CR0.MP: with TS and EM clear, all of x87 and SSE run without asking anybody.
+/// CR0.MP: with TS and EM clear, all of x87 and SSE run without a fault.
 pub const CR0_MP: u64 = 1 << 1;
 /// CR0.ET, always set on processors of this century.
 pub const CR0_ET: u64 = 1 << 4;
@@ -72,7 +72,8 @@ pub fn xcr0(config: &BootConfig, cpuid: &CpuId) -> Option<u64> {
     }
 }
 
-/// Special registers at the first instruction: `reset` (what KVM gave the vCPU) with all that the mode defines.
+/// Special registers at the first instruction: `reset` (what KVM gave the vCPU) with all that the
+/// mode defines.
 pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sregs) -> kvm_sregs {
     let segments = Segments::of(config);
     let mut sregs = kvm_sregs {
@@ -116,7 +117,7 @@ pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sreg
     sregs
 }
 
-/// What must stand in the system slot: GDT, TSS and page tables, as far as the mode has them.
+/// The bytes of the system slot: GDT, TSS and page tables, as far as the mode has them.
 pub fn tables(config: &BootConfig) -> Vec<Table> {
     let gdt = Table {
         gpa: layout::GDT,

@@ -31,8 +31,8 @@ pub fn page_directory_32() -> Table {
     }
 }
 
-/// PML4, page-directory-pointer table and page directories of 2 MiB pages for everything below `top`
-/// (at least 4 GiB).
+/// PML4, page-directory-pointer table and page directories of 2 MiB pages for everything below
+/// `top` (at least 4 GiB).
 pub fn long_mode_tables(top: u64, privilege: Privilege) -> Vec<Table> {
     let user = match privilege {
         Privilege::Kernel => 0,

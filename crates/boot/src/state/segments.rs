@@ -7,8 +7,8 @@ use super::config::{BootConfig, Protocol};
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
 
-/// Indices of the GDT's entries, one behind the other: kernel code, kernel data, user data, user code. User data comes
-/// first because SYSRET wants it so (vol. 2B, SYSRET).
+/// Indices of the GDT's entries, in order: kernel code, kernel data, user data, user code. User
+/// data comes first because SYSRET wants it so (vol. 2B, SYSRET).
 #[derive(Clone, Copy, Debug)]
 struct Indices {
     kernel_code: u16,
@@ -54,7 +54,8 @@ impl Segments {
     /// The segments of a mode and ring.
     pub fn of(config: &BootConfig) -> Self {
         if config.mode == CpuMode::Real {
-            // CS is the 64 KiB frame of the entry, so that an entry below 64 KiB keeps base 0 and IP = gpa.
+            // CS is the 64 KiB frame of the entry, so that an entry below 64 KiB keeps base 0 and
+            // IP = gpa.
             let frame = config.entry_gpa & !0xffff;
             return Self {
                 code: real(TYPE_CODE, frame),

@@ -1,6 +1,7 @@
 //! The task state segment (Intel SDM vol. 3A §8.2.1 for 32 bits, §8.7 for 64).
 //!
-//! Ring 3 may do port I/O for two reasons: its IOPL, and the I/O bitmap. Some KVMs know only the second.
+//! Ring 3 may do port I/O for two reasons: its IOPL, and the I/O bitmap. Some KVMs know only the
+//! second.
 
 use kvm_bindings::kvm_segment;
 
@@ -28,8 +29,9 @@ pub fn register(protocol: Protocol) -> kvm_segment {
     }
 }
 
-/// What of the TSS is not zero, since memory is zero anyway: the bitmap's place and its end. No bit of it is set, so every
-/// port is open; no stack pointer either, as nothing changes rings yet.
+/// The bytes of the TSS that are not zero (memory is zero anyway): the bitmap's place and its end.
+/// No bit of the bitmap is set, so every port is open. No stack pointer is set, as nothing changes
+/// rings yet.
 pub fn tables() -> [Table; 2] {
     let io_map_base = TSS_STATE_BYTES as u16;
     [

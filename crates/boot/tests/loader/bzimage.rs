@@ -9,7 +9,7 @@ use crate::images::{
 const PAYLOAD: ErrorKind = ErrorKind::Payload;
 const MIB: u64 = 1 << 20;
 
-/// `boot_params` behind RSI.
+/// `boot_params` at RSI.
 fn params<'a>(loaded: &'a Loaded) -> &'a [u8] {
     read(loaded, loaded.registers.rsi, 4096)
 }

@@ -9,7 +9,7 @@ use crate::images::{
 
 const PAYLOAD: ErrorKind = ErrorKind::Payload;
 
-/// Code at 1 MiB with data behind it in the same segment's memory, and a segment of zeros only.
+/// Code at 1 MiB, followed by data in the same segment's memory, and a segment of zeros only.
 fn segments() -> [Segment; 2] {
     [
         segment(0x10_0000, &[1, 2, 3, 4], 0x2000),
@@ -55,7 +55,8 @@ fn segments_go_to_their_physical_addresses_and_a_virtual_entry_follows_them() {
         boot::load(&request(&physical_entry)).unwrap().entry_gpa,
         0x10_0004
     );
-    // What is no code, such as Linux's data of each processor at virtual 0, does not make it virtual.
+    // What is no code, such as Linux's data of each processor at virtual 0, does not make it
+    // virtual.
     let data = Segment {
         flags: RW,
         vaddr: 0x10_0000,

@@ -1,4 +1,5 @@
-//! Images that are cut short or changed anywhere: an error or parts that lie where they may, never a panic.
+//! Images that are cut short or changed anywhere: an error or parts that lie where they may, never
+//! a panic.
 
 use boot::{ErrorKind, Format, LoadRequest, MemorySlot, Module};
 
@@ -131,7 +132,8 @@ fn every_prefix_of_every_image_is_loaded_or_refused() {
             let context = format!("{name}, {length} bytes");
             let prefix = &image[..length];
             let as_asked = load(&full(prefix, format), &context);
-            // A file that is cut short misses something, unless its format knows no end but for padding.
+            // A file that is cut short misses something, unless its format knows no end but for
+            // padding.
             let padding = match name {
                 "flat" | "multiboot with fields" => image.len(),
                 "bzImage" | "fixed bzImage" => 15,
@@ -174,7 +176,8 @@ fn ten_thousand_mutations_of_every_image_are_loaded_or_refused() {
     }
 }
 
-/// Changes up to four fields where headers are, to values at the edges of their types and of memory.
+/// Changes up to four fields where headers are, to values at the edges of their types and of
+/// memory.
 fn mutate(image: &mut Vec<u8>, random: &mut Random) {
     const EDGES: [u64; 12] = [
         0,

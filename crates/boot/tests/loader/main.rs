@@ -1,5 +1,5 @@
-//! What every image format becomes: parts with addresses, a mode, an entry, registers. No KVM is needed, since
-//! loading writes nothing.
+//! What every image format becomes: parts with addresses, a mode, an entry, registers. No KVM is
+//! needed, since loading writes nothing.
 // The helpers are tests, too: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 // One reserved range is a list of ranges, too.

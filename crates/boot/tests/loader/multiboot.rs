@@ -10,7 +10,7 @@ use crate::images::{
 
 const PAYLOAD: ErrorKind = ErrorKind::Payload;
 
-/// The information block behind EBX.
+/// The information block at EBX.
 fn info<'a>(loaded: &'a Loaded) -> &'a [u8] {
     read(loaded, loaded.registers.rbx, 120)
 }
@@ -179,7 +179,7 @@ fn modules_lie_on_pages_above_1_mib_and_the_list_says_where() {
     let info = info(&loaded);
     assert_eq!(u32_at(info, 20), 2);
     let list = read(&loaded, u32_at(info, 24).into(), 32);
-    // The kernel has 0x100000..0x103000, the first module the two pages behind it.
+    // The kernel has 0x100000..0x103000, the first module the next two pages.
     assert_eq!((u32_at(list, 0), u32_at(list, 4)), (0x10_3000, 0x10_4388));
     assert_eq!((u32_at(list, 16), u32_at(list, 20)), (0x10_5000, 0x10_5001));
     assert_eq!((u32_at(list, 12), u32_at(list, 28)), (0, 0));
@@ -198,7 +198,7 @@ fn what_we_place_keeps_out_of_reserved_ranges_page_0_and_the_legacy_hole() {
     }];
     let loaded = boot::load(&LoadRequest {
         modules: &modules,
-        // All low memory but 16 bytes, and the page behind the kernel.
+        // All low memory but 16 bytes, and the page after the kernel.
         reserved: &[0..0x9_fbf0, 0x10_3000..0x10_3001],
         ..request(&image)
     })

@@ -9,7 +9,7 @@ use crate::images::{
 
 const PAYLOAD: ErrorKind = ErrorKind::Payload;
 
-/// The start info behind EBX.
+/// The start info at EBX.
 fn info<'a>(loaded: &'a Loaded) -> &'a [u8] {
     read(loaded, loaded.registers.rbx, 56)
 }
@@ -172,7 +172,8 @@ fn strict(image: &[u8]) -> LoadRequest<'_> {
 #[test]
 fn broken_notes_say_where_and_with_which_value() {
     let xen = |desc: &[u8]| note(b"Xen\0", 18, desc, 4);
-    // Two program headers: the segment's bytes begin at 0xb0, the notes at 0xc0, a descriptor at 0xd0.
+    // Two program headers: the segment's bytes begin at 0xb0, the notes at 0xc0, a descriptor at
+    // 0xd0.
     let cases: [(Vec<u8>, &[&str]); 5] = [
         (
             xen(&[0; 8]),

@@ -218,8 +218,8 @@ fn enabling_the_interrupt_with_data_there_raises_it() {
     assert_eq!((edges.take(), serial.read(IIR)), (1, 0xc4));
 }
 
-/// A driver in the manner of Linux's `serial8250_interrupt`: it stays until nothing is pending, and reads and
-/// writes a few bytes each time round.
+/// A driver in the manner of Linux's `serial8250_interrupt`: it stays until nothing is pending, and
+/// reads and writes a few bytes each time round.
 fn handle_interrupt(
     serial: &mut Serial<Edges>,
     noise: &mut Noise,
@@ -247,8 +247,9 @@ fn handle_interrupt(
     panic!("too much work");
 }
 
-/// The guest works by edges; the host sends and takes at random moments, and the guest masks, polls, sends and turns
-/// the FIFOs on and off at others. The end of both streams comes by edges alone: one that is missing shows.
+/// The guest works by edges; the host sends and takes at random moments, and the guest masks,
+/// polls, sends and turns the FIFOs on and off at others. The end of both streams comes by edges
+/// alone: one that is missing shows.
 #[test]
 fn no_byte_is_lost_doubled_or_left_behind() {
     for seed in 1..=200 {
@@ -259,7 +260,8 @@ fn no_byte_is_lost_doubled_or_left_behind() {
         let (mut next, mut got, mut output) = (0, Vec::new(), Vec::new());
         let mut to_send = VecDeque::new();
         let mut asked = 0;
-        // Clearing and turning the FIFOs on or off may lose what is in them, and nothing else here does.
+        // Clearing and turning the FIFOs on or off may lose what is in them, and nothing else here
+        // does.
         let fifos = noise.below(2) as u8;
         serial.write(FCR, fifos);
         serial.write(IER, 0x01);

@@ -6,8 +6,9 @@
 //!     ▲                │            │ promise ─► Promised ──┘
 //!     └── kick ────────┘            └── kick (close only) ── kick ──► Empty
 //! ```
-//! A kick takes back what JavaScript has not seen. What a handler is busy with is waited for, since it ends
-//! by itself; a promise may never settle, so a kick ends that wait, and a close ends every wait.
+//! A kick withdraws a question that JavaScript has not seen. If a handler is executing, it is
+//! waited for, since it ends by itself. A promise may never settle, so a kick ends that wait; a
+//! close ends every wait.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,7 +37,7 @@ const ANSWERED: u8 = 4;
 #[derive(Debug)]
 pub struct Mailbox {
     stage: AtomicU8,
-    /// Of this question; the remainder by `MAX_VCPUS` says whose it is.
+    /// The ticket of this question; its remainder by `MAX_VCPUS` is the index of the vCPU.
     ticket: AtomicU32,
     /// With what was posted before it.
     letter: Mutex<Option<(Letter, Marks)>>,
@@ -66,7 +67,8 @@ impl Mailbox {
         self.stage.load(Ordering::SeqCst) == ASKED || self.posted.load(Ordering::SeqCst)
     }
 
-    /// JavaScript's side: whether a question waits, and what comes before it was handed over, as `reached` judges.
+    /// JavaScript's side: whether a question waits, and what comes before it was handed over, as
+    /// `reached` judges.
     pub fn is_asked(&self, reached: impl FnOnce(&Marks) -> bool) -> Option<bool> {
         // After a kick the asker takes its question back.
         if self.stage.load(Ordering::SeqCst) != ASKED || self.kick.requested().is_some() {
@@ -176,7 +178,8 @@ impl AcrossThreads {
         self.bell.ring();
     }
 
-    /// Looks for a while, then parks, until there is a result. JavaScript's thread or a kick wakes it.
+    /// Polls for a while, then parks, until there is a result. JavaScript's thread or a kick wakes
+    /// it.
     fn wait<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         self.mailbox.asker.get_or_init(std::thread::current);
         let begin = Instant::now();
@@ -191,7 +194,7 @@ impl AcrossThreads {
                 self.patience.learn(begin.elapsed());
                 return found;
             }
-            // Whoever was awake when the question was posted may have left for a turn.
+            // The thread that was awake when the question was posted may have left for a turn.
             self.bell.ring();
             std::thread::park();
         }

@@ -1,5 +1,5 @@
-//! Whether a posted route announces each write or gathers many: a lone write shall arrive at once, and a flood shall ring no bell
-//! for each.
+//! Whether a posted route announces each write or gathers many: a lone write shall arrive at once,
+//! and a flood shall not ring the bell for each write.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,8 +10,9 @@ pub const LOOK: Duration = Duration::from_millis(2);
 /// So many writes within [`LOOK`], or at once, are a flood.
 const FLOOD: u64 = 8;
 
-/// So many writes in quick succession, each alone, are looked at more closely: a flood whose consumer keeps up looks like a
-/// guest that waits for an answer to each. One that is delayed tells them apart.
+/// So many writes in quick succession, each alone, are looked at more closely: a flood whose
+/// consumer keeps up looks like a guest that waits for an answer to each. One that is delayed tells
+/// them apart.
 const FIRST_STREAK: u32 = 16;
 
 /// The longest such streak; each delay that found no flood makes it four times as long.
@@ -20,7 +21,7 @@ const LONGEST_STREAK: u32 = 1024;
 /// What becomes of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// From now on writes gather, and somebody has to look.
+    /// From now on writes gather, and JavaScript's thread has to look.
     Gather,
     /// From now on each is announced.
     Announce,
@@ -60,7 +61,7 @@ impl Pace {
         self.gathering.get().is_some()
     }
 
-    /// So many writes were taken, none perhaps.
+    /// Notes how many writes were taken, perhaps none.
     pub fn took(&self, count: u64, now: Instant) -> Option<Change> {
         match self.gathering.get() {
             Some((since, seen)) => self.look(since, seen.saturating_add(count), now),

@@ -1,4 +1,5 @@
-//! The consumers of a machine's posted writes, as JavaScript's thread serves them: one batch after the other, by turns.
+//! The consumers of a machine's posted writes, served on JavaScript's thread: one batch after the
+//! other, by turns.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub struct Posted {
 struct Consumer {
     route: RouteId,
     feed: Feed,
-    /// It is at work, perhaps on a promise.
+    /// The consumer has not finished, perhaps because of a promise.
     busy: Cell<bool>,
     /// Writes taken since the last look at the pace.
     taken: Cell<u64>,
@@ -67,7 +68,7 @@ impl Posted {
         self.routes.iter().map(|one| one.feed.clone()).collect()
     }
 
-    /// A run begins: promises of an earlier one are of no account.
+    /// A run begins: promises of an earlier one are ignored.
     pub fn begin(&self) {
         self.due.set(true);
         for consumer in &self.routes {
@@ -86,7 +87,7 @@ impl Posted {
         Ok(())
     }
 
-    /// The run is over: nobody is called any more.
+    /// The run is over: no consumer is called any more.
     pub fn end(&self) {
         for consumer in &self.routes {
             consumer.feed.set_eager(false);
@@ -94,12 +95,12 @@ impl Posted {
         }
     }
 
-    /// Something was announced, or a consumer came free: somebody shall look.
+    /// Something was announced, or a consumer came free: JavaScript's thread shall look.
     pub fn set_due(&self) {
         self.due.set(true);
     }
 
-    /// Whether somebody shall look.
+    /// Whether JavaScript's thread shall look.
     pub fn is_due(&self) -> bool {
         self.due.get()
     }
@@ -112,13 +113,13 @@ impl Posted {
         }
     }
 
-    /// Whether somebody has to look soon, since writes gather that nobody announces.
+    /// Whether JavaScript's thread has to look soon, since writes gather without being announced.
     pub fn gathers(&self) -> bool {
         let gathers = |one: &Consumer| one.pace.gathers() && !one.busy.get();
         self.routes.iter().any(gathers)
     }
 
-    /// Looks after what has gathered.
+    /// Takes what has gathered.
     pub fn look(&self) {
         for consumer in &self.routes {
             if consumer.pace.gathers() && !consumer.busy.get() {
@@ -131,7 +132,7 @@ impl Posted {
         }
     }
 
-    /// Whether everything that these marks mean was handed over.
+    /// Whether everything before these marks was delivered.
     pub fn reached(&self, marks: &Marks) -> bool {
         marks.iter().all(|&(index, mark)| {
             let consumer = self.routes.get(index);
@@ -159,8 +160,9 @@ impl Posted {
         count
     }
 
-    /// Hands over what waits, one batch of each route, to consumers that are free. `is_over` says behind a batch that the
-    /// others come later, and `failed` hears of a consumer that failed.
+    /// Hands over what waits, one batch of each route, to consumers that are free. `is_over` is
+    /// asked after each batch whether the others come later; `failed` is called when a consumer
+    /// failed.
     pub fn hand_over(
         &self,
         words: Words,
@@ -230,7 +232,7 @@ impl Posted {
         match &*watch {
             // It calls at once when there is something already.
             Some(watch) => watch.arm(),
-            // What came before rang nobody.
+            // What came before did not ring.
             None if consumer.feed.noticed() => self.due.set(true),
             None => {}
         }

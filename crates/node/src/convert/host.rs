@@ -16,7 +16,8 @@ pub struct NativeReport {
     pub capabilities: Vec<NativeCapability>,
     /// Every mode.
     pub modes: Vec<NativeModeReport>,
-    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring.
+    /// Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost;
+    /// absent where there is no such ring.
     pub shares_coalesced_ring: Option<bool>,
     /// Cost of a port exit from long mode and back, in nanoseconds.
     pub exit_cost_ns: f64,
@@ -42,7 +43,8 @@ pub struct NativeModeReport {
     pub reason: Option<String>,
 }
 
-/// Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`.
+/// Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE`
+/// without `/dev/kvm`.
 #[napi]
 pub fn probe_host() -> Either<NativeReport, Failure> {
     let report = match vmm::probe() {
@@ -84,7 +86,7 @@ pub struct NativeLimits {
     pub max_read_bytes: f64,
     /// The longest time-out, in milliseconds.
     pub max_timeout_ms: f64,
-    /// Bytes of a guest's text that are kept for somebody who may read them later.
+    /// Bytes of a guest's text that are kept for a later reader.
     pub max_output_bytes: u32,
     /// Slots beside slot 0.
     pub max_slots: u32,

@@ -1,4 +1,4 @@
-//! What was put where, from Rust's words to JavaScript's.
+//! What was put where, converted from Rust's types to JavaScript's.
 
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;

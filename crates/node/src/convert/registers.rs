@@ -66,8 +66,8 @@ register_file!(
     apic_base: "IA32_APIC_BASE (Intel SDM vol. 3A §11.4.4)."
 );
 
-/// A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
-/// are 0 or 1. What is absent when written keeps its value.
+/// A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
+/// §3.4.3). Flags are 0 or 1. What is absent when written keeps its value.
 #[napi(object)]
 #[derive(Default)]
 pub struct NativeSegment {
@@ -168,11 +168,12 @@ impl NativeDescriptorTable {
     }
 }
 
-/// Declares the special registers: segments, descriptor tables, and the control registers beside them.
+/// Declares the special registers: segments, descriptor tables, and the control registers beside
+/// them.
 macro_rules! special_registers {
     ([$($segment:ident: $segment_doc:literal),+], [$($table:ident: $table_doc:literal),+]) => {
-        /// Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is absent
-        /// when written keeps its value.
+        /// Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is
+        /// absent when written keeps its value.
         #[napi(object)]
         #[derive(Default)]
         pub struct NativeSpecialRegisters {

@@ -1,4 +1,4 @@
-//! Looking after a machine that runs on threads of its own, from JavaScript's.
+//! Serving, from JavaScript's thread, a machine that runs on threads of its own.
 
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ impl Lifecycle {
             self.posted().set_due();
             served = served.max(self.hand_over(words, callbacks, turn));
         }
-        // Behind a slow batch the question comes in the next turn of the event loop.
+        // After a slow batch the question comes in the next turn of the event loop.
         if may_be_taken() != Some(true) || (served != Served::Nothing && turn.is_over()) {
             return served;
         }
@@ -142,7 +142,7 @@ impl Attended for Lifecycle {
         let served = turn.each(&self.next, &mailboxes, |mailbox| {
             self.attend_vcpu(mailbox, &callbacks, turn)
         });
-        // Whoever waits for the run needs a turn of JavaScript's, too.
+        // The awaiting code needs a turn of JavaScript's, too.
         if self.settle() {
             Served::Promise
         } else {

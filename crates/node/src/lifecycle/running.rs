@@ -1,4 +1,5 @@
-//! A machine on a thread of its own: that thread has it, and gives it back with the end of its run.
+//! A machine on a thread of its own: that thread owns it, and gives it back with the end of its
+//! run.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +37,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Gives the machine to a new thread; it comes back where none can be had.
+    /// Gives the machine to a new thread; the machine is returned if no thread can start.
     pub fn start(
         machine: Box<Machine>,
         kick: KickHandle,
@@ -48,8 +49,8 @@ impl Running {
         let mailboxes: Rc<[_]> = (0..machine.vcpus())
             .map(|vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu)))
             .collect();
-        // The machine waits here for its thread, so that it comes back if none can be had. Not in `finished`:
-        // another machine's bell may look there before this thread runs.
+        // The machine waits here for its thread, so that it comes back if none can be had. Not in
+        // `finished`: another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let finished = Arc::default();
         posted.begin();
@@ -87,7 +88,7 @@ impl Running {
         }
     }
 
-    /// Whether the run is over, and nobody has taken its end.
+    /// Whether the run is over, and its end not taken.
     pub fn is_finished(&self) -> bool {
         let finished = self.finished.lock();
         finished.unwrap_or_else(PoisonError::into_inner).is_some()
@@ -98,14 +99,15 @@ impl Running {
         take(&self.finished)
     }
 
-    /// Waits until the thread is gone, and gives what it left. A panic of that thread is already caught and reported there.
+    /// Joins the thread, and returns what it left. A panic of that thread is already caught and
+    /// reported there.
     pub fn join(self) -> Option<Finished> {
         let _ = self.thread.join();
         take(&self.finished)
     }
 }
 
-/// What is called when the kernel has counted something.
+/// The function to call when the kernel has counted something.
 fn announcer(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> impl Fn() + Clone + Send + 'static {
     move || {
         mailbox.announce();

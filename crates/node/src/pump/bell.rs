@@ -1,4 +1,4 @@
-//! The doorbell into JavaScript, rung only when nobody is looking.
+//! The doorbell into JavaScript, rung only while JavaScript's thread is not looking.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,9 +8,9 @@ use crate::ffi::Doorbell;
 #[derive(Debug)]
 pub struct Bell {
     doorbell: Doorbell,
-    /// Rung, and not answered yet.
+    /// The bell was rung and is not answered yet.
     rung: AtomicBool,
-    /// JavaScript's thread is looking, or will come back by itself.
+    /// JavaScript's thread is looking, or will look again by itself.
     awake: AtomicBool,
     rings: AtomicU64,
 }
@@ -27,7 +27,7 @@ impl Bell {
 
     /// Makes JavaScript's thread attend to every machine that runs.
     ///
-    /// What is to be found must be in its place before: whoever looks last looks behind `sleep`.
+    /// What is to be found must be in its place before: the last look comes after `sleep`.
     pub fn ring(&self) {
         if !self.awake.load(Ordering::SeqCst) && !self.rung.swap(true, Ordering::SeqCst) {
             self.rings.fetch_add(1, Ordering::Relaxed);
@@ -35,18 +35,18 @@ impl Bell {
         }
     }
 
-    /// JavaScript's thread has come.
+    /// JavaScript's thread answers the bell.
     pub fn wake(&self) {
         self.awake.store(true, Ordering::SeqCst);
         self.rung.store(false, Ordering::SeqCst);
     }
 
-    /// JavaScript's thread goes, unless a last look finds something.
+    /// JavaScript's thread goes to sleep, unless a last look finds something.
     pub fn sleep(&self) {
         self.awake.store(false, Ordering::SeqCst);
     }
 
-    /// How often it was rung.
+    /// How often the bell was rung.
     pub fn rings(&self) -> u64 {
         self.rings.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! What one JavaScript environment has for all its machines: the shared words, one doorbell, the list of
-//! those that run, and the pump that looks after them.
+//! What one JavaScript environment has for all its machines: the shared words, one doorbell, the
+//! list of those that run, and the pump that serves them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -23,9 +23,10 @@ thread_local! {
     static ENVIRONMENT: RefCell<Option<Rc<Environment>>> = const { RefCell::new(None) };
 }
 
-/// Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
-/// calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
-/// once, as test runners do, those are the first copy's, whose function looks after the machines of all.
+/// Offers eight words through which this environment's machines ask, and the function that answers
+/// the doorbell by calling `attend`. Called at import; returns the words to use. Where the
+/// package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
+/// whose function serves the machines of all.
 #[napi(ts_return_type = "Uint32Array | null")]
 pub fn share(
     env: Env,
@@ -46,29 +47,29 @@ pub fn words() -> Option<Words> {
     SHARED.with_borrow(|shared| shared.as_ref().map(|(words, _)| *words))
 }
 
-/// Somebody whom the bell calls.
+/// Anything that JavaScript's thread has to attend to.
 pub trait Attended {
     /// Whether anything waits for JavaScript.
     fn waits(&self) -> bool;
-    /// Looks after whatever waits, until the turn is over.
+    /// Serves whatever waits, until the turn is over.
     fn attend(&self, turn: &Turn) -> Served;
-    /// Whether something gathers that nobody announces.
+    /// Whether something gathers without being announced.
     fn gathers(&self) -> bool;
     /// Notices what has gathered.
     fn look(&self);
     /// Makes JavaScript call `inside` in the asynchronous context of the run.
     fn enter(&self);
-    /// Ends for good, and joins its thread.
+    /// Closes it and joins its thread.
     fn shut_down(&self);
-    /// Ends for good by a fault of ours.
+    /// Closes it after a fault of vmexit's own.
     fn fail(&self, error: Error) -> Served;
 }
 
-/// What `inside` is to do in somebody's asynchronous context.
+/// What `inside` is to do in the asynchronous context of a run.
 enum Errand {
-    /// Look after this one, once.
+    /// Serve this machine, once.
     Attend(Rc<dyn Attended>),
-    /// Go on pumping.
+    /// Continue pumping.
     Pump,
 }
 
@@ -86,7 +87,8 @@ pub struct Environment {
     patience: Patience,
     asleep_since: Cell<Instant>,
     pumping: Cell<bool>,
-    /// The address of the one in whose context the pump is. Whoever asks again and again thus has it entered once a turn.
+    /// The address of the machine in whose context the pump is. So a machine that asks again and
+    /// again has its context entered once a turn.
     home: Cell<Option<*const ()>>,
     errand: RefCell<Option<Errand>>,
     /// What the last attending came to, and the last pump.
@@ -102,8 +104,8 @@ impl Environment {
         }
         let pump = SHARED.with_borrow(|shared| shared.as_ref().map(|(_, pump)| Rc::clone(pump)))?;
         let doorbell = Doorbell::new(&env, &pump)?;
-        // Registered behind the doorbell, so it runs before the doorbell goes: every thread that rings is
-        // joined by then.
+        // Registered after the doorbell, so it runs before the doorbell goes: every thread that
+        // rings is joined by then.
         env.add_env_cleanup_hook((), |()| shut_down()).ok()?;
         let environment = Rc::new(Self {
             env,
@@ -135,7 +137,7 @@ impl Environment {
         self.generation.set(self.generation.get() + 1);
     }
 
-    /// Does so no longer.
+    /// Attends to it no longer.
     pub fn remove(who: *const dyn Attended) {
         if let Some(environment) = current() {
             let mut running = environment.running.borrow_mut();
@@ -171,7 +173,7 @@ impl Environment {
 
     fn attend(&self, fresh: bool, look: bool, home: Option<*const ()>) -> u32 {
         if self.pumping.replace(true) {
-            // Whoever pumps looks again anyway.
+            // The pump looks again anyway.
             return NativeTurn::Nothing as u32;
         }
         if fresh {
@@ -189,7 +191,8 @@ impl Environment {
         left
     }
 
-    /// The pump: attends until nothing more comes, or the turn is over; what is left to do, as `NativeTurn` says.
+    /// The pump: attends until nothing more comes, or the turn is over. Returns what is left to do,
+    /// a `NativeTurn`.
     fn pump(&self) -> u32 {
         self.bell.wake();
         let mut idle_since: Option<Instant> = None;
@@ -229,7 +232,8 @@ impl Environment {
         }
     }
 
-    /// The turn is over. We stay awake all the same: nobody has to ring before we come back.
+    /// The turn is over. The thread stays awake all the same: no bell is needed before it comes
+    /// back.
     fn again(&self) -> u32 {
         let mut left = NativeTurn::Again as u32;
         if self.holders.get() > 0 {
@@ -254,7 +258,7 @@ impl Environment {
         self.asleep_since.set(Instant::now());
         self.bell.sleep();
         let served = self.attend_all(living);
-        // A look that the turn's end cut short has not seen everybody.
+        // A look that the turn's end cut short has not seen every machine.
         let stays =
             served == Served::Something || (served == Served::Promise && self.turn.is_over());
         if stays {
@@ -281,7 +285,7 @@ impl Environment {
         self.pumped.set(NativeTurn::Nothing as u32);
         self.errand.replace(Some(errand));
         who.enter();
-        // Still to be done where nobody is left to enter that context.
+        // Still to be done if no machine is left to enter that context.
         self.inside();
     }
 
@@ -296,7 +300,7 @@ impl Environment {
     }
 }
 
-/// A fault of ours ends the machine, not the process.
+/// A fault of vmexit's own ends the machine, not the process.
 fn look_after(who: &Rc<dyn Attended>, turn: &Turn) -> Served {
     caught(|| Ok(who.attend(turn))).unwrap_or_else(|error| who.fail(error))
 }
@@ -320,8 +324,9 @@ pub enum NativeTurn {
     Look = 8,
 }
 
-/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
-/// time to look after what gathers. What is left to do, as `NativeTurn` says.
+/// Attends to every machine that runs. `fresh` says that the event loop has turned since the last
+/// call, `look` that it is time to take what has gathered. Returns what is left to do, a
+/// `NativeTurn`.
 #[napi]
 pub fn attend(fresh: bool, look: bool) -> u32 {
     current().map_or(NativeTurn::Nothing as u32, |environment| {
@@ -336,8 +341,8 @@ pub fn attend_from(who: *const ()) -> u32 {
     })
 }
 
-/// Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
-/// `NativeMachine.start`, and to be returned by it.
+/// Goes on with what is to be done in the asynchronous context of a run; to be called by the
+/// `enter` of `NativeMachine.start`, and to be returned by it.
 #[napi]
 pub fn inside() -> u32 {
     if let Some(environment) = current() {
@@ -346,7 +351,8 @@ pub fn inside() -> u32 {
     0
 }
 
-/// Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever.
+/// Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is
+/// kept for ever.
 #[napi]
 pub fn hang_bell(env: Env) -> bool {
     Environment::get(env).is_some()
@@ -358,7 +364,7 @@ pub fn doorbells() -> f64 {
     current().map_or(0.0, |environment| environment.bell.rings() as f64)
 }
 
-/// Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`.
+/// Keeps the event loop alive for an awaited run, until `releaseLoop`.
 #[napi]
 pub fn hold_loop(env: Env) {
     if let Some(environment) = Environment::get(env) {
@@ -374,13 +380,13 @@ pub fn release_loop(env: Env) {
     }
 }
 
-/// The environment goes: no JavaScript any more, and no thread may outlive it.
+/// The environment ends: JavaScript is not called any more, and no thread may outlive it.
 fn shut_down() {
     let Some(environment) = ENVIRONMENT.take() else {
         return;
     };
     for who in environment.living() {
-        // Nobody is left to tell.
+        // There is no JavaScript left to report to.
         let _ = caught(|| {
             who.shut_down();
             Ok(())

@@ -1,15 +1,17 @@
-//! How long JavaScript's thread stays with us in one turn of its event loop, and whom it serves next.
+//! How long JavaScript's thread spends here in one turn of its event loop, and which machine it
+//! serves next.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// The longest stay in the pump during one turn of the event loop: timers and I/O wait no longer for us.
+/// The longest time in the pump during one turn of the event loop: timers and I/O wait no longer
+/// than this.
 const TURN: Duration = Duration::from_millis(1);
 
 /// A turn of this length was a slow handler's.
 const SLOW: Duration = Duration::from_millis(5);
 
-/// What attending to somebody came to; the greatest counts.
+/// What attending to a machine came to; the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Served {
     Nothing,
@@ -18,7 +20,7 @@ pub enum Served {
     Promise,
 }
 
-/// The part of an event loop's turn that we take.
+/// The part of an event loop's turn that the pump takes.
 pub struct Turn(Cell<Instant>);
 
 impl Turn {
@@ -45,7 +47,8 @@ impl Turn {
         self.0.get().elapsed() > SLOW
     }
 
-    /// Serves one after the other until the turn is over; then the next turn begins with the one whose turn it is.
+    /// Serves one after the other until the turn is over; then the next turn begins with the one
+    /// whose turn it is.
     pub fn each<T>(&self, next: &Cell<usize>, all: &[T], serve: impl Fn(&T) -> Served) -> Served {
         let (first, mut served) = (next.get(), Served::Nothing);
         let by_turns = (0..all.len()).map(|step| (first + step) % all.len());

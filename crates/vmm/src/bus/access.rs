@@ -48,7 +48,7 @@ impl Piece {
 }
 
 impl Access {
-    /// The access behind a port or MMIO exit; any other exit has no bytes.
+    /// The access of a port or MMIO exit; any other exit has no bytes.
     pub fn new(route: RouteId, place: Place, offset: u32, exit: &Exit) -> Self {
         let (bytes, item_bytes, alignment) = match exit {
             Exit::PioOut(port) | Exit::PioIn(port) => (port.bytes(), usize::from(port.size), None),
@@ -70,7 +70,8 @@ impl Access {
         }
     }
 
-    /// Which byte-wide register each byte is for: an item covers neighbours, and all items of a string the same ones.
+    /// Which byte-wide register each byte is for: an item covers neighbours, and all items of a
+    /// string the same ones.
     pub fn registers(&self) -> impl Iterator<Item = u8> {
         let (first, bytes) = (self.offset as u8, self.item_bytes.max(1));
         (0..self.bytes).map(move |index| first.wrapping_add((index % bytes) as u8))
@@ -83,8 +84,8 @@ impl Access {
 
     /// The piece with this index, `None` after the last.
     ///
-    /// A port access has one per item. An MMIO access has one, or, where KVM cut it at a page border into
-    /// 3, 5, 6 or 7 bytes, several of natural alignment.
+    /// A port access has one per item. An MMIO access has one, or, where KVM cut it at a page
+    /// border into 3, 5, 6 or 7 bytes, several of natural alignment.
     pub fn piece(&self, index: usize) -> Option<Piece> {
         let Some(gpa) = self.alignment.filter(|_| !self.bytes.is_power_of_two()) else {
             let start = index * self.item_bytes;

@@ -1,4 +1,4 @@
-//! What stands at a route and answers its accesses. It sees bytes, never an address.
+//! What answers the accesses of a route. It gets bytes, never an address.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::bus::ring::PostedRing;
 use crate::bus::route::RouteTarget;
 use crate::error::Result;
 
-/// What answers. The kinds that a caller names are matched, so that the fast ones cost no call through a table.
+/// What answers. The kinds that a caller names are matched, so that the fast ones cost no call
+/// through a table.
 #[derive(Debug)]
 pub(crate) enum Backend {
     Console(Console),
@@ -94,7 +95,8 @@ impl Backend {
         matches!(self, Self::Console(_) | Self::Com1(_))
     }
 
-    /// Fills the items of a read. What has no value of its own reads as all ones, like an empty bus.
+    /// Fills the items of a read. What has no value of its own reads as all ones, like an empty
+    /// bus.
     pub fn read(&mut self, access: &Access, data: &mut [u8]) -> Reaction {
         match self {
             Self::Asked => return Reaction::Ask,

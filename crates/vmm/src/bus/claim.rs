@@ -23,8 +23,8 @@ pub struct Claim {
     pub length: u64,
 }
 
-/// Names a route for as long as its machine lives. Those of the configuration are 0, 1, 2, … in their order, COM1's is the next,
-/// and no id is given twice.
+/// Names a route for as long as its machine lives. Those of the configuration are 0, 1, 2, … in
+/// their order, COM1's is the next, and no id is given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(u32);
 

@@ -1,4 +1,5 @@
-//! Where posted writes wait for their consumer: the ring of a `queue` or `coalesce` route, the count of an `event` route.
+//! Where posted writes wait for their consumer: the ring of a `queue` or `coalesce` route, the
+//! count of an `event` route.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,7 +51,8 @@ impl Feed {
         }
     }
 
-    /// Whether something waits, as far as it was noticed: without a system call where nobody noticed anything.
+    /// Whether something waits, as far as it was noticed: without a system call if nothing was
+    /// noticed.
     pub fn noticed(&self) -> bool {
         match self {
             Self::Ring(ring) => !ring.is_empty(),
@@ -58,7 +60,8 @@ impl Feed {
         }
     }
 
-    /// What waits now, to ask [`reached`](Self::reached) later whether it was taken; `None` if nothing does.
+    /// What waits now, to ask [`reached`](Self::reached) later whether it was taken; `None` if
+    /// nothing does.
     pub fn mark(&self) -> Option<u64> {
         match self {
             Self::Ring(ring) => ring.mark(),
@@ -74,8 +77,9 @@ impl Feed {
         }
     }
 
-    /// Whether each write of a ring is announced by [`ExitHandler::posted`](crate::ExitHandler::posted), not only many. Who turns
-    /// this on looks behind it whether something [`waits`](Self::waits).
+    /// Whether each write of a ring is announced by
+    /// [`ExitHandler::posted`](crate::ExitHandler::posted), not only many. After turning this on,
+    /// the caller checks whether something [`waits`](Self::waits).
     pub fn set_eager(&self, eager: bool) {
         if let Self::Ring(ring) = self {
             ring.set_eager(eager);
@@ -131,7 +135,7 @@ impl EventCount {
     }
 
     fn take(&self) -> u64 {
-        // Before looking: whoever adds to it from here on sees that this is the take that gets it, or waits for the next.
+        // Before looking: what is added from here on belongs to this take, or waits for the next.
         self.takes.fetch_add(1, Ordering::SeqCst);
         self.look();
         self.held.swap(0, Ordering::SeqCst)

@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// A wait is ended by the turn or by a kick, which unparks every thread of the run; this is for neither coming.
+/// A wait is ended by the turn or by a kick, which unparks every thread of the run; this is for
+/// neither coming.
 const NAP: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     taken: AtomicBool,
-    /// Entries in `queue`, so that a turn which nobody waits for ends without a lock.
+    /// Entries in `queue`, so that a turn without waiting vCPUs ends without a lock.
     waiting: AtomicUsize,
     queue: Mutex<Vec<Thread>>,
 }
@@ -31,7 +32,7 @@ impl Gate {
             let id = me.id();
             self.queue().push(me);
             self.waiting.fetch_add(1, Ordering::SeqCst);
-            // A turn that ended before we were counted woke nobody.
+            // A turn that ended before this vCPU was counted woke none.
             if self.taken.load(Ordering::SeqCst) {
                 std::thread::park_timeout(NAP);
             }
@@ -41,7 +42,7 @@ impl Gate {
         Some(Turn(self))
     }
 
-    /// Takes the turn if nobody has it.
+    /// Takes the turn if it is free.
     pub fn try_enter(&self) -> Option<Turn<'_>> {
         let is_free = !self.taken.swap(true, Ordering::SeqCst);
         is_free.then(|| Turn(self))

@@ -1,4 +1,5 @@
-//! What the kernel's interrupt controllers and timer answer themselves, so that no access to it ever exits.
+//! What the kernel's interrupt controllers and timer answer themselves, so that no access to it
+//! ever exits.
 
 use boot::firmware::{IOAPIC_GPA, LOCAL_APIC_GPA};
 
@@ -6,7 +7,8 @@ use crate::bus::claim::{Base, Claim};
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::PAGE_BYTES;
 
-/// Ports: who has them, the first and how many (KVM API, `KVM_CREATE_IRQCHIP` and `KVM_CREATE_PIT2`).
+/// Ports: who has them, the first and how many (KVM API, `KVM_CREATE_IRQCHIP` and
+/// `KVM_CREATE_PIT2`).
 const PORTS: [(&str, u16, u64); 5] = [
     ("PIC", 0x20, 2),
     ("PIT", 0x40, 4),
@@ -18,7 +20,8 @@ const PORTS: [(&str, u16, u64); 5] = [
 /// Pages of memory-mapped registers: whose they are, and the first address.
 const PAGES: [(&str, u32); 2] = [("IOAPIC", IOAPIC_GPA), ("local APIC", LOCAL_APIC_GPA)];
 
-/// Refuses a claim of a machine with an irqchip that would never be asked; `name` is what messages call its route.
+/// Refuses a claim of a machine with an irqchip that would never be asked; `name` is what messages
+/// call its route.
 ///
 /// # Errors
 /// `InvalidOption`, naming the route and whose the port or address is.

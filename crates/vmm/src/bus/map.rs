@@ -19,7 +19,8 @@ use crate::kvm::vcpu::Coalesced;
 /// A coalesced write that has left the kernel's ring, and how many of its pieces are posted.
 pub(crate) type Straggler = Option<(Coalesced, usize)>;
 
-/// All routes, and what they share. They change only while no vCPU runs, and then table and list together.
+/// All routes, and what they share. They change only while no vCPU runs, and then table and list
+/// together.
 #[derive(Debug)]
 pub(crate) struct Bus {
     routes: Vec<Route>,
@@ -60,7 +61,8 @@ impl Bus {
         Ok(bus)
     }
 
-    /// All routes: the configured ones, the machine's own, and then those that were attached, oldest first.
+    /// All routes: the configured ones, the machine's own, and then those that were attached,
+    /// oldest first.
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
@@ -230,7 +232,8 @@ impl<'a> BusAccess<'a> {
         })?
     }
 
-    /// The right to ask about a route; `None` when `give_up` says so first. Whoever is alone need not wait.
+    /// The turn to ask about a route; `None` if `give_up` says so first. A single vCPU need not
+    /// wait.
     pub fn turn(&self, place: Place, give_up: impl Fn() -> bool) -> Option<Option<Turn<'a>>> {
         match self.gate(place) {
             Some(gate) => gate.enter(give_up).map(Some),
@@ -238,7 +241,7 @@ impl<'a> BusAccess<'a> {
         }
     }
 
-    /// The right to ask about a route, if nobody else has it.
+    /// The turn to ask about a route, if it is free.
     pub fn try_turn(&self, place: Place) -> Option<Option<Turn<'a>>> {
         match self.gate(place) {
             Some(gate) => gate.try_enter().map(Some),

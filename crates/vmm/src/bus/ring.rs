@@ -1,5 +1,5 @@
-//! Posted writes on their way to a consumer that nobody waits for: a bounded ring with one producer, the
-//! thread that runs the vCPU, and one consumer.
+//! Posted writes on their way to their consumer: a bounded ring with one producer, the thread that
+//! runs the vCPU, and one consumer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -47,8 +47,8 @@ pub struct PostedRing {
     belled: AtomicBool,
     /// A lone event rings the bell, too.
     eager: AtomicBool,
-    /// What a run's end had no room for, at most what the kernel's ring holds. Until it is taken the ring
-    /// counts as full.
+    /// What a run's end had no room for, at most what the kernel's ring holds. Until it is taken
+    /// the ring counts as full.
     spilled: Mutex<Vec<PostedWrite>>,
     has_spilled: AtomicBool,
 }
@@ -88,7 +88,7 @@ impl PostedRing {
         true
     }
 
-    /// Puts an event in whatever the cost: for a run's end, where nobody can wait.
+    /// Puts an event in whatever the cost: for a run's end, when no vCPU can wait.
     pub(crate) fn push_or_spill(&self, event: PostedWrite) {
         if !self.push(event) {
             self.spilled
@@ -99,14 +99,16 @@ impl PostedRing {
         }
     }
 
-    /// Whether to ring the bell behind a push, once until the consumer comes: for each event, or when enough have gathered.
+    /// Whether to ring the bell after a push, once until the consumer comes: for each event, or
+    /// when enough have gathered.
     pub(crate) fn wants_bell(&self) -> bool {
         (self.eager.load(Ordering::SeqCst) || self.len() >= QUEUE_BELL_EVENTS)
             && !self.belled.load(Ordering::SeqCst)
             && !self.belled.swap(true, Ordering::SeqCst)
     }
 
-    /// Whether a lone event rings. Whoever turns this on looks into the ring behind it: what came before rang nobody.
+    /// Whether a lone event rings. After turning this on, the caller looks into the ring: what came
+    /// before did not ring.
     pub(crate) fn set_eager(&self, eager: bool) {
         self.eager.store(eager, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! A route: what it claims, what stands there, and what is counted of it.
+//! A route: its claim, its device, its gate and its counters.
 
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +31,7 @@ pub enum RouteTarget {
     Stop,
     /// The handler is asked.
     Device,
-    /// Writes go into a ring, and nobody waits.
+    /// Writes go into a ring, and the vCPU does not wait.
     Queue {
         /// What reads give; without it they are not claimed.
         read_value: Option<u64>,
@@ -41,7 +41,8 @@ pub enum RouteTarget {
         /// As for `Queue`.
         read_value: Option<u64>,
     },
-    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not claimed.
+    /// Writes are counted by the kernel without an exit (KVM API, `KVM_IOEVENTFD`); reads are not
+    /// claimed.
     Event {
         /// Only writes of this value and size count; the others are not claimed.
         datamatch: Option<(u64, u8)>,
@@ -77,7 +78,7 @@ impl RouteConfig {
         self.check_event(name)
     }
 
-    /// An ioeventfd stands at one address and matches 1, 2, 4 or 8 bytes.
+    /// An ioeventfd has one address and matches 1, 2, 4 or 8 bytes.
     fn check_event(&self, name: &str) -> Result<()> {
         let RouteTarget::Event { datamatch } = self.target else {
             return Ok(());
@@ -108,13 +109,14 @@ pub(crate) struct Doorbell {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub row: Row,
-    /// Locked for one look where there are several vCPUs, and never while somebody is asked or waited for.
+    /// Locked for one access if there are several vCPUs, and never while a question is asked or an
+    /// answer awaited.
     pub backend: Mutex<Backend>,
     /// Where its posted writes wait.
     pub feed: Option<Feed>,
     /// vCPUs ask about it one after the other.
     pub gate: Gate,
-    /// Whoever reads them may come from any thread, and outlive the route.
+    /// Shared with readers on any thread, which may outlive the route.
     pub counters: Arc<RouteCounters>,
     /// Whether its backend may have text for the handler.
     pub has_text: bool,

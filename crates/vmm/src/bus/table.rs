@@ -35,7 +35,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Checks the claims against each other. Where one of the caller's meets one that yields, it has the accesses.
+    /// Checks the claims against each other. Where one of the caller's meets one that yields, it
+    /// has the accesses.
     ///
     /// # Errors
     /// `InvalidOption`, naming both routes, or `Limit`.
@@ -54,7 +55,8 @@ impl Table {
         })
     }
 
-    /// The route that claims an exit, and the offset in it. An access belongs to the route of its first byte.
+    /// The route that claims an exit, and the offset in it. An access belongs to the route of its
+    /// first byte.
     pub fn find(&self, exit: &Exit) -> Option<(Place, u32)> {
         match exit {
             Exit::PioOut(port) | Exit::PioIn(port) => find(&self.ports, u64::from(port.port)),

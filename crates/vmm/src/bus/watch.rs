@@ -1,5 +1,6 @@
-//! Notices that `event` routes have counted something while their guest makes no exit: one thread for the whole process, which
-//! sleeps in `epoll_wait`. Thread and descriptor stay from the first run that needs them on.
+//! Notices that `event` routes have counted something while their guest makes no exit: one thread
+//! for the whole process, which sleeps in `epoll_wait`. Thread and descriptor stay from the first
+//! run that needs them on.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +17,8 @@ type Call = Box<dyn Fn() + Send>;
 /// Descriptors whose events one `epoll_wait` gives; more come with the next.
 const MOST_AT_ONCE: usize = 64;
 
-/// Calls somebody once an `event` route has counted something, until it is dropped; behind that, never.
+/// Calls a function once an `event` route has counted something, until the watch is dropped; after
+/// that, never.
 pub struct Watch {
     id: u64,
     count: Arc<EventCount>,
@@ -24,8 +26,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a feed; `None` for a ring. The call comes once, and again after each [`arm`](Self::arm). It must not block,
-    /// and not make or drop a watch.
+    /// Watches a feed; `None` for a ring. The call comes once, and again after each
+    /// [`arm`](Self::arm). It must not block, and not make or drop a watch.
     ///
     /// # Errors
     /// `Limit` when the thread cannot start, `KvmIoctl` when its descriptor cannot be had.
@@ -65,7 +67,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Behind this lock the call is not made any more.
+        // After this lock the call is not made any more.
         self.watcher.calls().1.remove(&self.id);
         // It may never have been added.
         let _ = self.control(ControlOperation::Delete);
@@ -83,12 +85,12 @@ impl fmt::Debug for Watch {
 
 struct Watcher {
     epoll: Epoll,
-    /// The next id, and whom to call by id.
+    /// The next id, and the functions to call, by id.
     calls: Mutex<(u64, HashMap<u64, Call>)>,
     has_thread: Mutex<bool>,
 }
 
-/// Success only: the next run may have more luck.
+/// Kept on success only: the next run tries again.
 static WATCHER: OnceLock<Watcher> = OnceLock::new();
 
 fn watcher() -> Result<&'static Watcher> {

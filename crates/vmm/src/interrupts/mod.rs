@@ -1,4 +1,5 @@
-//! Interrupts from outside the guest: lines of the in-kernel irqchip, and what a vCPU's own thread injects.
+//! Interrupts from outside the guest: lines of the in-kernel irqchip, and what a vCPU's own thread
+//! injects.
 
 mod queue;
 
@@ -17,7 +18,7 @@ pub(crate) use queue::{Injection, Injections};
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]
 pub struct Interrupts {
-    /// The machine that has an irqchip.
+    /// The VM, if it has an irqchip.
     irqchip: Option<Arc<Vm>>,
     /// By vCPU.
     waiting: Vec<Arc<Injections>>,
@@ -34,7 +35,8 @@ impl Interrupts {
         }
     }
 
-    /// Raises or lowers a line (KVM API, `KVM_IRQ_LINE`): 0 to 15 reach the PIC and the IOAPIC, 16 to 23 the IOAPIC.
+    /// Raises or lowers a line (KVM API, `KVM_IRQ_LINE`): 0 to 15 reach the PIC and the IOAPIC, 16
+    /// to 23 the IOAPIC.
     ///
     /// # Errors
     /// `InvalidOption` without an irqchip or for a line that it does not have, `KvmIoctl`.
@@ -68,12 +70,13 @@ impl Interrupts {
         Ok(IrqFd(irqfd(self.irqchip(line)?, line)?))
     }
 
-    /// Queues an external interrupt for a vCPU of a machine without an irqchip (KVM API, `KVM_INTERRUPT`). It is
-    /// delivered when the guest takes interrupts; whoever runs the machine is to poke that vCPU.
+    /// Queues an external interrupt for a vCPU of a machine without an irqchip (KVM API,
+    /// `KVM_INTERRUPT`). It is delivered when the guest takes interrupts; the caller then has to
+    /// poke that vCPU.
     ///
     /// # Errors
-    /// `InvalidOption` with an irqchip, which is asked through its lines, or for a vCPU that does not exist; `Limit`
-    /// when too many wait.
+    /// `InvalidOption` with an irqchip, which is asked through its lines, or for a vCPU that does
+    /// not exist; `Limit` when too many wait.
     pub fn interrupt(&self, vcpu: u32, vector: u8) -> Result<()> {
         if self.irqchip.is_some() {
             return Err(invalid(
@@ -130,7 +133,8 @@ pub(crate) struct IrqFd(EventFd);
 
 impl Trigger for IrqFd {
     fn trigger(&self) {
-        // Non-blocking, it fails only when its counter is full: the interrupt is then pending anyway.
+        // Non-blocking, it fails only when its counter is full: the interrupt is then pending
+        // anyway.
         self.0.write(1).ok();
     }
 }

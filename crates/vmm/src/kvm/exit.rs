@@ -8,7 +8,7 @@ use kvm_bindings as kvm;
 /// Bytes of the union that follows `exit_reason` and the registers in `kvm_run`.
 pub const BODY_BYTES: usize = 256;
 
-/// A port access; string instructions put `count` items behind one exit.
+/// A port access; one exit of a string instruction carries `count` items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortAccess {
     /// The I/O port.
@@ -28,7 +28,7 @@ impl PortAccess {
     }
 }
 
-/// An access to a guest physical address without memory behind it.
+/// An access to a guest physical address without memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MmioAccess {
     /// The first byte's address.
@@ -61,7 +61,8 @@ pub enum Exit {
     },
     /// `KVM_EXIT_INTERNAL_ERROR`.
     InternalError {
-        /// `KVM_INTERNAL_ERROR_…`: 1 emulation, 2 simultaneous exceptions, 3 delivery of an event, 4 unexpected exit.
+        /// `KVM_INTERNAL_ERROR_…`: 1 emulation, 2 simultaneous exceptions, 3 delivery of an event,
+        /// 4 unexpected exit.
         suberror: u32,
         /// The words that KVM adds, up to 16.
         data: Vec<u64>,
@@ -138,7 +139,8 @@ impl Exit {
         matches!(self, Self::PioOut(_) | Self::MmioWrite(_)) || self.is_read()
     }
 
-    /// Whether `KVM_RUN` reports it by failing with this errno (KVM API §5, `KVM_EXIT_MEMORY_FAULT`).
+    /// Whether `KVM_RUN` reports it by failing with this errno (KVM API §5,
+    /// `KVM_EXIT_MEMORY_FAULT`).
     pub const fn comes_with(&self, errno: i32) -> bool {
         let is_memory_fault = matches!(
             self,
@@ -156,7 +158,7 @@ impl Exit {
     }
 }
 
-/// Decodes `exit_reason` and the union behind it.
+/// Decodes `exit_reason` and the union after it.
 pub fn decode(exit_reason: u32, body: &[u8; BODY_BYTES]) -> Exit {
     let body = Body(body);
     match exit_reason {
@@ -220,7 +222,8 @@ fn decode_mmio(body: Body<'_>) -> Exit {
     }
 }
 
-/// `struct { suberror, ndata, data[16] }`; for a failed emulation the data are flags and instruction bytes.
+/// `struct { suberror, ndata, data[16] }`; for a failed emulation the data are flags and
+/// instruction bytes.
 fn decode_internal_error(body: Body<'_>) -> Exit {
     let (suberror, count) = (body.u32(0), body.u32(4));
     let carries_bytes = suberror == kvm::KVM_INTERNAL_ERROR_EMULATION

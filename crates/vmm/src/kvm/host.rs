@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result, remedy};
 /// Where Linux puts it.
 pub const KVM_PATH: &str = "/dev/kvm";
 
-/// What no machine can do without.
+/// The capabilities that every machine needs.
 const REQUIRED: [(Cap, &str); 3] = [
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
     (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
@@ -45,8 +45,8 @@ impl Host {
     /// Opens a KVM device.
     ///
     /// # Errors
-    /// `KvmUnavailable` when it is absent, not permitted or of another API version, `KvmCapability` when
-    /// something is missing, `KvmIoctl` otherwise.
+    /// `KvmUnavailable` when it is absent, not permitted or of another API version, `KvmCapability`
+    /// when something is missing, `KvmIoctl` otherwise.
     pub fn open(path: &Path) -> Result<Self> {
         let kvm = open_device(path)?;
         check_api_version(kvm.get_api_version())?;
@@ -106,10 +106,11 @@ impl Host {
     }
 }
 
-/// How often a call is made again that a signal has interrupted: each needs a further signal, and nothing can stop the wait.
+/// How often a call is made again that a signal has interrupted: each needs a further signal, and
+/// nothing can stop the wait.
 pub(crate) const MOST_INTERRUPTIONS: u32 = 1000;
 
-/// Makes a call again that a signal has interrupted.
+/// Repeats a call that a signal has interrupted.
 pub(crate) fn uninterrupted<T>(
     mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>,
 ) -> Result<T, kvm_ioctls::Error> {

@@ -13,7 +13,7 @@ use crate::kvm::vcpu::RunPage;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum KickCause {
-    /// Somebody asked for it.
+    /// A caller asked for it.
     Stop = 1,
     /// The run's time is up.
     Timeout = 2,
@@ -37,14 +37,15 @@ impl KickCause {
 
 /// Ends one run, from any thread, whether that run has not begun, is under way or is over.
 ///
-/// A handle belongs to one run: a kick that comes early is kept for it, one that comes late does nothing.
+/// A handle belongs to one run: a kick that comes early is kept for it, one that comes late does
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct KickHandle(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     cause: AtomicU8,
-    /// One vCPU shall look around.
+    /// A nudge that no vCPU has taken yet.
     nudged: AtomicBool,
     targets: Mutex<Vec<Target>>,
 }
@@ -66,19 +67,21 @@ impl Target {
     fn interrupt(&self) {
         // K3: a KVM_RUN that has not looked at the flag yet returns at once.
         self.page.immediate_exit().store(1, Ordering::SeqCst);
-        // K4: one that has looked is interrupted; the flag of K3 covers the moment in between. Elsewhere
-        // the signal would only interrupt system calls of handlers.
+        // K4: one that has looked is interrupted; the flag of K3 covers the moment in between.
+        // Elsewhere the signal would only interrupt system calls of handlers.
         if self.page.in_guest().load(Ordering::SeqCst) && !self.send(self.signal) {
-            // No entry in the user's queue of signals is free (EAGAIN), and only this one needs none.
+            // No entry in the user's queue of signals is free (EAGAIN), and only this one needs
+            // none.
             ready_spare_signal();
             self.send(SPARE_SIGNAL);
         }
         self.thread.unpark();
     }
 
-    /// Whether the signal is on its way.
+    /// Whether the signal was sent.
     fn send(&self, signal: libc::c_int) -> bool {
-        // SAFETY: the thread is alive, see K2, and the signal has a handler: `kick_signal`, `ready_spare_signal`.
+        // SAFETY: the thread is alive, see K2, and the signal has a handler: `kick_signal`,
+        // `ready_spare_signal`.
         unsafe { libc::pthread_kill(self.pthread as libc::pthread_t, signal) == 0 }
     }
 }
@@ -89,12 +92,13 @@ impl KickHandle {
         Self::default()
     }
 
-    /// Ends the run; the first cause counts, but for a close, which takes the place of any other.
+    /// Ends the run. The first cause counts, but a close replaces any other.
     pub fn kick(&self, cause: KickCause) {
         let stored = &self.0.cause;
         // K1: from here on the run loop sees the request before it enters again.
         match cause {
-            // Whoever closes may be the handler for which a vCPU waits; only this cause ends that wait.
+            // The closing call may come from the handler for which a vCPU waits; only this cause
+            // ends that wait.
             KickCause::Close => stored.store(cause as u8, Ordering::SeqCst),
             _ => {
                 let (order, first) = (Ordering::SeqCst, cause as u8);
@@ -104,8 +108,9 @@ impl KickHandle {
         self.interrupt(None);
     }
 
-    /// Makes one vCPU's `KVM_RUN` return once and the run go on, so that its thread can look after other things: the first that
-    /// is in the guest. Where none is, the first to enter does it; the others may be waiting for long.
+    /// Makes one vCPU's `KVM_RUN` return once and the run continue, so that its thread can do other
+    /// work: the first vCPU that is in the guest. If none is, the first to enter does it; the
+    /// others may be waiting for long.
     pub fn nudge(&self) {
         self.0.nudged.store(true, Ordering::SeqCst);
         let targets = self.targets();
@@ -121,12 +126,12 @@ impl KickHandle {
         self.interrupt(Some(vcpu));
     }
 
-    /// Why the run shall end, if it shall.
+    /// The cause for which the run has to end, if any.
     pub fn requested(&self) -> Option<KickCause> {
         KickCause::from_u8(self.0.cause.load(Ordering::SeqCst))
     }
 
-    /// Names this thread as the one that runs a vCPU, until the guard is dropped.
+    /// Registers this thread as the one that runs a vCPU, until the guard is dropped.
     pub(crate) fn attach(&self, vcpu: u32, page: &Arc<RunPage>) -> Result<Attached<'_>> {
         let signal = prepare_thread()?;
         // SAFETY: no precondition.
@@ -140,7 +145,8 @@ impl KickHandle {
         };
         // R1: a kick before this point is found at R2, one after it finds the target.
         self.targets().push(target);
-        // A nudge before R1 has its tick at the first entry, one after it interrupts as a kick does.
+        // A nudge before R1 has its tick at the first entry, one after it interrupts as a kick
+        // does.
         if self.0.nudged.load(Ordering::SeqCst) {
             page.immediate_exit().store(1, Ordering::SeqCst);
         }
@@ -176,18 +182,18 @@ pub(crate) struct Attached<'a> {
 }
 
 impl Attached<'_> {
-    /// Right before R3: from here on a kick sends its signal. One that came before has set the flag that
-    /// `KVM_RUN` looks at.
+    /// Right before R3: from here on a kick sends its signal. One that came before has set the flag
+    /// that `KVM_RUN` looks at.
     pub fn enter(&self) {
         self.page.in_guest().store(true, Ordering::SeqCst);
     }
 
-    /// Right behind R3.
+    /// Right after R3.
     pub fn leave(&self) {
         self.page.in_guest().store(false, Ordering::Release);
     }
 
-    /// Takes back the flag after an interrupted entry and says whether it was a nudge.
+    /// Clears the flag after an interrupted entry and returns whether it was a nudge.
     pub fn acknowledge(&self) -> bool {
         // R4: cleared before R2 looks again, so a kick that set it in between is found there.
         self.page.immediate_exit().store(0, Ordering::SeqCst);
@@ -197,15 +203,16 @@ impl Attached<'_> {
 
 impl Drop for Attached<'_> {
     fn drop(&mut self) {
-        // R5: behind this lock no signal can come any more, and the flag is the vCPU's owner's again.
+        // R5: after this lock no signal can come any more, and the flag belongs to the vCPU's owner
+        // again.
         let mut targets = self.handle.targets();
         targets.retain(|target| target.vcpu != self.vcpu);
         self.page.immediate_exit().store(0, Ordering::SeqCst);
     }
 }
 
-/// The realtime signal of every kick: the highest one that nobody in this process has a handler for. It is chosen once; that it
-/// could not be installed is not kept.
+/// The realtime signal of every kick: the highest one without a handler in this process. It is
+/// chosen once; that it could not be installed is not kept.
 fn kick_signal() -> Result<libc::c_int> {
     static SIGNAL: OnceLock<libc::c_int> = OnceLock::new();
     if let Some(signal) = SIGNAL.get() {
@@ -221,15 +228,17 @@ fn kick_signal() -> Result<libc::c_int> {
     Ok(*SIGNAL.get_or_init(|| signal))
 }
 
-/// For when no more realtime signals can be queued: a standard signal is pending or not, and needs no place in a queue. This
-/// one is ignored by default, and may come for no reason whoever handles it.
+/// The spare signal, for when no more realtime signals can be queued: a standard signal is pending
+/// or not, and needs no place in a queue. This one is ignored by default, and a handler of it has
+/// to expect it without a reason.
 const SPARE_SIGNAL: libc::c_int = libc::SIGURG;
 
-/// Sees to it that the spare signal interrupts. Somebody else's handler does that as well as ours, and stays; only a signal that
-/// is ignored is lost. Whoever takes a handler back leaves none, so this is looked at each time.
+/// Makes the spare signal interrupt. A handler of the program's interrupts as well as an empty one,
+/// and stays; only an ignored signal is lost. A program may remove its handler, so this is checked
+/// each time.
 fn ready_spare_signal() {
     if matches!(handler_of(SPARE_SIGNAL), libc::SIG_DFL | libc::SIG_IGN) {
-        // A kick has nobody to tell; the flag of K3 stays, and the next signal finds it.
+        // A kick cannot report it; the flag of K3 stays, and the next signal finds it.
         let _ = install(SPARE_SIGNAL);
     }
 }
@@ -248,9 +257,10 @@ fn install(signal: libc::c_int) -> Result<()> {
     // SAFETY: all-zero bytes are a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = do_nothing as *const () as libc::sighandler_t;
-    // KVM_RUN returns EINTR all the same; other system calls of the thread go on undisturbed.
+    // KVM_RUN returns EINTR all the same; other system calls of the thread continue.
     action.sa_flags = libc::SA_RESTART;
-    // SAFETY: the handler is async-signal-safe, it does nothing; the addon is never unloaded (-z nodelete).
+    // SAFETY: the handler is async-signal-safe, it does nothing; the addon is never unloaded (-z
+    // nodelete).
     let failed = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } != 0;
     if failed {
         return Err(Error::io("sigaction")(std::io::Error::last_os_error()));
@@ -258,7 +268,8 @@ fn install(signal: libc::c_int) -> Result<()> {
     Ok(())
 }
 
-/// Installs the handler once, makes sure that this thread blocks neither signal, and gives the first.
+/// Installs the handler once, makes sure that this thread blocks neither signal, and gives the
+/// first.
 fn prepare_thread() -> Result<libc::c_int> {
     let kick = kick_signal()?;
     // SAFETY: all-zero bytes are a valid sigset_t.

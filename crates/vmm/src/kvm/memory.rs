@@ -12,7 +12,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegio
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// All slots of one machine, ordered by address; shared with whoever may read or write them.
+/// All slots of one machine, ordered by address; shared with everything that may read or write
+/// them.
 #[derive(Debug)]
 pub struct GuestMemory {
     slots: Vec<MemorySlot>,
@@ -32,7 +33,8 @@ impl GuestMemory {
     /// Reserves address space for every slot; nothing is committed before it is touched.
     ///
     /// # Errors
-    /// `KvmIoctl` with call `mmap` or `madvise` when the host refuses, `InvalidOption` when slots overlap.
+    /// `KvmIoctl` with call `mmap` or `madvise` when the host refuses, `InvalidOption` when slots
+    /// overlap.
     pub fn new(slots: &[MemorySlot]) -> Result<Self> {
         let mut slots = slots.to_vec();
         slots.sort_by_key(|slot| slot.gpa);
@@ -69,7 +71,7 @@ impl GuestMemory {
             .map_err(|error| outside(gpa, bytes.len() as u64, &error))
     }
 
-    /// Whether every byte of a range has memory behind it; an empty range needs its start inside a slot
+    /// Whether every byte of a range has memory; an empty range needs its start inside a slot
     /// or at its end.
     ///
     /// # Errors
@@ -102,8 +104,8 @@ impl GuestMemory {
 
     /// Where the slot that starts at `gpa` lies in this process.
     ///
-    /// The pointer is valid as long as this value lives. Guest and host may write at any time, so no
-    /// reference may be made of it; racing readers see old or new bytes.
+    /// The pointer is valid as long as this value lives. Guest and host may write at any time, so
+    /// no reference may be made of it; racing readers see old or new bytes.
     pub fn host_range(&self, gpa: u64) -> Option<HostRange> {
         use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
         let region = self.regions.find_region(GuestAddress(gpa))?;
@@ -121,9 +123,11 @@ impl GuestMemory {
         }
     }
 
-    /// Gives every page back to the host: the memory reads as zeros, and costs nothing until it is written again.
+    /// Returns every page to the host: the memory reads as zeros, and costs nothing until it is
+    /// written again.
     ///
-    /// For memory that outlives its machine. What the host refuses to take back goes with this value.
+    /// For memory that outlives its machine. What the host refuses to take back goes with this
+    /// value.
     pub fn discard(&self) {
         for slot in &self.slots {
             let Some(HostRange { start, bytes }) = self.host_range(slot.gpa) else {
@@ -132,7 +136,8 @@ impl GuestMemory {
             let start = start.cast();
             // SAFETY: the range is a mapping of ours, and every access to it is by value.
             let given = unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) } == 0;
-            // Where the process locks all its memory (mlockall(2)) the pages are to be unlocked first.
+            // Where the process locks all its memory (mlockall(2)) the pages are to be unlocked
+            // first.
             // SAFETY: as above.
             if !given && unsafe { libc::munlock(start, bytes) } == 0 {
                 // SAFETY: as above.
@@ -152,8 +157,9 @@ impl devices::Memory for GuestMemory {
     }
 }
 
-/// Slots up to this size are committed in single pages. Where the host gives huge pages unasked, as many
-/// distributions do, the first touch would cost an idle machine 2 MiB; what huge pages gain shows in larger memory.
+/// Slots up to this size are committed in single pages. Where the host gives huge pages unasked, as
+/// many distributions do, the first touch would cost an idle machine 2 MiB; what huge pages gain
+/// shows in larger memory.
 const SINGLE_PAGES_BYTES: u64 = 16 << 20;
 
 fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap> {
@@ -164,14 +170,16 @@ fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap> {
         _ => no_memory(),
     })?;
     if slot.bytes <= SINGLE_PAGES_BYTES {
-        // SAFETY: the range is the mapping that was just made. A kernel without huge pages refuses, and needs nothing.
+        // SAFETY: the range is the mapping that was just made. A kernel without huge pages refuses,
+        // and needs nothing.
         unsafe { libc::madvise(region.as_ptr().cast(), bytes, libc::MADV_NOHUGEPAGE) };
     }
     stays_here(region.as_ptr(), bytes)?;
     GuestRegionMmap::new(region, GuestAddress(slot.gpa)).ok_or_else(no_memory)
 }
 
-/// Keeps a mapping out of child processes, which would pay for a copy of its page tables, and out of core dumps.
+/// Keeps a mapping out of child processes, which would pay for a copy of its page tables, and out
+/// of core dumps.
 pub(crate) fn stays_here(start: *mut u8, bytes: usize) -> Result<()> {
     for advice in [libc::MADV_DONTFORK, libc::MADV_DONTDUMP] {
         // SAFETY: neither advice touches a byte or a page of this process.

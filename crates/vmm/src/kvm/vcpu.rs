@@ -33,10 +33,10 @@ const KVM_INTERRUPT: libc::c_ulong = 1 << 30
 /// `_IO(KVMIO, 0x9a)`.
 const KVM_NMI: libc::c_ulong = (KVMIO as libc::c_ulong) << 8 | 0x9a;
 
-/// What one entry into the guest came to.
+/// The result of one entry into the guest.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    /// KVM asks for something.
+    /// KVM returned an exit.
     Exit(Exit),
     /// The guest takes interrupts now; nothing is asked.
     InterruptWindow,
@@ -102,10 +102,10 @@ impl Vcpu {
         }
     }
 
-    /// Lets KVM take over the answer to an I/O exit without running the guest (KVM API §5, `immediate_exit`).
+    /// Lets KVM complete an I/O exit without running the guest (KVM API §5, `immediate_exit`).
     ///
-    /// Only while no kick is attached: `immediate_exit` is then this thread's alone. Returns the next
-    /// exit when the same instruction has more to ask.
+    /// Only while no kick is attached: `immediate_exit` is then this thread's alone. Returns the
+    /// next exit when the same instruction has more to ask.
     pub fn complete(&mut self) -> Result<Option<Exit>> {
         self.page.immediate_exit().store(1, Ordering::SeqCst);
         let entry = self.enter();
@@ -116,7 +116,7 @@ impl Vcpu {
         }
     }
 
-    /// Whether the guest takes an external interrupt at the next entry, as far as the last one showed.
+    /// Whether the guest takes an external interrupt at the next entry, going by the last one.
     pub fn takes_interrupt(&self) -> bool {
         self.page
             .byte(offset_of!(kvm_run, ready_for_interrupt_injection))
@@ -128,13 +128,13 @@ impl Vcpu {
         self.page.byte(offset_of!(kvm_run, if_flag)) != 0
     }
 
-    /// Makes `KVM_RUN` return as soon as the guest takes interrupts (KVM API §5, `request_interrupt_window`).
+    /// Makes `KVM_RUN` return once the guest takes interrupts (§5, `request_interrupt_window`).
     pub fn want_interrupt_window(&mut self, wanted: bool) {
         let offset = offset_of!(kvm_run, request_interrupt_window);
         self.page.set_byte(offset, u8::from(wanted));
     }
 
-    /// What the last exit showed of interrupts need not be so any more.
+    /// Drops what the last exit showed of interrupts, which may have changed.
     fn forget_interrupts(&self) {
         let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
         self.page.set_byte(offset, 0);
@@ -172,7 +172,7 @@ impl Vcpu {
         request: libc::c_ulong,
         argument: libc::c_ulong,
     ) -> Result<()> {
-        // SAFETY: the request takes no argument or a pointer to a struct that the caller keeps alive.
+        // SAFETY: the request takes no argument, or a pointer to a struct of the caller's.
         let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), request as libc::Ioctl, argument) };
         if result >= 0 {
             return Ok(());
@@ -181,7 +181,7 @@ impl Vcpu {
         Err(Error::call(name, errno.unwrap_or(libc::EINVAL)))
     }
 
-    /// The bytes of a port access (all items) or of an MMIO access, in `kvm_run`; no other exit has any.
+    /// The bytes of a port access (all items) or an MMIO access, in `kvm_run`; else none.
     pub fn access_data(&mut self, exit: &Exit) -> Result<&mut [u8]> {
         const MMIO_DATA: usize = offset_of!(kvm_run, __bindgen_anon_1) + 8;
         match exit {
@@ -203,7 +203,7 @@ impl Vcpu {
             .map_err(Error::ioctl("mmap"))
     }
 
-    /// Takes the oldest coalesced write out of the kernel's ring (KVM API, `KVM_REGISTER_COALESCED_MMIO`).
+    /// Takes the oldest write out of the kernel's ring (`KVM_REGISTER_COALESCED_MMIO`).
     pub fn next_coalesced(&mut self) -> Result<Option<Coalesced>> {
         let entry = self
             .fd
@@ -280,12 +280,12 @@ pub(crate) struct RunPage {
     _vm: Arc<Vm>,
     start: NonNull<u8>,
     bytes: usize,
-    /// Its thread is at R3 or about to be (`docs/stop.md`).
+    /// Set while its thread is at R3 or about to be (`docs/stop.md`).
     in_guest: AtomicBool,
 }
 
-// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an atomic;
-// everything else is reached through `Vcpu`, by one thread at a time.
+// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an
+// atomic; everything else is reached through `Vcpu`, by one thread at a time.
 unsafe impl Send for RunPage {}
 // SAFETY: as above.
 unsafe impl Sync for RunPage {}
@@ -333,7 +333,7 @@ impl RunPage {
     pub fn immediate_exit(&self) -> &AtomicU8 {
         // SAFETY: the offset lies inside the mapping, which `map` has checked to hold a kvm_run.
         let byte = unsafe { self.start.add(offset_of!(kvm_run, immediate_exit)) };
-        // SAFETY: valid as long as `self`, aligned, and reached by nobody other than as an atomic.
+        // SAFETY: valid as long as `self`, aligned, and only ever reached as an atomic.
         unsafe { AtomicU8::from_ptr(byte.as_ptr()) }
     }
 
@@ -367,7 +367,7 @@ impl RunPage {
         let reason = unsafe { reason.read_volatile() };
         // SAFETY: inside the mapping.
         let union = unsafe { &raw const (*run).__bindgen_anon_1 };
-        // SAFETY: the union is BODY_BYTES of plain bytes; no reference to it outlives this function.
+        // SAFETY: the union is BODY_BYTES of plain bytes; no reference outlives this function.
         let body = unsafe { &*union.cast::<[u8; BODY_BYTES]>() };
         exit::decode(reason, body)
     }
@@ -393,9 +393,9 @@ impl RunPage {
                 ),
             ));
         }
-        // SAFETY: checked to lie inside the mapping and behind the flags that a kick touches.
+        // SAFETY: checked to lie inside the mapping and after the flags that a kick touches.
         let first = unsafe { self.start.add(start) };
-        // SAFETY: the caller holds `&mut Vcpu`, so nobody else reads or writes these bytes meanwhile.
+        // SAFETY: the caller holds `&mut Vcpu`, so no other code touches these bytes.
         Ok(unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), bytes) })
     }
 }

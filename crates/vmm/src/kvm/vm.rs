@@ -10,8 +10,8 @@ use kvm_ioctls::VmFd;
 use crate::error::{Error, Result};
 use crate::kvm::memory::GuestMemory;
 
-/// A VM of KVM's with its guest memory. Whatever keeps the VM alive holds one of these, so no memory goes before it:
-/// the descriptor is closed first, by the order of the fields.
+/// A VM of KVM's with its guest memory. Whatever keeps the VM alive holds one of these, so memory
+/// never goes before the VM: the descriptor is closed first, by the order of the fields.
 #[derive(Debug)]
 pub(crate) struct Vm {
     fd: VmFd,
@@ -37,7 +37,8 @@ impl Vm {
                 memory_size: slot.bytes,
                 userspace_addr: host.start as u64,
             };
-            // SAFETY: the range is a mapping of exactly this size, and `vm` keeps it until the descriptor is closed.
+            // SAFETY: the range is a mapping of exactly this size, and `vm` keeps it until the
+            // descriptor is closed.
             unsafe { vm.fd.set_user_memory_region(region) }
                 .map_err(Error::ioctl("KVM_SET_USER_MEMORY_REGION"))?;
         }

@@ -16,7 +16,7 @@ use crate::kvm::vm::Vm;
 use crate::limits::BOOT_VCPU;
 use crate::run::Processor;
 
-/// A vCPU in front of its first instruction. With an irqchip all but the first wait for INIT and SIPI.
+/// A vCPU before its first instruction. With an irqchip all but the first wait for INIT and SIPI.
 pub(crate) fn processor(
     host: &Host,
     vm: &Arc<Vm>,
@@ -49,8 +49,8 @@ pub(crate) fn processor(
 pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
     let vm = host.create_vm()?;
     // Intel processors without unrestricted guests need pages of their own for modes without paging
-    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application processor
-    // begins in real mode.
+    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application
+    // processor begins in real mode.
     let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
     if unpaged && vm.check_extension(Cap::SetTssAddr) {
         vm.set_tss_address(layout::KVM_TSS as usize)

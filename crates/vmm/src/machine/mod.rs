@@ -105,6 +105,9 @@ impl Machine {
         for route in board::routes(&config, &slots, &interrupts)? {
             routes.push(attach::plugged(&surroundings, route)?);
         }
+        for route in routes.iter().filter(|route| route.is_gathered) {
+            offload::sort_after(&vm, &route.row.claim, &routes)?;
+        }
         let bus = Bus::new(routes, config.pc)?;
         let mut machine = Self {
             bus,
@@ -207,11 +210,13 @@ impl Machine {
 
     fn take(&mut self, route: Route, table: Table) -> Result<RouteId> {
         let id = route.row.id;
-        if route.is_gathered
-            && let Err(error) = self.crew.map_coalesced()
-        {
-            offload::unregister(&self.vm, &route)?;
-            return Err(error);
+        if route.is_gathered {
+            let (claim, routes) = (&route.row.claim, self.bus.routes());
+            let sorted = offload::sort_after(&self.vm, claim, routes);
+            if let Err(error) = sorted.and_then(|()| self.crew.map_coalesced()) {
+                offload::unregister(&self.vm, &route)?;
+                return Err(error);
+            }
         }
         self.bus.attach(route, table);
         self.next_id += 1;

@@ -31,7 +31,8 @@ pub(crate) fn register(
     Ok(false)
 }
 
-/// Takes back what [`register`] and a device's doorbells have registered; no write is on its way in the kernel's ring.
+/// Takes back what [`register`] and a device's doorbells have registered; no write is on its way in
+/// the kernel's ring.
 ///
 /// # Errors
 /// `KvmIoctl`.
@@ -46,6 +47,40 @@ pub(crate) fn unregister(vm: &VmFd, route: &Route) -> Result<()> {
     }
     for bell in &route.doorbells {
         count_no_longer(vm, &bell.fd, bell.base, bell.datamatch)?;
+    }
+    Ok(())
+}
+
+/// Registers again what counts writes right after a coalesced range. The kernel keeps its ranges
+/// sorted, but puts one in after a range without a length that begins where it ends, and then finds
+/// neither for sure.
+///
+/// # Errors
+/// `KvmIoctl`.
+pub(crate) fn sort_after(vm: &VmFd, zone: &Claim, routes: &[Route]) -> Result<()> {
+    let follows = |base: Base| {
+        let one = Claim { base, length: 1 };
+        let last = Claim {
+            base: zone.base,
+            length: zone.length + 1,
+        };
+        one.start() == zone.end() && one.meets(&last)
+    };
+    let again = |fd: &EventFd, base: Base| {
+        count_no_longer(vm, fd, base, None)?;
+        count_writes(vm, fd, base, None)
+    };
+    for route in routes {
+        if let (Some(Feed::Count(count)), None) = (&route.feed, route.datamatch)
+            && follows(route.row.claim.base)
+        {
+            again(count.fd(), route.row.claim.base)?;
+        }
+        for bell in &route.doorbells {
+            if bell.datamatch.is_none() && follows(bell.base) {
+                again(&bell.fd, bell.base)?;
+            }
+        }
     }
     Ok(())
 }
@@ -88,7 +123,8 @@ fn count_no_longer(
     unregistered.map_err(Error::ioctl("KVM_IOEVENTFD"))
 }
 
-/// Whether the kernel gathers: where it would lose writes, they exit, and go into the route's ring as those of a queue do.
+/// Whether the kernel gathers: where it would lose writes, they exit, and go into the route's ring
+/// as those of a queue do.
 fn coalesce(host: &Host, vm: &VmFd, claim: &Claim, vcpus: u32) -> Result<bool> {
     match claim.base {
         Base::Port(_) => host.require(Cap::CoalescedPio, "KVM_CAP_COALESCED_PIO")?,
@@ -102,7 +138,8 @@ fn coalesce(host: &Host, vm: &VmFd, claim: &Claim, vcpus: u32) -> Result<bool> {
     Ok(true)
 }
 
-/// A zone's size has 32 bits; a route of 4 GiB is one byte short of the last write that could begin in it.
+/// A zone's size has 32 bits; a route of 4 GiB is one byte short of the last write that could begin
+/// in it.
 fn zone_size(claim: &Claim) -> u32 {
     u32::try_from(claim.length).unwrap_or(u32::MAX)
 }

@@ -17,7 +17,8 @@ pub(crate) struct Asker<'a, 'd> {
     pub index: u32,
 }
 
-/// Has a port or MMIO access answered, from a piece on. The access is that of the route which claims it, if one does.
+/// Has a port or MMIO access answered, from a piece on. The access is that of the route which
+/// claims it, if one does.
 pub(crate) fn answer(
     asker: Asker<'_, '_>,
     exit: &Exit,
@@ -92,7 +93,8 @@ fn device(
             value.map(|value| fill_items(bytes, size, value.unwrap_or(u64::MAX)))
         };
         if let Err(why) = reply {
-            // A write that the handler has seen is done, whatever came of it; a read is asked again.
+            // A write that the handler has seen is done, whatever came of it; a read is asked
+            // again.
             let next = if access.write {
                 rest(access, at + 1)
             } else {
@@ -104,7 +106,8 @@ fn device(
     Ok(Verdict::Done)
 }
 
-/// The verdict on a question without an answer; `next` is the first piece that the handler has yet to see.
+/// The verdict on a question without an answer; `next` is the first piece that the handler has yet
+/// to see.
 fn unanswered(why: Unanswered, at: usize, next: Option<usize>) -> Verdict {
     match why {
         Unanswered::Failed => Verdict::Failed(next, handler_failed()),
@@ -117,7 +120,7 @@ fn unanswered(why: Unanswered, at: usize, next: Option<usize>) -> Verdict {
 fn unclaimed(desk: &mut Desk<'_>, vcpu: &mut Vcpu, exit: &Exit) -> Result<Verdict> {
     let data = vcpu.access_data(exit)?;
     if desk.bus.bus().is_empty_bus {
-        // Nobody is asked, and a kernel that looks for devices touches it often.
+        // The handler is not asked: a kernel that looks for devices touches the empty bus often.
         if exit.is_read() {
             data.fill(0xff);
         }

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::kvm::kick::{KickCause, KickHandle};
 
-/// How long a run may take, how often its thread wants to look around, and whether its time is taken.
+/// How long a run may take, how often it asks a tick, and whether its time inside KVM is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunLimits {
     /// The run ends with [`KickCause::Timeout`] after this time.
     pub timeout: Option<Duration>,
     /// The handler is asked [`ExitHandler::tick`](crate::ExitHandler::tick) about this often.
     pub tick: Option<Duration>,
-    /// The time inside `KVM_RUN` is added to [`Counters::kvm_run_ns`](crate::Counters::kvm_run_ns), at the
-    /// price of two clock readings per entry.
+    /// The time inside `KVM_RUN` is added to [`Counters::kvm_run_ns`](crate::Counters::kvm_run_ns),
+    /// at the price of two clock readings per entry.
     pub time_kvm_run: bool,
 }
 
@@ -52,7 +52,7 @@ impl Drop for Alarm {
     }
 }
 
-/// How long the thread stays ready for the next run when there is none.
+/// How long the thread stays awake for the next run when there is none.
 const GRACE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Queue {
         }
     }
 
-    /// What is due by `now`: whom to kick, whom to nudge. A tick is put off by its period.
+    /// What is due by `now`: which runs to kick, which to nudge. A tick is put off by its period.
     fn take_due(&mut self, now: Instant) -> Vec<(KickHandle, Option<KickCause>)> {
         let mut due = Vec::new();
         while let Some(&(at, id)) = self.order.first().filter(|(at, _)| *at <= now) {
@@ -119,7 +119,8 @@ struct Timekeeper {
 
 static TIMEKEEPER: OnceLock<Timekeeper> = OnceLock::new();
 
-/// The one of this process, whose thread starts at the first call. One that cannot start may at the next.
+/// The timekeeper of this process. Its thread starts at the first call; if it cannot, the next call
+/// tries again.
 fn timekeeper() -> Result<&'static Timekeeper> {
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(keeper) = TIMEKEEPER.get() {

@@ -1,4 +1,5 @@
-//! The vCPUs of a machine, and a run of all of them, a thread each: what ends it for one ends it for all.
+//! The vCPUs of a machine, and a run of all of them, each on its thread: what ends it for one ends
+//! it for all.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
@@ -25,7 +26,7 @@ pub(crate) struct Scene<'a> {
     pub memory: &'a GuestMemory,
 }
 
-/// How things stood when a run began.
+/// The state when a run began.
 struct Start {
     begin: Instant,
     exits: u64,
@@ -38,7 +39,8 @@ pub(crate) struct Crew {
     others: Vec<Processor>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     ended_by: u32,
-    /// A run is under way, or was left by a panic: what its guest waits for is lost then.
+    /// A run is in progress, or was left by a panic, after which the guest's pending question is
+    /// lost.
     broken: bool,
 }
 
@@ -128,7 +130,8 @@ impl Crew {
         self.finish(scene, &start, end.map(|end| (BOOT_VCPU, end)))
     }
 
-    /// Runs every vCPU until one of them ends the run, the first on this thread and each other on one of its own.
+    /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
+    /// thread of its own.
     pub fn run_together<H: ExitHandler + Send>(
         &mut self,
         scene: Scene<'_>,
@@ -186,7 +189,7 @@ impl Crew {
         yardstick::run(&mut self.boot, timeout)
     }
 
-    /// Refuses to run on while the guest waits for a value, or where what it waited for is lost.
+    /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
     fn start(&mut self, scene: &Scene<'_>) -> Result<Start> {
         if self.broken {
             return Err(Error::internal("an earlier run of this machine panicked"));
@@ -206,7 +209,7 @@ impl Crew {
         })
     }
 
-    /// Puts together what a run came to. Text of a run that failed is the next one's.
+    /// Assembles the outcome of a run. Text of a failed run is kept for the next.
     fn finish(
         &mut self,
         scene: Scene<'_>,
@@ -262,7 +265,7 @@ impl Crew {
 struct Shift<'a> {
     kick: &'a KickHandle,
     limits: RunLimits,
-    /// The first end that is one, or the first error.
+    /// The first end of the run, or the first error.
     verdict: &'a Mutex<Option<Result<(u32, End)>>>,
     bus: &'a Bus,
     counters: &'a Counters,
@@ -280,7 +283,8 @@ impl Shift<'_> {
             counters: self.counters,
         };
         let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
-        // Judged before KVM takes an answer over: what comes too late may have to be answered otherwise.
+        // Judged before KVM takes an answer over: what comes too late may have to be answered
+        // otherwise.
         let end = run.until_end();
         if let Some(late) = self.judge(index, end) {
             processor.keep(late);
@@ -290,7 +294,7 @@ impl Shift<'_> {
         }
     }
 
-    /// Takes part in saying how the run ended; an end of the guest's that comes too late is given back.
+    /// Records the first end of the run; an end of the guest's that comes too late is returned.
     fn judge(&self, index: u32, end: Result<End>) -> Option<End> {
         let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
         match (end, &*verdict) {

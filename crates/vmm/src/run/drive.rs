@@ -16,8 +16,8 @@ use crate::run::processor::{Pending, Processor};
 use crate::run::verdict::Verdict;
 use crate::run::{post, text};
 
-/// An application processor sleeps in KVM until it is started, with a look or two; one that is refused more often has something
-/// that keeps KVM from waiting, such as an NMI.
+/// An application processor sleeps in KVM until it is started, after a refused entry or two. If
+/// entries are refused more often, something keeps KVM from waiting, such as an NMI.
 const MOST_REFUSALS: u32 = 8;
 
 /// Between looks at a processor that is not started.
@@ -42,12 +42,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs the vCPU until it ends the run, or is kicked. What its last exit asked may still be KVM's to take over.
+    /// Runs the vCPU until it ends the run, or is kicked. What its last exit asked may still be
+    /// KVM's to take over.
     pub fn until_end(&mut self) -> Result<End> {
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
         loop {
-            // R2 (docs/stop.md): a kick that came before is found here, one that comes later interrupts R3.
+            // R2 (docs/stop.md): a kick that came before is found here, one that comes later
+            // interrupts R3.
             if let Some(cause) = self.desk.kick.requested() {
                 return Ok(End::Kicked(cause));
             }
@@ -67,8 +69,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Hands KVM what waits to interrupt the guest, right before an entry, which alone tells whether KVM takes another. What the
-    /// guest does not take yet is asked for again when it does.
+    /// Passes KVM the next queued interrupt, right before an entry; only after that entry does KVM
+    /// report whether it takes another. If the guest does not take interrupts yet, the loop asks
+    /// again when it does.
     fn inject(&mut self) -> Result<()> {
         let (vcpu, waiting) = (&mut self.processor.vcpu, &self.processor.injections);
         while let Some(injection) = waiting.first() {
@@ -129,7 +132,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// R4: what interrupted the entry has been heard.
+    /// R4: what interrupted the entry is handled.
     fn look_around(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
         if attached.acknowledge() {
             self.tick()?;
@@ -137,7 +140,7 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
-    /// What a nudge is for: text that waits goes out, and the handler may look around.
+    /// The work of a nudge: waiting text is delivered, and the handler is asked a tick.
     fn tick(&mut self) -> Result<()> {
         text::flush_all(&mut self.desk)?;
         if self.desk.bus.bus().coalesces {

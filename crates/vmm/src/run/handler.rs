@@ -1,4 +1,4 @@
-//! What a machine asks of whoever runs it, and what it can hear.
+//! The questions of a machine to its handler, and the answers.
 
 use crate::bus::{PostedRing, RouteId};
 use crate::kvm::exit::Exit;
@@ -52,8 +52,9 @@ pub enum WriteAnswer {
     End,
 }
 
-/// Whoever runs a machine answers its questions; the vCPU stands still meanwhile. What a handler does not implement is answered
-/// as by an empty bus, and an exit that no route claims ends the run.
+/// Answers the questions of a machine; the vCPU waits meanwhile. What a handler
+/// does not implement is answered as by an empty bus, and an exit that no route claims ends the
+/// run.
 pub trait ExitHandler {
     /// A device shall give a value, of which the low bytes count; none is all ones.
     fn read(&mut self, _at: At) -> Reply<Option<u64>> {
@@ -80,7 +81,8 @@ pub trait ExitHandler {
         Ok(WriteAnswer::End)
     }
 
-    /// Posted writes wait; the handler takes them when it can, and those that wait before it answers another question.
+    /// Posted writes wait; the handler takes them when it can, and those that wait before it
+    /// answers another question.
     fn posted(&mut self) -> Reply<()> {
         Ok(())
     }
@@ -90,13 +92,13 @@ pub trait ExitHandler {
         Ok(())
     }
 
-    /// Nothing is wanted: a chance to look around while the guest makes no exits.
+    /// Nothing is wanted: a chance to work while the guest makes no exits.
     fn tick(&mut self) -> Reply<()> {
         Ok(())
     }
 
-    /// Whether posted writes are taken within [`posted`](Self::posted). Then each is announced as soon as it is there, and an
-    /// exit announces what the kernel has counted and gathered before.
+    /// Whether posted writes are taken within [`posted`](Self::posted). Then each is announced as
+    /// soon as it is there, and an exit announces what the kernel has counted and gathered before.
     fn takes_at_once(&self) -> bool {
         false
     }

@@ -41,7 +41,8 @@ pub enum End {
 }
 
 impl End {
-    /// The name as users see it: an exit's, or `exit-port`, `reset`, `power-off`, `timeout`, `stopped`.
+    /// The name as users see it: an exit's, or `exit-port`, `reset`, `power-off`, `timeout`,
+    /// `stopped`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Exit(record) => record.exit.name(),
@@ -56,7 +57,7 @@ impl End {
     }
 }
 
-/// Where a vCPU stood.
+/// Where a vCPU was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whereabouts {
     /// Index of the vCPU.
@@ -67,7 +68,7 @@ pub struct Whereabouts {
     pub cs: u16,
     /// `real`, `protected`, `paged32`, `long`, `compatibility` or `virtual-8086`.
     pub mode: &'static str,
-    /// What stands at RIP, up to 15 bytes.
+    /// The bytes at RIP, up to 15.
     pub bytes: Vec<u8>,
 }
 
@@ -78,8 +79,8 @@ pub struct Outcome {
     pub end: End,
     /// Index of the vCPU that ended it; none when it was ended from outside.
     pub vcpu: Option<u32>,
-    /// Where that vCPU stood, or the first at a time-out; only where the guest crashed or ran out of time, and
-    /// where KVM has kept it.
+    /// Where that vCPU was, or the first at a time-out; only if the guest crashed or ran out of
+    /// time, and if KVM has kept it.
     pub whereabouts: Option<Whereabouts>,
     /// Console text without a handler.
     pub output: Output,

@@ -1,4 +1,4 @@
-//! Writes that nobody waits for: into the ring of a `queue` route, and out of the kernel's ring for `coalesce`.
+//! Posted writes: into the ring of a `queue` route, and out of the kernel's ring for `coalesce`.
 
 use std::sync::Arc;
 
@@ -84,7 +84,8 @@ fn wait_for_room(desk: &mut Desk<'_>, ring: &PostedRing, waits: &mut bool) -> Ro
     }
 }
 
-/// Empties the kernel's ring, which holds what the guest wrote before the exit at hand. `false` when a kick came first.
+/// Empties the kernel's ring, which holds what the guest wrote before the exit at hand. `false`
+/// when a kick came first.
 pub(crate) fn drain_coalesced(desk: &mut Desk<'_>, vcpu: &mut Vcpu) -> Result<bool> {
     let (mut waits, mut bell) = (false, desk.handler.takes_at_once());
     let mut moved = false;
@@ -109,7 +110,8 @@ pub(crate) fn drain_coalesced(desk: &mut Desk<'_>, vcpu: &mut Vcpu) -> Result<bo
     }
 }
 
-/// Tells the handler that something waits, if something does. What a vCPU has posted comes before what it asks.
+/// Tells the handler that something waits, if something does. What a vCPU has posted comes before
+/// what it asks.
 pub(crate) fn announce(desk: &mut Desk<'_>) -> Result<()> {
     if desk.bus.bus().posts() {
         desk.tell_posted()

@@ -1,4 +1,5 @@
-//! A vCPU between its entries: what KVM still waits for, and what a run that another vCPU ended has left.
+//! A vCPU between its entries: what KVM still waits for, and what is left of a run that another
+//! vCPU ended.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
 
-/// What KVM waits for before it can run the guest on.
+/// What KVM waits for before the guest can continue.
 #[derive(Debug)]
 pub(crate) enum Pending {
     /// Nothing.
@@ -52,7 +53,8 @@ impl Processor {
         }
     }
 
-    /// General registers, RIP and RFLAGS. While a read waits for its value they are those before the instruction.
+    /// General registers, RIP and RFLAGS. While a read waits for its value they are those before
+    /// the instruction.
     ///
     /// # Errors
     /// `KvmIoctl`.
@@ -63,7 +65,8 @@ impl Processor {
     /// Sets general registers, RIP and RFLAGS.
     ///
     /// # Errors
-    /// `UnansweredRead` while an instruction waits for the value of a read, `KvmIoctl` when KVM refuses.
+    /// `UnansweredRead` while an instruction waits for the value of a read, `KvmIoctl` when KVM
+    /// refuses.
     pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
         self.check_complete("set registers")?;
         self.vcpu.set_registers(registers)
@@ -134,7 +137,8 @@ impl Processor {
         self.complete()
     }
 
-    /// Keeps an end that came after another vCPU's. An access that nothing claims stays open: the next run may have an answer to it.
+    /// Keeps an end that came after another vCPU's. An access that nothing claims stays open: the
+    /// next run may have an answer to it.
     pub(crate) fn keep(&mut self, late: End) {
         match late {
             End::Exit(record) if record.exit.is_access() => {
@@ -144,7 +148,8 @@ impl Processor {
         }
     }
 
-    /// Lets KVM take over an answer, so that registers are final. What the same instruction asks next is kept.
+    /// Lets KVM complete an answered access, so that registers are final. The next access of the
+    /// same instruction is kept.
     pub(crate) fn complete(&mut self) -> Result<()> {
         if !matches!(self.pending, Pending::Answered) {
             return Ok(());

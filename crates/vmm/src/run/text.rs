@@ -6,13 +6,14 @@ use crate::run::desk::{Desk, told};
 use crate::run::handler::Unanswered;
 use crate::run::post;
 
-/// Hands over what was posted, and the text that waits, before a question, whose answer may take long.
+/// Hands over what was posted, and the text that waits, before a question, whose answer may take
+/// long.
 pub(crate) fn flush_before(desk: &mut Desk<'_>) -> Result<()> {
     post::announce(desk)?;
     flush_all(desk)
 }
 
-/// Hands over the text that waits, but for that of a route whose text another vCPU is handing over.
+/// Delivers the text that waits, except for a route whose text another vCPU is delivering.
 pub(crate) fn flush_all(desk: &mut Desk<'_>) -> Result<()> {
     for index in 0.. {
         let Some((route, place)) = desk.bus.bus().console_at(index) else {
@@ -30,7 +31,7 @@ pub(crate) fn flush_all(desk: &mut Desk<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Hands over the text of a route, when it is its turn.
+/// Delivers the text of a route when it is its turn.
 pub(crate) fn flush(desk: &mut Desk<'_>, access: &Access) -> Result<()> {
     let kick = desk.kick;
     match desk.bus.turn(access.place, || kick.requested().is_some()) {

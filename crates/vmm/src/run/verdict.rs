@@ -1,4 +1,4 @@
-//! What became of an exit.
+//! The verdict about an exit.
 
 use crate::bus::Access;
 use crate::error::Error;

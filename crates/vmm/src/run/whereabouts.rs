@@ -1,4 +1,5 @@
-//! Where a vCPU stands when its run ends without an answer to why: pure functions over its registers and a reader of memory.
+//! Where a vCPU is when its run ends without an answer to why: pure functions over its registers
+//! and a reader of memory.
 
 use boot::state::{CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
 use kvm_bindings::{kvm_regs, kvm_sregs};
@@ -34,7 +35,7 @@ pub(crate) const fn is_asked(end: &End) -> bool {
     }
 }
 
-/// Where a vCPU that does not run stands; none when its registers cannot be read, or KVM has reset them.
+/// Where a vCPU is that does not run; none if its registers cannot be read, or KVM has reset them.
 pub(crate) fn of(processor: &Processor, memory: &GuestMemory, end: &End) -> Option<Whereabouts> {
     let registers = processor.registers().ok()?;
     let special = processor.special_registers().ok()?;
@@ -52,7 +53,8 @@ pub(crate) fn of(processor: &Processor, memory: &GuestMemory, end: &End) -> Opti
     })
 }
 
-/// KVM on SVM puts a vCPU that shuts down into its state after power-on (Intel SDM vol. 3A §10.1.4).
+/// KVM on SVM puts a vCPU that shuts down into its state after power-on (Intel SDM vol. 3A
+/// §10.1.4).
 const fn is_reset(registers: &kvm_regs, special: &kvm_sregs) -> bool {
     registers.rip == 0xfff0 && special.cs.base == 0xffff_0000 && special.cr0 & CR0_PE == 0
 }
@@ -69,7 +71,7 @@ fn mode(registers: &kvm_regs, special: &kvm_sregs) -> &'static str {
     }
 }
 
-/// What stands at RIP, up to the longest instruction: as far as pages are mapped and memory goes.
+/// The bytes at RIP, up to the longest instruction, as far as pages are mapped and memory extends.
 fn instruction_bytes(
     registers: &kvm_regs,
     special: &kvm_sregs,
@@ -97,7 +99,8 @@ fn instruction_bytes(
     bytes
 }
 
-/// A page table's levels: how far each shifts a linear address, the bits of an index, the bytes of an entry.
+/// A page table's levels: how far each shifts a linear address, the bits of an index, the bytes of
+/// an entry.
 struct Paging {
     shifts: &'static [u32],
     index_bits: u32,
@@ -130,7 +133,7 @@ const fn paging(special: &kvm_sregs) -> Option<Paging> {
     })
 }
 
-/// The guest physical address behind a linear one; none where no page is mapped.
+/// The guest physical address of a linear one; none where no page is mapped.
 fn physical(
     special: &kvm_sregs,
     linear: u64,

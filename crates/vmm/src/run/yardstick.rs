@@ -1,4 +1,4 @@
-//! The bare `KVM_RUN` loop: what an exit costs when nobody routes or answers it.
+//! The bare `KVM_RUN` loop: what an exit costs without routing and answering.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use crate::run::processor::Processor;
 /// Enters the guest again and again until it halts; the time that took.
 ///
 /// # Errors
-/// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`; `KvmIoctl`.
+/// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`;
+/// `KvmIoctl`.
 pub(crate) fn run(processor: &mut Processor, timeout: Duration) -> Result<Duration> {
     let kick = KickHandle::new();
     let attached = kick.attach(processor.index, processor.vcpu.page())?;

@@ -10,6 +10,7 @@
 )]
 
 mod asking;
+pub mod attaching;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -129,7 +129,8 @@ fn the_fadt_describes_the_fixed_hardware() {
     );
     assert_eq!(fadt.gas(116), [1, 8, 0, 1, 0xcf9], "RESET_REG");
     assert_eq!(fadt.number(128, 1), 0x06, "RESET_VALUE");
-    // WBINVD, PROC_C1, PWR_BUTTON, SLP_BUTTON, FIX_RTC, RESET_REG_SUP; neither HW_REDUCED_ACPI nor a PM timer.
+    // WBINVD, PROC_C1, PWR_BUTTON, SLP_BUTTON, FIX_RTC, RESET_REG_SUP; neither HW_REDUCED_ACPI nor
+    // a PM timer.
     assert_eq!(fadt.number(112, 4), 0b100_0111_0101);
     assert_eq!((fadt.number(76, 4), fadt.number(91, 1)), (0, 0));
 }

@@ -27,7 +27,8 @@ fn caches(function: u32) -> Vec<kvm_cpuid_entry2> {
         .collect()
 }
 
-/// A host of 32 threads that says so, in leaf 0xb as old kernels do or with its first subleaf alone, empty, as new ones do.
+/// A host of 32 threads that says so, in leaf 0xb as old kernels do or with its first subleaf
+/// alone, empty, as new ones do.
 fn intel(full: bool) -> CpuId {
     let mut entries = vec![
         entry(0, 0, [0x1f, 0x756e_6547, 0x6c65_746e, 0x4965_6e69]),

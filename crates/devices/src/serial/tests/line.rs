@@ -1,4 +1,5 @@
-//! The line between host and receiver: what waits on it, what has come, and loopback, which cuts it.
+//! The line between host and receiver: what waits on it, what has come, and loopback, which cuts
+//! it.
 
 use super::*;
 

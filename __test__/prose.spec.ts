@@ -1,0 +1,61 @@
+// Markdown and comments: their width, and the names that they give to things.
+import test from 'ava'
+
+import { repositoryFiles } from './helpers/architecture/files.ts'
+import { treeOf, unknownNames, uses, wideLines } from './helpers/prose.ts'
+
+const files = repositoryFiles()
+const prose = files.filter(({ path }) => /\.(md|rs|ts)$/.test(path))
+
+test('Markdown and comments are at most 100 columns wide', (t) => {
+  t.deepEqual(prose.flatMap(wideLines), [])
+})
+
+test('a wide line is found, and printed text and URLs are let be', (t) => {
+  const wide = 'x'.repeat(98)
+  const found = (path: string, text: string): string[] => wideLines({ path, text })
+  t.deepEqual(found('a.md', `| ${wide} |`), ['a.md:1: 102 columns, at most 100'])
+  t.deepEqual(found('a.rs', `\n/// ${wide}`), ['a.rs:2: 102 columns, at most 100'])
+  t.deepEqual(found('a.ts', ` *  ${wide}`), ['a.ts:1: 102 columns, at most 100'])
+  t.deepEqual(found('a.ts', `f() // ${wide}`), ['a.ts:1: 105 columns, at most 100'])
+  t.deepEqual(found('a.ts', `f('${wide}', ' // ${wide}')`), [])
+  t.deepEqual(found('a.md', `\`\`\`text output\n${wide}xyz\n\`\`\`\nhttps://${wide}`), [])
+})
+
+test('behind is a place: after is the word for time', (t) => {
+  const counts = prose.map((file) => [file.path, uses('behind', file)] as const)
+  const total = counts.reduce((sum, [, count]) => sum + count, 0)
+  t.true(total <= 15, `${total}: ${counts.filter(([, count]) => count > 0).join(' ')}`)
+  t.is(uses('behind', { path: 'a.ts', text: ' * Behind\nlet behind\n/// behind' }), 2)
+})
+
+/** Names of others': npm's own commands, the kernel's and QEMU's functions. */
+const allowed = ['npm audit', 'npm publish', 'epoll_wait', 'qemu_mutex_lock_iothread_impl']
+
+test('names in Markdown are names in the tree', (t) => {
+  // The change log also has the names of earlier releases.
+  const documents = files.filter(({ path }) => path.endsWith('.md') && path !== 'CHANGELOG.md')
+  // Names that this file makes up are not the tree's.
+  const isThis = (path: string): boolean => path === '__test__/prose.spec.ts'
+  const tree = treeOf(files.map((file) => (isThis(file.path) ? { ...file, text: '' } : file)))
+  t.deepEqual(
+    documents.flatMap((file) => unknownNames(file, tree, allowed)),
+    [],
+  )
+})
+
+test('a name that is nowhere is found', (t) => {
+  const tree = treeOf([
+    { path: 'package.json', text: '{ "scripts": { "check": "" } }' },
+    { path: 'src/cli/run.ts', text: 'export const runGuest = { timeout: 1 } // stopGuest' },
+    { path: 'crates/vmm/src/vcpu.rs', text: 'impl Vcpu {\n  fn access_data() {}\n}' },
+  ])
+  const found = (text: string): string[] =>
+    unknownNames({ path: 'docs/a.md', text }, tree, ['O_CREAT']).map((line) => line.split('`')[1]!)
+  const right = '`runGuest` `vm.runGuest()` `Vcpu::access_data` `src/cli/` `cli/{run,run}.ts` '
+  t.deepEqual(found(`${right} \`npm run check\` \`--timeout 5s\` \`hlt\` \`O_CREAT\``), [])
+  const wrong = ['stopGuest', 'vm.stopGuest()', 'Vcpu::port_data', 'src/api/', 'cli/{run,x}.ts']
+  wrong.push('npm run lint', '--silence', 'docs/b.md')
+  t.deepEqual(found(wrong.map((name) => `\`${name}\``).join(' ')), wrong)
+  t.deepEqual(found('```sh\n`stopGuest`\n```'), [])
+})
