@@ -102,8 +102,9 @@ export declare class NativeMachine {
 }
 
 /**
- * Attends to every machine that runs. `fresh` says that the event loop has turned since the last call, `look` that it is
- * time to look after what gathers. What is left to do, as `NativeTurn` says.
+ * Attends to every machine that runs. `fresh` says that the event loop has turned since the last
+ * call, `look` that it is time to take what has gathered. Returns what is left to do, a
+ * `NativeTurn`.
  */
 export declare function attend(fresh: boolean, look: boolean): number
 
@@ -125,10 +126,13 @@ export interface Failure {
 /** Names of the embedded guests, each once, sorted. */
 export declare function guestNames(): Array<string>
 
-/** Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is kept for ever. */
+/**
+ * Makes the doorbell, if there is none yet, in the asynchronous context of the caller, which is
+ * kept for ever.
+ */
 export declare function hangBell(): boolean
 
-/** Keeps the event loop alive for somebody who waits for a run, until `releaseLoop`. */
+/** Keeps the event loop alive for an awaited run, until `releaseLoop`. */
 export declare function holdLoop(): void
 
 /** The loaded KVM module: `kvm_intel`, `kvm_amd`, `kvm_pvm` or `unknown`. */
@@ -138,8 +142,8 @@ export declare function hostBackend(): string
 export declare function imageFormat(image: Uint8Array): NativeFormat | Failure
 
 /**
- * Goes on with what is to be done in the asynchronous context of a run; to be called by the `enter` of
- * `NativeMachine.start`, and to be returned by it.
+ * Goes on with what is to be done in the asynchronous context of a run; to be called by the
+ * `enter` of `NativeMachine.start`, and to be returned by it.
  */
 export declare function inside(): number
 
@@ -329,7 +333,7 @@ export interface NativeLimits {
   maxReadBytes: number
   /** The longest time-out, in milliseconds. */
   maxTimeoutMs: number
-  /** Bytes of a guest's text that are kept for somebody who may read them later. */
+  /** Bytes of a guest's text that are kept for a later reader. */
   maxOutputBytes: number
   /** Slots beside slot 0. */
   maxSlots: number
@@ -505,7 +509,10 @@ export interface NativeReport {
   capabilities: Array<NativeCapability>
   /** Every mode. */
   modes: Array<NativeModeReport>
-  /** Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost; absent where there is no such ring. */
+  /**
+   * Whether several vCPUs may fill the kernel's ring of coalesced writes and none is lost;
+   * absent where there is no such ring.
+   */
   sharesCoalescedRing?: boolean
   /** Cost of a port exit from long mode and back, in nanoseconds. */
   exitCostNs: number
@@ -561,8 +568,8 @@ export interface NativeRunLimits {
 }
 
 /**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A §3.4.3). Flags
- * are 0 or 1. What is absent when written keeps its value.
+ * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
+ * §3.4.3). Flags are 0 or 1. What is absent when written keeps its value.
  */
 export interface NativeSegment {
   /** Linear address of the first byte, 64 bits. */
@@ -602,8 +609,8 @@ export interface NativeSlot {
 }
 
 /**
- * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is absent
- * when written keeps its value.
+ * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`). What is
+ * absent when written keeps its value.
  */
 export interface NativeSpecialRegisters {
   /** CS, the code segment; its DPL and that of SS are the current privilege level. */
@@ -669,15 +676,19 @@ export interface NativeWhereabouts {
   bytes: Uint8Array
 }
 
-/** Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE` without `/dev/kvm`. */
+/**
+ * Tries every mode and measures an exit, which takes some milliseconds. `ERR_KVM_UNAVAILABLE`
+ * without `/dev/kvm`.
+ */
 export declare function probeHost(): NativeReport | Failure
 
 /** Takes back one `holdLoop`. */
 export declare function releaseLoop(): void
 
 /**
- * Offers eight words through which this environment's machines ask, and the function that answers the doorbell by
- * calling `attend`. Called at import; returns the words to use. Where the package's JavaScript is loaded more than
- * once, as test runners do, those are the first copy's, whose function looks after the machines of all.
+ * Offers eight words through which this environment's machines ask, and the function that answers
+ * the doorbell by calling `attend`. Called at import; returns the words to use. Where the
+ * package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
+ * whose function serves the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

@@ -128,7 +128,7 @@ const cases: Record<string, Case> = {
     keeps: {
       'crates/vmm/src/lib.rs':
         '//! #![allow(unsafe_code)]\n#![deny(unsafe_op_in_unsafe_fn)]\n#[allow(unused)]\nmod vcpu;',
-      'crates/vmm/src/vcpu.rs': '#![allow(unsafe_code)]',
+      'crates/vmm/src/kvm/vcpu.rs': '#![allow(unsafe_code)]',
     },
   },
   'the lints deny unsafe': {
