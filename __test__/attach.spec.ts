@@ -31,9 +31,8 @@ const kinds = [
 ] as const
 
 function routeOf(port: number, kind: (typeof kinds)[number]) {
-  let [seen, closed, attached] = [0, 0, 0]
+  let [seen, closed] = [0, 0]
   const device = {
-    attach: () => void attached++,
     read: () => 0x33,
     write: () => void seen++,
     close: () => void closed++,
@@ -54,7 +53,7 @@ function routeOf(port: number, kind: (typeof kinds)[number]) {
     event: [{ port, to: 'event', onEvent }, unclaimed],
   }
   const [route, read] = routes[kind]
-  return { route, read, seen: () => seen, closed: () => closed, attached: () => attached }
+  return { route, read, seen: () => seen, closed: () => closed }
 }
 
 /** Numbers that look random, the same every time (Marsaglia's xorshift). */
@@ -69,9 +68,8 @@ function* numbers(seed: number): Generator<number, never> {
 }
 
 function attach(vm: VirtualMachine, port: number, kind: (typeof kinds)[number]): Modelled {
-  const { attached, ...model } = routeOf(port, kind)
-  const route = vm.attach(model.route)
-  return { ...model, port, attached: route, expected: 0 }
+  const model = routeOf(port, kind)
+  return { ...model, port, attached: vm.attach(model.route), expected: 0 }
 }
 
 kvmTest('routes come and go at random between runs, and do what they shall', async (t) => {

@@ -124,3 +124,17 @@ test('what attach and close are is checked', (t) => {
     })
   }
 })
+
+kvmTest('an image may lie in memory that others write to: it counts as it is then', (t) => {
+  const code = [0xb8, 0x2a, 0x00, 0xf4] // mov ax, 42; hlt
+  using other = machineOf({ read: () => 0 })
+  const shared = new Uint8Array(new SharedArrayBuffer(code.length))
+  const inGuest = new Uint8Array(other.memory.buffer, 0x800, code.length)
+  for (const image of [shared, inGuest]) {
+    image.set(code)
+    using vm = new VirtualMachine({ mode: 'real', payload: { image } })
+    image.fill(0)
+    vm.runSync()
+    t.is(vm.registers().rax, 42n)
+  }
+})

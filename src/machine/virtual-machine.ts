@@ -38,9 +38,9 @@ declare module '../options/device.ts' {
     /** Its memory. */
     readonly memory: GuestMemory
     /** An interrupt line, as `vm.irq`. */
-    irq(line: number): IrqLine
+    readonly irq: (line: number) => IrqLine
     /** The registers of the first vCPU, as `vm.registers`: on an idle machine only. */
-    registers(): Registers
+    readonly registers: () => Registers
   }
 }
 

@@ -47,11 +47,11 @@ const { maxTimeoutMs } = native.limits()
 /** The options of `runSync`. What is neither a function nor a signal goes to the native side. */
 const syncShape = {
   timeoutMs: optional((name, value) => checkMilliseconds(name, value, maxTimeoutMs)),
-  timeKvmRun: optional(checkBoolean),
   onExit: optional((name, value) => {
     checkFunction(name, value)
     return value as NonNullable<RunOptions['onExit']>
   }),
+  timeKvmRun: optional(checkBoolean),
 }
 
 /** Those of `run`. */
