@@ -53,12 +53,9 @@ pub fn handler<F: FnMut(Question<'_>) -> Answer>(closure: F) -> impl ExitHandler
 }
 
 /// A closure for each vCPU.
-pub fn handlers<F: FnMut(Question<'_>) -> Answer>(
+pub fn handlers<F: FnMut(Question<'_>) -> Answer + Send>(
     closures: impl IntoIterator<Item = F>,
-) -> Vec<impl ExitHandler + Send>
-where
-    F: Send,
-{
+) -> Vec<impl ExitHandler + Send> {
     closures.into_iter().map(Closure).collect()
 }
 
