@@ -48,9 +48,10 @@ pub struct NativeExit {
 }
 
 impl NativeExit {
-    pub fn new(exit: &Exit, data: &[u8]) -> Self {
-        let base = Self {
-            reason: exit.into(),
+    /// An exit of which nothing but the reason is known.
+    const fn bare(reason: NativeExitReason) -> Self {
+        Self {
+            reason,
             port: None,
             gpa: None,
             size: None,
@@ -68,7 +69,11 @@ impl NativeExit {
             event: None,
             exit_reason: None,
             hardware_exit_reason: None,
-        };
+        }
+    }
+
+    pub fn new(exit: &Exit, data: &[u8]) -> Self {
+        let base = Self::bare(exit.into());
         let written = || Some(Uint8Array::from(data));
         let words = |words: &[u64]| Some(words.iter().map(|word| BigInt::from(*word)).collect());
         match exit {
