@@ -205,7 +205,7 @@ test('a file that is none, or far too long, is not read', async (t) => {
 
 kvmTest('an image on the command line may still be a pipe', (t) => {
   const args = '--mode long --port 0xf4=stop --port 0xe9=discard'
-  const script = `cat "$1" | "$0" '${main}' run /dev/stdin ${args}`
+  const script = `cat "$1" | "$0" '${main}' run /proc/self/fd/0 ${args}`
   const { status } = spawnSync('sh', ['-c', script, process.execPath, join(folder, 'exit7.bin')])
   t.is(status, 7)
 })

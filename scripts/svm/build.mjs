@@ -15,7 +15,7 @@ export async function setUp() {
 
 /** The benchmark's C baseline, put into `folder` as the benchmark's own cache; nothing where it cannot be compiled. */
 export async function baseline(folder) {
-  const compile = join(root, 'dist', 'cli', 'bench', 'compile.js')
+  const compile = join(root, 'dist', 'bench', 'baseline', 'compile.js')
   const script = `(await import(${JSON.stringify(compile)})).compileRaw()`
   const command = [process.execPath, '--input-type=module', '--eval', `await ${script}`]
   const env = { ...process.env, CC: '', XDG_CACHE_HOME: folder }
