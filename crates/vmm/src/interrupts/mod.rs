@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::vm::Vm;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
 
-pub(crate) use queue::{Injection, Injections};
+pub(crate) use queue::{Injection, Injections, InterruptState};
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]

@@ -19,6 +19,14 @@ struct Queue {
     vectors: VecDeque<u8>,
 }
 
+/// What waits for a vCPU, as a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InterruptState {
+    pub nmi: bool,
+    /// In the order in which they are injected.
+    pub vectors: Vec<u8>,
+}
+
 /// What is to be injected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Injection {
@@ -71,6 +79,26 @@ impl Injections {
         self.waiting.store(more, Ordering::SeqCst);
     }
 
+    /// What waits.
+    pub fn save(&self) -> InterruptState {
+        let queue = self.queue();
+        InterruptState {
+            nmi: queue.nmi,
+            vectors: queue.vectors.iter().copied().collect(),
+        }
+    }
+
+    /// Lets this wait, and nothing else.
+    pub fn restore(&self, state: &InterruptState) {
+        let mut queue = self.queue();
+        queue.nmi = state.nmi;
+        queue
+            .vectors
+            .clone_from(&state.vectors.iter().copied().collect());
+        let waits = queue.nmi || !queue.vectors.is_empty();
+        self.waiting.store(waits, Ordering::SeqCst);
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +128,20 @@ mod tests {
             ]
         );
         assert!(!queue.waits());
+    }
+
+    #[test]
+    fn what_waits_comes_back_and_what_came_later_is_gone() {
+        let queue = Injections::default();
+        assert!(queue.push_vector(0x20) && queue.push_vector(0x21));
+        let state = queue.save();
+        queue.remove(Injection::Vector(0x20));
+        queue.push_nmi();
+        queue.restore(&state);
+        assert_eq!((queue.save(), queue.waits()), (state, true));
+        assert_eq!(queue.first(), Some(Injection::Vector(0x20)));
+        queue.restore(&InterruptState::default());
+        assert_eq!((queue.first(), queue.waits()), (None, false));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(crate) struct Coalesced {
 
 #[derive(Debug)]
 pub(crate) struct Vcpu {
-    fd: VcpuFd,
+    pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
 }
 
@@ -132,7 +132,7 @@ impl Vcpu {
     }
 
     /// Drops what the last exit showed of interrupts, which may have changed.
-    fn forget_interrupts(&self) {
+    pub(super) fn forget_interrupts(&self) {
         let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
         self.page.set_byte(offset, 0);
     }
@@ -163,8 +163,8 @@ impl Vcpu {
         Ok(events.nmi.pending != 0 || events.nmi.injected != 0)
     }
 
-    fn command(
-        &mut self,
+    pub(super) fn command(
+        &self,
         name: &'static str,
         request: libc::c_ulong,
         argument: libc::c_ulong,

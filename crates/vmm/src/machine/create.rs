@@ -43,7 +43,12 @@ pub(crate) fn processor(
             ..state::registers(boot)
         })?;
     }
-    Ok(Processor::new(vcpu, index, Arc::clone(counters)))
+    Ok(Processor::new(
+        vcpu,
+        index,
+        config.irqchip,
+        Arc::clone(counters),
+    ))
 }
 
 pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {

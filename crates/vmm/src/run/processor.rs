@@ -37,11 +37,13 @@ pub struct Processor {
     pub(crate) injections: Arc<Injections>,
     /// KVM may have an NMI that the guest has not taken.
     pub(crate) nmi_sent: bool,
+    /// Whether it has a local APIC.
+    pub(crate) irqchip: bool,
     counters: Arc<Counters>,
 }
 
 impl Processor {
-    pub(crate) fn new(vcpu: Vcpu, index: u32, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(vcpu: Vcpu, index: u32, irqchip: bool, counters: Arc<Counters>) -> Self {
         Self {
             vcpu,
             index,
@@ -49,6 +51,7 @@ impl Processor {
             kept: None,
             injections: Arc::default(),
             nmi_sent: false,
+            irqchip,
             counters,
         }
     }
@@ -178,7 +181,7 @@ impl Processor {
         })
     }
 
-    fn check_complete(&self, what: &str) -> Result<()> {
+    pub(crate) fn check_complete(&self, what: &str) -> Result<()> {
         match self.pending {
             Pending::Nothing | Pending::Answered => Ok(()),
             Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
