@@ -33,10 +33,13 @@ const UNLISTED: [(u32, u32); 18] = [
     (0xc001_0140, 0xc001_0141), // OSVW
 ];
 
+/// How many one call of KVM's takes, which is fewer than `MAX_IO_MSRS`.
+pub(crate) const MOST_AT_ONCE: usize = KVM_MAX_MSR_ENTRIES - 1;
+
 /// Those that count on: they differ as soon as they are read again.
 const TIME_STAMP_COUNTER: u32 = 0x10;
 
-/// The indices for a vCPU with or without a local APIC. They are found out once per process, on a
+/// The indices for a vCPU with or without a local APIC, as many together as one call takes. They are found out once per process, on a
 /// vCPU of a VM made for that.
 pub(crate) fn saved(irqchip: bool) -> Result<&'static [Vec<u32>]> {
     static BARE: OnceLock<Vec<Vec<u32>>> = OnceLock::new();
@@ -46,8 +49,7 @@ pub(crate) fn saved(irqchip: bool) -> Result<&'static [Vec<u32>]> {
         return Ok(indices);
     }
     let found = find(Host::get()?, irqchip)?;
-    // One call of KVM's takes so many.
-    let calls = found.chunks(KVM_MAX_MSR_ENTRIES).map(<[u32]>::to_vec);
+    let calls = found.chunks(MOST_AT_ONCE).map(<[u32]>::to_vec);
     Ok(known.get_or_init(|| calls.collect()))
 }
 
@@ -106,7 +108,7 @@ fn each(vcpu: &VcpuFd, entries: &[kvm_msr_entry], call: Call) -> Result<Vec<kvm_
     let mut rest = entries;
     // KVM stops at the first that it refuses.
     while !rest.is_empty() {
-        let (now, later) = rest.split_at(rest.len().min(KVM_MAX_MSR_ENTRIES));
+        let (now, later) = rest.split_at(rest.len().min(MOST_AT_ONCE));
         let mut msrs = of(now)?;
         let (name, count) = match call {
             Call::Get => ("KVM_GET_MSRS", vcpu.get_msrs(&mut msrs)),
@@ -143,7 +145,7 @@ mod tests {
                 let count = indices.iter().filter(|it| **it == index).count();
                 assert_eq!(count, 1, "{index:#x} of {indices:x?}");
             }
-            assert!(indices.len() < 2 * KVM_MAX_MSR_ENTRIES);
+            assert!(indices.len() < 2 * MOST_AT_ONCE);
         }
     }
 }

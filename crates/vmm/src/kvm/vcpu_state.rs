@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | general and special registers, events | 3 | always |
 //! | XSAVE (x87, SSE, AVX, …), DEBUGREGS | 2 | always |
-//! | MSRs | 1 for each 256 | always |
+//! | MSRs | 1 for each 255 | always |
 //! | XCRS | 1 | where the vCPU has XSAVE |
 //! | MP_STATE, LAPIC | 2 | with an irqchip |
 
@@ -195,7 +195,7 @@ impl Vcpu {
     }
 
     fn set_msrs(&mut self, entries: &[kvm_msr_entry]) -> Result<()> {
-        for entries in entries.chunks(kvm_bindings::KVM_MAX_MSR_ENTRIES) {
+        for entries in entries.chunks(msrs::MOST_AT_ONCE) {
             let count = self
                 .fd
                 .set_msrs(&msrs::of(entries)?)
