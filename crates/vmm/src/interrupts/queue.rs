@@ -19,11 +19,11 @@ struct Queue {
     vectors: VecDeque<u8>,
 }
 
-/// What waits for a vCPU, as a value.
+/// What waits for one vCPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct InterruptState {
+pub(crate) struct InjectionState {
     pub nmi: bool,
-    /// In the order in which they are injected.
+    /// Oldest first.
     pub vectors: Vec<u8>,
 }
 
@@ -79,24 +79,27 @@ impl Injections {
         self.waiting.store(more, Ordering::SeqCst);
     }
 
-    /// What waits.
-    pub fn save(&self) -> InterruptState {
+    /// All that waits.
+    pub fn save(&self) -> InjectionState {
         let queue = self.queue();
-        InterruptState {
+        InjectionState {
             nmi: queue.nmi,
             vectors: queue.vectors.iter().copied().collect(),
         }
     }
 
-    /// Lets this wait, and nothing else.
-    pub fn restore(&self, state: &InterruptState) {
+    /// Has this wait, and nothing else; `false` for more than may wait, which changes nothing.
+    pub fn restore(&self, state: &InjectionState) -> bool {
+        if state.vectors.len() > MAX_QUEUED_VECTORS {
+            return false;
+        }
         let mut queue = self.queue();
         queue.nmi = state.nmi;
-        queue
-            .vectors
-            .clone_from(&state.vectors.iter().copied().collect());
-        let waits = queue.nmi || !queue.vectors.is_empty();
+        queue.vectors.clear();
+        queue.vectors.extend(&state.vectors);
+        let waits = state.nmi || !state.vectors.is_empty();
         self.waiting.store(waits, Ordering::SeqCst);
+        true
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -131,17 +134,20 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_comes_back_and_what_came_later_is_gone() {
+    fn what_is_restored_waits_and_nothing_else_does() {
         let queue = Injections::default();
-        assert!(queue.push_vector(0x20) && queue.push_vector(0x21));
-        let state = queue.save();
-        queue.remove(Injection::Vector(0x20));
         queue.push_nmi();
-        queue.restore(&state);
-        assert_eq!((queue.save(), queue.waits()), (state, true));
-        assert_eq!(queue.first(), Some(Injection::Vector(0x20)));
-        queue.restore(&InterruptState::default());
-        assert_eq!((queue.first(), queue.waits()), (None, false));
+        assert!(queue.push_vector(0x20) && queue.push_vector(0x21));
+        let saved = queue.save();
+        queue.remove(Injection::Nmi);
+        assert!(queue.push_vector(0x22));
+        for state in [saved, InjectionState::default()] {
+            assert!(queue.restore(&state));
+            assert_eq!(queue.save(), state);
+            assert_eq!(queue.waits(), state.nmi);
+        }
+        let vectors = vec![0x20; MAX_QUEUED_VECTORS + 1];
+        assert!(!queue.restore(&InjectionState { nmi: true, vectors }) && !queue.waits());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A vCPU between two runs as a value: what KVM has of it, and what we keep beside.
 
-use crate::error::Result;
-use crate::interrupts::InterruptState;
+use crate::error::{Error, ErrorCode, Result};
+use crate::interrupts::InjectionState;
 use crate::kvm::vcpu_state::VcpuState;
 use crate::run::outcome::End;
 use crate::run::processor::{Pending, Processor};
@@ -10,7 +10,7 @@ use crate::run::processor::{Pending, Processor};
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessorState {
     pub(crate) vcpu: VcpuState,
-    pub(crate) interrupts: InterruptState,
+    pub(crate) interrupts: InjectionState,
     kept: Option<End>,
     nmi_sent: bool,
 }
@@ -34,12 +34,18 @@ impl Processor {
     /// Goes back to a state.
     ///
     /// # Errors
-    /// `UnansweredRead` while an instruction waits for its I/O, `KvmIoctl`.
+    /// `UnansweredRead` while an instruction waits for its I/O, `KvmIoctl`; `Snapshot` for a state
+    /// that no vCPU has been in.
     pub fn restore(&mut self, state: &ProcessorState) -> Result<()> {
         self.complete()?;
         self.check_complete("restore a state")?;
         self.vcpu.restore_state(&state.vcpu)?;
-        self.injections.restore(&state.interrupts);
+        if !self.injections.restore(&state.interrupts) {
+            return Err(Error::new(
+                ErrorCode::Snapshot,
+                "more interrupts wait in it than may wait for a vCPU",
+            ));
+        }
         self.kept.clone_from(&state.kept);
         self.nmi_sent = state.nmi_sent;
         self.pending = Pending::Nothing;
