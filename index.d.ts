@@ -307,7 +307,7 @@ export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | '
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
  * says what each means.
  */
-export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
+export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {

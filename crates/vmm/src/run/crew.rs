@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::bus::{Bus, BusAccess};
+use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::kick::{KickCause, KickHandle};
@@ -89,6 +89,20 @@ impl Crew {
     /// Takes what is in the kernel's ring to the routes.
     pub fn gather(&mut self, bus: &mut Bus) -> Result<()> {
         post::last_coalesced(&mut self.boot.vcpu, bus)
+    }
+
+    /// The state of a bus, with what the kernel has gathered for it.
+    #[allow(dead_code, reason = "a machine's snapshot is yet to come")]
+    pub fn save_bus(&mut self, bus: &mut Bus) -> Result<BusState> {
+        self.gather(bus)?;
+        Ok(bus.save())
+    }
+
+    /// Puts the state of a bus back; what the kernel has gathered since is gone.
+    #[allow(dead_code, reason = "a machine's snapshot is yet to come")]
+    pub fn restore_bus(&mut self, bus: &mut Bus, state: &BusState) -> Result<()> {
+        self.gather(bus)?;
+        bus.restore(state)
     }
 
     /// Runs the only vCPU on this thread.
