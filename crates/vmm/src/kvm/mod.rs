@@ -8,6 +8,7 @@ pub mod host;
 pub mod kick;
 pub mod memory;
 mod msrs;
+pub mod registers;
 pub mod run_page;
 pub mod vcpu;
 // As above.

@@ -5,7 +5,7 @@
 //!
 //! | kind | ioctls of a restore | when |
 //! | --- | --- | --- |
-//! | general and special registers, events | 3 | always |
+//! | general and special registers, events | 0, by the next entry; else 3 | always |
 //! | XSAVE (x87, SSE, AVX, …), DEBUGREGS | 2 | always |
 //! | MSRs | 1 for each 255 | always |
 //! | XCRS | 1 | where the vCPU has XSAVE |
@@ -14,8 +14,8 @@
 use std::sync::OnceLock;
 
 use kvm_bindings::{
-    KVMIO, kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs,
-    kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+    KVM_MP_STATE_UNINITIALIZED, KVMIO, kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
+    kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::Cap;
 
@@ -72,40 +72,42 @@ impl Vcpu {
     }
 
     /// Puts a state back, that of this vCPU or of another one of the same kind of machine. KVM has
-    /// no access to complete, and memory has what it shall have already.
+    /// no access to complete, memory has what it shall have already, and so have the interrupt
+    /// controllers: to restore them may interrupt a vCPU.
     pub fn restore_state(&mut self, state: &VcpuState) -> Result<()> {
+        let is_started = |it: kvm_mp_state| it.mp_state != KVM_MP_STATE_UNINITIALIZED;
+        self.set_started(state.mp_state.is_none_or(is_started));
         if let Some(mp_state) = state.mp_state {
             self.fd
                 .set_mp_state(mp_state)
                 .map_err(Error::ioctl("KVM_SET_MP_STATE"))?;
         }
-        self.set_registers(&state.regs)?;
-        // The mode of the local APIC is among them, and decides how its state is read.
-        self.set_special_registers(&state.sregs)?;
+        // The rest does not depend on them, nor they on it.
+        self.stage(&state.regs, &state.sregs, &state.events)?;
         if let Some(xcrs) = &state.xcrs {
             self.put_xcrs(xcrs)?;
         }
         self.set_xsave(&state.xsave)?;
         self.set_debug_registers(&state.debug)?;
         if let Some(lapic) = &state.lapic {
+            // But for the mode of the local APIC, which decides how its state is read.
+            self.flush()?;
             self.fd
                 .set_lapic(lapic)
                 .map_err(Error::ioctl("KVM_SET_LAPIC"))?;
         }
         // TSC_DEADLINE counts once the local APIC's timer is in its mode.
         self.set_msrs(&state.msrs)?;
-        self.set_events(&state.events)
-    }
-
-    /// `KVM_GET_VCPU_EVENTS`.
-    pub fn events(&self) -> Result<kvm_vcpu_events> {
-        self.fd
-            .get_vcpu_events()
-            .map_err(Error::ioctl("KVM_GET_VCPU_EVENTS"))
+        if state.lapic.is_some() {
+            // What was pending in the local APIC may have become an event.
+            return self.set_events(&state.events);
+        }
+        Ok(())
     }
 
     /// `KVM_SET_VCPU_EVENTS`.
     pub fn set_events(&mut self, events: &kvm_vcpu_events) -> Result<()> {
+        self.flush()?;
         self.forget_interrupts();
         self.fd
             .set_vcpu_events(events)

@@ -40,7 +40,7 @@ fn scratch(irqchip: bool) -> Option<(Arc<Vm>, Vcpu)> {
         irqchip,
     };
     let cpuid = host.cpuid_of(place).unwrap();
-    let vcpu = Vcpu::new(&vm, 0, host.run_bytes, &cpuid).unwrap();
+    let vcpu = Vcpu::new(host, &vm, 0, &cpuid).unwrap();
     Some((vm, vcpu))
 }
 
@@ -215,6 +215,7 @@ fn a_state_comes_back_whole_into_the_same_and_into_another_vcpu() {
         }
         for vcpu in [&mut vcpu, &mut other] {
             vcpu.restore_state(&state).unwrap();
+            vcpu.flush().unwrap();
             let now = at_rest(vcpu.save_state(irqchip).unwrap());
             assert_eq!(differences(&first, &now), [""; 0]);
             assert_eq!(first, now);

@@ -21,8 +21,7 @@ impl Processor {
     /// # Errors
     /// `UnansweredRead` while an instruction waits for its I/O, `KvmIoctl`.
     pub fn save(&mut self) -> Result<ProcessorState> {
-        self.complete()?;
-        self.check_complete("save the state")?;
+        self.complete_all("save the state")?;
         Ok(ProcessorState {
             vcpu: self.vcpu.save_state(self.irqchip)?,
             interrupts: self.injections.save(),
@@ -37,8 +36,7 @@ impl Processor {
     /// `UnansweredRead` while an instruction waits for its I/O, `KvmIoctl`; `Snapshot` for a state
     /// that no vCPU has been in.
     pub fn restore(&mut self, state: &ProcessorState) -> Result<()> {
-        self.complete()?;
-        self.check_complete("restore a state")?;
+        self.complete_all("restore a state")?;
         self.vcpu.restore_state(&state.vcpu)?;
         if !self.injections.restore(&state.interrupts) {
             return Err(Error::new(
