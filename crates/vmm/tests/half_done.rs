@@ -14,6 +14,8 @@ use vmm::{RouteConfig, RouteTarget, kvm_regs};
 const DEVICE: u64 = 0xd000_0000;
 /// 6 bytes before the end of a page of the device's.
 const BORDER: u64 = DEVICE + 0xffa;
+/// Bits of the first byte of a page table's entry.
+const ACCESSED_DIRTY: u8 = 0x60;
 const MEMORY_BYTES: u64 = 0x1_0000;
 /// Memory of the guest's; the string instructions cross the page border at 0x3000.
 const FROM: u64 = 0x2ff8;
@@ -31,7 +33,7 @@ const ALL: &[Cpu] = &[REAL, PROTECTED, LONG, USER];
 const FLAT: &[Cpu] = &[PROTECTED, LONG, USER];
 const WIDE: &[Cpu] = &[LONG, USER];
 
-const GUESTS: [Guest; 17] = [
+const GUESTS: [Guest; 18] = [
     Guest {
         name: "ports of every size",
         cpus: ALL,
@@ -155,6 +157,12 @@ const GUESTS: [Guest; 17] = [
         registers: |it| (it.rcx, it.rsi, it.rdi) = (5, BORDER, TO),
     },
     Guest {
+        name: "a string from the device of many rounds",
+        cpus: &[PROTECTED],
+        listing: "f3 a4 ; rep movsb (%esi),(%edi)",
+        registers: |it| (it.rcx, it.rsi, it.rdi) = (300, BORDER, TO),
+    },
+    Guest {
         name: "strings from memory to the device",
         cpus: FLAT,
         listing: "
@@ -258,7 +266,7 @@ fn value(index: usize) -> u64 {
 
 impl World {
     fn new(cpu: Cpu, guest: &Guest, routes: &[RouteConfig]) -> Self {
-        let listing = format!("{}{END}", guest.listing);
+        let listing = format!("{}\n{END}", guest.listing);
         let config = MachineConfig {
             memory_bytes: MEMORY_BYTES,
             ..config(cpu, &listing, routes)
@@ -332,7 +340,15 @@ impl World {
         let registers = self.machine.registers().unwrap();
         assert_eq!(registers, expected.machine.registers().unwrap(), "{what}");
         let (mine, theirs) = (self.save(false), expected.save(false));
-        assert!(mine.memory == theirs.memory, "{what}: memory differs");
+        for (slot, (mine, theirs)) in mine.memory.iter().zip(&theirs.memory).enumerate() {
+            // A KVM that shadows page tables does not see that the host has cleared these bits.
+            let exempt = if slot == 0 { 0 } else { ACCESSED_DIRTY };
+            let differ = |at: &usize| (mine[*at] ^ theirs[*at]) & !exempt != 0;
+            if let Some(at) = (0..mine.len()).find(differ) {
+                let (mine, theirs) = (&mine[at..][..16], &theirs[at..][..16]);
+                panic!("{what}: slot {slot} at {at:#x}: {mine:x?}, undisturbed {theirs:x?}");
+            }
+        }
     }
 }
 
@@ -341,8 +357,7 @@ fn each_question_of(guest: &Guest, cpu: Cpu, routes: &[RouteConfig], ways: &[Lef
     let end = undisturbed.run(None);
     let name = format!("{} {cpu:?}", guest.name);
     if !matches!(end, End::ExitPort { .. }) {
-        println!("skipped: {name}: ends with {}", end.name());
-        return;
+        skip!("{name}: ends with {}", end.name());
     }
     let questions = undisturbed.asked.len();
     assert!(questions > 0, "{name}");
@@ -405,4 +420,69 @@ fn an_access_of_a_device_is_left_between_its_pieces() {
         gpa(DEVICE, 0x4000, RouteTarget::Device),
     ];
     each_guest(&routes, &[Left::Open, Left::Answered]);
+}
+
+/// Sets up the PIC with line 4 open at vector 0x24, and reads while interrupts are on.
+const INTERRUPTED: &str = "
+    b0 11 ; mov $0x11,%al
+    e6 20 ; out %al,$0x20
+    b0 20 ; mov $0x20,%al
+    e6 21 ; out %al,$0x21
+    b0 04 ; mov $4,%al
+    e6 21 ; out %al,$0x21
+    b0 01 ; mov $1,%al
+    e6 21 ; out %al,$0x21
+    b0 ef ; mov $0xef,%al
+    e6 21 ; out %al,$0x21
+    fb    ; sti
+    90    ; nop
+    e4 60 ; in $0x60,%al
+    e6 62 ; out %al,$0x62
+    e6 f4 ; out %al,$0xf4
+";
+
+const HANDLER: &str = "
+    50    ; push %ax
+    b0 20 ; mov $0x20,%al
+    e6 20 ; out %al,$0x20
+    e6 64 ; out %al,$0x64
+    58    ; pop %ax
+    cf    ; iret
+";
+
+#[test]
+fn an_interrupt_that_waits_comes_after_the_read_and_not_before_it() {
+    require!(REAL);
+    let routes = [port(0xf4, 1, RouteTarget::Stop)];
+    let mut config = config(REAL, INTERRUPTED, &routes);
+    config.irqchip = true;
+    config.payload.load_gpa = 0x1000;
+    config.payload.entry_gpa = Some(0x1000);
+    let mut machine = Machine::new(config).unwrap();
+    let memory = machine.memory();
+    memory.write(0x24 * 4, &0x2000_u32.to_le_bytes()).unwrap();
+    memory.write(0x2000, &common::code(HANDLER)).unwrap();
+    let (kick, interrupts) = (KickHandle::new(), machine.interrupts().clone());
+    let left = try_run(&mut machine, &kick, |question| {
+        assert!(matches!(Asked::from(&question), Asked::Unclaimed(..)));
+        interrupts.pulse(4).unwrap();
+        kick.kick(KickCause::Stop);
+        Answer::Withdrawn
+    });
+    assert_eq!(left.unwrap().end, End::Kicked(KickCause::Stop));
+    let processor = machine.vcpu(0).unwrap();
+    let saved = processor.save().unwrap();
+    processor.restore(&saved).unwrap();
+    let mut ports = Vec::new();
+    let end = try_run(&mut machine, &KickHandle::new(), |question| {
+        if let Question::Unclaimed { exit, .. } = question
+            && let vmm::Exit::PioIn(access) | vmm::Exit::PioOut(access) = exit
+        {
+            ports.push(access.port);
+        }
+        Answer::Value(5)
+    });
+    // After the read, whose value the handler does not see.
+    assert_eq!(ports, [0x60, 0x64, 0x62]);
+    assert!(matches!(end.unwrap().end, End::ExitPort { code: 5, .. }));
 }

@@ -24,8 +24,8 @@ use crate::run::outcome::End;
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::half_done::{HalfDone, OpenRead, Owed};
 
-/// An instruction asks at most so often until it is at its end: each of 1,024 rounds of a string
-/// instruction, which `RCX` bounds, and the words of an operand.
+/// An instruction asks at most so often until it is at its end: for the words of its operands, since
+/// a string instruction is at its last round.
 const MOST_EXITS: u32 = 64;
 
 /// One instruction takes at most this long.
@@ -183,7 +183,7 @@ impl Processor {
                 _ => return Err(unfit("its vCPU does not read what it was reading")),
             }
         }
-        // Of a string instruction, the first answer may be the one that is left over.
+        // The shadow ends with the instruction; its own is that of before.
         self.vcpu.set_events(&state.events)?;
         self.vcpu
             .access_data(&read.exit)?
