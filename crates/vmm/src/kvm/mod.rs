@@ -2,8 +2,10 @@
 
 pub mod exit;
 pub mod host;
+pub mod image;
 pub mod kick;
 pub mod memory;
+pub mod origin;
 pub mod run_page;
 pub mod vcpu;
 pub mod vm;

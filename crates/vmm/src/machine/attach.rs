@@ -32,6 +32,7 @@ pub(crate) fn configured(
     vcpus: u32,
 ) -> Result<Route> {
     let mut route = Route::new(row, Backend::new(config.target)?);
+    route.target = Some(config.target);
     if let RouteTarget::Event { datamatch } = config.target {
         route.datamatch = datamatch;
     }

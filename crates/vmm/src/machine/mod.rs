@@ -1,5 +1,6 @@
 //! A virtual machine: memory, vCPUs, and the routes of their exits.
 
+mod assembly;
 mod attach;
 mod create;
 
@@ -9,9 +10,7 @@ use std::time::Duration;
 use boot::MemorySlot;
 use devices::{Device, SerialPort};
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use kvm_ioctls::Cap;
 
-use crate::board;
 use crate::bus::{
     Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Standing, Table, irqchip,
 };
@@ -22,12 +21,14 @@ use crate::interrupts::Interrupts;
 use crate::kvm::host::Host;
 use crate::kvm::kick::KickHandle;
 use crate::kvm::memory::GuestMemory;
+use crate::kvm::origin::Origin;
 use crate::kvm::vm::Vm;
-use crate::limits::BOOT_VCPU;
+use crate::machine::assembly::Made;
 use crate::machine::attach::Surroundings;
 use crate::offload;
-use crate::placement::{self, Placement, Prepared};
+use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
+use crate::snapshot::{Routes, Shape, Snapshot};
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
@@ -50,6 +51,7 @@ pub struct Machine {
     crew: Crew,
     interrupts: Arc<Interrupts>,
     vm: Arc<Vm>,
+    origin: Origin,
     placement: Placement,
     counters: Arc<Counters>,
     /// As configured, without those of ours.
@@ -65,65 +67,83 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
     /// `Payload` for the configuration.
     pub fn new(config: MachineConfig<'_>) -> Result<Self> {
-        let format = config.check()?;
-        let slots = config.all_slots();
-        let rows = check_routes(&config, &slots)?;
-        let host = Host::get()?;
-        host.check_vcpus(config.vcpus)?;
-        if slots.iter().any(|slot| slot.read_only) {
-            host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
-        }
-        let Prepared {
-            memory,
-            boot,
-            registers,
-            placement,
-        } = placement::prepare(&config, format, &slots)?;
-        let fd = create::vm(host, boot.mode, config.irqchip)?;
-        let vm = Arc::new(Vm::new(fd, memory)?);
-        let counters = Arc::new(Counters::default());
-        let start = (&boot, &registers);
-        let create = |index| create::processor(host, &vm, &config, start, &counters, index);
-        let first = create(BOOT_VCPU)?;
-        let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
-        let mut crew = Crew::new(first, others);
-        let processors = crew.all_mut();
-        let waiting = processors.map(|processor| Arc::clone(&processor.injections));
-        let waiting = waiting.collect();
-        let irqchip = config.irqchip.then(|| Arc::clone(&vm));
-        let interrupts = Arc::new(Interrupts::new(irqchip, waiting));
-        let surroundings = Surroundings {
-            host,
-            vm: &vm,
-            interrupts: &interrupts,
-        };
-        let mut routes = Vec::new();
-        for (row, route) in rows.iter().zip(&config.routes) {
-            let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
-            routes.push(route);
-        }
-        for route in board::routes(&config, &slots, &interrupts)? {
-            routes.push(attach::plugged(&surroundings, route)?);
-        }
-        for route in routes.iter().filter(|route| route.is_gathered) {
-            offload::sort_after(&vm, &route.row.claim, &routes)?;
-        }
-        let bus = Bus::new(routes, config.pc)?;
+        Self::assemble(assembly::new(&config)?)
+    }
+
+    /// A further machine in the state of a snapshot. It shares the snapshot's memory until it
+    /// writes. `routes` stand for those of the snapshot with the same claims.
+    ///
+    /// # Errors
+    /// `Snapshot` when a route has no place in it; else as of [`new`](Self::new).
+    pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
+        let routes = snapshot.rebound(routes)?;
+        let mut machine = Self::assemble(assembly::again(snapshot, routes)?)?;
+        machine.put_back(snapshot)?;
+        Ok(machine)
+    }
+
+    fn assemble(made: Made) -> Result<Self> {
+        let next_id = made.bus.routes().len() as u32;
         let mut machine = Self {
-            bus,
-            crew,
-            interrupts,
-            vm,
-            placement,
-            counters,
-            slots,
-            next_id: rows.len() as u32,
+            bus: made.bus,
+            crew: made.crew,
+            interrupts: made.interrupts,
+            vm: made.vm,
+            origin: made.origin,
+            placement: made.placement,
+            counters: made.counters,
+            slots: made.slots,
+            next_id,
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
         }
         machine.list_routes();
         Ok(machine)
+    }
+
+    /// Its state as a value, from which it, and any other machine, can go on. The snapshot and the
+    /// machine share their memory until the machine writes.
+    ///
+    /// # Errors
+    /// `Snapshot` for a device that has no state to save, `Limit`, `KvmCapability`, `KvmIoctl`; the
+    /// machine goes on as before.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        let crew = self.crew.save()?;
+        Ok(Snapshot {
+            image: self.origin.image(&self.vm)?,
+            shape: self.shape(),
+            routes: Routes::new(self.bus.wanted()),
+            placement: self.placement.clone(),
+            crew,
+        })
+    }
+
+    /// Puts everything back to what it was in a snapshot, of this machine or of one like it.
+    ///
+    /// # Errors
+    /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
+    /// is undefined until a further restore.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        snapshot.shape.check(&self.shape())?;
+        self.crew.settle()?;
+        self.origin.restore(&self.vm, &snapshot.image)?;
+        self.put_back(snapshot)
+    }
+
+    /// All but the memory.
+    fn put_back(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.crew.restore(&snapshot.crew)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            slots: self.slots.clone(),
+            vcpus: self.crew.count(),
+            irqchip: self.interrupts.has_irqchip(),
+            pc: self.bus.is_empty_bus,
+            serial: self.bus.serial().is_some(),
+        }
     }
 
     /// Attaches a route, as the configuration's are at construction. It may claim what the
@@ -374,27 +394,4 @@ impl Machine {
     pub fn reply_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.crew.last_ended().reply_bytes(bytes)
     }
-}
-
-/// All claims of a machine that is to be made, the caller's first.
-fn check_routes(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for (route, id) in config.routes.iter().zip(0..) {
-        let (id, standing) = (RouteId::new(id), Standing::Configured);
-        let (name, claim) = (standing.name(id), route.claim());
-        route.check(&name, slots)?;
-        rows.push(Row {
-            id,
-            claim,
-            standing,
-        });
-    }
-    rows.extend(board::rows(config));
-    Table::new(&rows)?;
-    if config.irqchip {
-        for row in rows.iter().filter(|row| row.standing.is_callers()) {
-            irqchip::check(&row.claim, &row.standing.name(row.id))?;
-        }
-    }
-    Ok(rows)
 }

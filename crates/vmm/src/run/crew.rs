@@ -17,6 +17,7 @@ use crate::run::drive::Run;
 use crate::run::handler::ExitHandler;
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
+use crate::run::saved::ProcessorState;
 use crate::run::{post, whereabouts, yardstick};
 
 /// What a run needs of its machine.
@@ -30,6 +31,14 @@ pub(crate) struct Scene<'a> {
 struct Start {
     begin: Instant,
     exits: u64,
+}
+
+/// The saved state of all vCPUs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CrewState {
+    pub boot: ProcessorState,
+    others: Vec<ProcessorState>,
+    ended_by: u32,
 }
 
 /// All vCPUs.
@@ -95,6 +104,40 @@ impl Crew {
     /// Takes what is in the kernel's ring to the routes.
     pub fn gather(&mut self, bus: &mut Bus) -> Result<()> {
         post::last_coalesced(&mut self.boot.vcpu, bus)
+    }
+
+    /// The state of all vCPUs.
+    pub fn save(&mut self) -> Result<CrewState> {
+        self.check_whole()?;
+        let others = self.others.iter_mut().map(Processor::save);
+        Ok(CrewState {
+            boot: self.boot.save()?,
+            others: others.collect::<Result<_>>()?,
+            ended_by: self.ended_by,
+        })
+    }
+
+    /// Lets KVM forget what it waits for, before memory and vCPUs are put back.
+    pub fn settle(&mut self) -> Result<()> {
+        self.check_whole()?;
+        self.all_mut().try_for_each(Processor::settle)
+    }
+
+    /// Puts the state of as many vCPUs back.
+    pub fn restore(&mut self, state: &CrewState) -> Result<()> {
+        self.boot.restore(&state.boot)?;
+        for (processor, state) in self.others.iter_mut().zip(&state.others) {
+            processor.restore(state)?;
+        }
+        self.ended_by = state.ended_by;
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        if self.broken {
+            return Err(Error::internal("an earlier run of this machine panicked"));
+        }
+        Ok(())
     }
 
     /// Runs the only vCPU on this thread.
@@ -191,9 +234,7 @@ impl Crew {
 
     /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
     fn start(&mut self, scene: &Scene<'_>) -> Result<Start> {
-        if self.broken {
-            return Err(Error::internal("an earlier run of this machine panicked"));
-        }
+        self.check_whole()?;
         if let Pending::Reply(exit) = &self.last_ended().pending {
             let what = exit.name();
             return Err(Error::new(
