@@ -6,13 +6,12 @@ use devices::{Console, Output, SerialPort};
 
 use crate::bus::access::Access;
 use crate::bus::backend::{Backend, Reaction};
-use crate::bus::claim::{Claim, RouteId};
+use crate::bus::claim::RouteId;
 use crate::bus::feed::Feed;
 use crate::bus::gate::{Gate, Turn};
 use crate::bus::ring::PostedRing;
 use crate::bus::route::Route;
 use crate::bus::table::{Place, Row, Table};
-use crate::bus::target::RouteTarget;
 use crate::error::Result;
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Coalesced;
@@ -68,13 +67,10 @@ impl Bus {
         &self.routes
     }
 
-    /// Where the caller's routes are, and what the caller wants there; `None` for a device in Rust.
-    pub fn wanted(&self) -> impl Iterator<Item = (Claim, Option<RouteTarget>)> + '_ {
-        let routes = self
-            .routes
-            .iter()
-            .filter(|route| route.row.standing.is_callers());
-        routes.map(|route| (route.row.claim, route.target))
+    /// The caller's routes.
+    pub fn callers(&self) -> impl Iterator<Item = &Route> {
+        let routes = self.routes.iter();
+        routes.filter(|route| route.row.standing.is_callers())
     }
 
     /// The table with one route more, not yet in use.

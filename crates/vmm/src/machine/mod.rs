@@ -28,7 +28,7 @@ use crate::machine::attach::Surroundings;
 use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
-use crate::snapshot::{Routes, Shape, Snapshot};
+use crate::snapshot::{Shape, Snapshot};
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
@@ -110,10 +110,14 @@ impl Machine {
     /// machine goes on as before.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         let crew = self.crew.save()?;
+        let callers = || self.bus.callers();
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
             shape: self.shape(),
-            routes: Routes::new(self.bus.wanted()),
+            claims: callers()
+                .map(|route| (route.row.id, route.row.claim))
+                .collect(),
+            targets: callers().map(|route| route.target).collect(),
             placement: self.placement.clone(),
             crew,
         })
@@ -178,9 +182,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
     pub fn detach(&mut self, id: RouteId) -> Result<()> {
-        let mut all = self.bus.routes().iter();
-        let found = all.find(|route| route.row.id == id && route.row.standing.is_callers());
-        if found.is_none() {
+        if !self.bus.callers().any(|route| route.row.id == id) {
             return Err(Error::new(
                 ErrorCode::InvalidOption,
                 format!("no route with id {} is attached", id.get()),
@@ -246,8 +248,7 @@ impl Machine {
     }
 
     fn list_routes(&self) {
-        let all = self.bus.routes().iter();
-        let callers = all.filter(|route| route.row.standing.is_callers());
+        let callers = self.bus.callers();
         let counted = callers.map(|route| (route.row.id, Arc::clone(&route.counters)));
         self.counters.set_routes(counted.collect());
     }

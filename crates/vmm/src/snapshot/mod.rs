@@ -7,7 +7,7 @@ use std::sync::Arc;
 use boot::Privilege;
 use kvm_bindings::kvm_regs;
 
-use crate::bus::{Claim, RouteConfig, RouteTarget};
+use crate::bus::{Claim, RouteConfig, RouteId, RouteTarget};
 use crate::config::{MachineConfig, Payload};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::image::MemoryImage;
@@ -23,7 +23,10 @@ pub(crate) use shape::Shape;
 pub struct Snapshot {
     pub(crate) image: Arc<MemoryImage>,
     pub(crate) shape: Shape,
-    pub(crate) routes: Routes,
+    /// The caller's, in their order.
+    pub(crate) claims: Vec<(RouteId, Claim)>,
+    /// What the caller wants there; `None` for a device in Rust.
+    pub(crate) targets: Vec<Option<RouteTarget>>,
     pub(crate) placement: Placement,
     pub(crate) crew: CrewState,
 }
@@ -39,32 +42,6 @@ pub struct Difference {
     pub after: Box<[u8; PAGE_BYTES as usize]>,
 }
 
-/// The caller's routes, in their order.
-#[derive(Debug)]
-pub(crate) struct Routes {
-    known: Vec<RouteConfig>,
-    /// Where devices in Rust are, which a snapshot cannot make again.
-    devices: Vec<Claim>,
-}
-
-impl Routes {
-    /// Of claims, and what is wanted there.
-    pub fn new(wanted: impl Iterator<Item = (Claim, Option<RouteTarget>)>) -> Self {
-        let (mut known, mut devices) = (Vec::new(), Vec::new());
-        for (claim, target) in wanted {
-            match target {
-                Some(target) => known.push(RouteConfig {
-                    base: claim.base,
-                    length: claim.length,
-                    target,
-                }),
-                None => devices.push(claim),
-            }
-        }
-        Self { known, devices }
-    }
-}
-
 impl Snapshot {
     /// The boot vCPU's registers.
     pub fn registers(&self) -> kvm_regs {
@@ -73,8 +50,8 @@ impl Snapshot {
 
     /// The routes of the caller's that the machine had, in their order: those of a machine that is
     /// made of the snapshot have the ids 0, 1, ….
-    pub fn routes(&self) -> &[RouteConfig] {
-        &self.routes.known
+    pub fn claims(&self) -> &[(RouteId, Claim)] {
+        &self.claims
     }
 
     /// How many vCPUs the machine had.
@@ -97,13 +74,21 @@ impl Snapshot {
     /// # Errors
     /// `Snapshot` when that has other memory.
     pub fn diff<'s>(&'s self, other: &'s Self) -> Result<impl Iterator<Item = Difference> + 's> {
-        other.shape.check_memory(&self.shape)?;
+        self.check_memory(other)?;
         let mut page = 0;
         Ok(std::iter::from_fn(move || {
             let found = self.next_difference(other, page)?;
             page = found.0 + 1;
             Some(found.1)
         }))
+    }
+
+    /// Refuses a snapshot of other memory.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first difference with both values.
+    pub fn check_memory(&self, other: &Self) -> Result<()> {
+        self.shape.check_memory(&other.shape)
     }
 
     /// The first page from a number on that is not the same in another snapshot of the same memory,
@@ -128,16 +113,24 @@ impl Snapshot {
     /// # Errors
     /// `Snapshot` for one without a place.
     pub(crate) fn rebound(&self, others: &[RouteConfig]) -> Result<Vec<RouteConfig>> {
-        if let Some(claim) = self.routes.devices.first() {
-            return Err(Error::new(
-                ErrorCode::Snapshot,
-                format!(
-                    "{} has a device in Rust, which no snapshot can make again",
-                    claim.describe()
-                ),
-            ));
+        let mut routes = Vec::new();
+        for ((_, claim), target) in self.claims.iter().zip(&self.targets) {
+            let Some(target) = *target else {
+                return Err(Error::new(
+                    ErrorCode::Snapshot,
+                    format!(
+                        "{} has a device in Rust, which no snapshot can make again",
+                        claim.describe()
+                    ),
+                ));
+            };
+            let Claim { base, length } = *claim;
+            routes.push(RouteConfig {
+                base,
+                length,
+                target,
+            });
         }
-        let mut routes = self.routes.known.clone();
         for (index, other) in others.iter().enumerate() {
             let mut places = routes.iter_mut();
             match places.find(|route| route.claim() == other.claim()) {
