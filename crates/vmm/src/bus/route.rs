@@ -1,6 +1,7 @@
 //! A route: its claim, its device, its gate and its counters.
 
-use std::sync::{Arc, Mutex};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vmm_sys_util::eventfd::EventFd;
 
@@ -28,6 +29,8 @@ pub(crate) struct Route {
     /// Locked for one access if there are several vCPUs, and never while a question is asked or an
     /// answer awaited.
     pub backend: Mutex<Backend>,
+    /// What kind of thing stands there, as saved states call it.
+    pub kind: Cow<'static, str>,
     /// Where its posted writes wait.
     pub feed: Option<Feed>,
     /// vCPUs ask about it one after the other.
@@ -50,6 +53,7 @@ impl Route {
     pub fn new(row: Row, backend: Backend) -> Self {
         Self {
             row,
+            kind: backend.kind(),
             feed: backend.feed(),
             has_text: backend.has_text(),
             backend: Mutex::new(backend),
@@ -60,5 +64,11 @@ impl Route {
             target: None,
             counters: Arc::default(),
         }
+    }
+
+    /// What stands there, while no vCPU runs.
+    pub fn backend_mut(&mut self) -> &mut Backend {
+        let backend = self.backend.get_mut();
+        backend.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,6 +13,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::vm::Vm;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
 
+#[allow(unused_imports, reason = "a vCPU's saved state is yet to come")]
+pub(crate) use queue::InjectionState;
 pub(crate) use queue::{Injection, Injections};
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.

@@ -110,6 +110,7 @@ impl Machine {
     /// machine goes on as before.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         let crew = self.crew.save()?;
+        let bus = self.crew.save_bus(&mut self.bus)?;
         let callers = || self.bus.callers();
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
@@ -120,6 +121,7 @@ impl Machine {
             targets: callers().map(|route| route.target).collect(),
             placement: self.placement.clone(),
             crew,
+            bus,
         })
     }
 
@@ -130,6 +132,7 @@ impl Machine {
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         snapshot.shape.check(&self.shape())?;
+        self.bus.check(&snapshot.bus)?;
         self.crew.settle()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
@@ -137,6 +140,7 @@ impl Machine {
 
     /// All but the memory.
     fn put_back(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.crew.restore_bus(&mut self.bus, &snapshot.bus)?;
         self.crew.restore(&snapshot.crew)
     }
 

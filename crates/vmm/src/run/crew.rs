@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::bus::{Bus, BusAccess};
+use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::kick::{KickCause, KickHandle};
@@ -138,6 +138,18 @@ impl Crew {
             return Err(Error::internal("an earlier run of this machine panicked"));
         }
         Ok(())
+    }
+
+    /// The state of a bus, with what the kernel has gathered for it.
+    pub fn save_bus(&mut self, bus: &mut Bus) -> Result<BusState> {
+        self.gather(bus)?;
+        Ok(bus.save())
+    }
+
+    /// Puts the state of a bus back; what the kernel has gathered since is gone.
+    pub fn restore_bus(&mut self, bus: &mut Bus, state: &BusState) -> Result<()> {
+        self.gather(bus)?;
+        bus.restore(state)
     }
 
     /// Runs the only vCPU on this thread.

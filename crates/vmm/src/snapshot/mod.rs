@@ -7,7 +7,7 @@ use std::sync::Arc;
 use boot::Privilege;
 use kvm_bindings::kvm_regs;
 
-use crate::bus::{Claim, RouteConfig, RouteId, RouteTarget};
+use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
 use crate::config::{MachineConfig, Payload};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::image::MemoryImage;
@@ -29,6 +29,7 @@ pub struct Snapshot {
     pub(crate) targets: Vec<Option<RouteTarget>>,
     pub(crate) placement: Placement,
     pub(crate) crew: CrewState,
+    pub(crate) bus: BusState,
 }
 
 /// A page that is not the same in two snapshots.
