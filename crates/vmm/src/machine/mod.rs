@@ -11,9 +11,7 @@ use boot::MemorySlot;
 use devices::{Device, SerialPort};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
-use crate::bus::{
-    Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Standing, Table, irqchip,
-};
+use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
@@ -161,7 +159,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` or `Limit`, `KvmCapability` or `KvmIoctl`; nothing is then changed.
     pub fn attach(&mut self, route: &RouteConfig) -> Result<RouteId> {
-        let row = self.check(route.claim(), |name, slots| route.check(name, slots))?;
+        let row = self.row(route.claim(), |name, slots| route.check(name, slots))?;
         let table = self.bus.table_with(row)?;
         let route = attach::configured(&self.surroundings()?, row, route, self.crew.count())?;
         self.take(route, table)
@@ -172,7 +170,7 @@ impl Machine {
     /// # Errors
     /// As of `attach`; `InvalidOption` with what the device misses.
     pub fn attach_device(&mut self, claim: Claim, device: Box<dyn Device>) -> Result<RouteId> {
-        let row = self.check(claim, |name, slots| claim.check(name, slots))?;
+        let row = self.row(claim, |name, slots| claim.check(name, slots))?;
         let table = self.bus.table_with(row)?;
         let route = Route::new(row, Backend::Device(device));
         let route = attach::plugged(&self.surroundings()?, route)?;
@@ -203,28 +201,15 @@ impl Machine {
         Ok(())
     }
 
-    /// Checks what a caller wants to attach; the row that it gets.
-    fn check(
+    /// The row of what a caller wants to attach.
+    fn row(
         &self,
         claim: Claim,
         check: impl FnOnce(&str, &[MemorySlot]) -> Result<()>,
     ) -> Result<Row> {
-        let (id, standing) = (RouteId::new(self.next_id), Standing::Attached);
-        if self.next_id == u32::MAX {
-            return Err(Error::new(
-                ErrorCode::Limit,
-                "a machine has no more ids for routes",
-            ));
-        }
-        check(&standing.name(id), &self.slots)?;
-        if self.interrupts.has_irqchip() {
-            irqchip::check(&claim, &standing.name(id))?;
-        }
-        Ok(Row {
-            id,
-            claim,
-            standing,
-        })
+        let row = attach::row(self.next_id, claim, self.interrupts.has_irqchip())?;
+        check(&row.standing.name(row.id), &self.slots)?;
+        Ok(row)
     }
 
     fn surroundings(&self) -> Result<Surroundings<'_>> {
