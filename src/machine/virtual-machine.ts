@@ -6,12 +6,11 @@ import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from '
 import { MachineState } from './machine-state.ts'
 import { AttachedRoute } from './attached-route.ts'
 import { readRouteCounters } from './counters.ts'
-import { Devices } from './devices.ts'
+import type { Devices } from './devices.ts'
 import type { IrqLine } from './irq.ts'
 import { type GuestMemory, forgetBuffer } from './memory.ts'
-import { native } from '../native/native.ts'
 import type { Device, DeviceContext } from '../options/device.ts'
-import { type VirtualMachineOptions, checkMachineOptions } from '../options/options.ts'
+import type { VirtualMachineOptions } from '../options/options.ts'
 import { type Route, checkRoute } from '../options/routes.ts'
 import type { Registers } from './registers.ts'
 import {
@@ -26,7 +25,10 @@ import { BackgroundRun } from './run.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './serial.ts'
 import { isAborted, reasonOf } from '../options/signal.ts'
-import { type Summary, summarize } from './summary.ts'
+import { begin } from './snapshot/begin.ts'
+import type { ForkOptions, SnapshotOptions } from './snapshot/snapshot.ts'
+import { putStatesBack } from './snapshot/states.ts'
+import type { Summary } from './summary.ts'
 
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
@@ -64,7 +66,7 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   readonly #context: DeviceContext
   readonly #hasSerial: boolean
   readonly #summary: Summary
-  readonly #devices = new Devices()
+  readonly #devices: Devices
   #serial: SerialPort | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
@@ -74,7 +76,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * Creates the machine, its vCPU before the payload's first instruction.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
-   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_SNAPSHOT` for
+   * a snapshot that is closed, or has no such route; `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -87,19 +90,20 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * console.log(vm.registers().rip, vm.running) // 0n false
    * ```
    */
-  constructor(options: VirtualMachineOptions) {
-    const [config, own] = checkMachineOptions(options)
-    const machine = take(native.NativeMachine.create(config))
-    super(machine, config.vcpus)
-    const handlers = new Map(own.entries())
+  constructor(options: VirtualMachineOptions | SnapshotOptions) {
+    const { states, ...parts } = begin(options)
+    super(parts)
+    const { machine, handlers, devices } = parts
+    const own = [...handlers.values()]
     this.#machine = machine
-    if (config.serial) {
+    this.#devices = devices
+    if (parts.hasSerial) {
       // Its route follows the caller's.
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
       handlers.set(own.length, { name: 'the serial port', onData })
     }
-    this.#hasSerial = config.serial
-    this.#summary = summarize(config)
+    this.#hasSerial = parts.hasSerial
+    this.#summary = parts.summary
     this.#asker = new Asker(handlers, this.#machine)
     this.#context = {
       machine: this,
@@ -108,7 +112,8 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       registers: () => this.registers(),
     }
     try {
-      for (const { device } of own) if (device) this.#devices.attach(device, this.#context)
+      for (const { device } of own) if (device) devices.attach(device, this.#context)
+      putStatesBack(states, own)
     } catch (error) {
       this.close()
       raise(error)
@@ -225,6 +230,29 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       () => readRouteCounters(this.#machine, id),
       () => this.#detach(id, device),
     )
+  }
+
+  /**
+   * A further machine that goes on where this one is: `snapshot()` and
+   * `new VirtualMachine({ snapshot })` in one. They share memory until one of them writes.
+   *
+   * @throws {VmError} As of both.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using other = vm.fork()
+   * other.runSync({ onExit: () => undefined })
+   * console.log(other.registers().rax, vm.registers().rax) // 42n 0n
+   * ```
+   */
+  fork(options: ForkOptions = {}): VirtualMachine {
+    const snapshot = this.snapshot()
+    try {
+      return new VirtualMachine({ ...options, snapshot })
+    } finally {
+      snapshot.close()
+    }
   }
 
   /**

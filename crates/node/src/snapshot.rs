@@ -6,7 +6,7 @@ use std::rc::Rc;
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::{Base, Error, ErrorCode, Machine, Result, Snapshot};
+use vmm::{Error, ErrorCode, Machine, Result, Snapshot};
 
 use crate::caught::caught;
 use crate::convert::config::NativeRoute;
@@ -19,19 +19,6 @@ use crate::machine::NativeMachine;
 /// `close` every method returns `ERR_SNAPSHOT`.
 #[napi]
 pub struct NativeSnapshot(RefCell<Option<Rc<Snapshot>>>);
-
-/// A route of the machine's that a snapshot is of; exactly one of `port` and `gpa` is there.
-#[napi(object)]
-pub struct NativeClaim {
-    /// The id that it had there.
-    pub route: u32,
-    /// First I/O port.
-    pub port: Option<u32>,
-    /// First guest physical address.
-    pub gpa: Option<f64>,
-    /// Ports or bytes.
-    pub length: f64,
-}
 
 /// A page that is not the same in two snapshots.
 #[napi(object)]
@@ -71,8 +58,8 @@ impl NativeSnapshot {
     }
 
     /// A further machine that goes on from here, with `routes` in the place of those with the same
-    /// claims. Its routes have the ids 0, 1, … in the order of `claims`. `ERR_SNAPSHOT`, and the
-    /// failures of `NativeMachine.create`.
+    /// claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+    /// and the failures of `NativeMachine.create`.
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn machine(&self, routes: Vec<NativeRoute>) -> Either<NativeMachine, Failure> {
         let routes: Vec<_> = routes.iter().map(NativeRoute::parse).collect();
@@ -85,28 +72,7 @@ impl NativeSnapshot {
         }
     }
 
-    /// The caller's routes, in their order.
-    #[napi]
-    pub fn claims(&self) -> Either<Vec<NativeClaim>, Failure> {
-        self.look(|snapshot| {
-            let claims = snapshot.claims().iter();
-            let claims = claims.map(|(route, claim)| {
-                let (port, gpa) = match claim.base {
-                    Base::Port(port) => (Some(u32::from(port)), None),
-                    Base::Gpa(gpa) => (None, Some(gpa as f64)),
-                };
-                NativeClaim {
-                    route: route.get(),
-                    port,
-                    gpa,
-                    length: claim.length as f64,
-                }
-            });
-            claims.collect()
-        })
-    }
-
-    /// All general registers of a vCPU.
+    /// All general registers of vCPU 0.
     #[napi]
     pub fn registers(&self) -> Either<NativeRegisters, Failure> {
         self.look(|snapshot| NativeRegisters::from_raw(&snapshot.registers()))
