@@ -73,6 +73,7 @@ export {
   Snapshot,
   type SnapshotOptions,
 } from './machine/snapshot/snapshot.ts'
+export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'
 export { VirtualMachine } from './machine/virtual-machine.ts'
 export type { Where } from './results/where.ts'
