@@ -5,7 +5,6 @@ import type { NativeMachine } from '../native/seam.ts'
 import type { RunOptions, RunSyncOptions } from '../options/run-options.ts'
 import type { RunControl } from './run/run-control.ts'
 import type { RunResult } from '../results/result.ts'
-import type { Parts } from './snapshot/parts.ts'
 
 /** What runs a machine, and what ends its runs. */
 export abstract class MachineRuns extends MachineState {
@@ -13,9 +12,9 @@ export abstract class MachineRuns extends MachineState {
   readonly #control: RunControl
 
   /** @internal */
-  constructor(parts: Parts, control: RunControl) {
-    super(parts)
-    this.#machine = parts.machine
+  constructor(machine: NativeMachine, vcpus: number, control: RunControl) {
+    super(machine, vcpus)
+    this.#machine = machine
     this.#control = control
   }
 

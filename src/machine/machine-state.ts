@@ -6,8 +6,6 @@ import type { Loaded } from './loaded.ts'
 import { GuestMemory } from './memory.ts'
 import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
-import type { Parts } from './snapshot/parts.ts'
-import { type Snapshot, putBack, takeSnapshot } from './snapshot/snapshot.ts'
 import { Vcpu } from './vcpu.ts'
 
 /**
@@ -20,13 +18,10 @@ export abstract class MachineState {
   /** The vCPUs, by index. */
   readonly vcpus: readonly [Vcpu, ...Vcpu[]]
   readonly #machine: NativeMachine
-  readonly #parts: Parts
 
   /** @internal */
-  constructor(parts: Parts) {
-    const { machine, vcpus } = parts
+  constructor(machine: NativeMachine, vcpus: number) {
     this.#machine = machine
-    this.#parts = parts
     this.memory = new GuestMemory(machine)
     const others = Array.from({ length: vcpus - 1 }, (_, index) => new Vcpu(machine, index + 1))
     this.vcpus = [new Vcpu(machine, 0), ...others]
@@ -99,50 +94,6 @@ export abstract class MachineState {
    */
   setSpecialRegisters(registers: SpecialRegistersUpdate): void {
     this.vcpus[0].setSpecialRegisters(registers)
-  }
-
-  /**
-   * The state of an idle or paused machine as a value. Its cost depends on the memory in use, once;
-   * the machine and the snapshot share their pages from then on.
-   *
-   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_LIMIT`,
-   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; `ERR_SNAPSHOT` for a state of a device that cannot be
-   * copied. What `save` of a device throws. The machine goes on as before.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
-   * using base = vm.snapshot()
-   * console.log(base.registers.rip, base.stateless) // 0n []
-   * ```
-   */
-  snapshot(): Snapshot {
-    return takeSnapshot(this.#parts)
-  }
-
-  /**
-   * Makes an idle or paused machine what it was in a snapshot, of it or of a machine of the same
-   * shape: memory, slots, vCPUs, irqchip, PC, serial port and claims. What handlers were given is
-   * not undone. Its cost depends on the pages that were written since, and not on the size of
-   * memory.
-   *
-   * @throws {VmError} `ERR_SNAPSHOT` for a machine of another shape, or a closed snapshot,
-   * `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`; then nothing is changed.
-   * `ERR_KVM_IOCTL`; then the next restore makes it whole. What `restore` of a device throws.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
-   * using base = vm.snapshot()
-   * for (let round = 0; round < 3; round++) {
-   *   vm.runSync({ onExit: () => undefined })
-   *   vm.restore(base)
-   * }
-   * console.log(vm.memory.readUint64(0x400)) // 0n
-   * ```
-   */
-  restore(snapshot: Snapshot): void {
-    putBack(this.#parts, snapshot)
   }
 
   /**

@@ -5,7 +5,6 @@ import { VmError, fail, fromFailure, raise, take } from '../native/errors.ts'
 import { MachineRuns } from './machine-runs.ts'
 import { AttachedRoute } from './attached-route.ts'
 import { readRouteCounters } from './counters.ts'
-import type { Devices } from './devices.ts'
 import type { IrqLine } from './irq.ts'
 import { type GuestMemory, forgetBuffer } from './memory.ts'
 import type { Device, DeviceContext } from '../options/device.ts'
@@ -16,9 +15,15 @@ import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './serial.ts'
 import { begin } from './snapshot/begin.ts'
-import type { ForkOptions, SnapshotOptions } from './snapshot/snapshot.ts'
+import type { Parts } from './snapshot/parts.ts'
+import {
+  type ForkOptions,
+  type Snapshot,
+  type SnapshotOptions,
+  putBack,
+  takeSnapshot,
+} from './snapshot/snapshot.ts'
 import { putStatesBack } from './snapshot/states.ts'
-import type { Summary } from './summary.ts'
 
 declare module '../options/device.ts' {
   interface DeviceContext {
@@ -52,9 +57,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   readonly #asker: Asker
   readonly #control: RunControl
   readonly #context: DeviceContext
-  readonly #hasSerial: boolean
-  readonly #summary: Summary
-  readonly #devices: Devices
+  readonly #parts: Parts
   #serial: SerialPort | undefined
 
   /**
@@ -81,11 +84,11 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
     const control = new RunControl(machine, asker)
-    super(parts, control)
+    super(machine, parts.vcpus, control)
+    this.#parts = parts
     this.#machine = machine
     this.#asker = asker
     this.#control = control
-    this.#devices = devices
     control.listen({
       changed: () => this.#serial?.consider(),
       failed: () => this.close(),
@@ -95,8 +98,6 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
       handlers.set(own.length, { name: 'the serial port', onData })
     }
-    this.#hasSerial = parts.hasSerial
-    this.#summary = parts.summary
     this.#context = {
       machine: this,
       memory: this.memory,
@@ -140,7 +141,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     const id = take(this.#machine.attach(config)) as number
     this.#asker.add(id, handlers)
     try {
-      if (device) this.#devices.attach(device, this.#context)
+      if (device) this.#parts.devices.attach(device, this.#context)
     } catch (error) {
       // Its device is not attached.
       this.#detach(id, undefined)
@@ -150,6 +151,52 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
       () => readRouteCounters(this.#machine, id),
       () => this.#detach(id, device),
     )
+  }
+
+  /**
+   * The state of an idle or paused machine as a value. Its cost depends on the memory in use, once;
+   * the machine and the snapshot share their pages from then on.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_LIMIT`,
+   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; `ERR_SNAPSHOT` for a state of a device that cannot be
+   * copied. What `save` of a device throws. The machine goes on as before.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * console.log(base.registers.rip, base.stateless) // 0n []
+   * ```
+   */
+  snapshot(): Snapshot {
+    this.#control.checkIdle()
+    return takeSnapshot(this.#parts)
+  }
+
+  /**
+   * Makes an idle or paused machine what it was in a snapshot, of it or of a machine of the same
+   * shape: memory, slots, vCPUs, irqchip, PC, serial port and claims. What handlers were given is
+   * not undone. Its cost depends on the pages that were written since, and not on the size of
+   * memory.
+   *
+   * @throws {VmError} `ERR_SNAPSHOT` for a machine of another shape, or a closed snapshot,
+   * `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`; then nothing is changed.
+   * `ERR_KVM_IOCTL`; then the next restore makes it whole. What `restore` of a device throws.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * for (let round = 0; round < 3; round++) {
+   *   vm.runSync({ onExit: () => undefined })
+   *   vm.restore(base)
+   * }
+   * console.log(vm.memory.readUint64(0x400)) // 0n
+   * ```
+   */
+  restore(snapshot: Snapshot): void {
+    this.#control.checkIdle()
+    putBack(this.#parts, snapshot)
   }
 
   /**
@@ -192,7 +239,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   get serial(): SerialPort {
     const { closed } = this
     if (this.#serial && (closed || !this.#serial.destroyed)) return this.#serial
-    if (!this.#hasSerial)
+    if (!this.#parts.hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
     return (this.#serial = new SerialPort(this.#machine, () => this.#control.mayWait))
@@ -229,7 +276,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     this.#machine.release()
     this.#serial?.finish()
     this.#control.cutOff()
-    this.#devices.close()
+    this.#parts.devices.close()
   }
 
   /** Does what `close()` does; `using` calls it. */
@@ -246,7 +293,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[VirtualMachine]'
     const state = this.closed ? 'closed' : this.running ? 'running' : 'idle'
-    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
+    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#parts.summary }, options)}`
   }
 
   /** Returns what tells its device. */
@@ -256,7 +303,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     const failure = this.#machine.detach(id)
     if (failure) raise(fromFailure(failure))
     this.#asker.remove(id)
-    return () => device && this.#devices.detach(device)
+    return () => device && this.#parts.devices.detach(device)
   }
 }
 

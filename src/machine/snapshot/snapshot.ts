@@ -120,7 +120,7 @@ export class Snapshot implements Disposable {
   *diff(other: Snapshot): Generator<PageDifference, void> {
     const one = this.#content.native
     const two = checkSnapshot('other', other).#content.native
-    for (let after = -1; ; ) {
+    for (let after = -1; ;) {
       const found = take(one.difference(two, after))
       if (!found) return
       const { page, ...difference } = found
