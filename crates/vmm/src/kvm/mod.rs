@@ -6,6 +6,7 @@ pub mod image;
 pub mod kick;
 pub mod memory;
 pub mod origin;
+pub mod registers;
 pub mod run_page;
 pub mod vcpu;
 pub mod vm;

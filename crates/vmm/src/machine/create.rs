@@ -31,7 +31,7 @@ pub(crate) fn processor(
         count: config.vcpus,
         irqchip: config.irqchip,
     })?;
-    let vcpu = Vcpu::new(vm, index, host.run_bytes, &cpuid)?;
+    let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
     if let Some((boot, start)) = start
         && (index == BOOT_VCPU || !config.irqchip)
     {
@@ -45,6 +45,8 @@ pub(crate) fn processor(
             rdi: u64::from(index),
             ..state::registers(boot)
         })?;
+    } else {
+        vcpu.set_started(false);
     }
     Ok(Processor::new(vcpu, index, Arc::clone(counters)))
 }

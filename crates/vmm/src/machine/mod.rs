@@ -107,7 +107,7 @@ impl Machine {
     /// `Snapshot` for a device that has no state to save, `Limit`, `KvmCapability`, `KvmIoctl`; the
     /// machine goes on as before.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
-        let crew = self.crew.save()?;
+        let crew = self.crew.save(&self.counters)?;
         let bus = self.crew.save_bus(&mut self.bus)?;
         let callers = || self.bus.callers();
         Ok(Snapshot {
@@ -139,7 +139,7 @@ impl Machine {
     /// All but the memory.
     fn put_back(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.crew.restore_bus(&mut self.bus, &snapshot.bus)?;
-        self.crew.restore(&snapshot.crew)
+        self.crew.restore(&snapshot.crew, &self.counters)
     }
 
     fn shape(&self) -> Shape {
@@ -341,8 +341,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn registers(&self) -> Result<kvm_regs> {
-        self.crew.boot().registers()
+    pub fn registers(&mut self) -> Result<kvm_regs> {
+        self.crew.boot_mut().registers()
     }
 
     /// The boot vCPU's [`Processor::set_registers`].
@@ -357,8 +357,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn special_registers(&self) -> Result<kvm_sregs> {
-        self.crew.boot().special_registers()
+    pub fn special_registers(&mut self) -> Result<kvm_sregs> {
+        self.crew.boot_mut().special_registers()
     }
 
     /// The boot vCPU's [`Processor::set_special_registers`].
