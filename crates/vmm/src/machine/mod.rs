@@ -16,6 +16,7 @@ use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::Interrupts;
+use crate::kvm::chips::ChipState;
 use crate::kvm::host::Host;
 use crate::kvm::kick::KickHandle;
 use crate::kvm::memory::GuestMemory;
@@ -120,6 +121,7 @@ impl Machine {
             placement: self.placement.clone(),
             crew,
             bus,
+            chips: ChipState::save(&self.vm, self.interrupts.has_irqchip())?,
         })
     }
 
@@ -139,6 +141,7 @@ impl Machine {
     /// All but the memory.
     fn put_back(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.crew.restore_bus(&mut self.bus, &snapshot.bus)?;
+        snapshot.chips.restore(&self.vm)?;
         self.crew.restore(&snapshot.crew, &self.counters)
     }
 

@@ -117,7 +117,7 @@ impl Crew {
     /// Lets KVM forget what it waits for, before memory and vCPUs are put back.
     pub fn settle(&mut self) -> Result<()> {
         self.check_whole()?;
-        self.all_mut().try_for_each(Processor::settle)
+        self.all_mut().try_for_each(Processor::complete)
     }
 
     /// Puts the state of as many vCPUs back.

@@ -26,3 +26,4 @@ pub(crate) use crew::{Crew, CrewState, Scene};
 pub use handler::{At, ExitHandler, ReadAnswer, Reply, Unanswered, WriteAnswer};
 pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
 pub use processor::Processor;
+pub use saved::ProcessorState;

@@ -10,6 +10,7 @@ use kvm_bindings::kvm_regs;
 use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
 use crate::config::{MachineConfig, Payload};
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::chips::ChipState;
 use crate::kvm::image::MemoryImage;
 use crate::limits::PAGE_BYTES;
 use crate::placement::Placement;
@@ -30,6 +31,7 @@ pub struct Snapshot {
     pub(crate) placement: Placement,
     pub(crate) crew: CrewState,
     pub(crate) bus: BusState,
+    pub(crate) chips: ChipState,
 }
 
 /// A page that is not the same in two snapshots.
@@ -46,7 +48,7 @@ pub struct Difference {
 impl Snapshot {
     /// The boot vCPU's registers.
     pub fn registers(&self) -> kvm_regs {
-        self.crew.boot.regs
+        self.crew.boot.vcpu.regs
     }
 
     /// The routes of the caller's that the machine had, in their order: those of a machine that is
