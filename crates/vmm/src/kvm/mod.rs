@@ -1,5 +1,6 @@
 //! What the kernel gives: descriptors, memory, exits. The only code of this crate that is `unsafe`.
 
+pub mod anchor;
 // Snapshots of a machine use it.
 #[cfg_attr(not(test), allow(dead_code))]
 pub mod chips;

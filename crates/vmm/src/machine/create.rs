@@ -10,6 +10,7 @@ use kvm_ioctls::{Cap, VmFd};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, Result};
+use crate::kvm::anchor;
 use crate::kvm::host::Host;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::vm::Vm;
@@ -31,6 +32,9 @@ pub(crate) fn processor(
         irqchip: config.irqchip,
     })?;
     let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
+    if !config.irqchip {
+        anchor::keep(host);
+    }
     if index == BOOT_VCPU || !config.irqchip {
         let (xcr0, reset) = (state::xcr0(boot, &cpuid), vcpu.special_registers()?);
         vcpu.set_special_registers(&state::special_registers(boot, xcr0, reset))?;
