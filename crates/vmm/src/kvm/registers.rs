@@ -3,21 +3,11 @@
 
 use std::sync::Arc;
 
-use kvm_bindings::{
-    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_regs, kvm_sregs, kvm_sync_regs,
-    kvm_vcpu_events,
-};
+use kvm_bindings::{kvm_regs, kvm_sregs, kvm_sync_regs, kvm_vcpu_events};
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, Result};
-use crate::kvm::run_page::RunPage;
-
-/// General registers, RIP and RFLAGS.
-pub(crate) const REGS: u64 = KVM_SYNC_X86_REGS as u64;
-/// Segment, descriptor-table and control registers.
-pub(crate) const SREGS: u64 = KVM_SYNC_X86_SREGS as u64;
-/// Exceptions, interrupts and NMIs on their way.
-pub(crate) const EVENTS: u64 = KVM_SYNC_X86_EVENTS as u64;
+use crate::kvm::run_page::{EVENTS, REGS, RunPage, SREGS};
 
 /// RFLAGS bit 1, which is always set (Intel SDM vol. 1 §3.4.3); KVM sets it, too.
 const RFLAGS_FIXED: u64 = 1 << 1;

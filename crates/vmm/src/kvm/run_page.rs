@@ -10,14 +10,22 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8};
 
-use kvm_bindings::{kvm_run, kvm_sync_regs};
+use kvm_bindings::{
+    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_run, kvm_sync_regs,
+};
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::{self, BODY_BYTES, Exit};
 use crate::kvm::memory::stays_here;
-use crate::kvm::registers::{EVENTS, REGS, SREGS};
 use crate::kvm::vm::Vm;
+
+/// General registers, RIP and RFLAGS.
+pub(crate) const REGS: u64 = KVM_SYNC_X86_REGS as u64;
+/// Segment, descriptor-table and control registers.
+pub(crate) const SREGS: u64 = KVM_SYNC_X86_SREGS as u64;
+/// Exceptions, interrupts and NMIs on their way.
+pub(crate) const EVENTS: u64 = KVM_SYNC_X86_EVENTS as u64;
 
 /// A mapping of a vCPU's `kvm_run`; a kick keeps it alive on its own.
 #[derive(Debug)]
