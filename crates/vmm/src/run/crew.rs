@@ -114,7 +114,7 @@ impl Crew {
         })
     }
 
-    /// Has KVM and us forget what waits, before memory and vCPUs are put back.
+    /// Drops what waits, before memory and vCPUs are put back.
     pub fn abandon(&mut self) -> Result<()> {
         self.check_whole()?;
         self.all_mut().try_for_each(Processor::abandon)
