@@ -105,10 +105,17 @@ impl Crew {
     /// The state of all vCPUs.
     pub fn save(&mut self, counters: &Counters) -> Result<CrewState> {
         self.check_whole()?;
+        let mut boot = self.boot.save()?;
         let others = self.others.iter_mut().map(Processor::save);
+        let mut others = others.collect::<Result<Vec<_>>>()?;
+        if !others.is_empty() {
+            // One may write the tables that confine another.
+            let all = std::iter::once(&mut boot).chain(&mut others);
+            all.for_each(|state| state.is_confined = false);
+        }
         Ok(CrewState {
-            boot: self.boot.save()?,
-            others: others.collect::<Result<_>>()?,
+            boot,
+            others,
             ended_by: self.ended_by,
             unreported: counters.total_exits() - self.reported,
         })

@@ -13,6 +13,7 @@ use crate::interrupts::{Injection, Injections};
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
+use crate::run::saved::Held;
 use crate::run::saved::half_done::{LatestReads, Owed};
 
 /// What KVM waits for before the guest can continue.
@@ -45,6 +46,8 @@ pub struct Processor {
     /// Exits that KVM has completed, which a saved state made it do. If there is one, the first is
     /// what is open, and KVM waits for nothing.
     pub(crate) owed: VecDeque<Owed>,
+    /// The state that it was saved to or restored from last.
+    pub(crate) held: Option<Held>,
     /// What came before an open read.
     pub(crate) reads: LatestReads,
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
@@ -64,6 +67,7 @@ impl Processor {
             index,
             pending: Pending::Nothing,
             owed: VecDeque::new(),
+            held: None,
             reads: LatestReads::default(),
             kept: None,
             injections: Arc::default(),

@@ -7,8 +7,10 @@
 //! a restore the instruction runs once more, up to the same exit, and what it reads before that is
 //! answered from what was answered then.
 
+mod confined;
 pub(super) mod half_done;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kvm_bindings::{KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_MOV_SS};
@@ -42,6 +44,28 @@ pub struct ProcessorState {
     /// Whether the last entry has shown that an interrupt can be injected; else the next one is
     /// waited for, in which the guest may get on.
     pub(crate) takes_interrupt: bool,
+    /// Whether its guest stays in ring 3, where some kinds of state cannot change.
+    pub(crate) is_confined: bool,
+    /// Tells it from other states.
+    pub(crate) identity: Arc<()>,
+}
+
+impl ProcessorState {
+    /// Whether its guest stays in ring 3, so that a further restore of it may leave MSRs, XCR0 and
+    /// debug registers as they are.
+    pub const fn is_confined(&self) -> bool {
+        self.is_confined
+    }
+}
+
+/// The state that a vCPU was saved to or restored from last.
+#[derive(Debug)]
+pub(crate) struct Held {
+    identity: Arc<()>,
+    /// What [`GuestMemory::system_writes`] counted then.
+    ///
+    /// [`GuestMemory::system_writes`]: crate::kvm::memory::GuestMemory::system_writes
+    system_writes: u64,
 }
 
 impl Processor {
@@ -66,8 +90,17 @@ impl Processor {
             }
             Pending::Nothing | Pending::Answered | Pending::Written => HalfDone::Nothing,
         };
+        let vcpu = self.vcpu.save_state(self.irqchip)?;
+        let (identity, memory) = (Arc::new(()), self.vcpu.page().memory());
+        self.held = Some(Held {
+            identity: Arc::clone(&identity),
+            system_writes: memory.system_writes(),
+        });
+        let read = |gpa, bytes: &mut [u8]| memory.read(gpa, bytes).is_ok();
         Ok(ProcessorState {
-            vcpu: self.vcpu.save_state(self.irqchip)?,
+            is_confined: !self.irqchip && confined::is_confined(&vcpu, read),
+            identity,
+            vcpu,
             injections: self.injections.save(),
             half_done,
             kept: self.kept.clone(),
@@ -108,7 +141,12 @@ impl Processor {
     /// `KvmIoctl`; `Snapshot` for a state that no vCPU of such a machine has been in.
     pub fn restore(&mut self, state: &ProcessorState) -> Result<()> {
         self.abandon()?;
-        self.vcpu.restore_state(&state.vcpu)?;
+        let system_writes = self.vcpu.page().memory().system_writes();
+        let held = self.held.take().is_some_and(|held| {
+            Arc::ptr_eq(&held.identity, &state.identity) && held.system_writes == system_writes
+        });
+        self.vcpu
+            .restore_state(&state.vcpu, held && state.is_confined)?;
         if !self.injections.restore(&state.injections) {
             return Err(unfit("more interrupts wait in it than may wait for a vCPU"));
         }
@@ -125,6 +163,10 @@ impl Processor {
             HalfDone::Read(read) => self.ask_again(read, &state.vcpu)?,
         }
         self.vcpu.set_takes_interrupt(state.takes_interrupt);
+        self.held = Some(Held {
+            identity: Arc::clone(&state.identity),
+            system_writes,
+        });
         Ok(())
     }
 
@@ -212,7 +254,7 @@ impl Processor {
             ..RunLimits::default()
         };
         let _alarm = Alarm::set(limits, &kick)?;
-        let page = std::sync::Arc::clone(self.vcpu.page());
+        let page = Arc::clone(self.vcpu.page());
         let attached = kick.attach(self.index, &page)?;
         while kick.requested().is_none() {
             attached.enter();
