@@ -226,7 +226,7 @@ impl NativeMachine {
         )
     }
 
-    /// Gives a line of the irqchip one edge, through its irqfd.
+    /// Gives a line of the irqchip one edge.
     #[napi]
     pub fn pulse_line(&self, line: u32) -> Option<Failure> {
         nothing(

@@ -35,7 +35,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
 pub use kvm::host::{Host, KVM_PATH};
-pub use kvm::kick::{KickCause, KickHandle};
+pub use kvm::kick::{IDLE_THREAD, KickCause, KickHandle, VCPU_THREAD, name_thread};
 pub use kvm::memory::{GuestMemory, HostRange};
 pub use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 pub use machine::Machine;

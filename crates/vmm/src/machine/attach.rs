@@ -73,8 +73,8 @@ struct Wall<'a> {
 
 impl Context for Wall<'_> {
     fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send>> {
-        let fd = self.around.interrupts.irqfd(line).ok()?;
-        Some(Box::new(fd))
+        let line = self.around.interrupts.line(line).ok()?;
+        Some(Box::new(line))
     }
 
     fn memory(&self) -> Arc<dyn Memory> {

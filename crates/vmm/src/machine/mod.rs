@@ -331,8 +331,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn registers(&self) -> Result<kvm_regs> {
-        self.crew.boot().registers()
+    pub fn registers(&mut self) -> Result<kvm_regs> {
+        self.crew.boot_mut().registers()
     }
 
     /// The boot vCPU's [`Processor::set_registers`].
@@ -347,8 +347,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn special_registers(&self) -> Result<kvm_sregs> {
-        self.crew.boot().special_registers()
+    pub fn special_registers(&mut self) -> Result<kvm_sregs> {
+        self.crew.boot_mut().special_registers()
     }
 
     /// The boot vCPU's [`Processor::set_special_registers`].
