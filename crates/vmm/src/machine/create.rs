@@ -45,7 +45,12 @@ pub(crate) fn processor(
     } else {
         vcpu.set_started(false);
     }
-    Ok(Processor::new(vcpu, index, Arc::clone(counters)))
+    Ok(Processor::new(
+        vcpu,
+        index,
+        config.irqchip,
+        Arc::clone(counters),
+    ))
 }
 
 pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {

@@ -39,11 +39,13 @@ pub struct Processor {
     pub(crate) injections: Arc<Injections>,
     /// KVM may have an NMI that the guest has not taken.
     pub(crate) nmi_sent: bool,
+    /// Whether it has a local APIC.
+    pub(crate) irqchip: bool,
     counters: Arc<Counters>,
 }
 
 impl Processor {
-    pub(crate) fn new(vcpu: Vcpu, index: u32, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(vcpu: Vcpu, index: u32, irqchip: bool, counters: Arc<Counters>) -> Self {
         Self {
             vcpu,
             index,
@@ -51,6 +53,7 @@ impl Processor {
             kept: None,
             injections: Arc::default(),
             nmi_sent: false,
+            irqchip,
             counters,
         }
     }
@@ -199,7 +202,7 @@ impl Processor {
     }
 
     /// Completes what is answered, before the state changes; refuses while anything is not.
-    fn complete_all(&mut self, what: &str) -> Result<()> {
+    pub(crate) fn complete_all(&mut self, what: &str) -> Result<()> {
         self.complete()?;
         match self.pending {
             Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
