@@ -25,5 +25,5 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
-pub use state::{Field, State};
+pub use state::State;
 pub use trigger::Trigger;

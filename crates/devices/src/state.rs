@@ -37,44 +37,25 @@ pub(crate) trait Saved: Field {
     const KIND: &'static str;
 }
 
-/// What a state consists of, as bytes that may come back from anywhere.
-///
-/// # Examples
-/// ```
-/// use devices::Field;
-///
-/// let mut bytes = Vec::new();
-/// (7u16, vec![1u8, 2]).put(&mut bytes);
-/// let mut rest = bytes.as_slice();
-/// assert_eq!(Field::take(&mut rest), Some((7u16, vec![1u8, 2])));
-/// assert!(rest.is_empty());
-/// ```
-pub trait Field: Sized {
-    /// Appends itself.
+/// What a state consists of.
+pub(crate) trait Field: Sized {
     fn put(&self, into: &mut Vec<u8>);
 
     /// Takes itself off the front; `None` for what is none. It allocates no more than there is.
     fn take(from: &mut &[u8]) -> Option<Self>;
 }
 
-/// Little-endian.
-macro_rules! numbers {
-    ($($number:ty),+) => {$(
-        impl Field for $number {
-            fn put(&self, into: &mut Vec<u8>) {
-                into.extend_from_slice(&self.to_le_bytes());
-            }
+impl Field for u8 {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.push(*self);
+    }
 
-            fn take(from: &mut &[u8]) -> Option<Self> {
-                let (first, rest) = from.split_first_chunk()?;
-                *from = rest;
-                Some(Self::from_le_bytes(*first))
-            }
-        }
-    )+};
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (first, rest) = from.split_first()?;
+        *from = rest;
+        Some(*first)
+    }
 }
-
-numbers!(u8, u16, u32, u64);
 
 impl Field for bool {
     fn put(&self, into: &mut Vec<u8>) {
@@ -117,55 +98,17 @@ impl<T: Field> Field for Option<T> {
 }
 
 /// Its length comes first.
-impl<T: Field> Field for Vec<T> {
+impl Field for Vec<u8> {
     fn put(&self, into: &mut Vec<u8>) {
-        (self.len() as u32).put(into);
-        self.iter().for_each(|item| item.put(into));
+        into.extend_from_slice(&(self.len() as u32).to_le_bytes());
+        into.extend_from_slice(self);
     }
 
     fn take(from: &mut &[u8]) -> Option<Self> {
-        let length = u32::take(from)?;
-        // Each takes a byte at least, so that no length makes more than there is.
-        if length as usize > from.len() {
-            return None;
-        }
-        (0..length).map(|_| T::take(from)).collect()
-    }
-}
-
-impl<A: Field, B: Field> Field for (A, B) {
-    fn put(&self, into: &mut Vec<u8>) {
-        self.0.put(into);
-        self.1.put(into);
-    }
-
-    fn take(from: &mut &[u8]) -> Option<Self> {
-        Some((A::take(from)?, B::take(from)?))
-    }
-}
-
-impl Field for String {
-    fn put(&self, into: &mut Vec<u8>) {
-        (self.len() as u32).put(into);
-        into.extend_from_slice(self.as_bytes());
-    }
-
-    fn take(from: &mut &[u8]) -> Option<Self> {
-        Self::from_utf8(Vec::take(from)?).ok()
-    }
-}
-
-impl Field for State {
-    fn put(&self, into: &mut Vec<u8>) {
-        self.kind.clone().into_owned().put(into);
-        self.bytes.put(into);
-    }
-
-    fn take(from: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            kind: Cow::Owned(String::take(from)?),
-            bytes: Vec::take(from)?,
-        })
+        let length = u32::from_le_bytes(<[u8; 4]>::take(from)?);
+        let (bytes, rest) = from.split_at_checked(length as usize)?;
+        *from = rest;
+        Some(bytes.to_vec())
     }
 }
 

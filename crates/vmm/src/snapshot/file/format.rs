@@ -10,8 +10,6 @@
 
 use std::fmt::Display;
 
-use devices::Field;
-
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::PAGE_BYTES;
 
@@ -57,19 +55,18 @@ impl Header {
     }
 
     pub fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        MAGIC.put(&mut bytes);
-        VERSION.put(&mut bytes);
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
         for number in [
             self.state_bytes,
             self.index_bytes,
             self.pages_at,
             self.file_bytes,
         ] {
-            number.put(&mut bytes);
+            bytes.extend(number.to_le_bytes());
         }
-        self.checksum.put(&mut bytes);
-        crc32fast::hash(&bytes).put(&mut bytes);
+        bytes.extend(self.checksum.to_le_bytes());
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         bytes
     }
 
@@ -80,10 +77,10 @@ impl Header {
     /// `Snapshot` for what is no header, of another version, or contradicts the file's size.
     pub fn parse(bytes: &[u8], file_bytes: u64) -> Result<Self> {
         let mut rest = bytes;
-        if <[u8; 16]>::take(&mut rest) != Some(MAGIC) {
+        if take(&mut rest) != Some(MAGIC) {
             return Err(no_snapshot("it does not begin as one"));
         }
-        match u32::take(&mut rest) {
+        match take_u32(&mut rest) {
             Some(VERSION) => {}
             version => {
                 return Err(no_snapshot(format!(
@@ -94,7 +91,7 @@ impl Header {
         }
         let header = Self::take_rest(&mut rest).ok_or_else(|| no_snapshot("its header ends early"))?;
         let covered = bytes.len() - rest.len();
-        let sum = u32::take(&mut rest);
+        let sum = take_u32(&mut rest);
         if sum != bytes.get(..covered).map(crc32fast::hash) {
             return Err(no_snapshot("its header is damaged"));
         }
@@ -119,11 +116,11 @@ impl Header {
 
     fn take_rest(from: &mut &[u8]) -> Option<Self> {
         Some(Self {
-            state_bytes: u64::take(from)?,
-            index_bytes: u64::take(from)?,
-            pages_at: u64::take(from)?,
-            file_bytes: u64::take(from)?,
-            checksum: u32::take(from)?,
+            state_bytes: take_u64(from)?,
+            index_bytes: take_u64(from)?,
+            pages_at: take_u64(from)?,
+            file_bytes: take_u64(from)?,
+            checksum: take_u32(from)?,
         })
     }
 
@@ -168,15 +165,12 @@ impl Index {
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        (self.extents.len() as u64).put(&mut bytes);
+        let mut bytes = (self.extents.len() as u64).to_le_bytes().to_vec();
         for extent in &self.extents {
-            extent.first.put(&mut bytes);
-            extent.count.put(&mut bytes);
+            bytes.extend(extent.first.to_le_bytes());
+            bytes.extend(extent.count.to_le_bytes());
         }
-        for sum in &self.checksums {
-            sum.put(&mut bytes);
-        }
+        bytes.extend(self.checksums.iter().flat_map(|sum| sum.to_le_bytes()));
         bytes
     }
 
@@ -188,12 +182,12 @@ impl Index {
     }
 
     fn take(from: &mut &[u8], pages: u64) -> Option<Self> {
-        let count = u64::take(from)?;
+        let count = take_u64(from)?;
         let (mut extents, mut next, mut total) = (Vec::new(), 0, 0);
         for _ in 0..count {
             let extent = Extent {
-                first: u64::take(from)?,
-                count: u64::take(from)?,
+                first: take_u64(from)?,
+                count: take_u64(from)?,
             };
             let end = extent.first.checked_add(extent.count)?;
             if extent.first < next || extent.count == 0 || end > pages {
@@ -211,6 +205,21 @@ impl Index {
         let checksums = sums.iter().map(|sum| u32::from_le_bytes(*sum)).collect();
         Some(Self { extents, checksums })
     }
+}
+
+/// Takes bytes off the front.
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(*first)
+}
+
+fn take_u32(from: &mut &[u8]) -> Option<u32> {
+    take(from).map(u32::from_le_bytes)
+}
+
+fn take_u64(from: &mut &[u8]) -> Option<u64> {
+    take(from).map(u64::from_le_bytes)
 }
 
 /// Why a file is no snapshot.
@@ -268,11 +277,10 @@ mod tests {
         assert_eq!(index.pages().collect::<Vec<_>>(), [(0, 1), (1, 2), (7, 3)]);
         assert!(Index::parse(&bytes, 7).is_err());
         let wrong = |extents: &[(u64, u64)], sums: usize| {
-            let mut bytes = Vec::new();
-            (extents.len() as u64).put(&mut bytes);
+            let mut bytes = (extents.len() as u64).to_le_bytes().to_vec();
             for (first, count) in extents {
-                first.put(&mut bytes);
-                count.put(&mut bytes);
+                bytes.extend(first.to_le_bytes());
+                bytes.extend(count.to_le_bytes());
             }
             bytes.resize(bytes.len() + sums * 4, 0);
             Index::parse(&bytes, 8).is_err()
