@@ -87,16 +87,18 @@ pub fn misfit(saved: &[kvm_cpuid_entry2], host: &[kvm_cpuid_entry2]) -> Option<M
     if ours != theirs {
         return Some(Misfit::Maker(theirs, ours));
     }
-    FEATURES.iter().find_map(|&(leaf, subleaf, register, none)| {
-        let wanted = value(saved, leaf, subleaf, register) & !none;
-        let bits = wanted & !value(host, leaf, subleaf, register);
-        (bits != 0).then(|| Misfit::Features {
-            leaf,
-            subleaf,
-            register: register.name(),
-            bits,
+    FEATURES
+        .iter()
+        .find_map(|&(leaf, subleaf, register, none)| {
+            let wanted = value(saved, leaf, subleaf, register) & !none;
+            let bits = wanted & !value(host, leaf, subleaf, register);
+            (bits != 0).then(|| Misfit::Features {
+                leaf,
+                subleaf,
+                register: register.name(),
+                bits,
+            })
         })
-    })
 }
 
 impl Register {
@@ -142,7 +144,8 @@ mod tests {
     ];
 
     fn entries(leaves: &[(u32, u32, [u32; 4])]) -> Vec<kvm_cpuid_entry2> {
-        let entry = |&(function, index, [eax, ebx, ecx, edx]: &(u32, u32, [u32; 4]))| {
+        let entry = |leaf: &(u32, u32, [u32; 4])| {
+            let &(function, index, [eax, ebx, ecx, edx]) = leaf;
             kvm_cpuid_entry2 {
                 function,
                 index,
