@@ -68,6 +68,12 @@ impl Bus {
         &self.routes
     }
 
+    /// The caller's routes.
+    pub fn callers(&self) -> impl Iterator<Item = &Route> {
+        let routes = self.routes.iter();
+        routes.filter(|route| route.row.standing.is_callers())
+    }
+
     /// The table with one route more, not yet in use.
     ///
     /// # Errors
@@ -175,6 +181,14 @@ impl Bus {
     /// empty, see `Crew::save_bus`.
     pub fn save(&mut self) -> BusState {
         BusState::of(&mut self.routes, exclusive(&mut self.output))
+    }
+
+    /// Refuses the state of a bus with other claims, or other kinds of routes.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first claim that differs.
+    pub fn check(&self, state: &BusState) -> Result<()> {
+        state.check(&self.routes)
     }
 
     /// Goes on where a bus of the same claims was saved, whose order may be another. The consumers
