@@ -1,11 +1,12 @@
 //! A machine as a value: everything that its guest and its devices can have changed.
 
+mod file;
 mod shape;
 
 use std::sync::Arc;
 
 use boot::Privilege;
-use kvm_bindings::kvm_regs;
+use kvm_bindings::{CpuId, kvm_regs};
 
 use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
 use crate::config::{MachineConfig, Payload};
@@ -16,6 +17,7 @@ use crate::limits::PAGE_BYTES;
 use crate::placement::Placement;
 use crate::run::CrewState;
 
+pub use file::LoadOptions;
 pub(crate) use shape::Shape;
 
 /// The state of a machine at one moment. Nothing changes it; any number of machines go on from it,
@@ -24,6 +26,8 @@ pub(crate) use shape::Shape;
 pub struct Snapshot {
     pub(crate) image: Arc<MemoryImage>,
     pub(crate) shape: Shape,
+    /// Of the host on which the vCPUs began, if it has another CPUID than this one.
+    pub(crate) cpuid: Option<Arc<CpuId>>,
     /// The caller's, in their order.
     pub(crate) claims: Vec<(RouteId, Claim)>,
     /// What the caller wants there; `None` for a device in Rust.

@@ -1,5 +1,7 @@
 //! A vCPU between two runs as a value: what KVM has of it, and what we keep beside.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::InjectionState;
 use crate::kvm::vcpu_state::VcpuState;
@@ -7,7 +9,7 @@ use crate::run::outcome::End;
 use crate::run::processor::{Pending, Processor};
 
 /// The state of one vCPU, for it or for the same vCPU of a machine of the same shape.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct ProcessorState {
     pub(crate) vcpu: VcpuState,
     pub(crate) interrupts: InjectionState,

@@ -89,7 +89,8 @@ impl Header {
                 )));
             }
         }
-        let header = Self::take_rest(&mut rest).ok_or_else(|| no_snapshot("its header ends early"))?;
+        let header =
+            Self::take_rest(&mut rest).ok_or_else(|| no_snapshot("its header ends early"))?;
         let covered = bytes.len() - rest.len();
         let sum = take_u32(&mut rest);
         if sum != bytes.get(..covered).map(crc32fast::hash) {
@@ -102,7 +103,9 @@ impl Header {
             )));
         }
         let parts = [header.state_bytes, header.index_bytes];
-        let before = parts.iter().try_fold(PAGE_BYTES, |sum, part| sum.checked_add(*part));
+        let before = parts
+            .iter()
+            .try_fold(PAGE_BYTES, |sum, part| sum.checked_add(*part));
         let is_sound = before.is_some_and(|before| before <= header.pages_at)
             && header.pages_at <= file_bytes
             && header.pages_at <= MOST_BYTES
@@ -224,7 +227,10 @@ fn take_u64(from: &mut &[u8]) -> Option<u64> {
 
 /// Why a file is no snapshot.
 pub(crate) fn no_snapshot(why: impl Display) -> Error {
-    Error::new(ErrorCode::Snapshot, format!("the file is no snapshot: {why}"))
+    Error::new(
+        ErrorCode::Snapshot,
+        format!("the file is no snapshot: {why}"),
+    )
 }
 
 #[cfg(test)]
@@ -256,10 +262,34 @@ mod tests {
     fn parts_that_do_not_fit_are_refused_though_their_checksum_is_right() {
         let sound = Header::new(b"state", b"index", PAGE_BYTES);
         for (change, what) in [
-            (Header { state_bytes: u64::MAX, ..sound }, "state"),
-            (Header { index_bytes: PAGE_BYTES, ..sound }, "index"),
-            (Header { pages_at: sound.pages_at + 1, ..sound }, "alignment"),
-            (Header { pages_at: 4 * PAGE_BYTES, ..sound }, "place"),
+            (
+                Header {
+                    state_bytes: u64::MAX,
+                    ..sound
+                },
+                "state",
+            ),
+            (
+                Header {
+                    index_bytes: PAGE_BYTES,
+                    ..sound
+                },
+                "index",
+            ),
+            (
+                Header {
+                    pages_at: sound.pages_at + 1,
+                    ..sound
+                },
+                "alignment",
+            ),
+            (
+                Header {
+                    pages_at: 4 * PAGE_BYTES,
+                    ..sound
+                },
+                "place",
+            ),
         ] {
             let parsed = Header::parse(&change.to_bytes(), sound.file_bytes);
             assert_eq!(parsed.unwrap_err().code, ErrorCode::Snapshot, "{what}");

@@ -53,7 +53,10 @@ impl Opened {
         }
         let header = Header::parse(&read(0, Header::BYTES)?, about.len())?;
         // At most as many as the file has.
-        let mut state = read(PAGE_BYTES, (header.state_bytes + header.index_bytes) as usize)?;
+        let mut state = read(
+            PAGE_BYTES,
+            (header.state_bytes + header.index_bytes) as usize,
+        )?;
         if !header.matches(&state) {
             return Err(no_snapshot("its state is damaged"));
         }
@@ -72,7 +75,11 @@ impl Opened {
     /// # Errors
     /// `Snapshot`, `KvmIoctl`.
     pub fn into_image(self, layout: Layout, options: LoadOptions) -> Result<MemoryImage> {
-        let Header { pages_at, file_bytes, .. } = self.header;
+        let Header {
+            pages_at,
+            file_bytes,
+            ..
+        } = self.header;
         if (file_bytes - pages_at) / PAGE_BYTES != layout.end() as u64 {
             return Err(no_snapshot("its pages are those of other memory"));
         }

@@ -26,7 +26,8 @@ pub(crate) fn write(path: &Path, state: &[u8], image: &MemoryImage) -> Result<()
     let aside = Aside::new(path)?;
     let failed = |call| move |error: io::Error| failure(path, call, &error);
     let file = &aside.file;
-    file.set_len(header.file_bytes).map_err(failed("ftruncate"))?;
+    file.set_len(header.file_bytes)
+        .map_err(failed("ftruncate"))?;
     let mut parts = header.to_bytes();
     parts.resize(PAGE_BYTES as usize, 0);
     parts.extend_from_slice(state);
@@ -34,7 +35,8 @@ pub(crate) fn write(path: &Path, state: &[u8], image: &MemoryImage) -> Result<()
     file.write_all_at(&parts, 0).map_err(failed("pwrite"))?;
     let mut run = Run::new(file, header.pages_at);
     for page in image.used().iter() {
-        run.push(page, &image.read(page)).map_err(failed("pwrite"))?;
+        run.push(page, &image.read(page))
+            .map_err(failed("pwrite"))?;
     }
     run.flush().map_err(failed("pwrite"))?;
     file.sync_all().map_err(failed("fsync"))?;
@@ -96,7 +98,10 @@ impl Aside {
     fn new(path: &Path) -> Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = path.file_name().ok_or_else(|| {
-            let what = format!("the path of a snapshot must name a file, got {}", path.display());
+            let what = format!(
+                "the path of a snapshot must name a file, got {}",
+                path.display()
+            );
             Error::new(ErrorCode::InvalidOption, what)
         })?;
         loop {
@@ -127,7 +132,9 @@ impl Aside {
         }
         self.path = None;
         // The name is on the disk, too.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
