@@ -61,6 +61,15 @@ impl Snapshot {
         &self.claims
     }
 
+    /// What a machine that is made of it is made of, but for memory's content. What it says of the
+    /// payload is empty.
+    ///
+    /// # Errors
+    /// `Snapshot` if a device in Rust is attached, which no snapshot can make again.
+    pub fn description(&self) -> Result<MachineConfig<'static>> {
+        Ok(self.config(self.rebound(&[])?))
+    }
+
     /// How many vCPUs the machine had.
     pub const fn vcpus(&self) -> u32 {
         self.shape.vcpus
