@@ -159,7 +159,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_LIMIT`,
    * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; `ERR_SNAPSHOT` for a state of a device that cannot be
-   * copied. What `save` of a device throws. The machine goes on as before.
+   * copied, `ERR_HANDLER` when its `save` throws. The machine goes on as before.
    *
    * @example
    * ```ts
@@ -181,7 +181,8 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    *
    * @throws {VmError} `ERR_SNAPSHOT` for a machine of another shape, or a closed snapshot,
    * `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`; then nothing is changed.
-   * `ERR_KVM_IOCTL`; then the next restore makes it whole. What `restore` of a device throws.
+   * `ERR_KVM_IOCTL`; then the next restore makes it whole. `ERR_HANDLER` when `restore` of a device
+   * throws, `ERR_ASYNC_HANDLER` when it returns a promise; the others are restored.
    *
    * @example
    * ```ts

@@ -144,7 +144,7 @@ impl Machine {
             ));
         }
         self.bus.check(&snapshot.bus)?;
-        self.crew.settle()?;
+        self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
     }
