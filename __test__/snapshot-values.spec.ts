@@ -1,7 +1,7 @@
 import test from 'ava'
 
-import { decode } from '../src/snapshot/decode.ts'
-import { encode } from '../src/snapshot/encode.ts'
+import { decode } from '../src/machine/snapshot/decode.ts'
+import { encode } from '../src/machine/snapshot/encode.ts'
 import { VmError } from '../src/index.ts'
 
 const copy = (value: unknown): unknown => decode('a device', encode('a device', value))

@@ -3,6 +3,7 @@ export type {
   Failure,
   NativeConfig,
   NativeControlRegisters,
+  NativeDescription,
   NativeDescriptorTable,
   NativeEnding,
   NativeErrorCode,

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 
 import { type Kind, kinds, most, viewKinds } from './value-kinds.ts'
-import { fail } from '../native/errors.ts'
+import { fail } from '../../native/errors.ts'
 
 /**
  * Writes a device's state as bytes: everything that `structuredClone` takes and gives back, except

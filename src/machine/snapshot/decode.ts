@@ -1,5 +1,5 @@
 import { kinds, most, viewKinds } from './value-kinds.ts'
-import { fail } from '../native/errors.ts'
+import { fail } from '../../native/errors.ts'
 
 /**
  * Reads what `encode` has written. The bytes may come from anywhere: a wrong one is an error, and
