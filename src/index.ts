@@ -70,7 +70,9 @@ export type { Vcpu } from './machine/vcpu.ts'
 export {
   type ForkOptions,
   type PageDifference,
+  type LoadOptions,
   Snapshot,
+  type SnapshotDescription,
   type SnapshotOptions,
 } from './machine/snapshot/snapshot.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'

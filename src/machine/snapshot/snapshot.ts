@@ -1,5 +1,6 @@
 import { fail, fromFailure, raise, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
+import type { NativeDescription } from '../../native/seam.ts'
 import { checkBoolean } from '../../options/check.ts'
 import { type Route, checkRoutes } from '../../options/routes.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
@@ -24,6 +25,12 @@ export interface SnapshotOptions extends ForkOptions {
   /** Where the machine goes on. */
   snapshot: Snapshot
 }
+
+/**
+ * What a machine made of a snapshot has, in the words of its options. Of a route that JavaScript
+ * answers it says where it is: the functions are not in it.
+ */
+export interface SnapshotDescription extends Readonly<NativeDescription> {}
 
 /** How a snapshot is read from a file. */
 export interface LoadOptions {
@@ -109,6 +116,22 @@ export class Snapshot implements Disposable {
    */
   get registers(): Registers {
     return take(this.#content.native.registers()) as Registers
+  }
+
+  /**
+   * What a machine made of it has: which routes of a file are yet to be bound, among others.
+   *
+   * @throws {VmError} `ERR_SNAPSHOT` after `close()`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello, serial: true })
+   * const { memoryBytes, serial } = vm.snapshot().description
+   * console.log(memoryBytes, serial) // 2097152 true
+   * ```
+   */
+  get description(): SnapshotDescription {
+    return take(this.#content.native.description())
   }
 
   /**

@@ -19,6 +19,7 @@ const RUN_PAGES: usize = 256;
 /// # Errors
 /// `Snapshot`, naming path and call, and what was there is as it was.
 pub(crate) fn write(path: &Path, state: &[u8], image: &MemoryImage) -> Result<()> {
+    let path = &target(path)?;
     let index = index_of(image).to_bytes();
     let image_bytes = image.layout().end() as u64 * PAGE_BYTES;
     let header = Header::new(state, &index, image_bytes);
@@ -41,6 +42,21 @@ pub(crate) fn write(path: &Path, state: &[u8], image: &MemoryImage) -> Result<()
     run.flush().map_err(failed("pwrite"))?;
     file.sync_all().map_err(failed("fsync"))?;
     aside.rename_to(path).map_err(failed("rename"))
+}
+
+/// The file that is to be written, at the end of all links. What is there may be replaced only if
+/// it is a file.
+fn target(path: &Path) -> Result<PathBuf> {
+    let Ok(there) = fs::canonicalize(path) else {
+        return Ok(path.to_path_buf());
+    };
+    match fs::metadata(&there) {
+        Ok(about) if !about.is_file() => Err(Error::new(
+            ErrorCode::Snapshot,
+            format!("{} is there, and is no ordinary file", path.display()),
+        )),
+        _ => Ok(there),
+    }
 }
 
 /// What the pages are.
