@@ -1,7 +1,6 @@
 import { Snapshot, VirtualMachine } from '../../index.ts'
 import type { Route } from '../../options/routes.ts'
 import { UsageError, type Values } from '../command.ts'
-import { textOf } from '../session/image.ts'
 import type { Session } from '../session/session.ts'
 import { parsePort } from '../values.ts'
 
