@@ -40,8 +40,8 @@ export declare class NativeMachine {
   /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
   /**
-   * Frees everything, and empties a buffer that was made. Returns the text that handlers have
-   * yet to get, if a run was cut off. Posted writes can be taken until `release`.
+   * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
+   * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
   /** Whether it is closed, by `close` or after a panic. */
