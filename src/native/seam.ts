@@ -3,6 +3,7 @@ export type {
   Failure,
   NativeConfig,
   NativeControlRegisters,
+  NativeDebugRegisters,
   NativeDescription,
   NativeDescriptorTable,
   NativeEnding,

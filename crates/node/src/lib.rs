@@ -17,3 +17,4 @@ mod machine;
 mod pump;
 mod snapshot;
 mod snapshot_file;
+mod vcpu_state;
