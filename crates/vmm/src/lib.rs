@@ -42,6 +42,6 @@ pub use machine::Machine;
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{
-    At, End, ExitHandler, ExitRecord, Outcome, Processor, ReadAnswer, Reply, RunLimits, Unanswered,
-    Whereabouts, WriteAnswer,
+    At, End, ExitHandler, ExitRecord, Outcome, Owed, Processor, ReadAnswer, Reply, RunLimits,
+    Unanswered, Whereabouts, WriteAnswer,
 };

@@ -253,9 +253,14 @@ impl<'a> BusAccess<'a> {
 
     /// The turn to ask about a route; `None` if `give_up` says so first. A single vCPU need not
     /// wait.
-    pub fn turn(&self, place: Place, give_up: impl Fn() -> bool) -> Option<Option<Turn<'a>>> {
+    pub fn turn(
+        &self,
+        place: Place,
+        vcpu: u32,
+        give_up: impl Fn() -> bool,
+    ) -> Option<Option<Turn<'a>>> {
         match self.gate(place) {
-            Some(gate) => gate.enter(give_up).map(Some),
+            Some(gate) => gate.enter(vcpu, give_up).map(Some),
             None => Some(None),
         }
     }
@@ -265,6 +270,14 @@ impl<'a> BusAccess<'a> {
         match self.gate(place) {
             Some(gate) => gate.try_enter().map(Some),
             None => Some(None),
+        }
+    }
+
+    /// Ends the turn that a vCPU has kept through a pause, if it has one.
+    pub fn let_go(&self, vcpu: u32) {
+        if let Self::Among(bus) = self {
+            let gates = bus.routes.iter().map(|route| &route.gate);
+            gates.for_each(|gate| drop(gate.kept(vcpu)));
         }
     }
 

@@ -322,6 +322,11 @@ impl Machine {
             .collect()
     }
 
+    /// Console text of a paused run that its handlers have yet to get, by route.
+    pub fn take_undelivered(&mut self) -> Vec<(RouteId, Vec<u8>)> {
+        self.bus.take_undelivered()
+    }
+
     /// One vCPU.
     pub fn vcpu(&mut self, index: u32) -> Option<&mut Processor> {
         self.crew.get_mut(index)

@@ -14,7 +14,7 @@ use crate::limits::BOOT_VCPU;
 use crate::run::clock::{Alarm, RunLimits};
 use crate::run::desk::Desk;
 use crate::run::drive::Run;
-use crate::run::handler::ExitHandler;
+use crate::run::handler::{ExitHandler, Owed};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
 use crate::run::{post, whereabouts, yardstick};
@@ -135,6 +135,7 @@ impl Crew {
             bus: BusAccess::Alone(&mut *scene.bus),
             handler,
             kick,
+            vcpu: BOOT_VCPU,
             counters: scene.counters,
         };
         let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
@@ -181,7 +182,7 @@ impl Crew {
             counters: scene.counters,
         };
         std::thread::scope(|scope| {
-            for (processor, handler) in self.others.iter_mut().zip(rest) {
+            for (processor, handler) in self.others.iter_mut().zip(&mut *rest) {
                 let index = processor.index;
                 let name = format!("vmexit-vcpu{index}");
                 let shift = &shift;
@@ -193,6 +194,14 @@ impl Crew {
             }
             shift.run(&mut self.boot, first);
         });
+        if !shift.is_paused() {
+            // P6: one left for a pause, and another has ended the run.
+            for (processor, handler) in self.all_mut().zip(handlers) {
+                if handler.owes() != Owed::Nothing {
+                    shift.run(processor, handler);
+                }
+            }
+        }
         drop(alarm);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.finish(scene, &start, end.unwrap_or_else(|| Err(nobody())))
@@ -251,12 +260,19 @@ impl Crew {
                 Some(index)
             }
         };
+        let is_paused = matches!(end, End::Kicked(KickCause::Pause));
+        let (output, undelivered) = if is_paused {
+            // It waits for the rest of the run.
+            Default::default()
+        } else {
+            (scene.bus.take_output(), scene.bus.take_undelivered())
+        };
         let mut outcome = Outcome {
             end,
             vcpu,
             whereabouts: None,
-            output: scene.bus.take_output(),
-            undelivered: scene.bus.take_undelivered(),
+            output,
+            undelivered,
             exits: scene.counters.total_exits() - start.exits,
             duration: start.begin.elapsed(),
         };
@@ -288,24 +304,35 @@ struct Shift<'a> {
 impl Shift<'_> {
     fn run(&self, processor: &mut Processor, handler: &mut dyn ExitHandler) {
         // In a panic, too: the others would wait for ever.
-        let _ends_all = EndsAll(self.kick);
+        let ends_all = EndsAll(self.kick);
         let index = processor.index;
         let desk = Desk {
             bus: BusAccess::Among(self.bus),
             handler,
             kick: self.kick,
+            vcpu: index,
             counters: self.counters,
         };
         let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
         // Judged before KVM takes an answer over: what comes too late may have to be answered
         // otherwise.
         let end = run.until_end();
+        if matches!(end, Ok(End::Kicked(KickCause::Pause))) {
+            // The others have got the same kick, and one may end the run yet.
+            std::mem::forget(ends_all);
+        }
         if let Some(late) = self.judge(index, end) {
             processor.keep(late);
         }
         if let Err(error) = processor.complete() {
             self.judge(index, Err(error));
         }
+    }
+
+    /// Whether the run goes on later.
+    fn is_paused(&self) -> bool {
+        let verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*verdict, Some(Ok((_, End::Kicked(KickCause::Pause)))))
     }
 
     /// Records the first end of the run; an end of the guest's that comes too late is returned.
@@ -322,7 +349,8 @@ impl Shift<'_> {
                 *verdict = Some(Err(error));
                 None
             }
-            (Ok(end), None) => {
+            // A pause is no end.
+            (Ok(end), None | Some(Ok((_, End::Kicked(KickCause::Pause))))) => {
                 *verdict = Some(Ok((index, end)));
                 None
             }

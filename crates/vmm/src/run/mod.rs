@@ -22,6 +22,6 @@ mod yardstick;
 
 pub use clock::RunLimits;
 pub(crate) use crew::{Crew, Scene};
-pub use handler::{At, ExitHandler, ReadAnswer, Reply, Unanswered, WriteAnswer};
+pub use handler::{At, ExitHandler, Owed, ReadAnswer, Reply, Unanswered, WriteAnswer};
 pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
 pub use processor::Processor;
