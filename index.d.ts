@@ -64,7 +64,7 @@ export declare class NativeMachine {
   setSpecialRegisters(vcpu: number, registers: NativeSpecialRegisters): Failure | null
   /** Raises or lowers a line of the irqchip (`KVM_IRQ_LINE`). */
   setLine(line: number, level: boolean): Failure | null
-  /** Gives a line of the irqchip one edge, through its irqfd. */
+  /** Gives a line of the irqchip one edge. */
   pulseLine(line: number): Failure | null
   /** Queues an external interrupt for a vCPU of a machine without an irqchip (`KVM_INTERRUPT`). */
   interrupt(vcpu: number, vector: number): Failure | null

@@ -68,6 +68,12 @@ impl Bus {
         &self.routes
     }
 
+    /// The caller's routes.
+    pub fn callers(&self) -> impl Iterator<Item = &Route> {
+        let routes = self.routes.iter();
+        routes.filter(|route| route.row.standing.is_callers())
+    }
+
     /// The table with one route more, not yet in use.
     ///
     /// # Errors
@@ -149,6 +155,14 @@ impl Bus {
 
     fn feed(&self, place: Place) -> Option<&Feed> {
         self.routes.get(place.0)?.feed.as_ref()
+    }
+
+    /// Where posted writes wait, of the routes that have such a place.
+    pub fn feeds(&self) -> Vec<(RouteId, Feed)> {
+        let feeds = self.routes.iter();
+        feeds
+            .filter_map(|route| Some((route.row.id, route.feed.clone()?)))
+            .collect()
     }
 
     /// The routes that may have text for the handler, one after the other.

@@ -4,6 +4,7 @@ pub mod exit;
 pub mod host;
 pub mod kick;
 pub mod memory;
+pub mod registers;
 pub mod run_page;
 pub mod vcpu;
 pub mod vm;

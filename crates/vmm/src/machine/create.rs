@@ -30,7 +30,7 @@ pub(crate) fn processor(
         count: config.vcpus,
         irqchip: config.irqchip,
     })?;
-    let vcpu = Vcpu::new(vm, index, host.run_bytes, &cpuid)?;
+    let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
     if index == BOOT_VCPU || !config.irqchip {
         let (xcr0, reset) = (state::xcr0(boot, &cpuid), vcpu.special_registers()?);
         vcpu.set_special_registers(&state::special_registers(boot, xcr0, reset))?;
@@ -42,6 +42,8 @@ pub(crate) fn processor(
             rdi: u64::from(index),
             ..state::registers(boot)
         })?;
+    } else {
+        vcpu.set_started(false);
     }
     Ok(Processor::new(vcpu, index, Arc::clone(counters)))
 }

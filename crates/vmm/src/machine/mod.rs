@@ -226,8 +226,7 @@ impl Machine {
     }
 
     fn list_routes(&self) {
-        let all = self.bus.routes().iter();
-        let callers = all.filter(|route| route.row.standing.is_callers());
+        let callers = self.bus.callers();
         let counted = callers.map(|route| (route.row.id, Arc::clone(&route.counters)));
         self.counters.set_routes(counted.collect());
     }
@@ -316,10 +315,7 @@ impl Machine {
 
     /// Where posted writes wait, of the routes that have such a place.
     pub fn feeds(&self) -> Vec<(RouteId, Feed)> {
-        let feeds = self.bus.routes().iter();
-        feeds
-            .filter_map(|route| Some((route.row.id, route.feed.clone()?)))
-            .collect()
+        self.bus.feeds()
     }
 
     /// Console text of a paused run that its handlers have yet to get, by route.
@@ -336,8 +332,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn registers(&self) -> Result<kvm_regs> {
-        self.crew.boot().registers()
+    pub fn registers(&mut self) -> Result<kvm_regs> {
+        self.crew.boot_mut().registers()
     }
 
     /// The boot vCPU's [`Processor::set_registers`].
@@ -352,8 +348,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn special_registers(&self) -> Result<kvm_sregs> {
-        self.crew.boot().special_registers()
+    pub fn special_registers(&mut self) -> Result<kvm_sregs> {
+        self.crew.boot_mut().special_registers()
     }
 
     /// The boot vCPU's [`Processor::set_special_registers`].

@@ -26,12 +26,6 @@ pub(crate) struct Scene<'a> {
     pub memory: &'a GuestMemory,
 }
 
-/// The state when a run began.
-struct Start {
-    begin: Instant,
-    exits: u64,
-}
-
 /// All vCPUs.
 #[derive(Debug)]
 pub(crate) struct Crew {
@@ -39,6 +33,9 @@ pub(crate) struct Crew {
     others: Vec<Processor>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     ended_by: u32,
+    /// Exits that runs have reported; a further one may be found when an access is completed after
+    /// its run.
+    reported: u64,
     /// A run is in progress, or was left by a panic, after which the guest's pending question is
     /// lost.
     broken: bool,
@@ -50,16 +47,13 @@ impl Crew {
             boot,
             others,
             ended_by: BOOT_VCPU,
+            reported: 0,
             broken: false,
         }
     }
 
     pub const fn count(&self) -> u32 {
         1 + self.others.len() as u32
-    }
-
-    pub const fn boot(&self) -> &Processor {
-        &self.boot
     }
 
     pub const fn boot_mut(&mut self) -> &mut Processor {
@@ -128,7 +122,7 @@ impl Crew {
                 ),
             ));
         }
-        let start = self.start(&scene)?;
+        let begin = self.start()?;
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
         let desk = Desk {
@@ -139,10 +133,10 @@ impl Crew {
             counters: scene.counters,
         };
         let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
-        let completed = self.boot.complete();
+        let completed = self.boot.complete_read();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);
-        self.finish(scene, &start, end.map(|end| (BOOT_VCPU, end)))
+        self.finish(scene, begin, end.map(|end| (BOOT_VCPU, end)))
     }
 
     /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
@@ -167,9 +161,9 @@ impl Crew {
         if rest.is_empty() {
             return self.run_alone(scene, kick, limits, first);
         }
-        let start = self.start(&scene)?;
+        let begin = self.start()?;
         if let Some(end) = self.take_kept() {
-            return self.finish(scene, &start, Ok(end));
+            return self.finish(scene, begin, Ok(end));
         }
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
@@ -204,7 +198,7 @@ impl Crew {
         }
         drop(alarm);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.finish(scene, &start, end.unwrap_or_else(|| Err(nobody())))
+        self.finish(scene, begin, end.unwrap_or_else(|| Err(nobody())))
     }
 
     /// The loop that answers nothing; the time it took.
@@ -213,7 +207,7 @@ impl Crew {
     }
 
     /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
-    fn start(&mut self, scene: &Scene<'_>) -> Result<Start> {
+    fn start(&mut self) -> Result<Instant> {
         if self.broken {
             return Err(Error::internal("an earlier run of this machine panicked"));
         }
@@ -226,20 +220,17 @@ impl Crew {
                 ),
             ));
         }
-        Ok(Start {
-            begin: Instant::now(),
-            exits: scene.counters.total_exits(),
-        })
+        Ok(Instant::now())
     }
 
     /// Assembles the outcome of a run. Text of a failed run is kept for the next.
     fn finish(
         &mut self,
         scene: Scene<'_>,
-        start: &Start,
+        begin: Instant,
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
-        let outcome = self.sum_up(scene, start, end);
+        let outcome = self.sum_up(scene, begin, end);
         self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
         outcome
     }
@@ -247,9 +238,11 @@ impl Crew {
     fn sum_up(
         &mut self,
         scene: Scene<'_>,
-        start: &Start,
+        begin: Instant,
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
+        let total = scene.counters.total_exits();
+        let exits = total - std::mem::replace(&mut self.reported, total);
         let gathered = post::last_coalesced(&mut self.boot.vcpu, scene.bus);
         let (index, end) = end?;
         gathered?;
@@ -273,8 +266,8 @@ impl Crew {
             whereabouts: None,
             output,
             undelivered,
-            exits: scene.counters.total_exits() - start.exits,
-            duration: start.begin.elapsed(),
+            exits,
+            duration: begin.elapsed(),
         };
         if whereabouts::is_asked(&outcome.end) {
             let processor = self.get_mut(vcpu.unwrap_or(BOOT_VCPU));
@@ -324,7 +317,7 @@ impl Shift<'_> {
         if let Some(late) = self.judge(index, end) {
             processor.keep(late);
         }
-        if let Err(error) = processor.complete() {
+        if let Err(error) = processor.complete_read() {
             self.judge(index, Err(error));
         }
     }
