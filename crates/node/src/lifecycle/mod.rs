@@ -188,20 +188,6 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Ends the run in progress, if there is one.
-    pub fn stop(&self) {
-        match &*self.state.borrow() {
-            State::Here(kick) => return kick.kick(KickCause::Stop),
-            State::There(running) => return running.kick.kick(KickCause::Stop),
-            State::Paused(_, running) => running.kick.kick(KickCause::Stop),
-            State::Idle(_) | State::Closed => return,
-        }
-        // P5: the vCPUs settle what was seen before the pause.
-        if let Err(error) = self.go_on() {
-            self.give_up(error);
-        }
-    }
-
     /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer
     /// keeps it. Gives, by route, the text of the run that was cut off which its handlers have yet
     /// to get. Under `run_here` the machine goes when that returns.

@@ -1,5 +1,5 @@
-//! Pausing: the run's thread gives the machine back, and nothing is settled until another one has
-//! it again. The steps P1 to P6 are in `docs/stop.md`.
+//! Pausing a run, and ending it from outside. For a pause the run's thread gives the machine back,
+//! and nothing is settled until another one has it again. The steps P1 to P6 are in `docs/stop.md`.
 
 use std::rc::Rc;
 
@@ -38,8 +38,22 @@ impl Lifecycle {
         self.go_on()
     }
 
+    /// Ends the run in progress, if there is one.
+    pub fn stop(&self) {
+        match &*self.state.borrow() {
+            State::Here(kick) => return kick.kick(KickCause::Stop),
+            State::There(running) => return running.kick.kick(KickCause::Stop),
+            State::Paused(_, running) => running.kick.kick(KickCause::Stop),
+            State::Idle(_) | State::Closed => return,
+        }
+        // P5: the vCPUs settle what was seen before the pause.
+        if let Err(error) = self.go_on() {
+            self.give_up(error);
+        }
+    }
+
     /// Gives a paused machine to a thread.
-    pub(super) fn go_on(&self) -> Result<()> {
+    fn go_on(&self) -> Result<()> {
         let mut state = self.state.borrow_mut();
         match std::mem::replace(&mut *state, State::Closed) {
             State::Paused(machine, mut running) => {
@@ -76,7 +90,7 @@ impl Lifecycle {
     }
 
     /// Ends a paused run that cannot be continued, not even to its end.
-    pub(super) fn give_up(&self, error: Error) {
+    fn give_up(&self, error: Error) {
         let state = self.state.replace(State::Closed);
         let State::Paused(machine, running) = state else {
             self.state.replace(state);

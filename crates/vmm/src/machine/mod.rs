@@ -158,9 +158,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
     pub fn detach(&mut self, id: RouteId) -> Result<()> {
-        let mut all = self.bus.routes().iter();
-        let found = all.find(|route| route.row.id == id && route.row.standing.is_callers());
-        if found.is_none() {
+        if !self.bus.callers().any(|route| route.row.id == id) {
             return Err(Error::new(
                 ErrorCode::InvalidOption,
                 format!("no route with id {} is attached", id.get()),
