@@ -138,6 +138,39 @@ export declare class NativeMachine {
 }
 
 /**
+ * The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
+ * `close` every method returns `ERR_SNAPSHOT`.
+ */
+export declare class NativeSnapshot {
+  /**
+   * The state of an idle or paused machine. `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_LIMIT`,
+   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`, `ERR_SNAPSHOT` for what cannot be saved; the machine
+   * goes on as before.
+   */
+  static take(machine: NativeMachine): NativeSnapshot | Failure
+  /**
+   * Puts an idle or paused machine back. `ERR_SNAPSHOT` for one of another shape, which is not
+   * changed; `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   */
+  restore(machine: NativeMachine): Failure | null
+  /**
+   * A further machine that goes on from here, with `routes` in the place of those with the same
+   * claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+   * and the failures of `NativeMachine.create`.
+   */
+  machine(routes: Array<NativeRoute>): NativeMachine | Failure
+  /** All general registers of vCPU 0. */
+  registers(): NativeRegisters | Failure
+  /**
+   * The first page after a number, -1 in the beginning, that is not the same in another snapshot
+   * of the same memory; `null` when there is none any more.
+   */
+  difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /** Ends its use. Machines that were made of it go on, and keep the pages that they share. */
+  close(): void
+}
+
+/**
  * Attends to every machine that runs. `fresh` says that the event loop has turned since the last
  * call, `look` that it is time to take what has gathered. Returns what is left to do, a
  * `NativeTurn`.
@@ -306,6 +339,18 @@ export interface NativeDescriptorTable {
   base?: bigint
   /** Offset of the last byte, 16 bits: eight times the entries, less one. */
   limit?: number
+}
+
+/** A page that is not the same in two snapshots. */
+export interface NativeDifference {
+  /** Its number; the next look begins after it. */
+  page: number
+  /** Its guest physical address. */
+  gpa: number
+  /** Its 4096 bytes in the first. */
+  before: Uint8Array
+  /** Its 4096 bytes in the second. */
+  after: Uint8Array
 }
 
 /**

@@ -56,6 +56,8 @@ async function assertFlat(
 }
 
 serialTest('close() gives everything back at once, not with the object', async (t) => {
+  // The first one brings what the process keeps.
+  machine(guests.spin).close()
   for (const running of [false, true]) {
     const before = census()
     const vm = machine(guests.spin, [], { memoryBytes: 256 * 1024 * 1024 })

@@ -50,7 +50,8 @@ const writePage = bytes(`
 `)
 
 /**
- * One instruction for each page, and nothing else: the guest's own time is the least that it can be.
+ * One instruction for each page, and nothing else: the guest's own time is the least that it can
+ * be.
  */
 export const pagesImage: Uint8Array = Uint8Array.from([
   ...Array.from({ length: pagesMost }, (_, page) => write(firstPageGpa + page * 4096)).flat(),

@@ -5,18 +5,25 @@ import { VmError, fail, fromFailure, raise, take } from '../native/errors.ts'
 import { MachineRuns } from './machine-runs.ts'
 import { AttachedRoute } from './attached-route.ts'
 import { readRouteCounters } from './counters.ts'
-import { Devices } from './devices.ts'
 import type { IrqLine } from './irq.ts'
 import { type GuestMemory, forgetBuffer } from './memory.ts'
-import { native } from '../native/native.ts'
 import type { Device, DeviceContext } from '../options/device.ts'
-import { type VirtualMachineOptions, checkMachineOptions } from '../options/options.ts'
+import type { VirtualMachineOptions } from '../options/options.ts'
 import { type Route, checkRoute } from '../options/routes.ts'
 import type { Registers } from './registers.ts'
 import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './serial.ts'
-import { type Summary, summarize } from './summary.ts'
+import { begin } from './snapshot/begin.ts'
+import type { Parts } from './snapshot/parts.ts'
+import {
+  type ForkOptions,
+  type Snapshot,
+  type SnapshotOptions,
+  putBack,
+  takeSnapshot,
+} from './snapshot/snapshot.ts'
+import { putStatesBack } from './snapshot/states.ts'
 
 declare module '../options/device.ts' {
   interface DeviceContext {
@@ -50,16 +57,15 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   readonly #asker: Asker
   readonly #control: RunControl
   readonly #context: DeviceContext
-  readonly #hasSerial: boolean
-  readonly #summary: Summary
-  readonly #devices = new Devices()
+  readonly #parts: Parts
   #serial: SerialPort | undefined
 
   /**
    * Creates the machine, its vCPU before the payload's first instruction.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
-   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_SNAPSHOT` for
+   * a snapshot that is closed, or has no such route; `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -72,13 +78,14 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    * console.log(vm.registers().rip, vm.running) // 0n false
    * ```
    */
-  constructor(options: VirtualMachineOptions) {
-    const [config, own] = checkMachineOptions(options)
-    const machine = take(native.NativeMachine.create(config))
-    const handlers = new Map(own.entries())
+  constructor(options: VirtualMachineOptions | SnapshotOptions) {
+    const { states, ...parts } = begin(options)
+    const { machine, handlers, devices } = parts
+    const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
     const control = new RunControl(machine, asker)
-    super(machine, config.vcpus, control)
+    super(machine, parts.vcpus, control)
+    this.#parts = parts
     this.#machine = machine
     this.#asker = asker
     this.#control = control
@@ -86,13 +93,11 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
       changed: () => this.#serial?.consider(),
       failed: () => this.close(),
     })
-    if (config.serial) {
+    if (parts.hasSerial) {
       // Its route follows the caller's.
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
       handlers.set(own.length, { name: 'the serial port', onData })
     }
-    this.#hasSerial = config.serial
-    this.#summary = summarize(config)
     this.#context = {
       machine: this,
       memory: this.memory,
@@ -100,7 +105,8 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
       registers: () => this.registers(),
     }
     try {
-      for (const { device } of own) if (device) this.#devices.attach(device, this.#context)
+      for (const { device } of own) if (device) devices.attach(device, this.#context)
+      putStatesBack(states, own)
     } catch (error) {
       this.close()
       raise(error)
@@ -135,7 +141,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     const id = take(this.#machine.attach(config)) as number
     this.#asker.add(id, handlers)
     try {
-      if (device) this.#devices.attach(device, this.#context)
+      if (device) this.#parts.devices.attach(device, this.#context)
     } catch (error) {
       // Its device is not attached.
       this.#detach(id, undefined)
@@ -145,6 +151,76 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
       () => readRouteCounters(this.#machine, id),
       () => this.#detach(id, device),
     )
+  }
+
+  /**
+   * The state of an idle or paused machine as a value. Its cost depends on the memory in use, once;
+   * the machine and the snapshot share their pages from then on.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_LIMIT`,
+   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; `ERR_SNAPSHOT` for a state of a device that cannot be
+   * copied, `ERR_HANDLER` when its `save` throws. The machine goes on as before.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * console.log(base.registers.rip, base.stateless) // 0n []
+   * ```
+   */
+  snapshot(): Snapshot {
+    this.#control.checkIdle()
+    return takeSnapshot(this.#parts)
+  }
+
+  /**
+   * Makes an idle or paused machine what it was in a snapshot, of it or of a machine of the same
+   * shape: memory, slots, vCPUs, irqchip, PC, serial port and claims. What handlers were given is
+   * not undone. Its cost depends on the pages that were written since, and not on the size of
+   * memory.
+   *
+   * @throws {VmError} `ERR_SNAPSHOT` for a machine of another shape, or a closed snapshot,
+   * `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`; then nothing is changed.
+   * `ERR_KVM_IOCTL`; then the next restore makes it whole. `ERR_HANDLER` when `restore` of a device
+   * throws, `ERR_ASYNC_HANDLER` when it returns a promise; the others are restored.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * for (let round = 0; round < 3; round++) {
+   *   vm.runSync({ onExit: () => undefined })
+   *   vm.restore(base)
+   * }
+   * console.log(vm.memory.readUint64(0x400)) // 0n
+   * ```
+   */
+  restore(snapshot: Snapshot): void {
+    this.#control.checkIdle()
+    putBack(this.#parts, snapshot, () => this.#asker.forget())
+  }
+
+  /**
+   * A further machine that goes on where this one is: `snapshot()` and
+   * `new VirtualMachine({ snapshot })` in one. They share memory until one of them writes.
+   *
+   * @throws {VmError} As of both.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using other = vm.fork()
+   * other.runSync({ onExit: () => undefined })
+   * console.log(other.registers().rax, vm.registers().rax) // 42n 0n
+   * ```
+   */
+  fork(options: ForkOptions = {}): VirtualMachine {
+    const snapshot = this.snapshot()
+    try {
+      return new VirtualMachine({ ...options, snapshot })
+    } finally {
+      snapshot.close()
+    }
   }
 
   /**
@@ -164,7 +240,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   get serial(): SerialPort {
     const { closed } = this
     if (this.#serial && (closed || !this.#serial.destroyed)) return this.#serial
-    if (!this.#hasSerial)
+    if (!this.#parts.hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
     return (this.#serial = new SerialPort(this.#machine, () => this.#control.mayWait))
@@ -201,7 +277,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     this.#machine.release()
     this.#serial?.finish()
     this.#control.cutOff()
-    this.#devices.close()
+    this.#parts.devices.close()
   }
 
   /** Does what `close()` does; `using` calls it. */
@@ -224,7 +300,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
         : this.running
           ? 'running'
           : 'idle'
-    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
+    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#parts.summary }, options)}`
   }
 
   /** Returns what tells its device. */
@@ -234,7 +310,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     const failure = this.#machine.detach(id)
     if (failure) raise(fromFailure(failure))
     this.#asker.remove(id)
-    return () => device && this.#devices.detach(device)
+    return () => device && this.#parts.devices.detach(device)
   }
 }
 

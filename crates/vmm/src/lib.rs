@@ -1,8 +1,8 @@
 //! KVM virtual machines: memory, vCPUs in any x86 mode, and where each of its exits goes.
 //!
 //! ```text
-//! machine ─┬─► run ─┬─► bus (routes, and what stands at each) ─┐
-//!          │        └─► interrupts ────────────────────────────┴─► kvm
+//! machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
+//!          │                    └─► interrupts ────────────────────────────┴─► kvm
 //!          └─► placement, board, offload
 //! ```
 //!
@@ -22,6 +22,7 @@ mod offload;
 mod placement;
 mod probe;
 mod run;
+mod snapshot;
 
 pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
 pub use bus::{
@@ -42,6 +43,7 @@ pub use machine::Machine;
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{
-    At, End, ExitHandler, ExitRecord, Outcome, Owed, Processor, ReadAnswer, Reply, RunLimits,
-    Unanswered, Whereabouts, WriteAnswer,
+    At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
+    Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
+pub use snapshot::{Difference, Snapshot};

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
 use vmm::{
-    At, Exit, ExitHandler, Feed, KickCause, KickHandle, Owed, PostedRing, ReadAnswer, Reply,
+    At, Exit, ExitHandler, Feed, KickCause, KickHandle, LeftOpen, PostedRing, ReadAnswer, Reply,
     RouteId, Unanswered, WriteAnswer,
 };
 
@@ -57,7 +57,7 @@ pub struct Mailbox {
     posted: AtomicBool,
     kick: KickHandle,
     /// The `identity` of the question that was seen before a pause, or `NOTHING`.
-    owed: AtomicU64,
+    left: AtomicU64,
     /// The thread that has the vCPU, or had it before a pause.
     asker: Mutex<Option<Thread>>,
 }
@@ -72,7 +72,7 @@ impl Mailbox {
             answer: Mutex::default(),
             posted: AtomicBool::new(false),
             kick,
-            owed: AtomicU64::new(NOTHING),
+            left: AtomicU64::new(NOTHING),
             asker: Mutex::default(),
         }
     }
@@ -134,7 +134,7 @@ impl Mailbox {
 
     /// The question is not asked any more: its answer comes too late, whenever it comes.
     pub fn forget(&self) {
-        self.owed.store(NOTHING, Ordering::SeqCst);
+        self.left.store(NOTHING, Ordering::SeqCst);
         self.stage.store(EMPTY, Ordering::SeqCst);
     }
 
@@ -241,10 +241,10 @@ impl AcrossThreads {
         route: u32,
         letter: impl FnOnce(u32) -> Letter,
     ) -> Reply<Answer> {
-        let (question, owed) = (identity(kind, route), self.owed());
-        if owed == NOTHING {
+        let (question, left) = (identity(kind, route), self.left());
+        if left == NOTHING {
             self.post(letter);
-        } else if owed != question {
+        } else if left != question {
             match self.mailbox.kick.requested() {
                 // What was asked before the pause comes first.
                 Some(KickCause::Pause) => return Err(Unanswered::Withdrawn),
@@ -270,14 +270,14 @@ impl AcrossThreads {
     /// Waits; after a pause for the answer to what was asked before it.
     fn await_answer(&mut self, question: u64) -> Reply<Answer> {
         let reply = self.wait(Mailbox::collect);
-        let is_owed = matches!(reply, Err(Unanswered::Paused));
-        let owed = if is_owed { question } else { NOTHING };
-        self.mailbox.owed.store(owed, Ordering::SeqCst);
+        let is_left = matches!(reply, Err(Unanswered::Paused));
+        let left = if is_left { question } else { NOTHING };
+        self.mailbox.left.store(left, Ordering::SeqCst);
         reply
     }
 
-    fn owed(&self) -> u64 {
-        self.mailbox.owed.load(Ordering::Relaxed)
+    fn left(&self) -> u64 {
+        self.mailbox.left.load(Ordering::Relaxed)
     }
 }
 
@@ -330,17 +330,17 @@ impl ExitHandler for AcrossThreads {
         })
     }
 
-    fn owes(&self) -> Owed {
-        match self.owed() {
-            NOTHING => Owed::Nothing,
-            owed if owed >> 32 == NativeQuestion::Console as u64 => Owed::Text,
-            _ => Owed::Answer,
+    fn left_open(&self) -> LeftOpen {
+        match self.left() {
+            NOTHING => LeftOpen::Nothing,
+            left if left >> 32 == NativeQuestion::Console as u64 => LeftOpen::Text,
+            _ => LeftOpen::Answer,
         }
     }
 
     fn text_taken(&mut self) -> Reply<()> {
-        let owed = self.owed();
-        self.await_answer(owed)?.done()
+        let left = self.left();
+        self.await_answer(left)?.done()
     }
 
     fn forget(&mut self) {

@@ -174,7 +174,7 @@ impl Lifecycle {
         let bell = environment.bell();
         let mut running = Running::new(machine.vcpus(), kick, limits, bell, callbacks);
         posted.begin();
-        match running.go_on(machine, &posted) {
+        match running.proceed(machine, &posted) {
             Ok(()) => self.state.replace(State::There(Box::new(running))),
             Err((machine, error)) => {
                 posted.end();

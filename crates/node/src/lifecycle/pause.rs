@@ -59,7 +59,7 @@ impl Lifecycle {
             State::Paused(machine, mut running) => {
                 let posted = self.posted();
                 posted.set_due();
-                match running.go_on(machine, &posted) {
+                match running.proceed(machine, &posted) {
                     Ok(()) => *state = State::There(running),
                     Err((machine, error)) => {
                         running.kick.kick(KickCause::Pause);
@@ -105,7 +105,6 @@ impl Lifecycle {
 
     /// What a paused run has asked counts as not asked: the vCPUs ask again, and the answers to the
     /// old questions have no effect. To be called when their state is replaced.
-    #[allow(dead_code)] // nothing restores a machine yet
     pub fn forget_questions(&self) {
         if let State::Paused(_, running) = &*self.state.borrow() {
             running.forget_questions();

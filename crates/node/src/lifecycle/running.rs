@@ -84,7 +84,7 @@ impl Running {
 
     /// Gives the machine to a thread, at the beginning and after a pause; the machine is returned
     /// if none can start.
-    pub fn go_on(
+    pub fn proceed(
         &mut self,
         machine: Box<Machine>,
         posted: &Posted,
@@ -162,7 +162,6 @@ impl Running {
     }
 
     /// What JavaScript has yet to answer is not asked any more.
-    #[allow(dead_code)]
     pub fn forget_questions(&self) {
         self.mailboxes.iter().for_each(|mailbox| mailbox.forget());
     }

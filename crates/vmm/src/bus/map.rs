@@ -191,6 +191,14 @@ impl Bus {
         BusState::of(&mut self.routes, exclusive(&mut self.output))
     }
 
+    /// Refuses the state of a bus with other claims, or other kinds of routes.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first claim that differs.
+    pub fn check(&self, state: &BusState) -> Result<()> {
+        state.check(&self.routes)
+    }
+
     /// Goes on where a bus of the same claims was saved, whose order may be another. The consumers
     /// of posted writes have yet to be told; what was counted stays counted.
     ///

@@ -11,6 +11,7 @@ use crate::bus::counts::RouteCounters;
 use crate::bus::feed::Feed;
 use crate::bus::gate::Gate;
 use crate::bus::table::Row;
+use crate::bus::target::RouteTarget;
 
 /// An ioeventfd of a device.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Route {
     pub datamatch: Option<(u64, u8)>,
     /// Whether the kernel gathers its writes.
     pub is_gathered: bool,
+    /// What a caller wants of it; `None` for a device in Rust.
+    pub target: Option<RouteTarget>,
 }
 
 impl Route {
@@ -58,6 +61,7 @@ impl Route {
             datamatch: None,
             is_gathered: false,
             doorbells: Vec::new(),
+            target: None,
             counters: Arc::default(),
         }
     }

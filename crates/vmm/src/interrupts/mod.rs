@@ -11,9 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::vm::Vm;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
 
-#[allow(unused_imports, reason = "a vCPU's saved state is yet to come")]
-pub(crate) use queue::InjectionState;
-pub(crate) use queue::{Injection, Injections};
+pub(crate) use queue::{Injection, InjectionState, Injections};
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]

@@ -80,7 +80,6 @@ impl Injections {
     }
 
     /// All that waits.
-    #[allow(dead_code, reason = "a vCPU's saved state is yet to come")]
     pub fn save(&self) -> InjectionState {
         let queue = self.queue();
         InjectionState {
@@ -90,7 +89,6 @@ impl Injections {
     }
 
     /// Has this wait, and nothing else; `false` for more than may wait, which changes nothing.
-    #[allow(dead_code, reason = "a vCPU's saved state is yet to come")]
     pub fn restore(&self, state: &InjectionState) -> bool {
         if state.vectors.len() > MAX_QUEUED_VECTORS {
             return false;

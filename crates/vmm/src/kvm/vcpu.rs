@@ -56,7 +56,7 @@ pub(crate) struct Coalesced {
 
 #[derive(Debug)]
 pub(crate) struct Vcpu {
-    fd: VcpuFd,
+    pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
     registers: Registers,
 }
@@ -149,7 +149,7 @@ impl Vcpu {
     }
 
     /// Drops what the last exit showed of interrupts, which may have changed.
-    fn forget_interrupts(&self) {
+    pub(super) fn forget_interrupts(&self) {
         let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
         self.page.set_byte(offset, 0);
     }
@@ -179,8 +179,8 @@ impl Vcpu {
         Ok(events.nmi.pending != 0 || events.nmi.injected != 0)
     }
 
-    fn command(
-        &mut self,
+    pub(super) fn command(
+        &self,
         name: &'static str,
         request: libc::c_ulong,
         argument: libc::c_ulong,
@@ -281,7 +281,6 @@ impl Vcpu {
 
     /// Sets all three with the next entry, which fails if KVM refuses them: for values that KVM
     /// itself has given. The bits of `events.flags` say which of the events count.
-    #[allow(dead_code)] // until a restore uses it
     pub fn stage(
         &mut self,
         registers: &kvm_regs,
@@ -294,7 +293,6 @@ impl Vcpu {
 
     /// Sets what is staged at once. To be called before an ioctl that depends on registers
     /// (`KVM_TRANSLATE`), or sets what they or events change (`KVM_SET_VCPU_EVENTS`).
-    #[allow(dead_code)] // until a restore uses it
     pub fn flush(&mut self) -> Result<()> {
         self.registers.flush(&self.fd)
     }

@@ -10,18 +10,20 @@ use kvm_ioctls::{Cap, VmFd};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, Result};
+use crate::kvm::anchor;
 use crate::kvm::host::Host;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::vm::Vm;
 use crate::limits::BOOT_VCPU;
 use crate::run::Processor;
 
-/// A vCPU before its first instruction. With an irqchip all but the first wait for INIT and SIPI.
+/// A vCPU before its first instruction, or without one. With an irqchip all but the first wait for
+/// INIT and SIPI.
 pub(crate) fn processor(
     host: &Host,
     vm: &Arc<Vm>,
     config: &MachineConfig<'_>,
-    (boot, start): (&BootConfig, &StartRegisters),
+    start: Option<(&BootConfig, &StartRegisters)>,
     counters: &Arc<Counters>,
     index: u32,
 ) -> Result<Processor> {
@@ -31,7 +33,12 @@ pub(crate) fn processor(
         irqchip: config.irqchip,
     })?;
     let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
-    if index == BOOT_VCPU || !config.irqchip {
+    if !config.irqchip {
+        anchor::keep(host);
+    }
+    if let Some((boot, start)) = start
+        && (index == BOOT_VCPU || !config.irqchip)
+    {
         let (xcr0, reset) = (state::xcr0(boot, &cpuid), vcpu.special_registers()?);
         vcpu.set_special_registers(&state::special_registers(boot, xcr0, reset))?;
         xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;
@@ -45,7 +52,12 @@ pub(crate) fn processor(
     } else {
         vcpu.set_started(false);
     }
-    Ok(Processor::new(vcpu, index, Arc::clone(counters)))
+    Ok(Processor::new(
+        vcpu,
+        index,
+        config.irqchip,
+        Arc::clone(counters),
+    ))
 }
 
 pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::desk::{Desk, handler_failed};
-use crate::run::handler::{At, Owed, ReadAnswer, Reply, Unanswered, WriteAnswer};
+use crate::run::handler::{At, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::verdict::{Verdict, rest};
 use crate::run::{post, text};
@@ -64,8 +64,8 @@ fn device(
     from: usize,
 ) -> Result<Verdict> {
     // What was asked before a pause comes first, also if the run is to end.
-    let is_owed = desk.handler.owes() == Owed::Answer;
-    if !is_owed && let Err(error) = text::flush_before(desk) {
+    let was_open = desk.handler.left_open() == LeftOpen::Answer;
+    if !was_open && let Err(error) = text::flush_before(desk) {
         return Ok(Verdict::Failed(Some(from), error));
     }
     let kick = desk.kick;
@@ -78,7 +78,7 @@ fn device(
         let Some(piece) = access.piece(at) else {
             break;
         };
-        if desk.is_kicked() && !(is_owed && at == from) {
+        if desk.is_kicked() && !(was_open && at == from) {
             return Ok(Verdict::Kicked(Some(at)));
         }
         let (bytes, size) = (piece.of_mut(data), usize::from(piece.size));
@@ -134,7 +134,7 @@ fn unclaimed(desk: &mut Desk<'_>, vcpu: &mut Vcpu, exit: &Exit) -> Result<Verdic
         }
         return Ok(Verdict::Done);
     }
-    if desk.handler.owes() != Owed::Answer {
+    if desk.handler.left_open() != LeftOpen::Answer {
         if let Err(error) = text::flush_before(desk) {
             return Ok(Verdict::Failed(Some(0), error));
         }

@@ -14,9 +14,10 @@ use crate::limits::BOOT_VCPU;
 use crate::run::clock::{Alarm, RunLimits};
 use crate::run::desk::Desk;
 use crate::run::drive::Run;
-use crate::run::handler::{ExitHandler, Owed};
+use crate::run::handler::{ExitHandler, LeftOpen};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
+use crate::run::saved::ProcessorState;
 use crate::run::{post, whereabouts, yardstick};
 
 /// What a run needs of its machine.
@@ -24,6 +25,16 @@ pub(crate) struct Scene<'a> {
     pub bus: &'a mut Bus,
     pub counters: &'a Counters,
     pub memory: &'a GuestMemory,
+}
+
+/// The saved state of all vCPUs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CrewState {
+    pub boot: ProcessorState,
+    others: Vec<ProcessorState>,
+    ended_by: u32,
+    /// Exits that no run has reported.
+    unreported: u64,
 }
 
 /// All vCPUs.
@@ -91,15 +102,49 @@ impl Crew {
         post::last_coalesced(&mut self.boot.vcpu, bus)
     }
 
+    /// The state of all vCPUs.
+    pub fn save(&mut self, counters: &Counters) -> Result<CrewState> {
+        self.check_whole()?;
+        let others = self.others.iter_mut().map(Processor::save);
+        Ok(CrewState {
+            boot: self.boot.save()?,
+            others: others.collect::<Result<_>>()?,
+            ended_by: self.ended_by,
+            unreported: counters.total_exits() - self.reported,
+        })
+    }
+
+    /// Drops what waits, before memory and vCPUs are put back.
+    pub fn abandon(&mut self) -> Result<()> {
+        self.check_whole()?;
+        self.all_mut().try_for_each(Processor::abandon)
+    }
+
+    /// Puts the state of as many vCPUs back.
+    pub fn restore(&mut self, state: &CrewState, counters: &Counters) -> Result<()> {
+        self.boot.restore(&state.boot)?;
+        for (processor, state) in self.others.iter_mut().zip(&state.others) {
+            processor.restore(state)?;
+        }
+        self.ended_by = state.ended_by;
+        self.reported = counters.total_exits().saturating_sub(state.unreported);
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        if self.broken {
+            return Err(Error::internal("an earlier run of this machine panicked"));
+        }
+        Ok(())
+    }
+
     /// The state of a bus, with what the kernel has gathered for it.
-    #[allow(dead_code, reason = "a machine's snapshot is yet to come")]
     pub fn save_bus(&mut self, bus: &mut Bus) -> Result<BusState> {
         self.gather(bus)?;
         Ok(bus.save())
     }
 
     /// Puts the state of a bus back; what the kernel has gathered since is gone.
-    #[allow(dead_code, reason = "a machine's snapshot is yet to come")]
     pub fn restore_bus(&mut self, bus: &mut Bus, state: &BusState) -> Result<()> {
         self.gather(bus)?;
         bus.restore(state)
@@ -191,7 +236,7 @@ impl Crew {
         if !shift.is_paused() {
             // P6: one left for a pause, and another has ended the run.
             for (processor, handler) in self.all_mut().zip(handlers) {
-                if handler.owes() != Owed::Nothing {
+                if handler.left_open() != LeftOpen::Nothing {
                     shift.run(processor, handler);
                 }
             }
@@ -208,9 +253,7 @@ impl Crew {
 
     /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
     fn start(&mut self) -> Result<Instant> {
-        if self.broken {
-            return Err(Error::internal("an earlier run of this machine panicked"));
-        }
+        self.check_whole()?;
         if let Pending::Reply(exit) = &self.last_ended().pending {
             let what = exit.name();
             return Err(Error::new(

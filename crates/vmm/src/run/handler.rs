@@ -25,13 +25,13 @@ pub enum Unanswered {
     Interrupted,
     /// The run was kicked before the handler saw the question.
     Withdrawn,
-    /// The run pauses. The handler saw the question, and [`ExitHandler::owes`] its answer.
+    /// The run pauses. The handler saw the question; [`ExitHandler::left_open`] says so.
     Paused,
 }
 
 /// What a handler has seen, and a pause has left without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owed {
+pub enum LeftOpen {
     /// Nothing.
     Nothing,
     /// The answer to an access: the vCPU asks the same again to get it.
@@ -111,8 +111,8 @@ pub trait ExitHandler {
     }
 
     /// What a pause has left without an answer. It is asked for before anything else.
-    fn owes(&self) -> Owed {
-        Owed::Nothing
+    fn left_open(&self) -> LeftOpen {
+        LeftOpen::Nothing
     }
 
     /// After a pause: waits until the bytes are taken that were passed before it.
@@ -120,7 +120,7 @@ pub trait ExitHandler {
         Ok(())
     }
 
-    /// The answer that it owes is not wanted any more.
+    /// The answer that was left open is not wanted any more.
     fn forget(&mut self) {}
 
     /// Whether posted writes are taken within [`posted`](Self::posted). Then each is announced as

@@ -3,7 +3,7 @@
 use crate::bus::{Access, Place, RouteId, Turn};
 use crate::error::Result;
 use crate::run::desk::{Desk, told};
-use crate::run::handler::{Owed, Unanswered};
+use crate::run::handler::{LeftOpen, Unanswered};
 use crate::run::post;
 
 /// Hands over what was posted, and the text that waits, before a question, whose answer may take
@@ -32,10 +32,10 @@ pub(crate) fn flush_all(desk: &mut Desk<'_>) -> Result<()> {
 
 /// After a pause: waits for a handler that had text before it, and has yet to take more.
 pub(crate) fn catch_up(desk: &mut Desk<'_>) -> Result<()> {
-    match desk.handler.owes() {
-        Owed::Answer => return Ok(()),
-        Owed::Nothing => desk.bus.let_go(desk.vcpu),
-        Owed::Text => {
+    match desk.handler.left_open() {
+        LeftOpen::Answer => return Ok(()),
+        LeftOpen::Nothing => desk.bus.let_go(desk.vcpu),
+        LeftOpen::Text => {
             let reply = desk.handler.text_taken();
             if reply != Err(Unanswered::Paused) {
                 desk.bus.let_go(desk.vcpu);
