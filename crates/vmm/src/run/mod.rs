@@ -1,9 +1,9 @@
 //! A run: entering the guest, answering what it asks, and writing down what came of it.
 //!
 //! ```text
-//! crew ─► drive ─┬─► ask ─┬─► text ─► post ─► desk     asking gives a verdict
-//!                │        └─► handler
-//!                └─► settle, which alone writes what is pending and what is counted
+//! crew ─► shift ─► drive ─┬─► ask ─┬─► text ─► post ─► desk   asking gives a verdict
+//!                         │        └─► handler
+//!                         └─► settle, which alone writes what is pending and what is counted
 //! ```
 
 mod ask;
@@ -16,6 +16,7 @@ mod outcome;
 mod post;
 mod processor;
 mod saved;
+mod shift;
 mod text;
 mod verdict;
 mod whereabouts;
