@@ -170,7 +170,7 @@ function allow(call) {
   }
 }
 
-/** One stretch; whether its end is where it ends each time. */
+/** One stretch; the reason of its end. */
 async function live(vm, tape, { questions, onExit, nmi, vectors = [], write, reply }, sync) {
   if (nmi) allow(() => vm.nmi())
   for (const vector of vectors) allow(() => vm.interrupt(vector))
@@ -191,13 +191,13 @@ async function live(vm, tape, { questions, onExit, nmi, vectors = [], write, rep
     // A value that is missing was not given: the next life has it as missing, too.
     if (error?.code !== 'ERR_UNANSWERED_READ') throw error
     tape.now.results.push('unanswered')
-    return true
+    return 'unanswered'
   }
   const { reason, exit, exitCode, output } = result
   const { where: _where, ...seen } = exit ?? {}
   tape.now.results.push([reason, seen, exitCode, Buffer.from(output).toString('hex')])
   if (reply && (reason === 'pio-in' || reason === 'mmio-read')) vm.reply(BigInt(reply))
-  return reason !== 'timeout'
+  return reason
 }
 
 /** Everything that can be seen of a machine's state. */
@@ -211,13 +211,15 @@ function stateOf(vm) {
 /** A life from here on. */
 async function lived(vm, tape, { after, sync }) {
   tape.now = new Tape()
-  let isSure = true
+  let reason
   for (const one of after) {
-    isSure = await live(vm, tape, one, sync)
-    if (!isSure) break
+    reason = await live(vm, tape, one, sync)
+    if (reason === 'timeout' || reason === 'shutdown') break
   }
-  console.log('LIFE', inspect(tape.now,{depth:5,breakLength:200}), 'rip', vm.registers().rip.toString(16), 'rflags', vm.registers().rflags.toString(16), isSure);
- return { tape: tape.now, isSure, ...(isSure && { state: stateOf(vm), end: vm.snapshot() }) }
+  // After a shutdown a vCPU's state is what the KVM makes of it.
+  const ends = reason !== 'timeout' && reason !== 'shutdown'
+  const end = ends && { state: stateOf(vm), end: vm.snapshot() }
+  return { tape: tape.now, isSure: reason !== 'timeout', ...end }
 }
 
 /** Where two values differ first, with what is there. */
@@ -249,6 +251,7 @@ function compare(what, one, two) {
   }
   for (const part of ['questions', 'results', 'texts', 'posts', 'counts'])
     same(`${part} of ${what}`, a[part], b[part])
+  if (!one.end) return
   same(`states of ${what}`, one.state, two.state)
   const [page] = one.end.diff(two.end)
   if (page) {
@@ -262,8 +265,10 @@ async function check(vm, tape, task) { console.log('BEFORE', inspect(vm.register
   const base = vm.snapshot()
   const lives = []
   try {
-    if (task.buffer) new Uint8Array(vm.memory.buffer)[0x700] ^= 0xff
-    vm.restore(base)
+    if (task.buffer) {
+      new Uint8Array(vm.memory.buffer)[0x700] ^= 0xff
+      vm.restore(base)
+    }
     const before = stateOf(vm)
     lives.push(await lived(vm, tape, task))
     vm.restore(base)
@@ -291,7 +296,9 @@ export async function execute(task) {
   if (!vm) return
   try {
     allow(() => vm.setRegisters(bigints(task.registers)))
-    for (const one of task.before) await live(vm, tape, one, task.sync)
+    for (const one of task.before) {
+      if ((await live(vm, tape, one, task.sync)) === 'shutdown') return
+    }
     await check(vm, tape, task)
   } finally {
     vm.close()

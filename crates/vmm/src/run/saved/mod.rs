@@ -39,6 +39,9 @@ pub struct ProcessorState {
     pub(crate) half_done: HalfDone,
     pub(crate) kept: Option<End>,
     pub(crate) nmi_sent: bool,
+    /// Whether the last entry has shown that an interrupt can be injected; else the next one is
+    /// waited for, in which the guest may get on.
+    pub(crate) takes_interrupt: bool,
 }
 
 impl Processor {
@@ -69,6 +72,7 @@ impl Processor {
             half_done,
             kept: self.kept.clone(),
             nmi_sent: self.nmi_sent,
+            takes_interrupt: self.vcpu.takes_interrupt(),
         })
     }
 
@@ -120,6 +124,7 @@ impl Processor {
             }
             HalfDone::Read(read) => self.ask_again(read, &state.vcpu)?,
         }
+        self.vcpu.set_takes_interrupt(state.takes_interrupt);
         Ok(())
     }
 
