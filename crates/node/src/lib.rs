@@ -15,6 +15,7 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod pump;
+mod runs;
 mod snapshot;
 mod snapshot_file;
 mod vcpu_state;
