@@ -12,13 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::kvm::run_page::RunPage;
 
-<<<<<<< HEAD
-/// Why a run was ended from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-=======
 /// Why a run was interrupted from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
->>>>>>> main
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[repr(u8)]
 pub enum KickCause {
     /// A caller asked for it.
