@@ -44,7 +44,9 @@ function stretch(random) {
     questions: random.oneIn(3) ? random.between(1, 40) : random.between(1, 6),
     ...(random.oneIn(2) && { onExit: true }),
     ...(random.oneIn(3) && { nmi: true }),
-    ...(random.oneIn(3) && { vectors: random.several(random.between(1, 3), () => random.below(256)) }),
+    ...(random.oneIn(3) && {
+      vectors: random.several(random.between(1, 3), () => random.below(256)),
+    }),
     ...(random.oneIn(4) && { write: [random.pick([0x500, 0x2000, 0x8000]), random.hex(8)] }),
     ...(random.oneIn(2) && { reply: random.wide() }),
   }
@@ -290,7 +292,13 @@ async function check(vm, tape, task) {
 }
 
 /** Makes the machine and compares its lives; throws when something is wrong. */
-export async function execute(task) { try { await execute2(task) } catch (e) { if (e?.code !== "ERR_UNANSWERED_READ") throw e } }
+export async function execute(task) {
+  try {
+    await execute2(task)
+  } catch (e) {
+    if (e?.code !== 'ERR_UNANSWERED_READ') throw e
+  }
+}
 async function execute2(task) {
   const tape = { now: new Tape() }
   const vm = make(task, tape)

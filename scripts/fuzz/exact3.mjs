@@ -10,7 +10,8 @@ import { placesOf, randomRoutes } from './routes.mjs'
 const REFUSALS = new Set(['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD', 'ERR_KVM_CAPABILITY'])
 
 const CODE_GPA = 0x1000
-const REGISTERS = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rbp', 'rsp', 'r8', 'rflags']
+/** The stack stays in memory: what pops several words from a device's registers is not saved exactly (docs/snapshots.md). */
+const REGISTERS = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'r8', 'rflags']
 
 /**
  * What reads a time, or what nobody can know: rdtsc, rdtscp, rdpmc, rdrand, rdseed, and the registers that show a clock (0x10, 0xe7, 0xe8, 0x6e0, KVM's own) as
@@ -35,7 +36,8 @@ function timeless(random, mode, places) {
 function registers(random) {
   const names = REGISTERS.filter(() => random.oneIn(3))
   const values = names.map((name) => [name, random.wide()])
-  return { rsp: '0x8000', ...Object.fromEntries(values), rip: `0x${CODE_GPA.toString(16)}` }
+  const fixed = { rsp: '0x8000', rbp: '0x8000', rip: `0x${CODE_GPA.toString(16)}` }
+  return { ...Object.fromEntries(values), ...fixed }
 }
 
 /** A stretch of a guest's life: what is done before a run, after how many questions it is stopped, and what follows it. */
@@ -44,7 +46,9 @@ function stretch(random) {
     questions: random.oneIn(3) ? random.between(1, 40) : random.between(1, 6),
     ...(random.oneIn(2) && { onExit: true }),
     ...(random.oneIn(3) && { nmi: true }),
-    ...(random.oneIn(3) && { vectors: random.several(random.between(1, 3), () => random.below(256)) }),
+    ...(random.oneIn(3) && {
+      vectors: random.several(random.between(1, 3), () => random.below(256)),
+    }),
     ...(random.oneIn(4) && { write: [random.pick([0x500, 0x2000, 0x8000]), random.hex(8)] }),
     ...(random.oneIn(2) && { reply: random.wide() }),
   }
@@ -261,7 +265,8 @@ function compare(what, one, two) {
   }
 }
 
-async function check(vm, tape, task) { console.log('BEFORE', inspect(vm.registers(),{breakLength:300}));
+async function check(vm, tape, task) {
+  console.log('BEFORE', inspect(vm.registers(), { breakLength: 300 }))
   const base = vm.snapshot()
   const lives = []
   try {
