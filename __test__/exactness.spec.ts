@@ -43,33 +43,33 @@ const COUNTERS = `
 
 const vcpus = 3
 
-/** Routes whose handler waits once each vCPU has written so often, and a run until then. */
+/** A route for each vCPU, whose handler waits once all have written so often, and a run until then. */
 function waiting() {
   const seen: number[][] = Array.from({ length: vcpus }, () => [])
-  let [most, arrived] = [0, () => {}]
+  let [most, waits, arrived] = [0, 0, () => {}]
   const never = new Promise<never>(() => {})
-  const write = (offset: number, _size: number, value: number | bigint) => {
-    if (seen[offset]!.length >= most) {
-      if (seen.every((each) => each.length >= most)) arrived()
+  const routes = seen.map((mine, index) => {
+    const write = (_offset: number, _size: number, value: number | bigint) => {
+      if (mine.length < most) return void mine.push(Number(value))
+      if (++waits === vcpus) arrived()
       return never
     }
-    seen[offset]!.push(Number(value))
-    return undefined
-  }
-  const read = (offset: number) => seen[offset]!.length * 3 + offset
-  /** Until each vCPU has written so often and wants to write again. */
+    return { port: 0x200 + index, device: { write, read: () => mine.length * 3 + index } }
+  })
+  /** Until each vCPU has written so often and the last one wants to write again. */
   const until = async (vm: VirtualMachine, count: number) => {
     for (const each of seen) each.length = 0
     most = count
+    waits = 0
     const there = new Promise<void>((resolve) => (arrived = resolve))
-    const run = vm.run({ timeoutMs: 60_000 })
+    const run = vm.run({ timeoutMs: 20_000 })
     // A run that is awaited keeps the process.
     await Promise.race([there, run])
     vm.stop()
     await run
     return structuredClone(seen)
   }
-  return { until, routes: [{ port: 0x200, length: vcpus, device: { read, write } }] }
+  return { until, routes }
 }
 
 kvmTest('several vCPUs go on as they did', async (t) => {
@@ -78,7 +78,7 @@ kvmTest('several vCPUs go on as they did', async (t) => {
   const stateOf = (one: VirtualMachine) => [
     one.vcpus.map((vcpu) => vcpu.registers()),
     one.vcpus.map((vcpu) => vcpu.specialRegisters()),
-    one.memory.read(0, 0x2_0000),
+    one.vcpus.map(({ index }) => one.memory.readUint64(0x1_0000 + 0x1000 * index)),
   ]
   for (let round = 0; round < affordable(20); round++) {
     await until(vm, 1 + (round % 4))
