@@ -16,3 +16,4 @@ mod lifecycle;
 mod machine;
 mod pump;
 mod snapshot;
+mod vcpu_state;

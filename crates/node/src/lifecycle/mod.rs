@@ -3,6 +3,7 @@
 
 mod attend;
 mod handles;
+pub mod reaper;
 pub mod running;
 
 use std::cell::{Cell, RefCell};
@@ -143,7 +144,7 @@ impl Lifecycle {
         let result = caught(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
-            drop(machine);
+            reaper::reap(machine);
             memory.give_back();
             return Err(closed());
         }
@@ -191,13 +192,14 @@ impl Lifecycle {
         }
     }
 
-    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer
-    /// keeps it. Gives, by route, the text of the run that was cut off which its handlers have yet
-    /// to get. Under `run_here` the machine goes when that returns.
+    /// Ends the machine; when this returns its thread is gone, and its memory empty. What it has of
+    /// the kernel goes soon, on a thread of its own. Gives, by route, the text of the run that was
+    /// cut off which its handlers have yet to get. Under `run_here` the machine goes when that
+    /// returns.
     pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self.handles.memory().ok();
         let texts = self.end();
-        // The VM goes first: it could write into what is emptied.
+        // Nothing of the VM runs any more that could write into it.
         if let Some(memory) = memory {
             memory.give_back();
         }
@@ -210,7 +212,11 @@ impl Lifecycle {
         self.handles.release();
         self.posted().end();
         match self.state.replace(State::Closed) {
-            State::Idle(_) | State::Closed => Vec::new(),
+            State::Closed => Vec::new(),
+            State::Idle(machine) => {
+                reaper::reap(machine);
+                Vec::new()
+            }
             State::Here(kick) => {
                 kick.kick(KickCause::Close);
                 Vec::new()
@@ -218,8 +224,11 @@ impl Lifecycle {
             State::There(running) => {
                 running.kick.kick(KickCause::Close);
                 match running.join() {
-                    Some((_, Ok(outcome))) => outcome.undelivered,
-                    _ => Vec::new(),
+                    Some((machine, result)) => {
+                        reaper::reap(machine);
+                        result.map_or_else(|_| Vec::new(), |outcome| outcome.undelivered)
+                    }
+                    None => Vec::new(),
                 }
             }
         }
