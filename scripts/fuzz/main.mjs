@@ -14,7 +14,12 @@ import { capture, root, sumLine } from '../run.mjs'
 import { Random } from './random.mjs'
 import { SILENT_MS, watch } from './watch.mjs'
 
-const FUZZERS = ['guests', 'api', 'images', 'exactness']
+const FUZZERS = {
+  guests: 'guests.mjs',
+  api: 'api.mjs',
+  images: 'images.mjs',
+  exactness: 'exactness/index.mjs',
+}
 const DEFAULT_SECONDS = 3600
 const DEFAULT_FINDINGS = 5
 const LAST_STEPS = 3
@@ -23,7 +28,7 @@ const SHOWN_CHARACTERS = 500
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 /** A name, or the path of a module that exports `generate` and `execute`. */
 const modulePath = (fuzzer) =>
-  FUZZERS.includes(fuzzer) ? here(`${fuzzer}.mjs`) : pathToFileURL(resolve(fuzzer)).href
+  fuzzer in FUZZERS ? here(FUZZERS[fuzzer]) : pathToFileURL(resolve(fuzzer)).href
 const nameOf = (fuzzer) => basename(fuzzer, '.mjs')
 
 function commit() {
@@ -126,7 +131,7 @@ async function main() {
   const from = Number(values.from ?? 0)
   const most = Number(values.findings ?? DEFAULT_FINDINGS)
   const counts = { passed: 0, failed: 0 }
-  for (const fuzzer of positionals.length > 0 ? positionals : FUZZERS) {
+  for (const fuzzer of positionals.length > 0 ? positionals : Object.keys(FUZZERS)) {
     const limits = { seconds, steps, most }
     const { steps: made, failed } = await hunt(fuzzer, { seed, from, ...limits })
     console.log(`${nameOf(fuzzer)}: ${made} steps, ${failed} findings, seed ${seed}`)

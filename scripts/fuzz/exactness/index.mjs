@@ -2,9 +2,9 @@
 // text, posted writes, registers and memory.
 import { inspect, isDeepStrictEqual } from 'node:util'
 
-import { VirtualMachine, VmError } from '../../dist/index.js'
-import { program } from './code.mjs'
-import { placesOf, randomRoutes } from './routes.mjs'
+import { VirtualMachine, VmError } from '../../../dist/index.js'
+import { program } from '../code.mjs'
+import { placesOf, randomRoutes } from '../routes.mjs'
 
 /** A combination that no machine has. */
 const REFUSALS = new Set(['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD', 'ERR_KVM_CAPABILITY'])
