@@ -17,5 +17,4 @@ mod machine;
 mod pump;
 mod runs;
 mod snapshot;
-mod snapshot_file;
 mod vcpu_state;

@@ -1,10 +1,11 @@
 //! The native class that `Snapshot` wraps.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 
-use napi::Either;
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi::{Either, Env, Task};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, LoadOptions, Machine, Result, Snapshot};
 
@@ -15,7 +16,6 @@ use crate::convert::registers::NativeRegisters;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::reaper;
 use crate::machine::NativeMachine;
-use crate::snapshot_file::{Load, Save};
 
 /// The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
 /// `close` every method returns `ERR_SNAPSHOT`.
@@ -171,5 +171,68 @@ impl NativeSnapshot {
             Ok(snapshot) => Either::A(get(&snapshot)),
             Err(error) => Either::B(error.into()),
         }
+    }
+}
+
+/// Writes a snapshot, while the event loop goes on.
+pub struct Save {
+    snapshot: Result<Arc<Snapshot>>,
+    path: String,
+    note: Vec<u8>,
+}
+
+impl Save {
+    pub const fn new(snapshot: Result<Arc<Snapshot>>, path: String, note: Vec<u8>) -> Self {
+        Self {
+            snapshot,
+            path,
+            note,
+        }
+    }
+}
+
+impl Task for Save {
+    type Output = Result<()>;
+    type JsValue = Option<Failure>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        Ok(caught(|| {
+            let snapshot = self.snapshot.clone()?;
+            snapshot.write_to(Path::new(&self.path), &self.note)
+        }))
+    }
+
+    fn resolve(&mut self, _env: Env, saved: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(saved.err().map(Failure::from))
+    }
+}
+
+/// Reads one, likewise.
+pub struct Load {
+    path: String,
+    options: LoadOptions,
+}
+
+impl Load {
+    pub const fn new(path: String, options: LoadOptions) -> Self {
+        Self { path, options }
+    }
+}
+
+impl Task for Load {
+    type Output = Result<(Snapshot, Vec<u8>)>;
+    type JsValue = Either<NativeSnapshot, Failure>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        Ok(caught(|| {
+            Snapshot::read_from(Path::new(&self.path), self.options)
+        }))
+    }
+
+    fn resolve(&mut self, _env: Env, loaded: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(match loaded {
+            Ok((snapshot, note)) => Either::A(NativeSnapshot::of(snapshot, note)),
+            Err(error) => Either::B(error.into()),
+        })
     }
 }

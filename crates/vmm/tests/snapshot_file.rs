@@ -81,7 +81,7 @@ fn fill(machine: &mut Machine, gpa: u64, pages: u64, value: u8) {
 }
 
 fn load(path: &Path, options: LoadOptions) -> Result<Snapshot, vmm::Error> {
-    Snapshot::load(path, options).map(|(snapshot, _)| snapshot)
+    Snapshot::read_from(path, options).map(|(snapshot, _)| snapshot)
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn a_machine_of_a_file_goes_on_as_the_first_one() {
         let mut first = filled(cpu);
         let path = folder.file("machine.snapshot");
         let snapshot = first.snapshot().unwrap();
-        snapshot.save(&path, b"a note").unwrap();
+        snapshot.write_to(&path, b"a note").unwrap();
         assert_eq!(folder.names(), ["machine.snapshot"]);
         for options in [MAPPED, VERIFIED, COPIED] {
-            let (loaded, note) = Snapshot::load(&path, options).unwrap();
+            let (loaded, note) = Snapshot::read_from(&path, options).unwrap();
             assert_eq!(note, b"a note");
             assert_eq!(loaded.registers(), snapshot.registers());
             assert_eq!(snapshot.diff(&loaded).unwrap().count(), 0);
@@ -123,7 +123,11 @@ fn a_file_has_holes_where_memory_has_nothing() {
     require!(LONG);
     let folder = Folder::new();
     let path = folder.file("sparse");
-    filled(LONG).snapshot().unwrap().save(&path, &[]).unwrap();
+    filled(LONG)
+        .snapshot()
+        .unwrap()
+        .write_to(&path, &[])
+        .unwrap();
     let about = fs::metadata(&path).unwrap();
     let blocks = std::os::unix::fs::MetadataExt::blocks(&about);
     assert!(about.len() > MEMORY as u64);
@@ -141,16 +145,18 @@ fn a_file_that_cannot_be_written_leaves_the_one_that_was_there() {
     let path = folder.file("taken");
     fs::create_dir(&path).unwrap();
     for there in [&path, Path::new("/dev/null")] {
-        let error = snapshot.save(there, &[]).unwrap_err();
+        let error = snapshot.write_to(there, &[]).unwrap_err();
         assert_eq!((error.code, error.call), (ErrorCode::Snapshot, None));
     }
     assert_eq!(folder.names(), ["taken"]);
-    let error = snapshot.save(&folder.file("none/file"), &[]).unwrap_err();
+    let error = snapshot
+        .write_to(&folder.file("none/file"), &[])
+        .unwrap_err();
     assert_eq!((error.code, error.errno), (ErrorCode::Snapshot, Some(2)));
     let link = folder.file("link");
     std::os::unix::fs::symlink(folder.file("target"), &link).unwrap();
     fs::write(folder.file("target"), "before").unwrap();
-    snapshot.save(&link, &[]).unwrap();
+    snapshot.write_to(&link, &[]).unwrap();
     assert!(link.is_symlink() && load(&folder.file("target"), VERIFIED).is_ok());
 }
 
@@ -178,7 +184,11 @@ fn a_file_that_ends_early_or_is_damaged_is_refused() {
     let folder = Folder::new();
     let path = folder.file("machine");
     let mut machine = filled(LONG);
-    machine.snapshot().unwrap().save(&path, b"note").unwrap();
+    machine
+        .snapshot()
+        .unwrap()
+        .write_to(&path, b"note")
+        .unwrap();
     let sound = fs::read(&path).unwrap();
     let changed = folder.file("changed");
     let refused = |bytes: &[u8], options| {
@@ -229,7 +239,7 @@ fn a_state_that_is_damaged_under_a_right_checksum_is_refused_or_another_state() 
     filled(LONG)
         .snapshot()
         .unwrap()
-        .save(&path, b"note")
+        .write_to(&path, b"note")
         .unwrap();
     let sound = fs::read(&path).unwrap();
     let number = |at: usize| u64::from_le_bytes(sound[at..at + 8].try_into().unwrap()) as usize;

@@ -136,13 +136,7 @@ impl Machine {
     /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        snapshot.shape.check(&self.shape())?;
-        if snapshot.cpuid != self.cpuid {
-            return Err(Error::new(
-                ErrorCode::Snapshot,
-                "the snapshot's vCPUs began on another processor than the machine's; make a machine of it instead",
-            ));
-        }
+        snapshot.check_fits(&self.shape(), self.cpuid.as_ref())?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;

@@ -99,6 +99,21 @@ impl Snapshot {
         }))
     }
 
+    /// Refuses a machine that cannot go back to it.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming what differs.
+    pub(crate) fn check_fits(&self, machine: &Shape, cpuid: Option<&Arc<CpuId>>) -> Result<()> {
+        self.shape.check(machine)?;
+        if self.cpuid.as_ref() == cpuid {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Snapshot,
+            "the snapshot's vCPUs began on another processor than the machine's; make a machine of it instead",
+        ))
+    }
+
     /// Refuses a snapshot of other memory.
     ///
     /// # Errors

@@ -47,11 +47,11 @@ struct Record {
 
 impl Snapshot {
     /// Writes it into a file, in the place of one that may be there, which stays as it is if this
-    /// fails. `note` is the caller's, who gets it back from [`load`](Self::load).
+    /// fails. `note` is the caller's, who gets it back from [`read_from`](Self::read_from).
     ///
     /// # Errors
     /// `Snapshot` with call and errno; `Limit` above the process's limit for files.
-    pub fn save(&self, path: &Path, note: &[u8]) -> Result<()> {
+    pub fn write_to(&self, path: &Path, note: &[u8]) -> Result<()> {
         let host = Host::get()?.cpuid_of(self.cpuid.as_deref(), first(self.shape.irqchip))?;
         let spans = self.image.layout().spans().iter();
         let record = Record {
@@ -71,14 +71,14 @@ impl Snapshot {
         write::write(path, &state, &self.image)
     }
 
-    /// Reads a file that [`save`](Self::save) has written, here or on a host like this. Gives the
+    /// Reads a file that [`write_to`](Self::write_to) has written, here or on a host like this. Gives the
     /// note, too. Nothing in the file is believed; but what its pages hold is known only if
     /// [`LoadOptions::verify`] says so.
     ///
     /// # Errors
     /// `Snapshot` for another file, one of another version, a damaged one, and one whose vCPUs this
     /// host cannot run, each with the reason.
-    pub fn load(path: &Path, options: LoadOptions) -> Result<(Self, Vec<u8>)> {
+    pub fn read_from(path: &Path, options: LoadOptions) -> Result<(Self, Vec<u8>)> {
         let opened = Opened::open(path)?;
         let record = postcard::take_from_bytes::<Record>(&opened.state);
         let record = match record {
@@ -100,12 +100,12 @@ impl Snapshot {
             bus: record.bus,
             chips: record.chips,
         };
-        snapshot.check()?;
+        snapshot.refuse_impossible()?;
         Ok((snapshot, record.note))
     }
 
     /// Refuses what no machine can have been.
-    fn check(&self) -> Result<()> {
+    fn refuse_impossible(&self) -> Result<()> {
         if self.claims.len() != self.targets.len() {
             return Err(no_snapshot("its routes are not as many as its claims"));
         }
