@@ -1,5 +1,5 @@
 // Which glibc a binary asks for.
-import { must } from './commands.mjs'
+import { must } from '../run.mjs'
 
 /** The versions of glibc that the symbols of an ELF file ask for, oldest first. */
 export function glibcVersions(file) {

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { must } from './commands.mjs'
+import { must } from '../run.mjs'
 import { cache } from './targets.mjs'
 
 /** The first with 1.2.5: Node.js crashes with the 1.2.3 before it. */

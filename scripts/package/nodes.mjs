@@ -1,7 +1,7 @@
 // The Node.js versions that the package is tested on.
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { must } from './commands.mjs'
+import { must } from '../run.mjs'
 import { cache } from './targets.mjs'
 
 const MAJORS = [20, 22, 24, 26]

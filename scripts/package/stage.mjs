@@ -9,9 +9,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../run.mjs'
+import { must, root } from '../run.mjs'
 import { manifestToPublish, manifestToStage } from './manifest.mjs'
-import { must } from './commands.mjs'
 import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
 
 const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']

@@ -1,7 +1,7 @@
 // A linker and a C library of 2012, so that the binary starts on any glibc since: a plain build asks for this machine's.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { must } from './commands.mjs'
+import { must } from '../run.mjs'
 import { cache } from './targets.mjs'
 
 const PACKAGE = '@napi-rs/cross-toolchain-x64-target-x86_64'

@@ -1,7 +1,7 @@
 // Runtimes, test runners and bundlers that the package is tested with, beside Node.js and what this project has itself.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { must } from './commands.mjs'
+import { must } from '../run.mjs'
 import { cache } from './targets.mjs'
 
 /** Vitest 4 is the newest that runs on Node.js 20. Of Bun and Deno the programs, which `bun` and `deno` fetch by an install script. */

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { attempt, must, run } from './commands.mjs'
+import { attempt, must, run } from '../run.mjs'
 
 /** npm's own programs, which run on any Node.js that we support. */
 function npmPrograms() {

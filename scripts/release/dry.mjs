@@ -2,12 +2,11 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { must, run } from '../package/commands.mjs'
+import { must, root, run } from '../run.mjs'
 import { openRegistry } from '../package/registry.mjs'
 import { cache } from '../package/targets.mjs'
 import { oldLinker, toolchainFolder } from '../package/toolchain.mjs'
 import { newUser } from '../package/user.mjs'
-import { root } from '../run.mjs'
 import { kvmProblem } from '../setup/tools.mjs'
 
 /** The version that it releases: one that will never be. */

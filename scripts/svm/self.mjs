@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { capture, root, sumLine } from '../run.mjs'
+import { PREFIX } from '../scope.mjs'
 
 const STARTS = 10
 const IDLE_SECONDS = 20
@@ -25,7 +26,7 @@ const spec = (name) => ['--spec', join('__test__', 'fixtures', 'verdicts', `${na
 
 /** What a run has left: its temporary directories, and processes that work in them. */
 function leftOf(pid) {
-  const prefix = `vmexit-svm-${pid}-`
+  const prefix = `${PREFIX}${pid}-`
   const directories = readdirSync(tmpdir()).filter((name) => name.startsWith(prefix))
   const worksThere = (entry) => {
     try {

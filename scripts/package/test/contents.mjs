@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { must } from '../commands.mjs'
+import { must } from '../../run.mjs'
 import { binaryName, packageName, targets } from '../targets.mjs'
 import { brokenLinks, linksOf } from './links.mjs'
 

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../../run.mjs'
-import { run } from '../commands.mjs'
+import { root, run } from '../../run.mjs'
 import { give, userOf } from './install.mjs'
 import { needsKvm } from './skip.mjs'
 
