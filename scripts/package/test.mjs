@@ -4,12 +4,11 @@
 import { sumLine } from '../run.mjs'
 import { setup } from '../setup.mjs'
 import { buildAddons } from './addon.mjs'
-import { nodes } from './nodes.mjs'
+import { nodes, tools } from './downloads.mjs'
 import { publish } from './publish.mjs'
 import { openRegistry } from './registry.mjs'
 import { stage } from './stage.mjs'
-import { tools } from './tools.mjs'
-import { Skip } from './test/skip.mjs'
+import { Skip } from './test/cases.mjs'
 import { binaryCases } from './test/binary.mjs'
 import { bundlerCases } from './test/bundlers.mjs'
 import { bufferCases } from './test/buffer.mjs'
@@ -57,45 +56,29 @@ async function runCase(title, body) {
   }
 }
 
-async function test(context) {
+// In this order: what is published, who installs it, what they do with it.
+const all = [
+  ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
+  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, muslCases],
+]
+
+async function test() {
   const counts = { passed: 0, failed: 0, skipped: 0 }
-  // In this order: what is published, who installs it, what they do with it.
-  const all = [
-    ...[
-      contentCases,
-      binaryCases,
-      installCases,
-      bufferCases,
-      contextCases,
-      importCases,
-      typeCases,
-      unsupportedCases,
-    ],
-    ...[runtimeCases, runnerCases, bundlerCases, muslCases],
-  ]
-  for (const cases of all) {
-    for (const [title, body] of Object.entries(cases(context)).filter(isWanted)) {
-      counts[await runCase(title, body)] += 1
+  try {
+    if (!setup()) throw new Error('set-up failed')
+    const context = { ...(await prepare(await openRegistry())), users: [] }
+    for (const cases of all) {
+      for (const [title, body] of Object.entries(cases(context)).filter(isWanted)) {
+        counts[await runCase(title, body)] += 1
+      }
     }
+  } catch (error) {
+    console.log(error.stack)
+    counts.failed += 1
   }
   return counts
 }
 
-async function main() {
-  if (!setup()) return { passed: 0, failed: 1 }
-  const registry = await openRegistry()
-  const users = []
-  try {
-    return await test({ ...(await prepare(registry)), users })
-  } catch (error) {
-    console.log(error.stack)
-    return { passed: 0, failed: 1 }
-  } finally {
-    for (const user of users) user.leave()
-    registry.close()
-  }
-}
-
-const counts = await main()
+const counts = await test()
 console.log(sumLine(counts))
 process.exitCode = counts.failed === 0 ? 0 : 1

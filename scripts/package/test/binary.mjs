@@ -4,8 +4,14 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { must, root } from '../../run.mjs'
-import { glibcVersions } from '../glibc.mjs'
 import { artifacts, binaryName, glibc, musl, targets } from '../targets.mjs'
+
+/** The versions of glibc that the symbols of an ELF file ask for, oldest first. */
+function glibcVersions(file) {
+  const found = must(['objdump', '-T', file]).matchAll(/\bGLIBC_(\d+(?:\.\d+)+)/g)
+  const versions = new Set([...found].map(([, version]) => version))
+  return [...versions].toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+}
 
 const fileOf = (target) => join(artifacts, binaryName(target))
 
