@@ -64,7 +64,7 @@ export declare class NativeMachine {
   setSpecialRegisters(vcpu: number, registers: NativeSpecialRegisters): Failure | null
   /** Raises or lowers a line of the irqchip (`KVM_IRQ_LINE`). */
   setLine(line: number, level: boolean): Failure | null
-  /** Gives a line of the irqchip one edge, through its irqfd. */
+  /** Gives a line of the irqchip one edge. */
   pulseLine(line: number): Failure | null
   /** Queues an external interrupt for a vCPU of a machine without an irqchip (`KVM_INTERRUPT`). */
   interrupt(vcpu: number, vector: number): Failure | null
@@ -124,6 +124,39 @@ export declare class NativeMachine {
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
+}
+
+/**
+ * The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
+ * `close` every method returns `ERR_SNAPSHOT`.
+ */
+export declare class NativeSnapshot {
+  /**
+   * The state of an idle or paused machine. `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_LIMIT`,
+   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`, `ERR_SNAPSHOT` for what cannot be saved; the machine
+   * goes on as before.
+   */
+  static take(machine: NativeMachine): NativeSnapshot | Failure
+  /**
+   * Puts an idle or paused machine back. `ERR_SNAPSHOT` for one of another shape, which is not
+   * changed; `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   */
+  restore(machine: NativeMachine): Failure | null
+  /**
+   * A further machine that goes on from here, with `routes` in the place of those with the same
+   * claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+   * and the failures of `NativeMachine.create`.
+   */
+  machine(routes: Array<NativeRoute>): NativeMachine | Failure
+  /** All general registers of vCPU 0. */
+  registers(): NativeRegisters | Failure
+  /**
+   * The first page after a number, -1 in the beginning, that is not the same in another snapshot
+   * of the same memory; `null` when there is none any more.
+   */
+  difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /** Ends its use. Machines that were made of it go on, and keep the pages that they share. */
+  close(): void
 }
 
 /**
@@ -297,6 +330,18 @@ export interface NativeDescriptorTable {
   limit?: number
 }
 
+/** A page that is not the same in two snapshots. */
+export interface NativeDifference {
+  /** Its number; the next look begins after it. */
+  page: number
+  /** Its guest physical address. */
+  gpa: number
+  /** Its 4096 bytes in the first. */
+  before: Uint8Array
+  /** Its 4096 bytes in the second. */
+  after: Uint8Array
+}
+
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
  * r" route, or a PC that the guest turned off or reset.
@@ -307,7 +352,7 @@ export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | '
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
  * says what each means.
  */
-export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_INTERNAL'
+export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {

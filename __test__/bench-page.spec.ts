@@ -18,10 +18,14 @@ const result = (given: Partial<RouteResult> = {}): RouteResult => ({
   samples: 2,
   nsPerExit: { mean: 1000, p50: 1000, p90: 1100, p99: 1200, max: 5000 },
   ratio: 0.5,
+  nsAbove: 500,
+  nsAboveP50: 500,
   spread: 0.1,
   ratioMedian: 0.5,
   baselineKind: 'pio',
   baselineNsPerExit: 500,
+  others: [],
+  part: null,
   unitsPerSample: 300,
   unitsPerTime: 1,
   about: 'port writes <here>',
@@ -96,10 +100,36 @@ test('a ratio is told in words, no further than the spread of its pairs allows',
   const pairs = (...ratios: number[]): RouteResult['pairs'] =>
     ratios.map((ratio) => ({ baselineNs: 1000 * ratio, routeNs: 1000 }))
   t.is(verdict(result({ ratio: 0.5, pairs: pairs(0.4, 0.6) })), 'takes 100% longer')
+  t.is(verdict(result({ ratio: 0.125, pairs: pairs(0.1, 0.15) })), 'takes 8.0 times as long')
   t.is(verdict(result({ ratio: 1.25, pairs: pairs(1.2, 1.3) })), 'takes 20% less')
   t.is(verdict(result({ ratio: 0.97, pairs: pairs(0.9, 1.01) })), 'as fast, within the spread')
   t.is(verdict(result({ ratio: 8, unit: 'write' })), 'in the time of one exit')
   t.is(verdict(result({ ratio: null })), '')
+})
+
+test('what is above C stands next to every ratio, in the table and on the page', (t) => {
+  const faster = result({ route: 'event', nsAbove: -6200, ratio: 4.1, unit: 'write' })
+  const alone = result({ route: 'registers', ratio: null, nsAbove: null, baselineKind: null })
+  const both = document([result(), faster, alone])
+  const lines = describe(both).split('\n')
+  const lineOf = (name: string): string => lines.find((line) => line.startsWith(name)) ?? ''
+  t.regex(lineOf('constant'), / 0\.50 +\+500 ns /)
+  t.regex(lineOf('event'), / 4\.10 +−6\.2 µs /)
+  t.regex(lineOf('registers'), / - +- /)
+  const page = renderPage(both)
+  t.regex(page, /<td>0\.50<\/td><td>\+500 ns<\/td>/)
+  t.regex(page, /<td>4\.10<\/td><td>−6\.2 µs<\/td>/)
+  t.regex(page, /<td>–<\/td><td>–<\/td>/)
+})
+
+test('a part of a route, and what else C does, are told below the figures', (t) => {
+  const other = { kind: 'lifecycle-alone', nsPerExit: 2e6, ratio: 2, nsAbove: -1e6 } as const
+  const part = { name: 'restore()', ns: 2500, baselineNs: 900, nsAbove: 1600 }
+  const all = document([result({ part, others: [other] })])
+  for (const text of [describe(all), renderPage(all)]) {
+    t.true(text.includes('restore() alone: 2.5 µs, 900 ns in C, +1.6 µs above'))
+    t.true(text.includes('beside lifecycle-alone in C, 2 ms: ratio 2.00'))
+  }
 })
 
 test('page, table and document speak of no goals', (t) => {
@@ -111,14 +141,14 @@ test('page, table and document speak of no goals', (t) => {
 test('on a phone names, ratios and verdicts have a line of their own, and nothing has a least width', (t) => {
   const page = renderPage(document([result()]))
   const [, phone = ''] = page.split('@media(max-width:640px){')
-  t.regex(phone, /\.ratio\{grid-template-columns:auto auto 1fr/)
+  t.regex(phone, /\.ratio\{grid-template-columns:auto auto auto 1fr/)
   t.regex(phone, /\.track\{grid-column:1\/-1;grid-row:2/)
   t.notRegex(page, /min-width:\d/)
   // What says most stands first in the table.
-  t.regex(page, /<th scope="col">route<\/th><th scope="col">ratio<\/th><th scope="col">spread</)
+  t.regex(page, /<th scope="col">route<\/th><th scope="col">ratio<\/th><th scope="col">above</)
   t.true(page.includes('port writes &lt;here&gt;'))
   t.regex(
     page,
-    /<b class="name">constant<\/b>.*<b class="value">0\.50<\/b><span class="verdict">takes 100% longer</,
+    /<b class="name">constant<\/b>.*<b class="value">0\.50<\/b><span class="above">\+500 ns<\/span><span class="verdict">takes 100% longer</,
   )
 })

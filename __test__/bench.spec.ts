@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
 
+import { routeNames } from '../src/bench/route-names.ts'
 import { native } from '../src/native/native.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { affordable } from './helpers/speed.ts'
@@ -92,12 +93,36 @@ function checkRoute(t: ExecutionContext, route: any): void {
   const meanOf = (key: string): number =>
     pairs.reduce((sum: number, pair: any) => sum + pair[key], 0) / pairs.length
   t.true(Math.abs(ratio / (meanOf('baselineNs') / meanOf('routeNs')) - 1) < 0.01)
+  const aboveC = meanOf('routeNs') - meanOf('baselineNs')
+  t.true(
+    Math.abs(route.nsAbove - aboveC) <= 1 + 0.01 * meanOf('routeNs'),
+    `${route.nsAbove} ${aboveC}`,
+  )
+  t.is(typeof route.nsAboveP50, 'number')
   t.true(spread >= 0 && ratio > 0)
   t.true(
     histogram.length > 0 &&
       histogram.every(([ns, count, bin]: number[]) => ns! > 0 && count! > 0 && bin! > 0),
   )
 }
+
+kvmTest('the life of a machine is also beside that of a C program which is alone', async (t) => {
+  const args = ['--route', 'lifecycle', '--route', 'registers', '--exits', `${affordable(1000)}`]
+  const ran = await bench([...args, '--json'])
+  t.is(ran.code, 0, ran.stderr)
+  const { routes, baseline } = JSON.parse(ran.stdout)
+  const [registers, lifecycle] = routes
+  t.like(registers, { route: 'registers', baselineKind: null, ratio: null, nsAbove: null })
+  t.deepEqual(
+    lifecycle.others.map(({ kind }: any) => kind),
+    ['lifecycle-alone'],
+  )
+  const [{ ratio, nsPerExit, nsAbove }] = lifecycle.others
+  t.true(Math.abs(ratio - nsPerExit / lifecycle.nsPerExit.mean) < 0.01 * ratio + 0.001)
+  t.true(Math.abs(nsAbove - (lifecycle.nsPerExit.mean - nsPerExit)) <= 2)
+  const alone = baseline.kinds.find(({ kind }: any) => kind === 'lifecycle-alone')
+  t.true(Math.abs(alone.nsPerExit.mean - nsPerExit) <= 1)
+})
 
 const routeArgs = ['constant', 'device-sync', 'lifecycle'].flatMap((name) => ['--route', name])
 
@@ -136,8 +161,8 @@ kvmTest('--json: one document of the fixed shape, and a page', async (t) => {
 kvmTest('for people: a table', async (t) => {
   const ran = await bench(['--route', 'constant', '--exits', `${affordable(100)}`])
   t.is(ran.code, 0, ran.stderr)
-  t.regex(ran.stdout, /^route +unit +mean +ratio +spread +p50 +p90 +p99 +max +of$/m)
-  t.regex(ran.stdout, /^constant +exit +[\d.]+ (ns|µs|ms) +[\d.]+ .+ \d+$/m)
+  t.regex(ran.stdout, /^route +unit +mean +ratio +above +spread +p50 +p90 +p99 +max +of$/m)
+  t.regex(ran.stdout, /^constant +exit +[\d.]+ (ns|µs|ms) +[\d.]+ +[+−][\d.]+ (ns|µs|ms) .+ \d+$/m)
 })
 
 kvmTest('without a C compiler the baseline has another name, and a warning says so', async (t) => {
@@ -171,7 +196,10 @@ kvmTest('Ctrl-C: the routes that are done, code 130, no process left behind', as
   const baseline = await baselineOf(child)
   // The progress line of the first route; a warning may precede it.
   await new Promise<void>((resolve) => {
-    child.stderr?.on('data', (chunk: Buffer) => chunk.includes('[1/11]') && resolve())
+    child.stderr?.on(
+      'data',
+      (chunk: Buffer) => chunk.includes(`[1/${routeNames.length}]`) && resolve(),
+    )
   })
   process.kill(-child.pid!, 'SIGINT')
   const { code, stdout } = await ran
@@ -180,7 +208,7 @@ kvmTest('Ctrl-C: the routes that are done, code 130, no process left behind', as
   const { interrupted, routes } = JSON.parse(stdout)
   t.true(interrupted)
   t.is(routes[0].route, 'constant')
-  t.true(routes.length < 11)
+  t.true(routes.length < routeNames.length)
   for (const route of routes) t.true(route.nsPerExit.p99 > 10)
 })
 
@@ -220,7 +248,5 @@ test('wrong use is exit code 2 and one line on stderr', async (t) => {
 test('--help names every route', async (t) => {
   const { code, stdout } = await bench(['--help'])
   t.is(code, 0)
-  for (const name of ['constant', 'console', 'queue', 'coalesce', 'event', 'mmio', 'lifecycle']) {
-    t.true(stdout.includes(name), name)
-  }
+  for (const name of routeNames) t.true(stdout.includes(name), name)
 })

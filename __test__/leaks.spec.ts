@@ -133,6 +133,19 @@ serialTest('what was posted before close() still arrives', async (t) => {
   }
 })
 
+serialTest('a few threads wait for the next run, and not for ever', async (t) => {
+  const most = 8
+  const runs = Array.from({ length: 3 * most }, async () => {
+    using vm = hello()
+    t.is((await vm.run()).reason, 'hlt')
+  })
+  await Promise.all(runs)
+  // One that is too many ends while its run's end is reported.
+  t.is(census().vcpuThreads, 0)
+  t.true(census().idleThreads >= 1 && census().idleThreads <= most, `${census().idleThreads}`)
+  t.true(await until(() => census().idleThreads === 0))
+})
+
 serialTest('2,000 times create, runSync, close', async (t) => {
   await assertFlat(t, 2000, () => {
     const vm = hello()

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { routeNames } from '../src/bench/route-names.ts'
-import { benchRoutes } from '../src/bench/routes.ts'
+import { benchRoutes } from '../src/bench/routes/routes.ts'
 import { commands } from '../src/cli/commands.ts'
 import { distance, nearest } from '../src/options/nearest.ts'
 import { type Ran, vmexit } from './helpers/cli.ts'

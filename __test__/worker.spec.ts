@@ -112,6 +112,14 @@ for (const [scenario, code] of Object.entries({
   })
 }
 
+serialTest('a worker takes the threads with it that wait for its next run', async (t) => {
+  t.true(await until(() => census().idleThreads === 0))
+  const begun = await begin('finishes its runs')
+  t.deepEqual(await heard(begun, 2), ['ready', Array(10).fill('Hello, world!\n')])
+  t.is(await begun.exitCode, 0)
+  t.is(census().idleThreads, 0)
+})
+
 serialTest('workers at once, some terminated, while this thread runs machines too', async (t) => {
   using spinning = machine(guests.spin)
   const run = spinning.run()

@@ -1,186 +1,38 @@
-// The baseline of `vmexit bench`: what a KVM exit costs a C program that does nothing else.
+// The baseline of `vmexit bench`: what a KVM exit, a call, a reset, a fork and a whole machine cost a C program that does
+// nothing else.
 //
-//     raw COUNT_IMAGE MMIO_IMAGE HLT_IMAGE
+//     raw COUNT_IMAGE MMIO_IMAGE HLT_IMAGE CALL_IMAGE PAGES_IMAGE
 //
-// The arguments are files with flat guest images, entered at gpa 0 in long mode; each guest reads the number of its exits
-// from the word at 0x500. A request is a line on stdin, its answer a line on stdout:
+// The arguments are files with flat guest images, entered at gpa 0 in long mode; the first three guests read the number of
+// their exits from the word at 0x500. A request is a line on stdin, its answer a line on stdout:
 //
 //     pio N          the count guest: N port writes
 //     mmio N         the mmio guest: N writes to an address without memory
 //     hlt N          the hlt guest: N halts
 //     lifecycle N    N times: create a machine, run it to its first exit, destroy it
+//     call N         the call guest: N calls of a function, registers in and out
+//     reset-P N      the pages guest: N times: run it, it writes P pages and halts, and reset it
+//     pages-P N      the same without the reset of memory
+//     fork N         the pages guest: N times: map a snapshot into a VM of a pool, run it, it writes a page and halts
+//     fork-new N     the same in a VM made for each
 //     pio-each N     as above with `-each`: N times instead of their sum (any kind)
 //
-//     ok 123456          nanoseconds, or N of them, without the making of the machine (save for lifecycle)
+//     ok 123456          nanoseconds, or N of them, without the making of the machine (save for lifecycle and fork-new)
 //     error KVM_RUN: …   what failed, and why; the program ends
 //
-// Built with cc -O2. It ends at the end of its input.
+// Built with cc -O2 from the .c files of this folder. It ends at the end of its input.
 
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/kvm.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MEMORY_BYTES 0x200000ul
-#define PAGE_BYTES 4096ul
-#define IMAGE_LIMIT 0x400
-#define COUNT_CELL 0x500
-#define MAX_CPUID_ENTRIES 256
+#include "machine.h"
 
-// Page tables at the end of memory, the stack below them: 512 pages of 2 MiB map the first GiB to itself.
-#define PML4 (MEMORY_BYTES - 3 * PAGE_BYTES)
-#define PDPT (PML4 + PAGE_BYTES)
-#define DIRECTORY (PDPT + PAGE_BYTES)
-#define STACK_TOP PML4
-#define PRESENT_WRITABLE 0x3ul
-#define LARGE 0x80ul
-
-#define CR0_PE_ET_NE_WP_PG 0x80010031ul
-#define CR4_PAE 0x20ul
-#define EFER_LME_LMA 0x500ul
-
-struct image {
-    uint8_t bytes[IMAGE_LIMIT];
-    size_t length;
-};
-
-struct machine {
-    int vm, vcpu;
-    uint8_t *memory;
-    struct kvm_run *run;
-};
-
-static int kvm;
-static int run_bytes;
-static struct kvm_cpuid2 *cpuid;
-static struct image count_image, mmio_image, hlt_image;
-
-static void die(const char *call)
-{
-    printf("error %s: %s (errno %d)\n", call, strerror(errno), errno);
-    exit(1);
-}
-
-static void unexpected(const struct kvm_run *run)
-{
-    printf("error KVM_RUN: unexpected exit reason %u\n", run->exit_reason);
-    exit(1);
-}
-
-static int check(const char *call, int result)
-{
-    if (result < 0)
-        die(call);
-    return result;
-}
-
-static void *map(size_t bytes, int flags, int fd)
-{
-    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-    if (start == MAP_FAILED)
-        die("mmap");
-    return start;
-}
-
-static uint64_t now(void)
-{
-    struct timespec time;
-    check("clock_gettime", clock_gettime(CLOCK_MONOTONIC, &time));
-    return time.tv_sec * 1000000000ul + time.tv_nsec;
-}
-
-static void read_image(const char *path, struct image *image)
-{
-    int fd = check(path, open(path, O_RDONLY | O_CLOEXEC));
-    image->length = check(path, read(fd, image->bytes, sizeof image->bytes));
-    check(path, close(fd));
-}
-
-static void open_kvm(void)
-{
-    kvm = check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
-    run_bytes = check("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
-    cpuid = calloc(1, sizeof *cpuid + MAX_CPUID_ENTRIES * sizeof cpuid->entries[0]);
-    if (!cpuid)
-        die("calloc");
-    cpuid->nent = MAX_CPUID_ENTRIES;
-    check("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
-}
-
-static void write_tables(uint8_t *memory)
-{
-    uint64_t *directory = (uint64_t *)(memory + DIRECTORY);
-    *(uint64_t *)(memory + PML4) = PDPT | PRESENT_WRITABLE;
-    *(uint64_t *)(memory + PDPT) = DIRECTORY | PRESENT_WRITABLE;
-    for (uint64_t page = 0; page < 512; page++)
-        directory[page] = page << 21 | PRESENT_WRITABLE | LARGE;
-}
-
-static void enter_long_mode(int vcpu)
-{
-    struct kvm_sregs sregs;
-    check("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &sregs));
-    struct kvm_segment code = {
-        .limit = 0xffffffff, .selector = 1 << 3, .type = 0xb, .present = 1, .s = 1, .l = 1, .g = 1,
-    };
-    struct kvm_segment data = {
-        .limit = 0xffffffff, .selector = 2 << 3, .type = 0x3, .present = 1, .s = 1, .db = 1, .g = 1,
-    };
-    sregs.cs = code;
-    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-    sregs.cr3 = PML4;
-    sregs.cr4 = CR4_PAE;
-    sregs.efer = EFER_LME_LMA;
-    sregs.cr0 = CR0_PE_ET_NE_WP_PG;
-    check("KVM_SET_SREGS", ioctl(vcpu, KVM_SET_SREGS, &sregs));
-    struct kvm_regs regs = {.rip = 0, .rsp = STACK_TOP, .rflags = 2};
-    check("KVM_SET_REGS", ioctl(vcpu, KVM_SET_REGS, &regs));
-}
-
-static struct machine create(const struct image *image, uint32_t count)
-{
-    struct machine machine;
-    machine.vm = check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
-    machine.memory = map(MEMORY_BYTES, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-    struct kvm_userspace_memory_region region = {
-        .memory_size = MEMORY_BYTES, .userspace_addr = (uintptr_t)machine.memory,
-    };
-    check("KVM_SET_USER_MEMORY_REGION", ioctl(machine.vm, KVM_SET_USER_MEMORY_REGION, &region));
-    memcpy(machine.memory, image->bytes, image->length);
-    memcpy(machine.memory + COUNT_CELL, &count, sizeof count);
-    write_tables(machine.memory);
-    machine.vcpu = check("KVM_CREATE_VCPU", ioctl(machine.vm, KVM_CREATE_VCPU, 0));
-    machine.run = map(run_bytes, MAP_SHARED, machine.vcpu);
-    check("KVM_SET_CPUID2", ioctl(machine.vcpu, KVM_SET_CPUID2, cpuid));
-    enter_long_mode(machine.vcpu);
-    return machine;
-}
-
-static void destroy(const struct machine *machine)
-{
-    check("munmap", munmap(machine->run, run_bytes));
-    check("close", close(machine->vcpu));
-    check("close", close(machine->vm));
-    check("munmap", munmap(machine->memory, MEMORY_BYTES));
-}
-
-static inline uint32_t enter(const struct machine *machine)
-{
-    while (ioctl(machine->vcpu, KVM_RUN, 0) < 0)
-        if (errno != EINTR)
-            die("KVM_RUN");
-    return machine->run->exit_reason;
-}
+static struct image count_image, mmio_image, hlt_image, call_image, pages_image;
 
 // Runs `count` exits of one reason; `stamps`, where given, gets the time after each.
 static uint64_t loop(const struct image *image, uint32_t count, uint32_t reason, uint64_t *stamps)
@@ -233,9 +85,19 @@ static uint64_t measure(const char *kind, uint32_t count, uint64_t *each)
         return loop(&hlt_image, count, KVM_EXIT_HLT, each);
     if (strcmp(kind, "lifecycle") == 0)
         return lifecycles(count, each);
+    if (strcmp(kind, "call") == 0)
+        return calls(&call_image, count, each);
+    if (strcmp(kind, "fork") == 0)
+        return forks_from_pool(&pages_image, count, each);
+    if (strcmp(kind, "fork-new") == 0)
+        return forks_made_new(&pages_image, count, each);
+    uint32_t pages;
+    if (sscanf(kind, "reset-%u", &pages) == 1)
+        return resets(&pages_image, pages, 1, count, each);
+    if (sscanf(kind, "pages-%u", &pages) == 1)
+        return resets(&pages_image, pages, 0, count, each);
     errno = EINVAL;
     die(kind);
-    return 0;
 }
 
 static void answer(char *kind, uint32_t count)
@@ -266,13 +128,13 @@ int main(int argc, char **argv)
     // A terminal's Ctrl-C goes to the whole group; the parent decides, and this process never outlives it.
     signal(SIGINT, SIG_IGN);
     check("prctl", prctl(PR_SET_PDEATHSIG, SIGKILL));
-    if (argc != 4) {
+    struct image *images[] = {&count_image, &mmio_image, &hlt_image, &call_image, &pages_image};
+    if (argc != 1 + sizeof images / sizeof images[0]) {
         errno = EINVAL;
-        die("three images");
+        die("five images");
     }
-    read_image(argv[1], &count_image);
-    read_image(argv[2], &mmio_image);
-    read_image(argv[3], &hlt_image);
+    for (int index = 1; index < argc; index++)
+        read_image(argv[index], images[index - 1]);
     open_kvm();
     printf("ok 0\n");
     fflush(stdout);

@@ -67,6 +67,13 @@ export type { EventMatch, EventTarget, PostedTarget } from './options/posted-rou
 export type { Claim, Route, Target } from './options/routes.ts'
 export type { SerialPort } from './machine/serial.ts'
 export type { Vcpu } from './machine/vcpu.ts'
+export {
+  type ForkOptions,
+  type PageDifference,
+  Snapshot,
+  type SnapshotOptions,
+} from './machine/snapshot/snapshot.ts'
+export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'
 export { VirtualMachine } from './machine/virtual-machine.ts'
 export type { Where } from './results/where.ts'

@@ -1,7 +1,13 @@
 import type { Histogram, Percentiles } from './statistics.ts'
 
-/** What is done once per unit: a port write, an MMIO write, a halt, or a machine's whole life. */
-export type Kind = 'pio' | 'mmio' | 'hlt' | 'lifecycle'
+/**
+ * What the baseline does once per unit: a port write, an MMIO write, a halt; a function call; a run
+ * that writes so many pages, without and with a reset after it; a fork, from a pool and newly made;
+ * a machine's whole life, also before this process had a machine.
+ */
+export type Kind =
+  | ('pio' | 'mmio' | 'hlt' | 'call' | 'fork' | 'fork-new' | 'lifecycle' | 'lifecycle-alone')
+  | `${'pages' | 'reset'}-${1 | 10 | 100}`
 
 /** One kind of work as the baseline does it. */
 export interface KindResult {
@@ -9,6 +15,23 @@ export interface KindResult {
   samples: number
   nsPerExit: { mean: number } & Percentiles
   histogram: Histogram
+}
+
+/** Another kind of the baseline's beside a route. */
+export interface Other {
+  kind: Kind
+  nsPerExit: number
+  ratio: number
+  nsAbove: number
+}
+
+/** A part of a route's work. */
+export interface Part {
+  /** The call that it is. */
+  name: string
+  ns: number
+  baselineNs: number | null
+  nsAbove: number | null
 }
 
 /** One route, beside the baseline that it was measured with. */
@@ -25,12 +48,24 @@ export interface RouteResult {
   nsPerExit: { mean: number } & Percentiles
   /** Baseline mean divided by route mean; null where there is no baseline. */
   ratio: number | null
+  /**
+   * Route mean less baseline mean: what is ours. On a host that is a guest itself the exit is so
+   * dear that a ratio flatters; this does not.
+   */
+  nsAbove: number | null
+  /** The same of the medians of the timing passes, which other load on the host moves less. */
+  nsAboveP50: number | null
   /** Largest less smallest ratio of a pair, divided by `ratio`. */
   spread: number | null
   /** The middle one of the pairs' ratios. */
   ratioMedian: number | null
-  baselineKind: Kind
+  /** Null where C has nothing like it. */
+  baselineKind: Kind | null
   baselineNsPerExit: number | null
+  /** What else of the baseline this is worth comparing with. */
+  others: Other[]
+  /** The part that the route is about, both sides alone: what is left without the rest. */
+  part: Part | null
   /** Units per sample. */
   unitsPerSample: number
   about: string

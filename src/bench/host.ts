@@ -1,7 +1,10 @@
+import { accessSync, constants } from 'node:fs'
 import { availableParallelism, cpus, release } from 'node:os'
 
 import { native } from '../native/native.ts'
+import { VirtualMachine } from '../machine/virtual-machine.ts'
 import type { BenchDocument } from './document.ts'
+import { hltImage } from './images.ts'
 
 /** What the figures belong to. */
 export function describeHost(): BenchDocument['host'] {
@@ -12,4 +15,19 @@ export function describeHost(): BenchDocument['host'] {
     node: process.version,
     cores: availableParallelism(),
   }
+}
+
+/** Whether this process may use KVM, as far as that shows without a machine. */
+export function mayOpenKvm(): boolean {
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Makes a machine: without KVM nothing can be measured, and this says why. */
+export function oneMachine(): void {
+  new VirtualMachine({ mode: 'long', payload: { image: hltImage } }).close()
 }

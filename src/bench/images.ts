@@ -1,12 +1,20 @@
-import { guests } from '../options/guest.ts'
-import { VirtualMachine } from '../machine/virtual-machine.ts'
-
-/** Where the guests read how often: a u32. */
+/** Where the guests of exits read how often: a u32. */
 export const countCell = 0x500
 
 /** The port that the count guest writes to, and the address that the mmio guest writes to. */
 export const benchPort = 0x200
 export const benchGpa = 0x1000_0000
+
+/** N one-byte writes to `benchPort`, in a loop of three instructions as in the embedded guest. */
+export const countImage = bytes(`
+  8b 0c 25 00 05 00 00    mov ecx, [0x500]
+  66 ba 00 02             mov dx, 0x200
+  ee                      out dx, al
+  ff c9                   dec ecx
+  75 fb                   jnz -5
+  f4                      hlt
+  eb fd                   jmp -3
+`)
 
 /** N one-byte writes to `benchGpa`, in a loop of three instructions as in the count guest. */
 export const mmioImage = bytes(`
@@ -25,10 +33,34 @@ export const hltImage = bytes(`
   eb fd                   jmp -3
 `)
 
-/** The embedded count guest's bytes: what a machine has in its memory before it runs. */
-export function countImage(): Uint8Array {
-  using vm = new VirtualMachine({ mode: 'long', payload: guests.count })
-  return vm.memory.read(0, 0x400)
+/** A function: RAX = RDI + 7. */
+export const callImage = bytes(`
+  48 8d 47 07             lea rax, [rdi + 7]
+  f4                      hlt
+`)
+
+/** Writes that the pages guest has, each of which goes to a page of its own. */
+const pagesMost = 100
+
+const firstPageGpa = 0x1_0000
+
+/** `mov [address], al` and the address. */
+const writePage = bytes(`
+  88 04 25 00 00 00 00    mov [0], al
+`)
+
+/**
+ * One instruction for each page, and nothing else: the guest's own time is the least that it can be.
+ */
+export const pagesImage: Uint8Array = Uint8Array.from([
+  ...Array.from({ length: pagesMost }, (_, page) => write(firstPageGpa + page * 4096)).flat(),
+  ...hltImage,
+])
+
+function write(gpa: number): number[] {
+  const instruction = writePage.slice()
+  new DataView(instruction.buffer).setUint32(writePage.length - 4, gpa, true)
+  return [...instruction]
 }
 
 /** The hexadecimal bytes at the start of each line. */

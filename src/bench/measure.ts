@@ -2,8 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import type { Baseline } from './baseline/baseline.ts'
 import type { Kind, KindResult, RouteResult } from './document.ts'
-import type { BenchRoute } from './routes.ts'
-import { histogram, mean, median, percentiles, round } from './statistics.ts'
+import type { BenchRoute } from './routes/route.ts'
+import { histogram, mean, percentiles, round } from './statistics.ts'
+import { type Measured, type Pair, summarize } from './summary.ts'
 
 /** Interleaved samples per route: an even number, so that each side goes first equally often. */
 const sampleCount = 8
@@ -14,21 +15,20 @@ const sampleCount = 8
  */
 const sliceExits = 5000
 
+/** What is only worth comparing with is measured less: of so many units one. */
+const otherShare = 10
+
 /** What the timing pass takes at most: enough for a 99th percentile. */
 const maxTimedExits = 20_000
 
-interface Pair {
-  baselineNs: number | null
-  routeNs: number
-}
-
-/** What was measured of one route before its end, or before Ctrl-C. */
-interface Measured {
-  pairs: Pair[]
-  /** The timing pass, nanoseconds each. */
-  times: readonly number[]
-  /** The baseline's. */
-  baselineTimes: readonly number[]
+/** One thing that is measured in turn with others. */
+interface Turn {
+  /** Adds up nanoseconds; undefined once there is nothing to measure. */
+  ns: number | undefined
+  units: number
+  /** Of so many units of the route it does one. */
+  share: number
+  work(units: number): Promise<number | undefined>
 }
 
 /** Measures routes beside one baseline. */
@@ -54,9 +54,20 @@ export class Bench {
     if (ns !== undefined) this.#warmUp = ns / count
   }
 
+  /**
+   * What a kind costs the baseline now, for one that cannot be measured later: a machine's life
+   * while this process has none of its own.
+   */
+  async beforehand(kind: Kind, as: Kind, units: number): Promise<void> {
+    for (let sample = 0; sample < sampleCount && !this.#signal.aborted; sample += 1) {
+      const ns = await this.#baseline.total(kind, units)
+      if (ns !== undefined) this.#note(as).samples.push(ns / units)
+    }
+  }
+
   /** Undefined when Ctrl-C came before there was anything. */
   async measure(route: BenchRoute, step: (text: string) => void): Promise<RouteResult | undefined> {
-    const measured: Measured = { pairs: [], times: [], baselineTimes: [] }
+    const measured: Measured = { pairs: [], times: [], baselineTimes: [], others: new Map() }
     if (this.#signal.aborted) return undefined
     try {
       await this.#fill(route, measured, step)
@@ -80,18 +91,24 @@ export class Bench {
 
   async #fill(route: BenchRoute, into: Measured, step: (text: string) => void): Promise<void> {
     const units = route.units(this.#exits)
+    const { kind } = route
     await route.total(Math.min(units, 100), this.#signal)
+    for (const other of route.others) {
+      const known = this.#kinds.get(other)
+      if (known) into.others.set(other, [...known.samples])
+    }
     for (let sample = 0; sample < sampleCount; sample += 1) {
       step(`sample ${sample + 1} of ${sampleCount}`)
-      const pair = await this.#pair(route, units, sample)
+      const pair = await this.#pair(route, units, sample, into.others)
       into.pairs.push(pair)
-      if (pair.baselineNs !== null) this.#note(route.kind).samples.push(pair.baselineNs)
+      if (kind !== null && pair.baselineNs !== null) this.#note(kind).samples.push(pair.baselineNs)
     }
     step('timing single exits')
     const timed = Math.min(units, maxTimedExits)
     into.times = await route.each(timed, this.#signal)
-    into.baselineTimes = await this.#baseline.each(route.kind, timed)
-    if (into.baselineTimes.length > 0) this.#note(route.kind).times.push(...into.baselineTimes)
+    if (kind === null) return
+    into.baselineTimes = await this.#baseline.each(kind, timed)
+    if (into.baselineTimes.length > 0) this.#note(kind).times.push(...into.baselineTimes)
   }
 
   #note(kind: Kind): { samples: number[]; times: number[] } {
@@ -103,30 +120,51 @@ export class Bench {
   }
 
   /** One sample of each side, slice by slice in turn. */
-  async #pair(route: BenchRoute, units: number, sample: number): Promise<Pair> {
-    let [baselineNs, routeNs]: [number | null, number] = [0, 0]
-    const steps = [
-      async (slice: number): Promise<void> => {
-        const ns = await this.#baseline.total(route.kind, slice)
-        baselineNs = ns === undefined || baselineNs === null ? null : baselineNs + ns
-      },
-      async (slice: number): Promise<void> => {
-        routeNs += await route.total(slice, this.#signal)
-      },
-    ]
+  async #pair(
+    route: BenchRoute,
+    units: number,
+    sample: number,
+    others: Map<Kind, number[]>,
+  ): Promise<Pair> {
+    const { kind, without } = route
+    const turn = (work: Turn['work'], share = 1): Turn => ({ ns: 0, units: 0, share, work })
+    const inC = (of: Kind | null | undefined, share = 1): Turn =>
+      turn(async (count) => (of ? this.#baseline.total(of, count) : undefined), share)
+    const baseline = inC(kind)
+    const own = turn((count) => route.total(count, this.#signal))
+    const baselineWithout = inC(without?.kind)
+    const ownWithout = turn(async (count) => without?.total(count, this.#signal))
+    // Those that were measured beforehand cannot be measured now.
+    const rest = route.others.filter((other) => other !== 'lifecycle-alone')
+    const further = rest.map((other) => [other, inC(other, otherShare)] as const)
+    const turns = [baseline, own, ...further.map(([, each]) => each)]
+    if (without) turns.push(baselineWithout, ownWithout)
     for (const [index, slice] of slices(units).entries()) {
-      for (const work of (sample + index) % 2 === 0 ? steps : steps.toReversed()) {
-        await work(slice)
-        await this.#turn()
-      }
+      const order = (sample + index) % 2 === 0 ? turns : turns.toReversed()
+      for (const each of order) await this.#take(each, slice)
     }
+    for (const [other, { ns, units: done }] of further) {
+      if (ns === undefined) continue
+      others.set(other, [...(others.get(other) ?? []), ns / done])
+      this.#note(other).samples.push(ns / done)
+    }
+    const perUnit = ({ ns, units: done }: Turn): number | null =>
+      ns === undefined ? null : ns / done
     return {
-      baselineNs: baselineNs === null ? null : baselineNs / units,
-      routeNs: routeNs / units,
+      baselineNs: perUnit(baseline),
+      routeNs: perUnit(own) ?? Number.NaN,
+      ...(without
+        ? { baselineWithoutNs: perUnit(baselineWithout), routeWithoutNs: perUnit(ownWithout) }
+        : {}),
     }
   }
 
-  async #turn(): Promise<void> {
+  async #take(turn: Turn, slice: number): Promise<void> {
+    if (turn.ns === undefined) return
+    const units = Math.ceil(slice / turn.share)
+    const ns = await turn.work(units)
+    turn.units += units
+    turn.ns = ns === undefined ? undefined : turn.ns + ns
     await nextTurn()
     this.#signal.throwIfAborted()
   }
@@ -136,38 +174,4 @@ function slices(units: number): number[] {
   const list = Array.from({ length: Math.floor(units / sliceExits) }, () => sliceExits)
   const rest = units % sliceExits
   return rest > 0 ? [...list, rest] : list
-}
-
-function summarize(route: BenchRoute, measured: Measured, exits: number): RouteResult {
-  const { pairs, times, baselineTimes } = measured
-  const own = pairs.map(({ routeNs }) => routeNs)
-  const paired = pairs.flatMap(({ baselineNs }) => (baselineNs === null ? [] : [baselineNs]))
-  const ratios = pairs.flatMap(({ baselineNs, routeNs }) =>
-    baselineNs === null ? [] : [baselineNs / routeNs],
-  )
-  const ratio = paired.length > 0 ? mean(paired) / mean(own) : null
-  const spread = ratio === null ? null : (Math.max(...ratios) - Math.min(...ratios)) / ratio
-  const all = times.length > 0 ? times : own
-  return {
-    route: route.name,
-    unit: route.unit,
-    samples: pairs.length,
-    nsPerExit: { mean: round(mean(own)), ...percentiles(all) },
-    ratio: ratio === null ? null : round(ratio),
-    spread: spread === null ? null : round(spread),
-    ratioMedian: ratio === null ? null : round(median(ratios)),
-    baselineKind: route.kind,
-    baselineNsPerExit: paired.length > 0 ? round(mean(paired)) : null,
-    unitsPerSample: route.units(exits),
-    unitsPerTime:
-      times.length > 0 ? Math.min(route.unitsPerTime, route.units(exits)) : route.units(exits),
-    about: route.about,
-    timing: times.length > 0 ? route.timing : 'means of the samples; Ctrl-C came before the timing',
-    baselineHistogram: histogram(baselineTimes),
-    pairs: pairs.map(({ baselineNs, routeNs }) => ({
-      baselineNs: baselineNs === null ? null : round(baselineNs),
-      routeNs: round(routeNs),
-    })),
-    histogram: histogram(all),
-  }
 }

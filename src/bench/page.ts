@@ -1,7 +1,7 @@
 import type { BenchDocument, RouteResult } from './document.ts'
 import { histogramChart } from './histogram-chart.ts'
 import { ratioChart } from './ratio-chart.ts'
-import { duration } from './table.ts'
+import { above, asides, duration } from './table.ts'
 
 /** The document as a page that needs nothing else: no network, no script. */
 export function renderPage(document: BenchDocument): string {
@@ -21,7 +21,7 @@ export function renderPage(document: BenchDocument): string {
 <p>Baseline <b>${escape(baseline.name)}</b>${cost}: ${escape(baseline.about)}. It runs alternately with each route;
 a sample is ${document.exits} exits.</p>
 ${notes(document)}
-${section('Routes with an exit', `${legend}<p class="how">Ratio: baseline mean / route mean. Longer is better, 1 is as fast as the baseline.</p>`, ratioChart('Ratios of routes with an exit', withExit))}
+${section('Routes with an exit', `${legend}<p class="how">Ratio: baseline mean / route mean. Longer is better, 1 is as fast as the baseline. Above: route mean less baseline mean, what is ours whatever an exit costs here.</p>`, ratioChart('Ratios of routes with an exit', withExit))}
 ${section('Events without an exit', '<p class="how">Events in the time of one baseline port exit.</p>', ratioChart('Ratios of routes without an exit', withoutExit))}
 ${section('Figures', '<p class="how">p50 to max are of single times, or of means of so many as the last column says.</p>', routes.length > 0 ? table(routes) : '')}
 ${section('How the times are spread', '<p class="how">Bars: the route, as the heading of each says. Outline: single exits of the baseline. Shares of all times, on a logarithmic scale.</p>', panels(document))}
@@ -58,12 +58,14 @@ function panels({ routes }: BenchDocument): string {
 }
 
 function table(routes: readonly RouteResult[]): string {
-  const heads = ['ratio', 'spread', 'mean', 'baseline', 'p50', 'p90', 'p99', 'max', 'of']
-  const rows = routes.map(({ route, unit, about, nsPerExit, ...result }) => {
-    const { mean, p50, p90, p99, max } = nsPerExit
-    const { baselineNsPerExit, ratio, spread, unitsPerTime } = result
+  const heads = ['ratio', 'above', 'spread', 'mean', 'baseline', 'p50', 'p90', 'p99', 'max', 'of']
+  const rows = routes.map((result) => {
+    const { route, unit, baselineNsPerExit, ratio, nsAbove, spread, unitsPerTime } = result
+    const { mean, p50, p90, p99, max } = result.nsPerExit
+    const about = [result.about, ...asides(result).map(([, text]) => text)].join('; ')
     const cells = [
       ratio === null ? '–' : ratio.toFixed(2),
+      nsAbove === null ? '–' : above(nsAbove),
       spread === null ? '–' : `${Math.round(spread * 100)}%`,
       duration(mean),
       baselineNsPerExit === null ? '–' : duration(baselineNsPerExit),
@@ -94,8 +96,8 @@ h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:40px 0 4px}
 p{margin:4px 0}.host,.how{color:var(--soft);font-size:13px}
 .notes{border-left:3px solid var(--failed);margin:16px 0;padding:2px 0 2px 28px;font-size:14px}
 figure{margin:12px 0 0}svg{display:block;width:100%;height:auto;font:12px system-ui,sans-serif}
-.ratio{display:grid;grid-template-columns:100px 1fr 44px 172px;align-items:center;gap:0 10px;font-size:13px}
-.name{font-weight:500;text-align:right}.value{text-align:right;font-variant-numeric:tabular-nums}.verdict{color:var(--soft);font-size:12px}
+.ratio{display:grid;grid-template-columns:100px 1fr 44px 66px 172px;align-items:center;gap:0 10px;font-size:13px}
+.name{font-weight:500;text-align:right}.value,.above{text-align:right;font-variant-numeric:tabular-nums}.verdict{color:var(--soft);font-size:12px}
 .track{position:relative;height:34px;grid-column:2}.scale .track{height:18px;font-size:11px;color:var(--soft)}
 .scale span{position:absolute;transform:translateX(-50%)}.track i{position:absolute;top:0;bottom:0}
 .track .grid{border-left:1px solid var(--line)}.track .one{border-left:1.5px dashed var(--soft)}
@@ -117,7 +119,7 @@ thead th{color:var(--soft);font-weight:500;padding-bottom:6px;border-bottom:1px 
 .about div{position:sticky;left:0;max-width:min(820px,100vw - 48px)}
 pre{font-size:12px;overflow-x:auto;max-height:480px;border:1px solid var(--line);padding:12px}
 @media(max-width:640px){
-.ratio{grid-template-columns:auto auto 1fr;gap:0 8px;padding-top:8px}.scale{padding-top:0}
+.ratio{grid-template-columns:auto auto auto 1fr;gap:0 8px;padding-top:8px}.scale{padding-top:0}
 .name{text-align:left}.verdict{text-align:right}
 .track{grid-column:1/-1;grid-row:2;height:22px;margin:0 8px}.track .bar{top:4px;bottom:4px}.track .range{top:10px;bottom:10px}
 .scale .track{grid-row:1}small{display:none}th,td{padding-left:6px;padding-right:6px}}

@@ -1,5 +1,5 @@
 import type { RouteResult } from './document.ts'
-import { duration } from './table.ts'
+import { above, duration } from './table.ts'
 
 /**
  * A bar per route, the range of its pairs on it, and what that means; empty where nothing has a
@@ -34,7 +34,8 @@ function row(route: RouteResult, lines: string, at: (ratio: number) => string): 
     `<div class="ratio" title="${tip}"><b class="name">${name}</b>` +
     `<div class="track">${lines}<i class="bar" style="width:${at(ratio)}"></i>` +
     `<i class="range" style="left:${at(least)};width:calc(${at(most)} - ${at(least)})"></i></div>` +
-    `<b class="value">${ratio.toFixed(2)}</b><span class="verdict">${verdict(route)}</span></div>`
+    `<b class="value">${ratio.toFixed(2)}</b><span class="above">${above(route.nsAbove)}</span>` +
+    `<span class="verdict">${verdict(route)}</span></div>`
   )
 }
 
@@ -44,6 +45,7 @@ export function verdict({ unit, ratio, pairs }: RouteResult): string {
   if (unit === 'write') return 'in the time of one exit'
   const [least, most] = rangeOf(pairs)
   if (least <= 1 && most >= 1) return 'as fast, within the spread'
+  if (ratio < 1 / 3) return `takes ${(1 / ratio).toPrecision(2)} times as long`
   const share = Math.round(Math.abs(1 / ratio - 1) * 100)
   return `takes ${share}% ${ratio < 1 ? 'longer' : 'less'}`
 }

@@ -4,7 +4,8 @@
  */
 export const routeNames = [
   ...(['constant', 'console', 'mmio', 'device-sync', 'device', 'device-async'] as const),
-  ...(['queue', 'coalesce', 'event', 'hlt', 'lifecycle'] as const),
+  ...(['queue', 'coalesce', 'event'] as const),
+  ...(['hlt', 'run-sync', 'run', 'registers', 'lifecycle'] as const),
 ]
 
 /** One of them. */

@@ -62,5 +62,5 @@ export function edgeOf(bin: number): number {
 
 /** Four significant digits below 1,000, and whole numbers above: more is noise. */
 export function round(value: number): number {
-  return value < 1000 ? Number(value.toPrecision(4)) : Math.round(value)
+  return Math.abs(value) < 1000 ? Number(value.toPrecision(4)) : Math.round(value)
 }

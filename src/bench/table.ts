@@ -3,10 +3,23 @@ import type { BenchDocument, RouteResult } from './document.ts'
 
 type Cell = readonly [text: string, style?: 'dim']
 
-const heads = ['route', 'unit', 'mean', 'ratio', 'spread', 'p50', 'p90', 'p99', 'max', 'of']
+const heads = [
+  'route',
+  'unit',
+  'mean',
+  'ratio',
+  'above',
+  'spread',
+  'p50',
+  'p90',
+  'p99',
+  'max',
+  'of',
+]
 
 const legend = [
   'ratio: baseline mean / route mean; 1 is as fast',
+  'above: route mean - baseline mean: what is ours, whatever an exit costs here',
   'p50 to max: of single times, or of means of so many as the last column says',
 ]
 
@@ -21,6 +34,7 @@ export function describe(document: BenchDocument): string {
     '',
     ...rows(routes),
     ...(routes.length > 0 ? ['', ...legend] : []),
+    ...routes.flatMap(asides).map(([name, text]) => `${paint('dim', name)}: ${text}`),
     ...skipped.map(({ route, reason }) => `${paint('yellow', 'skipped')} ${route}: ${reason}`),
     ...failed.map(({ route, reason }) => `${paint('red', 'FAILED')}  ${route}: ${reason}`),
     ...(interrupted ? [paint('yellow', 'interrupted: not everything was measured')] : []),
@@ -47,17 +61,38 @@ function rows(routes: readonly RouteResult[]): string[] {
 }
 
 function row(route: RouteResult): Cell[] {
-  const { route: name, unit, nsPerExit, ratio, spread, unitsPerTime } = route
+  const { route: name, unit, nsPerExit, ratio, nsAbove, spread, unitsPerTime } = route
   const { mean, p50, p90, p99, max } = nsPerExit
   return [
     [name],
     [unit],
     [duration(mean)],
     [ratio === null ? '-' : ratio.toFixed(2)],
+    [above(nsAbove)],
     [spread === null ? '-' : `${Math.round(spread * 100)}%`],
     ...[p50, p90, p99, max].map((ns): Cell => [duration(ns)]),
     [String(unitsPerTime)],
   ]
+}
+
+/** What else there is to say of a route: its part alone, and what else C does. */
+export function asides({ route, part, others }: RouteResult): [route: string, text: string][] {
+  const texts = others.map(
+    ({ kind, nsPerExit, ratio }) =>
+      `beside ${kind} in C, ${duration(nsPerExit)}: ratio ${ratio.toFixed(2)}`,
+  )
+  if (part) {
+    const { name, ns, baselineNs, nsAbove } = part
+    const inC = baselineNs === null ? '' : `, ${duration(baselineNs)} in C, ${above(nsAbove)} above`
+    texts.unshift(`${name} alone: ${duration(ns)}${inC}`)
+  }
+  return texts.map((text) => [route, text])
+}
+
+/** A difference with its sign; a dash where there is none. */
+export function above(ns: number | null): string {
+  if (ns === null) return '-'
+  return ns < 0 ? duration(ns) : `+${duration(ns)}`
 }
 
 /** What the percentiles and the histogram of a route are made of. */
@@ -70,6 +105,7 @@ export function timesOf({ unit, unitsPerTime, histogram }: RouteResult): string 
 
 /** Three significant digits with a unit. */
 export function duration(ns: number): string {
+  if (ns < 0) return `−${duration(-ns)}`
   const [scale, unit] = ns < 1000 ? [1, 'ns'] : ns < 1e6 ? [1e3, 'µs'] : [1e6, 'ms']
   const value = ns / scale
   return `${value >= 100 ? value.toFixed(0) : Number(value.toPrecision(3))} ${unit}`

@@ -186,11 +186,11 @@ const doctor: Command = {
 
 const bench: Command = {
   name: 'bench',
-  summary: 'measure what an exit costs, beside raw C',
+  summary: 'measure what exits and calls cost, beside raw C',
   usage: '[--json] [--out report.html] [--route NAME]… [--exits N]',
   about:
-    'Measures what an exit costs on each route, beside a raw C loop that runs alternately with it. The loop is built with ' +
-    'cc (or $CC) at first use. Ctrl-C ends early with what is measured so far.',
+    'Measures what an exit costs on each route, and what calls of the API cost, beside a C program that does the same ' +
+    'alternately with it. The program is built with cc (or $CC) at first use. Ctrl-C ends early with what is measured so far.',
   options: {
     route: {
       value: 'NAME',

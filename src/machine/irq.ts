@@ -62,8 +62,8 @@ export class IrqLine {
   }
 
   /**
-   * Raises and lowers the line at once, through an irqfd (`KVM_IRQFD`): one edge. Pulses that the
-   * guest has not yet seen are merged.
+   * Raises and lowers the line at once: one edge. Pulses that the guest has not yet seen are
+   * merged.
    *
    * @throws {VmError} As `raise()`.
    * @example

@@ -1,35 +1,29 @@
 import { inspect, type InspectOptions } from 'node:util'
 
 import { Asker } from './ask.ts'
-import { checkBytes, checkUint64 } from '../options/check.ts'
-import { VmError, fail, fromFailure, isFailure, isInternal, raise, take } from '../native/errors.ts'
-import { MachineState } from './machine-state.ts'
+import { VmError, fail, fromFailure, raise, take } from '../native/errors.ts'
+import { MachineRuns } from './machine-runs.ts'
 import { AttachedRoute } from './attached-route.ts'
 import { readRouteCounters } from './counters.ts'
-import { Devices } from './devices.ts'
 import type { IrqLine } from './irq.ts'
 import { type GuestMemory, forgetBuffer } from './memory.ts'
-import { native } from '../native/native.ts'
 import type { Device, DeviceContext } from '../options/device.ts'
-import { type VirtualMachineOptions, checkMachineOptions } from '../options/options.ts'
+import type { VirtualMachineOptions } from '../options/options.ts'
 import { type Route, checkRoute } from '../options/routes.ts'
 import type { Registers } from './registers.ts'
-import {
-  type RunOptions,
-  type RunSyncOptions,
-  checkRunOptions,
-  checkRunSyncOptions,
-} from '../options/run-options.ts'
-import { RunResult } from '../results/result.ts'
-import { RunPromise } from './run-promise.ts'
-import { BackgroundRun } from './run.ts'
+import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './serial.ts'
-import { isAborted, reasonOf } from '../options/signal.ts'
-import { type Summary, summarize } from './summary.ts'
-
-/** How often a run delivers text and checks for a dying worker while there are no exits. */
-const tickMs = 20
+import { begin } from './snapshot/begin.ts'
+import type { Parts } from './snapshot/parts.ts'
+import {
+  type ForkOptions,
+  type Snapshot,
+  type SnapshotOptions,
+  putBack,
+  takeSnapshot,
+} from './snapshot/snapshot.ts'
+import { putStatesBack } from './snapshot/states.ts'
 
 declare module '../options/device.ts' {
   interface DeviceContext {
@@ -58,23 +52,20 @@ declare module '../options/device.ts' {
  * console.log(result.reason, vm.registers().rax) // hlt 42n
  * ```
  */
-export class VirtualMachine extends MachineState implements Disposable, AsyncDisposable {
+export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisposable {
   readonly #machine: NativeMachine
   readonly #asker: Asker
+  readonly #control: RunControl
   readonly #context: DeviceContext
-  readonly #hasSerial: boolean
-  readonly #summary: Summary
-  readonly #devices = new Devices()
+  readonly #parts: Parts
   #serial: SerialPort | undefined
-  #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
-  #running = false
-  #closed = false
 
   /**
    * Creates the machine, its vCPU before the payload's first instruction.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_LIMIT` or `ERR_PAYLOAD` naming the option;
-   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_INTERNAL`.
+   * `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host; `ERR_SNAPSHOT` for
+   * a snapshot that is closed, or has no such route; `ERR_INTERNAL`.
    *
    * @example
    * ```ts
@@ -87,20 +78,26 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * console.log(vm.registers().rip, vm.running) // 0n false
    * ```
    */
-  constructor(options: VirtualMachineOptions) {
-    const [config, own] = checkMachineOptions(options)
-    const machine = take(native.NativeMachine.create(config))
-    super(machine, config.vcpus)
-    const handlers = new Map(own.entries())
+  constructor(options: VirtualMachineOptions | SnapshotOptions) {
+    const { states, ...parts } = begin(options)
+    const { machine, handlers, devices } = parts
+    const own = [...handlers.values()]
+    const asker = new Asker(handlers, machine)
+    const control = new RunControl(machine, asker)
+    super(machine, parts.vcpus, control)
+    this.#parts = parts
     this.#machine = machine
-    if (config.serial) {
+    this.#asker = asker
+    this.#control = control
+    control.listen({
+      changed: () => this.#serial?.consider(),
+      failed: () => this.close(),
+    })
+    if (parts.hasSerial) {
       // Its route follows the caller's.
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
       handlers.set(own.length, { name: 'the serial port', onData })
     }
-    this.#hasSerial = config.serial
-    this.#summary = summarize(config)
-    this.#asker = new Asker(handlers, this.#machine)
     this.#context = {
       machine: this,
       memory: this.memory,
@@ -108,88 +105,17 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
       registers: () => this.registers(),
     }
     try {
-      for (const { device } of own) if (device) this.#devices.attach(device, this.#context)
+      for (const { device } of own) if (device) devices.attach(device, this.#context)
+      putStatesBack(states, own)
     } catch (error) {
       this.close()
       raise(error)
     }
   }
 
-  /** Whether a run is in progress, also in its handlers. */
-  get running(): boolean {
-    return this.#running
-  }
-
   /** Whether `close()` was called, or a fault of vmexit's own (`ERR_INTERNAL`) has closed it. */
   get closed(): boolean {
-    return this.#closed || this.#machine.isClosed()
-  }
-
-  /**
-   * Runs the guest on this thread until something ends the run. A further run continues where it
-   * ended. During the run this thread's timers and promises wait; handlers are called.
-   *
-   * @throws {VmError} `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_UNANSWERED_READ`, `ERR_HANDLER` (with
-   * the handler's own error as `cause`), `ERR_ASYNC_HANDLER`, `ERR_KVM_IOCTL`,
-   * `ERR_INVALID_OPTION`, `ERR_LIMIT` for a thread that cannot start, `ERR_INTERNAL`.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-   * console.log(vm.runSync({ timeoutMs: 5 }).reason) // timeout
-   * ```
-   */
-  runSync(options?: RunSyncOptions): RunResult {
-    const { limits, onExit } = checkRunSyncOptions(options)
-    this.#checkReady()
-    this.#asker.begin(onExit, false)
-    this.#running = true
-    try {
-      const outcome = this.#machine.runSync({ ...limits, tickMs }, this.#asker.ask)
-      this.#asker.drainLast()
-      if (isFailure(outcome)) {
-        const failure = this.#failure(fromFailure(outcome))
-        if (isInternal(failure)) this.close()
-        return raise(failure)
-      }
-      for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
-      if (this.#closed || this.#asker.failure) return raise(this.#failure())
-      return new RunResult(outcome)
-    } finally {
-      this.#running = false
-      this.#asker.end()
-    }
-  }
-
-  /**
-   * Runs each vCPU on a thread of its own; the event loop stays free. A further run continues where
-   * it ended. The process stays alive as long as the promise is awaited.
-   *
-   * Rejects with the errors of `runSync` but `ERR_ASYNC_HANDLER`, with `ERR_VM_CLOSED` if the
-   * machine is closed during the run, and with `signal.reason` if the signal is aborted.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-   * const run = vm.run({ signal: AbortSignal.timeout(5) })
-   * await run.catch((error) => console.log(error.name)) // TimeoutError
-   * ```
-   */
-  run(options?: RunOptions): Promise<RunResult> {
-    let background: BackgroundRun | undefined
-    const promise = RunPromise.make<RunResult>(
-      (resolve, reject) => {
-        background = this.#start(options, resolve, reject)
-      },
-      () => background?.hold(this),
-    )
-    if (background && this.#running) {
-      this.#run = { background, promise }
-      this.#serial?.consider()
-    }
-    // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
-    else if (this.#asker.isAsking) promise.catch(ignore)
-    return promise
+    return this.#control.isClosed || this.#machine.isClosed()
   }
 
   /**
@@ -209,13 +135,13 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   attach(route: Route): AttachedRoute {
-    this.#checkReady()
+    this.#control.checkIdle()
     const [config, handlers] = checkRoute(route, 'route')
     const { device } = handlers
     const id = take(this.#machine.attach(config)) as number
     this.#asker.add(id, handlers)
     try {
-      if (device) this.#devices.attach(device, this.#context)
+      if (device) this.#parts.devices.attach(device, this.#context)
     } catch (error) {
       // Its device is not attached.
       this.#detach(id, undefined)
@@ -228,44 +154,72 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   }
 
   /**
-   * Ends the run in progress, whose result then has reason `'stopped'`. Handlers may call it, too.
-   * Without a run it does nothing. It returns at once and throws nothing.
+   * The state of an idle or paused machine as a value. Its cost depends on the memory in use, once;
+   * the machine and the snapshot share their pages from then on.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_LIMIT`,
+   * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; `ERR_SNAPSHOT` for a state of a device that cannot be
+   * copied. What `save` of a device throws. The machine goes on as before.
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-   * setTimeout(() => vm.stop(), 5)
-   * console.log((await vm.run()).reason) // stopped
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * console.log(base.registers.rip, base.stateless) // 0n []
    * ```
    */
-  stop(): void {
-    if (this.#run) this.#run.background.stop()
-    else this.#machine.stop()
+  snapshot(): Snapshot {
+    this.#control.checkIdle()
+    return takeSnapshot(this.#parts)
   }
 
   /**
-   * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low
-   * bytes count, for every item; or, for a string read, a `Uint8Array` of size times count bytes.
-   * The next run continues after the read.
+   * Makes an idle or paused machine what it was in a snapshot, of it or of a machine of the same
+   * shape: memory, slots, vCPUs, irqchip, PC, serial port and claims. What handlers were given is
+   * not undone. Its cost depends on the pages that were written since, and not on the size of
+   * memory.
    *
-   * @throws {VmError} `ERR_UNANSWERED_READ` when no read waits, `ERR_INVALID_OPTION`,
-   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
+   * @throws {VmError} `ERR_SNAPSHOT` for a machine of another shape, or a closed snapshot,
+   * `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`; then nothing is changed.
+   * `ERR_KVM_IOCTL`; then the next restore makes it whole. What `restore` of a device throws.
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.input })
-   * console.log(vm.runSync().reason) // pio-in
-   * vm.reply(0)
-   * console.log(vm.runSync().reason) // hlt
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * for (let round = 0; round < 3; round++) {
+   *   vm.runSync({ onExit: () => undefined })
+   *   vm.restore(base)
+   * }
+   * console.log(vm.memory.readUint64(0x400)) // 0n
    * ```
    */
-  reply(value: number | bigint | Uint8Array): void {
-    const isObject = typeof value === 'object' && value !== null
-    take(
-      this.#machine.reply(
-        isObject ? checkBytes('value', value) : checkUint64('value', value, true),
-      ),
-    )
+  restore(snapshot: Snapshot): void {
+    this.#control.checkIdle()
+    putBack(this.#parts, snapshot)
+  }
+
+  /**
+   * A further machine that goes on where this one is: `snapshot()` and
+   * `new VirtualMachine({ snapshot })` in one. They share memory until one of them writes.
+   *
+   * @throws {VmError} As of both.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using other = vm.fork()
+   * other.runSync({ onExit: () => undefined })
+   * console.log(other.registers().rax, vm.registers().rax) // 42n 0n
+   * ```
+   */
+  fork(options: ForkOptions = {}): VirtualMachine {
+    const snapshot = this.snapshot()
+    try {
+      return new VirtualMachine({ ...options, snapshot })
+    } finally {
+      snapshot.close()
+    }
   }
 
   /**
@@ -285,10 +239,10 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   get serial(): SerialPort {
     const { closed } = this
     if (this.#serial && (closed || !this.#serial.destroyed)) return this.#serial
-    if (!this.#hasSerial)
+    if (!this.#parts.hasSerial)
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
-    return (this.#serial = new SerialPort(this.#machine, () => this.#run !== undefined))
+    return (this.#serial = new SerialPort(this.#machine, () => this.#control.mayWait))
   }
 
   /**
@@ -308,26 +262,21 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
    * ```
    */
   close(): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#control.isClosed) return
     const undelivered = this.#machine.close()
     forgetBuffer(this.memory)
     // Text and writes from before the guest's end still arrive. After that no handler is called any
     // more. A handler that closes its own machine wants none of the text that follows.
     const texts = this.#asker.isAsking ? [] : undelivered
-    const handOver = (): void => {
+    this.#control.close(() => {
       for (const { route, bytes } of texts) this.#asker.deliver(route, bytes)
       this.#asker.drainLast()
-    }
-    if (this.#run) this.#run.background.within(handOver)
-    else handOver()
+    })
     this.#asker.close()
     this.#machine.release()
     this.#serial?.finish()
-    // If the run is not awaited, its end is no unhandled rejection: it was closed on purpose.
-    this.#run?.promise.catch(ignore)
-    this.#run?.background.cutOff()
-    this.#devices.close()
+    this.#control.cutOff()
+    this.#parts.devices.close()
   }
 
   /** Does what `close()` does; `using` calls it. */
@@ -343,56 +292,18 @@ export class VirtualMachine extends MachineState implements Disposable, AsyncDis
   /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[VirtualMachine]'
-    const state = this.closed ? 'closed' : this.#running ? 'running' : 'idle'
-    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#summary }, options)}`
-  }
-
-  #start(
-    options: RunOptions | undefined,
-    resolve: (result: RunResult) => void,
-    reject: (error: unknown) => void,
-  ): BackgroundRun | undefined {
-    const { limits, onExit, signal } = checkRunOptions(options)
-    this.#checkReady()
-    if (signal && isAborted(signal)) {
-      reject(reasonOf(signal))
-      return undefined
-    }
-    this.#asker.begin(onExit, true)
-    this.#running = true
-    const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
-      this.#running = false
-      this.#run = undefined
-      this.#serial?.consider()
-    })
-    background.start({ ...limits, ...(this.#asker.needsTicks && { tickMs }) }, resolve, (error) => {
-      if (isInternal(error)) this.close()
-      reject(error)
-    })
-    return background
+    const state = this.closed ? 'closed' : this.running ? 'running' : 'idle'
+    return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#parts.summary }, options)}`
   }
 
   /** Returns what tells its device. */
   #detach(id: number, device: Device | undefined): () => void {
-    if (this.#closed) return ignore
-    this.#checkReady()
+    if (this.#control.isClosed) return ignore
+    this.#control.checkIdle()
     const failure = this.#machine.detach(id)
     if (failure) raise(fromFailure(failure))
     this.#asker.remove(id)
-    return () => device && this.#devices.detach(device)
-  }
-
-  #checkReady(): void {
-    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
-    if (this.#running) {
-      const what = 'the machine is running; wait for its run to end, or stop() it first'
-      return raise(new VmError('ERR_VM_BUSY', what))
-    }
-  }
-
-  #failure(otherwise?: VmError): VmError {
-    if (this.#closed) return new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')
-    return this.#asker.failure ?? otherwise ?? new VmError('ERR_HANDLER', 'a handler failed')
+    return () => device && this.#parts.devices.detach(device)
   }
 }
 

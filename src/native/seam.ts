@@ -23,6 +23,7 @@ export type {
   NativeRunLimits,
   NativeSegment,
   NativeSlot,
+  NativeSnapshot,
   NativeSpecialRegisters,
   NativeWhereabouts,
 } from '../../index.js'

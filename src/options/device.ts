@@ -142,6 +142,62 @@ export interface Device {
    * ```
    */
   close?(): void
+  /**
+   * Returns its state for `vm.snapshot()`: anything that `structuredClone` copies. A device without
+   * this method is listed in `snapshot.stateless`.
+   *
+   * @example
+   * ```ts
+   * class Counter implements Device {
+   *   #count = 0
+   *   write() {
+   *     this.#count++
+   *   }
+   *   save() {
+   *     return this.#count
+   *   }
+   *   restore(state: unknown) {
+   *     this.#count = state as number
+   *   }
+   * }
+   * const device = new Counter()
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.hello,
+   *   routes: [{ port: 0xe9, device }],
+   * })
+   * using base = vm.snapshot()
+   * vm.runSync()
+   * console.log(device.save()) // 14
+   * vm.restore(base)
+   * console.log(device.save()) // 0
+   * ```
+   */
+  save?(): unknown
+  /**
+   * Takes a state of `save` back: a copy that is this device's own. Called by `vm.restore()`, and
+   * after `attach` when a machine is made of a snapshot. Without it there is no `save`.
+   *
+   * @example
+   * ```ts
+   * let lamp = false
+   * const device: Device = {
+   *   write: () => (lamp = true),
+   *   save: () => lamp,
+   *   restore: (state) => (lamp = state === true),
+   * }
+   * using vm = new VirtualMachine({
+   *   mode: 'long',
+   *   payload: guests.hello,
+   *   routes: [{ port: 0xe9, device }],
+   * })
+   * using base = vm.snapshot()
+   * vm.runSync()
+   * vm.restore(base)
+   * console.log(lamp) // false
+   * ```
+   */
+  restore?(state: unknown): void
 }
 
 /** JavaScript answers, and the vCPU waits. */
@@ -159,11 +215,14 @@ function checkDevice(name: string, value: unknown): Device {
   if (typeof value !== 'object' || value === null) {
     return invalid(name, 'an object with read or write', value)
   }
-  const { read, write, attach, close } = value as Device
+  const { read, write, attach, close, save, restore } = value as Device
   checkFunction(`${name}.read`, read)
   checkFunction(`${name}.write`, write)
   checkFunction(`${name}.attach`, attach)
   checkFunction(`${name}.close`, close)
+  checkFunction(`${name}.save`, save)
+  checkFunction(`${name}.restore`, restore)
+  if (save && !restore) invalid(name, 'an object that has restore, as it has save', value)
   if (!read && !write) invalid(name, 'an object with read or write', value)
   return value as Device
 }

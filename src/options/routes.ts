@@ -67,6 +67,8 @@ export type Route = Claim & Target
 export interface Handlers {
   /** For messages. */
   readonly name: string
+  /** Where its claim begins, for a route of the caller's: no other begins there. */
+  readonly place?: string
   readonly device?: Device
   readonly onData?: (bytes: Uint8Array) => unknown
   readonly onBatch?: (batch: WriteBatch) => unknown
@@ -99,7 +101,7 @@ export function checkRoute(value: unknown, name: string): [NativeRoute, Handlers
       ...(together ? together(name, native) : native),
       deliver: 'onData' in mine,
     },
-    { name: `${name} (${place})`, ...mine },
+    { name: `${name} (${place})`, place, ...mine },
   ]
 }
 

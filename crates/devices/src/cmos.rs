@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use crate::device::{Clock, Context, Device, PowerRequest, SystemClock, read_bytes, write_bytes};
-use crate::state::{CmosState, State};
+use crate::state::{State, saved};
 
 const INDEX: u8 = 0;
 const DATA: u8 = 1;
@@ -51,6 +51,16 @@ const UPDATE: Duration = Duration::from_micros(244 + 1_984);
 
 /// The last second that fits four digits of year: 9999-12-31 23:59:59.
 const MAX_SECONDS: u64 = 253_402_300_799;
+
+saved! {
+    /// The registers of a [`Cmos`], but for the time.
+    CmosState = "cmos" {
+        /// The register that the data port is for.
+        index: u8,
+        /// The memory, where the clock's registers lie unused.
+        bytes: [u8; 128],
+    }
+}
 
 /// The clock at ports 0x70 (offset 0) and 0x71 (offset 1). It shows the time that each read is
 /// given, as UTC in BCD; what a guest writes into the clock is ignored. The memory sizes are fixed,
@@ -141,16 +151,16 @@ impl Device for Cmos {
     }
 
     fn save(&self) -> State {
-        State::Cmos(self.state.clone())
+        State::of(&self.state)
     }
 
     fn restore(&mut self, state: &State) -> bool {
-        let State::Cmos(state) = state else {
+        let Some(CmosState { index, bytes }) = state.fields() else {
             return false;
         };
         self.state = CmosState {
-            index: state.index & INDEX_MASK,
-            ..state.clone()
+            index: index & INDEX_MASK,
+            bytes,
         };
         true
     }

@@ -27,15 +27,16 @@ pub trait Device: Debug + Send {
     /// machine is returned.
     fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest>;
 
-    /// What it would need to go on elsewhere.
+    /// What it would need to go on elsewhere; of the same kind for as long as it lives. Its
+    /// interrupt line, and what it has raised there, are the interrupt controllers' state.
     fn save(&self) -> State {
-        State::None
+        State::default()
     }
 
-    /// Goes on as the device that saved this; `false` for the state of another kind, which changes
-    /// nothing.
+    /// Goes on as the device that saved this, without an interrupt; `false` for the state of
+    /// another kind, and for what no device saves, which changes nothing.
     fn restore(&mut self, state: &State) -> bool {
-        *state == State::None
+        *state == State::default()
     }
 }
 

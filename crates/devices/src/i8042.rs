@@ -1,7 +1,7 @@
 //! The PS/2 controller, with nothing plugged in.
 
 use crate::device::{Device, PowerRequest, read_bytes, write_bytes};
-use crate::state::{I8042State, State, Taker};
+use crate::state::{Field, State, saved};
 
 /// Status bits (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
 /// Controller").
@@ -37,6 +37,46 @@ const A20_LINE: u8 = 1 << 1;
 const DATA: u8 = 0;
 /// Offset of the status (read) and command (write) port, 0x64 in a PC.
 const COMMAND: u8 = 4;
+
+/// Who gets the next byte written to the data port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taker {
+    /// The keyboard or the auxiliary device.
+    Device,
+    /// The configuration byte.
+    Config,
+    /// The output port.
+    OutputPort,
+    /// The data port itself.
+    Echo,
+}
+
+impl Field for Taker {
+    fn put(&self, into: &mut Vec<u8>) {
+        (*self as u8).put(into);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let all = [Self::Device, Self::Config, Self::OutputPort, Self::Echo];
+        all.get(usize::from(u8::take(from)?)).copied()
+    }
+}
+
+saved! {
+    /// The registers of an [`I8042`].
+    I8042State = "i8042" {
+        /// The byte that waits in the data port.
+        output: Option<u8>,
+        /// It says that a device did not answer in time.
+        timed_out: bool,
+        /// The configuration byte.
+        config: u8,
+        /// The output port.
+        output_port: u8,
+        /// Who gets the next byte written to the data port.
+        taker: Taker,
+    }
+}
 
 /// An 8042 whose keyboard and auxiliary ports are empty. The controller's own commands work, so
 /// that probing gets its answers at once; a byte for a device is answered by a time-out. It raises
@@ -87,14 +127,14 @@ impl Device for I8042 {
     }
 
     fn save(&self) -> State {
-        State::I8042(self.state.clone())
+        State::of(&self.state)
     }
 
     fn restore(&mut self, state: &State) -> bool {
-        let State::I8042(state) = state else {
+        let Some(state) = state.fields() else {
             return false;
         };
-        self.state = state.clone();
+        self.state = state;
         true
     }
 }

@@ -25,6 +25,5 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
-pub use serial::SerialState;
-pub use state::{CmosState, I8042State, Pm1State, ResetControlState, State, Taker};
+pub use state::State;
 pub use trigger::Trigger;

@@ -2,7 +2,7 @@
 //! control register.
 
 use crate::device::{Device, PowerRequest, read_bytes, write_bytes};
-use crate::state::{Pm1State, ResetControlState, State};
+use crate::state::{State, saved};
 
 /// SLP_TYP of the soft-off state, as `\_S5` in the DSDT must say (ACPI 6.5 §7.4.2.6). Zero, so that
 /// kernels which know no AML and write 0x2000, as they do under QEMU, power off here too.
@@ -25,10 +25,20 @@ const SLP_TYP_SHIFT: u8 = 2;
 const SLP_TYP_MASK: u8 = 7;
 const SLP_EN: u8 = 1 << 5;
 
+saved! {
+    /// The registers of a [`Pm1`].
+    Pm1State = "pm1" {
+        /// PM1 enable.
+        enable: [u8; 2],
+        /// PM1 control.
+        control: [u8; 2],
+    }
+}
+
 /// PM1a event block (status at offset 0, enable at 2) and PM1a control block (at 4), six bytes in a
 /// row (ACPI 6.5 §4.8.3). The machine is in ACPI mode from the start, and no fixed event ever
 /// occurs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Pm1 {
     state: Pm1State,
 }
@@ -41,8 +51,19 @@ impl Pm1 {
     pub const CONTROL_BYTES: u8 = 2;
 
     /// Both registers as after a reset.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            state: Pm1State {
+                enable: [0; 2],
+                control: [0; 2],
+            },
+        }
+    }
+}
+
+impl Default for Pm1 {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -87,14 +108,18 @@ impl Device for Pm1 {
     }
 
     fn save(&self) -> State {
-        State::Pm1(self.state.clone())
+        State::of(&self.state)
     }
 
     fn restore(&mut self, state: &State) -> bool {
-        let State::Pm1(state) = state else {
+        let Some(Pm1State { enable, control }) = state.fields() else {
             return false;
         };
-        self.state = state.clone();
+        let masked = |bytes: [u8; 2], bits: [u8; 2]| [bytes[0] & bits[0], bytes[1] & bits[1]];
+        self.state = Pm1State {
+            enable: masked(enable, ENABLE_BITS),
+            control: masked(control, CONTROL_BITS),
+        };
         true
     }
 }
@@ -103,9 +128,17 @@ impl Device for Pm1 {
 const RESET_BITS: u8 = 0x0e;
 const RST_CPU: u8 = 1 << 2;
 
+saved! {
+    /// The register of a [`ResetControl`].
+    ResetControlState = "reset-control" {
+        /// The bits last written.
+        value: u8,
+    }
+}
+
 /// The reset control register of Intel's chipsets, one byte (ICH10 data sheet §13.7.5, RST_CNT).
 /// What kind of reset is asked for makes no difference to a virtual machine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ResetControl {
     state: ResetControlState,
 }
@@ -115,8 +148,16 @@ impl ResetControl {
     pub const HARD_RESET: u8 = 0x06;
 
     /// The register as after a reset.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            state: ResetControlState { value: 0 },
+        }
+    }
+}
+
+impl Default for ResetControl {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -143,14 +184,14 @@ impl Device for ResetControl {
     }
 
     fn save(&self) -> State {
-        State::ResetControl(self.state.clone())
+        State::of(&self.state)
     }
 
     fn restore(&mut self, state: &State) -> bool {
-        let State::ResetControl(state) = state else {
+        let Some(ResetControlState { value }) = state.fields() else {
             return false;
         };
-        self.state = state.clone();
+        self.state.value = value & RESET_BITS;
         true
     }
 }

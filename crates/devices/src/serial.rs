@@ -4,11 +4,13 @@
 //! and the interrupt identification register: an edge is all that an interrupt controller sees of
 //! this line, so a guest that reads "nothing pending" with bytes in the FIFO would wait for ever.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use vm_superio::serial::{NoEvents, Serial as Uart};
 
+use crate::state::{Field, saved};
 use crate::trigger::Trigger;
 
 /// Host bytes that wait for the guest; what is typed or pasted while it is busy. A sender of more
@@ -42,15 +44,17 @@ const IIR_FIFOS: u8 = 0xc0;
 /// The receiver FIFO of vm-superio, four times a 16550's.
 const FIFO_BYTES: usize = 64;
 
-/// The trigger as vm-superio wants it.
+/// The trigger as vm-superio wants it; none while a state is put back.
 #[derive(Debug)]
-struct Line<T>(T);
+struct Line<T>(RefCell<Option<T>>);
 
 impl<T: Trigger> vm_superio::Trigger for Line<T> {
     type E = Infallible;
 
     fn trigger(&self) -> Result<(), Infallible> {
-        self.0.trigger();
+        if let Some(trigger) = &*self.0.borrow() {
+            trigger.trigger();
+        }
         Ok(())
     }
 }
@@ -78,30 +82,65 @@ pub struct Serial<T: Trigger> {
     transmitter_empty: bool,
 }
 
-/// The registers and queues of a serial port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SerialState {
-    /// The UART's own.
-    pub uart: vm_superio::SerialState,
-    /// Host bytes that wait.
-    pub queue: Vec<u8>,
-    /// Received bytes that the guest wants at a time.
-    pub depth: usize,
-    /// Bytes at the receiver FIFO's front that the guest sent itself.
-    pub own: usize,
-    /// Line status has yet to tell of an overrun.
-    pub overrun: bool,
-    /// The interrupt enable register.
-    pub interrupt_enable: u8,
-    /// An empty transmitter has yet to be identified.
-    pub transmitter_empty: bool,
+saved! {
+    /// The registers and queues of a serial port. What was sent is not part of it.
+    SerialState {
+        /// vm-superio's registers.
+        uart: vm_superio::SerialState,
+        /// Host bytes that wait.
+        queue: Vec<u8>,
+        /// Whether FIFOs are on.
+        fifos: bool,
+        /// Bytes at the receiver FIFO's front that the guest sent itself.
+        own: u8,
+        /// Line status has yet to tell of an overrun.
+        overrun: bool,
+        /// The interrupt enable register.
+        interrupt_enable: u8,
+        /// An empty transmitter has yet to be identified.
+        transmitter_empty: bool,
+    }
+}
+
+impl Field for vm_superio::SerialState {
+    fn put(&self, into: &mut Vec<u8>) {
+        let registers = [
+            self.baud_divisor_low,
+            self.baud_divisor_high,
+            self.interrupt_enable,
+            self.interrupt_identification,
+            self.line_control,
+            self.line_status,
+            self.modem_control,
+            self.modem_status,
+            self.scratch,
+        ];
+        registers.put(into);
+        self.in_buffer.put(into);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let registers: [u8; 9] = Field::take(from)?;
+        Some(Self {
+            baud_divisor_low: registers[0],
+            baud_divisor_high: registers[1],
+            interrupt_enable: registers[2],
+            interrupt_identification: registers[3],
+            line_control: registers[4],
+            line_status: registers[5],
+            modem_control: registers[6],
+            modem_status: registers[7],
+            scratch: registers[8],
+            in_buffer: Field::take(from)?,
+        })
+    }
 }
 
 impl<T: Trigger> Serial<T> {
     /// A UART as after a reset, whose interrupt goes to `trigger`.
     pub fn new(trigger: T) -> Self {
         Self {
-            uart: Uart::new(Line(trigger), Vec::new()),
+            uart: Uart::new(Line(RefCell::new(Some(trigger))), Vec::new()),
             queue: VecDeque::new(),
             depth: 1,
             own: 0,
@@ -111,31 +150,46 @@ impl<T: Trigger> Serial<T> {
         }
     }
 
-    /// What it would need to go on elsewhere; what was sent is not part of it.
+    /// What it would need to go on elsewhere.
     pub fn save(&self) -> SerialState {
         SerialState {
             uart: self.uart.state(),
             queue: self.queue.iter().copied().collect(),
-            depth: self.depth,
-            own: self.own,
+            fifos: self.depth == FIFO_BYTES,
+            own: self.own as u8,
             overrun: self.overrun,
             interrupt_enable: self.interrupt_enable,
             transmitter_empty: self.transmitter_empty,
         }
     }
 
-    /// A UART that goes on where another was saved; an interrupt that waits is raised again. None
-    /// when the state has more in the receiver than there is room for.
-    pub fn restored(state: &SerialState, trigger: T) -> Option<Self> {
-        Some(Self {
-            uart: Uart::from_state(&state.uart, Line(trigger), NoEvents, Vec::new()).ok()?,
-            queue: state.queue.iter().copied().collect(),
-            depth: state.depth.clamp(1, FIFO_BYTES),
-            own: state.own,
+    /// Goes on where another was saved, on its own line, which stays as it is. `false` for what no
+    /// UART saves, which changes nothing.
+    pub fn restore(&mut self, state: SerialState) -> bool {
+        let depth = if state.fifos { FIFO_BYTES } else { 1 };
+        let (received, own) = (state.uart.in_buffer.len(), usize::from(state.own));
+        // Loopback gives back what the receiver had.
+        let most = SERIAL_INPUT_BYTES + FIFO_BYTES;
+        if received > depth || own > received || state.queue.len() > most {
+            return false;
+        }
+        let sent = std::mem::take(self.uart.writer_mut());
+        let line = Line(RefCell::default());
+        let Ok(uart) = Uart::from_state(&state.uart, line, NoEvents, sent) else {
+            return false;
+        };
+        let trigger = self.uart.interrupt_evt().0.take();
+        uart.interrupt_evt().0.replace(trigger);
+        *self = Self {
+            uart,
+            queue: state.queue.into(),
+            depth,
+            own,
             overrun: state.overrun,
             interrupt_enable: state.interrupt_enable,
             transmitter_empty: state.transmitter_empty,
-        })
+        };
+        true
     }
 
     /// The register at `offset`; 0 from 8 on. An empty receiver reads as 0, so `rep insb` of more

@@ -1,71 +1,144 @@
-//! The saved states of devices, in plain values.
+//! The saved states of devices, in plain values: a device writes its fields one after the other,
+//! and reads them back from bytes that may come from anywhere.
 
-/// The saved state of a device, in plain values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Of a device that has none.
-    None,
-    /// Of an [`I8042`](crate::I8042).
-    I8042(I8042State),
-    /// Of a [`Cmos`](crate::Cmos).
-    Cmos(CmosState),
-    /// Of a [`Pm1`](crate::Pm1).
-    Pm1(Pm1State),
-    /// Of a [`ResetControl`](crate::ResetControl).
-    ResetControl(ResetControlState),
-    /// Of a device from elsewhere, in its own encoding.
-    Bytes(Vec<u8>),
-}
+use std::borrow::Cow;
 
-/// The registers of an [`I8042`](crate::I8042).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct I8042State {
-    /// The byte that waits in the data port.
-    pub output: Option<u8>,
-    /// It says that a device did not answer in time.
-    pub timed_out: bool,
-    /// The configuration byte.
-    pub config: u8,
-    /// The output port.
-    pub output_port: u8,
-    /// Who gets the next byte written to the data port.
-    pub taker: Taker,
-}
-
-/// Who gets the next byte written to the data port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taker {
-    /// The keyboard or the auxiliary device.
-    Device,
-    /// The configuration byte.
-    Config,
-    /// The output port.
-    OutputPort,
-    /// The data port itself.
-    Echo,
-}
-
-/// The registers of a [`Cmos`](crate::Cmos), but for the time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CmosState {
-    /// The register that the data port is for.
-    pub index: u8,
-    /// The memory, where the clock's registers lie unused.
-    pub bytes: [u8; 128],
-}
-
-/// The registers of a [`Pm1`](crate::Pm1).
+/// The saved state of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pm1State {
-    /// PM1 enable.
-    pub enable: [u8; 2],
-    /// PM1 control.
-    pub control: [u8; 2],
+pub struct State {
+    /// What kind of device saved it; empty of one that has no state.
+    pub kind: Cow<'static, str>,
+    /// Its fields, in an encoding of its own.
+    pub bytes: Vec<u8>,
 }
 
-/// The register of a [`ResetControl`](crate::ResetControl).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResetControlState {
-    /// The bits last written.
-    pub value: u8,
+impl State {
+    /// The state with these fields.
+    pub(crate) fn of<T: Saved>(fields: &T) -> Self {
+        let mut bytes = Vec::new();
+        fields.put(&mut bytes);
+        Self {
+            kind: Cow::Borrowed(T::KIND),
+            bytes,
+        }
+    }
+
+    /// The fields, if this is what a device of their kind saves.
+    pub(crate) fn fields<T: Saved>(&self) -> Option<T> {
+        let mut rest = self.bytes.as_slice();
+        let fields = (self.kind == T::KIND).then(|| T::take(&mut rest))?;
+        fields.filter(|_| rest.is_empty())
+    }
 }
+
+/// All fields of one kind of device.
+pub(crate) trait Saved: Field {
+    /// Its name, in files too.
+    const KIND: &'static str;
+}
+
+/// What a state consists of.
+pub(crate) trait Field: Sized {
+    fn put(&self, into: &mut Vec<u8>);
+
+    /// Takes itself off the front; `None` for what is none. It allocates no more than there is.
+    fn take(from: &mut &[u8]) -> Option<Self>;
+}
+
+impl Field for u8 {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.push(*self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (first, rest) = from.split_first()?;
+        *from = rest;
+        Some(*first)
+    }
+}
+
+impl Field for bool {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.push(u8::from(*self));
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let byte = u8::take(from)?;
+        (byte <= 1).then_some(byte == 1)
+    }
+}
+
+impl<const N: usize> Field for [u8; N] {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (first, rest) = from.split_first_chunk()?;
+        *from = rest;
+        Some(*first)
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn put(&self, into: &mut Vec<u8>) {
+        self.is_some().put(into);
+        if let Some(value) = self {
+            value.put(into);
+        }
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        if bool::take(from)? {
+            T::take(from).map(Some)
+        } else {
+            Some(None)
+        }
+    }
+}
+
+/// Its length comes first.
+impl Field for Vec<u8> {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&(self.len() as u32).to_le_bytes());
+        into.extend_from_slice(self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let length = u32::from_le_bytes(<[u8; 4]>::take(from)?);
+        let (bytes, rest) = from.split_at_checked(length as usize)?;
+        *from = rest;
+        Some(bytes.to_vec())
+    }
+}
+
+/// Declares the fields of a device and how they are saved: under a name if they are a whole state.
+macro_rules! saved {
+    (
+        $(#[$about:meta])*
+        $name:ident $(= $kind:literal)? {
+            $($(#[$field_about:meta])* $field:ident: $type:ty,)+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub(crate) struct $name {
+            $($(#[$field_about])* pub $field: $type,)+
+        }
+
+        impl $crate::state::Field for $name {
+            fn put(&self, into: &mut Vec<u8>) {
+                $($crate::state::Field::put(&self.$field, into);)+
+            }
+
+            fn take(from: &mut &[u8]) -> Option<Self> {
+                Some(Self { $($field: $crate::state::Field::take(from)?,)+ })
+            }
+        }
+
+        $(impl $crate::state::Saved for $name {
+            const KIND: &'static str = $kind;
+        })?
+    };
+}
+pub(crate) use saved;

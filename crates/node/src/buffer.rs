@@ -58,7 +58,7 @@ impl ToNapiValue for SharedMemory {
     unsafe fn to_napi_value(env: sys::napi_env, memory: Self) -> napi::Result<sys::napi_value> {
         let range = memory
             .0
-            .host_range(0)
+            .lend()
             .ok_or_else(|| napi::Error::from_reason("no memory at gpa 0"))?;
         let keeper = Arc::new(Keeper(memory.0));
         let weak = Arc::downgrade(&keeper);

@@ -15,3 +15,4 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod pump;
+mod snapshot;

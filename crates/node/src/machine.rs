@@ -51,9 +51,7 @@ impl NativeMachine {
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
         let machine = caught(|| config.parse().and_then(Machine::new));
-        either(machine.map(|machine| Self {
-            life: Rc::new(Lifecycle::new(machine)),
-        }))
+        either(machine.map(|machine| Self::of(Lifecycle::new(machine))))
     }
 
     /// Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
@@ -226,7 +224,7 @@ impl NativeMachine {
         )
     }
 
-    /// Gives a line of the irqchip one edge, through its irqfd.
+    /// Gives a line of the irqchip one edge.
     #[napi]
     pub fn pulse_line(&self, line: u32) -> Option<Failure> {
         nothing(
@@ -364,13 +362,18 @@ impl NativeMachine {
 }
 
 impl NativeMachine {
+    pub fn of(life: Lifecycle) -> Self {
+        let life = Rc::new(life);
+        Self { life }
+    }
+
     /// A call that reports no failure; after a fault of vmexit's own every other call fails as
     /// closed.
     fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
         self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
     }
 
-    fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
+    pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
         self.life.guarded(|life| life.with_idle(call))
     }
 

@@ -51,9 +51,9 @@ pub(crate) fn routes(
     if config.serial {
         let line = config
             .irqchip
-            .then(|| interrupts.irqfd(COM1_GSI))
+            .then(|| interrupts.line(COM1_GSI))
             .transpose()?;
-        let line = line.map(|fd| Box::new(fd) as Box<dyn Trigger + Send>);
+        let line = line.map(|line| Box::new(line) as Box<dyn Trigger + Send>);
         backends.push(Backend::Com1(Com1::new(line)));
     }
     if config.pc {

@@ -35,13 +35,15 @@ pub enum ErrorCode {
     Limit,
     /// No native binding exists for this platform.
     BindingUnavailable,
+    /// A saved state that does not fit this machine or this host, or is none.
+    Snapshot,
     /// A fault of this program's own; the machine can do nothing any more.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KvmUnavailable,
         Self::KvmCapability,
         Self::KvmIoctl,
@@ -55,6 +57,7 @@ impl ErrorCode {
         Self::UnansweredRead,
         Self::Limit,
         Self::BindingUnavailable,
+        Self::Snapshot,
         Self::Internal,
     ];
 
@@ -74,6 +77,7 @@ impl ErrorCode {
             Self::UnansweredRead => "ERR_UNANSWERED_READ",
             Self::Limit => "ERR_LIMIT",
             Self::BindingUnavailable => "ERR_BINDING_UNAVAILABLE",
+            Self::Snapshot => "ERR_SNAPSHOT",
             Self::Internal => "ERR_INTERNAL",
         }
     }

@@ -1,8 +1,8 @@
 //! KVM virtual machines: memory, vCPUs in any x86 mode, and where each of its exits goes.
 //!
 //! ```text
-//! machine ─┬─► run ─┬─► bus (routes, and what stands at each) ─┐
-//!          │        └─► interrupts ────────────────────────────┴─► kvm
+//! machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
+//!          │                    └─► interrupts ────────────────────────────┴─► kvm
 //!          └─► placement, board, offload
 //! ```
 //!
@@ -22,6 +22,7 @@ mod offload;
 mod placement;
 mod probe;
 mod run;
+mod snapshot;
 
 pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
 pub use bus::{
@@ -35,13 +36,14 @@ pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
 pub use kvm::host::{Host, KVM_PATH};
-pub use kvm::kick::{KickCause, KickHandle};
+pub use kvm::kick::{IDLE_THREAD, KickCause, KickHandle, VCPU_THREAD, name_thread};
 pub use kvm::memory::{GuestMemory, HostRange};
 pub use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 pub use machine::Machine;
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{
-    At, End, ExitHandler, ExitRecord, Outcome, Processor, ReadAnswer, Reply, RunLimits, Unanswered,
-    Whereabouts, WriteAnswer,
+    At, End, ExitHandler, ExitRecord, Outcome, Processor, ProcessorState, ReadAnswer, Reply,
+    RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
+pub use snapshot::{Difference, Snapshot};

@@ -5,7 +5,7 @@ mod common;
 
 use boot::layout;
 use common::{LONG, PROTECTED, REAL, USER, exit, machine, run};
-use vmm::{Exit, kvm_dtable, kvm_regs, kvm_segment};
+use vmm::{Exit, KickHandle, Machine, kvm_dtable, kvm_regs, kvm_segment};
 
 const HLT: &str = "
     f4 ; hlt
@@ -87,7 +87,7 @@ fn at_the_first_instruction_general_registers_are_zero() {
             rflags,
             ..kvm_regs::default()
         };
-        let machine = machine(cpu, HLT, &[]);
+        let mut machine = machine(cpu, HLT, &[]);
         assert_eq!(machine.registers().unwrap(), expected, "{cpu:?}");
     }
 }
@@ -178,4 +178,61 @@ fn a_segment_base_moves_the_guests_addresses() {
         [0xff, 0x07, 0x78, 0x56, 0x34, 0x12]
     );
     assert_eq!(machine.registers().unwrap().rax, 0x9abc_def0);
+}
+
+#[test]
+fn the_guest_finds_the_task_priority_that_was_set() {
+    require!(LONG);
+    const GUEST: &str = "
+        44 0f 20 c0 ; mov %cr8,%rax
+        f4          ; hlt
+    ";
+    let mut machine = machine(LONG, GUEST, &[]);
+    for priority in [5, 9] {
+        let mut special = machine.special_registers().unwrap();
+        special.cr8 = priority;
+        machine.set_special_registers(&special).unwrap();
+        common::set(&mut machine, |registers| registers.rip = 0);
+        assert_eq!(exit(&run(&mut machine)), &Exit::Hlt);
+        assert_eq!(machine.registers().unwrap().rax, priority);
+        assert_eq!(machine.special_registers().unwrap().cr8, priority);
+    }
+}
+
+#[test]
+fn what_is_set_of_a_processor_that_is_not_started_goes_when_it_is() {
+    require!(PROTECTED);
+    // The APIC is enabled, and SIPI sent until it is heard.
+    const START: &str = "
+        c7 05 f0 00 e0 fe ff 01 00 00 ; movl $0x1ff,0xfee000f0
+        c7 05 10 03 e0 fe 00 00 00 01 ; movl $0x01000000,0xfee00310
+        c7 05 00 03 e0 fe 00 45 00 00 ; movl $0x4500,0xfee00300
+        b9 00 10 00 00                ; 1: mov $4096,%ecx
+        e2 fe                         ; 2: loop 2b
+        c7 05 00 03 e0 fe 01 46 00 00 ; movl $0x4601,0xfee00300
+        eb ed                         ; jmp 1b
+    ";
+    let mut config = common::config(PROTECTED, START, &[]);
+    (config.vcpus, config.irqchip) = (2, true);
+    let mut machine = Machine::new(config).unwrap();
+    // Where it starts: out %al,$0x60; jmp .
+    machine
+        .memory()
+        .write(0x1000, &[0xe6, 0x60, 0xeb, 0xfe])
+        .unwrap();
+    let set = distinct(0x3000, 2);
+    let second = machine.vcpu(1).unwrap();
+    second.set_registers(&set).unwrap();
+    assert_eq!(second.registers().unwrap(), set);
+    let handler = |_: common::Question<'_>| common::Answer::End;
+    let mut handlers = common::handlers(vec![handler; 2]);
+    let outcome = machine.run_together(&KickHandle::new(), common::LIMITS, &mut handlers);
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.end.name(), outcome.vcpu), ("pio-out", Some(1)));
+    let registers = machine.vcpu(1).unwrap().registers().unwrap();
+    assert_eq!((registers.rax, registers.rbx, registers.rip), (0, 0, 2));
+    // From then on it is as any other.
+    let second = machine.vcpu(1).unwrap();
+    second.set_registers(&set).unwrap();
+    assert_eq!(second.registers().unwrap(), set);
 }

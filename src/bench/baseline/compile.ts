@@ -9,7 +9,9 @@ import { promisify } from 'node:util'
 import { raise } from '../../native/errors.ts'
 
 /** The same path from src/ and from dist/. */
-const source = fileURLToPath(new URL('../../../bench/raw.c', import.meta.url))
+const sourceFolder = fileURLToPath(new URL('../../../bench', import.meta.url))
+
+const sources = ['raw.c', 'state.c', 'machine.c'].map((name) => join(sourceFolder, name))
 
 /** The contract of the baseline; nothing is tuned. */
 const flags = ['-O2']
@@ -19,16 +21,18 @@ const compileTimeoutMs = 60_000
 /** The raw C loop as a program: the path of one that was built before, or of a fresh one. */
 export async function compileRaw(): Promise<string> {
   const [compiler = 'cc', ...more] = (process.env['CC'] || 'cc').split(' ').filter(Boolean)
+  const all = [...sources, join(sourceFolder, 'machine.h')]
   const key = createHash('sha256')
-    .update([compiler, ...more, ...flags, readFileSync(source, 'utf8')].join('\0'))
+    .update(
+      [compiler, ...more, ...flags, ...all.map((file) => readFileSync(file, 'utf8'))].join('\0'),
+    )
     .digest('hex')
-  const folder = cacheFolder()
-  const program = join(folder, `raw-${key.slice(0, 16)}`)
+  const program = join(cacheFolder(), `raw-${key.slice(0, 16)}`)
   if (existsSync(program)) return program
   // Renamed when complete: two that start at once do not run each other's half.
   const fresh = `${program}.${process.pid}`
   try {
-    await promisify(execFile)(compiler, [...more, ...flags, '-o', fresh, source], {
+    await promisify(execFile)(compiler, [...more, ...flags, '-o', fresh, ...sources], {
       timeout: compileTimeoutMs,
     })
   } catch (error) {

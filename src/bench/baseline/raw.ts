@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { VmError } from '../../native/errors.ts'
 import type { Baseline } from './baseline.ts'
 import type { Kind } from '../document.ts'
-import { countImage, hltImage, mmioImage } from '../images.ts'
+import { callImage, countImage, hltImage, mmioImage, pagesImage } from '../images.ts'
 
-/** `bench/raw.c` as a child process: one request at a time, a line each way. */
+/** The program of `bench/raw.c` as a child process: one request at a time, a line each way. */
 export class RawLoop implements Baseline {
   readonly name = 'raw-c'
-  readonly about = 'bench/raw.c, built with cc -O2: open, ioctl, mmap, kvm_run and nothing else'
+  readonly about = 'C, built from bench/ with cc -O2: open, ioctl, mmap, kvm_run and nothing else'
   readonly #child: ChildProcess
   readonly #closed: Promise<void>
   readonly #signal: AbortSignal
@@ -23,9 +23,9 @@ export class RawLoop implements Baseline {
   constructor(program: string, signal: AbortSignal) {
     this.#signal = signal
     this.#folder = mkdtempSync(join(tmpdir(), 'vmexit-images-'))
-    const images = { count: countImage(), mmio: mmioImage, hlt: hltImage }
-    const paths = Object.entries(images).map(([name, bytes]) => {
-      const path = join(this.#folder, name)
+    const images = [countImage, mmioImage, hltImage, callImage, pagesImage]
+    const paths = images.map((bytes, index) => {
+      const path = join(this.#folder, String(index))
       writeFileSync(path, bytes)
       return path
     })

@@ -4,15 +4,15 @@ import { loadavg } from 'node:os'
 import { VmError } from '../../native/errors.ts'
 import type { Baseline } from '../../bench/baseline/baseline.ts'
 import type { BenchDocument } from '../../bench/document.ts'
-import { describeHost } from '../../bench/host.ts'
-import { countImage } from '../../bench/images.ts'
+import { describeHost, mayOpenKvm, oneMachine } from '../../bench/host.ts'
 import { Bench } from '../../bench/measure.ts'
 import { renderPage } from '../../bench/page.ts'
 import { Progress } from '../../bench/progress.ts'
-import { type BenchRoute, benchRoutes } from '../../bench/routes.ts'
+import type { BenchRoute } from '../../bench/routes/route.ts'
+import { benchRoutes } from '../../bench/routes/routes.ts'
 import { defaultExits, routeNames } from '../../bench/route-names.ts'
 import { startBaseline } from '../../bench/baseline/start-baseline.ts'
-import { describe, duration } from '../../bench/table.ts'
+import { above, describe, duration } from '../../bench/table.ts'
 import {
   type Run,
   UsageError,
@@ -64,8 +64,7 @@ function writable(path: string): string {
 }
 
 async function measureAll(routes: readonly BenchRoute[], exits: number): Promise<BenchDocument> {
-  // Without KVM nothing can be measured, and this says why.
-  countImage()
+  if (!mayOpenKvm()) oneMachine()
   const document: BenchDocument = {
     schema: 'vmexit-bench/1',
     package: packageVersion(),
@@ -97,6 +96,10 @@ async function measureAll(routes: readonly BenchRoute[], exits: number): Promise
     baseline = await startBaseline(signal, (text) => progress.warn(text))
     meter = new Bench(baseline, exits, signal)
     await meter.warmUp()
+    // As long as this process has no machine, those of C are alone.
+    const alone = routes.find(({ others }) => others.includes('lifecycle-alone'))
+    if (alone) await meter.beforehand('lifecycle', 'lifecycle-alone', alone.units(exits))
+    oneMachine()
     for (const route of routes) await measureOne(meter, route, document, progress)
   } catch (error) {
     if (!signal.aborted) return Promise.reject(error)
@@ -127,7 +130,10 @@ async function measureOne(
     const result = await meter.measure(route, (text) => progress.step(`${name}: ${text}`))
     if (!result) return
     document.routes.push(result)
-    const ratio = result.ratio === null ? '' : `, ratio ${result.ratio.toFixed(2)}`
+    const ratio =
+      result.ratio === null
+        ? ''
+        : `, ratio ${result.ratio.toFixed(2)}, ${above(result.nsAbove)} above C`
     progress.done(`${name}: ${duration(result.nsPerExit.mean)} per ${result.unit}${ratio}`)
   } catch (error) {
     const { message: reason } = error as Error

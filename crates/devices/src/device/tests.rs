@@ -50,8 +50,32 @@ fn the_state_of_another_kind_is_refused_and_changes_nothing() {
         for (other, state) in states.iter().enumerate() {
             assert_eq!(device.restore(state), other == index);
         }
-        assert!(!device.restore(&State::None) && !device.restore(&State::Bytes(vec![1])));
+        assert!(!device.restore(&State::default()));
+        for bytes in [
+            before.bytes[1..].to_vec(),
+            [&before.bytes[..], &[0]].concat(),
+        ] {
+            let kind = before.kind.clone();
+            assert!(!device.restore(&State { kind, bytes }));
+        }
         assert_eq!(device.save(), before);
+    }
+}
+
+#[test]
+fn what_bytes_from_anywhere_restore_is_a_state_of_the_device() {
+    let mut noise = Noise::new(0xbad);
+    for mut device in chips() {
+        let good = device.save();
+        for _ in 0..2_000 {
+            let mut state = good.clone();
+            let at = noise.below(state.bytes.len());
+            state.bytes[at] = noise.byte();
+            device.restore(&state);
+            access(&mut *device, &mut noise);
+            let now = device.save();
+            assert!(device.restore(&now) && device.save() == now, "{device:?}");
+        }
     }
 }
 

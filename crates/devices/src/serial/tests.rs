@@ -331,29 +331,59 @@ fn a_hostile_guest_breaks_and_grows_nothing() {
     }
 }
 
+/// One access or input that depends on nothing but the noise, and what came of it.
+fn step(serial: &mut Serial<Edges>, edges: &Edges, noise: &mut Noise) -> (usize, usize) {
+    let (offset, byte) = (noise.below(8) as u8, noise.byte());
+    let value = match noise.below(3) {
+        0 => {
+            serial.write(offset, byte);
+            0
+        }
+        1 => usize::from(serial.read(offset)),
+        _ => serial.input(&vec![byte; noise.below(100)]),
+    };
+    (value, edges.take())
+}
+
 #[test]
 fn a_restored_port_goes_on_as_the_one_that_was_saved() {
     let mut noise = Noise::new(0x16550);
-    let (mut one, _) = serial();
-    for _ in 0..200 {
+    let ((mut one, edges), (mut two, others)) = (serial(), serial());
+    for round in 0..2_000 {
         for _ in 0..noise.below(30) {
-            match noise.below(3) {
-                0 => one.write(noise.below(8) as u8, noise.byte()),
-                1 => _ = one.read(noise.below(8) as u8),
-                _ => _ = one.input(&[noise.byte(), noise.byte()]),
-            }
+            step(&mut one, &edges, &mut noise);
         }
         one.clear_output();
-        let Some(mut two) = Serial::restored(&one.save(), Edges::default()) else {
-            panic!("{one:?}");
-        };
-        assert_eq!(two.save(), one.save());
+        let state = one.save();
+        two.clear_output();
+        assert!(two.restore(state.clone()), "{state:?}");
+        assert_eq!(others.take(), 0, "the line stays as it is");
+        assert_eq!(two.save(), state);
+        let (mut ones, mut twos) = (Noise::new(round + 1), Noise::new(round + 1));
         for _ in 0..30 {
-            let (offset, byte) = (noise.below(8) as u8, noise.byte());
-            assert_eq!(two.read(offset), one.read(offset));
-            one.write(offset, byte);
-            two.write(offset, byte);
+            let expected = step(&mut one, &edges, &mut ones);
+            assert_eq!(step(&mut two, &others, &mut twos), expected);
         }
         assert_eq!(two.pending_output(), one.pending_output());
+        assert_eq!(two.save(), one.save());
     }
+}
+
+#[test]
+fn what_no_port_saves_changes_nothing() {
+    let (mut serial, _) = serial();
+    serial.write(FCR, 0x01);
+    serial.input(b"abc");
+    serial.read(LSR);
+    let good = serial.save();
+    let mut bad = vec![good.clone(); 4];
+    bad[0].uart.in_buffer = vec![0; FIFO_BYTES + 1];
+    bad[1].fifos = false;
+    bad[2].own = 4;
+    bad[3].queue = vec![0; SERIAL_INPUT_BYTES + FIFO_BYTES + 1];
+    for state in bad {
+        assert!(!serial.restore(state));
+        assert_eq!(serial.save(), good);
+    }
+    assert_eq!(drain(&mut serial), b"abc");
 }

@@ -40,6 +40,7 @@ codes!(
     UnansweredRead = "ERR_UNANSWERED_READ",
     Limit = "ERR_LIMIT",
     BindingUnavailable = "ERR_BINDING_UNAVAILABLE",
+    Snapshot = "ERR_SNAPSHOT",
     Internal = "ERR_INTERNAL"
 );
 

@@ -93,7 +93,7 @@ impl Lifecycle {
                     if let State::There(running) =
                         std::mem::replace(&mut *state, State::Idle(machine))
                     {
-                        running.join();
+                        running.release(&outcome);
                     }
                     (outcome, callbacks)
                 }

@@ -2,16 +2,18 @@
 //! run.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 
-use vmm::{Error, KickHandle, Machine, Outcome, Result, RunLimits};
+use vmm::{Error, ErrorCode, KickHandle, Machine, Outcome, Result, RunLimits};
 
 use crate::asking::mailbox::{AcrossThreads, Mailbox};
 use crate::asking::posted::Posted;
 use crate::caught::caught;
 use crate::ffi::WeakFunction;
 use crate::pump::bell::Bell;
+use crate::pump::threads::Worker;
 
 /// The machine and how its run ended, handed back by the run's thread.
 pub type Finished = (Box<Machine>, Result<Outcome>);
@@ -32,12 +34,21 @@ pub struct Running {
     /// By vCPU.
     pub mailboxes: Rc<[Arc<Mailbox>]>,
     pub callbacks: Rc<Callbacks>,
-    finished: Arc<Mutex<Option<Finished>>>,
-    thread: JoinHandle<()>,
+    end: Arc<Ending>,
+    worker: Worker,
+}
+
+/// Where the run's thread leaves the machine.
+struct Ending {
+    finished: Mutex<Option<Finished>>,
+    /// Nothing more is left here.
+    over: AtomicBool,
+    /// JavaScript's thread, which alone waits for it.
+    waits: Thread,
 }
 
 impl Running {
-    /// Gives the machine to a new thread; the machine is returned if no thread can start.
+    /// Gives the machine to a thread; the machine is returned if none can start.
     pub fn start(
         machine: Box<Machine>,
         kick: KickHandle,
@@ -50,16 +61,16 @@ impl Running {
             .map(|vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu)))
             .collect();
         // The machine waits here for its thread, so that it comes back if none can be had. Not in
-        // `finished`: another machine's bell may look there before this thread runs.
+        // `end`: another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
-        let finished = Arc::default();
+        let end = Arc::new(Ending::new());
         posted.begin();
         let feeds = posted.feeds();
         let handler =
             |mailbox| AcrossThreads::new(Arc::clone(mailbox), Arc::clone(bell), Arc::clone(&feeds));
         let run = run_thread(
             Arc::clone(&waiting),
-            Arc::clone(&finished),
+            Arc::clone(&end),
             kick.clone(),
             limits,
             mailboxes.iter().map(handler).collect(),
@@ -70,16 +81,13 @@ impl Running {
         if let Some(Err(error)) = announced {
             return Err((take(&waiting), error));
         }
-        let spawned = std::thread::Builder::new()
-            .name("vmexit-vcpu0".into())
-            .spawn(run);
-        match spawned {
-            Ok(thread) => Ok(Self {
+        match Worker::start(Box::new(run)) {
+            Ok(worker) => Ok(Self {
                 kick,
                 mailboxes,
                 callbacks: Rc::new(callbacks),
-                finished,
-                thread,
+                end,
+                worker,
             }),
             Err(error) => {
                 posted.end();
@@ -90,20 +98,64 @@ impl Running {
 
     /// Whether the run is over, and its end not taken.
     pub fn is_finished(&self) -> bool {
-        let finished = self.finished.lock();
-        finished.unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.end.finished).is_some()
     }
 
     /// The machine and its run's end, once that is over.
     pub fn take_finished(&self) -> Option<Finished> {
-        take(&self.finished)
+        take(&self.end.finished)
     }
 
-    /// Joins the thread, and returns what it left. A panic of that thread is already caught and
-    /// reported there.
+    /// The end is taken: the thread may have another run.
+    pub fn release(self, outcome: &Result<Outcome>) {
+        // A fault of ours may have left anything.
+        if matches!(outcome, Err(error) if error.code == ErrorCode::Internal) {
+            self.worker.end();
+        } else {
+            self.worker.keep();
+        }
+    }
+
+    /// Waits for the end, which a kick has brought about. None after a panic, which is reported
+    /// where it happened.
     pub fn join(self) -> Option<Finished> {
-        let _ = self.thread.join();
-        take(&self.finished)
+        self.end.wait();
+        match self.take_finished() {
+            Some((machine, outcome)) => {
+                self.release(&outcome);
+                Some((machine, outcome))
+            }
+            None => {
+                self.worker.end();
+                None
+            }
+        }
+    }
+}
+
+impl Ending {
+    fn new() -> Self {
+        Self {
+            finished: Mutex::default(),
+            over: AtomicBool::new(false),
+            waits: std::thread::current(),
+        }
+    }
+
+    fn wait(&self) {
+        while !self.over.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+    }
+}
+
+/// The run's thread has come to its end, perhaps by a panic.
+struct Over(Arc<Ending>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::SeqCst);
+        self.0.waits.unpark();
     }
 }
 
@@ -117,23 +169,31 @@ fn announcer(mailbox: Arc<Mailbox>, bell: Arc<Bell>) -> impl Fn() + Clone + Send
 
 fn run_thread(
     waiting: Arc<Mutex<Option<Box<Machine>>>>,
-    finished: Arc<Mutex<Option<Finished>>>,
+    end: Arc<Ending>,
     kick: KickHandle,
     limits: RunLimits,
     mut handlers: Vec<AcrossThreads>,
 ) -> impl FnOnce() + Send + 'static {
     move || {
+        let over = Over(end);
         let Some(mut machine) = take(&waiting) else {
             return;
         };
+        vmm::name_thread(vmm::VCPU_THREAD);
         let result = caught(|| machine.run_together(&kick, limits, &mut handlers));
-        *finished.lock().unwrap_or_else(PoisonError::into_inner) = Some((machine, result));
+        vmm::name_thread(vmm::IDLE_THREAD);
+        *lock(&over.0.finished) = Some((machine, result));
+        drop(over);
         if let Some(handler) = handlers.first() {
             handler.ring();
         }
     }
 }
 
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(slot).take()
 }

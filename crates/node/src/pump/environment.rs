@@ -15,6 +15,7 @@ use crate::caught::caught;
 use crate::ffi::{Doorbell, StrongFunction, Words};
 use crate::pump::bell::Bell;
 use crate::pump::patience::Patience;
+use crate::pump::threads;
 use crate::pump::turn::{Served, Turn};
 
 thread_local! {
@@ -392,4 +393,5 @@ fn shut_down() {
             Ok(())
         });
     }
+    threads::end_all();
 }

@@ -4,4 +4,5 @@
 pub mod bell;
 pub mod environment;
 pub mod patience;
+pub mod threads;
 pub mod turn;

@@ -1,12 +1,13 @@
 //! What answers the accesses of a route. It gets bytes, never an address.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use devices::{Com1, Console, Device, Output, PowerRequest};
+use devices::{Com1, Console, Device, Output, PowerRequest, State};
 
 use crate::bus::access::Access;
 use crate::bus::feed::{EventCount, Feed};
-use crate::bus::ring::PostedRing;
+use crate::bus::ring::{PostedRing, PostedWrite};
 use crate::bus::target::RouteTarget;
 use crate::error::Result;
 
@@ -31,6 +32,17 @@ pub(crate) enum Backend {
     Com1(Com1),
     /// A device in Rust.
     Device(Box<dyn Device>),
+}
+
+/// What a backend holds and has not handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The state of a device; of what has no state, too.
+    Fields(State),
+    /// Posted writes, oldest first.
+    Writes(Vec<PostedWrite>),
+    /// A count that was not taken.
+    Count(u64),
 }
 
 /// What a backend makes of an access.
@@ -70,6 +82,57 @@ impl Backend {
             }
             RouteTarget::Event { .. } => Self::Event(Arc::new(EventCount::new()?)),
         })
+    }
+
+    /// What kind it is, as saved states call it.
+    pub fn kind(&self) -> Cow<'static, str> {
+        let kind = match self {
+            Self::Console(_) => "console",
+            Self::Constant(_) => "constant",
+            Self::Sink => "sink",
+            Self::Stop => "stop",
+            Self::Asked => "asked",
+            Self::Posted { .. } => "posted",
+            Self::Event(_) => "event",
+            Self::Com1(_) => "com1",
+            Self::Device(device) => return device.save().kind,
+        };
+        Cow::Borrowed(kind)
+    }
+
+    /// What it holds and has not handed over.
+    pub fn save(&self) -> Held {
+        match self {
+            Self::Console(console) => Held::Fields(console.save()),
+            Self::Com1(com1) => Held::Fields(com1.save()),
+            Self::Device(device) => Held::Fields(device.save()),
+            Self::Posted { ring, .. } => Held::Writes(ring.save()),
+            Self::Event(count) => Held::Count(count.save()),
+            Self::Constant(_) | Self::Sink | Self::Stop | Self::Asked => {
+                Held::Fields(State::default())
+            }
+        }
+    }
+
+    /// Holds this, and nothing else; `false` for what its kind does not save.
+    pub fn restore(&mut self, held: &Held, output: &mut Output) -> bool {
+        match (self, held) {
+            (Self::Console(console), Held::Fields(state)) => console.restore(state, output),
+            (Self::Com1(com1), Held::Fields(state)) => com1.restore(state),
+            (Self::Device(device), Held::Fields(state)) => device.restore(state),
+            (Self::Posted { ring, .. }, Held::Writes(writes)) => {
+                ring.restore(writes);
+                true
+            }
+            (Self::Event(count), Held::Count(saved)) => {
+                count.restore(*saved);
+                true
+            }
+            (Self::Constant(_) | Self::Sink | Self::Stop | Self::Asked, Held::Fields(state)) => {
+                *state == State::default()
+            }
+            _ => false,
+        }
     }
 
     /// Where its posted writes wait.

@@ -141,6 +141,20 @@ impl EventCount {
         self.held.swap(0, Ordering::SeqCst)
     }
 
+    /// What [`take`](Self::take) would give. It stays where it is, so that a watch still sees it.
+    pub(crate) fn save(&self) -> u64 {
+        let count = look_into(&self.fd);
+        self.held.load(Ordering::SeqCst) + count
+    }
+
+    /// Holds this count instead of its own, while neither guest nor consumer is at it. The consumer
+    /// has yet to be told; a mark that was made before counts as reached.
+    pub(crate) fn restore(&self, count: u64) {
+        self.fd.read().ok();
+        self.held.store(count, Ordering::SeqCst);
+        self.takes.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn mark(&self) -> Option<u64> {
         self.look()
             .then(|| self.takes.load(Ordering::SeqCst).wrapping_add(1))
@@ -149,6 +163,16 @@ impl EventCount {
     fn reached(&self, mark: u64) -> bool {
         !self.held() || self.takes.load(Ordering::SeqCst) >= mark
     }
+}
+
+/// What a non-blocking descriptor has counted, which stays there and stays readable.
+pub(crate) fn look_into(fd: &EventFd) -> u64 {
+    // An error is "nothing".
+    let count = fd.read().unwrap_or(0);
+    if count > 0 {
+        fd.write(count).ok();
+    }
+    count
 }
 
 #[cfg(test)]
@@ -167,6 +191,33 @@ mod tests {
         assert_eq!((count.take(), count.take()), (5, 0));
         count.fd().write(1).unwrap();
         assert!(count.look() && count.reached(mark));
+    }
+
+    #[test]
+    fn what_is_restored_is_taken_once_and_nothing_else_is() {
+        let count = EventCount::new().unwrap();
+        count.fd().write(3).unwrap();
+        assert!(count.look());
+        count.fd().write(2).unwrap();
+        assert_eq!((count.save(), count.save()), (5, 5));
+        let mark = count.mark().unwrap();
+        count.fd().write(4).unwrap();
+        for saved in [5, 0, 2] {
+            count.restore(saved);
+            assert!(
+                count.reached(mark),
+                "whoever waits for it waits for nothing"
+            );
+            assert_eq!(
+                count.held(),
+                saved > 0,
+                "it is noticed without being announced"
+            );
+            assert_eq!(
+                (count.save(), count.take(), count.take()),
+                (saved, saved, 0)
+            );
+        }
     }
 
     #[test]

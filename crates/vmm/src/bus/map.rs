@@ -11,6 +11,7 @@ use crate::bus::feed::Feed;
 use crate::bus::gate::{Gate, Turn};
 use crate::bus::ring::PostedRing;
 use crate::bus::route::Route;
+use crate::bus::saved::BusState;
 use crate::bus::table::{Place, Row, Table};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
@@ -65,6 +66,12 @@ impl Bus {
     /// oldest first.
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The caller's routes.
+    pub fn callers(&self) -> impl Iterator<Item = &Route> {
+        let routes = self.routes.iter();
+        routes.filter(|route| route.row.standing.is_callers())
     }
 
     /// The table with one route more, not yet in use.
@@ -168,6 +175,32 @@ impl Bus {
     /// Console text of a run.
     pub fn take_output(&mut self) -> Output {
         std::mem::take(exclusive(&mut self.output))
+    }
+
+    /// What everything on it would need to go on elsewhere. Nothing changes; the kernel's ring is
+    /// empty, see `Crew::save_bus`.
+    pub fn save(&mut self) -> BusState {
+        BusState::of(&mut self.routes, exclusive(&mut self.output))
+    }
+
+    /// Refuses the state of a bus with other claims, or other kinds of routes.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first claim that differs.
+    pub fn check(&self, state: &BusState) -> Result<()> {
+        state.check(&self.routes)
+    }
+
+    /// Goes on where a bus of the same claims was saved, whose order may be another. The consumers
+    /// of posted writes have yet to be told; what was counted stays counted.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first claim that differs; nothing has then changed, unless the state
+    /// is none that anything saves.
+    pub fn restore(&mut self, state: &BusState) -> Result<()> {
+        state.check(&self.routes)?;
+        *exclusive(&mut self.straggler) = None;
+        state.restore(&mut self.routes, exclusive(&mut self.output))
     }
 
     /// Console text that handlers have yet to get, by route.

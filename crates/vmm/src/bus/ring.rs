@@ -155,6 +155,33 @@ impl PostedRing {
         events
     }
 
+    /// What [`drain`](Self::drain) would take.
+    pub(crate) fn save(&self) -> Vec<PostedWrite> {
+        let (head, tail) = (
+            self.head.load(Ordering::SeqCst),
+            self.tail.load(Ordering::SeqCst),
+        );
+        let events = (head..tail).filter_map(|index| self.slot(index));
+        let spilled = self.spilled.lock().unwrap_or_else(PoisonError::into_inner);
+        events
+            .map(Slot::event)
+            .chain(spilled.iter().copied())
+            .collect()
+    }
+
+    /// Holds these events instead of its own, while neither producer nor consumer is at it. The
+    /// consumer has yet to be told; a mark that was made before counts as reached.
+    pub(crate) fn restore(&self, events: &[PostedWrite]) {
+        self.head
+            .store(self.tail.load(Ordering::SeqCst), Ordering::SeqCst);
+        let mut spilled = self.spilled.lock().unwrap_or_else(PoisonError::into_inner);
+        spilled.clear();
+        drop(spilled);
+        self.has_spilled.store(false, Ordering::SeqCst);
+        self.belled.store(false, Ordering::SeqCst);
+        events.iter().for_each(|event| self.push_or_spill(*event));
+    }
+
     /// Events that wait.
     pub fn len(&self) -> usize {
         self.tail
@@ -257,6 +284,25 @@ mod tests {
         assert!(!ring.push(event(99)), "nothing overtakes");
         assert_eq!(ring.drain(), (0..count + 3).map(event).collect::<Vec<_>>());
         assert!(ring.is_empty() && ring.push(event(99)));
+    }
+
+    #[test]
+    fn what_is_restored_comes_once_and_nothing_else_does() {
+        let (ring, count) = (PostedRing::default(), MAX_QUEUED_EVENTS as u64);
+        ring.set_eager(true);
+        for saved in [0, 3, count + 5] {
+            let events: Vec<_> = (0..saved).map(event).collect();
+            ring.restore(&events);
+            assert_eq!(ring.save(), events);
+            ring.push_or_spill(event(99));
+            let mark = ring.mark().unwrap();
+            assert!(ring.wants_bell(), "the consumer has not come since");
+            ring.restore(&events);
+            assert!(ring.reached(mark), "whoever waits for it waits for nothing");
+            assert_eq!(ring.is_empty(), saved == 0);
+            assert_eq!((ring.drain(), ring.drain()), (events, vec![]));
+            assert!(ring.push(event(7)) && ring.wants_bell());
+        }
     }
 
     #[test]

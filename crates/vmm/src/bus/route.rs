@@ -1,6 +1,7 @@
 //! A route: its claim, its device, its gate and its counters.
 
-use std::sync::{Arc, Mutex};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vmm_sys_util::eventfd::EventFd;
 
@@ -10,6 +11,7 @@ use crate::bus::counts::RouteCounters;
 use crate::bus::feed::Feed;
 use crate::bus::gate::Gate;
 use crate::bus::table::Row;
+use crate::bus::target::RouteTarget;
 
 /// An ioeventfd of a device.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Route {
     /// Locked for one access if there are several vCPUs, and never while a question is asked or an
     /// answer awaited.
     pub backend: Mutex<Backend>,
+    /// What kind of thing stands there, as saved states call it.
+    pub kind: Cow<'static, str>,
     /// Where its posted writes wait.
     pub feed: Option<Feed>,
     /// vCPUs ask about it one after the other.
@@ -41,12 +45,15 @@ pub(crate) struct Route {
     pub datamatch: Option<(u64, u8)>,
     /// Whether the kernel gathers its writes.
     pub is_gathered: bool,
+    /// What a caller wants of it; `None` for a device in Rust.
+    pub target: Option<RouteTarget>,
 }
 
 impl Route {
     pub fn new(row: Row, backend: Backend) -> Self {
         Self {
             row,
+            kind: backend.kind(),
             feed: backend.feed(),
             has_text: backend.has_text(),
             backend: Mutex::new(backend),
@@ -54,7 +61,14 @@ impl Route {
             datamatch: None,
             is_gathered: false,
             doorbells: Vec::new(),
+            target: None,
             counters: Arc::default(),
         }
+    }
+
+    /// What stands there, while no vCPU runs.
+    pub fn backend_mut(&mut self) -> &mut Backend {
+        let backend = self.backend.get_mut();
+        backend.unwrap_or_else(PoisonError::into_inner)
     }
 }

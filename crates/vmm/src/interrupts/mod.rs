@@ -3,17 +3,15 @@
 
 mod queue;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Weak};
 
 use devices::Trigger;
-use vmm_sys_util::eventfd::EventFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::vm::Vm;
 use crate::limits::{IRQ_LINES, MAX_QUEUED_VECTORS};
 
-pub(crate) use queue::{Injection, Injections};
+pub(crate) use queue::{Injection, InjectionState, Injections};
 
 /// Raises the interrupts of one machine, from any thread, whether it runs or not.
 #[derive(Debug)]
@@ -22,17 +20,11 @@ pub struct Interrupts {
     irqchip: Option<Arc<Vm>>,
     /// By vCPU.
     waiting: Vec<Arc<Injections>>,
-    /// The irqfd of each line that was pulsed, made at its first pulse.
-    pulses: Mutex<BTreeMap<u32, EventFd>>,
 }
 
 impl Interrupts {
-    pub(crate) fn new(irqchip: Option<Arc<Vm>>, waiting: Vec<Arc<Injections>>) -> Self {
-        Self {
-            irqchip,
-            waiting,
-            pulses: Mutex::default(),
-        }
+    pub(crate) const fn new(irqchip: Option<Arc<Vm>>, waiting: Vec<Arc<Injections>>) -> Self {
+        Self { irqchip, waiting }
     }
 
     /// Raises or lowers a line (KVM API, `KVM_IRQ_LINE`): 0 to 15 reach the PIC and the IOAPIC, 16
@@ -46,18 +38,12 @@ impl Interrupts {
             .map_err(Error::ioctl("KVM_IRQ_LINE"))
     }
 
-    /// Raises a line and lowers it at once, through an irqfd (KVM API, `KVM_IRQFD`): one edge.
+    /// Raises a line and lowers it at once: one edge.
     ///
     /// # Errors
     /// As [`set_line`](Self::set_line).
     pub fn pulse(&self, line: u32) -> Result<()> {
-        let vm = self.irqchip(line)?;
-        let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
-        let fd = match pulses.entry(line) {
-            std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => place.insert(irqfd(vm, line)?),
-        };
-        fd.write(1).map_err(Error::io("write"))
+        self.irqchip(line)?.pulse(line)
     }
 
     /// Whether there are lines.
@@ -65,9 +51,10 @@ impl Interrupts {
         self.irqchip.is_some()
     }
 
-    /// An irqfd of a line, for a device that pulses it itself.
-    pub(crate) fn irqfd(&self, line: u32) -> Result<IrqFd> {
-        Ok(IrqFd(irqfd(self.irqchip(line)?, line)?))
+    /// A line, for a device that pulses it itself.
+    pub(crate) fn line(&self, line: u32) -> Result<Line> {
+        let vm = Arc::downgrade(self.irqchip(line)?);
+        Ok(Line { vm, line })
     }
 
     /// Queues an external interrupt for a vCPU of a machine without an irqchip (KVM API,
@@ -104,14 +91,14 @@ impl Interrupts {
         Ok(())
     }
 
-    fn irqchip(&self, line: u32) -> Result<&Vm> {
+    fn irqchip(&self, line: u32) -> Result<&Arc<Vm>> {
         if line >= IRQ_LINES {
             return Err(invalid(format!(
                 "line must be 0 to {}, got {line}",
                 IRQ_LINES - 1
             )));
         }
-        self.irqchip.as_deref().ok_or_else(|| {
+        self.irqchip.as_ref().ok_or_else(|| {
             invalid("the machine has no interrupt lines; make it with irqchip: true".into())
         })
     }
@@ -127,49 +114,22 @@ impl Interrupts {
     }
 }
 
-/// A line that a device pulses from any thread.
+/// A line that a device pulses from any thread; it keeps no VM alive.
 #[derive(Debug)]
-pub(crate) struct IrqFd(EventFd);
-
-impl Trigger for IrqFd {
-    fn trigger(&self) {
-        // Non-blocking, it fails only when its counter is full: the interrupt is then pending
-        // anyway.
-        self.0.write(1).ok();
-    }
+pub(crate) struct Line {
+    vm: Weak<Vm>,
+    line: u32,
 }
 
-fn irqfd(vm: &Vm, line: u32) -> Result<EventFd> {
-    let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(Error::io("eventfd"))?;
-    vm.register_irqfd(&fd, line)
-        .map_err(Error::ioctl("KVM_IRQFD"))?;
-    Ok(fd)
+impl Trigger for Line {
+    fn trigger(&self) {
+        // The line is one that the irqchip has, so it does not fail.
+        if let Some(vm) = self.vm.upgrade() {
+            vm.pulse(self.line).ok();
+        }
+    }
 }
 
 fn invalid(message: String) -> Error {
     Error::new(ErrorCode::InvalidOption, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use devices::Com1;
-
-    const DATA: u8 = 0;
-    const INTERRUPT_ENABLE: u8 = 1;
-
-    #[test]
-    fn an_irqfd_is_a_trigger_and_a_full_one_no_obstacle() {
-        let pair = EventFd::new(libc::EFD_NONBLOCK).and_then(|fd| Ok((fd.try_clone()?, fd)));
-        let Ok((fd, line)) = pair else {
-            panic!("no eventfd: {pair:?}");
-        };
-        let mut com1 = Com1::new(Some(Box::new(IrqFd(line))));
-        let enable = std::iter::once((INTERRUPT_ENABLE, 0x01));
-        com1.write(enable, &mut devices::Output::default());
-        com1.port.input(b"abc");
-        assert_eq!(fd.read().ok(), Some(1));
-        assert!(fd.write(u64::MAX - 1).is_ok());
-        assert_eq!((com1.read(DATA), com1.read(DATA)), (b'a', b'b'));
-    }
 }

@@ -19,6 +19,14 @@ struct Queue {
     vectors: VecDeque<u8>,
 }
 
+/// What waits for one vCPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InjectionState {
+    pub nmi: bool,
+    /// Oldest first.
+    pub vectors: Vec<u8>,
+}
+
 /// What is to be injected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Injection {
@@ -71,6 +79,29 @@ impl Injections {
         self.waiting.store(more, Ordering::SeqCst);
     }
 
+    /// All that waits.
+    pub fn save(&self) -> InjectionState {
+        let queue = self.queue();
+        InjectionState {
+            nmi: queue.nmi,
+            vectors: queue.vectors.iter().copied().collect(),
+        }
+    }
+
+    /// Has this wait, and nothing else; `false` for more than may wait, which changes nothing.
+    pub fn restore(&self, state: &InjectionState) -> bool {
+        if state.vectors.len() > MAX_QUEUED_VECTORS {
+            return false;
+        }
+        let mut queue = self.queue();
+        queue.nmi = state.nmi;
+        queue.vectors.clear();
+        queue.vectors.extend(&state.vectors);
+        let waits = state.nmi || !state.vectors.is_empty();
+        self.waiting.store(waits, Ordering::SeqCst);
+        true
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +131,23 @@ mod tests {
             ]
         );
         assert!(!queue.waits());
+    }
+
+    #[test]
+    fn what_is_restored_waits_and_nothing_else_does() {
+        let queue = Injections::default();
+        queue.push_nmi();
+        assert!(queue.push_vector(0x20) && queue.push_vector(0x21));
+        let saved = queue.save();
+        queue.remove(Injection::Nmi);
+        assert!(queue.push_vector(0x22));
+        for state in [saved, InjectionState::default()] {
+            assert!(queue.restore(&state));
+            assert_eq!(queue.save(), state);
+            assert_eq!(queue.waits(), state.nmi);
+        }
+        let vectors = vec![0x20; MAX_QUEUED_VECTORS + 1];
+        assert!(!queue.restore(&InjectionState { nmi: true, vectors }) && !queue.waits());
     }
 
     #[test]

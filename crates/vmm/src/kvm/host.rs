@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use boot::state::cpuid::{self, Place};
-use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_VALID_FIELDS};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 use crate::error::{Error, ErrorCode, Result, remedy};
@@ -25,6 +25,8 @@ const REQUIRED: [(Cap, &str); 3] = [
 pub struct Host {
     pub(crate) kvm: Kvm,
     pub(crate) run_bytes: usize,
+    /// Whether registers of every kind travel in `kvm_run`.
+    pub(crate) syncs_registers: bool,
     cpuid: CpuId,
 }
 
@@ -59,9 +61,12 @@ impl Host {
         let cpuid = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(Error::ioctl("KVM_GET_SUPPORTED_CPUID"))?;
+        let synced = kvm.check_extension_int(Cap::SyncRegs);
+        let all = KVM_SYNC_X86_VALID_FIELDS as i32;
         Ok(Self {
             kvm,
             run_bytes,
+            syncs_registers: synced & all == all,
             cpuid,
         })
     }

@@ -2,6 +2,7 @@
 //! R1…R5 here are its timing points.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -286,4 +287,16 @@ fn prepare_thread() -> Result<libc::c_int> {
     } else {
         Err(Error::call("pthread_sigmask", errno))
     }
+}
+
+/// What a thread that runs the first vCPU is called.
+pub const VCPU_THREAD: &CStr = c"vmexit-vcpu0";
+
+/// What it is called while it waits for a run.
+pub const IDLE_THREAD: &CStr = c"vmexit-idle";
+
+/// Names this thread anew, as `top` and `ps` show it; 15 bytes of the name count.
+pub fn name_thread(name: &CStr) {
+    // SAFETY: the name is a string that ends with a zero; the kernel copies it. It cannot fail.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }

@@ -4,20 +4,32 @@
 //! and nothing hands out a Rust reference to them.
 #![allow(unsafe_code)]
 
+use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use boot::MemorySlot;
 use vm_memory::mmap::MmapRegionError;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
+use vm_memory::{
+    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
+    MmapRegion,
+};
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::image::pages::{Layout, Span};
+use crate::kvm::image::written::Written;
+use crate::kvm::image::{Mapped, MemoryImage};
 
 /// All slots of one machine, ordered by address; shared with everything that may read or write
 /// them.
 #[derive(Debug)]
 pub struct GuestMemory {
     slots: Vec<MemorySlot>,
-    regions: GuestMemoryMmap,
+    regions: GuestMemoryMmap<Written>,
+    /// Whether a slot shows an image, so that pages given back to the host are the image's again.
+    has_image: AtomicBool,
+    /// Whether something writes to slot 0 without telling.
+    is_lent: AtomicBool,
 }
 
 /// Where a slot's bytes lie in this process.
@@ -41,7 +53,84 @@ impl GuestMemory {
         let regions = slots.iter().map(map_slot).collect::<Result<Vec<_>>>()?;
         let regions = GuestMemoryMmap::from_regions(regions)
             .map_err(|error| Error::new(ErrorCode::InvalidOption, format!("slots: {error}")))?;
-        Ok(Self { slots, regions })
+        Ok(Self {
+            slots,
+            regions,
+            has_image: AtomicBool::new(false),
+            is_lent: AtomicBool::new(false),
+        })
+    }
+
+    /// Memory that is as an image, and shares its pages until they are written.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn from_image(image: &MemoryImage) -> Result<Self> {
+        let spans = image.layout().spans();
+        let slots: Vec<_> = spans.iter().map(|span| span.slot).collect();
+        let memory = Self::new(&slots)?;
+        for span in spans {
+            memory.show(image, span)?;
+            memory.settle(span)?;
+        }
+        Ok(memory)
+    }
+
+    /// Makes a slot what it is in an image. On an idle machine only.
+    ///
+    /// # Errors
+    /// `KvmIoctl` with call `mmap`.
+    pub(crate) fn show(&self, image: &MemoryImage, span: &Span) -> Result<()> {
+        let Some(mapped) = self.mapped(span) else {
+            return Ok(());
+        };
+        self.has_image.store(true, Ordering::SeqCst);
+        // SAFETY: a mapping of ours of this size, and every access to it is by value.
+        unsafe { image.map_over(&mapped) }
+    }
+
+    /// Keeps a slot that shows an image out of child processes and core dumps.
+    ///
+    /// # Errors
+    /// `KvmIoctl` with call `madvise`.
+    pub(crate) fn settle(&self, span: &Span) -> Result<()> {
+        self.mapped(span).map_or(Ok(()), |mapped| {
+            stays_here(mapped.start.as_ptr(), span.slot.bytes as usize)
+        })
+    }
+
+    /// The numbers of its pages.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::new(&self.slots)
+    }
+
+    /// Where a slot lies, if it is one of these.
+    pub(crate) fn mapped(&self, span: &Span) -> Option<Mapped> {
+        let region = self.region(span)?;
+        let start = NonNull::new(region.as_ptr())?;
+        Some(Mapped { span: *span, start })
+    }
+
+    /// What the host has written to a slot.
+    pub(crate) fn written(&self, span: &Span) -> Option<&Written> {
+        Some(self.region(span)?.bitmap())
+    }
+
+    fn region(&self, span: &Span) -> Option<&MmapRegion<Written>> {
+        let region = self.regions.find_region(GuestAddress(span.slot.gpa))?;
+        let is_it = region.start_addr().0 == span.slot.gpa && region.len() == span.slot.bytes;
+        is_it.then_some(&**region)
+    }
+
+    /// Where slot 0 lies, for something that will write to it without telling.
+    pub fn lend(&self) -> Option<HostRange> {
+        self.is_lent.store(true, Ordering::SeqCst);
+        self.host_range(0)
+    }
+
+    /// Whether something may write to this slot without telling.
+    pub(crate) fn is_lent(&self, span: &Span) -> bool {
+        span.slot.gpa == 0 && self.is_lent.load(Ordering::SeqCst)
     }
 
     /// The slots, ordered by address.
@@ -107,7 +196,6 @@ impl GuestMemory {
     /// The pointer is valid as long as this value lives. Guest and host may write at any time, so
     /// no reference may be made of it; racing readers see old or new bytes.
     pub fn host_range(&self, gpa: u64) -> Option<HostRange> {
-        use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
         let region = self.regions.find_region(GuestAddress(gpa))?;
         let bytes = usize::try_from(region.len()).ok()?;
         Some(HostRange {
@@ -134,6 +222,9 @@ impl GuestMemory {
                 continue;
             };
             let start = start.cast();
+            if self.has_image.load(Ordering::SeqCst) && forget_image(start, bytes) {
+                continue;
+            }
             // SAFETY: the range is a mapping of ours, and every access to it is by value.
             let given = unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) } == 0;
             // Where the process locks all its memory (mlockall(2)) the pages are to be unlocked
@@ -162,7 +253,16 @@ impl devices::Memory for GuestMemory {
 /// shows in larger memory.
 const SINGLE_PAGES_BYTES: u64 = 16 << 20;
 
-fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap> {
+/// Puts empty memory where an image is shown.
+fn forget_image(start: *mut libc::c_void, bytes: usize) -> bool {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: the range is a mapping of ours, and every access to it is by value.
+    let mapped = unsafe { libc::mmap(start, bytes, protection, kind, -1, 0) };
+    mapped != libc::MAP_FAILED && stays_here(mapped.cast(), bytes).is_ok()
+}
+
+fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap<Written>> {
     let no_memory = || Error::call("mmap", libc::ENOMEM);
     let bytes = usize::try_from(slot.bytes).map_err(|_| no_memory())?;
     let region = MmapRegion::new(bytes).map_err(|error| match error {

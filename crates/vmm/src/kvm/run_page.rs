@@ -10,13 +10,22 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8};
 
-use kvm_bindings::kvm_run;
+use kvm_bindings::{
+    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_run, kvm_sync_regs,
+};
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::{self, BODY_BYTES, Exit};
 use crate::kvm::memory::stays_here;
 use crate::kvm::vm::Vm;
+
+/// General registers, RIP and RFLAGS.
+pub(crate) const REGS: u64 = KVM_SYNC_X86_REGS as u64;
+/// Segment, descriptor-table and control registers.
+pub(crate) const SREGS: u64 = KVM_SYNC_X86_SREGS as u64;
+/// Exceptions, interrupts and NMIs on their way.
+pub(crate) const EVENTS: u64 = KVM_SYNC_X86_EVENTS as u64;
 
 /// A mapping of a vCPU's `kvm_run`; a kick keeps it alive on its own.
 #[derive(Debug)]
@@ -102,6 +111,77 @@ impl RunPage {
         let byte = unsafe { self.start.add(offset) };
         // SAFETY: valid; only the thread that owns the vCPU writes it.
         unsafe { byte.as_ptr().write_volatile(value) };
+    }
+
+    /// Which registers KVM writes here after each `KVM_RUN`, `KVM_SYNC_X86_…` (KVM API §5,
+    /// `kvm_valid_regs`).
+    pub fn show(&self, which: u64) {
+        let run: *mut kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let word = unsafe { &raw mut (*run).kvm_valid_regs };
+        // SAFETY: aligned; only the thread that owns the vCPU writes it.
+        unsafe { word.write_volatile(which) };
+    }
+
+    /// The registers as the last `KVM_RUN` has left them, of those that KVM was asked to show.
+    pub fn shown(&self) -> &kvm_sync_regs {
+        // SAFETY: plain words inside the mapping; the kernel writes them only during KVM_RUN, and
+        // the thread that owns the vCPU only in `hand_over`, when nobody holds a reference.
+        unsafe { &*self.registers() }
+    }
+
+    /// Has the next `KVM_RUN` take over some of these registers (KVM API §5, `kvm_dirty_regs`).
+    pub fn hand_over(&self, registers: &kvm_sync_regs, which: u64) {
+        let to = self.registers();
+        if which & REGS != 0 {
+            // SAFETY: plain words inside the mapping; only the thread that owns the vCPU writes
+            // them.
+            unsafe { (*to).regs = registers.regs };
+        }
+        if which & SREGS != 0 {
+            // SAFETY: as above.
+            unsafe { (*to).sregs = registers.sregs };
+        }
+        if which & EVENTS != 0 {
+            // SAFETY: as above.
+            unsafe { (*to).events = registers.events };
+        }
+        self.set_dirty(which);
+    }
+
+    /// Which of the registers that were handed over KVM has not taken, and drops them.
+    pub fn take_back(&self) -> u64 {
+        let run: *const kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let word = unsafe { &raw const (*run).kvm_dirty_regs };
+        // SAFETY: aligned; the kernel writes it only during KVM_RUN.
+        let left = unsafe { word.read_volatile() };
+        self.set_dirty(0);
+        left
+    }
+
+    /// Without an irqchip the next `KVM_RUN` gives this to the guest, whatever KVM_SET_SREGS has
+    /// set before (KVM API §5, `cr8`).
+    pub fn set_cr8(&self, value: u64) {
+        let run: *mut kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let word = unsafe { &raw mut (*run).cr8 };
+        // SAFETY: aligned; only the thread that owns the vCPU writes it.
+        unsafe { word.write_volatile(value) };
+    }
+
+    fn set_dirty(&self, which: u64) {
+        let run: *mut kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        let word = unsafe { &raw mut (*run).kvm_dirty_regs };
+        // SAFETY: aligned; only the thread that owns the vCPU writes it.
+        unsafe { word.write_volatile(which) };
+    }
+
+    fn registers(&self) -> *mut kvm_sync_regs {
+        let run: *mut kvm_run = self.start.as_ptr().cast();
+        // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
+        unsafe { (&raw mut (*run).s).cast() }
     }
 
     pub fn decode(&self) -> Exit {

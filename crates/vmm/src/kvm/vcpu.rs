@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use kvm_bindings::{
-    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_xcrs,
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
+    kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, Result};
 use crate::kvm::exit::{Exit, MmioAccess, PortAccess};
-use crate::kvm::host::uninterrupted;
+use crate::kvm::host::{Host, uninterrupted};
 use crate::kvm::memory::stays_here;
+use crate::kvm::registers::Registers;
 use crate::kvm::run_page::RunPage;
 use crate::kvm::vm::Vm;
 
@@ -54,13 +56,15 @@ pub(crate) struct Coalesced {
 
 #[derive(Debug)]
 pub(crate) struct Vcpu {
-    fd: VcpuFd,
+    pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
+    registers: Registers,
 }
 
 impl Vcpu {
     /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see.
-    pub fn new(vm: &Arc<Vm>, index: u32, run_bytes: usize, cpuid: &CpuId) -> Result<Self> {
+    pub fn new(host: &Host, vm: &Arc<Vm>, index: u32, cpuid: &CpuId) -> Result<Self> {
+        let run_bytes = host.run_bytes;
         let mut fd = uninterrupted(|| vm.create_vcpu(u64::from(index)))
             .map_err(Error::ioctl("KVM_CREATE_VCPU"))?;
         // Another mapping of the same page, which kvm-ioctls has made.
@@ -68,7 +72,18 @@ impl Vcpu {
         let page = Arc::new(RunPage::map(&fd, run_bytes, Arc::clone(vm))?);
         fd.set_cpuid2(cpuid)
             .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
-        Ok(Self { fd, page })
+        let registers = Registers::new(Arc::clone(&page), host.syncs_registers);
+        Ok(Self {
+            fd,
+            page,
+            registers,
+        })
+    }
+
+    /// Whether it has left the state in which an application processor waits for INIT and SIPI
+    /// (`KVM_MP_STATE_UNINITIALIZED`).
+    pub const fn set_started(&mut self, is_started: bool) {
+        self.registers.set_started(is_started);
     }
 
     /// The mapping, for a kick.
@@ -78,8 +93,10 @@ impl Vcpu {
 
     /// Runs the guest until it exits or is interrupted.
     pub fn enter(&mut self) -> Result<Entry> {
+        self.registers.before_entry();
         // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
         let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN as libc::Ioctl, 0) };
+        self.registers.after_entry(result >= 0);
         if result >= 0 {
             return Ok(match self.page.decode() {
                 Exit::Unknown {
@@ -132,13 +149,14 @@ impl Vcpu {
     }
 
     /// Drops what the last exit showed of interrupts, which may have changed.
-    fn forget_interrupts(&self) {
+    pub(super) fn forget_interrupts(&self) {
         let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
         self.page.set_byte(offset, 0);
     }
 
     /// `KVM_INTERRUPT`.
     pub fn interrupt(&mut self, vector: u8) -> Result<()> {
+        self.registers.flush_events(&self.fd)?;
         let interrupt = kvm_interrupt {
             irq: u32::from(vector),
         };
@@ -151,20 +169,18 @@ impl Vcpu {
 
     /// `KVM_NMI`.
     pub fn nmi(&mut self) -> Result<()> {
+        self.registers.flush_events(&self.fd)?;
         self.command("KVM_NMI", KVM_NMI, 0)
     }
 
     /// Whether an NMI waits inside KVM (`KVM_GET_VCPU_EVENTS`).
     pub fn nmi_pending(&self) -> Result<bool> {
-        let events = self
-            .fd
-            .get_vcpu_events()
-            .map_err(Error::ioctl("KVM_GET_VCPU_EVENTS"))?;
+        let events = self.events()?;
         Ok(events.nmi.pending != 0 || events.nmi.injected != 0)
     }
 
-    fn command(
-        &mut self,
+    pub(super) fn command(
+        &self,
         name: &'static str,
         request: libc::c_ulong,
         argument: libc::c_ulong,
@@ -231,30 +247,54 @@ impl Vcpu {
         }))
     }
 
-    /// `KVM_GET_REGS`.
-    pub fn registers(&self) -> Result<kvm_regs> {
-        self.fd.get_regs().map_err(Error::ioctl("KVM_GET_REGS"))
+    /// General registers, RIP and RFLAGS: as the last exit has shown them, or `KVM_GET_REGS`.
+    pub fn registers(&mut self) -> Result<kvm_regs> {
+        self.registers.regs(&self.fd)
     }
 
-    /// `KVM_SET_REGS`.
-    pub fn set_registers(&self, registers: &kvm_regs) -> Result<()> {
+    /// The same, if they are known without an ioctl.
+    pub fn registers_at_hand(&self) -> Option<kvm_regs> {
+        self.registers.regs_at_hand()
+    }
+
+    /// Sets general registers with the next entry, or by `KVM_SET_REGS`.
+    pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
         self.forget_interrupts();
-        self.fd
-            .set_regs(registers)
-            .map_err(Error::ioctl("KVM_SET_REGS"))
+        self.registers.set_regs(&self.fd, registers)
     }
 
-    /// `KVM_GET_SREGS`.
-    pub fn special_registers(&self) -> Result<kvm_sregs> {
-        self.fd.get_sregs().map_err(Error::ioctl("KVM_GET_SREGS"))
+    /// `KVM_GET_SREGS`, once after an entry.
+    pub fn special_registers(&mut self) -> Result<kvm_sregs> {
+        self.registers.sregs(&self.fd)
     }
 
-    /// `KVM_SET_SREGS`.
-    pub fn set_special_registers(&self, registers: &kvm_sregs) -> Result<()> {
+    /// `KVM_SET_SREGS`, which tells whether KVM takes them.
+    pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
         self.forget_interrupts();
-        self.fd
-            .set_sregs(registers)
-            .map_err(Error::ioctl("KVM_SET_SREGS"))
+        self.registers.set_sregs(&self.fd, registers)
+    }
+
+    /// Exceptions, interrupts and NMIs on their way (`KVM_GET_VCPU_EVENTS`).
+    pub fn events(&self) -> Result<kvm_vcpu_events> {
+        self.registers.events(&self.fd)
+    }
+
+    /// Sets all three with the next entry, which fails if KVM refuses them: for values that KVM
+    /// itself has given. The bits of `events.flags` say which of the events count.
+    pub fn stage(
+        &mut self,
+        registers: &kvm_regs,
+        special: &kvm_sregs,
+        events: &kvm_vcpu_events,
+    ) -> Result<()> {
+        self.forget_interrupts();
+        self.registers.stage(&self.fd, registers, special, events)
+    }
+
+    /// Sets what is staged at once. To be called before an ioctl that depends on registers
+    /// (`KVM_TRANSLATE`), or sets what they or events change (`KVM_SET_VCPU_EVENTS`).
+    pub fn flush(&mut self) -> Result<()> {
+        self.registers.flush(&self.fd)
     }
 
     /// `KVM_SET_XCRS` with XCR0 alone, the only one there is.
@@ -269,3 +309,6 @@ impl Vcpu {
             .map_err(Error::ioctl("KVM_SET_XCRS"))
     }
 }
+
+#[cfg(test)]
+mod tests;

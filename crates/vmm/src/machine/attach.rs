@@ -7,7 +7,10 @@ use devices::{Clock, Context, Memory, SystemClock, Trigger};
 use kvm_ioctls::Cap;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::bus::{Backend, Base, Claim, Doorbell, Route, RouteConfig, RouteTarget, Row};
+use crate::bus::{
+    Backend, Base, Claim, Doorbell, Route, RouteConfig, RouteId, RouteTarget, Row, Standing,
+    irqchip,
+};
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::Interrupts;
 use crate::kvm::host::Host;
@@ -21,6 +24,28 @@ pub(crate) struct Surroundings<'a> {
     pub interrupts: &'a Interrupts,
 }
 
+/// The row of a route that is to be attached with an id.
+///
+/// # Errors
+/// `Limit` where ids have run out, `InvalidOption` where the irqchip answers.
+pub(crate) fn row(id: u32, claim: Claim, irqchip: bool) -> Result<Row> {
+    if id == u32::MAX {
+        return Err(Error::new(
+            ErrorCode::Limit,
+            "a machine has no more ids for routes",
+        ));
+    }
+    let (id, standing) = (RouteId::new(id), Standing::Attached);
+    if irqchip {
+        irqchip::check(&claim, &standing.name(id))?;
+    }
+    Ok(Row {
+        id,
+        claim,
+        standing,
+    })
+}
+
 /// A route of the caller's, known to the kernel if it concerns it.
 ///
 /// # Errors
@@ -32,6 +57,7 @@ pub(crate) fn configured(
     vcpus: u32,
 ) -> Result<Route> {
     let mut route = Route::new(row, Backend::new(config.target)?);
+    route.target = Some(config.target);
     if let RouteTarget::Event { datamatch } = config.target {
         route.datamatch = datamatch;
     }
@@ -73,8 +99,8 @@ struct Wall<'a> {
 
 impl Context for Wall<'_> {
     fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send>> {
-        let fd = self.around.interrupts.irqfd(line).ok()?;
-        Some(Box::new(fd))
+        let line = self.around.interrupts.line(line).ok()?;
+        Some(Box::new(line))
     }
 
     fn memory(&self) -> Arc<dyn Memory> {

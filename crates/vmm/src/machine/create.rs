@@ -16,12 +16,13 @@ use crate::kvm::vm::Vm;
 use crate::limits::BOOT_VCPU;
 use crate::run::Processor;
 
-/// A vCPU before its first instruction. With an irqchip all but the first wait for INIT and SIPI.
+/// A vCPU before its first instruction, or without one. With an irqchip all but the first wait for
+/// INIT and SIPI.
 pub(crate) fn processor(
     host: &Host,
     vm: &Arc<Vm>,
     config: &MachineConfig<'_>,
-    (boot, start): (&BootConfig, &StartRegisters),
+    start: Option<(&BootConfig, &StartRegisters)>,
     counters: &Arc<Counters>,
     index: u32,
 ) -> Result<Processor> {
@@ -30,8 +31,10 @@ pub(crate) fn processor(
         count: config.vcpus,
         irqchip: config.irqchip,
     })?;
-    let vcpu = Vcpu::new(vm, index, host.run_bytes, &cpuid)?;
-    if index == BOOT_VCPU || !config.irqchip {
+    let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
+    if let Some((boot, start)) = start
+        && (index == BOOT_VCPU || !config.irqchip)
+    {
         let (xcr0, reset) = (state::xcr0(boot, &cpuid), vcpu.special_registers()?);
         vcpu.set_special_registers(&state::special_registers(boot, xcr0, reset))?;
         xcr0.map_or(Ok(()), |xcr0| vcpu.set_xcr0(xcr0))?;
@@ -42,8 +45,15 @@ pub(crate) fn processor(
             rdi: u64::from(index),
             ..state::registers(boot)
         })?;
+    } else {
+        vcpu.set_started(false);
     }
-    Ok(Processor::new(vcpu, index, Arc::clone(counters)))
+    Ok(Processor::new(
+        vcpu,
+        index,
+        config.irqchip,
+        Arc::clone(counters),
+    ))
 }
 
 pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {

@@ -1,5 +1,6 @@
 //! A virtual machine: memory, vCPUs, and the routes of their exits.
 
+mod assembly;
 mod attach;
 mod create;
 
@@ -9,25 +10,24 @@ use std::time::Duration;
 use boot::MemorySlot;
 use devices::{Device, SerialPort};
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use kvm_ioctls::Cap;
 
-use crate::board;
-use crate::bus::{
-    Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Standing, Table, irqchip,
-};
+use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::Interrupts;
+use crate::kvm::chips::ChipState;
 use crate::kvm::host::Host;
 use crate::kvm::kick::KickHandle;
 use crate::kvm::memory::GuestMemory;
+use crate::kvm::origin::Origin;
 use crate::kvm::vm::Vm;
-use crate::limits::BOOT_VCPU;
+use crate::machine::assembly::Made;
 use crate::machine::attach::Surroundings;
 use crate::offload;
-use crate::placement::{self, Placement, Prepared};
+use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
+use crate::snapshot::{Shape, Snapshot};
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
@@ -50,6 +50,7 @@ pub struct Machine {
     crew: Crew,
     interrupts: Arc<Interrupts>,
     vm: Arc<Vm>,
+    origin: Origin,
     placement: Placement,
     counters: Arc<Counters>,
     /// As configured, without those of ours.
@@ -65,65 +66,93 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
     /// `Payload` for the configuration.
     pub fn new(config: MachineConfig<'_>) -> Result<Self> {
-        let format = config.check()?;
-        let slots = config.all_slots();
-        let rows = check_routes(&config, &slots)?;
-        let host = Host::get()?;
-        host.check_vcpus(config.vcpus)?;
-        if slots.iter().any(|slot| slot.read_only) {
-            host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
-        }
-        let Prepared {
-            memory,
-            boot,
-            registers,
-            placement,
-        } = placement::prepare(&config, format, &slots)?;
-        let fd = create::vm(host, boot.mode, config.irqchip)?;
-        let vm = Arc::new(Vm::new(fd, memory)?);
-        let counters = Arc::new(Counters::default());
-        let start = (&boot, &registers);
-        let create = |index| create::processor(host, &vm, &config, start, &counters, index);
-        let first = create(BOOT_VCPU)?;
-        let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
-        let mut crew = Crew::new(first, others);
-        let processors = crew.all_mut();
-        let waiting = processors.map(|processor| Arc::clone(&processor.injections));
-        let waiting = waiting.collect();
-        let irqchip = config.irqchip.then(|| Arc::clone(&vm));
-        let interrupts = Arc::new(Interrupts::new(irqchip, waiting));
-        let surroundings = Surroundings {
-            host,
-            vm: &vm,
-            interrupts: &interrupts,
-        };
-        let mut routes = Vec::new();
-        for (row, route) in rows.iter().zip(&config.routes) {
-            let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
-            routes.push(route);
-        }
-        for route in board::routes(&config, &slots, &interrupts)? {
-            routes.push(attach::plugged(&surroundings, route)?);
-        }
-        for route in routes.iter().filter(|route| route.is_gathered) {
-            offload::sort_after(&vm, &route.row.claim, &routes)?;
-        }
-        let bus = Bus::new(routes, config.pc)?;
+        Self::assemble(assembly::new(&config)?)
+    }
+
+    /// A further machine in the state of a snapshot. It shares the snapshot's memory until it
+    /// writes. `routes` stand for those of the snapshot with the same claims.
+    ///
+    /// # Errors
+    /// `Snapshot` when a route has no place in it; else as of [`new`](Self::new).
+    pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
+        let routes = snapshot.rebound(routes)?;
+        let mut machine = Self::assemble(assembly::again(snapshot, routes)?)?;
+        machine.put_back(snapshot)?;
+        Ok(machine)
+    }
+
+    fn assemble(made: Made) -> Result<Self> {
+        let next_id = made.bus.routes().len() as u32;
         let mut machine = Self {
-            bus,
-            crew,
-            interrupts,
-            vm,
-            placement,
-            counters,
-            slots,
-            next_id: rows.len() as u32,
+            bus: made.bus,
+            crew: made.crew,
+            interrupts: made.interrupts,
+            vm: made.vm,
+            origin: made.origin,
+            placement: made.placement,
+            counters: made.counters,
+            slots: made.slots,
+            next_id,
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
         }
         machine.list_routes();
         Ok(machine)
+    }
+
+    /// Its state as a value, from which it, and any other machine, can go on. The snapshot and the
+    /// machine share their memory until the machine writes.
+    ///
+    /// # Errors
+    /// `Snapshot` for a device that has no state to save, `Limit`, `KvmCapability`, `KvmIoctl`; the
+    /// machine goes on as before.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        let crew = self.crew.save(&self.counters)?;
+        let bus = self.crew.save_bus(&mut self.bus)?;
+        let callers = || self.bus.callers();
+        Ok(Snapshot {
+            image: self.origin.image(&self.vm)?,
+            shape: self.shape(),
+            claims: callers()
+                .map(|route| (route.row.id, route.row.claim))
+                .collect(),
+            targets: callers().map(|route| route.target).collect(),
+            placement: self.placement.clone(),
+            crew,
+            bus,
+            chips: ChipState::save(&self.vm, self.interrupts.has_irqchip())?,
+        })
+    }
+
+    /// Puts everything back to what it was in a snapshot, of this machine or of one like it.
+    ///
+    /// # Errors
+    /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
+    /// is undefined until a further restore.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        snapshot.shape.check(&self.shape())?;
+        self.bus.check(&snapshot.bus)?;
+        self.crew.settle()?;
+        self.origin.restore(&self.vm, &snapshot.image)?;
+        self.put_back(snapshot)
+    }
+
+    /// All but the memory.
+    fn put_back(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.crew.restore_bus(&mut self.bus, &snapshot.bus)?;
+        snapshot.chips.restore(&self.vm)?;
+        self.crew.restore(&snapshot.crew, &self.counters)
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            slots: self.slots.clone(),
+            vcpus: self.crew.count(),
+            irqchip: self.interrupts.has_irqchip(),
+            pc: self.bus.is_empty_bus,
+            serial: self.bus.serial().is_some(),
+        }
     }
 
     /// Attaches a route, as the configuration's are at construction. It may claim what the
@@ -133,7 +162,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` or `Limit`, `KvmCapability` or `KvmIoctl`; nothing is then changed.
     pub fn attach(&mut self, route: &RouteConfig) -> Result<RouteId> {
-        let row = self.check(route.claim(), |name, slots| route.check(name, slots))?;
+        let row = self.row(route.claim(), |name, slots| route.check(name, slots))?;
         let table = self.bus.table_with(row)?;
         let route = attach::configured(&self.surroundings()?, row, route, self.crew.count())?;
         self.take(route, table)
@@ -144,7 +173,7 @@ impl Machine {
     /// # Errors
     /// As of `attach`; `InvalidOption` with what the device misses.
     pub fn attach_device(&mut self, claim: Claim, device: Box<dyn Device>) -> Result<RouteId> {
-        let row = self.check(claim, |name, slots| claim.check(name, slots))?;
+        let row = self.row(claim, |name, slots| claim.check(name, slots))?;
         let table = self.bus.table_with(row)?;
         let route = Route::new(row, Backend::Device(device));
         let route = attach::plugged(&self.surroundings()?, route)?;
@@ -158,9 +187,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
     pub fn detach(&mut self, id: RouteId) -> Result<()> {
-        let mut all = self.bus.routes().iter();
-        let found = all.find(|route| route.row.id == id && route.row.standing.is_callers());
-        if found.is_none() {
+        if !self.bus.callers().any(|route| route.row.id == id) {
             return Err(Error::new(
                 ErrorCode::InvalidOption,
                 format!("no route with id {} is attached", id.get()),
@@ -177,28 +204,15 @@ impl Machine {
         Ok(())
     }
 
-    /// Checks what a caller wants to attach; the row that it gets.
-    fn check(
+    /// The row of what a caller wants to attach.
+    fn row(
         &self,
         claim: Claim,
         check: impl FnOnce(&str, &[MemorySlot]) -> Result<()>,
     ) -> Result<Row> {
-        let (id, standing) = (RouteId::new(self.next_id), Standing::Attached);
-        if self.next_id == u32::MAX {
-            return Err(Error::new(
-                ErrorCode::Limit,
-                "a machine has no more ids for routes",
-            ));
-        }
-        check(&standing.name(id), &self.slots)?;
-        if self.interrupts.has_irqchip() {
-            irqchip::check(&claim, &standing.name(id))?;
-        }
-        Ok(Row {
-            id,
-            claim,
-            standing,
-        })
+        let row = attach::row(self.next_id, claim, self.interrupts.has_irqchip())?;
+        check(&row.standing.name(row.id), &self.slots)?;
+        Ok(row)
     }
 
     fn surroundings(&self) -> Result<Surroundings<'_>> {
@@ -226,8 +240,7 @@ impl Machine {
     }
 
     fn list_routes(&self) {
-        let all = self.bus.routes().iter();
-        let callers = all.filter(|route| route.row.standing.is_callers());
+        let callers = self.bus.callers();
         let counted = callers.map(|route| (route.row.id, Arc::clone(&route.counters)));
         self.counters.set_routes(counted.collect());
     }
@@ -331,8 +344,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn registers(&self) -> Result<kvm_regs> {
-        self.crew.boot().registers()
+    pub fn registers(&mut self) -> Result<kvm_regs> {
+        self.crew.boot_mut().registers()
     }
 
     /// The boot vCPU's [`Processor::set_registers`].
@@ -347,8 +360,8 @@ impl Machine {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn special_registers(&self) -> Result<kvm_sregs> {
-        self.crew.boot().special_registers()
+    pub fn special_registers(&mut self) -> Result<kvm_sregs> {
+        self.crew.boot_mut().special_registers()
     }
 
     /// The boot vCPU's [`Processor::set_special_registers`].
@@ -374,27 +387,4 @@ impl Machine {
     pub fn reply_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.crew.last_ended().reply_bytes(bytes)
     }
-}
-
-/// All claims of a machine that is to be made, the caller's first.
-fn check_routes(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for (route, id) in config.routes.iter().zip(0..) {
-        let (id, standing) = (RouteId::new(id), Standing::Configured);
-        let (name, claim) = (standing.name(id), route.claim());
-        route.check(&name, slots)?;
-        rows.push(Row {
-            id,
-            claim,
-            standing,
-        });
-    }
-    rows.extend(board::rows(config));
-    Table::new(&rows)?;
-    if config.irqchip {
-        for row in rows.iter().filter(|row| row.standing.is_callers()) {
-            irqchip::check(&row.claim, &row.standing.name(row.id))?;
-        }
-    }
-    Ok(rows)
 }

@@ -50,7 +50,7 @@ fn stops_early(host: &Host) -> Result<Option<bool>> {
         count: 1,
         irqchip: false,
     })?;
-    let mut vcpu = Vcpu::new(&vm, BOOT_VCPU, host.run_bytes, &cpuid)?;
+    let mut vcpu = Vcpu::new(host, &vm, BOOT_VCPU, &cpuid)?;
     let reset = vcpu.special_registers()?;
     vcpu.set_special_registers(&state::special_registers(&prepared.boot, None, reset))?;
     vcpu.set_registers(&state::registers(&prepared.boot))?;

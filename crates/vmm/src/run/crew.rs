@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::bus::{Bus, BusAccess};
+use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::kick::{KickCause, KickHandle};
@@ -17,6 +17,7 @@ use crate::run::drive::Run;
 use crate::run::handler::ExitHandler;
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
+use crate::run::saved::ProcessorState;
 use crate::run::{post, whereabouts, yardstick};
 
 /// What a run needs of its machine.
@@ -26,10 +27,14 @@ pub(crate) struct Scene<'a> {
     pub memory: &'a GuestMemory,
 }
 
-/// The state when a run began.
-struct Start {
-    begin: Instant,
-    exits: u64,
+/// The saved state of all vCPUs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CrewState {
+    pub boot: ProcessorState,
+    others: Vec<ProcessorState>,
+    ended_by: u32,
+    /// Exits that no run has reported.
+    unreported: u64,
 }
 
 /// All vCPUs.
@@ -39,6 +44,9 @@ pub(crate) struct Crew {
     others: Vec<Processor>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     ended_by: u32,
+    /// Exits that runs have reported; a further one may be found when an access is completed after
+    /// its run.
+    reported: u64,
     /// A run is in progress, or was left by a panic, after which the guest's pending question is
     /// lost.
     broken: bool,
@@ -50,16 +58,13 @@ impl Crew {
             boot,
             others,
             ended_by: BOOT_VCPU,
+            reported: 0,
             broken: false,
         }
     }
 
     pub const fn count(&self) -> u32 {
         1 + self.others.len() as u32
-    }
-
-    pub const fn boot(&self) -> &Processor {
-        &self.boot
     }
 
     pub const fn boot_mut(&mut self) -> &mut Processor {
@@ -97,6 +102,54 @@ impl Crew {
         post::last_coalesced(&mut self.boot.vcpu, bus)
     }
 
+    /// The state of all vCPUs.
+    pub fn save(&mut self, counters: &Counters) -> Result<CrewState> {
+        self.check_whole()?;
+        let others = self.others.iter_mut().map(Processor::save);
+        Ok(CrewState {
+            boot: self.boot.save()?,
+            others: others.collect::<Result<_>>()?,
+            ended_by: self.ended_by,
+            unreported: counters.total_exits() - self.reported,
+        })
+    }
+
+    /// Lets KVM forget what it waits for, before memory and vCPUs are put back.
+    pub fn settle(&mut self) -> Result<()> {
+        self.check_whole()?;
+        self.all_mut().try_for_each(Processor::complete)
+    }
+
+    /// Puts the state of as many vCPUs back.
+    pub fn restore(&mut self, state: &CrewState, counters: &Counters) -> Result<()> {
+        self.boot.restore(&state.boot)?;
+        for (processor, state) in self.others.iter_mut().zip(&state.others) {
+            processor.restore(state)?;
+        }
+        self.ended_by = state.ended_by;
+        self.reported = counters.total_exits().saturating_sub(state.unreported);
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        if self.broken {
+            return Err(Error::internal("an earlier run of this machine panicked"));
+        }
+        Ok(())
+    }
+
+    /// The state of a bus, with what the kernel has gathered for it.
+    pub fn save_bus(&mut self, bus: &mut Bus) -> Result<BusState> {
+        self.gather(bus)?;
+        Ok(bus.save())
+    }
+
+    /// Puts the state of a bus back; what the kernel has gathered since is gone.
+    pub fn restore_bus(&mut self, bus: &mut Bus, state: &BusState) -> Result<()> {
+        self.gather(bus)?;
+        bus.restore(state)
+    }
+
     /// Runs the only vCPU on this thread.
     pub fn run_alone(
         &mut self,
@@ -114,7 +167,7 @@ impl Crew {
                 ),
             ));
         }
-        let start = self.start(&scene)?;
+        let begin = self.start()?;
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
         let desk = Desk {
@@ -124,10 +177,10 @@ impl Crew {
             counters: scene.counters,
         };
         let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
-        let completed = self.boot.complete();
+        let completed = self.boot.complete_read();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);
-        self.finish(scene, &start, end.map(|end| (BOOT_VCPU, end)))
+        self.finish(scene, begin, end.map(|end| (BOOT_VCPU, end)))
     }
 
     /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
@@ -152,9 +205,9 @@ impl Crew {
         if rest.is_empty() {
             return self.run_alone(scene, kick, limits, first);
         }
-        let start = self.start(&scene)?;
+        let begin = self.start()?;
         if let Some(end) = self.take_kept() {
-            return self.finish(scene, &start, Ok(end));
+            return self.finish(scene, begin, Ok(end));
         }
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
@@ -181,7 +234,7 @@ impl Crew {
         });
         drop(alarm);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.finish(scene, &start, end.unwrap_or_else(|| Err(nobody())))
+        self.finish(scene, begin, end.unwrap_or_else(|| Err(nobody())))
     }
 
     /// The loop that answers nothing; the time it took.
@@ -190,10 +243,8 @@ impl Crew {
     }
 
     /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
-    fn start(&mut self, scene: &Scene<'_>) -> Result<Start> {
-        if self.broken {
-            return Err(Error::internal("an earlier run of this machine panicked"));
-        }
+    fn start(&mut self) -> Result<Instant> {
+        self.check_whole()?;
         if let Pending::Reply(exit) = &self.last_ended().pending {
             let what = exit.name();
             return Err(Error::new(
@@ -203,20 +254,17 @@ impl Crew {
                 ),
             ));
         }
-        Ok(Start {
-            begin: Instant::now(),
-            exits: scene.counters.total_exits(),
-        })
+        Ok(Instant::now())
     }
 
     /// Assembles the outcome of a run. Text of a failed run is kept for the next.
     fn finish(
         &mut self,
         scene: Scene<'_>,
-        start: &Start,
+        begin: Instant,
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
-        let outcome = self.sum_up(scene, start, end);
+        let outcome = self.sum_up(scene, begin, end);
         self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
         outcome
     }
@@ -224,9 +272,11 @@ impl Crew {
     fn sum_up(
         &mut self,
         scene: Scene<'_>,
-        start: &Start,
+        begin: Instant,
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
+        let total = scene.counters.total_exits();
+        let exits = total - std::mem::replace(&mut self.reported, total);
         let gathered = post::last_coalesced(&mut self.boot.vcpu, scene.bus);
         let (index, end) = end?;
         gathered?;
@@ -243,8 +293,8 @@ impl Crew {
             whereabouts: None,
             output: scene.bus.take_output(),
             undelivered: scene.bus.take_undelivered(),
-            exits: scene.counters.total_exits() - start.exits,
-            duration: start.begin.elapsed(),
+            exits,
+            duration: begin.elapsed(),
         };
         if whereabouts::is_asked(&outcome.end) {
             let processor = self.get_mut(vcpu.unwrap_or(BOOT_VCPU));
@@ -289,7 +339,7 @@ impl Shift<'_> {
         if let Some(late) = self.judge(index, end) {
             processor.keep(late);
         }
-        if let Err(error) = processor.complete() {
+        if let Err(error) = processor.complete_read() {
             self.judge(index, Err(error));
         }
     }

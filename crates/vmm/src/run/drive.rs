@@ -200,8 +200,8 @@ impl<'a> Run<'a> {
     ) -> Result<Option<End>> {
         let flushes = matches!(verdict, Verdict::Flush);
         let (pending, next) = match verdict {
-            Verdict::Done | Verdict::Flush => (Pending::Answered, Ok(None)),
-            Verdict::End(end) => (Pending::Answered, Ok(Some(end))),
+            Verdict::Done | Verdict::Flush => (answered(&exit), Ok(None)),
+            Verdict::End(end) => (answered(&exit), Ok(Some(end))),
             Verdict::AwaitsReply(end) => (Pending::Reply(exit), Ok(Some(end))),
             Verdict::Nothing => (Pending::Nothing, Ok(None)),
             Verdict::Over(end) => (Pending::Nothing, Ok(Some(end))),
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
         };
         self.processor.pending = pending;
         if let Some(access) = access
-            && matches!(self.processor.pending, Pending::Answered)
+            && matches!(self.processor.pending, Pending::Answered | Pending::Written)
         {
             self.desk.bus.bus().count(&access);
             if flushes {
@@ -221,7 +221,19 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What an access leaves to KVM.
+const fn answered(exit: &Exit) -> Pending {
+    if exit.is_read() {
+        Pending::Answered
+    } else {
+        Pending::Written
+    }
+}
+
 /// What an exit leaves open.
 fn left(exit: Exit, rest: Option<usize>) -> Pending {
-    rest.map_or(Pending::Answered, |from| Pending::Open(exit, from))
+    match rest {
+        Some(from) => Pending::Open(exit, from),
+        None => answered(&exit),
+    }
 }

@@ -15,13 +15,15 @@ mod handler;
 mod outcome;
 mod post;
 mod processor;
+mod saved;
 mod text;
 mod verdict;
 mod whereabouts;
 mod yardstick;
 
 pub use clock::RunLimits;
-pub(crate) use crew::{Crew, Scene};
+pub(crate) use crew::{Crew, CrewState, Scene};
 pub use handler::{At, ExitHandler, ReadAnswer, Reply, Unanswered, WriteAnswer};
 pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
 pub use processor::Processor;
+pub use saved::ProcessorState;

@@ -18,8 +18,10 @@ use crate::run::outcome::End;
 pub(crate) enum Pending {
     /// Nothing.
     Nothing,
-    /// An I/O exit is answered, and KVM takes the answer over at the next entry.
+    /// A read is answered, and KVM takes the value over at the next entry.
     Answered,
+    /// A write is done, and KVM goes on after it at the next entry.
+    Written,
     /// An I/O exit is yet to be answered, from this piece on.
     Open(Exit, usize),
     /// An unclaimed read ended a run; [`Processor::reply`] answers it.
@@ -37,11 +39,13 @@ pub struct Processor {
     pub(crate) injections: Arc<Injections>,
     /// KVM may have an NMI that the guest has not taken.
     pub(crate) nmi_sent: bool,
+    /// Whether it has a local APIC.
+    pub(crate) irqchip: bool,
     counters: Arc<Counters>,
 }
 
 impl Processor {
-    pub(crate) fn new(vcpu: Vcpu, index: u32, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(vcpu: Vcpu, index: u32, irqchip: bool, counters: Arc<Counters>) -> Self {
         Self {
             vcpu,
             index,
@@ -49,6 +53,7 @@ impl Processor {
             kept: None,
             injections: Arc::default(),
             nmi_sent: false,
+            irqchip,
             counters,
         }
     }
@@ -58,8 +63,17 @@ impl Processor {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn registers(&self) -> Result<kvm_regs> {
+    pub fn registers(&mut self) -> Result<kvm_regs> {
+        self.complete()?;
         self.vcpu.registers()
+    }
+
+    /// The same, if they are known without a call to KVM.
+    pub fn registers_at_hand(&mut self) -> Option<kvm_regs> {
+        match self.pending {
+            Pending::Answered | Pending::Written => None,
+            _ => self.vcpu.registers_at_hand(),
+        }
     }
 
     /// Sets general registers, RIP and RFLAGS.
@@ -68,7 +82,7 @@ impl Processor {
     /// `UnansweredRead` while an instruction waits for the value of a read, `KvmIoctl` when KVM
     /// refuses.
     pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
-        self.check_complete("set registers")?;
+        self.complete_all("set registers")?;
         self.vcpu.set_registers(registers)
     }
 
@@ -76,7 +90,8 @@ impl Processor {
     ///
     /// # Errors
     /// `KvmIoctl`.
-    pub fn special_registers(&self) -> Result<kvm_sregs> {
+    pub fn special_registers(&mut self) -> Result<kvm_sregs> {
+        self.complete()?;
         self.vcpu.special_registers()
     }
 
@@ -85,7 +100,7 @@ impl Processor {
     /// # Errors
     /// As [`set_registers`](Self::set_registers).
     pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
-        self.check_complete("set special registers")?;
+        self.complete_all("set special registers")?;
         self.vcpu.set_special_registers(registers)
     }
 
@@ -148,10 +163,18 @@ impl Processor {
         }
     }
 
+    /// Lets KVM take over the value of an answered read, which may change memory.
+    pub(crate) fn complete_read(&mut self) -> Result<()> {
+        if matches!(self.pending, Pending::Answered) {
+            return self.complete();
+        }
+        Ok(())
+    }
+
     /// Lets KVM complete an answered access, so that registers are final. The next access of the
     /// same instruction is kept.
     pub(crate) fn complete(&mut self) -> Result<()> {
-        if !matches!(self.pending, Pending::Answered) {
+        if !matches!(self.pending, Pending::Answered | Pending::Written) {
             return Ok(());
         }
         self.pending = match self.vcpu.complete()? {
@@ -178,15 +201,17 @@ impl Processor {
         })
     }
 
-    fn check_complete(&self, what: &str) -> Result<()> {
+    /// Completes what is answered, before the state changes; refuses while anything is not.
+    pub(crate) fn complete_all(&mut self, what: &str) -> Result<()> {
+        self.complete()?;
         match self.pending {
-            Pending::Nothing | Pending::Answered => Ok(()),
             Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
                 ErrorCode::UnansweredRead,
                 format!(
                     "cannot {what}: an instruction of the guest waits for its I/O; reply or run on first"
                 ),
             )),
+            _ => Ok(()),
         }
     }
 }

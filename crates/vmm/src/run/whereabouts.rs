@@ -36,7 +36,11 @@ pub(crate) const fn is_asked(end: &End) -> bool {
 }
 
 /// Where a vCPU is that does not run; none if its registers cannot be read, or KVM has reset them.
-pub(crate) fn of(processor: &Processor, memory: &GuestMemory, end: &End) -> Option<Whereabouts> {
+pub(crate) fn of(
+    processor: &mut Processor,
+    memory: &GuestMemory,
+    end: &End,
+) -> Option<Whereabouts> {
     let registers = processor.registers().ok()?;
     let special = processor.special_registers().ok()?;
     let crashed = matches!(end, End::Exit(record) if record.exit == Exit::Shutdown);

@@ -1,13 +1,13 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 
-import type { Asker } from './ask.ts'
-import { RunContext, outside } from '../native/context.ts'
-import { VmError, fromFailure, isFailure } from '../native/errors.ts'
-import { LoopHold } from '../native/loop.ts'
-import { native } from '../native/native.ts'
-import { RunResult } from '../results/result.ts'
-import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from '../native/seam.ts'
-import { isAborted, listen, reasonOf, unlisten } from '../options/signal.ts'
+import type { Asker } from '../ask.ts'
+import { RunContext, outside } from '../../native/context.ts'
+import { VmError, fromFailure, isFailure } from '../../native/errors.ts'
+import { LoopHold } from '../../native/loop.ts'
+import { native } from '../../native/native.ts'
+import { RunResult } from '../../results/result.ts'
+import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from '../../native/seam.ts'
+import { isAborted, listen, reasonOf, unlisten } from '../../options/signal.ts'
 
 /** The longest delay that a timer takes, 24 days. */
 const maxTimerMs = 2 ** 31 - 1

@@ -1,0 +1,124 @@
+//! The native class that `Snapshot` wraps.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use napi::Either;
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+use vmm::{Error, ErrorCode, Machine, Result, Snapshot};
+
+use crate::caught::caught;
+use crate::convert::config::NativeRoute;
+use crate::convert::failure::Failure;
+use crate::convert::registers::NativeRegisters;
+use crate::lifecycle::Lifecycle;
+use crate::machine::NativeMachine;
+
+/// The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
+/// `close` every method returns `ERR_SNAPSHOT`.
+#[napi]
+pub struct NativeSnapshot(RefCell<Option<Rc<Snapshot>>>);
+
+/// A page that is not the same in two snapshots.
+#[napi(object)]
+pub struct NativeDifference {
+    /// Its number; the next look begins after it.
+    pub page: f64,
+    /// Its guest physical address.
+    pub gpa: f64,
+    /// Its 4096 bytes in the first.
+    pub before: Uint8Array,
+    /// Its 4096 bytes in the second.
+    pub after: Uint8Array,
+}
+
+#[napi]
+impl NativeSnapshot {
+    /// The state of an idle or paused machine. `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_LIMIT`,
+    /// `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`, `ERR_SNAPSHOT` for what cannot be saved; the machine
+    /// goes on as before.
+    #[napi(ts_return_type = "NativeSnapshot | Failure")]
+    pub fn take(machine: &NativeMachine) -> Either<NativeSnapshot, Failure> {
+        let taken = machine.with_idle(Machine::snapshot);
+        match taken {
+            Ok(snapshot) => Either::A(Self(RefCell::new(Some(Rc::new(snapshot))))),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    /// Puts an idle or paused machine back. `ERR_SNAPSHOT` for one of another shape, which is not
+    /// changed; `ERR_VM_BUSY`, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+    #[napi]
+    pub fn restore(&self, machine: &NativeMachine) -> Option<Failure> {
+        let restored = self
+            .open()
+            .and_then(|snapshot| machine.with_idle(|machine| machine.restore(&snapshot)));
+        restored.err().map(Failure::from)
+    }
+
+    /// A further machine that goes on from here, with `routes` in the place of those with the same
+    /// claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+    /// and the failures of `NativeMachine.create`.
+    #[napi(ts_return_type = "NativeMachine | Failure")]
+    pub fn machine(&self, routes: Vec<NativeRoute>) -> Either<NativeMachine, Failure> {
+        let routes: Vec<_> = routes.iter().map(NativeRoute::parse).collect();
+        let made = self
+            .open()
+            .and_then(|snapshot| caught(|| Machine::from_snapshot(&snapshot, &routes)));
+        match made {
+            Ok(machine) => Either::A(NativeMachine::of(Lifecycle::new(machine))),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    /// All general registers of vCPU 0.
+    #[napi]
+    pub fn registers(&self) -> Either<NativeRegisters, Failure> {
+        self.look(|snapshot| NativeRegisters::from_raw(&snapshot.registers()))
+    }
+
+    /// The first page after a number, -1 in the beginning, that is not the same in another snapshot
+    /// of the same memory; `null` when there is none any more.
+    #[napi]
+    pub fn difference(
+        &self,
+        other: &NativeSnapshot,
+        after: f64,
+    ) -> Either<Option<NativeDifference>, Failure> {
+        let compared = self.open().and_then(|one| {
+            let two = other.open()?;
+            one.check_memory(&two)?;
+            Ok(one.next_difference(&two, (after + 1.0) as usize))
+        });
+        match compared {
+            Ok(found) => Either::A(found.map(|(page, found)| NativeDifference {
+                page: page as f64,
+                gpa: found.gpa as f64,
+                before: Uint8Array::from(&found.before[..]),
+                after: Uint8Array::from(&found.after[..]),
+            })),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    /// Ends its use. Machines that were made of it go on, and keep the pages that they share.
+    #[napi]
+    pub fn close(&self) {
+        self.0.take();
+    }
+}
+
+impl NativeSnapshot {
+    fn open(&self) -> Result<Rc<Snapshot>> {
+        let closed = || Error::new(ErrorCode::Snapshot, "the snapshot is closed");
+        self.0.borrow().as_ref().map(Rc::clone).ok_or_else(closed)
+    }
+
+    fn look<T>(&self, get: impl FnOnce(&Snapshot) -> T) -> Either<T, Failure> {
+        match self.open() {
+            Ok(snapshot) => Either::A(get(&snapshot)),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+}

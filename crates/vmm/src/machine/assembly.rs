@@ -1,0 +1,158 @@
+//! The parts of a machine, put together from a configuration or from a snapshot.
+
+use std::sync::Arc;
+
+use boot::state::BootConfig;
+use boot::{MemorySlot, StartRegisters};
+use kvm_ioctls::Cap;
+
+use crate::board;
+use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
+use crate::config::MachineConfig;
+use crate::counters::Counters;
+use crate::error::Result;
+use crate::interrupts::Interrupts;
+use crate::kvm::host::Host;
+use crate::kvm::memory::GuestMemory;
+use crate::kvm::origin::Origin;
+use crate::kvm::vm::Vm;
+use crate::limits::BOOT_VCPU;
+use crate::machine::attach::{self, Surroundings};
+use crate::machine::create;
+use crate::offload;
+use crate::placement::{self, Placement, Prepared};
+use crate::run::Crew;
+use crate::snapshot::Snapshot;
+
+/// The parts of a machine.
+pub(crate) struct Made {
+    pub bus: Bus,
+    pub crew: Crew,
+    pub interrupts: Arc<Interrupts>,
+    pub vm: Arc<Vm>,
+    pub origin: Origin,
+    pub placement: Placement,
+    pub counters: Arc<Counters>,
+    pub slots: Vec<MemorySlot>,
+}
+
+/// Of a configuration.
+pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
+    let format = config.check()?;
+    let slots = config.all_slots();
+    let rows = check_routes(config, &slots)?;
+    let host = check_host(config, &slots)?;
+    let Prepared {
+        memory,
+        boot,
+        registers,
+        placement,
+    } = placement::prepare(config, format, &slots)?;
+    let fd = create::vm(host, boot.mode, config.irqchip)?;
+    let vm = Arc::new(Vm::new(fd, memory)?);
+    let crew = crew(host, &vm, config, Some((&boot, &registers)))?;
+    assemble(config, slots, &rows, vm, crew, Origin::default(), placement)
+}
+
+/// Of a snapshot: all vCPUs as they come, all routes empty.
+pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Made> {
+    let config = snapshot.config(routes);
+    let slots = config.all_slots();
+    let rows = check_routes(&config, &slots)?;
+    let host = check_host(&config, &slots)?;
+    let placement = snapshot.placement.clone();
+    let memory = GuestMemory::from_image(&snapshot.image)?;
+    let fd = create::vm(host, placement.mode, config.irqchip)?;
+    let vm = Arc::new(Vm::new(fd, memory)?);
+    let origin = Origin::of_image(&vm, &snapshot.image)?;
+    let crew = crew(host, &vm, &config, None)?;
+    assemble(&config, slots, &rows, vm, crew, origin, placement)
+}
+
+fn assemble(
+    config: &MachineConfig<'_>,
+    slots: Vec<MemorySlot>,
+    rows: &[Row],
+    vm: Arc<Vm>,
+    (mut crew, counters): (Crew, Arc<Counters>),
+    origin: Origin,
+    placement: Placement,
+) -> Result<Made> {
+    let processors = crew.all_mut();
+    let waiting = processors.map(|processor| Arc::clone(&processor.injections));
+    let waiting = waiting.collect();
+    let irqchip = config.irqchip.then(|| Arc::clone(&vm));
+    let interrupts = Arc::new(Interrupts::new(irqchip, waiting));
+    let surroundings = Surroundings {
+        host: Host::get()?,
+        vm: &vm,
+        interrupts: &interrupts,
+    };
+    let mut routes = Vec::new();
+    for (row, route) in rows.iter().zip(&config.routes) {
+        let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
+        routes.push(route);
+    }
+    for route in board::routes(config, &slots, &interrupts)? {
+        routes.push(attach::plugged(&surroundings, route)?);
+    }
+    for route in routes.iter().filter(|route| route.is_gathered) {
+        offload::sort_after(&vm, &route.row.claim, &routes)?;
+    }
+    Ok(Made {
+        bus: Bus::new(routes, config.pc)?,
+        crew,
+        interrupts,
+        vm,
+        origin,
+        placement,
+        counters,
+        slots,
+    })
+}
+
+fn check_host(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> Result<&'static Host> {
+    let host = Host::get()?;
+    host.check_vcpus(config.vcpus)?;
+    if slots.iter().any(|slot| slot.read_only) {
+        host.require(Cap::ReadonlyMem, "KVM_CAP_READONLY_MEM")?;
+    }
+    Ok(host)
+}
+
+/// All claims of a machine that is to be made, the caller's first.
+fn check_routes(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (route, id) in config.routes.iter().zip(0..) {
+        let (id, standing) = (RouteId::new(id), Standing::Configured);
+        let (name, claim) = (standing.name(id), route.claim());
+        route.check(&name, slots)?;
+        rows.push(Row {
+            id,
+            claim,
+            standing,
+        });
+    }
+    rows.extend(board::rows(config));
+    Table::new(&rows)?;
+    if config.irqchip {
+        for row in rows.iter().filter(|row| row.standing.is_callers()) {
+            irqchip::check(&row.claim, &row.standing.name(row.id))?;
+        }
+    }
+    Ok(rows)
+}
+
+/// All vCPUs.
+fn crew(
+    host: &Host,
+    vm: &Arc<Vm>,
+    config: &MachineConfig<'_>,
+    start: Option<(&BootConfig, &StartRegisters)>,
+) -> Result<(Crew, Arc<Counters>)> {
+    let counters = Arc::new(Counters::default());
+    let create = |index| create::processor(host, vm, config, start, &counters, index);
+    let first = create(BOOT_VCPU)?;
+    let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
+    Ok((Crew::new(first, others), counters))
+}

@@ -1,0 +1,172 @@
+//! A machine as a value: everything that its guest and its devices can have changed.
+
+mod shape;
+
+use std::sync::Arc;
+
+use boot::Privilege;
+use kvm_bindings::kvm_regs;
+
+use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
+use crate::config::{MachineConfig, Payload};
+use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::chips::ChipState;
+use crate::kvm::image::MemoryImage;
+use crate::limits::PAGE_BYTES;
+use crate::placement::Placement;
+use crate::run::CrewState;
+
+pub(crate) use shape::Shape;
+
+/// The state of a machine at one moment. Nothing changes it; any number of machines go on from it,
+/// and share its memory until they write.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(crate) image: Arc<MemoryImage>,
+    pub(crate) shape: Shape,
+    /// The caller's, in their order.
+    pub(crate) claims: Vec<(RouteId, Claim)>,
+    /// What the caller wants there; `None` for a device in Rust.
+    pub(crate) targets: Vec<Option<RouteTarget>>,
+    pub(crate) placement: Placement,
+    pub(crate) crew: CrewState,
+    pub(crate) bus: BusState,
+    pub(crate) chips: ChipState,
+}
+
+/// A page that is not the same in two snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its address.
+    pub gpa: u64,
+    /// Its content in the one that was asked.
+    pub before: Box<[u8; PAGE_BYTES as usize]>,
+    /// Its content in the other.
+    pub after: Box<[u8; PAGE_BYTES as usize]>,
+}
+
+impl Snapshot {
+    /// The boot vCPU's registers.
+    pub fn registers(&self) -> kvm_regs {
+        self.crew.boot.vcpu.regs
+    }
+
+    /// The routes of the caller's that the machine had, in their order: those of a machine that is
+    /// made of the snapshot have the ids 0, 1, ….
+    pub fn claims(&self) -> &[(RouteId, Claim)] {
+        &self.claims
+    }
+
+    /// How many vCPUs the machine had.
+    pub const fn vcpus(&self) -> u32 {
+        self.shape.vcpus
+    }
+
+    /// Bytes of memory that it keeps: pages of zeros are not kept.
+    pub fn used_bytes(&self) -> u64 {
+        self.image.used().iter().count() as u64 * PAGE_BYTES
+    }
+
+    /// Whether it keeps the same memory as another one, which takes none in addition.
+    pub fn shares_memory_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.image, &other.image)
+    }
+
+    /// The pages that are not the same in another snapshot, in the order of addresses.
+    ///
+    /// # Errors
+    /// `Snapshot` when that has other memory.
+    pub fn diff<'s>(&'s self, other: &'s Self) -> Result<impl Iterator<Item = Difference> + 's> {
+        self.check_memory(other)?;
+        let mut page = 0;
+        Ok(std::iter::from_fn(move || {
+            let found = self.next_difference(other, page)?;
+            page = found.0 + 1;
+            Some(found.1)
+        }))
+    }
+
+    /// Refuses a snapshot of other memory.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first difference with both values.
+    pub fn check_memory(&self, other: &Self) -> Result<()> {
+        self.shape.check_memory(&other.shape)
+    }
+
+    /// The first page from a number on that is not the same in another snapshot of the same memory,
+    /// with its number.
+    pub fn next_difference(&self, other: &Self, from: usize) -> Option<(usize, Difference)> {
+        if self.shares_memory_with(other) {
+            return None;
+        }
+        let (ours, theirs) = (&self.image, &other.image);
+        let mut pages = ours.used().iter_with(theirs.used(), from);
+        let page = pages.find(|page| !ours.is_same(theirs, *page))?;
+        let difference = Difference {
+            gpa: ours.layout().gpa(page)?,
+            before: Box::new(ours.read(page)),
+            after: Box::new(theirs.read(page)),
+        };
+        Some((page, difference))
+    }
+
+    /// The routes of a machine to be made, with others in the place of those with the same claims.
+    ///
+    /// # Errors
+    /// `Snapshot` for one without a place.
+    pub(crate) fn rebound(&self, others: &[RouteConfig]) -> Result<Vec<RouteConfig>> {
+        let mut routes = Vec::new();
+        for ((_, claim), target) in self.claims.iter().zip(&self.targets) {
+            let Some(target) = *target else {
+                return Err(Error::new(
+                    ErrorCode::Snapshot,
+                    format!(
+                        "{} has a device in Rust, which no snapshot can make again",
+                        claim.describe()
+                    ),
+                ));
+            };
+            let Claim { base, length } = *claim;
+            routes.push(RouteConfig {
+                base,
+                length,
+                target,
+            });
+        }
+        for (index, other) in others.iter().enumerate() {
+            let mut places = routes.iter_mut();
+            match places.find(|route| route.claim() == other.claim()) {
+                Some(place) => *place = *other,
+                None => {
+                    return Err(Error::new(
+                        ErrorCode::Snapshot,
+                        format!(
+                            "routes[{index}] ({}) must be a claim of the snapshot's",
+                            other.claim().describe()
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(routes)
+    }
+
+    /// What a machine of the same shape is made of, but for its content.
+    pub(crate) fn config(&self, routes: Vec<RouteConfig>) -> MachineConfig<'static> {
+        let shape = &self.shape;
+        let main = shape.slots.first();
+        MachineConfig {
+            mode: Some(self.placement.mode),
+            privilege: Privilege::Kernel,
+            memory_bytes: main.map_or(0, |slot| slot.bytes),
+            slots: shape.slots.get(1..).unwrap_or_default().to_vec(),
+            payload: Payload::default(),
+            routes,
+            vcpus: shape.vcpus,
+            irqchip: shape.irqchip,
+            serial: shape.serial,
+            pc: shape.pc,
+        }
+    }
+}

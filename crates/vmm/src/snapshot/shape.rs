@@ -1,0 +1,118 @@
+//! What a machine must have in common with a snapshot that is put back on it.
+
+use boot::MemorySlot;
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// What is fixed when a machine is made, but for its routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Slot 0, and the further ones as configured.
+    pub slots: Vec<MemorySlot>,
+    pub vcpus: u32,
+    pub irqchip: bool,
+    pub pc: bool,
+    pub serial: bool,
+}
+
+impl Shape {
+    /// Refuses other memory than this, a snapshot's.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_memory(&self, other: &Self) -> Result<()> {
+        self.check(&Self {
+            slots: other.slots.clone(),
+            ..self.clone()
+        })
+    }
+
+    /// Refuses a machine of another shape than this, a snapshot's.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming the first difference with both values.
+    pub fn check(&self, machine: &Self) -> Result<()> {
+        let parts = |shape: &Self| {
+            let (main, others) = shape.slots.split_first().unzip();
+            [
+                (
+                    "memoryBytes",
+                    main.map_or(0, |slot: &MemorySlot| slot.bytes).to_string(),
+                ),
+                ("slots", describe(others.unwrap_or_default())),
+                ("vcpus", shape.vcpus.to_string()),
+                ("irqchip", shape.irqchip.to_string()),
+                ("pc", shape.pc.to_string()),
+                ("serial", shape.serial.to_string()),
+            ]
+        };
+        if self == machine {
+            return Ok(());
+        }
+        for ((name, ours), (_, theirs)) in parts(self).into_iter().zip(parts(machine)) {
+            if ours != theirs {
+                return Err(Error::new(
+                    ErrorCode::Snapshot,
+                    format!("{name} must be {ours} as in the snapshot, got {theirs}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe(slots: &[MemorySlot]) -> String {
+    let one = |slot: &MemorySlot| {
+        let kind = if slot.read_only { " (read-only)" } else { "" };
+        format!("{:#x}..{:#x}{kind}", slot.gpa, slot.end())
+    };
+    let all: Vec<_> = slots.iter().map(one).collect();
+    if all.is_empty() {
+        return "none".into();
+    }
+    all.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_with_both_values() {
+        let slot = |gpa, bytes, read_only| MemorySlot {
+            gpa,
+            bytes,
+            read_only,
+        };
+        let saved = Shape {
+            slots: vec![slot(0, 0x20_0000, false), slot(0x4000_0000, 0x1000, true)],
+            vcpus: 1,
+            irqchip: false,
+            pc: false,
+            serial: true,
+        };
+        assert_eq!(saved.check(&saved.clone()), Ok(()));
+        let other = |change: fn(&mut Shape)| {
+            let mut other = saved.clone();
+            change(&mut other);
+            saved.check(&other).unwrap_err()
+        };
+        let messages = [
+            other(|shape| shape.slots[0].bytes = 0x1000),
+            other(|shape| shape.slots.truncate(1)),
+            other(|shape| shape.vcpus = 2),
+            other(|shape| shape.serial = false),
+        ]
+        .map(|error| {
+            assert_eq!(error.code, ErrorCode::Snapshot);
+            error.message
+        });
+        let expected = [
+            "memoryBytes must be 2097152 as in the snapshot, got 4096",
+            "slots must be 0x40000000..0x40001000 (read-only) as in the snapshot, got none",
+            "vcpus must be 1 as in the snapshot, got 2",
+            "serial must be true as in the snapshot, got false",
+        ];
+        assert_eq!(messages, expected);
+    }
+}

@@ -1,0 +1,6 @@
+import { loopRoutes } from './loops.ts'
+import { machineRoutes } from './machine-routes.ts'
+import type { BenchRoute } from './route.ts'
+
+/** In the order of the tables. */
+export const benchRoutes: readonly BenchRoute[] = [...loopRoutes, ...machineRoutes]

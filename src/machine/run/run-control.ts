@@ -1,0 +1,161 @@
+import type { Asker } from '../ask.ts'
+import { BackgroundRun } from './background-run.ts'
+import { VmError, fromFailure, isFailure, isInternal, raise } from '../../native/errors.ts'
+import type { NativeMachine } from '../../native/seam.ts'
+import {
+  type RunOptions,
+  type RunSyncOptions,
+  checkRunOptions,
+  checkRunSyncOptions,
+} from '../../options/run-options.ts'
+import { isAborted, reasonOf } from '../../options/signal.ts'
+import { RunResult } from '../../results/result.ts'
+import { RunPromise } from './run-promise.ts'
+
+/** How often a run delivers text and checks for a dying worker while there are no exits. */
+const tickMs = 20
+
+/** Who wants to know what becomes of a machine's runs. */
+interface Listener {
+  /** A run on threads of its own has begun or ended. */
+  changed(): void
+  /** A fault of vmexit's own has closed the native machine. */
+  failed(): void
+}
+
+/** The runs of one machine, one at a time. */
+export class RunControl {
+  readonly #machine: NativeMachine
+  readonly #asker: Asker
+  #listener: Listener | undefined
+  #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
+  #running = false
+  #closed = false
+
+  constructor(machine: NativeMachine, asker: Asker) {
+    this.#machine = machine
+    this.#asker = asker
+  }
+
+  /** Reports to it from now on. */
+  listen(listener: Listener): void {
+    this.#listener = listener
+  }
+
+  /** Whether a run is in progress. */
+  get isRunning(): boolean {
+    return this.#running
+  }
+
+  /** Whether it is one that can wait for a handler's promise. */
+  get mayWait(): boolean {
+    return this.#run !== undefined
+  }
+
+  /** Whether `close` was called. */
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /** Throws unless the machine is idle. */
+  checkIdle(): void {
+    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    if (this.#running) {
+      const what = 'the machine is running; wait for its run to end, or stop() it first'
+      return raise(new VmError('ERR_VM_BUSY', what))
+    }
+  }
+
+  /** `runSync`. */
+  runHere(options: RunSyncOptions | undefined): RunResult {
+    const { limits, onExit } = checkRunSyncOptions(options)
+    this.checkIdle()
+    this.#asker.begin(onExit, false)
+    this.#running = true
+    try {
+      const outcome = this.#machine.runSync({ ...limits, tickMs }, this.#asker.ask)
+      this.#asker.drainLast()
+      if (isFailure(outcome)) {
+        const failure = this.#failure(fromFailure(outcome))
+        if (isInternal(failure)) this.#listener?.failed()
+        return raise(failure)
+      }
+      for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
+      if (this.#closed || this.#asker.failure) return raise(this.#failure())
+      return new RunResult(outcome)
+    } finally {
+      this.#running = false
+      this.#asker.end()
+    }
+  }
+
+  /** `run`; as soon as its promise is awaited, the run keeps `holder` and the event loop alive. */
+  runThere(options: RunOptions | undefined, holder: object): Promise<RunResult> {
+    let background: BackgroundRun | undefined
+    const promise = RunPromise.make<RunResult>(
+      (resolve, reject) => {
+        background = this.#start(options, resolve, reject)
+      },
+      () => background?.hold(holder),
+    )
+    if (background && this.#running) {
+      this.#run = { background, promise }
+      this.#listener?.changed()
+    }
+    // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
+    else if (this.#asker.isAsking) promise.catch(ignore)
+    return promise
+  }
+
+  #start(
+    options: RunOptions | undefined,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): BackgroundRun | undefined {
+    const { limits, onExit, signal } = checkRunOptions(options)
+    this.checkIdle()
+    if (signal && isAborted(signal)) {
+      reject(reasonOf(signal))
+      return undefined
+    }
+    this.#asker.begin(onExit, true)
+    this.#running = true
+    const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
+      this.#running = false
+      this.#run = undefined
+      this.#listener?.changed()
+    })
+    background.start({ ...limits, ...(this.#asker.needsTicks && { tickMs }) }, resolve, (error) => {
+      if (isInternal(error)) this.#listener?.failed()
+      reject(error)
+    })
+    return background
+  }
+
+  /** `stop`. */
+  stop(): void {
+    if (this.#run) this.#run.background.stop()
+    else this.#machine.stop()
+  }
+
+  /** The machine is being closed: `handOver` is called in the asynchronous context of the run. */
+  close(handOver: () => void): void {
+    this.#closed = true
+    if (this.#run) this.#run.background.within(handOver)
+    else handOver()
+  }
+
+  /** The machine is closed. */
+  cutOff(): void {
+    // If the run is not awaited, its end is no unhandled rejection: it was closed on purpose.
+    this.#run?.promise.catch(ignore)
+    this.#run?.background.cutOff()
+  }
+
+  #failure(otherwise?: VmError): VmError {
+    if (this.#closed) return new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')
+    return this.#asker.failure ?? otherwise ?? new VmError('ERR_HANDLER', 'a handler failed')
+  }
+}
+
+function ignore(): void {}

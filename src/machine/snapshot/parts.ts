@@ -1,0 +1,15 @@
+import type { Handlers } from '../../options/routes.ts'
+import type { NativeMachine } from '../../native/seam.ts'
+import type { Devices } from '../devices.ts'
+import type { Summary } from '../summary.ts'
+
+/** What a machine is made of, on this side of the seam. */
+export interface Parts {
+  readonly machine: NativeMachine
+  readonly vcpus: number
+  readonly hasSerial: boolean
+  readonly summary: Summary
+  /** By the id of the route, in the order of the routes. */
+  readonly handlers: Map<number, Handlers>
+  readonly devices: Devices
+}
