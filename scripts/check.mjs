@@ -1,9 +1,10 @@
 // npm run check: everything that is not a test of behaviour. Every step runs, whatever the others say.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Skip, runCases } from './cases.mjs'
 import { npmLicences } from './licences.mjs'
-import { capture, root, sumLine } from './run.mjs'
-import { setup } from './setup.mjs'
+import { Failure, capture, must, root } from './run.mjs'
+import { mustSetUp } from './setup.mjs'
 import { findTool } from './tools.mjs'
 
 const GENERATED = 'index.d.ts'
@@ -16,29 +17,30 @@ const generated = () =>
 const before = generated()
 
 function generatedFileIsCurrent() {
-  const built = capture(['npm', 'run', '--silent', 'build:native'])
+  must(['npm', 'run', '--silent', 'build:native'])
   // In a clone the tests may have built already; there the commit is what must be current.
-  const committed = !process.env.CI || capture(['git', 'diff', '--quiet', 'HEAD', GENERATED]).ok
-  if (!built.ok || (committed && generated() === before)) return built
-  return { ok: false, output: `${GENERATED} was not current; it is rewritten: commit it` }
+  const isCommitted = !process.env.CI || capture(['git', 'diff', '--quiet', 'HEAD', GENERATED]).ok
+  if (isCommitted && generated() === before) return
+  throw new Failure(`${GENERATED} was not current; it is rewritten: commit it`)
 }
 
 /** Licences, sources and who may name what; `deny.toml` holds the rules. */
 function cratesAreAllowed() {
   const { path, missing } = findTool('cargo-deny')
-  if (path !== undefined) return capture([path, 'check', 'bans', 'licenses', 'sources'])
+  if (path !== undefined) must([path, 'check', 'bans', 'licenses', 'sources'])
   // Only where changes are judged must it be there.
-  return { ok: !process.env.CI, skipped: true, output: missing }
+  else throw process.env.CI ? new Failure(missing) : new Skip(missing)
 }
 
 const command =
   (...words) =>
   () =>
-    capture(words)
+    void must(words)
 
 const tool = (name, ...words) => command(`node_modules/.bin/${name}`, ...words)
 
-const steps = {
+const checks = {
+  'set-up': mustSetUp,
   'format, Rust': command('cargo', 'fmt', '--all', '--check'),
   'format, TypeScript': tool('oxfmt', '--check', ...FORMATTED),
   clippy: command('cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'),
@@ -53,18 +55,4 @@ const steps = {
   'the schema of definitions is current': command('node', 'scripts/schema.mjs'),
 }
 
-const counts = { passed: 0, failed: 0, skipped: 0 }
-if (!setup()) counts.failed = 1
-else {
-  for (const [name, step] of Object.entries(steps)) {
-    const start = performance.now()
-    const { ok, skipped, output } = step()
-    const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    const verdict = !ok ? 'failed' : skipped ? 'skipped' : 'passed'
-    console.log(`${verdict.padEnd(7)} ${name} (${seconds} s)`)
-    if (verdict !== 'passed') console.log(output.trimEnd())
-    counts[verdict] += 1
-  }
-}
-console.log(sumLine(counts))
-process.exitCode = counts.failed === 0 ? 0 : 1
+await runCases(Object.entries(checks))

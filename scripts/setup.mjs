@@ -3,7 +3,7 @@
 import { existsSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { root } from './run.mjs'
+import { Failure, root } from './run.mjs'
 import { runSteps } from './setup/steps.mjs'
 import { kvmProblem, missingTools } from './setup/tools.mjs'
 
@@ -30,6 +30,11 @@ export function setup({ needsKvm = true } = {}) {
   rmSync(link, { force: true })
   symlinkSync('../../dist/cli/main.js', link)
   return true
+}
+
+/** As `setup`, and throws where it cannot. */
+export function mustSetUp() {
+  if (!setup()) throw new Failure('set-up failed')
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -5,7 +5,7 @@ import { buildAddons } from '../package/addon.mjs'
 import { provenance, publish } from '../package/publish.mjs'
 import { stage } from '../package/stage.mjs'
 import { must, root } from '../run.mjs'
-import { setup } from '../setup.mjs'
+import { mustSetUp } from '../setup.mjs'
 import { rehearse } from './dry.mjs'
 import { files, isVersion, problemsOf, versionsIn, withRelease, withVersion } from './texts.mjs'
 
@@ -33,7 +33,7 @@ const steps = {
   },
   pack() {
     assertReady()
-    if (!setup()) throw new Error('set-up failed')
+    mustSetUp()
     buildAddons(say)
     for (const { name, folder } of stage(process.env.GITHUB_REPOSITORY)) say(`${name}: ${folder}`)
   },

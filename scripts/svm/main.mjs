@@ -72,7 +72,7 @@ const commands = {
 const [name, ...args] = process.argv.slice(2)
 try {
   if (!Object.hasOwn(commands, name ?? '')) throw new Misuse()
-  process.exitCode = await commands[name](args)
+  process.exitCode = (await commands[name](args)) ?? process.exitCode
 } catch (error) {
   const isMisuse = error instanceof Misuse
   if (isMisuse) process.stderr.write(HELP)

@@ -3,13 +3,11 @@ import assert from 'node:assert/strict'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Skip } from '../../cases.mjs'
 import { kvmProblem } from '../../setup/tools.mjs'
 
 /** What `module.mjs` and `script.cjs` say. */
 export const TOLD = 'hlt hlt "Hello, world!\\n" 42\n'
-
-/** A case that cannot run here says why. */
-export class Skip extends Error {}
 
 /** For cases that run a machine; with VMEXIT_REQUIRE_KVM=1, set-up has failed before. */
 export function needsKvm() {

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { Skip } from '../../cases.mjs'
 import { root, run } from '../../run.mjs'
 import { muslNode } from '../musl-node.mjs'
 import { artifacts, binaryName, glibc, musl, packageName } from '../targets.mjs'
 import { newUser } from '../user.mjs'
-import { Skip, casesOn, needsKvm, programOf, tells, userOf } from './cases.mjs'
+import { casesOn, needsKvm, programOf, tells, userOf } from './cases.mjs'
 
 const USER = 'musl'
 
