@@ -1,5 +1,5 @@
 // The test run: what the host builds, as the machine would take too long, the steps inside, and their verdict.
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { avaCommand, avaReport } from '../report/ava.mjs'
@@ -16,7 +16,6 @@ const AVA_SECONDS = 1500
 
 // More would only wait for each other's memory and disk on the machines that this is for.
 const MOST_MACHINES = 2
-// Few, as ava's own start takes some seconds.
 const GROUPS_PER_MACHINE = 2
 
 // The machine has one processor: tests that run at once would only use up each other's time-outs.
@@ -51,12 +50,10 @@ async function rustSteps(isWanted) {
     }))
 }
 
-/** Steps for the specs: sizes tell only roughly how long each takes, so a large one is not alone. */
+/** Steps for the specs: few, as ava's own start takes some seconds. */
 function avaSteps(specs, count, idle) {
-  const size = (path) => statSync(join(root, path)).size
-  const ordered = specs.toSorted((a, b) => size(b) - size(a))
   const groups = Array.from({ length: count }, (_, group) =>
-    ordered.filter((__, index) => index % count === group),
+    specs.filter((__, index) => index % count === group),
   )
   const config = ['--config', join(BUNDLES, 'ava.config.mjs')]
   return groups
