@@ -27,18 +27,9 @@ Exit code: that of the tests or the command; 124 after a time-out; 125 if the ma
 
 class Misuse extends Error {}
 
-/** A number of seconds that is given as an option. */
 function secondsOf(text) {
   if (!/^[1-9]\d*$/.test(text)) throw new Misuse()
   return Number(text)
-}
-
-function parsed(settings) {
-  try {
-    return parseArgs({ ...settings, allowPositionals: true })
-  } catch (error) {
-    throw new Misuse(error.message)
-  }
 }
 
 const commands = {
@@ -49,7 +40,7 @@ const commands = {
       idle: { type: 'string', default: '240' },
       spec: { type: 'string' },
     }
-    const { values, positionals } = parsed({ args, options })
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
     const idle = secondsOf(values.idle)
     return values.self ? checkSelf() : test(positionals, { ...values, idle })
   },
@@ -74,7 +65,7 @@ try {
   if (!Object.hasOwn(commands, name ?? '')) throw new Misuse()
   process.exitCode = (await commands[name](args)) ?? process.exitCode
 } catch (error) {
-  const isMisuse = error instanceof Misuse
+  const isMisuse = error instanceof Misuse || error.code?.startsWith('ERR_PARSE_ARGS')
   if (isMisuse) process.stderr.write(HELP)
   else say(error instanceof Failure ? error.message : error.stack)
   process.exitCode = isMisuse ? USAGE : MACHINE_FAILED
