@@ -29,6 +29,8 @@ mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work ove
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys
 mount -t devtmpfs dev /root/dev
+ln -s /proc/self/fd /dev/fd
+for pair in 0:stdin 1:stdout 2:stderr; do ln -s "fd/\${pair%:*}" "/dev/\${pair#*:}"; done
 mkdir -p /root/dev/pts /root/dev/shm
 mount -t devpts -o ptmxmode=0666 devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
