@@ -49,8 +49,14 @@ const writePage = bytes(`
   88 04 25 00 00 00 00    mov [0], al
 `)
 
+/** Where the pages guest is entered to write so many pages before its halt. */
+export function pagesEntry(pages: number): number {
+  return (pagesMost - pages) * writePage.length
+}
+
 /**
- * One instruction for each page, and nothing else: the guest's own time is the least that it can be.
+ * One instruction for each page, and nothing else: the guest's own time is the least that it can
+ * be.
  */
 export const pagesImage: Uint8Array = Uint8Array.from([
   ...Array.from({ length: pagesMost }, (_, page) => write(firstPageGpa + page * 4096)).flat(),

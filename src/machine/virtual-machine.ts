@@ -159,7 +159,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_LIMIT`,
    * `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`; `ERR_SNAPSHOT` for a state of a device that cannot be
-   * copied. What `save` of a device throws. The machine goes on as before.
+   * copied, `ERR_HANDLER` when its `save` throws. The machine goes on as before.
    *
    * @example
    * ```ts
@@ -181,7 +181,8 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    *
    * @throws {VmError} `ERR_SNAPSHOT` for a machine of another shape, or a closed snapshot,
    * `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`; then nothing is changed.
-   * `ERR_KVM_IOCTL`; then the next restore makes it whole. What `restore` of a device throws.
+   * `ERR_KVM_IOCTL`; then the next restore makes it whole. `ERR_HANDLER` when `restore` of a device
+   * throws, `ERR_ASYNC_HANDLER` when it returns a promise; the others are restored.
    *
    * @example
    * ```ts
@@ -196,7 +197,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    */
   restore(snapshot: Snapshot): void {
     this.#control.checkIdle()
-    putBack(this.#parts, snapshot)
+    putBack(this.#parts, snapshot, () => this.#asker.forget())
   }
 
   /**
@@ -251,7 +252,8 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    * the end of the block. If a handler of `runSync()` calls it, the vCPU is freed when `runSync()`
    * returns.
    *
-   * A `memory.buffer` that is still referenced is emptied, not detached.
+   * A `memory.buffer` that is still referenced is emptied, not detached. Descriptors are gone soon
+   * after it returns.
    *
    * @example
    * ```ts
@@ -292,7 +294,13 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[VirtualMachine]'
-    const state = this.closed ? 'closed' : this.running ? 'running' : 'idle'
+    const state = this.closed
+      ? 'closed'
+      : this.paused
+        ? 'paused'
+        : this.running
+          ? 'running'
+          : 'idle'
     return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#parts.summary }, options)}`
   }
 

@@ -143,8 +143,10 @@ export interface Device {
    */
   close?(): void
   /**
-   * Returns its state for `vm.snapshot()`: anything that `structuredClone` copies. A device without
-   * this method is listed in `snapshot.stateless`.
+   * Returns its state for `vm.snapshot()`: anything that `structuredClone` copies, and no promise.
+   * It is copied at once, but shared memory stays shared. What the device writes into the guest's
+   * memory here belongs to the snapshot. A device without this method is listed in
+   * `snapshot.stateless`.
    *
    * @example
    * ```ts
@@ -175,8 +177,9 @@ export interface Device {
    */
   save?(): unknown
   /**
-   * Takes a state of `save` back: a copy that is this device's own. Called by `vm.restore()`, and
-   * after `attach` when a machine is made of a snapshot. Without it there is no `save`.
+   * Takes a state of `save` back: a copy that is this device's own. Called by `vm.restore()` after
+   * all else is put back, and after `attach` when a machine is made of a snapshot. Without it there
+   * is no `save`. If it returns a promise, that is `ERR_ASYNC_HANDLER`.
    *
    * @example
    * ```ts

@@ -8,6 +8,7 @@ import { Devices } from '../devices.ts'
 import { summarize } from '../summary.ts'
 import type { Parts } from './parts.ts'
 import { checkSnapshot, contentOf } from './snapshot.ts'
+import type { States } from './states.ts'
 
 const { maxRoutes } = native.limits()
 
@@ -20,7 +21,7 @@ const snapshotShape = {
 
 /** A machine that has yet to meet its devices, and the states that these then get. */
 export interface Beginning extends Parts {
-  readonly states: ReadonlyMap<string, unknown>
+  readonly states: States
 }
 
 /** Makes the native side of a machine: of options, or of a snapshot. */

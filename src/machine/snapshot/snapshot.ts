@@ -5,7 +5,7 @@ import type { Handlers, Route } from '../../options/routes.ts'
 import type { Registers } from '../registers.ts'
 import type { Summary } from '../summary.ts'
 import type { Parts } from './parts.ts'
-import { putStatesBack, saveStates } from './states.ts'
+import { type States, checkStates, putStatesBack, saveStates } from './states.ts'
 
 /** What differs between a further machine and the one that a snapshot was taken of. */
 export interface ForkOptions {
@@ -42,7 +42,7 @@ export interface Content {
   /** Of the caller's routes, in their order. */
   readonly handlers: readonly Handlers[]
   /** Of devices that save theirs, by the places of their routes. */
-  readonly states: ReadonlyMap<string, unknown>
+  readonly states: States
 }
 
 /** What a snapshot holds; machines ask for it. */
@@ -162,20 +162,18 @@ export function checkSnapshot(name: string, value: unknown): Snapshot {
 export function takeSnapshot(parts: Parts): Snapshot {
   const { vcpus, hasSerial, summary } = parts
   const handlers = [...parts.handlers.values()].filter(({ place }) => place !== undefined)
+  // Before the machine's: what a device writes into memory for it belongs to the snapshot.
+  const states = saveStates(handlers)
   const taken = take(native.NativeSnapshot.take(parts.machine))
-  try {
-    const states = saveStates(handlers)
-    return new Snapshot({ native: taken, vcpus, hasSerial, summary, handlers, states })
-  } catch (error) {
-    taken.close()
-    return raise(error)
-  }
+  return new Snapshot({ native: taken, vcpus, hasSerial, summary, handlers, states })
 }
 
 /** Makes an idle machine what it was. */
-export function putBack(parts: Parts, snapshot: unknown): void {
-  const content = contentOf(checkSnapshot('snapshot', snapshot))
-  const failure = content.native.restore(parts.machine)
+export function putBack(parts: Parts, snapshot: unknown, done: () => void): void {
+  const { native: saved, states } = contentOf(checkSnapshot('snapshot', snapshot))
+  checkStates(states, parts.handlers.values())
+  const failure = saved.restore(parts.machine)
   if (failure) raise(fromFailure(failure))
-  if (content.states.size > 0) putStatesBack(content.states, parts.handlers.values())
+  done()
+  if (states.size > 0) putStatesBack(states, parts.handlers.values())
 }

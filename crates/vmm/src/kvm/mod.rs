@@ -1,5 +1,6 @@
 //! What the kernel gives: descriptors, memory, exits. The only code of this crate that is `unsafe`.
 
+pub mod anchor;
 pub mod chips;
 pub mod exit;
 pub mod host;

@@ -10,6 +10,7 @@ use kvm_ioctls::{Cap, VmFd};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, Result};
+use crate::kvm::anchor;
 use crate::kvm::host::Host;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::vm::Vm;
@@ -32,6 +33,9 @@ pub(crate) fn processor(
         irqchip: config.irqchip,
     })?;
     let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
+    if !config.irqchip {
+        anchor::keep(host);
+    }
     if let Some((boot, start)) = start
         && (index == BOOT_VCPU || !config.irqchip)
     {

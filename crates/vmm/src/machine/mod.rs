@@ -133,7 +133,7 @@ impl Machine {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         snapshot.shape.check(&self.shape())?;
         self.bus.check(&snapshot.bus)?;
-        self.crew.settle()?;
+        self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
     }
@@ -329,10 +329,12 @@ impl Machine {
 
     /// Where posted writes wait, of the routes that have such a place.
     pub fn feeds(&self) -> Vec<(RouteId, Feed)> {
-        let feeds = self.bus.routes().iter();
-        feeds
-            .filter_map(|route| Some((route.row.id, route.feed.clone()?)))
-            .collect()
+        self.bus.feeds()
+    }
+
+    /// Console text of a paused run that its handlers have yet to get, by route.
+    pub fn take_undelivered(&mut self) -> Vec<(RouteId, Vec<u8>)> {
+        self.bus.take_undelivered()
     }
 
     /// One vCPU.

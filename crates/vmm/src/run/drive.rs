@@ -7,10 +7,11 @@ use crate::bus::Access;
 use crate::error::Result;
 use crate::interrupts::Injection;
 use crate::kvm::exit::Exit;
-use crate::kvm::kick::Attached;
+use crate::kvm::kick::{Attached, KickCause};
 use crate::kvm::vcpu::Entry;
 use crate::run::ask::{self, Asker};
 use crate::run::desk::{Desk, told};
+use crate::run::handler::LeftOpen;
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::processor::{Pending, Processor};
 use crate::run::verdict::Verdict;
@@ -47,15 +48,24 @@ impl<'a> Run<'a> {
     pub fn until_end(&mut self) -> Result<End> {
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
+        // P4: text on its way when a pause came.
+        text::catch_up(&mut self.desk)?;
         loop {
             // R2 (docs/stop.md): a kick that came before is found here, one that comes later
             // interrupts R3.
-            if let Some(cause) = self.desk.kick.requested() {
+            let was_open = self.is_left_open();
+            if let Some(cause) = self.desk.kick.requested()
+                // P5: what a handler has seen before a pause is settled before the run ends.
+                && (!was_open || cause == KickCause::Pause)
+            {
                 return Ok(End::Kicked(cause));
             }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
-                Pending::Open(exit, from) => (exit, from),
+                Pending::Open(exit, from) => {
+                    self.processor.show_owed()?;
+                    (exit, from)
+                }
                 _ => match self.enter(&attached)? {
                     Some(exit) => (exit, 0),
                     None => continue,
@@ -63,10 +73,20 @@ impl<'a> Run<'a> {
             };
             let (access, verdict) = self.judge(&exit, from);
             let verdict = verdict.unwrap_or_else(|error| Verdict::Failed(Some(from), error));
+            if was_open && !matches!(verdict, Verdict::Kicked(Some(_))) {
+                // Something else may have answered: a route that was attached meanwhile.
+                self.desk.handler.forget();
+            }
             if let Some(end) = self.settle(exit, access, verdict)? {
                 return Ok(end);
             }
         }
+    }
+
+    /// Whether a handler has seen the open access before a pause.
+    fn is_left_open(&self) -> bool {
+        matches!(self.processor.pending, Pending::Open(..))
+            && self.desk.handler.left_open() == LeftOpen::Answer
     }
 
     /// Passes KVM the next queued interrupt, right before an entry; only after that entry does KVM
@@ -154,8 +174,8 @@ impl<'a> Run<'a> {
     fn judge(&mut self, exit: &Exit, from: usize) -> (Option<Access>, Result<Verdict>) {
         let bus = self.desk.bus.bus();
         let (coalesces, counts) = (bus.coalesces, bus.counts);
-        // What the kernel has gathered is older than this exit.
-        if coalesces {
+        // What the kernel has gathered is older than this exit, unless it was seen before a pause.
+        if coalesces && self.desk.handler.left_open() != LeftOpen::Answer {
             match post::drain_coalesced(&mut self.desk, &mut self.processor.vcpu) {
                 Ok(true) => {}
                 Ok(false) => return (None, Ok(Verdict::Kicked(Some(from)))),
@@ -199,41 +219,27 @@ impl<'a> Run<'a> {
         verdict: Verdict,
     ) -> Result<Option<End>> {
         let flushes = matches!(verdict, Verdict::Flush);
-        let (pending, next) = match verdict {
-            Verdict::Done | Verdict::Flush => (answered(&exit), Ok(None)),
-            Verdict::End(end) => (answered(&exit), Ok(Some(end))),
-            Verdict::AwaitsReply(end) => (Pending::Reply(exit), Ok(Some(end))),
-            Verdict::Nothing => (Pending::Nothing, Ok(None)),
-            Verdict::Over(end) => (Pending::Nothing, Ok(Some(end))),
-            Verdict::Kicked(rest) => (left(exit, rest), Ok(None)),
-            Verdict::Failed(rest, error) => (left(exit, rest), Err(error)),
+        let (rest, next) = match verdict {
+            Verdict::Done | Verdict::Flush | Verdict::Nothing => (None, Ok(None)),
+            Verdict::End(end) | Verdict::Over(end) => (None, Ok(Some(end))),
+            Verdict::AwaitsReply(end) => {
+                self.processor.pending = Pending::Reply(exit);
+                return Ok(Some(end));
+            }
+            Verdict::Kicked(rest) => (rest, Ok(None)),
+            Verdict::Failed(rest, error) => (rest, Err(error)),
         };
-        self.processor.pending = pending;
-        if let Some(access) = access
-            && matches!(self.processor.pending, Pending::Answered | Pending::Written)
-        {
+        if let Some(from) = rest {
+            self.processor.pending = Pending::Open(exit, from);
+            return next;
+        }
+        self.processor.pending = self.processor.done(&exit)?;
+        if let Some(access) = access {
             self.desk.bus.bus().count(&access);
             if flushes {
                 text::flush(&mut self.desk, &access)?;
             }
         }
         next
-    }
-}
-
-/// What an access leaves to KVM.
-const fn answered(exit: &Exit) -> Pending {
-    if exit.is_read() {
-        Pending::Answered
-    } else {
-        Pending::Written
-    }
-}
-
-/// What an exit leaves open.
-fn left(exit: Exit, rest: Option<usize>) -> Pending {
-    match rest {
-        Some(from) => Pending::Open(exit, from),
-        None => answered(&exit),
     }
 }
