@@ -97,7 +97,7 @@ impl World {
         debug.db[1] = 0x77;
         processor.set_debug_registers(&debug).unwrap();
         let saved = processor.save().unwrap();
-        assert!(saved.is_confined());
+        assert!(processor.is_confined(&saved));
         let memory = read_vec(&machine, SYSTEM, SYSTEM_BYTES);
         let values = values(&mut machine);
         Self {

@@ -63,7 +63,8 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub const fn new(boot: Processor, others: Vec<Processor>) -> Self {
+    pub fn new(mut boot: Processor, others: Vec<Processor>) -> Self {
+        boot.is_alone = others.is_empty();
         Self {
             boot,
             others,
@@ -115,17 +116,10 @@ impl Crew {
     /// The state of all vCPUs.
     pub fn save(&mut self, counters: &Counters) -> Result<CrewState> {
         self.check_whole()?;
-        let mut boot = self.boot.save()?;
         let others = self.others.iter_mut().map(Processor::save);
-        let mut others = others.collect::<Result<Vec<_>>>()?;
-        if !others.is_empty() {
-            // One may write the tables that confine another.
-            let all = std::iter::once(&mut boot).chain(&mut others);
-            all.for_each(|state| state.is_confined = false);
-        }
         Ok(CrewState {
-            boot,
-            others,
+            boot: self.boot.save()?,
+            others: others.collect::<Result<_>>()?,
             ended_by: self.ended_by,
             unreported: counters.total_exits().wrapping_sub(self.reported),
         })

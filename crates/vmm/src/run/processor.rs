@@ -46,6 +46,8 @@ pub struct Processor {
     /// Exits that KVM has completed, which a saved state made it do. If there is one, the first is
     /// what is open, and KVM waits for nothing.
     pub(crate) owed: VecDeque<Owed>,
+    /// The machine has no other, which might write the tables that confine this one.
+    pub(crate) is_alone: bool,
     /// The state that it was saved to or restored from last.
     pub(crate) held: Option<Held>,
     /// What came before an open read.
@@ -67,6 +69,7 @@ impl Processor {
             index,
             pending: Pending::Nothing,
             owed: VecDeque::new(),
+            is_alone: false,
             held: None,
             reads: LatestReads::default(),
             kept: None,

@@ -46,18 +46,9 @@ pub struct ProcessorState {
     /// Whether the last entry has shown that an interrupt can be injected; else the next one is
     /// waited for, in which the guest may get on.
     pub(crate) takes_interrupt: bool,
-    /// Whether its guest stays in ring 3, where some kinds of state cannot change.
-    pub(crate) is_confined: bool,
     /// Tells it from other states.
+    #[serde(skip)]
     pub(crate) identity: Arc<()>,
-}
-
-impl ProcessorState {
-    /// Whether its guest stays in ring 3, so that a further restore of it may leave MSRs, XCR0 and
-    /// debug registers as they are.
-    pub const fn is_confined(&self) -> bool {
-        self.is_confined
-    }
 }
 
 /// The state that a vCPU was saved to or restored from last.
@@ -68,6 +59,8 @@ pub(crate) struct Held {
     ///
     /// [`GuestMemory::system_writes`]: crate::kvm::memory::GuestMemory::system_writes
     system_writes: u64,
+    /// Whether its guest stays in ring 3, once somebody has looked.
+    is_confined: Option<bool>,
 }
 
 impl Processor {
@@ -93,14 +86,13 @@ impl Processor {
             Pending::Nothing | Pending::Answered | Pending::Written => HalfDone::Nothing,
         };
         let vcpu = self.vcpu.save_state(self.irqchip)?;
-        let (identity, memory) = (Arc::new(()), self.vcpu.page().memory());
+        let identity = Arc::new(());
         self.held = Some(Held {
             identity: Arc::clone(&identity),
-            system_writes: memory.system_writes(),
+            system_writes: self.vcpu.page().memory().system_writes(),
+            is_confined: None,
         });
-        let read = |gpa, bytes: &mut [u8]| memory.read(gpa, bytes).is_ok();
         Ok(ProcessorState {
-            is_confined: !self.irqchip && confined::is_confined(&vcpu, read),
             identity,
             vcpu,
             injections: self.injections.save(),
@@ -144,11 +136,13 @@ impl Processor {
     pub fn restore(&mut self, state: &ProcessorState) -> Result<()> {
         self.abandon()?;
         let system_writes = self.vcpu.page().memory().system_writes();
-        let held = self.held.take().is_some_and(|held| {
+        let held = self.held.take().filter(|held| {
             Arc::ptr_eq(&held.identity, &state.identity) && held.system_writes == system_writes
         });
+        let is_confined =
+            held.map(|held| held.is_confined.unwrap_or_else(|| self.is_confined(state)));
         self.vcpu
-            .restore_state(&state.vcpu, held && state.is_confined)?;
+            .restore_state(&state.vcpu, is_confined == Some(true))?;
         if !self.injections.restore(&state.injections) {
             return Err(unfit("more interrupts wait in it than may wait for a vCPU"));
         }
@@ -168,8 +162,17 @@ impl Processor {
         self.held = Some(Held {
             identity: Arc::clone(&state.identity),
             system_writes,
+            is_confined,
         });
         Ok(())
+    }
+
+    /// Whether the guest of a state, in whose memory it is, cannot leave ring 3. Then only the host
+    /// changes its MSRs, XCR0 and debug registers, and a further restore may leave them.
+    pub fn is_confined(&self, state: &ProcessorState) -> bool {
+        let memory = self.vcpu.page().memory();
+        let read = |gpa, bytes: &mut [u8]| memory.read(gpa, bytes).is_ok();
+        self.is_alone && !self.irqchip && confined::is_confined(&state.vcpu, read)
     }
 
     /// Has KVM complete a write that is yet to be asked, and all that its instruction writes
