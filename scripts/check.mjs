@@ -6,7 +6,7 @@ import { setup } from './setup.mjs'
 import { npmLicences } from './licences.mjs'
 import { findTool } from './tools.mjs'
 
-const GENERATED = ['index.d.ts']
+const GENERATED = ['index.d.ts', 'src/native/words.generated.ts']
 const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench']
 
 const bytesOf = (file) =>

@@ -31,11 +31,18 @@ export const steps = [
     name: 'native',
     title: 'building the native addon (about a minute the first time)',
     command: ['npm', 'run', '--silent', 'build:native'],
-    inputs: ['crates', 'guest', 'build.rs', 'Cargo.toml', 'rust-toolchain.toml'],
+    inputs: [
+      'crates',
+      'guest',
+      'build.rs',
+      'Cargo.toml',
+      'rust-toolchain.toml',
+      'scripts/words.mjs',
+    ],
     extra: nativeSettings,
     outputs: ['vmexit.linux-x64-gnu.node', 'index.d.ts'],
     // Written by the step and committed, so a checkout can change them too.
-    generated: ['Cargo.lock', 'index.d.ts'],
+    generated: ['Cargo.lock', 'index.d.ts', 'src/native/words.generated.ts'],
   },
   {
     name: 'typescript',
