@@ -1,6 +1,6 @@
 // npm run fuzz: random guests, calls and images, until the time is over or too much is found.
 //
-//   npm run fuzz -- [guests|api|images]… [--seconds N] [--seed S] [--from STEP] [--findings N]
+//   npm run fuzz -- [guests|api|images|exactness]… [--seconds N] [--seed S] [--from STEP] [--findings N]
 //   npm run fuzz -- --task FILE…        does again what was kept of a finding
 //
 // The seed is the commit unless one is given; seed and step make the same task again. A finding is kept as a file of JSON in .cache/fuzz: once it is
@@ -14,7 +14,7 @@ import { capture, root, sumLine } from '../run.mjs'
 import { Random } from './random.mjs'
 import { SILENT_MS, watch } from './watch.mjs'
 
-const FUZZERS = ['guests', 'api', 'images']
+const FUZZERS = ['guests', 'api', 'images', 'exactness']
 const DEFAULT_SECONDS = 3600
 const DEFAULT_FINDINGS = 5
 const LAST_STEPS = 3

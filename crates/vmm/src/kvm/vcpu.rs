@@ -150,8 +150,13 @@ impl Vcpu {
 
     /// Drops what the last exit showed of interrupts, which may have changed.
     pub(super) fn forget_interrupts(&self) {
+        self.set_takes_interrupt(false);
+    }
+
+    /// As if the last exit had shown it.
+    pub fn set_takes_interrupt(&self, takes: bool) {
         let offset = offset_of!(kvm_run, ready_for_interrupt_injection);
-        self.page.set_byte(offset, 0);
+        self.page.set_byte(offset, u8::from(takes));
     }
 
     /// `KVM_INTERRUPT`.

@@ -133,7 +133,7 @@ impl Machine {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         snapshot.shape.check(&self.shape())?;
         self.bus.check(&snapshot.bus)?;
-        self.crew.settle()?;
+        self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
     }

@@ -114,10 +114,10 @@ impl Crew {
         })
     }
 
-    /// Lets KVM forget what it waits for, before memory and vCPUs are put back.
-    pub fn settle(&mut self) -> Result<()> {
+    /// Drops what waits, before memory and vCPUs are put back.
+    pub fn abandon(&mut self) -> Result<()> {
         self.check_whole()?;
-        self.all_mut().try_for_each(Processor::complete)
+        self.all_mut().try_for_each(Processor::abandon)
     }
 
     /// Puts the state of as many vCPUs back.

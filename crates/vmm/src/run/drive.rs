@@ -55,7 +55,10 @@ impl<'a> Run<'a> {
             }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
-                Pending::Open(exit, from) => (exit, from),
+                Pending::Open(exit, from) => {
+                    self.processor.show_owed()?;
+                    (exit, from)
+                }
                 _ => match self.enter(&attached)? {
                     Some(exit) => (exit, 0),
                     None => continue,
@@ -199,41 +202,27 @@ impl<'a> Run<'a> {
         verdict: Verdict,
     ) -> Result<Option<End>> {
         let flushes = matches!(verdict, Verdict::Flush);
-        let (pending, next) = match verdict {
-            Verdict::Done | Verdict::Flush => (answered(&exit), Ok(None)),
-            Verdict::End(end) => (answered(&exit), Ok(Some(end))),
-            Verdict::AwaitsReply(end) => (Pending::Reply(exit), Ok(Some(end))),
-            Verdict::Nothing => (Pending::Nothing, Ok(None)),
-            Verdict::Over(end) => (Pending::Nothing, Ok(Some(end))),
-            Verdict::Kicked(rest) => (left(exit, rest), Ok(None)),
-            Verdict::Failed(rest, error) => (left(exit, rest), Err(error)),
+        let (rest, next) = match verdict {
+            Verdict::Done | Verdict::Flush | Verdict::Nothing => (None, Ok(None)),
+            Verdict::End(end) | Verdict::Over(end) => (None, Ok(Some(end))),
+            Verdict::AwaitsReply(end) => {
+                self.processor.pending = Pending::Reply(exit);
+                return Ok(Some(end));
+            }
+            Verdict::Kicked(rest) => (rest, Ok(None)),
+            Verdict::Failed(rest, error) => (rest, Err(error)),
         };
-        self.processor.pending = pending;
-        if let Some(access) = access
-            && matches!(self.processor.pending, Pending::Answered | Pending::Written)
-        {
+        if let Some(from) = rest {
+            self.processor.pending = Pending::Open(exit, from);
+            return next;
+        }
+        self.processor.pending = self.processor.done(&exit)?;
+        if let Some(access) = access {
             self.desk.bus.bus().count(&access);
             if flushes {
                 text::flush(&mut self.desk, &access)?;
             }
         }
         next
-    }
-}
-
-/// What an access leaves to KVM.
-const fn answered(exit: &Exit) -> Pending {
-    if exit.is_read() {
-        Pending::Answered
-    } else {
-        Pending::Written
-    }
-}
-
-/// What an exit leaves open.
-fn left(exit: Exit, rest: Option<usize>) -> Pending {
-    match rest {
-        Some(from) => Pending::Open(exit, from),
-        None => answered(&exit),
     }
 }

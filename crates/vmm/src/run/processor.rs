@@ -1,6 +1,7 @@
 //! A vCPU between its entries: what KVM still waits for, and what is left of a run that another
 //! vCPU ended.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
@@ -12,6 +13,7 @@ use crate::interrupts::{Injection, Injections};
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
+use crate::run::saved::half_done::{LatestReads, Owed};
 
 /// What KVM waits for before the guest can continue.
 #[derive(Debug)]
@@ -28,12 +30,23 @@ pub(crate) enum Pending {
     Reply(Exit),
 }
 
+impl Pending {
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
 /// One vCPU of a machine that is not running.
 #[derive(Debug)]
 pub struct Processor {
     pub(crate) vcpu: Vcpu,
     pub(crate) index: u32,
     pub(crate) pending: Pending,
+    /// Exits that KVM has completed, which a saved state made it do. If there is one, the first is
+    /// what is open, and KVM waits for nothing.
+    pub(crate) owed: VecDeque<Owed>,
+    /// What came before an open read.
+    pub(crate) reads: LatestReads,
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
     pub(crate) kept: Option<End>,
     pub(crate) injections: Arc<Injections>,
@@ -50,6 +63,8 @@ impl Processor {
             vcpu,
             index,
             pending: Pending::Nothing,
+            owed: VecDeque::new(),
+            reads: LatestReads::default(),
             kept: None,
             injections: Arc::default(),
             nmi_sent: false,
@@ -143,13 +158,42 @@ impl Processor {
                 "reply: the guest waits for no value; reply once, after a run that ended with an unclaimed read",
             ));
         };
-        let size = match exit {
+        let exit = exit.clone();
+        let size = match &exit {
             Exit::PioIn(access) => usize::from(access.size),
             _ => 8,
         };
-        fill(self.vcpu.access_data(exit)?, size)?;
-        self.pending = Pending::Answered;
+        fill(self.vcpu.access_data(&exit)?, size)?;
+        self.pending = self.done(&exit)?;
         self.complete()
+    }
+
+    /// What an exit leaves to KVM that was answered, or that nobody has to answer.
+    pub(crate) fn done(&mut self, exit: &Exit) -> Result<Pending> {
+        if let Exit::MmioRead(access) = exit {
+            self.reads.note(*access, self.vcpu.access_data(exit)?);
+            return Ok(Pending::Answered);
+        }
+        self.reads.clear();
+        if self.owed.pop_front().is_some() {
+            return Ok(self.owed.front().map_or(Pending::Nothing, |next| {
+                self.counters.count_exit(&next.exit);
+                Pending::Open(next.exit.clone(), 0)
+            }));
+        }
+        Ok(match exit {
+            _ if exit.is_read() => Pending::Answered,
+            _ if exit.is_access() => Pending::Written,
+            _ => Pending::Nothing,
+        })
+    }
+
+    /// Puts the data of an exit to where a handler looks for them, if KVM has completed it.
+    pub(crate) fn show_owed(&mut self) -> Result<()> {
+        if let Some(Owed { exit, data }) = self.owed.front() {
+            self.vcpu.access_data(exit)?.copy_from_slice(data);
+        }
+        Ok(())
     }
 
     /// Keeps an end that came after another vCPU's. An access that nothing claims stays open: the
@@ -157,7 +201,12 @@ impl Processor {
     pub(crate) fn keep(&mut self, late: End) {
         match late {
             End::Exit(record) if record.exit.is_access() => {
-                self.pending = Pending::Open(record.exit, 0);
+                let is_kvms = matches!(self.pending, Pending::Written | Pending::Reply(_));
+                self.pending = Pending::Open(record.exit.clone(), 0);
+                if !is_kvms {
+                    let (exit, data) = (record.exit, record.data);
+                    self.owed.push_front(Owed { exit, data });
+                }
             }
             late => self.kept = Some(late),
         }
