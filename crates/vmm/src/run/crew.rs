@@ -176,7 +176,7 @@ impl Crew {
             kick,
             counters: scene.counters,
         };
-        let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
+        let end = Run::new(&mut self.boot, desk, limits).until_end();
         let completed = self.boot.complete_read();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);
@@ -332,7 +332,7 @@ impl Shift<'_> {
             kick: self.kick,
             counters: self.counters,
         };
-        let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
+        let mut run = Run::new(&mut *processor, desk, self.limits);
         // Judged before KVM takes an answer over: what comes too late may have to be answered
         // otherwise.
         let end = run.until_end();
