@@ -7,17 +7,17 @@ use napi::{Either, Env};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, Machine, Processor, Result, RouteId};
 
-use crate::asking::letter::{self, Heard};
 use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
+use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits};
 use crate::convert::failure::Failure;
 use crate::convert::loaded::NativeLoaded;
 use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
 use crate::convert::registers::{NativeRegisters, NativeSpecialRegisters};
-use crate::ffi::{self, Callback, Returned, WeakFunction};
+use crate::ffi::{self, Callback, WeakFunction};
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::reaper;
 use crate::lifecycle::running::Callbacks;
 use crate::pump::environment::{self, Environment};
 
@@ -27,11 +27,11 @@ use crate::pump::environment::{self, Environment};
 /// need an idle machine can return `ERR_VM_BUSY`.
 #[napi]
 pub struct NativeMachine {
-    life: Rc<Lifecycle>,
+    pub(crate) life: Rc<Lifecycle>,
 }
 
 /// `Either` with the failure on the right, as all methods return it.
-fn either<T>(result: Result<T>) -> Either<T, Failure> {
+pub(crate) fn either<T>(result: Result<T>) -> Either<T, Failure> {
     match result {
         Ok(value) => Either::A(value),
         Err(error) => Either::B(error.into()),
@@ -39,7 +39,7 @@ fn either<T>(result: Result<T>) -> Either<T, Failure> {
 }
 
 /// `null` is success.
-fn nothing(result: Result<()>) -> Option<Failure> {
+pub(crate) fn nothing(result: Result<()>) -> Option<Failure> {
     result.err().map(Failure::from)
 }
 
@@ -50,7 +50,7 @@ impl NativeMachine {
     /// `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
-        let machine = caught(|| config.parse().and_then(Machine::new));
+        let machine = caught(|| reaper::make(|| config.parse().and_then(Machine::new)));
         either(machine.map(|machine| Self::of(Lifecycle::new(machine))))
     }
 
@@ -89,7 +89,7 @@ impl NativeMachine {
         limits: NativeRunLimits,
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
-        #[napi(ts_arg_type = "(outcome: NativeOutcome | Failure) => void")] settle: Function<
+        #[napi(ts_arg_type = "(outcome?: NativeOutcome | Failure) => void")] settle: Function<
             '_,
             (),
             (),
@@ -110,45 +110,8 @@ impl NativeMachine {
         )
     }
 
-    /// Enters the guest until it halts, without answering, and returns the time in nanoseconds.
-    /// `vmexit bench` compares with it if there is no C compiler.
-    #[napi]
-    pub fn run_bare(&self, timeout_ms: f64) -> Either<f64, Failure> {
-        let took = self.with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
-        either(took.map(|took| took.as_nanos() as f64))
-    }
-
-    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
-    /// string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
-    /// With `look` it then does what `attend` does. To be called in the asynchronous context of the
-    /// run.
-    #[napi]
-    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> u32 {
-        let returned = match answer {
-            Either::A(status) => Returned::Number(status),
-            Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
-        };
-        if let Some(Heard::Answer(answer)) =
-            environment::words().map(|words| letter::heard(words, returned))
-        {
-            self.quietly(|life| life.answer(ticket, answer));
-        }
-        // A guest in a burst asks again at once.
-        if look {
-            environment::attend_from(Rc::as_ptr(&self.life).cast())
-        } else {
-            0
-        }
-    }
-
-    /// Makes the run in progress end soon; without a run it has no effect.
-    #[napi]
-    pub fn stop(&self) {
-        self.quietly(Lifecycle::stop);
-    }
-
-    /// Frees everything, and empties a buffer that was made. Returns the text that handlers have
-    /// yet to get, if a run was cut off. Posted writes can be taken until `release`.
+    /// Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
+    /// have yet to get, if a run was cut off. Posted writes can be taken until `release`.
     #[napi]
     pub fn close(&self) -> Vec<NativeText> {
         NativeText::all(self.quietly(Lifecycle::close))
@@ -369,7 +332,7 @@ impl NativeMachine {
 
     /// A call that reports no failure; after a fault of vmexit's own every other call fails as
     /// closed.
-    fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
+    pub fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
         self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
     }
 

@@ -329,10 +329,12 @@ impl Machine {
 
     /// Where posted writes wait, of the routes that have such a place.
     pub fn feeds(&self) -> Vec<(RouteId, Feed)> {
-        let feeds = self.bus.routes().iter();
-        feeds
-            .filter_map(|route| Some((route.row.id, route.feed.clone()?)))
-            .collect()
+        self.bus.feeds()
+    }
+
+    /// Console text of a paused run that its handlers have yet to get, by route.
+    pub fn take_undelivered(&mut self) -> Vec<(RouteId, Vec<u8>)> {
+        self.bus.take_undelivered()
     }
 
     /// One vCPU.
