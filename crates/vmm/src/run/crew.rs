@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
@@ -29,13 +31,20 @@ pub(crate) struct Scene<'a> {
 }
 
 /// The saved state of all vCPUs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct CrewState {
     pub boot: ProcessorState,
     others: Vec<ProcessorState>,
     ended_by: u32,
     /// Exits that no run has reported.
     unreported: u64,
+}
+
+impl CrewState {
+    /// How many vCPUs there are.
+    pub const fn count(&self) -> u32 {
+        1 + self.others.len() as u32
+    }
 }
 
 /// All vCPUs.
@@ -45,8 +54,8 @@ pub(crate) struct Crew {
     others: Vec<Processor>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     ended_by: u32,
-    /// Exits that runs have reported; a further one may be found when an access is completed after
-    /// its run.
+    /// Exits that runs have reported, modulo 2^64; a further one may be found when an access is
+    /// completed after its run.
     reported: u64,
     /// A run is in progress, or was left by a panic, after which the guest's pending question is
     /// lost.
@@ -111,7 +120,7 @@ impl Crew {
             boot: self.boot.save()?,
             others: others.collect::<Result<_>>()?,
             ended_by: self.ended_by,
-            unreported: counters.total_exits() - self.reported,
+            unreported: counters.total_exits().wrapping_sub(self.reported),
         })
     }
 
@@ -128,7 +137,7 @@ impl Crew {
             processor.restore(state)?;
         }
         self.ended_by = state.ended_by;
-        self.reported = counters.total_exits().saturating_sub(state.unreported);
+        self.reported = counters.total_exits().wrapping_sub(state.unreported);
         Ok(())
     }
 
@@ -286,7 +295,7 @@ impl Crew {
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
         let total = scene.counters.total_exits();
-        let exits = total - std::mem::replace(&mut self.reported, total);
+        let exits = total.wrapping_sub(std::mem::replace(&mut self.reported, total));
         let gathered = post::last_coalesced(&mut self.boot.vcpu, scene.bus);
         let (index, end) = end?;
         gathered?;
