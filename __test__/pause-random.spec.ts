@@ -160,7 +160,7 @@ serialTest('posted writes, text and unclaimed exits', async (t) => {
     38 c8             ; cmp %cl,%al
     75 05             ; jne 2f
     ff c9             ; dec %ecx
-    75 ee             ; jnz 1b
+    75 ec             ; jnz 1b
     f4                ; hlt
     0f 0b             ; 2: ud2
   `
