@@ -124,6 +124,34 @@ kvmTest('the life of a machine is also beside that of a C program which is alone
   t.true(Math.abs(alone.nsPerExit.mean - nsPerExit) <= 1)
 })
 
+kvmTest('a reset, a fork and a snapshot are measured beside what C does', async (t) => {
+  const names = ['reset-1', 'reset-100', 'fork', 'snapshot']
+  const args = names.flatMap((name) => ['--route', name])
+  const ran = await bench([...args, '--exits', `${affordable(200)}`, '--json'])
+  t.is(ran.code, 0, ran.stderr)
+  const { routes, failed } = JSON.parse(ran.stdout)
+  t.deepEqual(failed, [])
+  t.deepEqual(
+    routes.map(({ route, baselineKind }: any) => [route, baselineKind]),
+    [
+      ['reset-1', 'reset-1'],
+      ['reset-100', 'reset-100'],
+      ['fork', 'fork'],
+      ['snapshot', null],
+    ],
+  )
+  const [one, hundred, fork] = routes
+  for (const { part } of [one, hundred]) {
+    t.is(part.name, 'restore()')
+    t.true(Math.abs(part.nsAbove - (part.ns - part.baselineNs)) <= 2, JSON.stringify(part))
+  }
+  t.deepEqual(
+    fork.others.map(({ kind }: any) => kind),
+    ['fork-new'],
+  )
+  t.is(fork.part, null)
+})
+
 const routeArgs = ['constant', 'device-sync', 'lifecycle'].flatMap((name) => ['--route', name])
 
 kvmTest('--json: one document of the fixed shape, and a page', async (t) => {
@@ -227,7 +255,7 @@ for (const route of ['constant', 'device']) {
 
 test('wrong use is exit code 2 and one line on stderr', async (t) => {
   const wrong: [string[], RegExp][] = [
-    [['--route', 'warp'], /--route must be one of constant, .+, lifecycle, got 'warp'/],
+    [['--route', 'warp'], /--route must be one of constant, .+, lifecycle, .+, got 'warp'/],
     [['--exits', '0'], /--exits must be a positive number, got '0'/],
     [['--exits=-5'], /--exits must be a number/],
     [['--exits', 'many'], /--exits must be a number .+ got 'many'/],

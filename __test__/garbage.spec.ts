@@ -3,7 +3,7 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 
 import type { ExecutionContext } from 'ava'
 import { type VirtualMachine, guests } from '../src/index.ts'
-import { type Census, census, collect, collectUntil } from './fixtures/census.ts'
+import { type Census, allEnded, census, collect, collectUntil } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
@@ -33,6 +33,7 @@ function makeMany(make: () => VirtualMachine): Census {
 async function assertCollected(t: ExecutionContext, make: () => VirtualMachine): Promise<void> {
   // The first one brings what the process keeps.
   machine(guests.spin).close()
+  t.true(await allEnded())
   const before = census()
   const during = makeMany(make)
   t.is(during.kvmFiles - before.kvmFiles, 2 * count)
@@ -136,6 +137,7 @@ function bufferOf(run: boolean): ArrayBuffer {
 
 serialTest('a buffer that is kept alone keeps the memory', async (t) => {
   for (const run of [false, true]) {
+    t.true(await allEnded())
     const before = census()
     const kept = { buffer: bufferOf(run) as ArrayBuffer | undefined }
     await turn()

@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 
 import type { ExecutionContext } from 'ava'
 import { type VirtualMachine, guests } from '../src/index.ts'
-import { census, collect, collectUntil } from './fixtures/census.ts'
+import { allEnded, census, collect, collectUntil, keptFiles } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
@@ -26,6 +26,7 @@ async function assertFlat(
   t: ExecutionContext,
   most: number,
   cycle: (index: number) => unknown,
+  kept = keptFiles,
 ): Promise<void> {
   const cycles = affordable(most)
   const repeat = async (times: number): Promise<void> => {
@@ -36,6 +37,7 @@ async function assertFlat(
     // External buffers are let go in a turn of the event loop.
     t.true(await until(() => census().vcpuThreads === 0))
     for (let index = 0; index < 3; index++) collect()
+    t.true(await allEnded(kept))
   }
   await repeat(Math.ceil(cycles / 4))
   let grownMiB = Infinity
@@ -55,9 +57,10 @@ async function assertFlat(
   t.true(grownMiB <= noiseMiB, `${grownMiB} MiB`)
 }
 
-serialTest('close() gives everything back at once, not with the object', async (t) => {
+serialTest('close() gives everything back, not with the object', async (t) => {
   // The first one brings what the process keeps.
   machine(guests.spin).close()
+  t.true(await allEnded())
   for (const running of [false, true]) {
     const before = census()
     const vm = machine(guests.spin, [], { memoryBytes: 256 * 1024 * 1024 })
@@ -69,7 +72,11 @@ serialTest('close() gives everything back at once, not with the object', async (
     const grownMiB = during.bigMiB - before.bigMiB
     t.true(grownMiB >= 256 && grownMiB < 256 + 64, `${grownMiB} MiB`)
     vm.close()
+    t.is(census().vcpuThreads, 0)
+    // The descriptors go on a thread of its own, soon.
+    t.true(await allEnded())
     const { vcpuThreads, kvmFiles, kvmMappings, bigMiB } = before
+    t.true(await until(() => census().bigMiB === bigMiB))
     t.like(census(), { vcpuThreads, kvmFiles, kvmMappings, bigMiB })
     if (run) await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
   }
@@ -91,6 +98,7 @@ serialTest('close() leaves no descriptor, though somebody keeps the machine', as
   const first = machine('f4 ; hlt', [{ port: 0x202, to: 'event', onEvent: () => undefined }])
   await first.run()
   first.close()
+  t.true(await allEnded())
   const before = census().files
   const kept: VirtualMachine[] = []
   for (const options of Object.values(kinds)) {
@@ -111,7 +119,7 @@ serialTest('close() leaves no descriptor, though somebody keeps the machine', as
     await vm.run({ timeoutMs: 20 }).catch(() => undefined)
     vm.close()
     vm.counters()
-    t.is(census().files, before, JSON.stringify(options))
+    t.true(await until(() => census().files === before), JSON.stringify(options))
   }
   t.is(kept.length, 4)
 })
@@ -195,14 +203,19 @@ serialTest('360 runs of one machine, of every kind of end', async (t) => {
   using vm = machine(guests.input, [{ port: 0x60, device: { read } }])
   // A multiple of what moods, warm-up and a slow machine divide by: each batch ends with the last
   // mood.
-  await assertFlat(t, 360, async (index) => {
-    mood = index % 3
-    // The run before has halted, but for the first.
-    if (mood === 0) vm.setRegisters({ rip: 0n, rsp: 0x20_0000n })
-    const run = vm.run(mood === 1 ? { timeoutMs: 2 } : {})
-    if (mood === 0) await t.throwsAsync(run, vmError('ERR_HANDLER'))
-    else await run
-  })
+  await assertFlat(
+    t,
+    360,
+    async (index) => {
+      mood = index % 3
+      // The run before has halted, but for the first.
+      if (mood === 0) vm.setRegisters({ rip: 0n, rsp: 0x20_0000n })
+      const run = vm.run(mood === 1 ? { timeoutMs: 2 } : {})
+      if (mood === 0) await t.throwsAsync(run, vmError('ERR_HANDLER'))
+      else await run
+    },
+    keptFiles + 2,
+  )
 })
 
 serialTest('500 machines that cannot be made', async (t) => {
@@ -234,6 +247,7 @@ serialTest('machines with event routes share one thread and one descriptor', asy
 /** Open files, when what was closed is collected. */
 async function filesLeft(): Promise<number> {
   await until(() => census().vcpuThreads === 0)
+  await allEnded()
   for (let index = 0; index < 3; index++) {
     collect()
     await turn()
@@ -250,3 +264,37 @@ function threads(): string[] {
     }
   })
 }
+
+serialTest('close() does not wait for the kernel to end a VM', async (t) => {
+  const { times, all } = { times: affordable(20), all: [] as [number, number][] }
+  for (let index = 0; index < times; index++) {
+    // KVM waits for several grace periods when the controllers go.
+    const vm = machine('f4 ; hlt', [], { irqchip: true })
+    const start = performance.now()
+    vm.close()
+    const closed = performance.now()
+    t.true(await allEnded())
+    all.push([closed - start, performance.now() - start])
+  }
+  const mid = (at: 0 | 1): number =>
+    all.map((both) => both[at]).toSorted((a, b) => a - b)[Math.floor(times / 2)]!
+  t.log(`close() ${mid(0).toFixed(2)} ms, gone after ${mid(1).toFixed(1)} ms`)
+  t.true(mid(0) < mid(1))
+})
+
+serialTest(
+  'machines that are closed faster than they end are a few, and all of them end',
+  async (t) => {
+    t.true(await allEnded())
+    const machines = Array.from({ length: 40 }, () => machine('f4 ; hlt', [], { irqchip: true }))
+    let most = 0
+    for (const [index, vm] of machines.entries()) {
+      vm.close()
+      const left = machines.length - index - 1
+      most = Math.max(most, (census().kvmFiles - keptFiles) / 2 - left)
+    }
+    // Four that wait, one that ends.
+    t.true(most <= 5, String(most))
+    t.true(await allEnded())
+  },
+)

@@ -80,6 +80,14 @@ serialTest('without descriptors each error says what to do, and none is lost', a
   }
 })
 
+serialTest('a machine can be made as soon as close() of another has returned', async (t) => {
+  const times = affordable(50)
+  const { code, made } = await run<{ code: number; made: number }>(t, ['room', String(times)], {
+    files: 64,
+  })
+  t.deepEqual({ code, made }, { code: EMFILE, made: times })
+})
+
 serialTest('a process keeps as much after one closed machine as after many', async (t) => {
   const many = affordable(100)
   const { one, machines, ...rest } = await run<

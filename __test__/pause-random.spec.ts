@@ -150,7 +150,6 @@ for (const vcpus of [1, 2, 4]) {
 }
 
 serialTest('posted writes, text and unclaimed exits', async (t) => {
-  // 1: out %al,$0x62; out %al,$0x63; out %al,$0xe9; out %al,$0x64; in $0x20,%al; dec %ecx; jnz 1b; hlt
   const listing = `
     b9 20 00 00 00    ; mov $32,%ecx
     88 c8             ; 1: mov %cl,%al

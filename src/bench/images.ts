@@ -49,6 +49,11 @@ const writePage = bytes(`
   88 04 25 00 00 00 00    mov [0], al
 `)
 
+/** Where the pages guest is entered to write so many pages before its halt. */
+export function pagesEntry(pages: number): number {
+  return (pagesMost - pages) * writePage.length
+}
+
 /**
  * One instruction for each page, and nothing else: the guest's own time is the least that it can
  * be.

@@ -109,6 +109,9 @@ export class Bench {
     if (kind === null) return
     into.baselineTimes = await this.#baseline.each(kind, timed)
     if (into.baselineTimes.length > 0) this.#note(kind).times.push(...into.baselineTimes)
+    if (!route.without) return
+    const times = await route.without.each(timed, this.#signal)
+    into.without = { times, baselineTimes: await this.#baseline.each(route.without.kind, timed) }
   }
 
   #note(kind: Kind): { samples: number[]; times: number[] } {
@@ -126,19 +129,16 @@ export class Bench {
     sample: number,
     others: Map<Kind, number[]>,
   ): Promise<Pair> {
-    const { kind, without } = route
+    const { kind } = route
     const turn = (work: Turn['work'], share = 1): Turn => ({ ns: 0, units: 0, share, work })
-    const inC = (of: Kind | null | undefined, share = 1): Turn =>
+    const inC = (of: Kind | null, share = 1): Turn =>
       turn(async (count) => (of ? this.#baseline.total(of, count) : undefined), share)
     const baseline = inC(kind)
     const own = turn((count) => route.total(count, this.#signal))
-    const baselineWithout = inC(without?.kind)
-    const ownWithout = turn(async (count) => without?.total(count, this.#signal))
     // Those that were measured beforehand cannot be measured now.
     const rest = route.others.filter((other) => other !== 'lifecycle-alone')
     const further = rest.map((other) => [other, inC(other, otherShare)] as const)
     const turns = [baseline, own, ...further.map(([, each]) => each)]
-    if (without) turns.push(baselineWithout, ownWithout)
     for (const [index, slice] of slices(units).entries()) {
       const order = (sample + index) % 2 === 0 ? turns : turns.toReversed()
       for (const each of order) await this.#take(each, slice)
@@ -150,13 +150,7 @@ export class Bench {
     }
     const perUnit = ({ ns, units: done }: Turn): number | null =>
       ns === undefined ? null : ns / done
-    return {
-      baselineNs: perUnit(baseline),
-      routeNs: perUnit(own) ?? Number.NaN,
-      ...(without
-        ? { baselineWithoutNs: perUnit(baselineWithout), routeWithoutNs: perUnit(ownWithout) }
-        : {}),
-    }
+    return { baselineNs: perUnit(baseline), routeNs: perUnit(own) ?? Number.NaN }
   }
 
   async #take(turn: Turn, slice: number): Promise<void> {

@@ -6,20 +6,21 @@ import { histogram, mean, median, percentiles, round } from './statistics.ts'
 export interface Pair {
   baselineNs: number | null
   routeNs: number
-  /** The same without the part that the route is about. */
-  baselineWithoutNs?: number | null
-  routeWithoutNs?: number | null
+}
+
+/** A timing pass of both sides, nanoseconds each. */
+interface Times {
+  times: readonly number[]
+  baselineTimes: readonly number[]
 }
 
 /** What was measured of one route before its end, or before Ctrl-C. */
-export interface Measured {
+export interface Measured extends Times {
   pairs: Pair[]
-  /** The timing pass, nanoseconds each. */
-  times: readonly number[]
-  /** The baseline's. */
-  baselineTimes: readonly number[]
   /** Samples of what else the baseline does. */
   others: Map<Kind, number[]>
+  /** The same without the part that the route is about. */
+  without?: Times
 }
 
 /** A route's figures, made of what was measured. */
@@ -46,7 +47,7 @@ export function summarize(route: BenchRoute, measured: Measured, exits: number):
     baselineKind: route.kind,
     baselineNsPerExit: paired.length > 0 ? round(mean(paired)) : null,
     others: [...measured.others].map(([kind, samples]) => other(kind, mean(samples), mean(own))),
-    part: route.without ? part(route.without.part, pairs) : null,
+    part: part(route.without?.part, measured, measured.without),
     unitsPerSample: route.units(exits),
     unitsPerTime:
       times.length > 0 ? Math.min(route.unitsPerTime, route.units(exits)) : route.units(exits),
@@ -65,20 +66,23 @@ function other(kind: Kind, ns: number, own: number): Other {
   return { kind, nsPerExit: round(ns), ratio: round(ns / own), nsAbove: round(own - ns) }
 }
 
-/** Differences are small beside what they are taken from: the median stands a busy host. */
-function part(name: string, pairs: readonly Pair[]): Part {
-  const own = pairs.map(({ routeNs, routeWithoutNs }) => less(routeNs, routeWithoutNs))
-  const theirs = pairs.map(({ baselineNs, baselineWithoutNs }) =>
-    less(baselineNs, baselineWithoutNs),
-  )
-  const ns = round(median(present(own)))
-  const known = present(theirs)
-  const baselineNs = known.length > 0 ? round(median(known)) : null
-  return { name, ns, baselineNs, nsAbove: baselineNs === null ? null : round(ns - baselineNs) }
-}
-
-function less(all: number | null, rest: number | null | undefined): number | null {
-  return all === null || rest === null || rest === undefined ? null : all - rest
+/**
+ * Differences are small beside what they are taken from, so they are of medians, which other load
+ * on the host moves least.
+ */
+function part(name: string | undefined, all: Times, without: Times | undefined): Part | null {
+  if (name === undefined || !without) return null
+  const ns = median(all.times) - median(without.times)
+  if (without.baselineTimes.length === 0) {
+    return { name, ns: round(ns), baselineNs: null, nsAbove: null }
+  }
+  const baselineNs = median(all.baselineTimes) - median(without.baselineTimes)
+  return {
+    name,
+    ns: round(ns),
+    baselineNs: round(baselineNs),
+    nsAbove: round(ns - baselineNs),
+  }
 }
 
 function present(values: readonly (number | null)[]): number[] {

@@ -252,7 +252,8 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    * the end of the block. If a handler of `runSync()` calls it, the vCPU is freed when `runSync()`
    * returns.
    *
-   * A `memory.buffer` that is still referenced is emptied, not detached.
+   * A `memory.buffer` that is still referenced is emptied, not detached. Descriptors are gone soon
+   * after it returns.
    *
    * @example
    * ```ts

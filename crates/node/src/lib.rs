@@ -17,3 +17,4 @@ mod machine;
 mod pump;
 mod runs;
 mod snapshot;
+mod vcpu_state;

@@ -17,6 +17,7 @@ use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, Native
 use crate::convert::registers::{NativeRegisters, NativeSpecialRegisters};
 use crate::ffi::{self, Callback, WeakFunction};
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::reaper;
 use crate::lifecycle::running::Callbacks;
 use crate::pump::environment::{self, Environment};
 
@@ -49,7 +50,7 @@ impl NativeMachine {
     /// `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn create(config: NativeConfig) -> Either<NativeMachine, Failure> {
-        let machine = caught(|| config.parse().and_then(Machine::new));
+        let machine = caught(|| reaper::make(|| config.parse().and_then(Machine::new)));
         either(machine.map(|machine| Self::of(Lifecycle::new(machine))))
     }
 
@@ -109,8 +110,8 @@ impl NativeMachine {
         )
     }
 
-    /// Frees everything, and empties a buffer that was made. Returns the text that handlers have
-    /// yet to get, if a run was cut off. Posted writes can be taken until `release`.
+    /// Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
+    /// have yet to get, if a run was cut off. Posted writes can be taken until `release`.
     #[napi]
     pub fn close(&self) -> Vec<NativeText> {
         NativeText::all(self.quietly(Lifecycle::close))

@@ -13,6 +13,7 @@ use crate::convert::config::NativeRoute;
 use crate::convert::failure::Failure;
 use crate::convert::registers::NativeRegisters;
 use crate::lifecycle::Lifecycle;
+use crate::lifecycle::reaper;
 use crate::machine::NativeMachine;
 
 /// The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
@@ -66,9 +67,9 @@ impl NativeSnapshot {
     #[napi(ts_return_type = "NativeMachine | Failure")]
     pub fn machine(&self, routes: Vec<NativeRoute>) -> Either<NativeMachine, Failure> {
         let routes: Vec<_> = routes.iter().map(NativeRoute::parse).collect();
-        let made = self
-            .open()
-            .and_then(|snapshot| caught(|| Machine::from_snapshot(&snapshot, &routes)));
+        let made = self.open().and_then(|snapshot| {
+            caught(|| reaper::make(|| Machine::from_snapshot(&snapshot, &routes)))
+        });
         match made {
             Ok(machine) => Either::A(NativeMachine::of(Lifecycle::new(machine))),
             Err(error) => Either::B(error.into()),

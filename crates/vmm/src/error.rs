@@ -133,6 +133,11 @@ impl Error {
         }
     }
 
+    /// Whether the host has refused for want of descriptors or memory, which others may give back.
+    pub const fn is_want(&self) -> bool {
+        matches!(self.errno, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+    }
+
     /// A failed call of the standard library's or of vmm-sys-util's.
     pub(crate) fn io(call: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |error| Self::call(call, errno_of(&error, libc::EIO))

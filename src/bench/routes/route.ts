@@ -31,7 +31,7 @@ export interface Without {
   /** The part that it is about. */
   readonly part: string
   readonly kind: Kind
-  total(units: number, signal: AbortSignal): Promise<number>
+  each(units: number, signal: AbortSignal): Promise<readonly number[]>
 }
 
 /** Ends a run that hangs; the slowest KVM needs seconds. */

@@ -4,6 +4,7 @@
 mod attend;
 mod handles;
 mod pause;
+pub mod reaper;
 pub mod running;
 
 use std::cell::{Cell, RefCell};
@@ -152,7 +153,7 @@ impl Lifecycle {
         let result = caught(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
-            drop(machine);
+            reaper::reap(machine);
             memory.give_back();
             return Err(closed());
         }
@@ -188,13 +189,14 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Frees the machine; when this returns its thread is gone, and its memory empty where a buffer
-    /// keeps it. Gives, by route, the text of the run that was cut off which its handlers have yet
-    /// to get. Under `run_here` the machine goes when that returns.
+    /// Ends the machine; when this returns its thread is gone, and its memory empty. What it has of
+    /// the kernel goes soon, on a thread of its own. Gives, by route, the text of the run that was
+    /// cut off which its handlers have yet to get. Under `run_here` the machine goes when that
+    /// returns.
     pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
         let memory = self.handles.memory().ok();
         let texts = self.end();
-        // The VM goes first: it could write into what is emptied.
+        // Nothing of the VM runs any more that could write into it.
         if let Some(memory) = memory {
             memory.give_back();
         }
@@ -207,7 +209,11 @@ impl Lifecycle {
         self.handles.release();
         self.posted().end();
         match self.state.replace(State::Closed) {
-            State::Idle(_) | State::Closed => Vec::new(),
+            State::Closed => Vec::new(),
+            State::Idle(machine) => {
+                reaper::reap(machine);
+                Vec::new()
+            }
             State::Here(kick) => {
                 kick.kick(KickCause::Close);
                 Vec::new()
@@ -215,16 +221,21 @@ impl Lifecycle {
             State::There(running) => {
                 running.kick.kick(KickCause::Close);
                 match running.join() {
-                    Some((mut machine, Ok(outcome))) => {
-                        let mut texts = outcome.undelivered;
+                    Some((mut machine, result)) => {
+                        let mut texts = result.map_or_else(|_| Vec::new(), |it| it.undelivered);
                         // It may have paused before.
                         texts.extend(machine.take_undelivered());
+                        reaper::reap(machine);
                         texts
                     }
-                    _ => Vec::new(),
+                    None => Vec::new(),
                 }
             }
-            State::Paused(mut machine, _) => machine.take_undelivered(),
+            State::Paused(mut machine, _) => {
+                let texts = machine.take_undelivered();
+                reaper::reap(machine);
+                texts
+            }
         }
     }
 

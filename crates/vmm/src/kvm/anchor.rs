@@ -2,8 +2,8 @@
 //!
 //! KVM checks for vCPUs without an interrupt controller of the kernel's by a branch that it patches
 //! into its own code: with the first of them on the host, and back with the last
-//! (`kvm_has_noapic_vcpu`). Each time all processors are interrupted. While one such vCPU exists, no
-//! other pays for that, and the life of a machine takes half as long.
+//! (`kvm_has_noapic_vcpu`). Each time all processors are interrupted. While one such vCPU exists,
+//! no other pays for that, and the life of a machine takes half as long.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

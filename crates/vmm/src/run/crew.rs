@@ -45,8 +45,8 @@ pub(crate) struct Crew {
     others: Vec<Processor>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     ended_by: u32,
-    /// Exits that runs have reported; a further one may be found when an access is completed after
-    /// its run.
+    /// Exits that runs have reported, modulo 2^64; a further one may be found when an access is
+    /// completed after its run.
     reported: u64,
     /// A run is in progress, or was left by a panic, after which the guest's pending question is
     /// lost.
@@ -111,7 +111,7 @@ impl Crew {
             boot: self.boot.save()?,
             others: others.collect::<Result<_>>()?,
             ended_by: self.ended_by,
-            unreported: counters.total_exits() - self.reported,
+            unreported: counters.total_exits().wrapping_sub(self.reported),
         })
     }
 
@@ -128,7 +128,7 @@ impl Crew {
             processor.restore(state)?;
         }
         self.ended_by = state.ended_by;
-        self.reported = counters.total_exits().saturating_sub(state.unreported);
+        self.reported = counters.total_exits().wrapping_sub(state.unreported);
         Ok(())
     }
 
@@ -286,7 +286,7 @@ impl Crew {
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
         let total = scene.counters.total_exits();
-        let exits = total - std::mem::replace(&mut self.reported, total);
+        let exits = total.wrapping_sub(std::mem::replace(&mut self.reported, total));
         let gathered = post::last_coalesced(&mut self.boot.vcpu, scene.bus);
         let (index, end) = end?;
         gathered?;

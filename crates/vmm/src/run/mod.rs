@@ -12,6 +12,7 @@ mod crew;
 mod desk;
 mod drive;
 mod handler;
+mod inspect;
 mod outcome;
 mod post;
 mod processor;
