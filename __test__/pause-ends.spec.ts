@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { type VirtualMachine, guests } from '../src/index.ts'
-import { census, collectUntil } from './fixtures/census.ts'
+import { allEnded, census, collectUntil } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine, vmError } from './helpers/machine.ts'
@@ -104,6 +104,7 @@ for (const [where, make] of Object.entries(busy)) {
 }
 
 serialTest('close() during a pause, and before the vCPUs have left', async (t) => {
+  t.true(await allEnded())
   const before = census()
   for (const waits of [true, false]) {
     const vm = machine(guests.spin, [], { vcpus: 2 })
@@ -114,8 +115,9 @@ serialTest('close() during a pause, and before the vCPUs have left', async (t) =
     await pause
     t.false(vm.paused)
     await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
-    const { vcpuThreads, kvmFiles, kvmMappings } = before
-    t.like(census(), { vcpuThreads, kvmFiles, kvmMappings })
+    t.is(census().vcpuThreads, 0)
+    t.true(await allEnded(before.kvmFiles))
+    t.is(census().kvmMappings, before.kvmMappings)
   }
 })
 
@@ -201,6 +203,7 @@ serialTest(
 )
 
 serialTest('a paused machine that nobody can reach is collected', async (t) => {
+  t.true(await allEnded())
   const before = census().kvmFiles
   await (async () => {
     const vm = machine(guests.spin)
