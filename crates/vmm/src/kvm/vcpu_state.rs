@@ -217,6 +217,9 @@ impl Vcpu {
 
     /// Sets one (`KVM_SET_MSRS`).
     pub fn write_msr(&mut self, index: u32, data: u64) -> Result<()> {
+        // Some of them are special registers by another name: the bases of FS and GS, EFER.
+        self.flush()?;
+        self.forget_registers();
         self.set_msrs(&[kvm_msr_entry {
             index,
             data,
