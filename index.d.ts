@@ -24,21 +24,7 @@ export declare class NativeMachine {
    * failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
    * three are held weakly.
    */
-  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
-  /**
-   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
-   * `vmexit bench` compares with it if there is no C compiler.
-   */
-  runBare(timeoutMs: number): number | Failure
-  /**
-   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
-   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
-   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
-   * run.
-   */
-  answer(ticket: number, answer: number | Uint8Array, look: boolean): number
-  /** Makes the run in progress end soon; without a run it has no effect. */
-  stop(): void
+  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome?: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
    * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
@@ -125,6 +111,31 @@ export declare class NativeMachine {
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
   /**
+   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
+   * `vmexit bench` compares with it if there is no C compiler.
+   */
+  runBare(timeoutMs: number): number | Failure
+  /**
+   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
+   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
+   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
+   * run.
+   */
+  answer(ticket: number, answer: number | Uint8Array, look: boolean): number
+  /** Makes the run in progress end soon; without a run it has no effect. */
+  stop(): void
+  /**
+   * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle` is
+   * called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
+   * `runSync`.
+   */
+  pause(): Failure | null
+  /**
+   * Continues a paused run, with what is left of its time; without one it has no effect.
+   * `ERR_LIMIT` when no thread can start, and it stays paused.
+   */
+  resume(): Failure | null
+  /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
    * to YMM15.
@@ -184,6 +195,21 @@ export declare class NativeSnapshot {
    * of the same memory; `null` when there is none any more.
    */
   difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
+  description(): NativeDescription | Failure
+  /**
+   * Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
+   * `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+   */
+  save(path: string, note: Uint8Array): Promise<Failure | null>
+  /**
+   * Reads a file that `save` has written, on a thread of Node.js's. With `verify` all pages are
+   * compared with their checksums, with `copy` they are read into memory; else the file is
+   * mapped. `ERR_SNAPSHOT`.
+   */
+  static load(path: string, verify: boolean, copy: boolean): Promise<NativeSnapshot | Failure>
+  /** What `save` was given, of a snapshot that `load` has read; else empty. */
+  note(): Uint8Array
   /** Ends its use. Machines that were made of it go on, and keep the pages that they share. */
   close(): void
 }
@@ -368,6 +394,24 @@ export interface NativeDebugRegisters {
   dr6?: bigint
   /** DR7: which breakpoints are on, and for what; 32 bits. */
   dr7?: bigint
+}
+
+/** What a machine of a snapshot is made of. */
+export interface NativeDescription {
+  /** As in `NativeConfig`. */
+  memoryBytes: number
+  /** As in `NativeConfig`. */
+  slots: Array<NativeSlot>
+  /** As in `NativeConfig`. */
+  vcpus: number
+  /** As in `NativeConfig`. */
+  irqchip: boolean
+  /** As in `NativeConfig`. */
+  serial: boolean
+  /** As in `NativeConfig`. */
+  pc: boolean
+  /** As in `NativeConfig`, in the order of their ids. */
+  routes: Array<NativeRoute>
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */

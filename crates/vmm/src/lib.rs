@@ -45,7 +45,7 @@ pub use machine::Machine;
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{
-    At, End, ExitHandler, ExitRecord, Outcome, Processor, ProcessorState, ReadAnswer, Reply,
-    RunLimits, Unanswered, Whereabouts, WriteAnswer,
+    At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
+    Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
-pub use snapshot::{Difference, Snapshot};
+pub use snapshot::{Difference, LoadOptions, Snapshot};

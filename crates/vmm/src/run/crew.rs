@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
@@ -14,10 +16,11 @@ use crate::limits::BOOT_VCPU;
 use crate::run::clock::{Alarm, RunLimits};
 use crate::run::desk::Desk;
 use crate::run::drive::Run;
-use crate::run::handler::ExitHandler;
+use crate::run::handler::{ExitHandler, LeftOpen};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::ProcessorState;
+use crate::run::shift::Shift;
 use crate::run::{post, whereabouts, yardstick};
 
 /// What a run needs of its machine.
@@ -28,13 +31,20 @@ pub(crate) struct Scene<'a> {
 }
 
 /// The saved state of all vCPUs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct CrewState {
     pub boot: ProcessorState,
     others: Vec<ProcessorState>,
     ended_by: u32,
     /// Exits that no run has reported.
     unreported: u64,
+}
+
+impl CrewState {
+    /// How many vCPUs there are.
+    pub const fn count(&self) -> u32 {
+        1 + self.others.len() as u32
+    }
 }
 
 /// All vCPUs.
@@ -174,6 +184,7 @@ impl Crew {
             bus: BusAccess::Alone(&mut *scene.bus),
             handler,
             kick,
+            vcpu: BOOT_VCPU,
             counters: scene.counters,
         };
         let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
@@ -220,7 +231,7 @@ impl Crew {
             counters: scene.counters,
         };
         std::thread::scope(|scope| {
-            for (processor, handler) in self.others.iter_mut().zip(rest) {
+            for (processor, handler) in self.others.iter_mut().zip(&mut *rest) {
                 let index = processor.index;
                 let name = format!("vmexit-vcpu{index}");
                 let shift = &shift;
@@ -232,6 +243,14 @@ impl Crew {
             }
             shift.run(&mut self.boot, first);
         });
+        if !shift.is_paused() {
+            // P6: one left for a pause, and another has ended the run.
+            for (processor, handler) in self.all_mut().zip(handlers) {
+                if handler.left_open() != LeftOpen::Nothing {
+                    shift.run(processor, handler);
+                }
+            }
+        }
         drop(alarm);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.finish(scene, begin, end.unwrap_or_else(|| Err(nobody())))
@@ -287,12 +306,19 @@ impl Crew {
                 Some(index)
             }
         };
+        let is_paused = matches!(end, End::Kicked(KickCause::Pause));
+        let (output, undelivered) = if is_paused {
+            // It waits for the rest of the run.
+            Default::default()
+        } else {
+            (scene.bus.take_output(), scene.bus.take_undelivered())
+        };
         let mut outcome = Outcome {
             end,
             vcpu,
             whereabouts: None,
-            output: scene.bus.take_output(),
-            undelivered: scene.bus.take_undelivered(),
+            output,
+            undelivered,
             exits,
             duration: begin.elapsed(),
         };
@@ -308,71 +334,6 @@ impl Crew {
     fn take_kept(&mut self) -> Option<(u32, End)> {
         self.all_mut()
             .find_map(|processor| Some((processor.index, processor.kept.take()?)))
-    }
-}
-
-/// What the threads of one run share.
-struct Shift<'a> {
-    kick: &'a KickHandle,
-    limits: RunLimits,
-    /// The first end of the run, or the first error.
-    verdict: &'a Mutex<Option<Result<(u32, End)>>>,
-    bus: &'a Bus,
-    counters: &'a Counters,
-}
-
-impl Shift<'_> {
-    fn run(&self, processor: &mut Processor, handler: &mut dyn ExitHandler) {
-        // In a panic, too: the others would wait for ever.
-        let _ends_all = EndsAll(self.kick);
-        let index = processor.index;
-        let desk = Desk {
-            bus: BusAccess::Among(self.bus),
-            handler,
-            kick: self.kick,
-            counters: self.counters,
-        };
-        let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
-        // Judged before KVM takes an answer over: what comes too late may have to be answered
-        // otherwise.
-        let end = run.until_end();
-        if let Some(late) = self.judge(index, end) {
-            processor.keep(late);
-        }
-        if let Err(error) = processor.complete_read() {
-            self.judge(index, Err(error));
-        }
-    }
-
-    /// Records the first end of the run; an end of the guest's that comes too late is returned.
-    fn judge(&self, index: u32, end: Result<End>) -> Option<End> {
-        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-        match (end, &*verdict) {
-            (Ok(End::Kicked(KickCause::Peer)), _) => None,
-            (Err(error), None | Some(Ok((_, End::Kicked(_))))) => {
-                *verdict = Some(Err(error));
-                None
-            }
-            // What a vCPU makes of its own end.
-            (Err(error), Some(Ok((by, _)))) if *by == index => {
-                *verdict = Some(Err(error));
-                None
-            }
-            (Ok(end), None) => {
-                *verdict = Some(Ok((index, end)));
-                None
-            }
-            (Ok(End::Kicked(_)) | Err(_), Some(_)) => None,
-            (Ok(end), Some(_)) => Some(end),
-        }
-    }
-}
-
-struct EndsAll<'a>(&'a KickHandle);
-
-impl Drop for EndsAll<'_> {
-    fn drop(&mut self) {
-        self.0.kick(KickCause::Peer);
     }
 }
 
