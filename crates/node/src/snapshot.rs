@@ -106,7 +106,15 @@ impl NativeSnapshot {
     /// Ends its use. Machines that were made of it go on, and keep the pages that they share.
     #[napi]
     pub fn close(&self) {
-        self.0.take();
+        if self.0.take().is_some() {
+            reaper::tidy();
+        }
+    }
+}
+
+impl Drop for NativeSnapshot {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -39,7 +39,7 @@ pub use kvm::host::{Host, KVM_PATH};
 pub use kvm::kick::{IDLE_THREAD, KickCause, KickHandle, VCPU_THREAD, name_thread};
 pub use kvm::memory::{GuestMemory, HostRange};
 pub use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
-pub use machine::Machine;
+pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{

@@ -3,6 +3,7 @@
 mod assembly;
 mod attach;
 mod create;
+mod pool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
 use crate::snapshot::{Shape, Snapshot};
+pub use pool::trim as trim_spares;
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
@@ -114,9 +116,7 @@ impl Machine {
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
             shape: self.shape(),
-            claims: callers()
-                .map(|route| (route.row.id, route.row.claim))
-                .collect(),
+            claims: callers().map(Route::place).collect(),
             targets: callers().map(|route| route.target).collect(),
             placement: self.placement.clone(),
             crew,
@@ -136,6 +136,16 @@ impl Machine {
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
+    }
+
+    /// Ends it. What a further machine of its snapshot can use is kept for one; else the machine is
+    /// given back, for a thread to drop that can wait for the kernel.
+    pub fn retire(mut self: Box<Self>) -> Option<Box<Self>> {
+        if !pool::is_fit(&mut self.crew, &self.bus, &self.vm, &self.origin) {
+            return Some(self);
+        }
+        pool::keep(self.crew, self.origin, self.vm, self.placement.mode);
+        None
     }
 
     /// All but the memory.
