@@ -24,21 +24,7 @@ export declare class NativeMachine {
    * failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
    * three are held weakly.
    */
-  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome: NativeOutcome | Failure) => void, enter: () => number): Failure | null
-  /**
-   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
-   * `vmexit bench` compares with it if there is no C compiler.
-   */
-  runBare(timeoutMs: number): number | Failure
-  /**
-   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
-   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
-   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
-   * run.
-   */
-  answer(ticket: number, answer: number | Uint8Array, look: boolean): number
-  /** Makes the run in progress end soon; without a run it has no effect. */
-  stop(): void
+  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome?: NativeOutcome | Failure) => void, enter: () => number): Failure | null
   /**
    * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
@@ -124,6 +110,60 @@ export declare class NativeMachine {
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
+  /**
+   * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
+   * `vmexit bench` compares with it if there is no C compiler.
+   */
+  runBare(timeoutMs: number): number | Failure
+  /**
+   * Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
+   * string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
+   * With `look` it then does what `attend` does. To be called in the asynchronous context of the
+   * run.
+   */
+  answer(ticket: number, answer: number | Uint8Array, look: boolean): number
+  /** Makes the run in progress end soon; without a run it has no effect. */
+  stop(): void
+  /**
+   * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle` is
+   * called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
+   * `runSync`.
+   */
+  pause(): Failure | null
+  /**
+   * Continues a paused run, with what is left of its time; without one it has no effect.
+   * `ERR_LIMIT` when no thread can start, and it stays paused.
+   */
+  resume(): Failure | null
+  /**
+   * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
+   * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
+   * to YMM15.
+   */
+  fpu(vcpu: number): Uint8Array | Failure
+  /**
+   * Sets them, in as many bytes (`KVM_SET_XSAVE`). `ERR_INVALID_OPTION` for values that KVM
+   * refuses.
+   */
+  setFpu(vcpu: number, bytes: Uint8Array): Failure | null
+  /**
+   * A model-specific register of a vCPU, while the machine is idle (`KVM_GET_MSRS`).
+   * `ERR_INVALID_OPTION` for one that KVM does not have.
+   */
+  readMsr(vcpu: number, index: number): bigint | Failure
+  /**
+   * Sets a model-specific register of a vCPU, while the machine is idle (`KVM_SET_MSRS`).
+   * `ERR_INVALID_OPTION` for one, or for a value, that KVM refuses.
+   */
+  writeMsr(vcpu: number, index: number, value: bigint): Failure | null
+  /** XCR0 of a vCPU, while the machine is idle (`KVM_GET_XCRS`); 0 without XSAVE. */
+  xcr0(vcpu: number): bigint | Failure
+  /** Debug registers of a vCPU, while the machine is idle (`KVM_GET_DEBUGREGS`). */
+  debugRegisters(vcpu: number): NativeDebugRegisters | Failure
+  /** Sets those debug registers that are given, while the machine is idle (`KVM_SET_DEBUGREGS`). */
+  setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
+  /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
+  events(vcpu: number): NativeVcpuEvents | Failure
 }
 
 /**
@@ -320,6 +360,25 @@ export interface NativeCounters {
   kicks: number
   /** Milliseconds inside `KVM_RUN`, of those runs that ask for it. */
   kvmRunMs: number
+}
+
+/**
+ * Debug registers, 64 bits each (KVM API, `struct kvm_debugregs`; Intel SDM vol. 3B §19.2). All
+ * are there when read; those that are absent when written keep their value.
+ */
+export interface NativeDebugRegisters {
+  /** DR0: linear address of a breakpoint. */
+  dr0?: bigint
+  /** DR1: as DR0. */
+  dr1?: bigint
+  /** DR2: as DR0. */
+  dr2?: bigint
+  /** DR3: as DR0. */
+  dr3?: bigint
+  /** DR6: which condition the last debug exception has met; 32 bits. */
+  dr6?: bigint
+  /** DR7: which breakpoints are on, and for what; 32 bits. */
+  dr7?: bigint
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
@@ -761,6 +820,38 @@ export declare enum NativeTurn {
   Slow = 4,
   /** Call again in two milliseconds, for what gathers meanwhile. */
   Look = 8,
+}
+
+/** What waits for a vCPU (KVM API, `struct kvm_vcpu_events`). */
+export interface NativeVcpuEvents {
+  /** An exception that the next entry injects. */
+  exceptionInjected: boolean
+  /** An exception that was raised, and becomes one of the former. */
+  exceptionPending: boolean
+  /** Its vector. */
+  exceptionVector: number
+  /** Its error code, if it has one. */
+  exceptionErrorCode?: number
+  /** An interrupt that the next entry injects. */
+  interruptInjected: boolean
+  /** Its vector. */
+  interruptVector: number
+  /** It comes from an instruction, `int n`. */
+  interruptSoft: boolean
+  /** Interrupts wait until one instruction later, after `sti`. */
+  shadowSti: boolean
+  /** The same, after `mov ss` and `pop ss`. */
+  shadowMovSs: boolean
+  /** An NMI that the next entry injects. */
+  nmiInjected: boolean
+  /** An NMI that waits. */
+  nmiPending: boolean
+  /** The guest is in the handler of an NMI. */
+  nmiMasked: boolean
+  /** Vectors that were queued and that KVM does not have yet, oldest first. */
+  queued: Array<number>
+  /** An NMI was queued that KVM does not have yet. */
+  nmiQueued: boolean
 }
 
 /** Where a vCPU was. */

@@ -67,6 +67,8 @@ export type { EventMatch, EventTarget, PostedTarget } from './options/posted-rou
 export type { Claim, Route, Target } from './options/routes.ts'
 export type { SerialPort } from './machine/serial.ts'
 export type { Vcpu } from './machine/vcpu.ts'
+export type { Fpu } from './machine/vcpu/fpu.ts'
+export type { DebugRegisters, VcpuEvents } from './machine/vcpu/state.ts'
 export {
   type ForkOptions,
   type PageDifference,

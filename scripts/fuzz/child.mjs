@@ -1,4 +1,4 @@
-// The process of a fuzzer: `child.mjs MODULE SEED FIRST SECONDS FINDINGS` makes steps until the time is over, `child.mjs MODULE --task FILE` does one that was
+// The process of a fuzzer: `child.mjs MODULE SEED FIRST SECONDS FINDINGS STEPS` makes steps until the time is over, `child.mjs MODULE --task FILE` does one that was
 // kept. What it says are lines of JSON; the parent watches them and ends a child that falls silent.
 import { randomFill } from 'node:crypto'
 import { readFileSync, writeSync } from 'node:fs'
@@ -66,12 +66,13 @@ async function settledMiB() {
   return residentMiB()
 }
 
-async function hunt(fuzzer, seed, first, seconds, most) {
+async function hunt(fuzzer, seed, first, { seconds, most, steps }) {
   const end = performance.now() + seconds * 1000
   const warmAt = performance.now() + seconds * 1000 * WARM_PART
   let [before, warmMiB] = [undefined, Infinity]
   let step = first
-  for (; performance.now() < end && findings < most; step++) {
+  const due = () => performance.now() < end && findings < most && step - first < steps
+  for (; due(); step++) {
     say({ at: step })
     const task = fuzzer.generate(new Random(seed, step))
     const wrong = await attempt(fuzzer, task)
@@ -96,12 +97,13 @@ async function hunt(fuzzer, seed, first, seconds, most) {
     say({ step, wrong: `memory has grown by ${grownMiB.toFixed(0)} MiB`, leak: true })
 }
 
-const [path, seed, first, seconds, most] = process.argv.slice(2)
+const [path, seed, first, ...limits] = process.argv.slice(2)
+const [seconds, most, steps] = limits.map(Number)
 const fuzzer = await import(path)
 await startPool()
 if (seed === '--task') {
   say({ at: 0 })
   const wrong = await attempt(fuzzer, JSON.parse(readFileSync(first, 'utf8')).task)
   if (wrong !== undefined) say({ step: 0, wrong })
-} else await hunt(fuzzer, seed, Number(first), Number(seconds), Number(most))
+} else await hunt(fuzzer, seed, Number(first), { seconds, most, steps })
 say({ over: true })

@@ -1,6 +1,6 @@
 // npm run fuzz: random guests, calls and images, until the time is over or too much is found.
 //
-//   npm run fuzz -- [guests|api|images|exactness]… [--seconds N] [--seed S] [--from STEP] [--findings N]
+//   npm run fuzz -- [guests|api|images|exactness]… [--seconds N] [--steps N] [--seed S] [--from STEP] [--findings N]
 //   npm run fuzz -- --task FILE…        does again what was kept of a finding
 //
 // The seed is the commit unless one is given; seed and step make the same task again. A finding is kept as a file of JSON in .cache/fuzz: once it is
@@ -14,7 +14,12 @@ import { capture, root, sumLine } from '../run.mjs'
 import { Random } from './random.mjs'
 import { SILENT_MS, watch } from './watch.mjs'
 
-const FUZZERS = ['guests', 'api', 'images', 'exactness']
+const FUZZERS = {
+  guests: 'guests.mjs',
+  api: 'api.mjs',
+  images: 'images.mjs',
+  exactness: 'exactness/index.mjs',
+}
 const DEFAULT_SECONDS = 3600
 const DEFAULT_FINDINGS = 5
 const LAST_STEPS = 3
@@ -23,7 +28,7 @@ const SHOWN_CHARACTERS = 500
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 /** A name, or the path of a module that exports `generate` and `execute`. */
 const modulePath = (fuzzer) =>
-  FUZZERS.includes(fuzzer) ? here(`${fuzzer}.mjs`) : pathToFileURL(resolve(fuzzer)).href
+  fuzzer in FUZZERS ? here(FUZZERS[fuzzer]) : pathToFileURL(resolve(fuzzer)).href
 const nameOf = (fuzzer) => basename(fuzzer, '.mjs')
 
 function commit() {
@@ -61,11 +66,11 @@ async function tell(fuzzer, seed, { step, wrong, leak }) {
   console.log(`  again: npm run fuzz -- --task ${file}, or ${fuzzer} --seed ${seed} --from ${step}`)
 }
 
-/** Makes steps for so long, in one process after another where one does not survive; how many, and how many failed. */
-async function hunt(fuzzer, { seed, from, seconds, most }) {
+/** Makes steps for so long, or so many, in one process after another where one does not survive; how many, and how many failed. */
+async function hunt(fuzzer, { seed, from, seconds, steps, most }) {
   const end = performance.now() + seconds * 1000
   let [next, failed] = [from, 0]
-  while (failed < most && performance.now() < end) {
+  while (failed < most && performance.now() < end && next - from < steps) {
     let at = next
     const findings = []
     const left = Math.max((end - performance.now()) / 1000, 0)
@@ -75,6 +80,7 @@ async function hunt(fuzzer, { seed, from, seconds, most }) {
       String(next),
       String(left),
       String(most - failed),
+      String(from + steps - next),
     ]
     const trouble = await child(args, (message) => {
       at = message.at ?? at
@@ -110,6 +116,7 @@ async function main() {
   const { values, positionals } = parseArgs({
     options: {
       seconds: { type: 'string' },
+      steps: { type: 'string' },
       seed: { type: 'string' },
       from: { type: 'string' },
       findings: { type: 'string' },
@@ -120,12 +127,14 @@ async function main() {
   if (values.task) return again(positionals)
   const seed = values.seed ?? process.env.VMEXIT_FUZZ_SEED ?? commit()
   const seconds = Number(values.seconds ?? DEFAULT_SECONDS)
+  const steps = Number(values.steps ?? Infinity)
   const from = Number(values.from ?? 0)
   const most = Number(values.findings ?? DEFAULT_FINDINGS)
   const counts = { passed: 0, failed: 0 }
-  for (const fuzzer of positionals.length > 0 ? positionals : FUZZERS) {
-    const { steps, failed } = await hunt(fuzzer, { seed, from, seconds, most })
-    console.log(`${nameOf(fuzzer)}: ${steps} steps, ${failed} findings, seed ${seed}`)
+  for (const fuzzer of positionals.length > 0 ? positionals : Object.keys(FUZZERS)) {
+    const limits = { seconds, steps, most }
+    const { steps: made, failed } = await hunt(fuzzer, { seed, from, ...limits })
+    console.log(`${nameOf(fuzzer)}: ${made} steps, ${failed} findings, seed ${seed}`)
     counts[failed === 0 ? 'passed' : 'failed']++
   }
   return counts

@@ -55,6 +55,8 @@ export class Asker {
   #onExit: OnExit | undefined
   #mayWait = false
   #run = 0
+  /** Grows when open questions are forgotten. */
+  #era = 0
   #depth = 0
   #closed = false
 
@@ -76,6 +78,11 @@ export class Asker {
     this.#run++
     this.#onExit = undefined
     this.#consuming.clear()
+  }
+
+  /** What was promised counts no more: the vCPUs are no longer where they asked. */
+  forget(): void {
+    this.#era++
   }
 
   /** Whether a run has to look around for what gathers. */
@@ -312,7 +319,7 @@ export class Asker {
 
   /** Continues in the asynchronous context of the run, whatever settles the promise. */
   async #wait(asked: Asked, promise: PromiseLike<unknown>): Promise<void> {
-    const run = this.#run
+    const [run, era] = [this.#run, this.#era]
     let reply: () => Reply
     try {
       const value = await promise
@@ -320,7 +327,8 @@ export class Asker {
     } catch (error) {
       reply = () => this.#threw(asked, error)
     }
-    if (run === this.#run) answer(this.#machine, asked.ticket, reply())
+    const isWanted = run === this.#run && era === this.#era
+    if (isWanted) answer(this.#machine, asked.ticket, reply())
   }
 
   #settled(asked: Asked, value: unknown): Reply {

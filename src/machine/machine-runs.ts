@@ -74,6 +74,58 @@ export abstract class MachineRuns extends MachineState {
     this.#control.stop()
   }
 
+  /** Whether a run is paused: `pause()` was called, and all vCPUs have left the guest. */
+  get paused(): boolean {
+    return this.#control.isPaused
+  }
+
+  /**
+   * Interrupts the run in progress until `resume()`; resolves when all vCPUs have left the guest.
+   * The run's promise waits, and its `timeoutMs` does not count the pause. Meanwhile everything is
+   * allowed that an idle machine allows, but for `run()` and `runSync()`; no handler is called, and
+   * what a handler has promised is taken after `resume()`. `stop()`, `close()` and an aborted
+   * signal end a paused run.
+   *
+   * It also resolves if the run ends first, or if there is none; `paused` is then false. A second
+   * call returns the first one's promise.
+   *
+   * Rejects with `ERR_VM_BUSY` during `runSync()`, and with `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const run = vm.run()
+   * await vm.pause()
+   * console.log(vm.paused, vm.registers().rip) // true 0n
+   * vm.memory.writeUint8(0, 0xf4) // hlt, in place of a jump to itself
+   * vm.resume()
+   * console.log((await run).reason) // hlt
+   * ```
+   */
+  pause(): Promise<void> {
+    return this.#control.pause()
+  }
+
+  /**
+   * Continues a paused run, with what is left of its time. Without a pause it does nothing; before
+   * the vCPUs have left the guest it takes the pause back.
+   *
+   * @throws {VmError} `ERR_VM_CLOSED`; `ERR_LIMIT` if a thread cannot start, and the run stays
+   * paused.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const run = vm.run({ onExit: () => undefined })
+   * await vm.pause()
+   * vm.resume()
+   * console.log((await run).reason) // hlt
+   * ```
+   */
+  resume(): void {
+    this.#control.resume()
+  }
+
   /**
    * Gives the unclaimed read that ended the last run its value: 0 to 2^64 - 1, of which the low
    * bytes count, for every item; or, for a string read, a `Uint8Array` of size times count bytes.

@@ -7,6 +7,8 @@ import { GuestMemory } from './memory.ts'
 import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { Vcpu } from './vcpu.ts'
+import type { Fpu } from './vcpu/fpu.ts'
+import type { DebugRegisters, VcpuEvents } from './vcpu/state.ts'
 
 /**
  * The state of a machine at any moment: memory, registers, counts, and the interrupts that reach
@@ -94,6 +96,147 @@ export abstract class MachineState {
    */
   setSpecialRegisters(registers: SpecialRegistersUpdate): void {
     this.vcpus[0].setSpecialRegisters(registers)
+  }
+
+  /**
+   * Registers of vCPU 0 of x87, SSE and AVX (`KVM_GET_XSAVE`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const { mxcsr, xmm } = vm.fpu()
+   * console.log(mxcsr.toString(16), xmm.length) // 1f80 16
+   * ```
+   */
+  fpu(): Fpu {
+    return this.vcpus[0].fpu()
+  }
+
+  /**
+   * Sets registers of vCPU 0 of x87, SSE and AVX (`KVM_SET_XSAVE`). Absent ones keep their value; of
+   * `st`, `xmm` and `ymm` all are given.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`,
+   * `ERR_INVALID_OPTION`, also for `ymm` without AVX and for values that KVM refuses, such as
+   * reserved bits of `mxcsr`; then no register is changed.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const { xmm } = vm.fpu()
+   * xmm[0] = 7n
+   * vm.setFpu({ xmm })
+   * console.log(vm.fpu().xmm[0]) // 7n
+   * ```
+   */
+  setFpu(fpu: Partial<Fpu>): void {
+    this.vcpus[0].setFpu(fpu)
+  }
+
+  /**
+   * A model-specific register of vCPU 0 (`KVM_GET_MSRS`).
+   *
+   * @param index - Its number, such as 0xc0000081 for STAR (Intel SDM vol. 4).
+   * @throws {VmError} `ERR_INVALID_OPTION` for one that KVM does not have, `ERR_VM_BUSY` during a
+   * run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.writeMsr(0xc0000082, 0x1000n)
+   * console.log(vm.readMsr(0xc0000082)) // 4096n
+   * ```
+   */
+  readMsr(index: number): bigint {
+    return this.vcpus[0].readMsr(index)
+  }
+
+  /**
+   * Sets a model-specific register of vCPU 0 (`KVM_SET_MSRS`).
+   *
+   * @param index - Its number, such as 0xc0000081 for STAR (Intel SDM vol. 4).
+   * @param value - 64 bits.
+   * @throws {VmError} `ERR_INVALID_OPTION` for one, or for a value, that KVM refuses; `ERR_VM_BUSY`
+   * during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.writeMsr(0xc0000082, 0x1000n)
+   * console.log(vm.readMsr(0xc0000082)) // 4096n
+   * ```
+   */
+  writeMsr(index: number, value: bigint): void {
+    this.vcpus[0].writeMsr(index, value)
+  }
+
+  /**
+   * XCR0 of vCPU 0: what XSAVE keeps, x87 in bit 0, SSE in bit 1, AVX in bit 2 (`KVM_GET_XCRS`). 0n
+   * if the processor has no XSAVE.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const hasAvx = (vm.xcr0() & 4n) !== 0n
+   * console.log(hasAvx === (vm.fpu().ymm !== undefined)) // true
+   * ```
+   */
+  xcr0(): bigint {
+    return this.vcpus[0].xcr0()
+  }
+
+  /**
+   * Debug registers of vCPU 0 (`KVM_GET_DEBUGREGS`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.debugRegisters().dr7) // 1024n
+   * ```
+   */
+  debugRegisters(): DebugRegisters {
+    return this.vcpus[0].debugRegisters()
+  }
+
+  /**
+   * Sets debug registers of vCPU 0 (`KVM_SET_DEBUGREGS`): bigints, of which `dr6` and `dr7` have 32
+   * bits. Absent ones keep their value.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`,
+   * `ERR_KVM_IOCTL`; then no register is changed.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.setDebugRegisters({ dr0: 0x1000n })
+   * console.log(vm.debugRegisters().dr0) // 4096n
+   * ```
+   */
+  setDebugRegisters(registers: Partial<DebugRegisters>): void {
+    this.vcpus[0].setDebugRegisters(registers)
+  }
+
+  /**
+   * What waits to be injected into vCPU 0: an exception, interrupts, an NMI
+   * (`KVM_GET_VCPU_EVENTS`).
+   *
+   * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.interrupt(0x20)
+   * console.log(vm.events().interrupt.queued) // [ 32 ]
+   * ```
+   */
+  events(): VcpuEvents {
+    return this.vcpus[0].events()
   }
 
   /**

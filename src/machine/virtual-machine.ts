@@ -197,7 +197,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    */
   restore(snapshot: Snapshot): void {
     this.#control.checkIdle()
-    putBack(this.#parts, snapshot)
+    putBack(this.#parts, snapshot, () => this.#asker.forget())
   }
 
   /**
@@ -294,7 +294,13 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   /** What it is and does, for `console.log`: nothing is asked of the guest, nor made. @internal */
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[VirtualMachine]'
-    const state = this.closed ? 'closed' : this.running ? 'running' : 'idle'
+    const state = this.closed
+      ? 'closed'
+      : this.paused
+        ? 'paused'
+        : this.running
+          ? 'running'
+          : 'idle'
     return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#parts.summary }, options)}`
   }
 

@@ -3,6 +3,7 @@ export type {
   Failure,
   NativeConfig,
   NativeControlRegisters,
+  NativeDebugRegisters,
   NativeDescriptorTable,
   NativeEnding,
   NativeErrorCode,

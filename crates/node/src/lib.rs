@@ -15,4 +15,6 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod pump;
+mod runs;
 mod snapshot;
+mod vcpu_state;

@@ -7,16 +7,15 @@ use napi::{Either, Env};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, Machine, Processor, Result, RouteId};
 
-use crate::asking::letter::{self, Heard};
 use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits, milliseconds};
+use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits};
 use crate::convert::failure::Failure;
 use crate::convert::loaded::NativeLoaded;
 use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
 use crate::convert::registers::{NativeRegisters, NativeSpecialRegisters};
-use crate::ffi::{self, Callback, Returned, WeakFunction};
+use crate::ffi::{self, Callback, WeakFunction};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::reaper;
 use crate::lifecycle::running::Callbacks;
@@ -28,11 +27,11 @@ use crate::pump::environment::{self, Environment};
 /// need an idle machine can return `ERR_VM_BUSY`.
 #[napi]
 pub struct NativeMachine {
-    life: Rc<Lifecycle>,
+    pub(crate) life: Rc<Lifecycle>,
 }
 
 /// `Either` with the failure on the right, as all methods return it.
-fn either<T>(result: Result<T>) -> Either<T, Failure> {
+pub(crate) fn either<T>(result: Result<T>) -> Either<T, Failure> {
     match result {
         Ok(value) => Either::A(value),
         Err(error) => Either::B(error.into()),
@@ -40,7 +39,7 @@ fn either<T>(result: Result<T>) -> Either<T, Failure> {
 }
 
 /// `null` is success.
-fn nothing(result: Result<()>) -> Option<Failure> {
+pub(crate) fn nothing(result: Result<()>) -> Option<Failure> {
     result.err().map(Failure::from)
 }
 
@@ -90,7 +89,7 @@ impl NativeMachine {
         limits: NativeRunLimits,
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
-        #[napi(ts_arg_type = "(outcome: NativeOutcome | Failure) => void")] settle: Function<
+        #[napi(ts_arg_type = "(outcome?: NativeOutcome | Failure) => void")] settle: Function<
             '_,
             (),
             (),
@@ -109,43 +108,6 @@ impl NativeMachine {
             self.life
                 .guarded(|_| self.life.run_there(&environment, limits.parse(), callbacks)),
         )
-    }
-
-    /// Enters the guest until it halts, without answering, and returns the time in nanoseconds.
-    /// `vmexit bench` compares with it if there is no C compiler.
-    #[napi]
-    pub fn run_bare(&self, timeout_ms: f64) -> Either<f64, Failure> {
-        let took = self.with_idle(|machine| machine.run_bare(milliseconds(timeout_ms)));
-        either(took.map(|took| took.as_nanos() as f64))
-    }
-
-    /// Gives the late answer to the question with this ticket, a `NativeAnswer` or the bytes of a
-    /// string read; a value is in words 6 and 7. It has no effect if the question is withdrawn.
-    /// With `look` it then does what `attend` does. To be called in the asynchronous context of the
-    /// run.
-    #[napi]
-    pub fn answer(&self, ticket: u32, answer: Either<u32, Uint8Array>, look: bool) -> u32 {
-        let returned = match answer {
-            Either::A(status) => Returned::Number(status),
-            Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
-        };
-        if let Some(Heard::Answer(answer)) =
-            environment::words().map(|words| letter::heard(words, returned))
-        {
-            self.quietly(|life| life.answer(ticket, answer));
-        }
-        // A guest in a burst asks again at once.
-        if look {
-            environment::attend_from(Rc::as_ptr(&self.life).cast())
-        } else {
-            0
-        }
-    }
-
-    /// Makes the run in progress end soon; without a run it has no effect.
-    #[napi]
-    pub fn stop(&self) {
-        self.quietly(Lifecycle::stop);
     }
 
     /// Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
@@ -370,7 +332,7 @@ impl NativeMachine {
 
     /// A call that reports no failure; after a fault of vmexit's own every other call fails as
     /// closed.
-    fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
+    pub fn quietly<T: Default>(&self, call: impl FnOnce(&Lifecycle) -> T) -> T {
         self.life.guarded(|life| Ok(call(life))).unwrap_or_default()
     }
 

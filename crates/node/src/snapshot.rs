@@ -55,6 +55,9 @@ impl NativeSnapshot {
         let restored = self
             .open()
             .and_then(|snapshot| machine.with_idle(|machine| machine.restore(&snapshot)));
+        if restored.is_ok() {
+            machine.life.forget_questions();
+        }
         restored.err().map(Failure::from)
     }
 

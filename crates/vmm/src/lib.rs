@@ -38,12 +38,14 @@ pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
 pub use kvm::host::{Host, KVM_PATH};
 pub use kvm::kick::{IDLE_THREAD, KickCause, KickHandle, VCPU_THREAD, name_thread};
 pub use kvm::memory::{GuestMemory, HostRange};
-pub use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
+pub use kvm_bindings::{
+    kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs, kvm_vcpu_events,
+};
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{
-    At, End, ExitHandler, ExitRecord, Outcome, Processor, ProcessorState, ReadAnswer, Reply,
-    RunLimits, Unanswered, Whereabouts, WriteAnswer,
+    At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
+    Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
 pub use snapshot::{Difference, Snapshot};

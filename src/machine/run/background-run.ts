@@ -2,9 +2,10 @@ import { clearTimeout, setTimeout } from 'node:timers'
 
 import type { Asker } from '../ask.ts'
 import { RunContext, outside } from '../../native/context.ts'
-import { VmError, fromFailure, isFailure } from '../../native/errors.ts'
+import { VmError, fromFailure, isFailure, raise } from '../../native/errors.ts'
 import { LoopHold } from '../../native/loop.ts'
 import { native } from '../../native/native.ts'
+import { Pause } from './pause.ts'
 import { RunResult } from '../../results/result.ts'
 import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from '../../native/seam.ts'
 import { isAborted, listen, reasonOf, unlisten } from '../../options/signal.ts'
@@ -26,8 +27,11 @@ export class BackgroundRun {
   #reject: (error: unknown) => void = () => undefined
   readonly #hold = new LoopHold()
   #over = false
+  /** The guest's run has ended; handlers may be at work yet. */
+  #hasEnded = false
   /** When the time-out ends the wait for handlers, on the clock of `performance`. */
   #deadline = Infinity
+  #pause: Pause | undefined
   #stopped = false
   #endWait: () => void = () => undefined
 
@@ -65,9 +69,57 @@ export class BackgroundRun {
 
   /** Ends the guest's run, and the wait for handlers after it. */
   stop(): void {
-    this.#machine.stop()
     this.#stopped = true
+    if (this.isPaused) this.#endPause()
+    this.#machine.stop()
     this.#endWait()
+  }
+
+  /** Whether its vCPUs have left the guest for a pause. */
+  get isPaused(): boolean {
+    return this.#pause?.hasBegun ?? false
+  }
+
+  /** `pause`. */
+  pause(): Promise<void> {
+    if (this.#hasEnded) return Promise.resolve()
+    if (!this.#pause) {
+      const failure = this.#machine.pause()
+      if (failure) return Promise.reject(fromFailure(failure))
+      this.#pause = new Pause(this)
+    }
+    return this.#pause.wanted()
+  }
+
+  /** `resume`. */
+  resume(): void {
+    const pause = this.#pause
+    if (!pause) return
+    // All vCPUs have to be back before they can start again.
+    if (!pause.hasBegun) return pause.unwanted()
+    const failure = this.#machine.resume()
+    if (failure) return raise(fromFailure(failure))
+    this.#endPause()
+  }
+
+  /** All vCPUs have left the guest. */
+  #paused(): void {
+    const pause = this.#pause
+    if (!pause) return
+    pause.begin(this.#deadline)
+    if (pause.isWanted) return
+    try {
+      this.resume()
+    } catch {
+      // No thread can be had for it: it stays paused, and the next resume() says why.
+    }
+  }
+
+  /** The run goes on, or is over. */
+  #endPause(): void {
+    const pause = this.#pause
+    this.#pause = undefined
+    if (pause) this.#deadline = pause.end(this.#deadline)
   }
 
   /** Calls in the asynchronous context of the caller that started the run. */
@@ -84,7 +136,10 @@ export class BackgroundRun {
 
   readonly #abort = (): void => this.stop()
 
-  readonly #settle = (outcome: NativeOutcome | Failure): void => {
+  readonly #settle = (outcome?: NativeOutcome | Failure): void => {
+    if (!outcome) return this.#paused()
+    this.#hasEnded = true
+    this.#endPause()
     const isFailed = isFailure(outcome)
     // After these no promise is awaited.
     if (isFailed || outcome.reason === 'stopped' || outcome.reason === 'timeout') {
@@ -155,6 +210,8 @@ export class BackgroundRun {
   #end(settle: () => void): void {
     if (this.#over) return
     this.#over = true
+    this.#hasEnded = true
+    this.#endPause()
     this.#endWait()
     if (this.#signal) unlisten(this.#signal, this.#abort)
     this.#asker.end()

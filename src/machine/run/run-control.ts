@@ -57,11 +57,26 @@ export class RunControl {
     return this.#closed
   }
 
-  /** Throws unless the machine is idle. */
+  /** Whether the run is paused. */
+  get isPaused(): boolean {
+    return this.#run?.background.isPaused ?? false
+  }
+
+  /** Throws unless the machine is idle or paused. */
   checkIdle(): void {
-    if (this.#closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+    if (this.#closed) return raise(closed())
+    if (this.#running && !this.isPaused) {
+      const what = 'the machine is running; wait for its run to end, or stop() or pause() it first'
+      return raise(new VmError('ERR_VM_BUSY', what))
+    }
+  }
+
+  /** Throws unless a run can begin. */
+  #checkReady(): void {
+    this.checkIdle()
     if (this.#running) {
-      const what = 'the machine is running; wait for its run to end, or stop() it first'
+      const what =
+        'the machine is paused; resume() its run and wait for the end, or stop() it first'
       return raise(new VmError('ERR_VM_BUSY', what))
     }
   }
@@ -69,7 +84,7 @@ export class RunControl {
   /** `runSync`. */
   runHere(options: RunSyncOptions | undefined): RunResult {
     const { limits, onExit } = checkRunSyncOptions(options)
-    this.checkIdle()
+    this.#checkReady()
     this.#asker.begin(onExit, false)
     this.#running = true
     try {
@@ -113,7 +128,7 @@ export class RunControl {
     reject: (error: unknown) => void,
   ): BackgroundRun | undefined {
     const { limits, onExit, signal } = checkRunOptions(options)
-    this.checkIdle()
+    this.#checkReady()
     if (signal && isAborted(signal)) {
       reject(reasonOf(signal))
       return undefined
@@ -138,6 +153,21 @@ export class RunControl {
     else this.#machine.stop()
   }
 
+  /** `pause`. */
+  pause(): Promise<void> {
+    if (this.#closed) return Promise.reject(closed())
+    if (this.#run) return this.#run.background.pause()
+    if (!this.#running) return Promise.resolve()
+    const what = 'runSync() cannot be paused, as it has the only thread; use run()'
+    return Promise.reject(new VmError('ERR_VM_BUSY', what))
+  }
+
+  /** `resume`. */
+  resume(): void {
+    if (this.#closed) return raise(closed())
+    this.#run?.background.resume()
+  }
+
   /** The machine is being closed: `handOver` is called in the asynchronous context of the run. */
   close(handOver: () => void): void {
     this.#closed = true
@@ -156,6 +186,10 @@ export class RunControl {
     if (this.#closed) return new VmError('ERR_VM_CLOSED', 'the machine was closed during the run')
     return this.#asker.failure ?? otherwise ?? new VmError('ERR_HANDLER', 'a handler failed')
   }
+}
+
+function closed(): VmError {
+  return new VmError('ERR_VM_CLOSED', 'the machine is closed')
 }
 
 function ignore(): void {}

@@ -169,10 +169,11 @@ export function takeSnapshot(parts: Parts): Snapshot {
 }
 
 /** Makes an idle machine what it was. */
-export function putBack(parts: Parts, snapshot: unknown): void {
+export function putBack(parts: Parts, snapshot: unknown, done: () => void): void {
   const { native: saved, states } = contentOf(checkSnapshot('snapshot', snapshot))
   checkStates(states, parts.handlers.values())
   const failure = saved.restore(parts.machine)
   if (failure) raise(fromFailure(failure))
+  done()
   if (states.size > 0) putStatesBack(states, parts.handlers.values())
 }

@@ -20,6 +20,9 @@ const LEAF_STATE: u32 = 0xd;
 /// XCR0: x87, which is always set, and SSE.
 const XCR0_X87_SSE: u64 = 3;
 
+/// XCR0: the upper halves of YMM registers.
+pub const XCR0_AVX: u64 = 4;
+
 /// XCR0 with all that a processor of this CPUID has; nothing where it has no XCR0.
 pub fn xcr0(cpuid: &CpuId) -> Option<u64> {
     let leaf = |function| {

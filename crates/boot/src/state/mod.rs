@@ -3,7 +3,7 @@
 
 mod config;
 pub mod cpuid;
-mod extended;
+pub mod extended;
 mod paging;
 mod segments;
 mod task;

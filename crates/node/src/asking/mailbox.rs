@@ -9,19 +9,22 @@
 //! A kick withdraws a question that JavaScript has not seen. If a handler is executing, it is
 //! waited for, since it ends by itself. A promise may never settle, so a kick ends that wait; a
 //! close ends every wait.
+//!
+//! A pause ends every wait, too, but it leaves a question that JavaScript has seen where it is. The
+//! asker notes which one, and when it asks the same again it gets the answer to the first.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
 
 use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
 use vmm::{
-    At, Exit, ExitHandler, Feed, KickCause, KickHandle, PostedRing, ReadAnswer, Reply, RouteId,
-    Unanswered, WriteAnswer,
+    At, Exit, ExitHandler, Feed, KickCause, KickHandle, LeftOpen, PostedRing, ReadAnswer, Reply,
+    RouteId, Unanswered, WriteAnswer,
 };
 
-use crate::asking::letter::{Answer, Letter};
+use crate::asking::letter::{Answer, Letter, NativeQuestion};
 use crate::asking::posted::{self, Marks};
 use crate::pump::bell::Bell;
 use crate::pump::patience::Patience;
@@ -32,6 +35,14 @@ const ASKED: u8 = 1;
 const TAKEN: u8 = 2;
 const PROMISED: u8 = 3;
 const ANSWERED: u8 = 4;
+
+/// Nothing is left of what was asked before a pause.
+const NOTHING: u64 = u64::MAX;
+
+/// Which question it is: its kind, and the route that it is about.
+const fn identity(kind: NativeQuestion, route: u32) -> u64 {
+    ((kind as u64) << 32) | route as u64
+}
 
 /// Shared by the thread of a run and JavaScript's.
 #[derive(Debug)]
@@ -45,7 +56,10 @@ pub struct Mailbox {
     /// Posted writes wait in a ring.
     posted: AtomicBool,
     kick: KickHandle,
-    asker: OnceLock<Thread>,
+    /// The `identity` of the question that was seen before a pause, or `NOTHING`.
+    left: AtomicU64,
+    /// The thread that has the vCPU, or had it before a pause.
+    asker: Mutex<Option<Thread>>,
 }
 
 impl Mailbox {
@@ -58,7 +72,8 @@ impl Mailbox {
             answer: Mutex::default(),
             posted: AtomicBool::new(false),
             kick,
-            asker: OnceLock::new(),
+            left: AtomicU64::new(NOTHING),
+            asker: Mutex::default(),
         }
     }
 
@@ -112,9 +127,15 @@ impl Mailbox {
 
     /// JavaScript's side: makes the vCPU's thread look again.
     pub fn wake(&self) {
-        if let Some(asker) = self.asker.get() {
+        if let Some(asker) = &*lock(&self.asker) {
             asker.unpark();
         }
+    }
+
+    /// The question is not asked any more: its answer comes too late, whenever it comes.
+    pub fn forget(&self) {
+        self.left.store(NOTHING, Ordering::SeqCst);
+        self.stage.store(EMPTY, Ordering::SeqCst);
     }
 
     /// Posted writes wait.
@@ -136,6 +157,7 @@ impl Mailbox {
         let answer = match (stage, self.kick.requested()) {
             (ANSWERED, _) => lock(&self.answer).take().ok_or(Unanswered::Failed),
             (ASKED, Some(_)) => Err(Unanswered::Withdrawn),
+            (TAKEN | PROMISED, Some(KickCause::Pause)) => return Some(Err(Unanswered::Paused)),
             (PROMISED, Some(_)) | (TAKEN, Some(KickCause::Close)) => Err(Unanswered::Interrupted),
             _ => return None,
         };
@@ -161,6 +183,8 @@ pub struct AcrossThreads {
     /// What is posted before a question comes before it.
     feeds: Arc<[Feed]>,
     patience: Patience,
+    /// The mailbox knows this thread.
+    is_known: bool,
 }
 
 impl AcrossThreads {
@@ -170,27 +194,30 @@ impl AcrossThreads {
             bell,
             feeds,
             patience: Patience::default(),
+            is_known: false,
         }
     }
 
-    /// The run is over.
+    /// The run is over, or pauses.
     pub fn ring(&self) {
         self.bell.ring();
     }
 
     /// Polls for a while, then parks, until there is a result. JavaScript's thread or a kick wakes
     /// it.
-    fn wait<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
-        self.mailbox.asker.get_or_init(std::thread::current);
+    fn wait<T>(&mut self, mut look: impl FnMut(&Mailbox) -> Option<T>) -> T {
+        if !std::mem::replace(&mut self.is_known, true) {
+            *lock(&self.mailbox.asker) = Some(std::thread::current());
+        }
         let begin = Instant::now();
         while self.patience.lasts(begin.elapsed()) {
-            if let Some(found) = look() {
+            if let Some(found) = look(&self.mailbox) {
                 return found;
             }
             std::thread::yield_now();
         }
         loop {
-            if let Some(found) = look() {
+            if let Some(found) = look(&self.mailbox) {
                 self.patience.learn(begin.elapsed());
                 return found;
             }
@@ -208,35 +235,86 @@ impl AcrossThreads {
 
 impl AcrossThreads {
     /// Asks JavaScript, and waits.
-    fn ask(&self, letter: impl FnOnce(u32) -> Letter) -> Reply<Answer> {
+    fn ask(
+        &mut self,
+        kind: NativeQuestion,
+        route: u32,
+        letter: impl FnOnce(u32) -> Letter,
+    ) -> Reply<Answer> {
+        let (question, left) = (identity(kind, route), self.left());
+        if left == NOTHING {
+            self.post(letter);
+        } else if left != question {
+            match self.mailbox.kick.requested() {
+                // What was asked before the pause comes first.
+                Some(KickCause::Pause) => return Err(Unanswered::Withdrawn),
+                Some(_) => {
+                    self.mailbox.forget();
+                    return Err(Unanswered::Withdrawn);
+                }
+                // Its route is gone.
+                None => {
+                    self.mailbox.forget();
+                    self.post(letter);
+                }
+            }
+        }
+        self.await_answer(question)
+    }
+
+    fn post(&self, letter: impl FnOnce(u32) -> Letter) {
         self.mailbox.post(letter, posted::marks(&self.feeds));
         self.bell.ring();
-        self.wait(|| self.mailbox.collect())
+    }
+
+    /// Waits; after a pause for the answer to what was asked before it.
+    fn await_answer(&mut self, question: u64) -> Reply<Answer> {
+        let reply = self.wait(Mailbox::collect);
+        let is_left = matches!(reply, Err(Unanswered::Paused));
+        let left = if is_left { question } else { NOTHING };
+        self.mailbox.left.store(left, Ordering::SeqCst);
+        reply
+    }
+
+    fn left(&self) -> u64 {
+        self.mailbox.left.load(Ordering::Relaxed)
     }
 }
 
 impl ExitHandler for AcrossThreads {
     fn read(&mut self, at: At) -> Reply<Option<u64>> {
-        self.ask(|ticket| Letter::read(at, ticket))?.value()
+        self.ask(NativeQuestion::Read, at.route.get(), |ticket| {
+            Letter::read(at, ticket)
+        })?
+        .value()
     }
 
     fn write(&mut self, at: At, value: u64) -> Reply<()> {
-        self.ask(|ticket| Letter::write(at, value, ticket))?.done()
+        self.ask(NativeQuestion::Write, at.route.get(), |ticket| {
+            Letter::write(at, value, ticket)
+        })?
+        .done()
     }
 
     fn console(&mut self, route: RouteId, bytes: &[u8]) -> Reply<()> {
-        self.ask(|ticket| Letter::console(route, bytes, ticket))?
-            .done()
+        self.ask(NativeQuestion::Console, route.get(), |ticket| {
+            Letter::console(route, bytes, ticket)
+        })?
+        .done()
     }
 
     fn unclaimed_read(&mut self, exit: &Exit, data: &[u8]) -> Reply<ReadAnswer> {
-        self.ask(|ticket| Letter::unclaimed(exit, data, ticket))?
-            .unclaimed_read()
+        self.ask(NativeQuestion::Unclaimed, 0, |ticket| {
+            Letter::unclaimed(exit, data, ticket)
+        })?
+        .unclaimed_read()
     }
 
     fn unclaimed_write(&mut self, exit: &Exit, data: &[u8]) -> Reply<WriteAnswer> {
-        self.ask(|ticket| Letter::unclaimed(exit, data, ticket))?
-            .unclaimed_write()
+        self.ask(NativeQuestion::Unclaimed, 0, |ticket| {
+            Letter::unclaimed(exit, data, ticket)
+        })?
+        .unclaimed_write()
     }
 
     fn posted(&mut self) -> Reply<()> {
@@ -246,9 +324,26 @@ impl ExitHandler for AcrossThreads {
 
     fn full(&mut self, ring: &PostedRing) -> Reply<()> {
         self.announce();
-        self.wait(|| {
-            let kicked = self.mailbox.kick.requested().is_some();
+        self.wait(|mailbox| {
+            let kicked = mailbox.kick.requested().is_some();
             (kicked || ring.len() < MAX_QUEUED_EVENTS).then_some(Ok(()))
         })
+    }
+
+    fn left_open(&self) -> LeftOpen {
+        match self.left() {
+            NOTHING => LeftOpen::Nothing,
+            left if left >> 32 == NativeQuestion::Console as u64 => LeftOpen::Text,
+            _ => LeftOpen::Answer,
+        }
+    }
+
+    fn text_taken(&mut self) -> Reply<()> {
+        let left = self.left();
+        self.await_answer(left)?.done()
+    }
+
+    fn forget(&mut self) {
+        self.mailbox.forget();
     }
 }

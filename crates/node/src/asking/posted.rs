@@ -2,6 +2,7 @@
 //! other, by turns.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::pump::turn::Served;
 
 /// All posted routes of a machine.
 pub struct Posted {
-    routes: Vec<Consumer>,
+    routes: Vec<Rc<Consumer>>,
     /// Something may wait for a consumer that is free.
     due: Cell<bool>,
     /// Whose turn is next.
@@ -30,6 +31,8 @@ struct Consumer {
     /// Writes taken since the last look at the pace.
     taken: Cell<u64>,
     pace: Pace,
+    /// Its writes are announced.
+    announced: Cell<bool>,
     /// Under `run`, of an `event` route.
     watch: RefCell<Option<Watch>>,
 }
@@ -48,17 +51,23 @@ pub fn marks(feeds: &[Feed]) -> Marks {
 impl Posted {
     /// Of feeds by route.
     pub fn new(feeds: Vec<(RouteId, Feed)>) -> Self {
-        let consumer = |(route, feed)| Consumer {
-            route,
-            feed,
-            busy: Cell::new(false),
-            taken: Cell::new(0),
-            pace: Pace::default(),
-            watch: RefCell::default(),
+        Self::of_routes(feeds.into_iter().map(Consumer::new).collect())
+    }
+
+    /// Of the same machine, whose routes have changed: consumers that are still there may be at
+    /// work.
+    pub fn with(&self, feeds: Vec<(RouteId, Feed)>) -> Self {
+        let kept = |(route, feed)| match self.routes.iter().find(|one| one.route == route) {
+            Some(consumer) => Rc::clone(consumer),
+            None => Consumer::new((route, feed)),
         };
+        Self::of_routes(feeds.into_iter().map(kept).collect())
+    }
+
+    const fn of_routes(routes: Vec<Rc<Consumer>>) -> Self {
         Self {
-            routes: feeds.into_iter().map(consumer).collect(),
-            due: Cell::new(false),
+            routes,
+            due: Cell::new(true),
             next: Cell::new(0),
         }
     }
@@ -77,22 +86,22 @@ impl Posted {
         }
     }
 
-    /// Writes are announced from now on, counts by `call`: for a run on threads of its own.
+    /// Writes are announced from now on, counts by `call`: for a run on threads of its own. Those
+    /// that are announced already stay as they are.
     pub fn announce(&self, call: impl Fn() + Clone + Send + 'static) -> vmm::Result<()> {
-        for consumer in &self.routes {
+        let silent = self.routes.iter().filter(|one| !one.announced.get());
+        for consumer in silent {
             consumer.feed.set_eager(true);
+            consumer.announced.set(true);
             let watch = Watch::new(&consumer.feed, call.clone());
-            *consumer.watch.borrow_mut() = watch.inspect_err(|_| self.end())?;
+            *consumer.watch.borrow_mut() = watch.inspect_err(|_| consumer.end())?;
         }
         Ok(())
     }
 
     /// The run is over: no consumer is called any more.
     pub fn end(&self) {
-        for consumer in &self.routes {
-            consumer.feed.set_eager(false);
-            consumer.watch.take();
-        }
+        self.routes.iter().for_each(|consumer| consumer.end());
     }
 
     /// Something was announced, or a consumer came free: JavaScript's thread shall look.
@@ -115,7 +124,7 @@ impl Posted {
 
     /// Whether JavaScript's thread has to look soon, since writes gather without being announced.
     pub fn gathers(&self) -> bool {
-        let gathers = |one: &Consumer| one.pace.gathers() && !one.busy.get();
+        let gathers = |one: &Rc<Consumer>| one.pace.gathers() && !one.busy.get();
         self.routes.iter().any(gathers)
     }
 
@@ -239,11 +248,31 @@ impl Posted {
     }
 
     fn of(&self, route: RouteId) -> Option<&Consumer> {
-        self.routes.iter().find(|one| one.route == route)
+        let mut routes = self.routes.iter();
+        routes.find(|one| one.route == route).map(|one| &**one)
     }
 }
 
 impl Consumer {
+    fn new((route, feed): (RouteId, Feed)) -> Rc<Self> {
+        Rc::new(Self {
+            route,
+            feed,
+            busy: Cell::new(false),
+            taken: Cell::new(0),
+            pace: Pace::default(),
+            announced: Cell::new(false),
+            watch: RefCell::default(),
+        })
+    }
+
+    /// Nothing is announced any more.
+    fn end(&self) {
+        self.feed.set_eager(false);
+        self.announced.set(false);
+        self.watch.take();
+    }
+
     fn take(&self, count: u64) {
         self.taken.set(self.taken.get().saturating_add(count));
     }

@@ -7,4 +7,5 @@ pub mod host;
 pub mod loaded;
 pub mod outcome;
 pub mod registers;
+pub mod vcpu_state;
 pub mod words;

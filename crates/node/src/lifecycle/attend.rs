@@ -15,7 +15,7 @@ use crate::lifecycle::running::Callbacks;
 use crate::pump::environment::{self, Attended, Environment};
 use crate::pump::turn::{Served, Turn};
 
-use super::{Lifecycle, State};
+use super::{Lifecycle, State, pause};
 
 impl Lifecycle {
     /// Answers the question of one vCPU, once what was posted before it is handed over.
@@ -66,41 +66,38 @@ impl Lifecycle {
     /// Takes posted writes out of a route's ring.
     pub fn drain(&self, route: RouteId) -> Vec<PostedWrite> {
         let events = self.posted().drain(route);
-        if let State::There(running) = &*self.state.borrow() {
-            running.mailboxes.iter().for_each(|mailbox| mailbox.wake());
-        }
+        self.with_running(|running| running.mailboxes.iter().for_each(|mailbox| mailbox.wake()));
         events
     }
 
     /// The answer to a promised question.
     pub fn answer(&self, ticket: u32, answer: Answer) {
-        if let State::There(running) = &*self.state.borrow() {
+        self.with_running(|running| {
             let vcpu = (ticket % MAX_VCPUS) as usize;
             if let Some(mailbox) = running.mailboxes.get(vcpu) {
                 mailbox.answer(ticket, answer);
             }
-        }
+        });
     }
 
-    /// Whether the run was over.
+    /// Whether a thread had left the machine, at the end of the run or for a pause.
     fn settle(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        let (outcome, callbacks) = match &*state {
-            State::There(running) => match running.take_finished() {
-                Some((machine, outcome)) => {
-                    let callbacks = Rc::clone(&running.callbacks);
-                    // The machine is idle before the end of the run is reported.
-                    if let State::There(running) =
-                        std::mem::replace(&mut *state, State::Idle(machine))
-                    {
-                        running.release(&outcome);
-                    }
-                    (outcome, callbacks)
-                }
-                None => return false,
-            },
-            _ => return false,
+        let State::There(running) = &mut *state else {
+            return false;
         };
+        let Some((machine, outcome)) = running.take_finished() else {
+            return false;
+        };
+        let callbacks = Rc::clone(&running.callbacks);
+        // The machine is idle before the end of the run is reported.
+        let before = std::mem::replace(&mut *state, State::Closed);
+        if let (true, State::There(running)) = (pause::is_pause(&outcome), before) {
+            drop(state);
+            self.has_paused(machine, running);
+            return true;
+        }
+        *state = State::Idle(machine);
         drop(state);
         self.posted().end();
         Environment::remove(self);
@@ -163,10 +160,7 @@ impl Attended for Lifecycle {
     }
 
     fn fail(&self, error: Error) -> Served {
-        let callbacks = match &*self.state.borrow() {
-            State::There(running) => Some(Rc::clone(&running.callbacks)),
-            _ => None,
-        };
+        let callbacks = self.with_running(|running| Rc::clone(&running.callbacks));
         self.close();
         if let Some(callbacks) = callbacks {
             let failure: Either<NativeOutcome, _> = Either::B(Failure::from(error));

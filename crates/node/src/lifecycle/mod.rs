@@ -3,6 +3,7 @@
 
 mod attend;
 mod handles;
+mod pause;
 pub mod reaper;
 pub mod running;
 
@@ -28,6 +29,8 @@ enum State {
     Here(KickHandle),
     /// A thread of its own has the machine.
     There(Box<Running>),
+    /// Between two threads of one run.
+    Paused(Box<Machine>, Box<Running>),
     Closed,
 }
 
@@ -72,10 +75,10 @@ impl Lifecycle {
         matches!(&*self.state.borrow(), State::Closed)
     }
 
-    /// Lends the machine for a call that needs it idle.
+    /// Lends the machine for a call that needs it idle, or paused.
     pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
         match &mut *self.state.borrow_mut() {
-            State::Idle(machine) => call(machine),
+            State::Idle(machine) | State::Paused(machine, _) => call(machine),
             State::Here(_) | State::There(_) => Err(busy()),
             State::Closed => Err(closed()),
         }
@@ -85,7 +88,7 @@ impl Lifecycle {
     pub fn attach(&self, route: &RouteConfig) -> Result<RouteId> {
         self.with_idle(|machine| {
             let id = machine.attach(route)?;
-            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            self.follow(machine);
             Ok(id)
         })
     }
@@ -94,9 +97,15 @@ impl Lifecycle {
     pub fn detach(&self, route: RouteId) -> Result<()> {
         self.with_idle(|machine| {
             machine.detach(route)?;
-            self.posted.replace(Rc::new(Posted::new(machine.feeds())));
+            self.follow(machine);
             Ok(())
         })
+    }
+
+    /// Its routes have changed.
+    fn follow(&self, machine: &Machine) {
+        let posted = self.posted().with(machine.feeds());
+        self.posted.replace(Rc::new(posted));
     }
 
     /// Raises an interrupt, at any time until `close`, and makes the vCPU look at it.
@@ -125,10 +134,10 @@ impl Lifecycle {
                 Ok(machine)
             }
             other => {
-                let error = if matches!(other, State::Closed) {
-                    closed()
-                } else {
-                    busy()
+                let error = match other {
+                    State::Closed => closed(),
+                    State::Paused(..) => paused(),
+                    _ => busy(),
                 };
                 *state = other;
                 Err(error)
@@ -162,16 +171,13 @@ impl Lifecycle {
         let kick = KickHandle::new();
         let machine = self.start(|| State::Here(kick.clone()))?;
         let posted = self.posted();
-        match Running::start(
-            machine,
-            kick,
-            limits,
-            environment.bell(),
-            &posted,
-            callbacks,
-        ) {
-            Ok(running) => self.state.replace(State::There(Box::new(running))),
+        let bell = environment.bell();
+        let mut running = Running::new(machine.vcpus(), kick, limits, bell, callbacks);
+        posted.begin();
+        match running.proceed(machine, &posted) {
+            Ok(()) => self.state.replace(State::There(Box::new(running))),
             Err((machine, error)) => {
+                posted.end();
                 let idle = machine.map_or(State::Closed, State::Idle);
                 self.state.replace(idle);
                 return Err(error);
@@ -180,15 +186,6 @@ impl Lifecycle {
         let weak = Rc::downgrade(self);
         environment.add(weak);
         Ok(())
-    }
-
-    /// Ends the run in progress, if there is one.
-    pub fn stop(&self) {
-        match &*self.state.borrow() {
-            State::Here(kick) => kick.kick(KickCause::Stop),
-            State::There(running) => running.kick.kick(KickCause::Stop),
-            State::Idle(_) | State::Closed => {}
-        }
     }
 
     /// Ends the machine; when this returns its thread is gone, and its memory empty. What it has of
@@ -224,12 +221,20 @@ impl Lifecycle {
             State::There(running) => {
                 running.kick.kick(KickCause::Close);
                 match running.join() {
-                    Some((machine, result)) => {
+                    Some((mut machine, result)) => {
+                        let mut texts = result.map_or_else(|_| Vec::new(), |it| it.undelivered);
+                        // It may have paused before.
+                        texts.extend(machine.take_undelivered());
                         reaper::reap(machine, memory);
-                        result.map_or_else(|_| Vec::new(), |outcome| outcome.undelivered)
+                        texts
                     }
                     None => Vec::new(),
                 }
+            }
+            State::Paused(mut machine, _) => {
+                let texts = machine.take_undelivered();
+                reaper::reap(machine, memory);
+                texts
             }
         }
     }
@@ -252,6 +257,13 @@ fn busy() -> Error {
     Error::new(
         ErrorCode::VmBusy,
         "the machine is running; wait for its run to end, or stop() it first",
+    )
+}
+
+fn paused() -> Error {
+    Error::new(
+        ErrorCode::VmBusy,
+        "the machine is paused; resume() its run and wait for the end, or stop() it first",
     )
 }
 

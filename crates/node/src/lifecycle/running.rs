@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
+use std::time::Duration;
 
 use vmm::{Error, ErrorCode, KickHandle, Machine, Outcome, Result, RunLimits};
 
@@ -28,17 +29,29 @@ pub struct Callbacks {
     pub enter: WeakFunction,
 }
 
-/// A run on a thread of its own.
+/// A run on threads of its own, from its start to its end, pauses included.
 pub struct Running {
     pub kick: KickHandle,
     /// By vCPU.
     pub mailboxes: Rc<[Arc<Mailbox>]>,
     pub callbacks: Rc<Callbacks>,
+    bell: Arc<Bell>,
+    /// What is left of the time.
+    limits: RunLimits,
+    /// Exits and time up to the last pause.
+    exits: u64,
+    duration: Duration,
+    /// Between two pauses.
+    stretch: Option<Stretch>,
+}
+
+/// A thread that has the machine, and where it leaves it.
+struct Stretch {
     end: Arc<Ending>,
     worker: Worker,
 }
 
-/// Where the run's thread leaves the machine.
+/// Where a thread leaves the machine.
 struct Ending {
     finished: Mutex<Option<Finished>>,
     /// Nothing more is left here.
@@ -48,88 +61,118 @@ struct Ending {
 }
 
 impl Running {
-    /// Gives the machine to a thread; the machine is returned if none can start.
-    pub fn start(
-        machine: Box<Machine>,
+    /// A run that is to begin.
+    pub fn new(
+        vcpus: u32,
         kick: KickHandle,
         limits: RunLimits,
         bell: &Arc<Bell>,
-        posted: &Posted,
         callbacks: Callbacks,
-    ) -> Result<Self, (Option<Box<Machine>>, Error)> {
-        let mailboxes: Rc<[_]> = (0..machine.vcpus())
-            .map(|vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu)))
-            .collect();
+    ) -> Self {
+        let mailbox = |vcpu| Arc::new(Mailbox::new(kick.clone(), vcpu));
+        Self {
+            mailboxes: (0..vcpus).map(mailbox).collect(),
+            kick,
+            callbacks: Rc::new(callbacks),
+            bell: Arc::clone(bell),
+            limits,
+            exits: 0,
+            duration: Duration::ZERO,
+            stretch: None,
+        }
+    }
+
+    /// Gives the machine to a thread, at the beginning and after a pause; the machine is returned
+    /// if none can start.
+    pub fn proceed(
+        &mut self,
+        machine: Box<Machine>,
+        posted: &Posted,
+    ) -> Result<(), (Option<Box<Machine>>, Error)> {
+        let announced = self
+            .mailboxes
+            .first()
+            .map(|mailbox| posted.announce(announcer(Arc::clone(mailbox), Arc::clone(&self.bell))));
+        if let Some(Err(error)) = announced {
+            return Err((Some(machine), error));
+        }
         // The machine waits here for its thread, so that it comes back if none can be had. Not in
         // `end`: another machine's bell may look there before this thread runs.
         let waiting = Arc::new(Mutex::new(Some(machine)));
         let end = Arc::new(Ending::new());
-        posted.begin();
         let feeds = posted.feeds();
-        let handler =
-            |mailbox| AcrossThreads::new(Arc::clone(mailbox), Arc::clone(bell), Arc::clone(&feeds));
+        let handler = |mailbox| {
+            AcrossThreads::new(
+                Arc::clone(mailbox),
+                Arc::clone(&self.bell),
+                Arc::clone(&feeds),
+            )
+        };
         let run = run_thread(
             Arc::clone(&waiting),
             Arc::clone(&end),
-            kick.clone(),
-            limits,
-            mailboxes.iter().map(handler).collect(),
+            self.kick.clone(),
+            self.limits,
+            self.mailboxes.iter().map(handler).collect(),
         );
-        let announced = mailboxes
-            .first()
-            .map(|mailbox| posted.announce(announcer(Arc::clone(mailbox), Arc::clone(bell))));
-        if let Some(Err(error)) = announced {
-            return Err((take(&waiting), error));
-        }
         match Worker::start(Box::new(run)) {
-            Ok(worker) => Ok(Self {
-                kick,
-                mailboxes,
-                callbacks: Rc::new(callbacks),
-                end,
-                worker,
-            }),
-            Err(error) => {
-                posted.end();
-                Err((take(&waiting), Error::thread(&error)))
+            Ok(worker) => {
+                self.stretch = Some(Stretch { end, worker });
+                Ok(())
             }
+            Err(error) => Err((take(&waiting), Error::thread(&error))),
         }
     }
 
-    /// Whether the run is over, and its end not taken.
+    /// Whether a thread has left the machine.
     pub fn is_finished(&self) -> bool {
-        lock(&self.end.finished).is_some()
+        let mut stretch = self.stretch.iter();
+        stretch.any(|stretch| lock(&stretch.end.finished).is_some())
     }
 
-    /// The machine and its run's end, once that is over.
-    pub fn take_finished(&self) -> Option<Finished> {
-        take(&self.end.finished)
-    }
-
-    /// The end is taken: the thread may have another run.
-    pub fn release(self, outcome: &Result<Outcome>) {
-        // A fault of ours may have left anything.
-        if matches!(outcome, Err(error) if error.code == ErrorCode::Internal) {
-            self.worker.end();
-        } else {
-            self.worker.keep();
+    /// The machine and what the run came to, if a thread has left it: its end, with all that was
+    /// before it, or a pause.
+    pub fn take_finished(&mut self) -> Option<Finished> {
+        let (machine, outcome) = take(&self.stretch.as_ref()?.end.finished)?;
+        if let Some(Stretch { worker, .. }) = self.stretch.take() {
+            release(worker, &outcome);
         }
+        Some((machine, outcome.map(|outcome| self.sum_up(outcome))))
     }
 
-    /// Waits for the end, which a kick has brought about. None after a panic, which is reported
+    fn sum_up(&mut self, mut outcome: Outcome) -> Outcome {
+        if let Some(timeout) = &mut self.limits.timeout {
+            *timeout = timeout.saturating_sub(outcome.duration);
+        }
+        self.exits += outcome.exits;
+        self.duration += outcome.duration;
+        (outcome.exits, outcome.duration) = (self.exits, self.duration);
+        outcome
+    }
+
+    /// Waits for the end, which a kick has brought about. `None` after a panic, which is reported
     /// where it happened.
-    pub fn join(self) -> Option<Finished> {
-        self.end.wait();
-        match self.take_finished() {
-            Some((machine, outcome)) => {
-                self.release(&outcome);
-                Some((machine, outcome))
-            }
-            None => {
-                self.worker.end();
-                None
-            }
+    pub fn join(mut self) -> Option<Finished> {
+        self.stretch.as_ref()?.end.wait();
+        let finished = self.take_finished();
+        if let Some(Stretch { worker, .. }) = self.stretch.take() {
+            worker.end();
         }
+        finished
+    }
+
+    /// What JavaScript has yet to answer is not asked any more.
+    pub fn forget_questions(&self) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.forget());
+    }
+}
+
+/// The thread may have another run, unless a fault of ours may have left anything.
+fn release(worker: Worker, outcome: &Result<Outcome>) {
+    if matches!(outcome, Err(error) if error.code == ErrorCode::Internal) {
+        worker.end();
+    } else {
+        worker.keep();
     }
 }
 

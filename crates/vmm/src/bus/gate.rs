@@ -1,6 +1,6 @@
 //! One question at a time: vCPUs that want to ask about the same route take turns.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
@@ -12,6 +12,8 @@ const NAP: Duration = Duration::from_millis(10);
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     taken: AtomicBool,
+    /// The vCPU that has the turn through a pause, plus one.
+    keeper: AtomicU32,
     /// Entries in `queue`, so that a turn without waiting vCPUs ends without a lock.
     waiting: AtomicUsize,
     queue: Mutex<Vec<Thread>>,
@@ -22,8 +24,11 @@ pub(crate) struct Gate {
 pub(crate) struct Turn<'a>(&'a Gate);
 
 impl Gate {
-    /// Waits for the turn; `None` when `give_up` says so first.
-    pub fn enter(&self, give_up: impl Fn() -> bool) -> Option<Turn<'_>> {
+    /// Waits for a vCPU's turn, unless it has kept it; `None` when `give_up` says so first.
+    pub fn enter(&self, vcpu: u32, give_up: impl Fn() -> bool) -> Option<Turn<'_>> {
+        if let Some(turn) = self.kept(vcpu) {
+            return Some(turn);
+        }
         while self.taken.swap(true, Ordering::SeqCst) {
             if give_up() {
                 return None;
@@ -48,8 +53,25 @@ impl Gate {
         is_free.then(|| Turn(self))
     }
 
+    /// The turn that a vCPU has kept.
+    pub fn kept(&self, vcpu: u32) -> Option<Turn<'_>> {
+        let is_keeper = self.keeper.load(Ordering::SeqCst) == vcpu + 1;
+        is_keeper.then(|| {
+            self.keeper.store(0, Ordering::SeqCst);
+            Turn(self)
+        })
+    }
+
     fn queue(&self) -> MutexGuard<'_, Vec<Thread>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// Nobody else has a turn until this vCPU is back from a pause.
+    pub fn keep(self, vcpu: u32) {
+        self.0.keeper.store(vcpu + 1, Ordering::SeqCst);
+        std::mem::forget(self);
     }
 }
 
@@ -76,7 +98,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        let turn = gate.enter(|| false);
+                        let turn = gate.enter(0, || false);
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         turns.fetch_add(1, Ordering::SeqCst);
                         inside.fetch_sub(1, Ordering::SeqCst);
@@ -92,11 +114,26 @@ mod tests {
     #[test]
     fn a_wait_can_be_given_up() {
         let gate = Gate::default();
-        let turn = gate.enter(|| true);
-        assert!(turn.is_some() && gate.enter(|| true).is_none());
+        let turn = gate.enter(0, || true);
+        assert!(turn.is_some() && gate.enter(0, || true).is_none());
         assert!(gate.try_enter().is_none());
         drop(turn);
-        assert!(gate.enter(|| true).is_some());
+        assert!(gate.enter(0, || true).is_some());
         assert!(gate.try_enter().is_some());
+    }
+
+    #[test]
+    fn a_turn_that_is_kept_is_its_keepers() {
+        let gate = Gate::default();
+        for _ in 0..2 {
+            gate.enter(3, || true).unwrap().keep(3);
+            assert!(gate.try_enter().is_none() && gate.enter(2, || true).is_none());
+            assert!(gate.kept(2).is_none());
+            let turn = gate.enter(3, || true);
+            assert!(turn.is_some() && gate.kept(3).is_none());
+        }
+        gate.enter(3, || true).unwrap().keep(3);
+        drop(gate.kept(3));
+        assert!(gate.enter(2, || true).is_some());
     }
 }

@@ -157,6 +157,14 @@ impl Bus {
         self.routes.get(place.0)?.feed.as_ref()
     }
 
+    /// Where posted writes wait, of the routes that have such a place.
+    pub fn feeds(&self) -> Vec<(RouteId, Feed)> {
+        let feeds = self.routes.iter();
+        feeds
+            .filter_map(|route| Some((route.row.id, route.feed.clone()?)))
+            .collect()
+    }
+
     /// The routes that may have text for the handler, one after the other.
     pub fn console_at(&self, index: usize) -> Option<(RouteId, Place)> {
         let place = *self.consoles.get(index)?;
@@ -267,9 +275,14 @@ impl<'a> BusAccess<'a> {
 
     /// The turn to ask about a route; `None` if `give_up` says so first. A single vCPU need not
     /// wait.
-    pub fn turn(&self, place: Place, give_up: impl Fn() -> bool) -> Option<Option<Turn<'a>>> {
+    pub fn turn(
+        &self,
+        place: Place,
+        vcpu: u32,
+        give_up: impl Fn() -> bool,
+    ) -> Option<Option<Turn<'a>>> {
         match self.gate(place) {
-            Some(gate) => gate.enter(give_up).map(Some),
+            Some(gate) => gate.enter(vcpu, give_up).map(Some),
             None => Some(None),
         }
     }
@@ -279,6 +292,14 @@ impl<'a> BusAccess<'a> {
         match self.gate(place) {
             Some(gate) => gate.try_enter().map(Some),
             None => Some(None),
+        }
+    }
+
+    /// Ends the turn that a vCPU has kept through a pause, if it has one.
+    pub fn let_go(&self, vcpu: u32) {
+        if let Self::Among(bus) = self {
+            let gates = bus.routes.iter().map(|route| &route.gate);
+            gates.for_each(|gate| drop(gate.kept(vcpu)));
         }
     }
 

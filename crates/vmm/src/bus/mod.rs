@@ -28,6 +28,7 @@ pub(crate) use claim::Standing;
 pub use claim::{Base, Claim, RouteId};
 pub use counts::{Counter, RouteCounters};
 pub use feed::{EventCount, Feed};
+pub(crate) use gate::Turn;
 pub(crate) use map::{Bus, BusAccess};
 pub use ring::{PostedRing, PostedWrite};
 pub(crate) use route::{Doorbell, Route};

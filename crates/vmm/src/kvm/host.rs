@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use boot::state::cpuid::{self, Place};
+use boot::state::extended;
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_VALID_FIELDS};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
@@ -87,6 +88,11 @@ impl Host {
                 ),
             )
         })
+    }
+
+    /// Whether vCPUs have YMM registers.
+    pub(crate) fn has_avx(&self) -> bool {
+        extended::xcr0(&self.cpuid).is_some_and(|xcr0| xcr0 & extended::XCR0_AVX != 0)
     }
 
     /// Whether this KVM takes so many vCPUs.

@@ -10,7 +10,7 @@ use std::thread::Thread;
 use crate::error::{Error, Result};
 use crate::kvm::run_page::RunPage;
 
-/// Why a run was ended from outside.
+/// Why a run was interrupted from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum KickCause {
@@ -22,6 +22,8 @@ pub enum KickCause {
     Close = 3,
     /// Another vCPU of the machine has ended the run for all.
     Peer = 4,
+    /// The machine is wanted for a while, and the run goes on after that.
+    Pause = 5,
 }
 
 impl KickCause {
@@ -31,12 +33,14 @@ impl KickCause {
             2 => Some(Self::Timeout),
             3 => Some(Self::Close),
             4 => Some(Self::Peer),
+            5 => Some(Self::Pause),
             _ => None,
         }
     }
 }
 
-/// Ends one run, from any thread, whether that run has not begun, is under way or is over.
+/// Ends one run, or pauses it, from any thread, whether that run has not begun, is under way or is
+/// over.
 ///
 /// A handle belongs to one run: a kick that comes early is kept for it, one that comes late does
 /// nothing.
@@ -93,7 +97,8 @@ impl KickHandle {
         Self::default()
     }
 
-    /// Ends the run. The first cause counts, but a close replaces any other.
+    /// Ends the run. The first cause counts, but a close replaces any other, and a pause gives way
+    /// to each.
     pub fn kick(&self, cause: KickCause) {
         let stored = &self.0.cause;
         // K1: from here on the run loop sees the request before it enters again.
@@ -102,11 +107,25 @@ impl KickHandle {
             // ends that wait.
             KickCause::Close => stored.store(cause as u8, Ordering::SeqCst),
             _ => {
-                let (order, first) = (Ordering::SeqCst, cause as u8);
-                let _ = stored.compare_exchange(0, first, order, order);
+                self.replace(0, cause as u8);
+                if cause != KickCause::Pause {
+                    self.replace(KickCause::Pause as u8, cause as u8);
+                }
             }
         }
         self.interrupt(None);
+    }
+
+    /// Takes a pause back, once every vCPU has left: the run may go on. `false` if something else
+    /// has ended it.
+    pub fn resume(&self) -> bool {
+        self.replace(KickCause::Pause as u8, 0)
+    }
+
+    fn replace(&self, cause: u8, by: u8) -> bool {
+        let order = Ordering::SeqCst;
+        let stored = &self.0.cause;
+        stored.compare_exchange(cause, by, order, order).is_ok()
     }
 
     /// Makes one vCPU's `KVM_RUN` return once and the run continue, so that its thread can do other

@@ -205,8 +205,7 @@ impl Machine {
         }
         // What the guest has written is its route's until here.
         self.crew.gather(&mut self.bus)?;
-        let mut all = self.bus.routes().iter();
-        if let Some(route) = all.find(|route| route.row.id == id) {
+        if let Some(route) = self.bus.routes().iter().find(|route| route.row.id == id) {
             offload::unregister(&self.vm, route)?;
         }
         self.bus.detach(id)?;
@@ -250,8 +249,10 @@ impl Machine {
     }
 
     fn list_routes(&self) {
-        let callers = self.bus.callers();
-        let counted = callers.map(|route| (route.row.id, Arc::clone(&route.counters)));
+        let counted = self
+            .bus
+            .callers()
+            .map(|route| (route.row.id, Arc::clone(&route.counters)));
         self.counters.set_routes(counted.collect());
     }
 
@@ -339,10 +340,12 @@ impl Machine {
 
     /// Where posted writes wait, of the routes that have such a place.
     pub fn feeds(&self) -> Vec<(RouteId, Feed)> {
-        let feeds = self.bus.routes().iter();
-        feeds
-            .filter_map(|route| Some((route.row.id, route.feed.clone()?)))
-            .collect()
+        self.bus.feeds()
+    }
+
+    /// Console text of a paused run that its handlers have yet to get, by route.
+    pub fn take_undelivered(&mut self) -> Vec<(RouteId, Vec<u8>)> {
+        self.bus.take_undelivered()
     }
 
     /// One vCPU.

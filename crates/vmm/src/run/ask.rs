@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::desk::{Desk, handler_failed};
-use crate::run::handler::{At, ReadAnswer, Reply, Unanswered, WriteAnswer};
+use crate::run::handler::{At, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::verdict::{Verdict, rest};
 use crate::run::{post, text};
@@ -63,20 +63,22 @@ fn device(
     access: &Access,
     from: usize,
 ) -> Result<Verdict> {
-    if let Err(error) = text::flush_before(desk) {
+    // What was asked before a pause comes first, also if the run is to end.
+    let was_open = desk.handler.left_open() == LeftOpen::Answer;
+    if !was_open && let Err(error) = text::flush_before(desk) {
         return Ok(Verdict::Failed(Some(from), error));
     }
     let kick = desk.kick;
-    let turn = desk.bus.turn(access.place, || kick.requested().is_some());
-    if turn.is_none() {
+    let give_up = || kick.requested().is_some();
+    let Some(turn) = desk.bus.turn(access.place, index, give_up) else {
         return Ok(Verdict::Kicked(Some(from)));
-    }
+    };
     let data = vcpu.access_data(exit)?;
     for at in from.. {
         let Some(piece) = access.piece(at) else {
             break;
         };
-        if desk.is_kicked() {
+        if desk.is_kicked() && !(was_open && at == from) {
             return Ok(Verdict::Kicked(Some(at)));
         }
         let (bytes, size) = (piece.of_mut(data), usize::from(piece.size));
@@ -93,6 +95,12 @@ fn device(
             value.map(|value| fill_items(bytes, size, value.unwrap_or(u64::MAX)))
         };
         if let Err(why) = reply {
+            if why == Unanswered::Paused {
+                if let Some(turn) = turn {
+                    turn.keep(index);
+                }
+                return Ok(Verdict::Kicked(Some(at)));
+            }
             // A write that the handler has seen is done, whatever came of it; a read is asked
             // again.
             let next = if access.write {
@@ -112,7 +120,7 @@ fn unanswered(why: Unanswered, at: usize, next: Option<usize>) -> Verdict {
     match why {
         Unanswered::Failed => Verdict::Failed(next, handler_failed()),
         Unanswered::Interrupted => Verdict::Kicked(next),
-        Unanswered::Withdrawn => Verdict::Kicked(Some(at)),
+        Unanswered::Withdrawn | Unanswered::Paused => Verdict::Kicked(Some(at)),
     }
 }
 
@@ -126,11 +134,13 @@ fn unclaimed(desk: &mut Desk<'_>, vcpu: &mut Vcpu, exit: &Exit) -> Result<Verdic
         }
         return Ok(Verdict::Done);
     }
-    if let Err(error) = text::flush_before(desk) {
-        return Ok(Verdict::Failed(Some(0), error));
-    }
-    if desk.is_kicked() {
-        return Ok(Verdict::Kicked(Some(0)));
+    if desk.handler.left_open() != LeftOpen::Answer {
+        if let Err(error) = text::flush_before(desk) {
+            return Ok(Verdict::Failed(Some(0), error));
+        }
+        if desk.is_kicked() {
+            return Ok(Verdict::Kicked(Some(0)));
+        }
     }
     if exit.is_read() {
         data.fill(0);

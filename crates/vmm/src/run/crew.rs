@@ -14,10 +14,11 @@ use crate::limits::BOOT_VCPU;
 use crate::run::clock::{Alarm, RunLimits};
 use crate::run::desk::Desk;
 use crate::run::drive::Run;
-use crate::run::handler::ExitHandler;
+use crate::run::handler::{ExitHandler, LeftOpen};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::ProcessorState;
+use crate::run::shift::Shift;
 use crate::run::{post, whereabouts, yardstick};
 
 /// What a run needs of its machine.
@@ -44,8 +45,8 @@ pub(crate) struct Crew {
     others: Vec<Processor>,
     /// The vCPU whose exit ended the last run, and which `reply` answers.
     ended_by: u32,
-    /// Exits that runs have reported; a further one may be found when an access is completed after
-    /// its run.
+    /// Exits that runs have reported, modulo 2^64; a further one may be found when an access is
+    /// completed after its run.
     reported: u64,
     /// A run is in progress, or was left by a panic, after which the guest's pending question is
     /// lost.
@@ -115,7 +116,7 @@ impl Crew {
             boot: self.boot.save()?,
             others: others.collect::<Result<_>>()?,
             ended_by: self.ended_by,
-            unreported: counters.total_exits() - self.reported,
+            unreported: counters.total_exits().wrapping_sub(self.reported),
         })
     }
 
@@ -132,7 +133,7 @@ impl Crew {
             processor.restore(state)?;
         }
         self.ended_by = state.ended_by;
-        self.reported = counters.total_exits().saturating_sub(state.unreported);
+        self.reported = counters.total_exits().wrapping_sub(state.unreported);
         Ok(())
     }
 
@@ -179,6 +180,7 @@ impl Crew {
             bus: BusAccess::Alone(&mut *scene.bus),
             handler,
             kick,
+            vcpu: BOOT_VCPU,
             counters: scene.counters,
         };
         let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
@@ -225,7 +227,7 @@ impl Crew {
             counters: scene.counters,
         };
         std::thread::scope(|scope| {
-            for (processor, handler) in self.others.iter_mut().zip(rest) {
+            for (processor, handler) in self.others.iter_mut().zip(&mut *rest) {
                 let index = processor.index;
                 let name = format!("vmexit-vcpu{index}");
                 let shift = &shift;
@@ -237,6 +239,14 @@ impl Crew {
             }
             shift.run(&mut self.boot, first);
         });
+        if !shift.is_paused() {
+            // P6: one left for a pause, and another has ended the run.
+            for (processor, handler) in self.all_mut().zip(handlers) {
+                if handler.left_open() != LeftOpen::Nothing {
+                    shift.run(processor, handler);
+                }
+            }
+        }
         drop(alarm);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.finish(scene, begin, end.unwrap_or_else(|| Err(nobody())))
@@ -281,7 +291,7 @@ impl Crew {
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
         let total = scene.counters.total_exits();
-        let exits = total - std::mem::replace(&mut self.reported, total);
+        let exits = total.wrapping_sub(std::mem::replace(&mut self.reported, total));
         let gathered = post::last_coalesced(&mut self.boot.vcpu, scene.bus);
         let (index, end) = end?;
         gathered?;
@@ -292,12 +302,19 @@ impl Crew {
                 Some(index)
             }
         };
+        let is_paused = matches!(end, End::Kicked(KickCause::Pause));
+        let (output, undelivered) = if is_paused {
+            // It waits for the rest of the run.
+            Default::default()
+        } else {
+            (scene.bus.take_output(), scene.bus.take_undelivered())
+        };
         let mut outcome = Outcome {
             end,
             vcpu,
             whereabouts: None,
-            output: scene.bus.take_output(),
-            undelivered: scene.bus.take_undelivered(),
+            output,
+            undelivered,
             exits,
             duration: begin.elapsed(),
         };
@@ -313,71 +330,6 @@ impl Crew {
     fn take_kept(&mut self) -> Option<(u32, End)> {
         self.all_mut()
             .find_map(|processor| Some((processor.index, processor.kept.take()?)))
-    }
-}
-
-/// What the threads of one run share.
-struct Shift<'a> {
-    kick: &'a KickHandle,
-    limits: RunLimits,
-    /// The first end of the run, or the first error.
-    verdict: &'a Mutex<Option<Result<(u32, End)>>>,
-    bus: &'a Bus,
-    counters: &'a Counters,
-}
-
-impl Shift<'_> {
-    fn run(&self, processor: &mut Processor, handler: &mut dyn ExitHandler) {
-        // In a panic, too: the others would wait for ever.
-        let _ends_all = EndsAll(self.kick);
-        let index = processor.index;
-        let desk = Desk {
-            bus: BusAccess::Among(self.bus),
-            handler,
-            kick: self.kick,
-            counters: self.counters,
-        };
-        let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
-        // Judged before KVM takes an answer over: what comes too late may have to be answered
-        // otherwise.
-        let end = run.until_end();
-        if let Some(late) = self.judge(index, end) {
-            processor.keep(late);
-        }
-        if let Err(error) = processor.complete_read() {
-            self.judge(index, Err(error));
-        }
-    }
-
-    /// Records the first end of the run; an end of the guest's that comes too late is returned.
-    fn judge(&self, index: u32, end: Result<End>) -> Option<End> {
-        let mut verdict = self.verdict.lock().unwrap_or_else(PoisonError::into_inner);
-        match (end, &*verdict) {
-            (Ok(End::Kicked(KickCause::Peer)), _) => None,
-            (Err(error), None | Some(Ok((_, End::Kicked(_))))) => {
-                *verdict = Some(Err(error));
-                None
-            }
-            // What a vCPU makes of its own end.
-            (Err(error), Some(Ok((by, _)))) if *by == index => {
-                *verdict = Some(Err(error));
-                None
-            }
-            (Ok(end), None) => {
-                *verdict = Some(Ok((index, end)));
-                None
-            }
-            (Ok(End::Kicked(_)) | Err(_), Some(_)) => None,
-            (Ok(end), Some(_)) => Some(end),
-        }
-    }
-}
-
-struct EndsAll<'a>(&'a KickHandle);
-
-impl Drop for EndsAll<'_> {
-    fn drop(&mut self) {
-        self.0.kick(KickCause::Peer);
     }
 }
 

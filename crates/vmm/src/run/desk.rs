@@ -10,6 +10,8 @@ pub(crate) struct Desk<'a> {
     pub bus: BusAccess<'a>,
     pub handler: &'a mut dyn ExitHandler,
     pub kick: &'a KickHandle,
+    /// The vCPU.
+    pub vcpu: u32,
     pub counters: &'a Counters,
 }
 

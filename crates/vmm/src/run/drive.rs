@@ -7,10 +7,11 @@ use crate::bus::Access;
 use crate::error::Result;
 use crate::interrupts::Injection;
 use crate::kvm::exit::Exit;
-use crate::kvm::kick::Attached;
+use crate::kvm::kick::{Attached, KickCause};
 use crate::kvm::vcpu::Entry;
 use crate::run::ask::{self, Asker};
 use crate::run::desk::{Desk, told};
+use crate::run::handler::LeftOpen;
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::processor::{Pending, Processor};
 use crate::run::verdict::Verdict;
@@ -47,10 +48,16 @@ impl<'a> Run<'a> {
     pub fn until_end(&mut self) -> Result<End> {
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
+        // P4: text on its way when a pause came.
+        text::catch_up(&mut self.desk)?;
         loop {
             // R2 (docs/stop.md): a kick that came before is found here, one that comes later
             // interrupts R3.
-            if let Some(cause) = self.desk.kick.requested() {
+            let was_open = self.is_left_open();
+            if let Some(cause) = self.desk.kick.requested()
+                // P5: what a handler has seen before a pause is settled before the run ends.
+                && (!was_open || cause == KickCause::Pause)
+            {
                 return Ok(End::Kicked(cause));
             }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
@@ -66,10 +73,20 @@ impl<'a> Run<'a> {
             };
             let (access, verdict) = self.judge(&exit, from);
             let verdict = verdict.unwrap_or_else(|error| Verdict::Failed(Some(from), error));
+            if was_open && !matches!(verdict, Verdict::Kicked(Some(_))) {
+                // Something else may have answered: a route that was attached meanwhile.
+                self.desk.handler.forget();
+            }
             if let Some(end) = self.settle(exit, access, verdict)? {
                 return Ok(end);
             }
         }
+    }
+
+    /// Whether a handler has seen the open access before a pause.
+    fn is_left_open(&self) -> bool {
+        matches!(self.processor.pending, Pending::Open(..))
+            && self.desk.handler.left_open() == LeftOpen::Answer
     }
 
     /// Passes KVM the next queued interrupt, right before an entry; only after that entry does KVM
@@ -157,8 +174,8 @@ impl<'a> Run<'a> {
     fn judge(&mut self, exit: &Exit, from: usize) -> (Option<Access>, Result<Verdict>) {
         let bus = self.desk.bus.bus();
         let (coalesces, counts) = (bus.coalesces, bus.counts);
-        // What the kernel has gathered is older than this exit.
-        if coalesces {
+        // What the kernel has gathered is older than this exit, unless it was seen before a pause.
+        if coalesces && self.desk.handler.left_open() != LeftOpen::Answer {
             match post::drain_coalesced(&mut self.desk, &mut self.processor.vcpu) {
                 Ok(true) => {}
                 Ok(false) => return (None, Ok(Verdict::Kicked(Some(from)))),

@@ -25,6 +25,19 @@ pub enum Unanswered {
     Interrupted,
     /// The run was kicked before the handler saw the question.
     Withdrawn,
+    /// The run pauses. The handler saw the question; [`ExitHandler::left_open`] says so.
+    Paused,
+}
+
+/// What a handler has seen, and a pause has left without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOpen {
+    /// Nothing.
+    Nothing,
+    /// The answer to an access: the vCPU asks the same again to get it.
+    Answer,
+    /// That it has taken console bytes; they are not passed again.
+    Text,
 }
 
 /// What comes back from a handler.
@@ -96,6 +109,19 @@ pub trait ExitHandler {
     fn tick(&mut self) -> Reply<()> {
         Ok(())
     }
+
+    /// What a pause has left without an answer. It is asked for before anything else.
+    fn left_open(&self) -> LeftOpen {
+        LeftOpen::Nothing
+    }
+
+    /// After a pause: waits until the bytes are taken that were passed before it.
+    fn text_taken(&mut self) -> Reply<()> {
+        Ok(())
+    }
+
+    /// The answer that was left open is not wanted any more.
+    fn forget(&mut self) {}
 
     /// Whether posted writes are taken within [`posted`](Self::posted). Then each is announced as
     /// soon as it is there, and an exit announces what the kernel has counted and gathered before.

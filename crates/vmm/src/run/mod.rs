@@ -1,9 +1,9 @@
 //! A run: entering the guest, answering what it asks, and writing down what came of it.
 //!
 //! ```text
-//! crew ─► drive ─┬─► ask ─┬─► text ─► post ─► desk     asking gives a verdict
-//!                │        └─► handler
-//!                └─► settle, which alone writes what is pending and what is counted
+//! crew ─► shift ─► drive ─┬─► ask ─┬─► text ─► post ─► desk   asking gives a verdict
+//!                         │        └─► handler
+//!                         └─► settle, which alone writes what is pending and what is counted
 //! ```
 
 mod ask;
@@ -12,10 +12,12 @@ mod crew;
 mod desk;
 mod drive;
 mod handler;
+mod inspect;
 mod outcome;
 mod post;
 mod processor;
 mod saved;
+mod shift;
 mod text;
 mod verdict;
 mod whereabouts;
@@ -23,7 +25,7 @@ mod yardstick;
 
 pub use clock::RunLimits;
 pub(crate) use crew::{Crew, CrewState, Scene};
-pub use handler::{At, ExitHandler, ReadAnswer, Reply, Unanswered, WriteAnswer};
+pub use handler::{At, ExitHandler, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};
 pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
 pub use processor::Processor;
 pub use saved::ProcessorState;

@@ -2,15 +2,16 @@
 // text, posted writes, registers and memory.
 import { inspect, isDeepStrictEqual } from 'node:util'
 
-import { VirtualMachine, VmError } from '../../dist/index.js'
-import { program } from './code.mjs'
-import { placesOf, randomRoutes } from './routes.mjs'
+import { VirtualMachine, VmError } from '../../../dist/index.js'
+import { program } from '../code.mjs'
+import { placesOf, randomRoutes } from '../routes.mjs'
 
 /** A combination that no machine has. */
 const REFUSALS = new Set(['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD', 'ERR_KVM_CAPABILITY'])
 
 const CODE_GPA = 0x1000
-const REGISTERS = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rbp', 'rsp', 'r8', 'rflags']
+/** The stack stays in memory: what pops several words from a device's registers is not saved exactly (docs/snapshots.md). */
+const REGISTERS = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'r8', 'rflags']
 
 /**
  * What reads a time, or what nobody can know: rdtsc, rdtscp, rdpmc, rdrand, rdseed, and the registers that show a clock (0x10, 0xe7, 0xe8, 0x6e0, KVM's own) as
@@ -35,7 +36,8 @@ function timeless(random, mode, places) {
 function registers(random) {
   const names = REGISTERS.filter(() => random.oneIn(3))
   const values = names.map((name) => [name, random.wide()])
-  return { rsp: '0x8000', ...Object.fromEntries(values), rip: `0x${CODE_GPA.toString(16)}` }
+  const fixed = { rsp: '0x8000', rbp: '0x8000', rip: `0x${CODE_GPA.toString(16)}` }
+  return { ...Object.fromEntries(values), ...fixed }
 }
 
 /** A stretch of a guest's life: what is done before a run, after how many questions it is stopped, and what follows it. */
@@ -44,7 +46,9 @@ function stretch(random) {
     questions: random.oneIn(3) ? random.between(1, 40) : random.between(1, 6),
     ...(random.oneIn(2) && { onExit: true }),
     ...(random.oneIn(3) && { nmi: true }),
-    ...(random.oneIn(3) && { vectors: random.several(random.between(1, 3), () => random.below(256)) }),
+    ...(random.oneIn(3) && {
+      vectors: random.several(random.between(1, 3), () => random.below(256)),
+    }),
     ...(random.oneIn(4) && { write: [random.pick([0x500, 0x2000, 0x8000]), random.hex(8)] }),
     ...(random.oneIn(2) && { reply: random.wide() }),
   }
@@ -83,6 +87,7 @@ export function generate(random) {
 
 /** What a life is seen by, from outside. */
 class Tape {
+  exits = 0
   questions = []
   results = []
   texts = {}
@@ -193,7 +198,8 @@ async function live(vm, tape, { questions, onExit, nmi, vectors = [], write, rep
     tape.now.results.push('unanswered')
     return 'unanswered'
   }
-  const { reason, exit, exitCode, output } = result
+  const { reason, exit, exitCode, output, exits } = result
+  tape.now.exits += exits
   const { where: _where, ...seen } = exit ?? {}
   tape.now.results.push([reason, seen, exitCode, Buffer.from(output).toString('hex')])
   if (reply && (reason === 'pio-in' || reason === 'mmio-read')) vm.reply(BigInt(reply))
@@ -249,7 +255,7 @@ function compare(what, one, two) {
     same(`questions of ${what}`, a.questions.slice(0, asked), b.questions.slice(0, asked))
     return
   }
-  for (const part of ['questions', 'results', 'texts', 'posts', 'counts'])
+  for (const part of ['questions', 'results', 'texts', 'posts', 'counts', 'exits'])
     same(`${part} of ${what}`, a[part], b[part])
   if (!one.end) return
   same(`states of ${what}`, one.state, two.state)
@@ -290,8 +296,7 @@ async function check(vm, tape, task) {
 }
 
 /** Makes the machine and compares its lives; throws when something is wrong. */
-export async function execute(task) { try { await execute2(task) } catch (e) { if (e?.code !== "ERR_UNANSWERED_READ") throw e } }
-async function execute2(task) {
+export async function execute(task) {
   const tape = { now: new Tape() }
   const vm = make(task, tape)
   if (!vm) return
@@ -300,6 +305,8 @@ async function execute2(task) {
     for (const one of task.before) {
       if ((await live(vm, tape, one, task.sync)) === 'shutdown') return
     }
+    // Whether a vCPU takes interrupts is known after its first exit; until then it gets on a little before the first one, or does not.
+    if (tape.now.exits === 0) return
     await check(vm, tape, task)
   } finally {
     vm.close()
