@@ -136,8 +136,8 @@ impl Origin {
             .is_some_and(|image| self.shows(image) && Arc::strong_count(image) > self.shown.len())
     }
 
-    /// Makes memory its image's again, for a machine to come, and lets go of the image: nothing that
-    /// was written is left, and little of it takes space.
+    /// Makes memory its image's again, for a machine to come, and lets go of the image: nothing
+    /// that was written is left, and little of it takes space.
     pub fn leave(&mut self, vm: &Vm) -> Option<Weak<MemoryImage>> {
         let image = Arc::clone(self.shown.first()?.as_ref()?);
         self.restore(vm, &image).ok()?;

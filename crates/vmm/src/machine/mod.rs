@@ -198,10 +198,8 @@ impl Machine {
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
     pub fn detach(&mut self, id: RouteId) -> Result<()> {
         if !self.bus.callers().any(|route| route.row.id == id) {
-            return Err(Error::new(
-                ErrorCode::InvalidOption,
-                format!("no route with id {} is attached", id.get()),
-            ));
+            let what = format!("no route with id {} is attached", id.get());
+            return Err(Error::new(ErrorCode::InvalidOption, what));
         }
         // What the guest has written is its route's until here.
         self.crew.gather(&mut self.bus)?;
@@ -249,10 +247,8 @@ impl Machine {
     }
 
     fn list_routes(&self) {
-        let counted = self
-            .bus
-            .callers()
-            .map(|route| (route.row.id, Arc::clone(&route.counters)));
+        let callers = self.bus.callers();
+        let counted = callers.map(|route| (route.row.id, Arc::clone(&route.counters)));
         self.counters.set_routes(counted.collect());
     }
 
