@@ -77,6 +77,11 @@ impl Crew {
         1 + self.others.len() as u32
     }
 
+    /// The only one, after the others.
+    pub fn into_boot(self) -> Processor {
+        self.boot
+    }
+
     pub const fn boot_mut(&mut self) -> &mut Processor {
         &mut self.boot
     }
