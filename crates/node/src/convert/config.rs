@@ -8,7 +8,7 @@ use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{
     Base, CpuMode, Format, MachineConfig, MemorySlot, Payload, Privilege, Result, RouteConfig,
-    RouteTarget, RunLimits,
+    RouteTarget, RunLimits, each_plain_target,
 };
 
 use crate::convert::words::{NativeFormat, NativeMode, NativePrivilege};
@@ -96,20 +96,49 @@ pub struct NativeModule {
     pub string: String,
 }
 
-/// Where the accesses of a route go.
-#[napi(string_enum = "lowercase")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NativeRouteKind {
-    Console,
-    Constant,
-    Discard,
-    Count,
-    Stop,
-    Device,
-    Queue,
-    Coalesce,
-    Event,
+/// The kinds of routes, with the plain ones that the core names.
+macro_rules! route_kinds {
+    ({ $($plain:ident = $name:literal),+ }) => {
+        /// Where the accesses of a route go.
+        #[napi(string_enum = "lowercase")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum NativeRouteKind {
+            Console,
+            Constant,
+            $(
+                #[napi(value = $name)]
+                $plain,
+            )+
+            Device,
+            Queue,
+            Coalesce,
+            Event,
+        }
+
+        impl NativeRoute {
+            fn target(&self) -> RouteTarget {
+                let value = self.value.as_ref().map(|value| value.get_u64().1);
+                match self.to {
+                    NativeRouteKind::Console => RouteTarget::Console {
+                        deliver: self.deliver.unwrap_or_default(),
+                    },
+                    NativeRouteKind::Constant => RouteTarget::Constant(value.unwrap_or_default()),
+                    $(NativeRouteKind::$plain => RouteTarget::$plain,)+
+                    NativeRouteKind::Device => RouteTarget::Device,
+                    NativeRouteKind::Queue => RouteTarget::Queue { read_value: value },
+                    NativeRouteKind::Coalesce => RouteTarget::Coalesce { read_value: value },
+                    NativeRouteKind::Event => {
+                        let match_value = self.datamatch.as_ref().map(|value| value.get_u64().1);
+                        RouteTarget::Event {
+                            datamatch: match_value.zip(self.size.map(|size| size as u8)),
+                        }
+                    }
+                }
+            }
+        }
+    };
 }
+each_plain_target!(route_kinds);
 
 /// A route; exactly one of `port` and `gpa` is there.
 #[napi(object)]
@@ -201,33 +230,96 @@ impl NativePayload {
 }
 
 impl NativeRoute {
+    /// As JavaScript has it.
+    fn of(config: &RouteConfig) -> Self {
+        let (port, gpa) = match config.base {
+            Base::Port(port) => (Some(u32::from(port)), None),
+            Base::Gpa(gpa) => (None, Some(gpa as f64)),
+        };
+        let bare = |to| Self {
+            port,
+            gpa,
+            length: config.length as f64,
+            to,
+            value: None,
+            datamatch: None,
+            size: None,
+            deliver: None,
+        };
+        let with = |to, value: Option<u64>| Self {
+            value: value.map(BigInt::from),
+            ..bare(to)
+        };
+        match config.target {
+            RouteTarget::Console { deliver } => Self {
+                deliver: Some(deliver),
+                ..bare(NativeRouteKind::Console)
+            },
+            RouteTarget::Constant(value) => with(NativeRouteKind::Constant, Some(value)),
+            RouteTarget::Discard => bare(NativeRouteKind::Discard),
+            RouteTarget::Count => bare(NativeRouteKind::Count),
+            RouteTarget::Stop => bare(NativeRouteKind::Stop),
+            RouteTarget::Device => bare(NativeRouteKind::Device),
+            RouteTarget::Queue { read_value } => with(NativeRouteKind::Queue, read_value),
+            RouteTarget::Coalesce { read_value } => with(NativeRouteKind::Coalesce, read_value),
+            RouteTarget::Event { datamatch } => Self {
+                datamatch: datamatch.map(|(value, _)| BigInt::from(value)),
+                size: datamatch.map(|(_, size)| u32::from(size)),
+                ..bare(NativeRouteKind::Event)
+            },
+        }
+    }
+
     /// As the core wants it.
     pub fn parse(&self) -> RouteConfig {
         let base = match (self.port, self.gpa) {
             (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
             (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),
         };
-        let value = self.value.as_ref().map(|value| value.get_u64().1);
-        let datamatch = self.datamatch.as_ref().map(|value| value.get_u64().1);
-        let target = match self.to {
-            NativeRouteKind::Console => RouteTarget::Console {
-                deliver: self.deliver.unwrap_or_default(),
-            },
-            NativeRouteKind::Constant => RouteTarget::Constant(value.unwrap_or_default()),
-            NativeRouteKind::Discard => RouteTarget::Discard,
-            NativeRouteKind::Count => RouteTarget::Count,
-            NativeRouteKind::Stop => RouteTarget::Stop,
-            NativeRouteKind::Device => RouteTarget::Device,
-            NativeRouteKind::Queue => RouteTarget::Queue { read_value: value },
-            NativeRouteKind::Coalesce => RouteTarget::Coalesce { read_value: value },
-            NativeRouteKind::Event => RouteTarget::Event {
-                datamatch: datamatch.zip(self.size.map(|size| size as u8)),
-            },
-        };
         RouteConfig {
             base,
             length: self.length as u64,
-            target,
+            target: self.target(),
+        }
+    }
+}
+
+/// What a machine of a snapshot is made of.
+#[napi(object, object_from_js = false)]
+pub struct NativeDescription {
+    /// As in `NativeConfig`.
+    pub memory_bytes: f64,
+    /// As in `NativeConfig`.
+    pub slots: Vec<NativeSlot>,
+    /// As in `NativeConfig`.
+    pub vcpus: u32,
+    /// As in `NativeConfig`.
+    pub irqchip: bool,
+    /// As in `NativeConfig`.
+    pub serial: bool,
+    /// As in `NativeConfig`.
+    pub pc: bool,
+    /// As in `NativeConfig`, in the order of their ids.
+    pub routes: Vec<NativeRoute>,
+}
+
+impl NativeDescription {
+    pub fn of(config: &MachineConfig<'_>) -> Self {
+        let slots = config.slots.iter();
+        Self {
+            memory_bytes: config.memory_bytes as f64,
+            slots: slots
+                .map(|slot| NativeSlot {
+                    gpa: slot.gpa as f64,
+                    bytes: slot.bytes as f64,
+                    read_only: slot.read_only,
+                })
+                .collect(),
+            vcpus: config.vcpus,
+            irqchip: config.irqchip,
+            serial: config.serial,
+            pc: config.pc,
+            routes: config.routes.iter().map(NativeRoute::of).collect(),
         }
     }
 }

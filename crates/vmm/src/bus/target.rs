@@ -1,12 +1,13 @@
 //! A route, as a caller wants it.
 
 use boot::MemorySlot;
+use serde::{Deserialize, Serialize};
 
 use crate::bus::claim::{Base, Claim};
 use crate::error::{Error, ErrorCode, Result};
 
 /// What becomes of an access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum RouteTarget {
     /// Writes are text; with `deliver` they go to the handler in batches, else into the outcome.
     Console {
@@ -39,6 +40,15 @@ pub enum RouteTarget {
         /// Only writes of this value and size count; the others are not claimed.
         datamatch: Option<(u64, u8)>,
     },
+}
+
+/// Hands every kind that needs nothing but its name, and that name, to a macro, after what is
+/// given.
+#[macro_export]
+macro_rules! each_plain_target {
+    ($call:ident $($given:tt)*) => {
+        $call! { $($given)* { Discard = "discard", Count = "count", Stop = "stop" } }
+    };
 }
 
 /// One route, as a caller wants it.

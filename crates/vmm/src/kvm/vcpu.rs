@@ -302,6 +302,11 @@ impl Vcpu {
         self.registers.flush(&self.fd)
     }
 
+    /// Whatever is known of registers may have changed, and nothing is staged.
+    pub(super) const fn forget_registers(&mut self) {
+        self.registers.forget();
+    }
+
     /// `KVM_SET_XCRS` with XCR0 alone, the only one there is.
     pub fn set_xcr0(&self, value: u64) -> Result<()> {
         let mut xcrs = kvm_xcrs {

@@ -18,6 +18,7 @@ use kvm_bindings::{
     kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::Cap;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::kvm::host::Host;
@@ -34,7 +35,7 @@ const XSAVE_ARGUMENT: libc::c_ulong =
     (size_of::<kvm_xsave>() as libc::c_ulong) << 16 | (KVMIO as libc::c_ulong) << 8;
 
 /// All that KVM keeps of a vCPU between two entries, but for an access that it has yet to complete.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct VcpuState {
     pub regs: kvm_regs,
     pub sregs: kvm_sregs,
@@ -210,13 +211,18 @@ impl Vcpu {
     }
 
     /// One model-specific register (`KVM_GET_MSRS`).
-    pub fn read_msr(&self, index: u32) -> Result<u64> {
+    pub fn read_msr(&mut self, index: u32) -> Result<u64> {
+        // Some of them are special registers by another name: the bases of FS and GS, EFER.
+        self.flush()?;
         let entries = self.read_msrs(&[index])?;
         Ok(entries.first().map_or(0, |entry| entry.data))
     }
 
     /// Sets one (`KVM_SET_MSRS`).
     pub fn write_msr(&mut self, index: u32, data: u64) -> Result<()> {
+        // As above.
+        self.flush()?;
+        self.forget_registers();
         self.set_msrs(&[kvm_msr_entry {
             index,
             data,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use boot::MemorySlot;
 use devices::{Device, SerialPort};
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
 
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
@@ -55,6 +55,8 @@ pub struct Machine {
     counters: Arc<Counters>,
     /// As configured, without those of ours.
     slots: Vec<MemorySlot>,
+    /// Of the host on which its vCPUs began, if it has another CPUID than this one.
+    cpuid: Option<Arc<CpuId>>,
     /// The id of the next route.
     next_id: u32,
 }
@@ -77,6 +79,7 @@ impl Machine {
     pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
         let routes = snapshot.rebound(routes)?;
         let mut machine = Self::assemble(assembly::again(snapshot, routes)?)?;
+        machine.cpuid.clone_from(&snapshot.cpuid);
         machine.put_back(snapshot)?;
         Ok(machine)
     }
@@ -92,6 +95,7 @@ impl Machine {
             placement: made.placement,
             counters: made.counters,
             slots: made.slots,
+            cpuid: None,
             next_id,
         };
         if machine.bus.coalesces {
@@ -114,6 +118,7 @@ impl Machine {
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
             shape: self.shape(),
+            cpuid: self.cpuid.clone(),
             claims: callers()
                 .map(|route| (route.row.id, route.row.claim))
                 .collect(),
@@ -131,7 +136,7 @@ impl Machine {
     /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        snapshot.shape.check(&self.shape())?;
+        snapshot.check_fits(&self.shape(), self.cpuid.as_ref())?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
