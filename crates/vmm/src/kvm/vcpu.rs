@@ -90,6 +90,12 @@ impl Vcpu {
         self.registers.set_started(is_started);
     }
 
+    /// Whether no kick has a hold of it.
+    pub fn is_own(&self) -> bool {
+        // This one's, and that of its registers.
+        Arc::strong_count(&self.page) == 2
+    }
+
     /// The mapping, for a kick.
     pub fn page(&self) -> &Arc<RunPage> {
         &self.page
@@ -315,6 +321,11 @@ impl Vcpu {
     /// (`KVM_TRANSLATE`), or sets what they or events change (`KVM_SET_VCPU_EVENTS`).
     pub fn flush(&mut self) -> Result<()> {
         self.registers.flush(&self.fd)
+    }
+
+    /// Whatever is known of registers may have changed, and nothing is staged.
+    pub(super) const fn forget_registers(&mut self) {
+        self.registers.forget();
     }
 
     /// `KVM_SET_XCRS` with XCR0 alone, the only one there is.

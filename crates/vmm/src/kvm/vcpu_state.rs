@@ -225,13 +225,18 @@ impl Vcpu {
     }
 
     /// One model-specific register (`KVM_GET_MSRS`).
-    pub fn read_msr(&self, index: u32) -> Result<u64> {
+    pub fn read_msr(&mut self, index: u32) -> Result<u64> {
+        // Some of them are special registers by another name: the bases of FS and GS, EFER.
+        self.flush()?;
         let entries = self.read_msrs(&[index])?;
         Ok(entries.first().map_or(0, |entry| entry.data))
     }
 
     /// Sets one (`KVM_SET_MSRS`).
     pub fn write_msr(&mut self, index: u32, data: u64) -> Result<()> {
+        // As above.
+        self.flush()?;
+        self.forget_registers();
         self.set_msrs(&[kvm_msr_entry {
             index,
             data,
