@@ -13,8 +13,8 @@ use crate::interrupts::{Injection, Injections};
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
-use crate::run::saved::Held;
 use crate::run::saved::half_done::{LatestReads, Owed};
+use crate::run::saved::held::Held;
 
 /// What KVM waits for before the guest can continue.
 #[derive(Debug)]

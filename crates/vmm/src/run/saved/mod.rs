@@ -9,6 +9,7 @@
 
 mod confined;
 pub(super) mod half_done;
+pub(super) mod held;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::run::clock::{Alarm, RunLimits};
 use crate::run::outcome::End;
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::half_done::{HalfDone, OpenRead, Owed};
+use crate::run::saved::held::Held;
 
 /// An instruction asks at most so often until it is at its end: for the words of its operands, since
 /// a string instruction is at its last round.
@@ -49,18 +51,6 @@ pub struct ProcessorState {
     /// Tells it from other states.
     #[serde(skip)]
     pub(crate) identity: Arc<()>,
-}
-
-/// The state that a vCPU was saved to or restored from last.
-#[derive(Debug)]
-pub(crate) struct Held {
-    identity: Arc<()>,
-    /// What [`GuestMemory::system_writes`] counted then.
-    ///
-    /// [`GuestMemory::system_writes`]: crate::kvm::memory::GuestMemory::system_writes
-    system_writes: u64,
-    /// Whether its guest stays in ring 3, once somebody has looked.
-    is_confined: Option<bool>,
 }
 
 impl Processor {
