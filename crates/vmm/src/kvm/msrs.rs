@@ -1,6 +1,7 @@
 //! The model-specific registers that are a vCPU's state: those that KVM lists, and those that it
 //! emulates without listing them, each of them kept if it can be read and written back as it is.
 
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use boot::state::cpuid::Place;
@@ -32,6 +33,13 @@ const UNLISTED: [(u32, u32); 18] = [
     (0xc000_0103, 0xc000_0103), // TSC_AUX
     (0xc001_0140, 0xc001_0141), // OSVW
 ];
+
+/// Hyper-V's, which no guest of ours has: CPUID does not offer them, and they cannot all be put back
+/// in any order.
+const HYPER_V: RangeInclusive<u32> = 0x4000_0000..=0x4000_01ff;
+
+/// HWCR with McStatusWrEn: kernels before 6.7 do not take it back.
+const HWCR: (u32, u64) = (0xc001_0015, 1 << 18);
 
 /// How many one call of KVM's takes, which is fewer than `MAX_IO_MSRS`.
 pub(crate) const MOST_AT_ONCE: usize = KVM_MAX_MSR_ENTRIES - 1;
@@ -72,11 +80,20 @@ fn find(host: &Host, irqchip: bool) -> Result<Vec<u32>> {
         .kvm
         .get_msr_index_list()
         .map_err(Error::ioctl("KVM_GET_MSR_INDEX_LIST"))?;
-    let mut indices = listed.as_slice().to_vec();
+    let listed = listed.as_slice().iter().copied();
+    let mut indices: Vec<_> = listed.filter(|index| !HYPER_V.contains(index)).collect();
     for (first, last) in UNLISTED {
-        indices.extend((first..=last).filter(|index| !listed.as_slice().contains(index)));
+        let unlisted: Vec<_> = (first..=last).filter(|it| !indices.contains(it)).collect();
+        indices.extend(unlisted);
     }
     let read = each(&scratch, &blank(indices), Call::Get)?;
+    let (index, data) = HWCR;
+    let hwcr = kvm_msr_entry {
+        index,
+        data,
+        ..Default::default()
+    };
+    each(&scratch, &[hwcr], Call::Set)?;
     let written = each(&scratch, &read, Call::Set)?;
     let again = each(&scratch, &written, Call::Get)?;
     let is_kept = |now: &kvm_msr_entry| {

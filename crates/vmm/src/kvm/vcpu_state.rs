@@ -10,7 +10,7 @@
 //! | DEBUGREGS | 1 | unless they are known to be the same |
 //! | MSRs | 1 for each 255 | as DEBUGREGS |
 //! | XCRS | 1 | as DEBUGREGS, where the vCPU has XSAVE |
-//! | MP_STATE, LAPIC | 2, and 4 for what goes with the entry else | with an irqchip |
+//! | MP_STATE, LAPIC | 2, and 1 for the special registers | with an irqchip |
 
 use std::sync::OnceLock;
 
@@ -85,13 +85,18 @@ impl Vcpu {
         self.is_untouched = false;
         let is_started = |it: kvm_mp_state| it.mp_state != KVM_MP_STATE_UNINITIALIZED;
         self.set_started(state.mp_state.is_none_or(is_started));
+        if state.lapic.is_some() {
+            // The mode of the local APIC is among them, and decides how its state is read.
+            self.set_special_registers(&state.sregs)?;
+        }
+        // The rest does not depend on them, nor they on it.
+        self.stage(&state.regs, &state.sregs, &state.events)?;
         if let Some(mp_state) = state.mp_state {
+            // KVM lets a boot processor that has its registers of a reset run (`KVM_SET_SREGS`).
             self.fd
                 .set_mp_state(mp_state)
                 .map_err(Error::ioctl("KVM_SET_MP_STATE"))?;
         }
-        // The rest does not depend on them, nor they on it.
-        self.stage(&state.regs, &state.sregs, &state.events)?;
         if !is_same {
             if let Some(xcrs) = &state.xcrs {
                 self.put_xcrs(xcrs)?;
@@ -100,19 +105,11 @@ impl Vcpu {
         }
         self.set_xsave(&state.xsave)?;
         if let Some(lapic) = &state.lapic {
-            // But for the mode of the local APIC, which decides how its state is read.
-            self.flush()?;
-            self.fd
-                .set_lapic(lapic)
-                .map_err(Error::ioctl("KVM_SET_LAPIC"))?;
+            self.set_lapic(lapic)?;
         }
         if !is_same {
             // TSC_DEADLINE counts once the local APIC's timer is in its mode.
             self.set_msrs(&state.msrs)?;
-        }
-        if state.lapic.is_some() {
-            // What was pending in the local APIC may have become an event.
-            self.set_events(&state.events)?;
         }
         self.is_untouched = true;
         Ok(())
@@ -189,6 +186,13 @@ impl Vcpu {
         Ok(Box::new(lapic))
     }
 
+    /// `KVM_SET_LAPIC`.
+    pub fn set_lapic(&mut self, lapic: &kvm_lapic_state) -> Result<()> {
+        self.fd
+            .set_lapic(lapic)
+            .map_err(Error::ioctl("KVM_SET_LAPIC"))
+    }
+
     /// All that are state.
     fn msrs(&self, irqchip: bool) -> Result<Vec<kvm_msr_entry>> {
         let mut all = Vec::new();
@@ -243,6 +247,25 @@ impl Vcpu {
             ..Default::default()
         }])
     }
+}
+
+/// A local APIC's state in which it takes no interrupt: the task priority is the highest, and each
+/// entry of the local vector table is masked (Intel SDM vol. 3A §12.5.1, §12.8.3). The timer's mode
+/// stays, since KVM forgets a deadline when it changes.
+pub(crate) fn deaf(lapic: &kvm_lapic_state) -> Box<kvm_lapic_state> {
+    const TASK_PRIORITY: usize = 0x80;
+    const VECTOR_TABLE: [usize; 6] = [0x320, 0x330, 0x340, 0x350, 0x360, 0x370];
+    let mut deaf = Box::new(*lapic);
+    if let Some(byte) = deaf.regs.get_mut(TASK_PRIORITY) {
+        *byte = 0xf0_u8 as _;
+    }
+    for entry in VECTOR_TABLE {
+        // Bit 16.
+        if let Some(byte) = deaf.regs.get_mut(entry + 2) {
+            *byte |= 1;
+        }
+    }
+    deaf
 }
 
 const LEAST_XSAVE_WORDS: usize = size_of::<kvm_xsave>() / size_of::<u32>();

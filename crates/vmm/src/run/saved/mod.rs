@@ -23,7 +23,7 @@ use crate::interrupts::InjectionState;
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickHandle;
 use crate::kvm::vcpu::Entry;
-use crate::kvm::vcpu_state::VcpuState;
+use crate::kvm::vcpu_state::{VcpuState, deaf};
 use crate::run::clock::{Alarm, RunLimits};
 use crate::run::outcome::End;
 use crate::run::processor::{Pending, Processor};
@@ -201,10 +201,15 @@ impl Processor {
 
     /// Runs the instruction of a read until it asks for that read.
     fn ask_again(&mut self, read: &OpenRead, state: &VcpuState) -> Result<()> {
-        // What interrupts the vCPU comes after the read, as it did.
+        // What interrupts the vCPU comes after the read, as it did. The shadow alone would do, but an
+        // emulated SVM forgets it.
         let mut events = state.events;
         events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS as u8;
         events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
+        events.nmi.pending = 0;
+        if let Some(lapic) = &state.lapic {
+            self.vcpu.set_lapic(&deaf(lapic))?;
+        }
         self.vcpu.set_events(&events)?;
         self.vcpu.want_interrupt_window(false);
         let mut answers = None;
@@ -224,6 +229,9 @@ impl Processor {
                 }
                 _ => return Err(unfit("its vCPU does not read what it was reading")),
             }
+        }
+        if let Some(lapic) = &state.lapic {
+            self.vcpu.set_lapic(lapic)?;
         }
         // The shadow ends with the instruction; its own is that of before.
         self.vcpu.set_events(&state.events)?;
