@@ -145,7 +145,15 @@ impl NativeSnapshot {
     /// Ends its use. Machines that were made of it go on, and keep the pages that they share.
     #[napi]
     pub fn close(&self) {
-        self.snapshot.take();
+        if self.snapshot.take().is_some() {
+            reaper::tidy();
+        }
+    }
+}
+
+impl Drop for NativeSnapshot {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

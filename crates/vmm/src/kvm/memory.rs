@@ -128,6 +128,11 @@ impl GuestMemory {
         self.host_range(0)
     }
 
+    /// Whether only its VM has it, and nothing ever wrote to it without telling.
+    pub(crate) fn is_own(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1 && !self.is_lent.load(Ordering::SeqCst)
+    }
+
     /// Whether something may write to this slot without telling.
     pub(crate) fn is_lent(&self, span: &Span) -> bool {
         span.slot.gpa == 0 && self.is_lent.load(Ordering::SeqCst)

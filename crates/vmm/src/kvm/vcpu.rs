@@ -86,6 +86,12 @@ impl Vcpu {
         self.registers.set_started(is_started);
     }
 
+    /// Whether no kick has a hold of it.
+    pub fn is_own(&self) -> bool {
+        // This one's, and that of its registers.
+        Arc::strong_count(&self.page) == 2
+    }
+
     /// The mapping, for a kick.
     pub fn page(&self) -> &Arc<RunPage> {
         &self.page

@@ -3,6 +3,7 @@
 mod assembly;
 mod attach;
 mod create;
+mod pool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
 use crate::snapshot::{Shape, Snapshot};
+pub use pool::trim as trim_spares;
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
@@ -119,9 +121,7 @@ impl Machine {
             image: self.origin.image(&self.vm)?,
             shape: self.shape(),
             cpuid: self.cpuid.clone(),
-            claims: callers()
-                .map(|route| (route.row.id, route.row.claim))
-                .collect(),
+            claims: callers().map(Route::place).collect(),
             targets: callers().map(|route| route.target).collect(),
             placement: self.placement.clone(),
             crew,
@@ -141,6 +141,16 @@ impl Machine {
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
+    }
+
+    /// Ends it. What a further machine of its snapshot can use is kept for one; else the machine is
+    /// given back, for a thread to drop that can wait for the kernel.
+    pub fn retire(mut self: Box<Self>) -> Option<Box<Self>> {
+        if !pool::is_fit(&mut self.crew, &self.bus, &self.vm, &self.origin) {
+            return Some(self);
+        }
+        pool::keep(self.crew, self.origin, self.vm, self.placement.mode);
+        None
     }
 
     /// All but the memory.
@@ -193,15 +203,12 @@ impl Machine {
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
     pub fn detach(&mut self, id: RouteId) -> Result<()> {
         if !self.bus.callers().any(|route| route.row.id == id) {
-            return Err(Error::new(
-                ErrorCode::InvalidOption,
-                format!("no route with id {} is attached", id.get()),
-            ));
+            let what = format!("no route with id {} is attached", id.get());
+            return Err(Error::new(ErrorCode::InvalidOption, what));
         }
         // What the guest has written is its route's until here.
         self.crew.gather(&mut self.bus)?;
-        let mut all = self.bus.routes().iter();
-        if let Some(route) = all.find(|route| route.row.id == id) {
+        if let Some(route) = self.bus.routes().iter().find(|route| route.row.id == id) {
             offload::unregister(&self.vm, route)?;
         }
         self.bus.detach(id)?;

@@ -77,6 +77,11 @@ impl Crew {
         1 + self.others.len() as u32
     }
 
+    /// The only one, after the others.
+    pub fn into_boot(self) -> Processor {
+        self.boot
+    }
+
     pub const fn boot_mut(&mut self) -> &mut Processor {
         &mut self.boot
     }
@@ -187,7 +192,7 @@ impl Crew {
             vcpu: BOOT_VCPU,
             counters: scene.counters,
         };
-        let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
+        let end = Run::new(&mut self.boot, desk, limits).until_end();
         let completed = self.boot.complete_read();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);
