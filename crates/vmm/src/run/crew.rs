@@ -63,7 +63,8 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub const fn new(boot: Processor, others: Vec<Processor>) -> Self {
+    pub fn new(mut boot: Processor, others: Vec<Processor>) -> Self {
+        boot.is_alone = others.is_empty();
         Self {
             boot,
             others,
