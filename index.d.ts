@@ -195,6 +195,21 @@ export declare class NativeSnapshot {
    * of the same memory; `null` when there is none any more.
    */
   difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
+  description(): NativeDescription | Failure
+  /**
+   * Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
+   * `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+   */
+  save(path: string, note: Uint8Array): Promise<Failure | null>
+  /**
+   * Reads a file that `save` has written, on a thread of Node.js's. With `verify` all pages are
+   * compared with their checksums, with `copy` they are read into memory; else the file is
+   * mapped. `ERR_SNAPSHOT`.
+   */
+  static load(path: string, verify: boolean, copy: boolean): Promise<NativeSnapshot | Failure>
+  /** What `save` was given, of a snapshot that `load` has read; else empty. */
+  note(): Uint8Array
   /** Ends its use. Machines that were made of it go on, and keep the pages that they share. */
   close(): void
 }
@@ -379,6 +394,24 @@ export interface NativeDebugRegisters {
   dr6?: bigint
   /** DR7: which breakpoints are on, and for what; 32 bits. */
   dr7?: bigint
+}
+
+/** What a machine of a snapshot is made of. */
+export interface NativeDescription {
+  /** As in `NativeConfig`. */
+  memoryBytes: number
+  /** As in `NativeConfig`. */
+  slots: Array<NativeSlot>
+  /** As in `NativeConfig`. */
+  vcpus: number
+  /** As in `NativeConfig`. */
+  irqchip: boolean
+  /** As in `NativeConfig`. */
+  serial: boolean
+  /** As in `NativeConfig`. */
+  pc: boolean
+  /** As in `NativeConfig`, in the order of their ids. */
+  routes: Array<NativeRoute>
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */

@@ -26,9 +26,9 @@ interface Publish {
   provenance(options: string[], env: Record<string, string>): string[]
 }
 
-const { files, isVersion, versionsIn, withVersion }: Versions = await load('release/versions')
-const { releaseEntries, withRelease }: Changelog = await load('release/changelog')
-const { problemsOf }: Problems = await load('release/problems')
+const { files, isVersion, versionsIn, withVersion }: Versions = await load('release/texts')
+const { releaseEntries, withRelease }: Changelog = await load('release/texts')
+const { problemsOf }: Problems = await load('release/texts')
 const { provenance }: Publish = await load('package/publish')
 
 const read = (file: string): string => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')

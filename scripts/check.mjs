@@ -1,81 +1,58 @@
 // npm run check: everything that is not a test of behaviour. Every step runs, whatever the others say.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { capture, root, sumLine } from './run.mjs'
-import { setup } from './setup.mjs'
+import { Skip, runCases } from './cases.mjs'
 import { npmLicences } from './licences.mjs'
+import { Failure, capture, must, root } from './run.mjs'
+import { mustSetUp } from './setup.mjs'
 import { findTool } from './tools.mjs'
 
-const GENERATED = ['index.d.ts']
+const GENERATED = 'index.d.ts'
 const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench']
 
-const bytesOf = (file) =>
-  existsSync(join(root, file)) ? readFileSync(join(root, file), 'latin1') : undefined
+const generated = () =>
+  existsSync(join(root, GENERATED)) ? readFileSync(join(root, GENERATED), 'latin1') : undefined
 
-// Before set-up, which may itself build them.
-const before = GENERATED.map(bytesOf)
+// Before set-up, which may itself build it.
+const before = generated()
 
-const present = (paths) => paths.filter((path) => existsSync(join(root, path)))
+function generatedFileIsCurrent() {
+  must(['npm', 'run', '--silent', 'build:native'])
+  // In a clone the tests may have built already; there the commit is what must be current.
+  const isCommitted = !process.env.CI || capture(['git', 'diff', '--quiet', 'HEAD', GENERATED]).ok
+  if (isCommitted && generated() === before) return
+  throw new Failure(`${GENERATED} was not current; it is rewritten: commit it`)
+}
 
-function generatedFilesAreCurrent() {
-  const { ok, output } = capture(['npm', 'run', '--silent', 'build:native'])
-  if (!ok) return { ok, output }
-  const changed = new Set(GENERATED.filter((file, i) => bytesOf(file) !== before[i]))
-  if (process.env.CI) {
-    // In a clone the tests may have built already; there the commit is what must be current.
-    for (const file of GENERATED) {
-      if (!capture(['git', 'diff', '--quiet', 'HEAD', '--', file]).ok) changed.add(file)
-    }
-  }
-  const remedy = 'was not current; it is rewritten: run `npm run build:native` and commit it\n'
-  return {
-    ok: changed.size === 0,
-    output: [...changed].map((file) => `${file} ${remedy}`).join(''),
-  }
+/** Licences, sources and who may name what; `deny.toml` holds the rules. */
+function cratesAreAllowed() {
+  const { path, missing } = findTool('cargo-deny')
+  if (path !== undefined) must([path, 'check', 'bans', 'licenses', 'sources'])
+  // Only where changes are judged must it be there.
+  else throw process.env.CI ? new Failure(missing) : new Skip(missing)
 }
 
 const command =
   (...words) =>
   () =>
-    capture(words)
+    void must(words)
 
-/** Licences, sources and who may name what; `deny.toml` holds the rules. */
-function cratesAreAllowed() {
-  const { path, missing } = findTool('cargo-deny')
-  if (path !== undefined) return capture([path, 'check', 'bans', 'licenses', 'sources'])
-  // Only where changes are judged must it be there.
-  return { ok: !process.env.CI, skipped: true, output: missing }
-}
+const tool = (name, ...words) => command(`node_modules/.bin/${name}`, ...words)
 
-const steps = {
+const checks = {
+  'set-up': mustSetUp,
   'format, Rust': command('cargo', 'fmt', '--all', '--check'),
-  'format, TypeScript': command('node_modules/.bin/oxfmt', '--check', ...present(FORMATTED)),
+  'format, TypeScript': tool('oxfmt', '--check', ...FORMATTED),
   clippy: command('cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'),
-  lint: command('node_modules/.bin/oxlint', '--deny-warnings', ...present(FORMATTED)),
-  types: command('node_modules/.bin/tsc', '--noEmit'),
-  reference: command('node_modules/.bin/typedoc', '--logLevel', 'Warn'),
-  unused: command('node_modules/.bin/knip', '--treat-config-hints-as-errors'),
+  lint: tool('oxlint', '--deny-warnings', ...FORMATTED),
+  types: tool('tsc', '--noEmit'),
+  reference: tool('typedoc', '--logLevel', 'Warn'),
+  unused: tool('knip', '--treat-config-hints-as-errors'),
   'crates, by deny.toml': cratesAreAllowed,
   'licences of npm packages': npmLicences,
-  architecture: command('node_modules/.bin/ava', '__test__/architecture.spec.ts'),
-  'generated files are current': generatedFilesAreCurrent,
+  architecture: tool('ava', '__test__/architecture.spec.ts'),
+  'the generated file is current': generatedFileIsCurrent,
   'the schema of definitions is current': command('node', 'scripts/schema.mjs'),
 }
 
-function runSteps() {
-  const counts = { passed: 0, failed: 0, skipped: 0 }
-  for (const [name, step] of Object.entries(steps)) {
-    const start = performance.now()
-    const { ok, skipped, output } = step()
-    const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    const verdict = !ok ? 'failed' : skipped ? 'skipped' : 'passed'
-    console.log(`${verdict.padEnd(7)} ${name} (${seconds} s)`)
-    if (!ok || skipped) console.log(output.trimEnd())
-    counts[verdict] += 1
-  }
-  return counts
-}
-
-const counts = setup() ? runSteps() : { passed: 0, failed: 1, skipped: 0 }
-console.log(sumLine(counts))
-process.exitCode = counts.failed === 0 ? 0 : 1
+await runCases(Object.entries(checks))

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { avaCommand, avaReport } from './report/ava.mjs'
 import { root, streamLines } from './run.mjs'
 import { setup } from './setup.mjs'
-import { buildAddon, instrument, rustLines, testRust } from './coverage/rust.mjs'
+import { instrument } from './coverage/rust.mjs'
 import { stageTree, typescriptLines } from './coverage/typescript.mjs'
 
 const cache = join(root, '.cache', 'coverage')
@@ -21,27 +21,35 @@ async function runSpecs(env) {
   console.log(`specs under coverage: ${passed} passed, ${failed} did not`)
 }
 
-async function measure() {
-  const { tool, env, missing } = instrument(cache)
-  const addon = env && buildAddon(cache, env)
-  if (addon) testRust(env)
-  stageTree(tree, addon ?? join(root, 'vmexit.linux-x64-gnu.node'))
-  const counts = addon ? { LLVM_PROFILE_FILE: env.LLVM_PROFILE_FILE } : {}
-  await runSpecs({ NODE_V8_COVERAGE: profiles, ...counts })
-  return {
-    TypeScript: typescriptLines(tree, profiles, cache),
-    Rust: addon ? rustLines(tool, env) : `not measured: ${missing ?? 'the addon was not built'}`,
+/** What `measure` returns, or an object that says why there is nothing. */
+function attempt(measure) {
+  try {
+    return measure()
+  } catch (error) {
+    return { missing: error.message.trim() }
   }
+}
+
+function tell(language, lines) {
+  const { missing } = lines
+  console.log(
+    `coverage, ${language}: ${missing ? `not measured: ${missing}` : `${lines.toFixed(1)} % of lines`}`,
+  )
 }
 
 async function main() {
-  if (!setup()) return 1
-  rmSync(profiles, { recursive: true, force: true })
-  mkdirSync(profiles, { recursive: true })
-  for (const [language, share] of Object.entries(await measure())) {
-    console.log(`coverage, ${language}: ${share}`)
-  }
-  return 0
+  const rust = attempt(() => instrument(cache))
+  rust.test?.()
+  stageTree(tree, rust.addon ?? join(root, 'vmexit.linux-x64-gnu.node'))
+  await runSpecs({ NODE_V8_COVERAGE: profiles, ...rust.counts })
+  tell(
+    'TypeScript',
+    attempt(() => typescriptLines(tree, profiles, cache)),
+  )
+  tell('Rust', rust.missing ? rust : attempt(rust.lines))
 }
 
-process.exitCode = await main()
+rmSync(profiles, { recursive: true, force: true })
+mkdirSync(profiles, { recursive: true })
+if (setup()) await main()
+else process.exitCode = 1

@@ -1,7 +1,7 @@
 // The licences of npm packages, those of other platforms included; deny.toml says which crates may be here.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from './run.mjs'
+import { Failure, root } from './run.mjs'
 
 /** Permissive, for tools that stay here. */
 const ALLOWED = new Set([
@@ -29,8 +29,7 @@ export function licenceProblems({ packages }) {
 
 /** As a step of the check. */
 export function npmLicences() {
-  const problems = licenceProblems(
-    JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')),
-  )
-  return { ok: problems.length === 0, output: problems.join('\n') }
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  const problems = licenceProblems(lock)
+  if (problems.length > 0) throw new Failure(problems.join('\n'))
 }

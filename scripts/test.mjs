@@ -6,42 +6,22 @@ import { rustReport } from './report/rust.mjs'
 import { streamLines, sumLine } from './run.mjs'
 import { setup } from './setup.mjs'
 
+const cargo = ['cargo', 'test', '--workspace', '--no-fail-fast']
+
 const suites = {
-  rust: {
-    title: 'Rust',
-    report: rustReport,
-    command: (args) => [
-      'cargo',
-      'test',
-      '--workspace',
-      '--no-fail-fast',
-      ...args,
-      '--',
-      '--show-output',
-    ],
-  },
-  ts: {
-    title: 'TypeScript',
-    report: avaReport,
-    command: (args) => [...avaCommand, ...args],
-  },
+  rust: (args) => ['Rust', rustReport(), [...cargo, ...args, '--', '--show-output']],
+  ts: (args) => ['TypeScript', avaReport(), [...avaCommand, ...args]],
 }
 
-function chosen(args) {
-  if (args.length === 0)
-    return [
-      [suites.rust, []],
-      [suites.ts, []],
-    ]
-  const [first, ...rest] = args
-  if (first === '--rust') return [[suites.rust, rest]]
-  return [[suites.ts, first === '--ts' ? rest : args]]
+function chosen([first, ...rest]) {
+  if (first === undefined) return [suites.rust([]), suites.ts([])]
+  if (first === '--rust') return [suites.rust(rest)]
+  return [suites.ts(first === '--ts' ? rest : [first, ...rest])]
 }
 
-async function runSuite([{ title, report, command }, args]) {
+async function runSuite([title, { line, end }, command]) {
   console.log(`\n== ${title} tests`)
-  const { line, end } = report()
-  const code = await streamLines(command(args), (text) => {
+  const code = await streamLines(command, (text) => {
     const shown = line(text)
     if (shown !== undefined) console.log(shown)
   })
@@ -50,27 +30,18 @@ async function runSuite([{ title, report, command }, args]) {
     console.log(`error: the ${title} suite ran no test`)
     counts.failed = 1
   }
-  return { title, ...counts }
+  return { title, counts }
 }
 
-function summary(results) {
-  const total = { passed: 0, failed: 0, skipped: 0 }
-  console.log()
-  for (const { title, skips, ...counts } of results) {
-    for (const reason of skips) console.log(`skipped: ${reason}`)
-    console.log(`${title}: ${sumLine(counts)}`)
-    for (const key of Object.keys(total)) total[key] += counts[key]
-  }
-  return total
+const total = { passed: 0, failed: 0, skipped: 0 }
+const results = []
+if (!setup()) total.failed = 1
+else for (const suite of chosen(process.argv.slice(2))) results.push(await runSuite(suite))
+console.log()
+for (const { title, counts } of results) {
+  for (const reason of counts.skips) console.log(`skipped: ${reason}`)
+  console.log(`${title}: ${sumLine(counts)}`)
+  for (const key of Object.keys(total)) total[key] += counts[key]
 }
-
-async function main() {
-  if (!setup()) return { passed: 0, failed: 1, skipped: 0 }
-  const results = []
-  for (const suite of chosen(process.argv.slice(2))) results.push(await runSuite(suite))
-  return summary(results)
-}
-
-const total = await main()
 console.log(sumLine(total))
 process.exitCode = total.failed === 0 ? 0 : 1

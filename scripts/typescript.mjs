@@ -4,8 +4,7 @@ import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import ts from 'typescript'
-import { must } from './package/commands.mjs'
-import { root } from './run.mjs'
+import { must, root } from './run.mjs'
 
 const dist = join(root, 'dist')
 

@@ -72,7 +72,9 @@ export type { DebugRegisters, VcpuEvents } from './machine/vcpu/state.ts'
 export {
   type ForkOptions,
   type PageDifference,
+  type LoadOptions,
   Snapshot,
+  type SnapshotDescription,
   type SnapshotOptions,
 } from './machine/snapshot/snapshot.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'

@@ -1,7 +1,7 @@
 // Lines of src/ that the specs reach, through src/ itself or through dist/.
 import { copyFileSync, cpSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { capture, root } from '../run.mjs'
+import { must, root } from '../run.mjs'
 
 /**
  * A copy of the tree, so that its own dist/ and addon stay as users get them. In the copy dist/ leads back to src/,
@@ -9,15 +9,12 @@ import { capture, root } from '../run.mjs'
  */
 export function stageTree(tree, addon) {
   rmSync(tree, { recursive: true, force: true })
-  const list = capture(['git', 'ls-files', '--cached', '--others', '--exclude-standard', '-z'])
-  for (const file of list.output.split('\0').filter(Boolean)) {
-    cpSync(join(root, file), join(tree, file))
-  }
+  const list = must(['git', 'ls-files', '--cached', '--others', '--exclude-standard', '-z'])
+  for (const file of list.split('\0').filter(Boolean)) cpSync(join(root, file), join(tree, file))
   symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'))
   copyFileSync(addon, join(tree, 'vmexit.linux-x64-gnu.node'))
   const compile = ['node_modules/.bin/tsc', '-p', 'tsconfig.build.json', '--sourceMap']
-  const { ok, output } = capture([...compile, '--inlineSources'], { cwd: tree })
-  if (!ok) throw new Error(output)
+  must([...compile, '--inlineSources'], { cwd: tree })
 }
 
 /** Files of which nothing is left when they are compiled. */
@@ -28,18 +25,13 @@ function typesOnly(tree) {
   return files.filter((file) => file.endsWith('.ts') && isEmpty(file))
 }
 
-/** A percentage, or why there is none. */
+/** A percentage. */
 export function typescriptLines(tree, profiles, reports) {
-  const { ok, output } = capture(
-    [
-      ...['node_modules/.bin/c8', 'report', '--all', '--src', 'src', '--include', 'src/**'],
-      ...typesOnly(tree).flatMap((file) => ['--exclude', `src/${file}`]),
-      ...['--exclude-after-remap', '--temp-directory', profiles],
-      ...['--reports-dir', reports, '--reporter', 'json-summary'],
-    ],
-    { cwd: tree },
-  )
-  if (!ok) return `not measured: ${output.trim()}`
-  const { total } = JSON.parse(readFileSync(join(reports, 'coverage-summary.json'), 'utf8'))
-  return `${total.lines.pct.toFixed(1)} % of lines`
+  const report = ['report', '--all', '--src', 'src', '--include', 'src/**']
+  const left = typesOnly(tree).flatMap((file) => ['--exclude', `src/${file}`])
+  const from = ['--exclude-after-remap', '--temp-directory', profiles]
+  const to = ['--reports-dir', reports, '--reporter', 'json-summary']
+  must(['node_modules/.bin/c8', ...report, ...left, ...from, ...to], { cwd: tree })
+  const summary = readFileSync(join(reports, 'coverage-summary.json'), 'utf8')
+  return JSON.parse(summary).total.lines.pct
 }

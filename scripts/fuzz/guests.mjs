@@ -4,20 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { VirtualMachine, VmError } from '../../dist/index.js'
 import { program } from './code.mjs'
 import { makeRoute, placesOf, randomRoutes } from './routes.mjs'
-
-const REASONS = new Set([
-  ...[
-    'pio-out',
-    'pio-in',
-    'mmio-write',
-    'mmio-read',
-    'hlt',
-    'shutdown',
-    'fail-entry',
-    'internal-error',
-  ],
-  ...['debug', 'system-event', 'unknown', 'stopped', 'timeout', 'exit-port', 'power-off', 'reset'],
-])
+import { REASONS } from './session.mjs'
 
 /** What a machine may be refused for: a combination that no machine has. */
 const REFUSALS = new Set(['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD', 'ERR_KVM_CAPABILITY'])

@@ -11,7 +11,8 @@ const MOST_CALLS = 150
 /** How deep handlers call handlers. */
 const MOST_DEPTH = 3
 
-const REASONS = new Set([
+/** Why a run ends. */
+export const REASONS = new Set([
   ...[
     'pio-out',
     'pio-in',

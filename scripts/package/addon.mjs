@@ -2,11 +2,10 @@
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { root } from '../run.mjs'
-import { must } from './commands.mjs'
+import { must, root } from '../run.mjs'
 import { muslFlags } from './musl.mjs'
 import { artifacts, binaryName, cache, musl, targets } from './targets.mjs'
-import { oldLinker } from './toolchain.mjs'
+import { oldLinker } from './downloads.mjs'
 
 /** Builds every target into the artifacts; cargo does nothing where nothing changed. */
 export function buildAddons(say) {

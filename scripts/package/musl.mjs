@@ -1,7 +1,7 @@
 // What building for musl takes beside Rust's target: no C library of its own, as the process that loads the binary has one.
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { must } from './commands.mjs'
+import { must } from '../run.mjs'
 import { cache, musl } from './targets.mjs'
 
 /** What Rust brings for the target: start files and an unwinder. */

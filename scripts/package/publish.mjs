@@ -1,7 +1,7 @@
 // npm publish for each package of a release.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from './commands.mjs'
+import { run } from '../run.mjs'
 
 /** Where the version has a suffix, as 1.0.0-rc.1, it must not become what `npm install vmexit` gives. */
 const tagOf = (version) => (version.includes('-') ? 'next' : 'latest')

@@ -2,7 +2,7 @@
 // it and installed from it as its users will, without publishing anything.
 import { createServer } from 'node:http'
 
-/** `{ url, options, tarballs, close }`: npm's options to publish to it, and the published bytes by package name. */
+/** `{ url, options, tarballs }`: npm's options to publish to it, and the published bytes by package name. */
 export async function openRegistry() {
   const documents = new Map()
   const tarballs = new Map()
@@ -30,16 +30,14 @@ export async function openRegistry() {
     answer(request, response).catch((error) => response.destroy(error))
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  // It ends with this process.
+  server.unref()
   const host = `127.0.0.1:${server.address().port}`
   return {
     url: `http://${host}/`,
     // npm publishes nothing without a token, whatever it says.
     options: [`--registry=http://${host}/`, `--//${host}/:_authToken=any`],
     tarballs,
-    close() {
-      server.closeAllConnections()
-      server.close()
-    },
   }
 }
 

@@ -9,10 +9,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../run.mjs'
-import { manifestToPublish, manifestToStage } from './manifest.mjs'
-import { must } from './commands.mjs'
+import { must, root } from '../run.mjs'
 import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
+
+/** Fields of package.json that serve the repository only. Without scripts, an install runs nothing. */
+const OURS = ['scripts', 'devDependencies', 'ava', 'napi']
 
 const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
@@ -21,18 +22,22 @@ const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
  * package last, so that it cannot be installed without its binary.
  */
 export function stage(repository) {
-  for (const target of targets) {
-    const name = binaryName(target)
-    if (!existsSync(join(artifacts, name))) throw new Error(`${name} has not been built`)
-  }
   const main = join(cache, 'stage')
   unpackMain(main)
-  editManifest(main, (manifest) => manifestToStage(manifest, targets, repository))
+  editManifest(main, (manifest) => ({
+    ...manifest,
+    // npm accepts provenance only from the repository that the package names.
+    ...(repository && {
+      repository: { type: 'git', url: `git+https://github.com/${repository}.git` },
+    }),
+  }))
   const napi = (...words) => must(['node_modules/.bin/napi', ...words, '--cwd', main])
   napi('create-npm-dirs')
   napi('artifacts', '--output-dir', artifacts)
   napi('pre-publish', '--tag-style', 'npm', '--skip-optional-publish', '--no-gh-release')
-  editManifest(main, manifestToPublish)
+  editManifest(main, (manifest) =>
+    Object.fromEntries(Object.entries(manifest).filter(([key]) => !OURS.includes(key))),
+  )
   return [
     ...targets.map((target) => finishPlatform(main, target)),
     { name: 'vmexit', folder: main },
@@ -57,6 +62,8 @@ function editManifest(folder, edit) {
 
 function finishPlatform(main, target) {
   const folder = join(main, 'npm', target.platform)
+  const binary = binaryName(target)
+  if (!existsSync(join(folder, binary))) throw new Error(`${binary} has not been built`)
   for (const name of LICENCES) copyFileSync(join(root, name), join(folder, name))
   editManifest(folder, (manifest) => ({
     ...manifest,

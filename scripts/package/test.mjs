@@ -1,15 +1,13 @@
 // npm run test:package: publishes what a release would to a registry on the loopback device, and uses it from there as a
 // user does, on every Node.js version that we support. With --whole, test
 // runners on every one of them too, and all of the suite on musl.
-import { sumLine } from '../run.mjs'
-import { setup } from '../setup.mjs'
+import { runCases } from '../cases.mjs'
+import { mustSetUp } from '../setup.mjs'
 import { buildAddons } from './addon.mjs'
-import { nodes } from './nodes.mjs'
+import { nodes, tools } from './downloads.mjs'
 import { publish } from './publish.mjs'
 import { openRegistry } from './registry.mjs'
 import { stage } from './stage.mjs'
-import { tools } from './tools.mjs'
-import { Skip } from './test/skip.mjs'
 import { binaryCases } from './test/binary.mjs'
 import { bundlerCases } from './test/bundlers.mjs'
 import { bufferCases } from './test/buffer.mjs'
@@ -25,13 +23,15 @@ import { unsupportedCases } from './test/unsupported.mjs'
 
 const say = (line) => process.stderr.write(`package: ${line}\n`)
 
-/** What the cases share, beside the users that they add: one for each Node.js version. */
-async function prepare(registry) {
+/** What the cases share; each Node.js version's user comes with its installation. */
+const context = { users: [], isWhole: process.argv.includes('--whole'), say }
+
+async function prepare() {
+  mustSetUp()
   buildAddons(say)
-  const packages = stage()
+  const [packages, registry] = [stage(), await openRegistry()]
   await publish(packages, registry.options, say)
-  const isWhole = process.argv.includes('--whole')
-  return { packages, registry, nodes: nodes(say), tools: tools(say), isWhole, say }
+  Object.assign(context, { packages, registry, nodes: nodes(say), tools: tools(say) })
 }
 
 /** Words on the command line are parts of titles; what installs is needed by the others. */
@@ -41,61 +41,16 @@ function isWanted([title]) {
   return parts.some((part) => title.includes(part))
 }
 
-/** Runs one case, says how it ended, and returns what it counts as. */
-async function runCase(title, body) {
-  const start = performance.now()
-  const time = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
-  try {
-    const remark = await body()
-    console.log(`ok     ${title}${remark ? `: ${remark}` : ''} (${time()})`)
-    return 'passed'
-  } catch (error) {
-    const skipped = error instanceof Skip
-    console.log(skipped ? `skipped: ${title}: ${error.message}` : `FAILED ${title} (${time()})`)
-    if (!skipped) console.log(error.stack)
-    return skipped ? 'skipped' : 'failed'
-  }
+// In this order: what is published, who installs it, what they do with it.
+const all = [
+  ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
+  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, muslCases],
+]
+
+async function* cases() {
+  yield ['a release is packed and published here', prepare]
+  if (!context.tools) return
+  for (const make of all) yield* Object.entries(make(context)).filter(isWanted)
 }
 
-async function test(context) {
-  const counts = { passed: 0, failed: 0, skipped: 0 }
-  // In this order: what is published, who installs it, what they do with it.
-  const all = [
-    ...[
-      contentCases,
-      binaryCases,
-      installCases,
-      bufferCases,
-      contextCases,
-      importCases,
-      typeCases,
-      unsupportedCases,
-    ],
-    ...[runtimeCases, runnerCases, bundlerCases, muslCases],
-  ]
-  for (const cases of all) {
-    for (const [title, body] of Object.entries(cases(context)).filter(isWanted)) {
-      counts[await runCase(title, body)] += 1
-    }
-  }
-  return counts
-}
-
-async function main() {
-  if (!setup()) return { passed: 0, failed: 1 }
-  const registry = await openRegistry()
-  const users = []
-  try {
-    return await test({ ...(await prepare(registry)), users })
-  } catch (error) {
-    console.log(error.stack)
-    return { passed: 0, failed: 1 }
-  } finally {
-    for (const user of users) user.leave()
-    registry.close()
-  }
-}
-
-const counts = await main()
-console.log(sumLine(counts))
-process.exitCode = counts.failed === 0 ? 0 : 1
+await runCases(cases())

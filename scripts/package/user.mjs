@@ -1,8 +1,8 @@
 // A user's empty folder, on a machine that has Node.js, npm and a shell, and no compiler.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { attempt, must, run } from './commands.mjs'
+import { attempt, must, run } from '../run.mjs'
+import { temporaryDirectory } from '../scope.mjs'
 
 /** npm's own programs, which run on any Node.js that we support. */
 function npmPrograms() {
@@ -12,7 +12,7 @@ function npmPrograms() {
 
 /** `attempt` and `run` take the words of a command; neither PATH nor environment come from this process. */
 export function newUser({ node, registry }) {
-  const home = mkdtempSync(join(tmpdir(), 'vmexit-user-'))
+  const home = temporaryDirectory()
   const [bin, folder] = [join(home, 'bin'), join(home, 'project')]
   mkdirSync(bin)
   mkdirSync(folder)
@@ -35,6 +35,5 @@ export function newUser({ node, registry }) {
     env,
     attempt: (words) => attempt(through(words), { cwd: folder, env }),
     run: (words) => run(through(words), { cwd: folder, env }),
-    leave: () => rmSync(home, { recursive: true, force: true }),
   }
 }

@@ -1,13 +1,12 @@
 // A release in a clone of this commit, from the version to `npm install`, that reaches no registry but its own.
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { must, run } from '../package/commands.mjs'
+import { must, root, run } from '../run.mjs'
+import { temporaryDirectory } from '../scope.mjs'
 import { openRegistry } from '../package/registry.mjs'
 import { cache } from '../package/targets.mjs'
-import { oldLinker, toolchainFolder } from '../package/toolchain.mjs'
+import { oldLinker, toolchainFolder } from '../package/downloads.mjs'
 import { newUser } from '../package/user.mjs'
-import { root } from '../run.mjs'
 import { kvmProblem } from '../setup/tools.mjs'
 
 /** The version that it releases: one that will never be. */
@@ -18,7 +17,7 @@ const AUTHOR = ['-c', 'user.name=dry', '-c', 'user.email=dry@localhost']
 /** With the downloaded toolchain, and nothing else that this tree has beside its commit. */
 function cloneHere(say) {
   oldLinker(say)
-  const clone = mkdtempSync(join(tmpdir(), 'vmexit-release-'))
+  const clone = join(temporaryDirectory(), 'vmexit')
   must(['git', 'clone', '--quiet', root, clone])
   const clonedCache = join(clone, '.cache', 'package')
   mkdirSync(clonedCache, { recursive: true })
@@ -42,28 +41,19 @@ async function release(clone, registry, say) {
 
 async function use(registry, say) {
   const user = newUser({ node: process.execPath, registry: registry.url })
-  try {
-    say('npm install vmexit@next')
-    await user.run(['npm', 'install', 'vmexit@next'])
-    const version = (await user.run(['npx', 'vmexit', '--version'])).trim()
-    if (version !== VERSION) throw new Error(`installed ${version} in place of ${VERSION}`)
-    const problem = kvmProblem()
-    say(problem ? `no machine is run: ${problem}` : await user.run(['npx', 'vmexit', 'hello']))
-  } finally {
-    user.leave()
-  }
+  say('npm install vmexit@next')
+  await user.run(['npm', 'install', 'vmexit@next'])
+  const version = (await user.run(['npx', 'vmexit', '--version'])).trim()
+  if (version !== VERSION) throw new Error(`installed ${version} in place of ${VERSION}`)
+  const problem = kvmProblem()
+  say(problem ? `no machine is run: ${problem}` : await user.run(['npx', 'vmexit', 'hello']))
 }
 
 /** Throws if a step fails. */
 export async function rehearse(say) {
   const clone = cloneHere(say)
   const registry = await openRegistry()
-  try {
-    await release(clone, registry, say)
-    await use(registry, say)
-    say('a release would go through; nothing was published')
-  } finally {
-    registry.close()
-    rmSync(clone, { recursive: true, force: true })
-  }
+  await release(clone, registry, say)
+  await use(registry, say)
+  say('a release would go through; nothing was published')
 }

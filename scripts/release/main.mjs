@@ -4,24 +4,21 @@ import { join } from 'node:path'
 import { buildAddons } from '../package/addon.mjs'
 import { provenance, publish } from '../package/publish.mjs'
 import { stage } from '../package/stage.mjs'
-import { root } from '../run.mjs'
-import { setup } from '../setup.mjs'
-import { withRelease } from './changelog.mjs'
+import { must, root } from '../run.mjs'
+import { mustSetUp } from '../setup.mjs'
 import { rehearse } from './dry.mjs'
-import { assertReady } from './problems.mjs'
-import { files, isVersion, withVersion } from './versions.mjs'
+import { files, isVersion, problemsOf, versionsIn, withRelease, withVersion } from './texts.mjs'
 
 const say = (line) => process.stderr.write(`release: ${line}\n`)
 
-function edit(file, change) {
-  const path = join(root, file)
-  writeFileSync(path, change(readFileSync(path, 'utf8')))
-}
+const read = (file) => readFileSync(join(root, file), 'utf8')
 
-const ownVersion = () => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version
+const edit = (file, change) => writeFileSync(join(root, file), change(read(file)))
 
-function prepare() {
-  if (!setup()) throw new Error('set-up failed')
+/** Throws unless this tree can be released. */
+function assertReady() {
+  const problems = problemsOf(read, must(['git', 'status', '--porcelain']).trim())
+  if (problems.length > 0) throw new Error(`not ready for a release:\n${problems.join('\n')}`)
 }
 
 const steps = {
@@ -32,11 +29,11 @@ const steps = {
   },
   changelog() {
     const date = new Date().toISOString().slice(0, 10)
-    edit('CHANGELOG.md', (text) => withRelease(text, ownVersion(), date))
+    edit('CHANGELOG.md', (text) => withRelease(text, versionsIn(read('package.json'))[0], date))
   },
   pack() {
     assertReady()
-    prepare()
+    mustSetUp()
     buildAddons(say)
     for (const { name, folder } of stage(process.env.GITHUB_REPOSITORY)) say(`${name}: ${folder}`)
   },

@@ -6,14 +6,13 @@ const IGNORED = /^test (.+) \.\.\. ignored(?:, (.*))?$/
 
 export function rustReport() {
   const counts = { passed: 0, failed: 0, skipped: 0, skips: [] }
-  const state = { running: false, successes: false, test: '', skippedTest: undefined }
+  // Whether a test program runs; whether the output of its passing tests is shown, and of which; which was skipped.
+  let [running, successes, test, skippedTest] = [false, false, '', '']
 
-  function closeProgram() {
+  function begin(isRunning) {
     // A test program that aborts or is killed leaves no result line.
-    if (state.running) counts.failed += 1
-    state.running = false
-    state.successes = false
-    state.skippedTest = undefined
+    if (running) counts.failed += 1
+    ;[running, successes, test, skippedTest] = [isRunning, false, '', '']
   }
 
   function skip(reason) {
@@ -21,40 +20,33 @@ export function rustReport() {
     counts.skips.push(reason)
   }
 
-  function inSuccesses(line) {
-    if (line.startsWith('---- ')) state.test = line
-    // Once per test, however many such lines it prints.
-    if (line.startsWith('skipped: ') && state.skippedTest !== state.test) {
-      state.skippedTest = state.test
-      counts.passed -= 1
-      skip(line.slice('skipped: '.length))
-    }
-  }
-
   return {
     /** Takes one line; returns it if a reader should see it. */
     line(line) {
-      if (/^running \d+ tests?$/.test(line)) {
-        closeProgram()
-        state.running = true
-      }
+      if (/^running \d+ tests?$/.test(line)) begin(true)
       const result = RESULT.exec(line)
       if (result !== null) {
         counts.passed += Number(result[1])
         counts.failed += Number(result[2])
-        state.running = false
+        running = false
       }
       const ignored = IGNORED.exec(line)
       if (ignored !== null) skip(`${ignored[1]}: ${ignored[2] ?? 'marked #[ignore]'}`)
-      if (line === 'successes:') state.successes = true
-      if (line === 'failures:' || result !== null) state.successes = false
-      if (!state.successes) return line
-      inSuccesses(line)
+      if (line === 'successes:') successes = true
+      if (line === 'failures:' || result !== null) successes = false
+      if (!successes) return line
+      if (line.startsWith('---- ')) test = line
+      // Once per test, however many such lines it prints.
+      if (line.startsWith('skipped: ') && skippedTest !== test) {
+        skippedTest = test
+        counts.passed -= 1
+        skip(line.slice('skipped: '.length))
+      }
       return undefined
     },
     /** Takes cargo's exit code; returns the counts. */
     end(code) {
-      closeProgram()
+      begin(false)
       if (code !== 0 && counts.failed === 0) counts.failed = 1
       return counts
     },

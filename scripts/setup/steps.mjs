@@ -1,55 +1,90 @@
-// What set-up runs, in order. A step runs when its inputs differ from the stamp or an output is missing.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { root } from '../run.mjs'
+// What set-up runs, in order. A step runs when its inputs differ from its stamp or an output is missing. The stamp holds the
+// hashes of what a step reads and of what it writes into the repository.
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { capture, root } from '../run.mjs'
 
-const manifest = () => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const folder = join(root, '.cache', 'setup')
 
-function npmSettings() {
-  const { devDependencies, optionalDependencies, overrides } = manifest()
-  return JSON.stringify([devDependencies, optionalDependencies, overrides])
-}
+const { name, version, napi, scripts, devDependencies, overrides } = JSON.parse(
+  readFileSync(join(root, 'package.json'), 'utf8'),
+)
 
-/** The parts of package.json that reach the native build. */
-function nativeSettings() {
-  const { name, version, napi, scripts } = manifest()
-  return JSON.stringify([name, version, napi, scripts['build:native']])
-}
-
-export const steps = [
+const steps = [
   {
-    name: 'install',
+    key: 'install',
     title: 'installing npm packages',
     // As locked, and the lock file stays as it is. Not `npm ci`: that refuses a lock file without the packages of other
     // platforms, and a registry that mirrors one platform lets no other be written.
     command: ['npm', 'install', '--no-save', '--no-audit', '--no-fund'],
     inputs: ['package-lock.json'],
-    extra: npmSettings,
+    settings: [devDependencies, overrides],
     outputs: ['node_modules/.package-lock.json'],
   },
   {
-    name: 'native',
+    key: 'native',
     title: 'building the native addon (about a minute the first time)',
     command: ['npm', 'run', '--silent', 'build:native'],
     inputs: ['crates', 'guest', 'build.rs', 'Cargo.toml', 'rust-toolchain.toml'],
-    extra: nativeSettings,
+    settings: [name, version, napi, scripts['build:native']],
     outputs: ['vmexit.linux-x64-gnu.node', 'index.d.ts'],
     // Written by the step and committed, so a checkout can change them too.
     generated: ['Cargo.lock', 'index.d.ts'],
   },
   {
-    name: 'typescript',
+    key: 'typescript',
     title: 'compiling TypeScript',
     command: ['npm', 'run', '--silent', 'build:ts'],
     inputs: [
-      'src',
-      'tsconfig.json',
-      'tsconfig.build.json',
-      'index.d.ts',
-      'native.d.cts',
+      ...['src', 'index.d.ts', 'native.d.cts', 'tsconfig.json', 'tsconfig.build.json'],
       'scripts/typescript.mjs',
     ],
-    extra: () => manifest().scripts['build:ts'],
+    settings: [scripts['build:ts']],
     outputs: ['dist/index.js', 'dist/index.cjs', 'dist/cli/main.js'],
   },
 ]
+
+/** The file, or every file below the folder, sorted; none if there is nothing. */
+function filesBelow(path) {
+  if (!existsSync(join(root, path))) return []
+  try {
+    const entries = readdirSync(join(root, path), { withFileTypes: true, recursive: true })
+    const files = entries.filter((entry) => entry.isFile())
+    return files.map((entry) => join(entry.parentPath, entry.name)).toSorted()
+  } catch (error) {
+    if (error.code !== 'ENOTDIR') throw error
+    return [join(root, path)]
+  }
+}
+
+/** Hash of the files' names and bytes. Content, as a checkout changes times and not bytes. */
+function hashOf(paths, settings = []) {
+  const hash = createHash('sha256').update(JSON.stringify(settings))
+  for (const file of paths.flatMap(filesBelow)) {
+    const bytes = readFileSync(file)
+    hash.update(`\0${relative(root, file)}\0${bytes.length}\0`).update(bytes)
+  }
+  return hash.digest('hex')
+}
+
+function runStep({ key, title, command, inputs, settings, outputs, generated = [] }, say) {
+  const file = join(folder, key)
+  // Once, before the step: a file edited meanwhile is built next time.
+  const before = hashOf(inputs, settings)
+  const stamp = () => `${before} ${hashOf(generated)}`
+  const isWhole = [file, ...outputs.map((path) => join(root, path))].every(existsSync)
+  if (isWhole && readFileSync(file, 'utf8') === stamp()) return true
+  say(`set-up: ${title}…`)
+  // An interrupted step must not look done.
+  rmSync(file, { force: true })
+  const { ok, output } = capture(command)
+  if (ok) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(file, stamp())
+  } else say(`${output.trimEnd()}\nerror: ${title} failed: ${command.join(' ')}`)
+  return ok
+}
+
+/** Runs what is not current, until something fails; returns whether nothing did. */
+export const runSteps = (say) => steps.every((step) => runStep(step, say))

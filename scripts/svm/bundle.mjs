@@ -1,6 +1,6 @@
 // ava and the specs, each bundled into few files: inside, reading hundreds of modules and compiling TypeScript takes longer than the
 // tests. What is bundled is the same code; nothing in it knows.
-import { chmodSync, copyFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { root } from '../run.mjs'
@@ -14,33 +14,36 @@ const AVA_MODULES = {
   worker: ['entrypoints/main.mjs', 'lib/worker/base.js'],
 }
 
+/** Packages and Node's modules stay outside; helpers of the compiler do not. */
+const isOutside = (id) => !/^(\.|\/|@oxc-project\/runtime|\0)/.test(id)
+
 const withoutExtension = (path) => path.replace(/\.\w+$/, '')
 
-// Not with the module: what only starts the machine has no need of the bundler.
-const loadBundler = async () => (await import('rolldown')).rolldown
-
-async function bundleModules(rolldown, [side, paths], folder) {
-  const extensions = new Map(paths.map((path) => [withoutExtension(path), path]))
-  const bundle = await rolldown({
-    input: Object.fromEntries([...extensions].map(([name, path]) => [name, join(ava, path)])),
-    platform: 'node',
-    // For ava's watch mode only.
-    external: ['@vercel/nft'],
-  })
-  await bundle.write({
-    dir: folder,
-    format: 'esm',
-    entryFileNames: ({ name }) => extensions.get(name),
-    chunkFileNames: `lib/${side}-[name]-[hash].js`,
-  })
+async function write(input, options, output) {
+  // Not with the module: what only starts the machine has no need of the bundler.
+  const { rolldown } = await import('rolldown')
+  const bundle = await rolldown({ input, platform: 'node', ...options })
+  const written = await bundle.write({ format: 'esm', ...output })
   await bundle.close()
+  return written.output
 }
 
 /** Writes a bundled ava into `folder`, in the place of the package. */
 export async function bundleAva(folder) {
-  const rolldown = await loadBundler()
-  const sides = Object.entries(AVA_MODULES)
-  await Promise.all(sides.map((side) => bundleModules(rolldown, side, folder)))
+  for (const [side, paths] of Object.entries(AVA_MODULES)) {
+    const extensions = new Map(paths.map((path) => [withoutExtension(path), path]))
+    const input = Object.fromEntries([...extensions].map(([name, path]) => [name, join(ava, path)]))
+    // What is outside is for ava's watch mode only.
+    await write(
+      input,
+      { external: ['@vercel/nft'] },
+      {
+        dir: folder,
+        entryFileNames: ({ name }) => extensions.get(name),
+        chunkFileNames: `lib/${side}-[name]-[hash].js`,
+      },
+    )
+  }
   copyFileSync(join(ava, 'package.json'), join(folder, 'package.json'))
   chmodSync(join(folder, 'entrypoints', 'cli.mjs'), 0o755)
 }
@@ -64,25 +67,17 @@ const ownLoader = {
   },
 }
 
-/** Packages and Node's modules stay outside; helpers of the compiler do not. */
-const isOutside = (id) => !/^(\.|\/|@oxc-project\/runtime|\0)/.test(id)
-
-/** Whether a bundle holds anything of the package itself. */
-const usesPackage = ({ output }) =>
-  output.some(({ moduleIds = [] }) => moduleIds.some((id) => id.startsWith(join(root, 'src'))))
-
-async function bundleSpec(rolldown, path, target) {
-  const bundle = await rolldown({
-    input: join(root, path),
-    platform: 'node',
+/** Bundles a spec, and returns whether it holds anything of the package itself. */
+async function bundleSpec(path, file) {
+  const options = {
     external: isOutside,
     tsconfig: join(root, 'tsconfig.json'),
     transform: { target: `node${process.versions.node}` },
     plugins: [ownAddress, ownLoader],
-  })
-  const written = await bundle.write({ file: target, format: 'esm', codeSplitting: false })
-  await bundle.close()
-  return usesPackage(written)
+  }
+  const output = await write(join(root, path), options, { file, codeSplitting: false })
+  const ids = output.flatMap(({ moduleIds = [] }) => moduleIds)
+  return ids.some((id) => id.startsWith(join(root, 'src')))
 }
 
 /** The name of a spec's bundle. */
@@ -93,11 +88,9 @@ export const bundled = (path) => `${withoutExtension(path)}.js`
  * those of the project, without its compiler. Returns the specs that import something of src/: what the others check is the same whatever
  * the KVM.
  */
-export async function bundleSpecs(paths, { ava: settings }, folder) {
-  const rolldown = await loadBundler()
-  const uses = await Promise.all(
-    paths.map((path) => bundleSpec(rolldown, path, join(folder, bundled(path)))),
-  )
+export async function bundleSpecs(paths, folder) {
+  const uses = await Promise.all(paths.map((path) => bundleSpec(path, join(folder, bundled(path)))))
+  const { ava: settings } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const own = {
     ...settings,
     extensions: ['js'],

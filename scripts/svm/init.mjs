@@ -1,136 +1,109 @@
-// What runs inside: PID 1, which makes the machine ready, and the job, which it runs on the project's disk.
-import { readFileSync, readdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { archive, directory, file } from './cpio.mjs'
-import { Failure } from './scope.mjs'
+// What runs inside: PID 1, which makes the machine ready, and the work that it then does. The host
+// and the machine share a folder, by the same path on both sides; all that either tells the other
+// is a file in there.
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from '../run.mjs'
+import { moduleNames } from './parts.mjs'
 
-// The package has no modules.dep: each follows those that it needs. ext4 is built in.
-const MODULES = [
-  'virt/lib/irqbypass',
-  'arch/x86/kvm/kvm',
-  'arch/x86/kvm/kvm-amd',
-  'drivers/virtio/virtio_ring',
-  'drivers/virtio/virtio',
-  'drivers/virtio/virtio_mmio',
-  'drivers/char/virtio_console',
-  'drivers/block/virtio_blk',
-  'fs/overlayfs/overlay',
-]
-
-/** The names of the ports from the machine to its host; `events` carries what `machine.mjs` goes by. */
-export const PORTS = ['out', 'err', 'events']
-
-/** The port the other way: the index of the step to run next, or `end`. */
-export const ORDERS = 'orders'
-
-const TITLE_MARK = '== '
+const CPIO_SECONDS = 60
 
 const quote = (text) => `'${String(text).replaceAll("'", String.raw`'\''`)}'`
 
-/** PID 1. Anything that fails here is said on the console, which the host shows, and turns the machine off. */
-function initScript(unixSeconds) {
-  return `#!/bin/busybox sh
+/** PID 1. What fails says so on the console, which the host shows, and turns the machine off. */
+const initScript = (folder) => `#!/bin/busybox sh
+set -e
+trap '/bin/busybox poweroff -f' EXIT
 PATH=/bin
-off() { echo o >/proc/sysrq-trigger; sleep 60; }
-die() { echo "svm: $*" >/dev/console; off; }
-port() { grep -lx "$1" /sys/class/virtio-ports/*/name 2>/dev/null | sed 's|.*/\\(.*\\)/name|/dev/\\1|'; }
-/bin/busybox mkdir -p /proc /sys /dev /disk /layer /root
 /bin/busybox --install -s /bin
+share() { mount -t 9p -o "trans=virtio,version=9p2000.L,msize=512000,$3" "$1" "$2"; }
 mount -t proc proc /proc
-mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-date -s @${unixSeconds} >/dev/null
-for module in ${MODULES.map((path) => basename(path)).join(' ')}; do
-  insmod /modules/$module.ko || die "cannot load $module"
-done
-# The host's side names the ports in a message of its own, shortly after the driver starts.
-for try in $(seq 100); do
-  [ -n "$(port ${ORDERS})" ] && [ -b /dev/vda ] && break
-  usleep 100000
-done
-exec 3>"$(port events)" 4<"$(port ${ORDERS})" || die 'no port for events or orders'
-mount -t ext4 -o ro /dev/vda /disk || die 'cannot mount the disk'
+for module in ${moduleNames.join(' ')}; do insmod /modules/$module.ko; done
+[ -c /dev/kvm ]
+share host /host ro,cache=loose
+# All that the machine writes stays in its memory.
 mount -t tmpfs -o size=75% tmpfs /layer
 mkdir /layer/upper /layer/work
-mount -t overlay -o lowerdir=/disk,upperdir=/layer/upper,workdir=/layer/work overlay /root || die 'no overlay'
+mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work overlay /root
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys
 mount -t devtmpfs dev /root/dev
+ln -s /proc/self/fd /dev/fd
+for pair in 0:stdin 1:stdout 2:stderr; do ln -s "fd/\${pair%:*}" "/dev/\${pair#*:}"; done
 mkdir -p /root/dev/pts /root/dev/shm
 mount -t devpts -o ptmxmode=0666 devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
-chmod 1777 /root/tmp
-# On the disk it is the host's user's.
-chown -R 0:0 /root/root
+share work ${quote(`/root${folder}`)} cache=none
 ip link set lo up
-[ -c /root/dev/kvm ] || die 'no /dev/kvm'
-cp /job /root/job
-echo "ready $(cut -d' ' -f1 /proc/uptime)" >&3
-chroot /root /bin/sh /job >"$(port out)" 2>"$(port err)"
-echo done >&3
-off
+exec chroot /root /bin/sh ${quote(join(folder, 'work'))}
 `
-}
 
-function stepLine({ title, directory: folder, command, seconds }, index) {
-  const words = [index, seconds, folder, title ?? '', ...command]
-  return `    ${index}) step ${words.map(quote).join(' ')} ;;`
-}
-
-/** The job: each step that is ordered, within its time, in its directory; how it ended goes to the port for events. */
-function jobScript({ steps, environment, together }) {
-  const exports = Object.entries(environment).map(
-    ([name, value]) => `export ${name}=${quote(value)}`,
-  )
-  return `
-now() { cut -d. -f1 /proc/uptime; }
-step() {
-  index=$1 seconds=$2 folder=$3 title=$4
-  shift 4
-  [ -z "$title" ] || printf '\\n%s\\n' "${TITLE_MARK}$title"
-  started=$(now)
-  (cd "$folder" && exec timeout -k 5 "$seconds" "$@") 3>&- 4<&- </dev/null
-  echo "step $index $? $(($(now) - started))" >&3
+/** The machine takes one step after the other that no other machine has taken. */
+const workScript = (folder, binds, environment) => `
+cd ${quote(folder)}
+${Object.entries(binds)
+  .map(([at, from]) => `mkdir -p ${quote(at)}; mount --bind ${quote(from)} ${quote(at)}`)
+  .join('\n')}
+${Object.entries(environment)
+  .map(([name, value]) => `export ${name}=${quote(value)}`)
+  .join('\n')}
+: >"ready-$machine"
+for step in step-*; do
+  ln -s "$machine" "$step/machine" 2>/dev/null || continue
+  /bin/sh "$step/command" </dev/null >"$step/out" 2>"$step/err"
+  echo $? >"$step/status"
   # What a step leaves running would take the time of the next one.
   kill -9 -1
-}
-${together ? 'exec 2>&1' : ''}
-${exports.join('\n')}
-while :; do
-  # Nothing is read as long as the host does not listen.
-  read -r order <&4 || { usleep 20000; continue; }
-  case $order in
-${steps.map(stepLine).join('\n')}
-    *) break ;;
-  esac
 done
+: >"done-$machine"
+echo o >/proc/sysrq-trigger
+sleep 60
 `
+
+const stepScript = ({ directory, command, seconds }, together) => `
+cd ${quote(directory)} || exit
+${together ? 'exec 2>&1' : ''}
+exec timeout -k 5 ${[seconds, ...command].map(quote).join(' ')}
+`
+
+/** The name of a step's folder; in the order of their names they are taken. */
+export const stepFolder = (index) => `step-${String(index).padStart(4, '0')}`
+
+/** An initramfs of a busybox, an init, empty folders and other files, as `tree`.cpio. */
+async function initramfs(tree, busybox, init, folders, files = []) {
+  for (const name of ['bin', ...folders]) mkdirSync(join(tree, name), { recursive: true })
+  copyFileSync(busybox, join(tree, 'bin', 'busybox'))
+  for (const [name, from] of files) copyFileSync(from, join(tree, name))
+  writeFileSync(join(tree, 'init'), init, { mode: 0o755 })
+  const script = 'cd "$0" && find . | "$1" cpio -o -H newc >"$0.cpio"'
+  await run(['sh', '-c', script, tree, busybox], { seconds: CPIO_SECONDS })
+  return `${tree}.cpio`
 }
 
-/** The title that a line of the output is, if it is one. */
-export const titleOf = (line) =>
-  line.startsWith(TITLE_MARK) ? line.slice(TITLE_MARK.length) : undefined
-
-function moduleFiles(kernel) {
-  const releases = join(kernel, 'lib/modules')
-  const tree = join(releases, readdirSync(releases)[0], 'kernel')
-  return MODULES.map((path) => {
-    try {
-      return file(`modules/${basename(path)}.ko`, readFileSync(join(tree, `${path}.ko`)))
-    } catch (error) {
-      throw new Failure(`the kernel package holds no ${path}.ko`, { cause: error })
-    }
-  })
+/** Writes into `folder` what the machines and their host share, for the job that they do. */
+export async function layOut(folder, { kernel, busybox }, { steps, binds, environment, together }) {
+  writeFileSync(join(folder, 'work'), workScript(folder, binds, environment))
+  for (const [index, step] of steps.entries()) {
+    mkdirSync(join(folder, stepFolder(index)))
+    writeFileSync(join(folder, stepFolder(index), 'command'), stepScript(step, together))
+  }
+  const modules = moduleNames.map((name) => [`modules/${name}.ko`, join(kernel, `${name}.ko`)])
+  const folders = ['proc', 'dev', 'host', 'layer', 'root', 'modules']
+  await initramfs(join(folder, 'initramfs'), busybox, initScript(folder), folders, modules)
 }
 
-/** The initramfs that runs `job`: `{ steps: [{ title?, directory, command, seconds }], environment, together }`. */
-export function initramfs({ kernel, busybox }, job) {
-  return archive([
-    directory('bin'),
-    file('bin/busybox', readFileSync(busybox)),
-    directory('modules'),
-    ...moduleFiles(kernel),
-    file('init', initScript(Math.floor(Date.now() / 1000))),
-    file('job', jobScript(job)),
-  ])
+const GUEST_INIT = `#!/bin/busybox sh
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s /bin
+echo greetings from init on $(nproc) processors
+exec /bin/busybox setsid /bin/busybox cttyhack /bin/sh
+`
+
+/** The same Linux once more, as a guest for the machine's own KVM. */
+export async function layOutGuest(folder, { kernel, busybox }) {
+  mkdirSync(folder)
+  for (const name of ['vmlinuz', 'vmlinux']) symlinkSync(join(kernel, name), join(folder, name))
+  await initramfs(join(folder, 'initramfs'), busybox, GUEST_INIT, ['dev', 'proc'])
 }

@@ -1,18 +1,14 @@
-// One start of the emulated machine: QEMU without an accelerator, an AMD processor with SVM, one job inside.
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+// The emulated machine: QEMU without an accelerator, and an AMD processor with SVM.
+import { existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { findCommand } from './fetch.mjs'
-import { ORDERS, PORTS, initramfs } from './init.mjs'
-import { start, tail } from './scope.mjs'
-import { Events, Orders, Tail } from './wire.mjs'
+import { tail } from '../run.mjs'
+import { start } from '../scope.mjs'
+import { findCommand } from './parts.mjs'
 
 // Twenty times what an idle host of two cores needs.
 const BOOT_SECONDS = 120
-const OFF_SECONDS = 20
 // What a step may take beyond its own time until it is ended and that is known.
 const GRACE_SECONDS = 30
-const POLL_MS = 50
 
 // Without its vector extensions, as the emulator lets a guest's xsetbv overwrite the XCR0 of the machine itself.
 const PROCESSOR = 'EPYC,+svm,-xsave,-avx,-avx2,-fma,-f16c'
@@ -22,125 +18,91 @@ const PROCESSOR = 'EPYC,+svm,-xsave,-avx,-avx2,-fma,-f16c'
 const PROCESSORS = '1'
 
 /**
- * The kernel's command line. Told the frequency, the kernel does not calibrate, which hangs in most starts; with RCU expedited, whoever
- * frees a machine does not wait for ticks of an idle processor.
+ * The kernel's command line. Told the frequency, the kernel does not calibrate, which hangs in most
+ * starts; with RCU expedited, whoever frees a machine does not wait for ticks of an idle processor.
+ * What the kernel does not know becomes a variable of its init.
  */
-function kernelLine() {
-  const bogomips = Number(
-    readFileSync('/proc/cpuinfo', 'utf8').match(/^bogomips\s*:\s*([\d.]+)/m)?.[1],
-  )
-  const kilohertz = Math.round((bogomips || 4000) * 500)
+function kernelLine(name) {
+  const bogomips = readFileSync('/proc/cpuinfo', 'utf8').match(/^bogomips\s*:\s*([\d.]+)/m)?.[1]
+  const kilohertz = Math.round(Number(bogomips ?? 4000) * 500)
   const fast = 'quiet mitigations=off rcupdate.rcu_expedited=1'
-  return `console=ttyS0 ${fast} panic=-1 tsc_early_khz=${kilohertz} tsc=reliable`
+  return `console=ttyS0 ${fast} panic=-1 tsc_early_khz=${kilohertz} tsc=reliable machine=${name}`
 }
 
-/** The command, for the machine's directory as working directory. */
-function qemuCommand({ qemu, kernel }, disk) {
-  const image = readdirSync(join(kernel, 'boot')).find((name) => name.startsWith('vmlinuz'))
-  const ports = PORTS.flatMap((name) => [
-    ...['-chardev', `file,id=${name},path=${name}`],
-    ...['-device', `virtserialport,chardev=${name},name=${name}`],
-  ])
+/** A folder of the host that the machine can mount by a tag. */
+const share = (tag, path, options) => [
+  ...['-fsdev', `local,id=${tag},path=${path},security_model=none${options}`],
+  ...['-device', `virtio-9p-device,fsdev=${tag},mount_tag=${tag}`],
+]
+
+function qemuCommand({ qemu, kernel }, folder, name) {
   // setpriv lets the kernel end QEMU when this process is killed and cannot do it itself.
   const setpriv = findCommand('setpriv')
   return [
     ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []),
-    qemu.command,
-    ...['-L', qemu.firmware],
+    ...['env', `LD_LIBRARY_PATH=${qemu.libraries}`, qemu.command, '-L', qemu.firmware],
     ...['-accel', 'tcg', '-M', 'microvm', '-cpu', PROCESSOR, '-smp', PROCESSORS, '-m', '2048'],
     // The default firmware, SeaBIOS, writes over the end of the initramfs while it looks for a disk to boot.
     ...['-bios', 'qboot.rom'],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-kernel', join(kernel, 'boot', image), '-initrd', 'initramfs'],
-    ...['-append', kernelLine(), '-serial', 'file:console'],
-    ...['-drive', `if=none,id=disk,format=raw,readonly=on,file=${disk}`],
-    ...['-device', 'virtio-blk-device,drive=disk', '-device', 'virtio-serial-device', ...ports],
-    // The last one, as the machine takes it for the sign that all are there.
-    ...['-chardev', `socket,id=${ORDERS},path=${ORDERS},server=on,wait=off`],
-    ...['-device', `virtserialport,chardev=${ORDERS},name=${ORDERS}`],
+    ...['-kernel', join(kernel, 'vmlinux'), '-initrd', join(folder, 'initramfs.cpio')],
+    ...['-append', kernelLine(name), '-serial', 'stdio'],
+    ...share('host', '/', ',readonly=on,multidevs=remap'),
+    ...share('work', folder, ''),
   ]
 }
 
-/** Why the machine is given up, if it is: it is bounded in every phase, as it may freeze as a whole. */
-function problem({ events, orders, over, now, started, steps }) {
-  if (over)
-    return events.ready ? 'the machine went down in the middle' : 'the machine did not start'
-  if (!events.ready) {
-    return now - started > BOOT_SECONDS * 1000 ? `no /dev/kvm after ${BOOT_SECONDS} s` : undefined
+/** One start of the machine, which takes steps from `folder` under its name. */
+export class Machine {
+  /** `{ signal }`, once QEMU has ended. */
+  end
+  /** What ended it before its work was done, if anything did. */
+  trouble
+  #seen
+  #begin = Date.now()
+  #since = this.#begin
+  #isReady = false
+
+  constructor(parts, folder, name, onReady) {
+    Object.assign(this, { folder, name, onReady })
+    // As the folder is the working directory, a process in it is known to be of this job.
+    const output = openSync(join(folder, `console-${name}`), 'w')
+    const options = { cwd: folder, stdio: ['ignore', output, output] }
+    this.qemu = start(qemuCommand(parts, folder, name), options)
+    this.qemu.ended.then(
+      (end) => (this.end = end),
+      (error) => (this.end = { error }),
+    )
   }
-  // Inside, the step has ended by then, or has been ended.
-  const step = steps[orders.step]
-  const limit = (step?.seconds ?? 0) + GRACE_SECONDS
-  if (now - orders.since < limit * 1000) return undefined
-  return `the machine froze in ${step?.title ?? step?.command[0] ?? 'its end'}: ${limit} s of silence`
-}
 
-/** Looks at the machine until the job is done, QEMU has ended or the time is over: what went wrong, if anything. */
-async function watch({ events, orders, tails, running, steps, onReady }) {
-  const started = Date.now()
-  let doneAt
-  for (;;) {
-    // Asked before the files are read, so that they are read once more after the end.
-    const { over } = running
-    for (const each of tails) each.read()
-    const now = Date.now()
-    if (events.ready && orders.since === undefined) onReady(now - started)
-    if (!over) orders.give(events, now)
-    if (events.done) doneAt ??= now
-    // The ports are not in step with each other: only after the end is all output here.
-    if (doneAt && (over || now - doneAt > OFF_SECONDS * 1000)) return undefined
-    const found = !doneAt && problem({ events, orders, over, now, started, steps })
-    if (found) return found
-    await sleep(POLL_MS)
+  has(file) {
+    return existsSync(join(this.folder, `${file}-${this.name}`))
   }
-}
 
-function explain(reason, directory, stderr) {
-  const console = readFileSync(join(directory, 'console'), 'utf8')
-  // Of the many features that EPYC has and the emulator has not, QEMU names each, twice.
-  const said = stderr.replace(/^.*warning: TCG doesn't support.*\n/gm, '').trimEnd()
-  const parts = [reason, said && `QEMU: ${said}`, `console:\n${tail(console) || '(empty)'}`]
-  return parts.filter(Boolean).join('\n')
-}
-
-/** How a step ended: `timeout` inside ends it by SIGTERM and then by SIGKILL. */
-function judge(step, { status, seconds }) {
-  const late = seconds >= step.seconds && [143, 137].includes(status)
-  return { status: late ? 124 : status, late, seconds }
-}
-
-/**
- * Starts a machine in `directory` with a disk, runs the steps of the job that `next` names by index, hands on their output as it
- * comes, and returns `{ ends, trouble, aborted }`: by index how each step ended that it has run (`{ status, late, seconds }`, 124 and late
- * when its time was over), what ended the machine before its job was done, if anything did, and whether that was a failed assertion of QEMU's.
- */
-export async function runMachine(directory, disk, parts, job, { next, onReady, onOut, onErr }) {
-  writeFileSync(join(directory, 'initramfs'), initramfs(parts, job))
-  writeFileSync(join(directory, 'console'), '')
-  const events = new Events()
-  const orders = new Orders(join(directory, ORDERS), next)
-  const takers = { out: onOut, err: onErr, events: (chunk) => events.take(chunk.toString()) }
-  const tails = PORTS.map((name) => new Tail(join(directory, name), takers[name]))
-  const options = { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, env: parts.qemu.env }
-  const qemu = start(qemuCommand(parts, disk), options)
-  let stderr = ''
-  qemu.child.stderr.setEncoding('utf8').on('data', (chunk) => (stderr += chunk))
-  const running = { over: false }
-  let aborted = false
-  const ended = qemu.ended
-    .then(({ signal }) => (aborted = signal === 'SIGABRT'))
-    .catch((error) => (stderr += error.message))
-    .finally(() => (running.over = true))
-  let trouble
-  try {
-    const reason = await watch({ events, orders, tails, running, steps: job.steps, onReady })
-    if (reason) trouble = explain(reason, directory, stderr)
-  } finally {
-    qemu.kill()
-    await ended
-    orders.close()
-    for (const each of tails) each.close()
+  /** Gives the machine up if nothing has come of it for too long: it may freeze as a whole. */
+  look(steps) {
+    const isReady = this.has('ready')
+    if (isReady && !this.#isReady) this.onReady(Date.now() - this.#begin)
+    this.#isReady = isReady
+    const taken = steps.filter(({ machine }) => machine === this.name)
+    const current = taken.find(({ end }) => !end)
+    const seen = [isReady, taken.length, current?.title].join()
+    if (seen !== this.#seen) [this.#seen, this.#since] = [seen, Date.now()]
+    const limit = isReady ? (current?.seconds ?? 0) + GRACE_SECONDS : BOOT_SECONDS
+    if (this.end) this.#giveUp(isReady ? 'the machine went down' : 'the machine did not start')
+    else if (Date.now() - this.#since > limit * 1000) {
+      const where = isReady ? `froze in ${current?.title ?? 'its end'}` : 'has no /dev/kvm'
+      this.#giveUp(`the machine ${where}: ${limit} s of silence`)
+    }
   }
-  const ends = [...events.ends].map(([index, end]) => [index, judge(job.steps[index], end)])
-  return { ends: new Map(ends), trouble, aborted }
+
+  #giveUp(reason) {
+    this.qemu.kill()
+    if (this.trouble || this.has('done')) return
+    const error = this.end?.error?.message
+    // Of the many features that EPYC has and the emulator has not, QEMU names each, twice.
+    const text = readFileSync(join(this.folder, `console-${this.name}`), 'latin1')
+    const said = tail(text.replace(/^.*warning: TCG doesn't support.*\n/gm, ''))
+    this.trouble = [reason, error, `console:\n${said || '(empty)'}`].filter(Boolean).join('\n')
+  }
 }

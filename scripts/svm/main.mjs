@@ -1,13 +1,11 @@
 // npm run test:svm, shell:svm and bench:boot: this project on a second KVM, that of an emulated AMD machine.
 import { parseArgs } from 'node:util'
-import { setUp } from './build.mjs'
-import { fetchParts } from './fetch.mjs'
+import { Failure } from '../run.mjs'
 import { runCommand, say } from './job.mjs'
-import { Failure, guard } from './scope.mjs'
+import { fetchParts } from './parts.mjs'
 import { checkSelf } from './self.mjs'
-import { test } from './test.mjs'
+import { setUp, test } from './test.mjs'
 
-const SHELL_SECONDS = 600
 const RACE_SECONDS = 900
 const USAGE = 2
 // As with timeout(1): not a code of the command inside.
@@ -27,64 +25,48 @@ race    boots a kernel there under vmexit and under QEMU's microvm in turns; opt
 Exit code: that of the tests or the command; 124 after a time-out; 125 if the machine itself failed.
 `
 
-function shellArguments(args) {
-  const words = [...args]
-  let limit = SHELL_SECONDS
-  if (words[0] === '--timeout') limit = Number(words.splice(0, 2)[1])
-  if (words[0] === '--') words.shift()
-  return Number.isInteger(limit) && limit > 0 && words.length > 0 ? { limit, words } : undefined
+class Misuse extends Error {}
+
+function secondsOf(text) {
+  if (!/^[1-9]\d*$/.test(text)) throw new Misuse()
+  return Number(text)
 }
 
-async function shell(args) {
-  const asked = shellArguments(args)
-  if (!asked) {
-    process.stderr.write(HELP)
-    return USAGE
-  }
-  return runCommand(asked.words, asked.limit)
-}
-
-function testArguments(args) {
-  const options = { self: { type: 'boolean' }, idle: { type: 'string' }, spec: { type: 'string' } }
-  try {
+const commands = {
+  '--help': () => process.stdout.write(HELP) && 0,
+  test(args) {
+    const options = {
+      self: { type: 'boolean' },
+      idle: { type: 'string', default: '240' },
+      spec: { type: 'string' },
+    }
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
-    return /^[1-9]\d*$/.test(values.idle ?? '1') ? { values, positionals } : undefined
-  } catch {
-    return undefined
-  }
+    const idle = secondsOf(values.idle)
+    return values.self ? checkSelf() : test(positionals, { ...values, idle })
+  },
+  shell(args) {
+    // The options end where the command begins: it has its own.
+    const [own, command] = args[0] === '--timeout' ? [args[1], args.slice(2)] : ['600', args]
+    const words = command[0] === '--' ? command.slice(1) : command
+    if (words.length === 0) throw new Misuse()
+    return runCommand(words, secondsOf(own))
+  },
+  /** Runs `bench/boot.mjs` with these words inside. */
+  async race(words) {
+    await setUp()
+    const { command, firmware, libraries } = (await fetchParts(say)).qemu
+    const own = ['env', `LD_LIBRARY_PATH=${libraries}`, 'node', 'bench/boot.mjs']
+    return runCommand([...own, '--qemu', command, '--firmware', firmware, ...words], RACE_SECONDS)
+  },
 }
 
-async function runTests(args) {
-  const asked = testArguments(args)
-  if (asked) return asked.values.self ? checkSelf() : test(asked.positionals, asked.values)
-  process.stderr.write(HELP)
-  return USAGE
-}
-
-/** Runs `bench/boot.mjs` with these words inside, and returns its exit code. */
-async function race(words) {
-  await setUp()
-  const { qemu } = await fetchParts(say)
-  const command = [
-    ...['env', `LD_LIBRARY_PATH=${qemu.env.LD_LIBRARY_PATH ?? ''}`, 'node', 'bench/boot.mjs'],
-    ...['--qemu', qemu.command, '--firmware', qemu.firmware, ...words],
-  ]
-  const folders = { [qemu.firmware]: qemu.firmware }
-  return runCommand(command, RACE_SECONDS, { programs: [qemu.command], folders })
-}
-
-async function main([command, ...args]) {
-  if (command === 'shell') return shell(args)
-  if (command === 'test') return runTests(args)
-  if (command === 'race') return race(args)
-  process.stderr.write(HELP)
-  return command === '--help' ? 0 : USAGE
-}
-
-guard()
+const [name, ...args] = process.argv.slice(2)
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  if (!Object.hasOwn(commands, name ?? '')) throw new Misuse()
+  process.exitCode = (await commands[name](args)) ?? process.exitCode
 } catch (error) {
-  say(error instanceof Failure ? error.message : error.stack)
-  process.exitCode = MACHINE_FAILED
+  const isMisuse = error instanceof Misuse || error.code?.startsWith('ERR_PARSE_ARGS')
+  if (isMisuse) process.stderr.write(HELP)
+  else say(error instanceof Failure ? error.message : error.stack)
+  process.exitCode = isMisuse ? USAGE : MACHINE_FAILED
 }

@@ -1,11 +1,14 @@
 // npm run test:svm -- --self: what the command promises about itself. Each check starts it anew.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { capture, root, sumLine } from '../run.mjs'
+import { runCases } from '../cases.mjs'
+import { capture, root } from '../run.mjs'
+import { PREFIX } from '../scope.mjs'
 
 const STARTS = 10
 const IDLE_SECONDS = 20
@@ -25,7 +28,7 @@ const spec = (name) => ['--spec', join('__test__', 'fixtures', 'verdicts', `${na
 
 /** What a run has left: its temporary directories, and processes that work in them. */
 function leftOf(pid) {
-  const prefix = `vmexit-svm-${pid}-`
+  const prefix = `${PREFIX}${pid}-`
   const directories = readdirSync(tmpdir()).filter((name) => name.startsWith(prefix))
   const worksThere = (entry) => {
     try {
@@ -42,15 +45,13 @@ async function killInTheMiddle(signal) {
   const [command, ...args] = [...main, 'test', ...spec('hangs')]
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
-  const isReady = new Promise((resolve) => {
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      said += text
-      if (said.includes('/dev/kvm was there')) resolve(true)
-    })
-    child.on('close', () => resolve(false))
-  })
-  if (!(await isReady)) return [`it ended early: ${said}`]
-  if (leftOf(child.pid).length < 2) return ['the check does not see the machine that runs']
+  // It goes on writing.
+  const texts = child.stderr.setEncoding('utf8').iterator({ destroyOnReturn: false })
+  for await (const text of texts) {
+    said += text
+    if (said.includes('/dev/kvm was there')) break
+  }
+  assert.ok(leftOf(child.pid).length >= 2, `no machine is seen to run: ${said}`)
   const ended = once(child, 'exit')
   child.kill(signal)
   await ended
@@ -72,59 +73,49 @@ function withoutKvm(...command) {
   return capture(words, { timeout: RUN_MS })
 }
 
-/** What is wrong with the verdict of a run that shall fail, if anything. */
-const verdict = ({ ok, output, last }, { says, closes }) =>
-  !ok && says.test(output) && closes.test(last) ? '' : output
+/** Fails unless a run failed, said something and closed with a count. */
+function assertFails({ ok, output, last }, says, closes) {
+  assert.ok(!ok)
+  assert.match(output, says)
+  assert.match(last, closes)
+}
+
+const leavesNothing = (signal) => async () => assert.deepEqual(await killInTheMiddle(signal), [])
 
 const checks = {
   'a test that fails inside fails the command': () =>
-    verdict(run('test', ...spec('fails')), {
-      says: /✘ \[fail\]: this one fails on purpose/,
-      closes: /^1 passed, 1 failed/,
-    }),
+    assertFails(
+      run('test', ...spec('fails')),
+      /✘ \[fail\]: this one fails on purpose/,
+      /^1 passed, 1 failed/,
+    ),
   'a test that hangs inside fails the run within its bound, and is named': () =>
-    verdict(run('test', `--idle=${IDLE_SECONDS}`, ...spec('hangs')), {
-      says: /◌ this one hangs on purpose/,
-      closes: /^0 passed, [1-9]\d* failed/,
-    }),
+    assertFails(
+      run('test', `--idle=${IDLE_SECONDS}`, ...spec('hangs')),
+      /◌ this one hangs on purpose/,
+      /^0 passed, [1-9]\d* failed/,
+    ),
   'an empty run fails': () =>
-    verdict(run('test', ...spec('empty')), { says: /no test ran/, closes: /^0 passed, 0 failed/ }),
-  async 'SIGINT in the middle leaves nothing'() {
-    return (await killInTheMiddle('SIGINT')).join(' ')
-  },
-  async 'SIGTERM in the middle leaves nothing'() {
-    return (await killInTheMiddle('SIGTERM')).join(' ')
-  },
-  async 'SIGKILL in the middle leaves no process, and no file behind the next run'() {
-    return (await killInTheMiddle('SIGKILL')).join(' ')
-  },
+    assertFails(run('test', ...spec('empty')), /no test ran/, /^0 passed, 0 failed/),
+  'SIGINT in the middle leaves nothing': leavesNothing('SIGINT'),
+  'SIGTERM in the middle leaves nothing': leavesNothing('SIGTERM'),
+  'SIGKILL in the middle leaves no process, and no file after the next run':
+    leavesNothing('SIGKILL'),
   'without /dev/kvm npm test says where to go, and there is a verdict there'() {
     const set = withoutKvm(process.execPath, 'scripts/test.mjs', '__test__/hello.spec.ts')
-    if (!/^warning: \/dev\/kvm .*npm run test:svm/m.test(set.output)) return set.output
-    if (!set.ok) return set.output
+    assert.match(set.output, /^warning: \/dev\/kvm .*npm run test:svm/m)
+    assert.ok(set.ok, set.output)
     const inside = withoutKvm(...main, 'test', 'hlt')
-    return inside.ok && /^[1-9]\d* passed, 0 failed/m.test(inside.output) ? '' : inside.output
+    assert.match(inside.output, /^[1-9]\d* passed, 0 failed/m)
+    assert.ok(inside.ok)
   },
   'ten starts of ten reach /dev/kvm'() {
     for (let start = 1; start <= STARTS; start++) {
       const { ok, output } = run('shell', 'test', '-c', '/dev/kvm')
-      if (!ok) return `start ${start}: ${output}`
+      assert.ok(ok, `start ${start}: ${output}`)
     }
-    return ''
   },
 }
 
-/** Runs every check and returns the exit code. */
-export async function checkSelf() {
-  const counts = { passed: 0, failed: 0 }
-  for (const [title, check] of Object.entries(checks)) {
-    const begin = performance.now()
-    const problem = await check()
-    const seconds = ((performance.now() - begin) / 1000).toFixed(0)
-    process.stdout.write(`${problem ? 'FAILED' : 'ok    '} ${title} (${seconds} s)\n`)
-    if (problem) process.stdout.write(`${problem}\n`)
-    counts[problem ? 'failed' : 'passed'] += 1
-  }
-  process.stdout.write(`${sumLine(counts)}\n`)
-  return counts.failed === 0 ? 0 : 1
-}
+/** Runs every check, and says how they ended. */
+export const checkSelf = () => runCases(Object.entries(checks))

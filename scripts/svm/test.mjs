@@ -1,172 +1,139 @@
-// The test run: the steps inside, and their verdict.
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+// The test run: what the host builds, as the machine would take too long, the steps inside, and their verdict.
+import { readdirSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { join } from 'node:path'
-import { StringDecoder } from 'node:string_decoder'
+import { dirname, join } from 'node:path'
 import { avaCommand, avaReport } from '../report/ava.mjs'
 import { rustReport } from '../report/rust.mjs'
-import { root, sumLine } from '../run.mjs'
-import { rustTests, setUp } from './build.mjs'
+import { Failure, root, run, sumLine } from '../run.mjs'
+import { temporaryDirectory } from '../scope.mjs'
 import { bundleSpecs, bundled } from './bundle.mjs'
-import { titleOf } from './init.mjs'
 import { runJob, say } from './job.mjs'
-import { Failure, temporaryDirectory } from './scope.mjs'
 
+const BUILD_SECONDS = 900
 // libtest names a test that hangs after 60 s, and ava one after its own time-out.
 const RUST_SECONDS = 300
 const AVA_SECONDS = 1500
-const AVA_IDLE_SECONDS = 240
 
 // More would only wait for each other's memory and disk on the machines that this is for.
 const MOST_MACHINES = 2
+const GROUPS_PER_MACHINE = 2
 
 // The machine has one processor: tests that run at once would only use up each other's time-outs.
 const ALONE = ['--concurrency=1', '--serial']
 
-const specFolder = join(root, '__test__')
-const bundleFolder = join('target', 'svm')
+const BUNDLES = join('target', 'svm')
 
-function specFiles() {
-  if (!existsSync(specFolder)) return []
-  const names = readdirSync(specFolder, { recursive: true })
-  return names.filter((name) => name.endsWith('.spec.ts')).map((name) => join('__test__', name))
+/** Brings the addon and dist up to date. */
+export const setUp = () =>
+  run([process.execPath, 'scripts/setup.mjs', '--without-kvm'], {
+    seconds: BUILD_SECONDS,
+    show: true,
+  })
+
+/** A step for each Rust test program that is wanted, in the folder where cargo would run it. */
+async function rustSteps(isWanted) {
+  // The whole workspace, as npm test does: the same features, so nothing is compiled twice.
+  const words = 'cargo test --workspace --no-run --message-format=json-render-diagnostics'
+  const text = await run(words.split(' '), { seconds: BUILD_SECONDS, show: true })
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line))
+    .filter(({ executable, profile }) => executable && profile.test)
+    .filter(({ target }) => isWanted(target.name))
+    .map(({ target, executable, manifest_path: manifest }) => ({
+      title: `${target.name} (Rust)`,
+      newReport: rustReport,
+      directory: dirname(manifest),
+      command: [executable, '--show-output'],
+      seconds: RUST_SECONDS,
+    }))
 }
 
-const rustStep = ({ name, path, folder }) => ({
-  title: `${name} (Rust)`,
-  newReport: rustReport,
-  directory: folder,
-  command: [path, '--show-output'],
-  seconds: RUST_SECONDS,
-})
-
-const avaStep = (files, index, idle) => ({
-  title: `TypeScript, part ${index + 1}`,
-  newReport: avaReport,
-  directory: root,
-  command: [
-    ...avaCommand,
-    ...['--config', join(bundleFolder, 'ava.config.mjs'), ...ALONE],
-    ...[`--timeout=${idle}s`, ...files.map((file) => join(bundleFolder, bundled(file)))],
-  ],
-  seconds: AVA_SECONDS,
-})
-
-// Few, as ava's own start takes some seconds; sizes tell only roughly how long each takes, so not one alone.
-const GROUPS_PER_MACHINE = 2
-
-/** The specs in groups. The Rust tests, which follow in small steps, even out what these leave uneven. */
-function avaSteps(specs, machines, idle) {
-  const count = machines * GROUPS_PER_MACHINE
-  const sized = specs.map((path) => ({ path, size: statSync(join(root, path)).size }))
-  const ordered = sized.toSorted((a, b) => b.size - a.size).map(({ path }) => path)
+/** Steps for the specs: few, as ava's own start takes some seconds. */
+function avaSteps(specs, count, idle) {
   const groups = Array.from({ length: count }, (_, group) =>
-    ordered.filter((__, index) => index % count === group),
+    specs.filter((__, index) => index % count === group),
   )
+  const config = ['--config', join(BUNDLES, 'ava.config.mjs')]
   return groups
     .filter((files) => files.length > 0)
-    .map((files, index) => avaStep(files, index, idle))
+    .map((files, index) => ({
+      title: `TypeScript, part ${index + 1}`,
+      newReport: avaReport,
+      directory: root,
+      command: [
+        ...[...avaCommand, ...config, ...ALONE, `--timeout=${idle}s`],
+        ...files.map((file) => join(BUNDLES, bundled(file))),
+      ],
+      seconds: AVA_SECONDS,
+    }))
 }
 
-/** Hands each line of a machine's output to the report of the step that it stands under, and shows what that returns. */
-function reader(steps, mark) {
-  const decoder = new StringDecoder('utf8')
-  let rest = ''
-  let report
-  const take = (line) => {
-    const next = steps.find(({ title }) => title === titleOf(line))
-    if (next) report = next.report
-    const shown = next || !report ? line : report.line(line)
-    if (shown !== undefined) process.stdout.write(`${mark}${shown}`.trimEnd() + '\n')
+/** A step whose report reads what it says, line by line; what a reader should see of it is shown. */
+function reported(step, isAlone) {
+  const report = step.newReport()
+  let rest = `== ${step.title}\n`
+  const take = (text, _, machine) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()
+    for (const line of lines) {
+      const shown = report.line(line)
+      if (shown === undefined) continue
+      process.stdout.write(`${isAlone ? '' : `${machine}| `}${shown}`.trimEnd() + '\n')
+    }
   }
-  return {
-    take(chunk) {
-      const lines = (rest + decoder.write(chunk)).split('\n')
-      rest = lines.pop()
-      for (const line of lines) take(line)
-    },
-    end() {
-      if (rest !== '') take(rest)
-    },
-  }
+  return { ...step, take, report }
+}
+
+/** Runs the steps, and once more those that QEMU kept from their end by an assertion of its own. */
+async function runSteps(steps, binds, isAgain = false) {
+  const machines = Math.min(MOST_MACHINES, cpus().length, steps.length)
+  const read = steps.map((step) => reported(step, machines === 1))
+  const { ends, troubles, aborted } = await runJob({ steps: read, binds, together: true, machines })
+  for (const trouble of troubles) say(trouble)
+  const done = read.map((step, index) => ({ ...step, end: ends[index] }))
+  const left = done.filter(({ end }) => !end)
+  if (isAgain || !aborted || left.length === 0) return done
+  say(`QEMU failed itself; once more: ${left.map(({ title }) => title).join(', ')}`)
+  return [...done.filter(({ end }) => end), ...(await runSteps(left, binds, true))]
 }
 
 /** Says how a step ended that gave no verdict of its own. */
-function remark({ title, seconds }, end) {
-  if (!end) return `${title}: did not run to its end`
-  if (end.late) return `${title}: not done after ${seconds} s`
-  return end.status === 0 ? undefined : `${title}: ended with exit code ${end.status}`
+function remark({ title, seconds, end }) {
+  if (!end) say(`${title}: did not run to its end`)
+  else if (end.late) say(`${title}: not done after ${seconds} s`)
+  else if (end.status !== 0) say(`${title}: ended with exit code ${end.status}`)
 }
 
-function verdict(steps, ends) {
+function verdict(steps) {
   const total = { passed: 0, failed: 0, skipped: 0 }
-  for (const [index, { report }] of steps.entries()) {
-    const { skips, ...counts } = report.end(ends[index]?.status ?? 1)
+  for (const { report, end } of steps) {
+    const { skips, ...counts } = report.end(end?.status ?? 1)
     for (const reason of skips) process.stdout.write(`skipped: ${reason}\n`)
     for (const key of Object.keys(total)) total[key] += counts[key]
   }
-  for (const line of steps.map((step, index) => remark(step, ends[index]))) if (line) say(line)
+  for (const step of steps) remark(step)
   return total
 }
 
-/** Bundles specs: `{ specs, folders, others }`, those to run, where their bundles are for the disk, and those left out. */
-async function bundleAll(all, isNamed) {
-  if (all.length === 0) return { specs: [], folders: {}, others: [] }
-  const folder = temporaryDirectory()
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const concerned = await bundleSpecs(all, manifest, folder)
-  const specs = isNamed ? all : concerned
-  const others = all.filter((path) => !specs.includes(path))
-  return { specs, folders: { [join(root, bundleFolder)]: folder }, others }
-}
-
-/** The Rust test programs and the specs that the filters select, or the one file that is named. */
-async function choose(filters, { spec }) {
-  if (spec) return { programs: [], all: [spec] }
-  const selected = (name) => filters.length === 0 || filters.some((filter) => name.includes(filter))
-  const programs = (await rustTests()).filter(({ name }) => selected(name))
-  return { programs, all: specFiles().filter(selected) }
-}
-
-/** Runs the steps and gives how each ended. What QEMU kept from its end by failing an assertion of its own, which is no verdict, runs once more. */
-async function runSteps(job, isLast = false) {
-  const { steps } = job
-  for (const step of steps) step.report = step.newReport()
-  const readers = []
-  const { ends, troubles, aborted } = await runJob(job, (index) => {
-    const output = reader(steps, job.machines > 1 ? `${index + 1}| ` : '')
-    readers.push(output)
-    return { onOut: output.take, onErr: output.take }
-  })
-  for (const output of readers) output.end()
-  for (const trouble of troubles) say(trouble)
-  const left = steps.filter((_, index) => !ends[index])
-  if (isLast || !aborted || left.length === 0) return ends
-  say(`QEMU failed itself; once more: ${left.map(({ title }) => title).join(', ')}`)
-  const machines = Math.min(job.machines, left.length)
-  const again = await runSteps({ ...job, steps: left, machines }, true)
-  return steps.map((step, index) => ends[index] ?? again[left.indexOf(step)])
-}
-
 /** Builds, runs inside what the filters or the options select, and returns the exit code. */
-export async function test(filters, options) {
+export async function test(filters, { idle, spec }) {
   const begin = Date.now()
   await setUp()
-  const { programs, all } = await choose(filters, options)
-  const { specs, folders, others } = await bundleAll(all, options.spec !== undefined)
-  if (programs.length + specs.length === 0)
-    throw new Failure(`no test matches ${filters.join(' ')}`)
-  const most = Math.min(MOST_MACHINES, cpus().length)
-  const idle = options.idle ?? AVA_IDLE_SECONDS
-  const steps = [...avaSteps(specs, most, idle), ...programs.map(rustStep)]
-  const job = {
-    steps,
-    programs: programs.map(({ path }) => path),
-    folders,
-    together: true,
-    machines: Math.min(most, steps.length),
-  }
-  const counts = verdict(steps, await runSteps(job))
+  const isWanted = (name) => filters.length === 0 || filters.some((part) => name.includes(part))
+  const programs = spec ? [] : await rustSteps(isWanted)
+  const names = readdirSync(join(root, '__test__'), { recursive: true })
+  const found = names.filter((name) => name.endsWith('.spec.ts') && isWanted(name))
+  const all = spec ? [spec] : found.map((name) => join('__test__', name))
+  const folder = temporaryDirectory()
+  const concerned = await bundleSpecs(all, folder)
+  const specs = spec ? all : concerned
+  const others = all.filter((path) => !specs.includes(path))
+  const groups = GROUPS_PER_MACHINE * Math.min(MOST_MACHINES, cpus().length)
+  const steps = [...avaSteps(specs, groups, idle), ...programs]
+  if (steps.length === 0) throw new Failure(`no test matches ${filters.join(' ')}`)
+  const counts = verdict(await runSteps(steps, { [join(root, BUNDLES)]: folder }))
   for (const path of others) {
     process.stdout.write(`skipped: ${path}: it imports nothing of src/, so no KVM matters to it\n`)
   }

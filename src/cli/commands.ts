@@ -51,7 +51,7 @@ const run: Command = {
   name: 'run',
   summary: 'run an image of your own',
   usage:
-    'IMAGE [--mode real|protected|paged32|long] [options]\n       vmexit run --file machine.json [options]',
+    'IMAGE [--mode real|protected|paged32|long] [options]\n       vmexit run --file machine.json [options]\n       vmexit run --from FILE [options]',
   about:
     'Runs a flat image, which needs --mode, or an ELF or multiboot image; - reads it from stdin. Ports go where --port ' +
     'says; an access that no --port claims ends the run, unless there is a --pc. What the guest writes to console ports ' +
@@ -114,6 +114,16 @@ const run: Command = {
       api: ['serial'],
     },
     timeout: guest.timeout,
+    'snapshot-at-exit': {
+      value: 'FILE',
+      about: 'save the machine as it is when the run ends, for --from',
+    },
+    from: {
+      value: 'FILE',
+      about:
+        'go on with a machine that --snapshot-at-exit or Snapshot.save has saved; no image then, ' +
+        'and only --port, for claims that it has, and flags of the run',
+    },
     registers: { about: 'show the registers at the end, on stderr' },
     json: { about: 'one JSON document, which holds the text, also as outputBase64' },
   },

@@ -1,4 +1,4 @@
-import type { NativeConfig, NativeRoute } from '../native/seam.ts'
+import type { NativeDescription, NativeRoute } from '../native/seam.ts'
 
 /** What a machine is made of, for a reader: sizes, and who answers what. */
 export interface Summary {
@@ -9,7 +9,7 @@ export interface Summary {
 }
 
 /** Of the options that made it. */
-export function summarize(config: NativeConfig): Summary {
+export function summarize(config: NativeDescription): Summary {
   const slots = config.slots.map(
     ({ gpa, bytes, readOnly }) => `${size(bytes)} at ${hex(gpa)}${readOnly ? ' (read-only)' : ''}`,
   )

@@ -4,6 +4,7 @@ export type {
   NativeConfig,
   NativeControlRegisters,
   NativeDebugRegisters,
+  NativeDescription,
   NativeDescriptorTable,
   NativeEnding,
   NativeErrorCode,

@@ -4,7 +4,7 @@ import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
 import { type Image, checkPayload } from './payload.ts'
-import { type Handlers, type Route, checkRoute } from './routes.ts'
+import { type Handlers, type Route, checkRoutes } from './routes.ts'
 import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
 /**
@@ -30,7 +30,7 @@ export interface VirtualMachineOptions extends Partial<
 
 const maxGpa = 2 ** 52 - 1
 const maxUint32 = 2 ** 32 - 1
-const { maxSlots, maxRoutes } = native.limits()
+const { maxSlots } = native.limits()
 
 const slotShape = {
   gpa: required((name, value) => checkInteger(name, value, 0, maxGpa)),
@@ -47,9 +47,7 @@ const machineShape = {
     checkArray(name, value, maxSlots, (item, at) => checkShape(at, item, slotShape)),
   ),
   payload: required(checkPayload),
-  routes: otherwise<ReturnType<typeof checkRoute>[]>([], (name, value) =>
-    checkArray(name, value, maxRoutes, checkRoute),
-  ),
+  routes: otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes),
   vcpus: otherwise(1, (name, value) => checkInteger(name, value, 1, maxUint32)),
   irqchip: likewise('pc', checkBoolean),
   serial: likewise('pc', checkBoolean),

@@ -1,6 +1,7 @@
-import { checkInteger, checkKeys, checkObject, checkWord } from './check.ts'
+import { checkArray, checkInteger, checkKeys, checkObject, checkWord } from './check.ts'
 import type { WriteBatch } from '../results/write-batch.ts'
 import { invalid } from '../native/errors.ts'
+import { native } from '../native/native.ts'
 import type { NativeRoute } from '../native/seam.ts'
 import { type Device, type DeviceTarget, deviceKind } from './device.ts'
 import {
@@ -80,7 +81,18 @@ const kinds: Record<NativeRoute['to'], RouteKind> = {
   ...postedKinds,
   device: deviceKind,
 }
+const { maxRoutes } = native.limits()
 const kindNames = Object.keys(kinds) as (keyof typeof kinds)[]
+
+/** Checks an array of routes. */
+export function checkRoutes(name: string, value: unknown): [NativeRoute, Handlers][] {
+  return checkArray(name, value, maxRoutes, checkRoute)
+}
+
+/** Where a claim begins, for readers and for finding it again. */
+export function placeOf({ port, gpa }: Pick<NativeRoute, 'port' | 'gpa'>): string {
+  return port === undefined ? `gpa 0x${(gpa ?? 0).toString(16)}` : `port 0x${port.toString(16)}`
+}
 
 /** Checks the shape of a route; ranges and overlaps are the core's business. */
 export function checkRoute(value: unknown, name: string): [NativeRoute, Handlers] {
@@ -92,13 +104,13 @@ export function checkRoute(value: unknown, name: string): [NativeRoute, Handlers
   const own = [...Object.keys(values), ...Object.keys(handlers)]
   checkKeys(name, route, ['port', 'gpa', 'length', 'to', ...own])
   const [claim, place] = checkClaim(name, route)
-  const native = checkMembers(route, values, `${name}.`)
+  const facts = checkMembers(route, values, `${name}.`)
   const mine = checkMembers(route, handlers, `${name}.`)
   return [
     {
       ...claim,
       to: kind,
-      ...(together ? together(name, native) : native),
+      ...(together ? together(name, facts) : facts),
       deliver: 'onData' in mine,
     },
     { name: `${name} (${place})`, place, ...mine },
@@ -120,8 +132,8 @@ function checkClaim(
   const length = checkInteger(`${name}.length`, given, 1, 2 ** 32)
   if (gpa !== undefined) {
     const first = checkInteger(`${name}.gpa`, gpa, 0, 2 ** 52 - 1)
-    return [{ gpa: first, length }, `gpa 0x${first.toString(16)}`]
+    return [{ gpa: first, length }, placeOf({ gpa: first })]
   }
   const first = checkInteger(`${name}.port`, port, 0, 0xffff)
-  return [{ port: first, length }, `port 0x${first.toString(16)}`]
+  return [{ port: first, length }, placeOf({ port: first })]
 }

@@ -29,9 +29,10 @@ const UNSAFE_FILES = [
 
 /** All that each crate below the binding may depend on. */
 const DEPENDENCIES: Record<string, string> = {
-  'crates/devices': 'vm-superio',
-  'crates/boot': 'acpi_tables devices kvm-bindings linux-loader vm-memory',
-  'crates/vmm': 'boot devices kvm-bindings kvm-ioctls libc vm-memory vmm-sys-util',
+  'crates/devices': 'serde vm-superio',
+  'crates/boot': 'acpi_tables devices kvm-bindings linux-loader serde vm-memory',
+  'crates/vmm':
+    'boot crc32fast devices kvm-bindings kvm-ioctls libc postcard serde vm-memory vmm-sys-util',
 }
 /** They have no descriptor of the kernel. */
 const FORBID_UNSAFE = ['crates/boot/src/lib.rs', 'crates/devices/src/lib.rs']

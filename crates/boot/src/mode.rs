@@ -1,10 +1,12 @@
 //! The states of a processor in which a guest can start.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::MAX_GPA;
 use crate::named::named;
 
 /// The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum CpuMode {
     /// 16-bit real-address mode.
     Real,

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// A range of guest physical addresses with memory (KVM API, `KVM_SET_USER_MEMORY_REGION`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MemorySlot {
     /// First guest physical address, a multiple of 4096.
     pub gpa: u64,

@@ -5,6 +5,8 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::State;
 use crate::trigger::Trigger;
 
@@ -100,7 +102,7 @@ impl Clock for SystemClock {
 }
 
 /// What a guest asks of the whole machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum PowerRequest {
     /// Start again from the reset vector.
     Reset,

@@ -1,10 +1,12 @@
 //! Console text of one run.
 
+use serde::{Deserialize, Serialize};
+
 /// Console bytes kept for the result of one run; a guest that floods shall not eat the host.
 pub const MAX_OUTPUT_BYTES: usize = 16 << 20;
 
 /// What the guest wrote to console routes that have no handler, up to [`MAX_OUTPUT_BYTES`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Output {
     /// The bytes, in the order in which the guest wrote them.
     pub bytes: Vec<u8>,

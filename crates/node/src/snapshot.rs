@@ -1,15 +1,16 @@
 //! The native class that `Snapshot` wraps.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::path::Path;
+use std::sync::Arc;
 
-use napi::Either;
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi::{Either, Env, Task};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, Machine, Result, Snapshot};
+use vmm::{Error, ErrorCode, LoadOptions, Machine, Result, Snapshot};
 
 use crate::caught::caught;
-use crate::convert::config::NativeRoute;
+use crate::convert::config::{NativeDescription, NativeRoute};
 use crate::convert::failure::Failure;
 use crate::convert::registers::NativeRegisters;
 use crate::lifecycle::Lifecycle;
@@ -19,7 +20,11 @@ use crate::machine::NativeMachine;
 /// The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
 /// `close` every method returns `ERR_SNAPSHOT`.
 #[napi]
-pub struct NativeSnapshot(RefCell<Option<Rc<Snapshot>>>);
+pub struct NativeSnapshot {
+    snapshot: RefCell<Option<Arc<Snapshot>>>,
+    /// What a file has had beside it.
+    note: Vec<u8>,
+}
 
 /// A page that is not the same in two snapshots.
 #[napi(object)]
@@ -43,7 +48,7 @@ impl NativeSnapshot {
     pub fn take(machine: &NativeMachine) -> Either<NativeSnapshot, Failure> {
         let taken = machine.with_idle(Machine::snapshot);
         match taken {
-            Ok(snapshot) => Either::A(Self(RefCell::new(Some(Rc::new(snapshot))))),
+            Ok(snapshot) => Either::A(Self::of(snapshot, Vec::new())),
             Err(error) => Either::B(error.into()),
         }
     }
@@ -106,10 +111,41 @@ impl NativeSnapshot {
         }
     }
 
+    /// What a machine that is made of it has. `ERR_SNAPSHOT`.
+    #[napi]
+    pub fn description(&self) -> Either<NativeDescription, Failure> {
+        let described = self.open().and_then(|snapshot| snapshot.description());
+        match described {
+            Ok(config) => Either::A(NativeDescription::of(&config)),
+            Err(error) => Either::B(error.into()),
+        }
+    }
+
+    /// Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
+    /// `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+    #[napi(ts_return_type = "Promise<Failure | null>")]
+    pub fn save(&self, path: String, note: Uint8Array) -> AsyncTask<Save> {
+        AsyncTask::new(Save::new(self.open(), path, note.to_vec()))
+    }
+
+    /// Reads a file that `save` has written, on a thread of Node.js's. With `verify` all pages are
+    /// compared with their checksums, with `copy` they are read into memory; else the file is
+    /// mapped. `ERR_SNAPSHOT`.
+    #[napi(ts_return_type = "Promise<NativeSnapshot | Failure>")]
+    pub fn load(path: String, verify: bool, copy: bool) -> AsyncTask<Load> {
+        AsyncTask::new(Load::new(path, LoadOptions { verify, copy }))
+    }
+
+    /// What `save` was given, of a snapshot that `load` has read; else empty.
+    #[napi]
+    pub fn note(&self) -> Uint8Array {
+        Uint8Array::from(self.note.as_slice())
+    }
+
     /// Ends its use. Machines that were made of it go on, and keep the pages that they share.
     #[napi]
     pub fn close(&self) {
-        if self.0.take().is_some() {
+        if self.snapshot.take().is_some() {
             reaper::tidy();
         }
     }
@@ -122,9 +158,20 @@ impl Drop for NativeSnapshot {
 }
 
 impl NativeSnapshot {
-    fn open(&self) -> Result<Rc<Snapshot>> {
+    pub fn of(snapshot: Snapshot, note: Vec<u8>) -> Self {
+        Self {
+            snapshot: RefCell::new(Some(Arc::new(snapshot))),
+            note,
+        }
+    }
+
+    fn open(&self) -> Result<Arc<Snapshot>> {
         let closed = || Error::new(ErrorCode::Snapshot, "the snapshot is closed");
-        self.0.borrow().as_ref().map(Rc::clone).ok_or_else(closed)
+        self.snapshot
+            .borrow()
+            .as_ref()
+            .map(Arc::clone)
+            .ok_or_else(closed)
     }
 
     fn look<T>(&self, get: impl FnOnce(&Snapshot) -> T) -> Either<T, Failure> {
@@ -132,5 +179,68 @@ impl NativeSnapshot {
             Ok(snapshot) => Either::A(get(&snapshot)),
             Err(error) => Either::B(error.into()),
         }
+    }
+}
+
+/// Writes a snapshot, while the event loop goes on.
+pub struct Save {
+    snapshot: Result<Arc<Snapshot>>,
+    path: String,
+    note: Vec<u8>,
+}
+
+impl Save {
+    pub const fn new(snapshot: Result<Arc<Snapshot>>, path: String, note: Vec<u8>) -> Self {
+        Self {
+            snapshot,
+            path,
+            note,
+        }
+    }
+}
+
+impl Task for Save {
+    type Output = Result<()>;
+    type JsValue = Option<Failure>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        Ok(caught(|| {
+            let snapshot = self.snapshot.clone()?;
+            snapshot.write_to(Path::new(&self.path), &self.note)
+        }))
+    }
+
+    fn resolve(&mut self, _env: Env, saved: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(saved.err().map(Failure::from))
+    }
+}
+
+/// Reads one, likewise.
+pub struct Load {
+    path: String,
+    options: LoadOptions,
+}
+
+impl Load {
+    pub const fn new(path: String, options: LoadOptions) -> Self {
+        Self { path, options }
+    }
+}
+
+impl Task for Load {
+    type Output = Result<(Snapshot, Vec<u8>)>;
+    type JsValue = Either<NativeSnapshot, Failure>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        Ok(caught(|| {
+            Snapshot::read_from(Path::new(&self.path), self.options)
+        }))
+    }
+
+    fn resolve(&mut self, _env: Env, loaded: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(match loaded {
+            Ok((snapshot, note)) => Either::A(NativeSnapshot::of(snapshot, note)),
+            Err(error) => Either::B(error.into()),
+        })
     }
 }

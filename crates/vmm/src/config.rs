@@ -103,6 +103,12 @@ impl<'a> MachineConfig<'a> {
     /// # Errors
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.
     pub fn check(&self) -> Result<Format> {
+        self.check_machine()?;
+        self.check_payload()
+    }
+
+    /// The same but for the payload.
+    pub(crate) fn check_machine(&self) -> Result<()> {
         if let Some(mode) = self.mode {
             self.check_privilege(mode)?;
         }
@@ -132,8 +138,7 @@ impl<'a> MachineConfig<'a> {
                 format!("vcpus must be 1 to {MAX_VCPUS}, got {got}"),
             ));
         }
-        self.check_slots()?;
-        self.check_payload()
+        self.check_slots()
     }
 
     /// An image may say its mode itself: then it is known only when it is loaded.

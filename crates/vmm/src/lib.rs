@@ -48,4 +48,4 @@ pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
-pub use snapshot::{Difference, Snapshot};
+pub use snapshot::{Difference, LoadOptions, Snapshot};

@@ -1,5 +1,6 @@
 //! What a machine's memory holds before its first instruction, and how that instruction finds it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use boot::firmware::acpi;
@@ -7,6 +8,7 @@ use boot::state::{self, BootConfig, Protocol};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -17,10 +19,10 @@ use crate::limits::PAGE_BYTES;
 const STACK_ALIGNMENT: u64 = 16;
 
 /// One thing that was put into memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PlacedPart {
     /// Its role, as in [`Part`](boot::Part).
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// Its first address.
     pub gpa: u64,
     /// Bytes that were written.
@@ -30,7 +32,7 @@ pub struct PlacedPart {
 }
 
 /// What was put where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Placement {
     /// The image's format.
     pub format: Format,
@@ -97,7 +99,7 @@ pub(crate) fn prepare(
         memory.write(*gpa, bytes)?;
     }
     let parts = loaded.parts.iter().map(|part| PlacedPart {
-        what: part.what,
+        what: Cow::Borrowed(part.what),
         gpa: part.gpa,
         bytes: part.bytes.len() as u64,
         memory_bytes: part.memory_bytes,

@@ -3,10 +3,15 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { root } from '../../run.mjs'
-import { must } from '../commands.mjs'
-import { glibcVersions } from '../glibc.mjs'
+import { must, root } from '../../run.mjs'
 import { artifacts, binaryName, glibc, musl, targets } from '../targets.mjs'
+
+/** The versions of glibc that the symbols of an ELF file ask for, oldest first. */
+function glibcVersions(file) {
+  const found = must(['objdump', '-T', file]).matchAll(/\bGLIBC_(\d+(?:\.\d+)+)/g)
+  const versions = new Set([...found].map(([, version]) => version))
+  return [...versions].toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+}
 
 const fileOf = (target) => join(artifacts, binaryName(target))
 

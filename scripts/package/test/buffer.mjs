@@ -1,9 +1,6 @@
 // Guest memory under Node's own threads, and in other threads than its machine's: what differs from version to version.
 import assert from 'node:assert/strict'
-import { give, userOf } from './install.mjs'
-import { needsKvm } from './skip.mjs'
-
-const PROGRAM = 'buffer.mjs'
+import { onEach, tell } from './cases.mjs'
 
 /** `ArrayBuffer.prototype.transfer` came with it. */
 const FIRST_TO_TRANSFER = 22
@@ -11,11 +8,8 @@ const FIRST_TO_TRANSFER = 22
 /** Of the machine whose buffer leaves, unless all are asked for or this is the newest Node.js: each way takes a process. */
 const FEW_STATES = ['open', 'running']
 
-async function run(user, ...words) {
-  needsKvm()
-  give(user, PROGRAM)
-  return JSON.parse(await user.run(['node', '--expose-gc', PROGRAM, ...words]))
-}
+const run = async (user, ...words) =>
+  JSON.parse(await tell(user, 'buffer.mjs', ['node', '--expose-gc'], words))
 
 async function assertJobs(user) {
   for (const job of ['randomFill', 'gzip', 'brotliCompress', 'read']) {
@@ -42,17 +36,13 @@ async function assertEnds(user) {
 }
 
 export function bufferCases(context) {
-  const cases = {}
-  for (const { major } of context.nodes) {
-    const on = `Node.js ${major}`
-    const user = () => userOf(context, major)
-    cases[`${on}: close() under crypto, zlib and fs`] = () => assertJobs(user())
-    if (major >= FIRST_TO_TRANSFER) {
-      const isWhole = context.isWhole || major === context.nodes.at(-1).major
-      cases[`${on}: a worker ends, and its buffer is elsewhere`] = () =>
-        assertLeaves(user(), isWhole)
-    }
-    cases[`${on}: workers that end leave no memory`] = () => assertEnds(user())
-  }
-  return cases
+  const newest = context.nodes.at(-1).major
+  return onEach(context, ({ major }) => ({
+    'close() under crypto, zlib and fs': assertJobs,
+    ...(major >= FIRST_TO_TRANSFER && {
+      'a worker ends, and its buffer is elsewhere': (user) =>
+        assertLeaves(user, context.isWhole || major === newest),
+    }),
+    'workers that end leave no memory': assertEnds,
+  }))
 }

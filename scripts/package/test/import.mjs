@@ -1,7 +1,6 @@
 // What importing the package costs, and that it opens nothing.
 import assert from 'node:assert/strict'
-import { needsKvm } from './skip.mjs'
-import { give, userOf } from './install.mjs'
+import { give, needsKvm, onEach } from './cases.mjs'
 
 const IMPORT_MS = 30
 /** The fastest of several counts, as other work on this machine only adds; where there is much of it, of more. */
@@ -12,7 +11,7 @@ const PROGRAM = 'import.mjs'
 const CONTROL = 'machine.mjs'
 
 async function look(user, specifier) {
-  for (const name of [PROGRAM, CONTROL, 'nothing.mjs']) give(user, name)
+  give(user, PROGRAM, CONTROL, 'nothing.mjs')
   return JSON.parse(await user.run(['node', PROGRAM, specifier]))
 }
 
@@ -38,15 +37,9 @@ async function assertFast(user) {
   return `${ms.toFixed(1)} of ${IMPORT_MS} ms`
 }
 
-export function importCases(context) {
-  const cases = {}
-  for (const { major } of context.nodes) {
-    const on = `Node.js ${major}`
-    const user = () => userOf(context, major)
-    cases[`${on}: import opens no file, thread or signal handler`] = () =>
-      assertOpensNothing(user())
-    cases[`${on}: a machine opens all of them`] = () => assertSeen(user())
-    cases[`${on}: import is fast`] = () => assertFast(user())
-  }
-  return cases
-}
+export const importCases = (context) =>
+  onEach(context, () => ({
+    'import opens no file, thread or signal handler': assertOpensNothing,
+    'a machine opens all of them': assertSeen,
+    'import is fast': assertFast,
+  }))

@@ -1,27 +1,14 @@
 // From `npm install vmexit` to a machine that has run, on each Node.js version.
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { glibc, packageName } from '../targets.mjs'
 import { newUser } from '../user.mjs'
-import { needsKvm } from './skip.mjs'
+import { needsKvm, onEach, tells } from './cases.mjs'
 
 const INSTALL_SECONDS = 10
 
 const TOOLS = ['cargo', 'rustc', 'cc', 'gcc', 'clang', 'ld', 'as', 'make', 'python3']
-
-/** Copies a program of ours into the user's folder. */
-export function give(user, name) {
-  copyFileSync(fileURLToPath(new URL(`programs/${name}`, import.meta.url)), join(user.folder, name))
-}
-
-/** The user with this Node.js version, in whose folder the package is installed. */
-export function userOf({ users }, major) {
-  const user = users.find((entry) => entry.major === major)
-  assert.ok(user, 'the package is not installed')
-  return user
-}
 
 async function install({ registry, users }, { major, node }) {
   const user = newUser({ node, registry: registry.url })
@@ -56,24 +43,20 @@ async function assertHello(user) {
   return `${ran.length} of ${results.length} modes on ${backend}`
 }
 
-async function assertProgram(user, name) {
-  needsKvm()
-  give(user, name)
-  assert.equal(await user.run(['node', name]), 'hlt hlt "Hello, world!\\n" 42\n')
-}
-
-function casesOn(context, version) {
-  const on = `Node.js ${version.major}`
-  const user = () => userOf(context, version.major)
-  return {
-    [`${on}: npm install vmexit`]: () => install(context, version),
-    [`${on}: neither cargo nor a compiler is to be found`]: () => assertNoTools(user()),
-    [`${on}: npx vmexit hello --json`]: () => assertHello(user()),
-    [`${on}: an ECMAScript module`]: () => assertProgram(user(), 'module.mjs'),
-    [`${on}: a CommonJS script`]: () => assertProgram(user(), 'script.cjs'),
-  }
-}
-
-export function installCases(context) {
-  return Object.assign({}, ...context.nodes.map((version) => casesOn(context, version)))
-}
+export const installCases = (context) =>
+  Object.assign(
+    {},
+    ...context.nodes.map((version) => ({
+      [`Node.js ${version.major}: npm install vmexit`]: () => install(context, version),
+      ...onEach(
+        context,
+        () => ({
+          'neither cargo nor a compiler is to be found': assertNoTools,
+          'npx vmexit hello --json': assertHello,
+          'an ECMAScript module': tells('module.mjs'),
+          'a CommonJS script': tells('script.cjs'),
+        }),
+        [version],
+      ),
+    })),
+  )

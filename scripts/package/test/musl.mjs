@@ -2,35 +2,22 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { root } from '../../run.mjs'
-import { run } from '../commands.mjs'
+import { Skip } from '../../cases.mjs'
+import { root, run } from '../../run.mjs'
 import { muslNode } from '../musl-node.mjs'
 import { artifacts, binaryName, glibc, musl, packageName } from '../targets.mjs'
 import { newUser } from '../user.mjs'
-import { give, userOf } from './install.mjs'
-import { Skip, needsKvm } from './skip.mjs'
+import { casesOn, needsKvm, programOf, tells, userOf } from './cases.mjs'
 
 const USER = 'musl'
-const TOLD = 'hlt hlt "Hello, world!\\n" 42\n'
 
 /** What threads, signals, memory and the C library have a part in. `--whole` takes all. */
-const SPECS = [
-  'close',
-  'console',
-  'copies',
-  'garbage',
-  'hello',
-  'leaks',
-  'memory',
-  'registers',
-  'worker',
-]
+const SPECS = 'close console copies garbage hello leaks memory registers worker'.split(' ')
 
 async function install({ registry, users, say }) {
   let node
   try {
-    node = muslNode(say)
+    node = await muslNode(say)
   } catch (error) {
     throw new Skip(
       `Node.js for musl cannot be had here: ${error.message.split('\n')[1] ?? error.message}`,
@@ -50,12 +37,6 @@ function muslUser({ users }) {
   return userOf({ users }, USER)
 }
 
-async function assertTold(user, name) {
-  needsKvm()
-  give(user, name)
-  assert.equal(await user.run(['node', name]), TOLD)
-}
-
 async function assertHello(user) {
   needsKvm()
   const { results } = JSON.parse(await user.run(['npx', 'vmexit', 'hello', '--json']))
@@ -67,15 +48,14 @@ async function assertHello(user) {
 /** The suite of this checkout, with the binary that is published. */
 async function assertSuite(context) {
   needsKvm()
-  muslUser(context)
   const binary = join(root, binaryName(musl))
-  const types = fileURLToPath(new URL('programs/own-types.mjs', import.meta.url))
+  const types = programOf('own-types.mjs')
   const specs = context.isWhole ? [] : SPECS.map((name) => `__test__/${name}.spec.ts`)
   copyFileSync(join(artifacts, binaryName(musl)), binary)
   try {
     const ava = ['node_modules/ava/entrypoints/cli.mjs', '--concurrency=2', ...specs]
     const env = { ...process.env, NODE_OPTIONS: `--import=${types}` }
-    const told = await run([muslNode(context.say), ...ava], { env })
+    const told = await run([await muslNode(context.say), ...ava], { env })
     return told.match(/\d+ tests passed/)[0]
   } finally {
     rmSync(binary)
@@ -84,12 +64,13 @@ async function assertSuite(context) {
 
 export function muslCases(context) {
   const on = 'Node.js for musl'
-  const user = () => muslUser(context)
   return {
     [`${on}: npm install vmexit takes the binary for musl`]: () => install(context),
-    [`${on}: npx vmexit hello`]: () => assertHello(user()),
-    [`${on}: an ECMAScript module`]: () => assertTold(user(), 'module.mjs'),
-    [`${on}: a CommonJS script`]: () => assertTold(user(), 'script.cjs'),
-    [`${on}: the suite`]: () => assertSuite(context),
+    ...casesOn(on, () => muslUser(context), {
+      'npx vmexit hello': assertHello,
+      'an ECMAScript module': tells('module.mjs'),
+      'a CommonJS script': tells('script.cjs'),
+      'the suite': () => assertSuite(context),
+    }),
   }
 }

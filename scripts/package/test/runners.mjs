@@ -3,8 +3,7 @@ import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { give, userOf } from './install.mjs'
-import { needsKvm } from './skip.mjs'
+import { needsKvm, onEach, programOf } from './cases.mjs'
 
 const FOLDER = 'tests'
 
@@ -21,10 +20,7 @@ function writeTests(user) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder)
   for (const name of ['runner.cjs', 'runner.test.cjs', 'runner.test.mjs']) {
-    give(user, name)
-    cpSync(join(user.folder, name), join(folder, name))
-    cpSync(join(user.folder, name), join(folder, `again.${name}`))
-    rmSync(join(user.folder, name))
+    for (const copy of [name, `again.${name}`]) cpSync(programOf(name), join(folder, copy))
   }
   writeFileSync(join(user.folder, 'jest.json'), JSON.stringify(JEST))
 }
@@ -50,16 +46,15 @@ const vitest = ({ tools }, pool) => [
 ]
 
 export function runnerCases(context) {
-  const cases = {}
   // The oldest and the newest, unless all are asked for: each takes seconds.
   const versions = context.isWhole ? context.nodes : [context.nodes[0], context.nodes.at(-1)]
-  for (const { major } of versions) {
-    const on = `Node.js ${major}`
-    const user = () => userOf(context, major)
-    cases[`${on}: Jest`] = () => assertPasses(user(), jest(context))
-    for (const pool of ['vmThreads', 'vmForks', 'threads', 'forks']) {
-      cases[`${on}: Vitest, pool ${pool}`] = () => assertPasses(user(), vitest(context, pool))
-    }
+  const pools = ['vmThreads', 'vmForks', 'threads', 'forks'].map((pool) => [
+    `Vitest, pool ${pool}`,
+    (user) => assertPasses(user, vitest(context, pool)),
+  ])
+  const cases = {
+    Jest: (user) => assertPasses(user, jest(context)),
+    ...Object.fromEntries(pools),
   }
-  return cases
+  return onEach(context, () => cases, versions)
 }

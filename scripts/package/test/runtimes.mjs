@@ -1,22 +1,13 @@
 // Bun, Deno, and Node.js with options that forbid something.
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { give, userOf } from './install.mjs'
-import { needsKvm } from './skip.mjs'
-
-const TOLD = 'hlt hlt "Hello, world!\\n" 42\n'
+import { casesOn, give, onEach, tells, userOf } from './cases.mjs'
 
 const bun = ({ tools }) => join(tools, '@oven', 'bun-linux-x64', 'bin', 'bun')
 const deno = ({ tools }) => join(tools, '@deno', 'linux-x64-glibc', 'deno')
 
-async function assertTold(user, words, name) {
-  needsKvm()
-  give(user, name)
-  assert.equal(await user.run([...words, name]), TOLD)
-}
-
-/** Importing fails, and the message says what to do: nothing about installing again. */
-async function assertSays(user, words, expected) {
+/** A case: importing fails, and the message says what to do: nothing about installing again. */
+const says = (words, expected) => async (user) => {
   give(user, 'failure.mjs')
   const { code, message } = JSON.parse(await user.run([...words, 'failure.mjs']))
   assert.equal(code, 'ERR_BINDING_UNAVAILABLE')
@@ -24,42 +15,36 @@ async function assertSays(user, words, expected) {
   assert.doesNotMatch(message, /reinstall/i)
 }
 
-function nodeCases(context, { major }) {
-  const on = `Node.js ${major}`
-  const user = () => userOf(context, major)
+function nodeCases({ major }) {
   const permission = major === 20 ? '--experimental-permission' : '--permission'
   const restricted = ['node', '--no-warnings', permission, '--allow-fs-read=*']
   const plain = ['node', '--no-experimental-require-module']
   return {
-    [`${on}: CommonJS without require() of ES modules`]: () =>
-      assertTold(user(), plain, 'script.cjs'),
-    [`${on}: ${permission} --allow-addons`]: () =>
-      assertTold(user(), [...restricted, '--allow-addons'], 'module.mjs'),
-    [`${on}: ${permission} names --allow-addons`]: () =>
-      assertSays(user(), restricted, /--allow-addons/),
-    [`${on}: --no-addons names itself`]: () =>
-      assertSays(user(), ['node', '--no-addons'], /`--no-addons` forbids/),
-  }
-}
-
-function otherCases(context) {
-  const user = () => userOf(context, context.nodes.at(-1).major)
-  const run = (...rights) => [deno(context), 'run', '--no-prompt', ...rights]
-  return {
-    'Bun: an ECMAScript module': () => assertTold(user(), [bun(context), 'run'], 'module.mjs'),
-    'Bun: a CommonJS script': () => assertTold(user(), [bun(context), 'run'], 'script.cjs'),
-    'Deno: an ECMAScript module': () =>
-      assertTold(user(), run('--allow-read', '--allow-ffi'), 'module.mjs'),
-    'Deno: a CommonJS script': () =>
-      assertTold(user(), run('--allow-read', '--allow-ffi'), 'script.cjs'),
-    'Deno without rights says which': () =>
-      assertSays(user(), run(), /Requires read access to .*--allow-read --allow-ffi/),
-    'Deno without ffi says so': () =>
-      assertSays(user(), run('--allow-read'), /Requires ffi access to .*--allow-ffi/),
+    'CommonJS without require() of ES modules': tells('script.cjs', plain),
+    [`${permission} --allow-addons`]: tells('module.mjs', [...restricted, '--allow-addons']),
+    [`${permission} names --allow-addons`]: says(restricted, /--allow-addons/),
+    '--no-addons names itself': says(['node', '--no-addons'], /`--no-addons` forbids/),
   }
 }
 
 export function runtimeCases(context) {
-  const perNode = context.nodes.map((version) => nodeCases(context, version))
-  return Object.assign({}, ...perNode, otherCases(context))
+  const user = () => userOf(context, context.nodes.at(-1).major)
+  const run = (...rights) => [deno(context), 'run', '--no-prompt', ...rights]
+  const granted = run('--allow-read', '--allow-ffi')
+  return {
+    ...onEach(context, nodeCases),
+    ...casesOn('Bun', user, {
+      'an ECMAScript module': tells('module.mjs', [bun(context), 'run']),
+      'a CommonJS script': tells('script.cjs', [bun(context), 'run']),
+    }),
+    ...casesOn('Deno', user, {
+      'an ECMAScript module': tells('module.mjs', granted),
+      'a CommonJS script': tells('script.cjs', granted),
+      'without rights it says which': says(
+        run(),
+        /Requires read access to .*--allow-read --allow-ffi/,
+      ),
+      'without ffi it says so': says(run('--allow-read'), /Requires ffi access to .*--allow-ffi/),
+    }),
+  }
 }

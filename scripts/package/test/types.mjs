@@ -1,11 +1,9 @@
 // A TypeScript project with the strictest settings, compiled once and run on each Node.js version.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../../run.mjs'
-import { run } from '../commands.mjs'
-import { give, userOf } from './install.mjs'
-import { needsKvm } from './skip.mjs'
+import { root, run } from '../../run.mjs'
+import { give, needsKvm, onEach, userOf } from './cases.mjs'
 
 const SOURCES = ['typed.mts', 'typed.cts']
 
@@ -41,19 +39,13 @@ export async function compile(user, resolution) {
   for (const name of files) give(user, name)
   const types = join(user.folder, 'node_modules', '@types')
   mkdirSync(types, { recursive: true })
-  symlinkIfMissing(join(root, 'node_modules', '@types', 'node'), join(types, 'node'))
+  if (!existsSync(join(types, 'node'))) {
+    symlinkSync(join(root, 'node_modules', '@types', 'node'), join(types, 'node'))
+  }
   const project = join(user.folder, 'tsconfig.json')
   const options = { ...compilerOptions, ...resolutions[resolution] }
   writeFileSync(project, JSON.stringify({ compilerOptions: options, files }))
   await run(['node', join(root, 'node_modules', '.bin', 'tsc'), '--project', project])
-}
-
-function symlinkIfMissing(target, path) {
-  try {
-    symlinkSync(target, path)
-  } catch (error) {
-    if (error.code !== 'EEXIST') throw error
-  }
 }
 
 async function assertRuns(from, user, name) {
@@ -64,17 +56,17 @@ async function assertRuns(from, user, name) {
 }
 
 export function typeCases(context) {
-  const [{ major: first }] = context.nodes
-  const cases = {}
-  for (const resolution of Object.keys(resolutions)) {
-    cases[`a strict TypeScript project, ${resolution}`] = () =>
-      compile(userOf(context, first), resolution)
+  const first = () => userOf(context, context.nodes[0].major)
+  const compiled = Object.keys(resolutions).map((resolution) => [
+    `a strict TypeScript project, ${resolution}`,
+    () => compile(first(), resolution),
+  ])
+  const programs = ['typed.mjs', 'typed.cjs'].map((name) => [
+    `${name} of the TypeScript project`,
+    (user) => assertRuns(first(), user, name),
+  ])
+  return {
+    ...Object.fromEntries(compiled),
+    ...onEach(context, () => Object.fromEntries(programs)),
   }
-  for (const { major } of context.nodes) {
-    for (const name of ['typed.mjs', 'typed.cjs']) {
-      cases[`Node.js ${major}: ${name} of the TypeScript project`] = () =>
-        assertRuns(userOf(context, first), userOf(context, major), name)
-    }
-  }
-  return cases
 }

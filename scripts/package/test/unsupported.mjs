@@ -4,22 +4,18 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { glibc, packageName } from '../targets.mjs'
 import { newUser } from '../user.mjs'
-import { give } from './install.mjs'
+import { give } from './cases.mjs'
 import { compile } from './types.mjs'
 
-/** Hands `use` a user on another platform, or one without what npm's `options` leave out, who has installed the package. */
-async function without({ nodes, registry }, { platform, options = [] }, use) {
+/** A user on another platform, or without what npm's `options` leave out, who has installed the package. */
+async function without({ nodes, registry }, { platform, options = [] }) {
   const user = newUser({ node: nodes[0].node, registry: registry.url })
-  try {
-    if (platform) pretend(user, platform)
-    await user.run(['npm', 'install', 'vmexit', ...options])
-    const installed = (name) => existsSync(join(user.folder, 'node_modules', name))
-    assert.ok(installed('vmexit'))
-    assert.ok(!installed(packageName(glibc)))
-    return await use(user)
-  } finally {
-    user.leave()
-  }
+  if (platform) pretend(user, platform)
+  await user.run(['npm', 'install', 'vmexit', ...options])
+  const installed = (name) => existsSync(join(user.folder, 'node_modules', name))
+  assert.ok(installed('vmexit'))
+  assert.ok(!installed(packageName(glibc)))
+  return user
 }
 
 function pretend(user, platform) {
@@ -35,27 +31,25 @@ async function failure(user) {
 }
 
 async function assertNamed(context, platform) {
-  await without(context, { platform }, async (user) => {
-    const { code, message } = await failure(user)
-    assert.equal(code, 'ERR_BINDING_UNAVAILABLE')
-    assert.ok(message.includes(`for ${platform} `), message)
-    assert.match(message, /it runs on linux-x64-gnu and linux-x64-musl/)
-  })
+  const { code, message } = await failure(await without(context, { platform }))
+  assert.equal(code, 'ERR_BINDING_UNAVAILABLE')
+  assert.ok(message.includes(`for ${platform} `), message)
+  assert.match(message, /it runs on linux-x64-gnu and linux-x64-musl/)
 }
 
-const assertTypes = (context) =>
-  without(context, { platform: 'darwin-arm64' }, (user) => compile(user, 'as Node.js resolves'))
+async function assertTypes(context) {
+  await compile(await without(context, { platform: 'darwin-arm64' }), 'as Node.js resolves')
+}
 
 async function assertLeftOut(context) {
-  await without(context, { options: ['--omit=optional'] }, async (user) => {
-    const { code, message } = await failure(user)
-    assert.equal(code, 'ERR_BINDING_UNAVAILABLE')
-    assert.match(message, /vmexit-linux-x64-gnu is missing.*--omit=optional/)
-    const hello = await user.attempt(['npx', 'vmexit', 'hello'])
-    assert.equal(hello.code, 1)
-    assert.match(hello.stderr, /^vmexit: ERR_BINDING_UNAVAILABLE: /)
-    assert.equal((await user.attempt(['npx', 'vmexit', '--help'])).code, 0)
-  })
+  const user = await without(context, { options: ['--omit=optional'] })
+  const { code, message } = await failure(user)
+  assert.equal(code, 'ERR_BINDING_UNAVAILABLE')
+  assert.match(message, /vmexit-linux-x64-gnu is missing.*--omit=optional/)
+  const hello = await user.attempt(['npx', 'vmexit', 'hello'])
+  assert.equal(hello.code, 1)
+  assert.match(hello.stderr, /^vmexit: ERR_BINDING_UNAVAILABLE: /)
+  assert.equal((await user.attempt(['npx', 'vmexit', '--help'])).code, 0)
 }
 
 export function unsupportedCases(context) {

@@ -10,10 +10,13 @@ import { isObject, machineOf, overridden, payloadOf, readDefinition } from '../d
 import { readImage, readStdin, textOf } from '../session/image.ts'
 import { isVmError } from '../report.ts'
 import { Session } from '../session/session.ts'
+import { runFrom } from './from.ts'
 
 /** `vmexit run`. */
 export const runImage: Run = async (values, positionals) => {
   const session = new Session(values)
+  const from = textOf(values, 'from')
+  if (from !== undefined) return await runFrom(from, values, positionals, session)
   const definition = theDefinition(values, positionals)
   const options = await optionsOf(definition)
   using vm = machineWith({ ...options, routes: session.wired(options.routes) }, definition)

@@ -63,9 +63,18 @@ export class Session {
     await terminal?.drained()
     // A run that was stopped does not say where; one that has no time does.
     const { where } = this.#silence.gaveUp ? await vm.run({ timeoutMs: 0 }) : result
+    await this.#save(vm)
     if (this.#json) printJson(this.#document(vm, result, where))
     else this.#report(vm, result, where)
     return this.#exitCode(result)
+  }
+
+  /** What `--snapshot-at-exit` asks for. */
+  async #save(vm: VirtualMachine): Promise<void> {
+    const path = textOf(this.#values, 'snapshot-at-exit')
+    if (path === undefined) return
+    using snapshot = vm.snapshot()
+    await snapshot.save(path)
   }
 
   #document(vm: VirtualMachine, result: RunResult, where: RunResult['where']): object {

@@ -1,22 +1,18 @@
 import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
-import { checkArray } from '../../options/check.ts'
 import { checkMachineOptions } from '../../options/options.ts'
-import { type Handlers, checkRoute } from '../../options/routes.ts'
+import { type Handlers, checkRoutes } from '../../options/routes.ts'
 import { checkShape, otherwise, required } from '../../options/shape.ts'
 import { Devices } from '../devices.ts'
 import { summarize } from '../summary.ts'
+import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
 import { checkSnapshot, contentOf } from './snapshot.ts'
 import type { States } from './states.ts'
 
-const { maxRoutes } = native.limits()
-
 const snapshotShape = {
   snapshot: required(checkSnapshot),
-  routes: otherwise<ReturnType<typeof checkRoute>[]>([], (name, value) =>
-    checkArray(name, value, maxRoutes, checkRoute),
-  ),
+  routes: otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes),
 }
 
 /** A machine that has yet to meet its devices, and the states that these then get. */
@@ -45,11 +41,16 @@ function anew(options: unknown): Beginning {
 
 function again(options: unknown): Beginning {
   const { snapshot, routes } = checkShape('options', options, snapshotShape, '')
-  const { native: saved, vcpus, hasSerial, summary, handlers, states } = contentOf(snapshot)
-  const others = new Map(routes.map(([, other]) => [other.place, other]))
-  const own = handlers.map((handler) => rebound(handler, others.get(handler.place)))
+  const content = contentOf(snapshot)
+  const { native: saved, vcpus, hasSerial, summary, handlers, states, binding } = content
+  const others = new Map(routes.map((pair) => [pair[1].place as string, pair]))
+  const own = handlers.map((handler) => rebound(handler, others.get(handler.place!)?.[1], content))
+  const wanted = new Map(binding?.routes)
+  for (const [place, [route]] of others) wanted.set(place, route)
+  const machine = take(saved.machine([...wanted.values()]))
+  for (const { device } of own) if (device) binding?.spare.delete(device)
   return {
-    machine: take(saved.machine(routes.map(([route]) => route))),
+    machine,
     vcpus,
     hasSerial,
     summary,
@@ -59,14 +60,24 @@ function again(options: unknown): Beginning {
   }
 }
 
-function rebound(handlers: Handlers, other: Handlers | undefined): Handlers {
+function rebound(
+  handlers: Handlers,
+  other: Handlers | undefined,
+  { states, binding }: Content,
+): Handlers {
   const { device, place } = handlers
-  if (!device?.save) return other ?? handlers
+  const open = binding?.open.get(place!)
+  if (open && !other) {
+    const what = `JavaScript answers ${place} (${open.to}), and a file has no functions`
+    return fail('ERR_SNAPSHOT', `${what}; give routes one for this claim`)
+  }
+  if (!device?.save && !states.has(place!)) return other ?? handlers
   const what = `the device at ${place} saves its state`
-  if (!other?.device) {
+  const mine = other ?? (device && binding?.spare.has(device) ? handlers : undefined)
+  if (!mine?.device) {
     const why = `${what}, and is the first machine's`
     return fail('ERR_SNAPSHOT', `${why}; give routes another one for this claim`)
   }
-  if (!other.device.restore) return fail('ERR_SNAPSHOT', `${what}, and the other has no restore`)
-  return other
+  if (!mine.device.restore) return fail('ERR_SNAPSHOT', `${what}, and the other has no restore`)
+  return mine
 }

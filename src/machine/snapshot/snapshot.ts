@@ -1,11 +1,14 @@
 import { fail, fromFailure, raise, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
-import type { NativeSnapshot } from '../../native/seam.ts'
-import type { Handlers, Route } from '../../options/routes.ts'
+import type { NativeDescription } from '../../native/seam.ts'
+import { checkBoolean } from '../../options/check.ts'
+import { type Route, checkRoutes } from '../../options/routes.ts'
+import { checkShape, otherwise } from '../../options/shape.ts'
 import type { Registers } from '../registers.ts'
-import type { Summary } from '../summary.ts'
+import type { Content } from './content.ts'
+import { checkPath, readContent, writeContent } from './file.ts'
 import type { Parts } from './parts.ts'
-import { type States, checkStates, putStatesBack, saveStates } from './states.ts'
+import { checkStates, putStatesBack, saveStates } from './states.ts'
 
 /** What differs between a further machine and the one that a snapshot was taken of. */
 export interface ForkOptions {
@@ -23,6 +26,34 @@ export interface SnapshotOptions extends ForkOptions {
   snapshot: Snapshot
 }
 
+/**
+ * What a machine made of a snapshot has, in the words of its options. Of a route that JavaScript
+ * answers it says where it is: the functions are not in it.
+ */
+export interface SnapshotDescription extends Readonly<NativeDescription> {}
+
+/** How a snapshot is read from a file. */
+export interface LoadOptions {
+  /**
+   * Routes for claims that JavaScript answers: a file has no functions. What is not given here is
+   * given to `new VirtualMachine({ snapshot, routes })`. A device belongs to the first machine.
+   */
+  routes?: readonly Route[]
+  /** Compares all pages with their checksums, which reads the whole file. Default false. */
+  verify?: boolean
+  /**
+   * Reads the pages into memory. Default false: the file is mapped and has to stay as it is; a file
+   * that is cut short later ends the process by SIGBUS.
+   */
+  copy?: boolean
+}
+
+const loadShape = {
+  routes: otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes),
+  verify: otherwise(false, checkBoolean),
+  copy: otherwise(false, checkBoolean),
+}
+
 /** A page of memory that is not the same in two snapshots. */
 export interface PageDifference {
   /** Its address. */
@@ -31,18 +62,6 @@ export interface PageDifference {
   readonly before: Uint8Array
   /** Its 4096 bytes in the other one; a copy. */
   readonly after: Uint8Array
-}
-
-/** What a snapshot holds. */
-export interface Content {
-  readonly native: NativeSnapshot
-  readonly vcpus: number
-  readonly hasSerial: boolean
-  readonly summary: Summary
-  /** Of the caller's routes, in their order. */
-  readonly handlers: readonly Handlers[]
-  /** Of devices that save theirs, by the places of their routes. */
-  readonly states: States
 }
 
 /** What a snapshot holds; machines ask for it. */
@@ -100,6 +119,22 @@ export class Snapshot implements Disposable {
   }
 
   /**
+   * What a machine made of it has: which routes of a file are yet to be bound, among others.
+   *
+   * @throws {VmError} `ERR_SNAPSHOT` after `close()`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello, serial: true })
+   * const { memoryBytes, serial } = vm.snapshot().description
+   * console.log(memoryBytes, serial) // 2097152 true
+   * ```
+   */
+  get description(): SnapshotDescription {
+    return take(this.#content.native.description())
+  }
+
+  /**
    * The pages that are not the same in another snapshot, in the order of addresses; each is looked
    * for when it is asked for. Memory that both have never used is not read.
    *
@@ -127,6 +162,47 @@ export class Snapshot implements Disposable {
       after = page
       yield difference
     }
+  }
+
+  /**
+   * Writes it into a file, in the place of one that may be there: aside first, and then renamed.
+   * Only pages in use are written. The states of devices are part of it, functions are not.
+   *
+   * @throws {VmError} `ERR_SNAPSHOT` with `call` and `errno`, and for a state that cannot be
+   * written; `ERR_LIMIT`, `ERR_INVALID_OPTION`. What was there is then as it was.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using base = vm.snapshot()
+   * await base.save('hello.snapshot')
+   * using loaded = await Snapshot.load('hello.snapshot')
+   * using further = new VirtualMachine({ snapshot: loaded })
+   * console.log(further.runSync().reason) // pio-out
+   * ```
+   */
+  async save(path: string | URL): Promise<void> {
+    await writeContent(this.#content, checkPath('path', path))
+  }
+
+  /**
+   * Reads a file that `save` has written, on this host or one like it. The pages are mapped and not
+   * read, so that it takes as long for a large memory as for a small one.
+   *
+   * @throws {VmError} `ERR_SNAPSHOT` for a file that cannot be read, is damaged, is of another
+   * version, or does not fit this host, with the reason; `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * await vm.snapshot().save('hello.snapshot')
+   * using loaded = await Snapshot.load('hello.snapshot', { verify: true })
+   * console.log(loaded.registers.rip) // 0n
+   * ```
+   */
+  static async load(path: string | URL, options: LoadOptions = {}): Promise<Snapshot> {
+    const { routes, verify, copy } = checkShape('options', options, loadShape, '')
+    return new Snapshot(await readContent(checkPath('path', path), routes, verify, copy))
   }
 
   /**

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_MODULES};
 use crate::named::named;
 use crate::slot::MemorySlot;
 
 /// The format of an image, which determines where its bytes go and where it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Format {
     /// Bytes without headers, for the address that the caller names.
     Flat,

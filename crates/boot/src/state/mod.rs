@@ -4,6 +4,7 @@
 mod config;
 pub mod cpuid;
 pub mod extended;
+pub mod fit;
 mod paging;
 mod segments;
 mod task;

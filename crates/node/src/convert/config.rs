@@ -201,6 +201,46 @@ impl NativePayload {
 }
 
 impl NativeRoute {
+    /// As JavaScript has it.
+    fn of(config: &RouteConfig) -> Self {
+        let (port, gpa) = match config.base {
+            Base::Port(port) => (Some(u32::from(port)), None),
+            Base::Gpa(gpa) => (None, Some(gpa as f64)),
+        };
+        let bare = |to| Self {
+            port,
+            gpa,
+            length: config.length as f64,
+            to,
+            value: None,
+            datamatch: None,
+            size: None,
+            deliver: None,
+        };
+        let with = |to, value: Option<u64>| Self {
+            value: value.map(BigInt::from),
+            ..bare(to)
+        };
+        match config.target {
+            RouteTarget::Console { deliver } => Self {
+                deliver: Some(deliver),
+                ..bare(NativeRouteKind::Console)
+            },
+            RouteTarget::Constant(value) => with(NativeRouteKind::Constant, Some(value)),
+            RouteTarget::Discard => bare(NativeRouteKind::Discard),
+            RouteTarget::Count => bare(NativeRouteKind::Count),
+            RouteTarget::Stop => bare(NativeRouteKind::Stop),
+            RouteTarget::Device => bare(NativeRouteKind::Device),
+            RouteTarget::Queue { read_value } => with(NativeRouteKind::Queue, read_value),
+            RouteTarget::Coalesce { read_value } => with(NativeRouteKind::Coalesce, read_value),
+            RouteTarget::Event { datamatch } => Self {
+                datamatch: datamatch.map(|(value, _)| BigInt::from(value)),
+                size: datamatch.map(|(_, size)| u32::from(size)),
+                ..bare(NativeRouteKind::Event)
+            },
+        }
+    }
+
     /// As the core wants it.
     pub fn parse(&self) -> RouteConfig {
         let base = match (self.port, self.gpa) {
@@ -228,6 +268,46 @@ impl NativeRoute {
             base,
             length: self.length as u64,
             target,
+        }
+    }
+}
+
+/// What a machine of a snapshot is made of.
+#[napi(object, object_from_js = false)]
+pub struct NativeDescription {
+    /// As in `NativeConfig`.
+    pub memory_bytes: f64,
+    /// As in `NativeConfig`.
+    pub slots: Vec<NativeSlot>,
+    /// As in `NativeConfig`.
+    pub vcpus: u32,
+    /// As in `NativeConfig`.
+    pub irqchip: bool,
+    /// As in `NativeConfig`.
+    pub serial: bool,
+    /// As in `NativeConfig`.
+    pub pc: bool,
+    /// As in `NativeConfig`, in the order of their ids.
+    pub routes: Vec<NativeRoute>,
+}
+
+impl NativeDescription {
+    pub fn of(config: &MachineConfig<'_>) -> Self {
+        let slots = config.slots.iter();
+        Self {
+            memory_bytes: config.memory_bytes as f64,
+            slots: slots
+                .map(|slot| NativeSlot {
+                    gpa: slot.gpa as f64,
+                    bytes: slot.bytes as f64,
+                    read_only: slot.read_only,
+                })
+                .collect(),
+            vcpus: config.vcpus,
+            irqchip: config.irqchip,
+            serial: config.serial,
+            pc: config.pc,
+            routes: config.routes.iter().map(NativeRoute::of).collect(),
         }
     }
 }

@@ -44,7 +44,7 @@ impl From<&Placement> for NativeLoaded {
             entry_gpa: placement.entry_gpa as f64,
             parts: parts
                 .map(|part| NativePart {
-                    what: part.what.to_owned(),
+                    what: part.what.clone().into_owned(),
                     gpa: part.gpa as f64,
                     bytes: part.bytes as f64,
                     memory_bytes: part.memory_bytes as f64,

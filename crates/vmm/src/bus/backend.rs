@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use devices::{Com1, Console, Device, Output, PowerRequest, State};
+use serde::{Deserialize, Serialize};
 
 use crate::bus::access::Access;
 use crate::bus::feed::{EventCount, Feed};
@@ -35,7 +36,7 @@ pub(crate) enum Backend {
 }
 
 /// What a backend holds and has not handed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Held {
     /// The state of a device; of what has no state, too.
     Fields(State),

@@ -1,12 +1,13 @@
 //! Which ports or addresses a route claims, and what a caller may claim at all.
 
 use boot::{MemorySlot, layout};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{MAX_GPA, MAX_ROUTE_LENGTH};
 
 /// Where a claim begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Base {
     /// An I/O port.
     Port(u16),
@@ -15,7 +16,7 @@ pub enum Base {
 }
 
 /// Ports or addresses in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Claim {
     /// The first port or address.
     pub base: Base,
@@ -25,7 +26,7 @@ pub struct Claim {
 
 /// Names a route for as long as its machine lives. Those of the configuration are 0, 1, 2, … in
 /// their order, COM1's is the next, and no id is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct RouteId(u32);
 
 /// Whose a route is.

@@ -4,10 +4,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{MAX_QUEUED_EVENTS, QUEUE_BELL_EVENTS};
 
 /// One posted write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PostedWrite {
     /// Distance from the route's first port or address.
     pub offset: u32,

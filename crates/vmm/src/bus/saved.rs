@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use devices::Output;
+use serde::{Deserialize, Serialize};
 
 use crate::bus::backend::Held;
 use crate::bus::claim::Claim;
@@ -12,7 +13,7 @@ use crate::bus::route::Route;
 use crate::error::{Error, ErrorCode, Result};
 
 /// Everything that stands on a bus, in its order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct BusState {
     pub routes: Vec<RouteState>,
     /// Console text for the outcome.
@@ -20,7 +21,7 @@ pub(crate) struct BusState {
 }
 
 /// One route. Which one it is of another bus, claim and owner say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct RouteState {
     pub claim: Claim,
     /// Whether the caller made it; the machine's own may claim the same.

@@ -1,12 +1,13 @@
 //! A route, as a caller wants it.
 
 use boot::MemorySlot;
+use serde::{Deserialize, Serialize};
 
 use crate::bus::claim::{Base, Claim};
 use crate::error::{Error, ErrorCode, Result};
 
 /// What becomes of an access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum RouteTarget {
     /// Writes are text; with `deliver` they go to the handler in batches, else into the outcome.
     Console {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::MAX_QUEUED_VECTORS;
 
 #[derive(Debug, Default)]
@@ -20,7 +22,7 @@ struct Queue {
 }
 
 /// What waits for one vCPU.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct InjectionState {
     pub nmi: bool,
     /// Oldest first.

@@ -6,6 +6,7 @@ use kvm_bindings::{
     KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, kvm_clock_data, kvm_irqchip,
     kvm_pit_state2,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::kvm::vm::Vm;
@@ -21,18 +22,42 @@ const CONTROLLERS: [u32; 3] = [
 const CONTROLLER_BYTES: usize = 512;
 
 /// Where a VM has none, there is nothing of the irqchip's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct ChipState {
     /// Nanoseconds of the clock that guests read by `MSR_KVM_SYSTEM_TIME`.
     pub clock: u64,
     pub irqchip: Option<Box<Irqchip>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Irqchip {
     /// PIC master, PIC slave, IOAPIC, as the bytes of `kvm_irqchip.chip`.
+    #[serde(with = "controllers")]
     pub controllers: [[u8; CONTROLLER_BYTES]; 3],
     pub pit: kvm_pit_state2,
+}
+
+/// Serde knows no arrays of this size.
+mod controllers {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::CONTROLLER_BYTES;
+
+    type Controllers = [[u8; CONTROLLER_BYTES]; 3];
+
+    pub fn serialize<S: Serializer>(all: &Controllers, to: S) -> Result<S::Ok, S::Error> {
+        all.as_flattened().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Controllers, D::Error> {
+        let bytes = Vec::<u8>::deserialize(from)?;
+        let (chunks, rest) = bytes.as_chunks();
+        match chunks.try_into() {
+            Ok(all) if rest.is_empty() => Ok(all),
+            _ => Err(D::Error::custom("another number of interrupt controllers")),
+        }
+    }
 }
 
 impl ChipState {

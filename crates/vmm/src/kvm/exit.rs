@@ -4,12 +4,13 @@
 //! kvm-ioctls' own enum loses operand size, repeat count and the internal error's sub-reason.
 
 use kvm_bindings as kvm;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of the union that follows `exit_reason` and the registers in `kvm_run`.
 pub const BODY_BYTES: usize = 256;
 
 /// A port access; one exit of a string instruction carries `count` items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PortAccess {
     /// The I/O port.
     pub port: u16,
@@ -29,7 +30,7 @@ impl PortAccess {
 }
 
 /// An access to a guest physical address without memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MmioAccess {
     /// The first byte's address.
     pub gpa: u64,
@@ -38,7 +39,7 @@ pub struct MmioAccess {
 }
 
 /// Why `KVM_RUN` returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Exit {
     /// `KVM_EXIT_IO`, direction out.
     PioOut(PortAccess),

@@ -77,10 +77,11 @@ impl Host {
         uninterrupted(|| self.kvm.create_vm()).map_err(Error::ioctl("KVM_CREATE_VM"))
     }
 
-    /// What a vCPU finds of it by CPUID.
-    pub(crate) fn cpuid_of(&self, place: Place) -> Result<CpuId> {
-        cpuid::of_vcpu(&self.cpuid, place).ok_or_else(|| {
-            let listed = self.cpuid.as_slice().len();
+    /// What a vCPU finds by CPUID: of this host, or of the one that it began on.
+    pub(crate) fn cpuid_of(&self, first: Option<&CpuId>, place: Place) -> Result<CpuId> {
+        let list = first.unwrap_or(&self.cpuid);
+        cpuid::of_vcpu(list, place).ok_or_else(|| {
+            let listed = list.as_slice().len();
             Error::new(
                 ErrorCode::KvmCapability,
                 format!(

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::kvm::run_page::RunPage;
 
 /// Why a run was interrupted from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[repr(u8)]
 pub enum KickCause {
     /// A caller asked for it.

@@ -66,7 +66,7 @@ fn find(host: &Host, irqchip: bool) -> Result<Vec<u32>> {
         irqchip,
     };
     scratch
-        .set_cpuid2(&host.cpuid_of(place)?)
+        .set_cpuid2(&host.cpuid_of(None, place)?)
         .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
     let listed = host
         .kvm

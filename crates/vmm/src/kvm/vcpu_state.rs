@@ -18,6 +18,7 @@ use kvm_bindings::{
     kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::Cap;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::kvm::host::Host;
@@ -34,7 +35,7 @@ const XSAVE_ARGUMENT: libc::c_ulong =
     (size_of::<kvm_xsave>() as libc::c_ulong) << 16 | (KVMIO as libc::c_ulong) << 8;
 
 /// All that KVM keeps of a vCPU between two entries, but for an access that it has yet to complete.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct VcpuState {
     pub regs: kvm_regs,
     pub sregs: kvm_sregs,

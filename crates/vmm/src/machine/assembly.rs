@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use boot::state::BootConfig;
 use boot::{MemorySlot, StartRegisters};
+use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
 use crate::board;
@@ -51,7 +52,7 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
     } = placement::prepare(config, format, &slots)?;
     let fd = create::vm(host, boot.mode, config.irqchip)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
-    let crew = crew(host, &vm, config, Some((&boot, &registers)))?;
+    let crew = crew(host, &vm, config, None, Some((&boot, &registers)))?;
     assemble(config, slots, &rows, vm, crew, Origin::default(), placement)
 }
 
@@ -75,7 +76,7 @@ pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Mad
     let fd = create::vm(host, placement.mode, config.irqchip)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let origin = Origin::of_image(&vm, &snapshot.image)?;
-    let crew = crew(host, &vm, &config, None)?;
+    let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None)?;
     assemble(&config, slots, &rows, vm, crew, origin, placement)
 }
 
@@ -158,10 +159,11 @@ fn crew(
     host: &Host,
     vm: &Arc<Vm>,
     config: &MachineConfig<'_>,
+    first: Option<&CpuId>,
     start: Option<(&BootConfig, &StartRegisters)>,
 ) -> Result<(Crew, Arc<Counters>)> {
     let counters = Arc::new(Counters::default());
-    let create = |index| create::processor(host, vm, config, start, &counters, index);
+    let create = |index| create::processor(host, vm, config, first, start, &counters, index);
     let first = create(BOOT_VCPU)?;
     let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
     Ok((Crew::new(first, others), counters))

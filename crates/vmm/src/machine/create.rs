@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boot::state::{self, BootConfig, cpuid::Place};
 use boot::{CpuMode, StartRegisters, layout};
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs};
+use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs};
 use kvm_ioctls::{Cap, VmFd};
 
 use crate::config::MachineConfig;
@@ -23,15 +23,17 @@ pub(crate) fn processor(
     host: &Host,
     vm: &Arc<Vm>,
     config: &MachineConfig<'_>,
+    first: Option<&CpuId>,
     start: Option<(&BootConfig, &StartRegisters)>,
     counters: &Arc<Counters>,
     index: u32,
 ) -> Result<Processor> {
-    let cpuid = host.cpuid_of(Place {
+    let place = Place {
         index,
         count: config.vcpus,
         irqchip: config.irqchip,
-    })?;
+    };
+    let cpuid = host.cpuid_of(first, place)?;
     let mut vcpu = Vcpu::new(host, vm, index, &cpuid)?;
     if !config.irqchip {
         anchor::keep(host);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use boot::MemorySlot;
 use devices::{Device, SerialPort};
-use kvm_bindings::{kvm_regs, kvm_sregs};
+use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
 
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
@@ -57,7 +57,8 @@ pub struct Machine {
     counters: Arc<Counters>,
     /// As configured, without those of ours.
     slots: Vec<MemorySlot>,
-    /// The id of the next route.
+    /// Of the host on which its vCPUs began, if it has another CPUID than this one.
+    cpuid: Option<Arc<CpuId>>,
     next_id: u32,
 }
 
@@ -68,7 +69,7 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
     /// `Payload` for the configuration.
     pub fn new(config: MachineConfig<'_>) -> Result<Self> {
-        Self::assemble(assembly::new(&config)?)
+        Self::assemble(assembly::new(&config)?, None)
     }
 
     /// A further machine in the state of a snapshot. It shares the snapshot's memory until it
@@ -77,13 +78,13 @@ impl Machine {
     /// # Errors
     /// `Snapshot` when a route has no place in it; else as of [`new`](Self::new).
     pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
-        let routes = snapshot.rebound(routes)?;
-        let mut machine = Self::assemble(assembly::again(snapshot, routes)?)?;
+        let made = assembly::again(snapshot, snapshot.rebound(routes)?)?;
+        let mut machine = Self::assemble(made, snapshot.cpuid.clone())?;
         machine.put_back(snapshot)?;
         Ok(machine)
     }
 
-    fn assemble(made: Made) -> Result<Self> {
+    fn assemble(made: Made, cpuid: Option<Arc<CpuId>>) -> Result<Self> {
         let next_id = made.bus.routes().len() as u32;
         let mut machine = Self {
             bus: made.bus,
@@ -94,6 +95,7 @@ impl Machine {
             placement: made.placement,
             counters: made.counters,
             slots: made.slots,
+            cpuid,
             next_id,
         };
         if machine.bus.coalesces {
@@ -116,6 +118,7 @@ impl Machine {
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
             shape: self.shape(),
+            cpuid: self.cpuid.clone(),
             claims: callers().map(Route::place).collect(),
             targets: callers().map(|route| route.target).collect(),
             placement: self.placement.clone(),
@@ -131,20 +134,24 @@ impl Machine {
     /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        snapshot.shape.check(&self.shape())?;
+        snapshot.check_fits(&self.shape(), self.cpuid.as_ref())?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
     }
 
-    /// Ends it. What a further machine of its snapshot can use is kept for one; else the machine is
-    /// given back, for a thread to drop that can wait for the kernel.
+    /// Ends it, or gives it back for a thread to drop that can wait for the kernel.
     pub fn retire(mut self: Box<Self>) -> Option<Box<Self>> {
         if !pool::is_fit(&mut self.crew, &self.bus, &self.vm, &self.origin) {
             return Some(self);
         }
-        pool::keep(self.crew, self.origin, self.vm, self.placement.mode);
+        pool::keep(
+            self.crew,
+            self.origin,
+            self.vm,
+            (self.placement.mode, self.cpuid),
+        );
         None
     }
 
@@ -233,8 +240,7 @@ impl Machine {
     fn take(&mut self, route: Route, table: Table) -> Result<RouteId> {
         let id = route.row.id;
         if route.is_gathered {
-            let (claim, routes) = (&route.row.claim, self.bus.routes());
-            let sorted = offload::sort_after(&self.vm, claim, routes);
+            let sorted = offload::sort_after(&self.vm, &route.row.claim, self.bus.routes());
             if let Err(error) = sorted.and_then(|()| self.crew.map_coalesced()) {
                 offload::unregister(&self.vm, &route)?;
                 return Err(error);

@@ -45,11 +45,12 @@ fn stops_early(host: &Host) -> Result<Option<bool>> {
     let vm = Arc::new(Vm::new(host.create_vm()?, prepared.memory)?);
     vm.register_coalesced_mmio(IoEventAddress::Pio(PORT), 1)
         .map_err(Error::ioctl("KVM_REGISTER_COALESCED_MMIO"))?;
-    let cpuid = host.cpuid_of(Place {
+    let place = Place {
         index: BOOT_VCPU,
         count: 1,
         irqchip: false,
-    })?;
+    };
+    let cpuid = host.cpuid_of(None, place)?;
     let mut vcpu = Vcpu::new(host, &vm, BOOT_VCPU, &cpuid)?;
     let reset = vcpu.special_registers()?;
     vcpu.set_special_registers(&state::special_registers(&prepared.boot, None, reset))?;

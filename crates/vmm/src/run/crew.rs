@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
@@ -29,13 +31,20 @@ pub(crate) struct Scene<'a> {
 }
 
 /// The saved state of all vCPUs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct CrewState {
     pub boot: ProcessorState,
     others: Vec<ProcessorState>,
     ended_by: u32,
     /// Exits that no run has reported.
     unreported: u64,
+}
+
+impl CrewState {
+    /// How many vCPUs there are.
+    pub const fn count(&self) -> u32 {
+        1 + self.others.len() as u32
+    }
 }
 
 /// All vCPUs.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use devices::{Output, PowerRequest};
+use serde::{Deserialize, Serialize};
 
 use crate::bus::RouteId;
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickCause;
 
 /// An exit with what came with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ExitRecord {
     /// Why KVM returned.
     pub exit: Exit,
@@ -18,7 +19,7 @@ pub struct ExitRecord {
 }
 
 /// Why a run ended. Whatever the guest does is one of these, never an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum End {
     /// An exit that ends a run (halt, shutdown, …), or a port or MMIO exit that nothing claims.
     Exit(ExitRecord),

@@ -1,11 +1,12 @@
 //! A machine as a value: everything that its guest and its devices can have changed.
 
+mod file;
 mod shape;
 
 use std::sync::Arc;
 
 use boot::Privilege;
-use kvm_bindings::kvm_regs;
+use kvm_bindings::{CpuId, kvm_regs};
 
 use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
 use crate::config::{MachineConfig, Payload};
@@ -16,6 +17,7 @@ use crate::limits::PAGE_BYTES;
 use crate::placement::Placement;
 use crate::run::CrewState;
 
+pub use file::LoadOptions;
 pub(crate) use shape::Shape;
 
 /// The state of a machine at one moment. Nothing changes it; any number of machines go on from it,
@@ -24,6 +26,8 @@ pub(crate) use shape::Shape;
 pub struct Snapshot {
     pub(crate) image: Arc<MemoryImage>,
     pub(crate) shape: Shape,
+    /// Of the host on which the vCPUs began, if it has another CPUID than this one.
+    pub(crate) cpuid: Option<Arc<CpuId>>,
     /// The caller's, in their order.
     pub(crate) claims: Vec<(RouteId, Claim)>,
     /// What the caller wants there; `None` for a device in Rust.
@@ -57,6 +61,15 @@ impl Snapshot {
         &self.claims
     }
 
+    /// What a machine that is made of it is made of, but for memory's content. What it says of the
+    /// payload is empty.
+    ///
+    /// # Errors
+    /// `Snapshot` if a device in Rust is attached, which no snapshot can make again.
+    pub fn description(&self) -> Result<MachineConfig<'static>> {
+        Ok(self.config(self.rebound(&[])?))
+    }
+
     /// How many vCPUs the machine had.
     pub const fn vcpus(&self) -> u32 {
         self.shape.vcpus
@@ -84,6 +97,21 @@ impl Snapshot {
             page = found.0 + 1;
             Some(found.1)
         }))
+    }
+
+    /// Refuses a machine that cannot go back to it.
+    ///
+    /// # Errors
+    /// `Snapshot`, naming what differs.
+    pub(crate) fn check_fits(&self, machine: &Shape, cpuid: Option<&Arc<CpuId>>) -> Result<()> {
+        self.shape.check(machine)?;
+        if self.cpuid.as_ref() == cpuid {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Snapshot,
+            "the snapshot's vCPUs began on another processor than the machine's; make a machine of it instead",
+        ))
     }
 
     /// Refuses a snapshot of other memory.

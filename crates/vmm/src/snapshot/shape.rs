@@ -1,11 +1,12 @@
 //! What a machine must have in common with a snapshot that is put back on it.
 
 use boot::MemorySlot;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode, Result};
 
 /// What is fixed when a machine is made, but for its routes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Shape {
     /// Slot 0, and the further ones as configured.
     pub slots: Vec<MemorySlot>,

@@ -8,6 +8,7 @@ pub mod written;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 
 use crate::error::{Error, ErrorCode, Result};
@@ -26,6 +27,8 @@ pub(crate) struct MemoryImage {
     /// The pages that are in the file; the others are holes.
     used: Pages,
     file: File,
+    /// Where the first page is in the file.
+    pages_at: u64,
     view: View,
 }
 
@@ -88,13 +91,52 @@ impl MemoryImage {
         }
         run.map_or(Ok(()), |run| run.write(&file))?;
         seal(&file)?;
-        let view = View::new(&file, bytes)?;
+        Self::mapped(layout, used, file, 0)
+    }
+
+    /// Maps a file that has the pages from an offset on, which nobody changes as long as this
+    /// lives.
+    ///
+    /// # Errors
+    /// `KvmIoctl`.
+    pub fn mapped(layout: Layout, used: Pages, file: File, pages_at: u64) -> Result<Self> {
+        let view = View::new(&file, pages_at, layout.end() * PAGE)?;
         Ok(Self {
             layout,
             used,
             file,
+            pages_at,
             view,
         })
+    }
+
+    /// Reads the pages out of a file that has them from an offset on, whatever becomes of it then.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn copied(layout: Layout, used: Pages, from: &File, pages_at: u64) -> Result<Self> {
+        let file = create((layout.end() * PAGE) as u64)?;
+        let mut bytes = ZEROS;
+        for page in used.iter() {
+            let at = (page * PAGE) as u64;
+            let read = from.read_exact_at(&mut bytes, pages_at + at);
+            read.map_err(Error::io("pread"))?;
+            file.write_all_at(&bytes, at).map_err(Error::io("pwrite"))?;
+        }
+        seal(&file)?;
+        Self::mapped(layout, used, file, 0)
+    }
+
+    /// Bytes that a file of this process may have (`RLIMIT_FSIZE`); a larger one would end it by
+    /// SIGXFSZ.
+    pub fn file_limit() -> Option<u64> {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: fills the struct.
+        let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+        known.then_some(limit.rlim_cur)
     }
 
     pub const fn layout(&self) -> &Layout {
@@ -185,7 +227,7 @@ impl MemoryImage {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED,
                 self.file.as_raw_fd(),
-                (mapped.span.first * PAGE) as libc::off_t,
+                self.pages_at as libc::off_t + (mapped.span.first * PAGE) as libc::off_t,
             )
         };
         if start == libc::MAP_FAILED {
@@ -255,22 +297,14 @@ fn create(bytes: u64) -> Result<File> {
     Ok(file)
 }
 
-/// A file above the process's limit would end it by SIGXFSZ.
 fn check_limit(bytes: u64) -> Result<()> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: fills the struct.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
-    if !known || bytes <= limit.rlim_cur {
+    let Some(limit) = MemoryImage::file_limit().filter(|limit| bytes > *limit) else {
         return Ok(());
-    }
+    };
     Err(Error::new(
         ErrorCode::Limit,
         format!(
-            "a snapshot needs a file of {bytes} bytes, got a limit of {}; raise `ulimit -f`",
-            limit.rlim_cur
+            "a snapshot needs a file of {bytes} bytes, got a limit of {limit}; raise `ulimit -f`"
         ),
     ))
 }
@@ -298,7 +332,7 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
-    fn new(file: &File, bytes: usize) -> Result<Self> {
+    fn new(file: &File, at: u64, bytes: usize) -> Result<Self> {
         // A shared mapping of a sealed file is refused before Linux 6.7.
         let (nowhere, kind) = (
             std::ptr::null_mut(),
@@ -306,7 +340,8 @@ impl View {
         );
         let fd = file.as_raw_fd();
         // SAFETY: a fresh mapping.
-        let start = unsafe { libc::mmap(nowhere, bytes, libc::PROT_READ, kind, fd, 0) };
+        let start =
+            unsafe { libc::mmap(nowhere, bytes, libc::PROT_READ, kind, fd, at as libc::off_t) };
         if start == libc::MAP_FAILED {
             return Err(Error::io("mmap")(std::io::Error::last_os_error()));
         }

@@ -39,7 +39,7 @@ fn scratch(irqchip: bool) -> Option<(Arc<Vm>, Vcpu)> {
         count: 1,
         irqchip,
     };
-    let cpuid = host.cpuid_of(place).unwrap();
+    let cpuid = host.cpuid_of(None, place).unwrap();
     let vcpu = Vcpu::new(host, &vm, 0, &cpuid).unwrap();
     Some((vm, vcpu))
 }

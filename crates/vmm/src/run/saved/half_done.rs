@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::kvm::exit::{Exit, MmioAccess};
 
 /// What KVM returned and has completed since, so that it is ours alone to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Owed {
     pub exit: Exit,
     /// What the guest wrote, all items.
@@ -56,7 +58,7 @@ impl LatestReads {
 }
 
 /// An access that was not at its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum HalfDone {
     /// There is none.
     #[default]
@@ -69,7 +71,7 @@ pub(crate) enum HalfDone {
 }
 
 /// A read that waits for its value, in front of its instruction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct OpenRead {
     pub exit: Exit,
     /// The first piece without a value; none if it ended a run and `reply` answers it.

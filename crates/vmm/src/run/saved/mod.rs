@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use kvm_bindings::{KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_MOV_SS};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::InjectionState;
 use crate::kvm::exit::Exit;
@@ -32,7 +34,7 @@ const MOST_EXITS: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The state of one vCPU, for it or for the same vCPU of a machine of the same shape.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct ProcessorState {
     pub(crate) vcpu: VcpuState,
     pub(crate) injections: InjectionState,

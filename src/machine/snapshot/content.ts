@@ -1,0 +1,29 @@
+import type { NativeRoute, NativeSnapshot } from '../../native/seam.ts'
+import type { Device } from '../../options/device.ts'
+import type { Handlers } from '../../options/routes.ts'
+import type { Summary } from '../summary.ts'
+import type { States } from './states.ts'
+
+/** What a snapshot holds. */
+export interface Content {
+  readonly native: NativeSnapshot
+  readonly vcpus: number
+  readonly hasSerial: boolean
+  readonly summary: Summary
+  /** Of the caller's routes, in their order. */
+  readonly handlers: readonly Handlers[]
+  /** Of devices that save theirs, by the places of their routes. */
+  readonly states: States
+  /** Only of one that was read from a file. */
+  readonly binding?: Binding
+}
+
+/** The routes of a snapshot that was read from a file, which has no functions. */
+export interface Binding {
+  /** Those that `load` was given. */
+  readonly routes: ReadonlyMap<string, NativeRoute>
+  /** What JavaScript answers and `load` was not given, by place. */
+  readonly open: ReadonlyMap<string, NativeRoute>
+  /** Devices that `load` was given and no machine has; each belongs to the first that takes it. */
+  readonly spare: Set<Device>
+}
