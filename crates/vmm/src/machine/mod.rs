@@ -85,8 +85,8 @@ impl Machine {
     }
 
     fn assemble(made: Made, cpuid: Option<Arc<CpuId>>) -> Result<Self> {
-        let next_id = made.bus.routes().len() as u32;
         let mut machine = Self {
+            next_id: made.bus.routes().len() as u32,
             bus: made.bus,
             crew: made.crew,
             interrupts: made.interrupts,
@@ -96,7 +96,6 @@ impl Machine {
             counters: made.counters,
             slots: made.slots,
             cpuid,
-            next_id,
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
@@ -146,12 +145,8 @@ impl Machine {
         if !pool::is_fit(&mut self.crew, &self.bus, &self.vm, &self.origin) {
             return Some(self);
         }
-        pool::keep(
-            self.crew,
-            self.origin,
-            self.vm,
-            (self.placement.mode, self.cpuid),
-        );
+        let kind = (self.placement.mode, self.cpuid);
+        pool::keep(self.crew, self.origin, self.vm, kind);
         None
     }
 
