@@ -16,6 +16,15 @@ function promised(file: string): string {
   return text.replaceAll(/^\/\/ +/gm, '')
 }
 
+/** Those that take long get told to do less, as their headers say. */
+const less: Record<string, string[]> = { 'fuzz.ts': ['2000'] }
+
+/** Whether a text is what was promised, where … is any text within a line. */
+function isAs(text: string, promise: string): boolean {
+  const parts = promise.split('…').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${parts.join('.*')}$`).test(text)
+}
+
 const examples = readdirSync('examples').filter((name) => name.endsWith('.ts'))
 
 test('there are examples', (t) => {
@@ -25,10 +34,10 @@ test('there are examples', (t) => {
 for (const name of examples) {
   kvmTest(`examples/${name} prints what it says`, async (t) => {
     const file = `examples/${name}`
-    const args = ['--import', '@oxc-node/core/register', file]
+    const args = ['--import', '@oxc-node/core/register', file, ...(less[name] ?? [])]
     const { stdout, stderr } = await execute(process.execPath, args, { timeout: 60_000 })
     t.not(promised(file), '')
-    t.is(stdout, promised(file))
+    if (!isAs(stdout, promised(file))) t.is(stdout, promised(file))
     t.is(stderr, '')
   })
 }

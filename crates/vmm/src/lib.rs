@@ -41,7 +41,7 @@ pub use kvm::memory::{GuestMemory, HostRange};
 pub use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs, kvm_vcpu_events,
 };
-pub use machine::Machine;
+pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{

@@ -1,6 +1,7 @@
 import { VirtualMachine } from '../../machine/virtual-machine.ts'
 import { raise } from '../../native/errors.ts'
-import { hltImage } from '../images.ts'
+import { guests } from '../../options/guest.ts'
+import { callImage, hltImage } from '../images.ts'
 import { RepeatedRoute, type Work } from './repeated-route.ts'
 import type { BenchRoute } from './route.ts'
 
@@ -73,6 +74,44 @@ export const machineRoutes: readonly BenchRoute[] = [
       const vm = halting()
       vm.runSync()
       return on(vm, () => vm.registers())
+    },
+  }),
+  new RepeatedRoute({
+    name: 'call',
+    unit: 'call',
+    kind: 'call',
+    about:
+      "a function of the guest's, registers in and out: setRegisters(), runSync(), registers()",
+    timing: 'each call',
+    exits: 1,
+    begin() {
+      const vm = new VirtualMachine({ mode: 'long', payload: { image: callImage } })
+      let rdi = 0n
+      return on(vm, () => {
+        rdi += 1n
+        vm.setRegisters({ rip: 0n, rdi })
+        vm.runSync()
+        const { rax } = vm.registers()
+        if (rax !== rdi + 7n) raise(new Error(`the call of ${rdi} returned ${rax}`))
+      })
+    },
+  }),
+  new RepeatedRoute({
+    name: 'pause',
+    unit: 'pause',
+    kind: null,
+    about: 'await pause() and resume() of a guest that spins under run()',
+    timing: 'each pause() and resume()',
+    exits: 4,
+    awaits: true,
+    begin() {
+      const vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+      // It ends with its machine.
+      vm.run().catch(() => undefined)
+      return on(vm, async () => {
+        await vm.pause()
+        vm.resume()
+      })
     },
   }),
   new RepeatedRoute({

@@ -20,6 +20,7 @@ use crate::asking::posted::Posted;
 use crate::caught::caught;
 use crate::pump::environment::Environment;
 use handles::{Handles, closed};
+use reaper::Memory;
 use running::{Callbacks, Running};
 
 enum State {
@@ -148,13 +149,11 @@ impl Lifecycle {
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
-        let memory = Arc::clone(machine.memory());
         self.posted().begin();
         let result = caught(|| machine.run(&kick, limits, handler));
         let mut state = self.state.borrow_mut();
         if matches!(*state, State::Closed) {
-            reaper::reap(machine);
-            memory.give_back();
+            reaper::reap(machine, Memory::Emptied);
             return Err(closed());
         }
         *state = State::Idle(machine);
@@ -194,24 +193,25 @@ impl Lifecycle {
     /// cut off which its handlers have yet to get. Under `run_here` the machine goes when that
     /// returns.
     pub fn close(&self) -> Vec<(RouteId, Vec<u8>)> {
-        let memory = self.handles.memory().ok();
-        let texts = self.end();
-        // Nothing of the VM runs any more that could write into it.
-        if let Some(memory) = memory {
+        let is_here = matches!(&*self.state.borrow(), State::Here(_));
+        let memory = is_here.then(|| self.handles.memory());
+        let texts = self.end(Memory::Emptied);
+        // The run that called returns later, and the guest does nothing until then.
+        if let Some(Ok(memory)) = memory {
             memory.give_back();
         }
         texts
     }
 
     /// As `close`, but a buffer that is kept keeps what is in it.
-    fn end(&self) -> Vec<(RouteId, Vec<u8>)> {
+    fn end(&self, memory: Memory) -> Vec<(RouteId, Vec<u8>)> {
         Environment::remove(self);
         self.handles.release();
         self.posted().end();
         match self.state.replace(State::Closed) {
             State::Closed => Vec::new(),
             State::Idle(machine) => {
-                reaper::reap(machine);
+                reaper::reap(machine, memory);
                 Vec::new()
             }
             State::Here(kick) => {
@@ -225,7 +225,7 @@ impl Lifecycle {
                         let mut texts = result.map_or_else(|_| Vec::new(), |it| it.undelivered);
                         // It may have paused before.
                         texts.extend(machine.take_undelivered());
-                        reaper::reap(machine);
+                        reaper::reap(machine, memory);
                         texts
                     }
                     None => Vec::new(),
@@ -233,7 +233,7 @@ impl Lifecycle {
             }
             State::Paused(mut machine, _) => {
                 let texts = machine.take_undelivered();
-                reaper::reap(machine);
+                reaper::reap(machine, memory);
                 texts
             }
         }
@@ -249,7 +249,7 @@ impl Lifecycle {
 
 impl Drop for Lifecycle {
     fn drop(&mut self) {
-        self.end();
+        self.end(Memory::AsItIs);
     }
 }
 

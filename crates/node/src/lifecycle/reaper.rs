@@ -2,7 +2,7 @@
 //! on a busy host, and tens of them with an irqchip. JavaScript's thread has no part in that.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
 use vmm::{Machine, Result};
@@ -17,6 +17,8 @@ struct Queue {
     is_started: bool,
     /// The thread ends one.
     is_busy: bool,
+    /// A snapshot has gone.
+    is_untidy: bool,
     /// How many it has ended.
     ended: u64,
 }
@@ -25,6 +27,7 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue {
     waiting: VecDeque::new(),
     is_started: false,
     is_busy: false,
+    is_untidy: false,
     ended: 0,
 });
 
@@ -34,20 +37,56 @@ static COME: Condvar = Condvar::new();
 /// One has ended.
 static GONE: Condvar = Condvar::new();
 
+/// What becomes of memory that a buffer keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    AsItIs,
+    Emptied,
+}
+
 /// Ends a machine, soon; at once where there is no thread to do it, or where it has enough to do.
-pub fn reap(machine: Box<Machine>) {
+/// What a further machine of its snapshot can use is kept.
+pub fn reap(machine: Box<Machine>, kept: Memory) {
+    let Some(machine) = machine.retire() else {
+        return;
+    };
+    let memory = (kept == Memory::Emptied).then(|| Arc::clone(machine.memory()));
+    let mut queue = started();
+    if queue.is_started && queue.waiting.len() < MOST_WAITING {
+        queue.waiting.push_back(machine);
+        COME.notify_one();
+        drop(queue);
+    } else {
+        drop(queue);
+        drop(machine);
+        vmm::trim_spares();
+    }
+    // Nothing of the VM runs any more that could write into it.
+    if let Some(memory) = memory {
+        memory.give_back();
+    }
+}
+
+/// Ends, soon, what machines have left for further ones, if no snapshot is there for those.
+pub fn tidy() {
+    let mut queue = started();
+    if queue.is_started {
+        queue.is_untidy = true;
+        COME.notify_one();
+    } else {
+        drop(queue);
+        vmm::trim_spares();
+    }
+}
+
+/// The queue, with a thread if one can start.
+fn started() -> MutexGuard<'static, Queue> {
     let mut queue = lock();
     if !queue.is_started {
         let thread = Builder::new().name("vmexit-reaper".into()).spawn(work);
         queue.is_started = thread.is_ok();
     }
-    if queue.is_started && queue.waiting.len() < MOST_WAITING {
-        queue.waiting.push_back(machine);
-        COME.notify_one();
-    } else {
-        drop(queue);
-        drop(machine);
-    }
+    queue
 }
 
 /// Makes a machine. Where the host refuses it for want of descriptors or memory that machines still
@@ -72,17 +111,21 @@ fn after_all() -> u64 {
 fn work() {
     let mut queue = lock();
     loop {
-        if let Some(machine) = queue.waiting.pop_front() {
-            queue.is_busy = true;
-            drop(queue);
-            drop(machine);
-            queue = lock();
-            queue.is_busy = false;
-            queue.ended += 1;
-            GONE.notify_all();
-        } else {
+        let machine = queue.waiting.pop_front();
+        if machine.is_none() && !queue.is_untidy {
             queue = COME.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            continue;
         }
+        let ended = u64::from(machine.is_some());
+        queue.is_busy = true;
+        queue.is_untidy = false;
+        drop(queue);
+        drop(machine);
+        vmm::trim_spares();
+        queue = lock();
+        queue.is_busy = false;
+        queue.ended += ended;
+        GONE.notify_all();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::bus::backend::Backend;
-use crate::bus::claim::Base;
+use crate::bus::claim::{Base, Claim, RouteId};
 use crate::bus::counts::RouteCounters;
 use crate::bus::feed::Feed;
 use crate::bus::gate::Gate;
@@ -64,6 +64,11 @@ impl Route {
             target: None,
             counters: Arc::default(),
         }
+    }
+
+    /// Its id and its claim.
+    pub const fn place(&self) -> (RouteId, Claim) {
+        (self.row.id, self.row.claim)
     }
 
     /// What stands there, while no vCPU runs.

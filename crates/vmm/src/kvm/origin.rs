@@ -2,7 +2,7 @@
 //! again.
 #![allow(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::error::Result;
 use crate::kvm::image::pages::{Layout, Pages, Span};
@@ -13,6 +13,13 @@ use crate::kvm::vm::Vm;
 /// noted no longer. To note a page costs the guest a fault, about as much as comparing it so often.
 const PATIENCE: u32 = 200;
 
+/// Pages that memory may have of its own while no machine has it.
+const MOST_OWN: usize = 64;
+
+/// How often it is left with such pages: what the host wrote is not noted for longer than a
+/// restore, so these may be others each time.
+const MOST_LEFT: u32 = 32;
+
 /// What a machine knows of its memory's past.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
@@ -21,6 +28,8 @@ pub(crate) struct Origin {
     /// From the first restore on: to note writes costs the guest time, and a machine that is never
     /// restored does without.
     notes: Option<Notes>,
+    /// How often the memory was left with pages of its own.
+    left: u32,
 }
 
 /// What is noted of writes, in all slots.
@@ -41,7 +50,7 @@ impl Origin {
         let slots = image.layout().spans().iter();
         Self {
             shown: slots.map(|_| Some(Arc::clone(image))).collect(),
-            notes: None,
+            ..Self::default()
         }
     }
 
@@ -120,6 +129,35 @@ impl Origin {
         Ok(())
     }
 
+    /// Whether all slots show one image, which somebody else has, too.
+    pub fn is_wanted(&self) -> bool {
+        let mut shown = self.shown.iter().flatten();
+        shown
+            .next()
+            .is_some_and(|image| self.shows(image) && Arc::strong_count(image) > self.shown.len())
+    }
+
+    /// Makes memory its image's again, for a machine to come, and lets go of the image: nothing
+    /// that was written is left, and little of it takes space.
+    pub fn leave(&mut self, vm: &Vm) -> Option<Weak<MemoryImage>> {
+        let image = Arc::clone(self.shown.first()?.as_ref()?);
+        self.restore(vm, &image).ok()?;
+        let own = self.notes.as_ref().map_or(0, Notes::count);
+        self.left += 1;
+        if own > MOST_OWN || self.left > MOST_LEFT {
+            self.show(vm, &image).ok()?;
+            self.left = 0;
+        }
+        self.shown.clear();
+        Some(Arc::downgrade(&image))
+    }
+
+    /// After [`leave`](Self::leave): the image is shown again, on the same slots.
+    pub fn adopt(&mut self, image: &Arc<MemoryImage>) {
+        let slots = image.layout().spans().iter();
+        self.shown = slots.map(|_| Some(Arc::clone(image))).collect();
+    }
+
     /// Maps an image over all slots; what was written before is forgotten.
     fn show(&mut self, vm: &Vm, image: &Arc<MemoryImage>) -> Result<()> {
         let spans = image.layout().spans();
@@ -151,6 +189,11 @@ impl Origin {
 }
 
 impl Notes {
+    /// Pages that the last restore looked at.
+    fn count(&self) -> usize {
+        self.written.iter().count()
+    }
+
     /// Copies back the pages that were written.
     fn put_back(&mut self, vm: &Vm, image: &MemoryImage) -> Result<()> {
         self.look(vm)?;

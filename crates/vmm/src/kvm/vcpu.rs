@@ -59,6 +59,9 @@ pub(crate) struct Vcpu {
     pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
     registers: Registers,
+    /// Since the state was saved or restored, the guest has exited by accesses alone, and the host
+    /// has set no special register, MSR or debug register.
+    pub(super) is_untouched: bool,
 }
 
 impl Vcpu {
@@ -77,6 +80,7 @@ impl Vcpu {
             fd,
             page,
             registers,
+            is_untouched: false,
         })
     }
 
@@ -86,6 +90,12 @@ impl Vcpu {
         self.registers.set_started(is_started);
     }
 
+    /// Whether no kick has a hold of it.
+    pub fn is_own(&self) -> bool {
+        // This one's, and that of its registers.
+        Arc::strong_count(&self.page) == 2
+    }
+
     /// The mapping, for a kick.
     pub fn page(&self) -> &Arc<RunPage> {
         &self.page
@@ -93,6 +103,16 @@ impl Vcpu {
 
     /// Runs the guest until it exits or is interrupted.
     pub fn enter(&mut self) -> Result<Entry> {
+        let entry = self.run();
+        self.is_untouched &= match &entry {
+            Ok(Entry::Exit(exit)) => exit.is_access(),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        entry
+    }
+
+    fn run(&mut self) -> Result<Entry> {
         self.registers.before_entry();
         // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
         let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN as libc::Ioctl, 0) };
@@ -276,6 +296,7 @@ impl Vcpu {
     /// `KVM_SET_SREGS`, which tells whether KVM takes them.
     pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
         self.forget_interrupts();
+        self.is_untouched = false;
         self.registers.set_sregs(&self.fd, registers)
     }
 

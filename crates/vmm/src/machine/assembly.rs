@@ -20,9 +20,10 @@ use crate::kvm::vm::Vm;
 use crate::limits::BOOT_VCPU;
 use crate::machine::attach::{self, Surroundings};
 use crate::machine::create;
+use crate::machine::pool::{self, Spare};
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
-use crate::run::Crew;
+use crate::run::{Crew, Processor};
 use crate::snapshot::Snapshot;
 
 /// The parts of a machine.
@@ -62,6 +63,15 @@ pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Mad
     let rows = check_routes(&config, &slots)?;
     let host = check_host(&config, &slots)?;
     let placement = snapshot.placement.clone();
+    if let Some(Spare {
+        vcpu, origin, vm, ..
+    }) = pool::take(snapshot)
+    {
+        let counters = Arc::new(Counters::default());
+        let boot = Processor::new(vcpu, BOOT_VCPU, config.irqchip, Arc::clone(&counters));
+        let crew = (Crew::new(boot, Vec::new()), counters);
+        return assemble(&config, slots, &rows, vm, crew, origin, placement);
+    }
     let memory = GuestMemory::from_image(&snapshot.image)?;
     let fd = create::vm(host, placement.mode, config.irqchip)?;
     let vm = Arc::new(Vm::new(fd, memory)?);

@@ -3,6 +3,7 @@
 mod assembly;
 mod attach;
 mod create;
+mod pool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
 use crate::snapshot::{Shape, Snapshot};
+pub use pool::trim as trim_spares;
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
 ///
@@ -57,7 +59,6 @@ pub struct Machine {
     slots: Vec<MemorySlot>,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
-    /// The id of the next route.
     next_id: u32,
 }
 
@@ -68,7 +69,7 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
     /// `Payload` for the configuration.
     pub fn new(config: MachineConfig<'_>) -> Result<Self> {
-        Self::assemble(assembly::new(&config)?)
+        Self::assemble(assembly::new(&config)?, None)
     }
 
     /// A further machine in the state of a snapshot. It shares the snapshot's memory until it
@@ -77,16 +78,15 @@ impl Machine {
     /// # Errors
     /// `Snapshot` when a route has no place in it; else as of [`new`](Self::new).
     pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
-        let routes = snapshot.rebound(routes)?;
-        let mut machine = Self::assemble(assembly::again(snapshot, routes)?)?;
-        machine.cpuid.clone_from(&snapshot.cpuid);
+        let made = assembly::again(snapshot, snapshot.rebound(routes)?)?;
+        let mut machine = Self::assemble(made, snapshot.cpuid.clone())?;
         machine.put_back(snapshot)?;
         Ok(machine)
     }
 
-    fn assemble(made: Made) -> Result<Self> {
-        let next_id = made.bus.routes().len() as u32;
+    fn assemble(made: Made, cpuid: Option<Arc<CpuId>>) -> Result<Self> {
         let mut machine = Self {
+            next_id: made.bus.routes().len() as u32,
             bus: made.bus,
             crew: made.crew,
             interrupts: made.interrupts,
@@ -95,8 +95,7 @@ impl Machine {
             placement: made.placement,
             counters: made.counters,
             slots: made.slots,
-            cpuid: None,
-            next_id,
+            cpuid,
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
@@ -119,9 +118,7 @@ impl Machine {
             image: self.origin.image(&self.vm)?,
             shape: self.shape(),
             cpuid: self.cpuid.clone(),
-            claims: callers()
-                .map(|route| (route.row.id, route.row.claim))
-                .collect(),
+            claims: callers().map(Route::place).collect(),
             targets: callers().map(|route| route.target).collect(),
             placement: self.placement.clone(),
             crew,
@@ -141,6 +138,16 @@ impl Machine {
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
         self.put_back(snapshot)
+    }
+
+    /// Ends it, or gives it back for a thread to drop that can wait for the kernel.
+    pub fn retire(mut self: Box<Self>) -> Option<Box<Self>> {
+        if !pool::is_fit(&mut self.crew, &self.bus, &self.vm, &self.origin) {
+            return Some(self);
+        }
+        let kind = (self.placement.mode, self.cpuid);
+        pool::keep(self.crew, self.origin, self.vm, kind);
+        None
     }
 
     /// All but the memory.
@@ -193,15 +200,12 @@ impl Machine {
     /// `InvalidOption` when there is no such route; `KvmIoctl`, and it stays.
     pub fn detach(&mut self, id: RouteId) -> Result<()> {
         if !self.bus.callers().any(|route| route.row.id == id) {
-            return Err(Error::new(
-                ErrorCode::InvalidOption,
-                format!("no route with id {} is attached", id.get()),
-            ));
+            let what = format!("no route with id {} is attached", id.get());
+            return Err(Error::new(ErrorCode::InvalidOption, what));
         }
         // What the guest has written is its route's until here.
         self.crew.gather(&mut self.bus)?;
-        let mut all = self.bus.routes().iter();
-        if let Some(route) = all.find(|route| route.row.id == id) {
+        if let Some(route) = self.bus.routes().iter().find(|route| route.row.id == id) {
             offload::unregister(&self.vm, route)?;
         }
         self.bus.detach(id)?;
@@ -231,8 +235,7 @@ impl Machine {
     fn take(&mut self, route: Route, table: Table) -> Result<RouteId> {
         let id = route.row.id;
         if route.is_gathered {
-            let (claim, routes) = (&route.row.claim, self.bus.routes());
-            let sorted = offload::sort_after(&self.vm, claim, routes);
+            let sorted = offload::sort_after(&self.vm, &route.row.claim, self.bus.routes());
             if let Err(error) = sorted.and_then(|()| self.crew.map_coalesced()) {
                 offload::unregister(&self.vm, &route)?;
                 return Err(error);

@@ -63,7 +63,8 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub const fn new(boot: Processor, others: Vec<Processor>) -> Self {
+    pub fn new(mut boot: Processor, others: Vec<Processor>) -> Self {
+        boot.is_alone = others.is_empty();
         Self {
             boot,
             others,
@@ -75,6 +76,11 @@ impl Crew {
 
     pub const fn count(&self) -> u32 {
         1 + self.others.len() as u32
+    }
+
+    /// The only one, after the others.
+    pub fn into_boot(self) -> Processor {
+        self.boot
     }
 
     pub const fn boot_mut(&mut self) -> &mut Processor {
