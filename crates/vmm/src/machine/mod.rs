@@ -294,9 +294,16 @@ impl Machine {
         self.crew.run_together(scene, kick, limits, handlers)
     }
 
-    /// Enters the guest again and again until it halts, and returns the time that took. Its writes
-    /// go nowhere and are not counted: this is the yardstick where no C compiler can build
-    /// `bench/raw.c`.
+    /// Whether a run can begin: the errors of [`run`](Self::run) that come before an entry.
+    ///
+    /// # Errors
+    /// `UnansweredRead`, `Internal`.
+    pub fn check_ready(&mut self) -> Result<()> {
+        self.crew.check_ready()
+    }
+
+    /// Enters the guest again and again until it halts, and returns the time that took: the
+    /// yardstick where no C compiler can build `bench/raw.c`. Its writes go nowhere, uncounted.
     ///
     /// # Errors
     /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`;
@@ -350,34 +357,22 @@ impl Machine {
         self.crew.get_mut(index)
     }
 
-    /// The boot vCPU's [`Processor::registers`].
-    ///
-    /// # Errors
-    /// `KvmIoctl`.
+    /// The boot vCPU's [`Processor::registers`], with its errors.
     pub fn registers(&mut self) -> Result<kvm_regs> {
         self.crew.boot_mut().registers()
     }
 
-    /// The boot vCPU's [`Processor::set_registers`].
-    ///
-    /// # Errors
-    /// `UnansweredRead`, `KvmIoctl`.
+    /// The boot vCPU's [`Processor::set_registers`], with its errors.
     pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
         self.crew.boot_mut().set_registers(registers)
     }
 
-    /// The boot vCPU's [`Processor::special_registers`].
-    ///
-    /// # Errors
-    /// `KvmIoctl`.
+    /// The boot vCPU's [`Processor::special_registers`], with its errors.
     pub fn special_registers(&mut self) -> Result<kvm_sregs> {
         self.crew.boot_mut().special_registers()
     }
 
-    /// The boot vCPU's [`Processor::set_special_registers`].
-    ///
-    /// # Errors
-    /// `UnansweredRead`, `KvmIoctl`.
+    /// The boot vCPU's [`Processor::set_special_registers`], with its errors.
     pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
         self.crew.boot_mut().set_special_registers(registers)
     }
