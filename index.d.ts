@@ -125,8 +125,8 @@ export declare class NativeMachine {
   /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
   /**
-   * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle` is
-   * called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
+   * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle`
+   * is called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
    * `runSync`.
    */
   pause(): Failure | null

@@ -43,7 +43,7 @@ const COUNTERS = `
 
 const vcpus = 3
 
-/** A route for each vCPU, whose handler waits once all have written so often, and a run until then. */
+/** A route for each vCPU, whose handler waits once all have written so often; a run until then. */
 function waiting() {
   const seen: number[][] = Array.from({ length: vcpus }, () => [])
   let [most, waits, arrived] = [0, 0, () => {}]

@@ -39,6 +39,9 @@ const scenarios: Record<string, [code: number, stdout: string, stderr?: RegExp]>
   'awaited runs, all and race': [0, 'hlt,hlt\nhlt\n'],
   'an awaited run that a time-out ends': [5, 'timeout\n'],
   'an awaited run that a signal ends': [5, 'TimeoutError\n'],
+  'a paused run that nobody awaits': [5, 'paused\n'],
+  'a paused run that is awaited, resumed by a timer': [5, 'paused\nstopped\n'],
+  'a pause that is awaited, of a run that is not': [5, 'true\n'],
   'an awaited run with promises': [0, 'hlt 20\n'],
   'for await over vm.serial, beside a run': [5, 'A\n'],
   'for await over vm.serial, which close() ends': [5, ''],
@@ -71,7 +74,7 @@ for (const [scenario, [code, stdout, stderr]] of Object.entries(scenarios)) {
   })
 }
 
-for (const scenario of ['runSync for ever', 'an awaited run for ever']) {
+for (const scenario of ['runSync for ever', 'an awaited run for ever', 'a paused run for ever']) {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     serialTest(`${signal} kills: ${scenario}`, async (t) => {
       const ended = await runProcess(scenario, (pid) => {

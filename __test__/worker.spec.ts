@@ -84,6 +84,7 @@ for (const scenario of ['run, spinning', 'runSync, spinning']) {
 for (const scenario of [
   'run, posted writes all the time',
   'run, several machines',
+  'run, paused',
   'runSync, a device asked all the time',
   'runSync, exits that Rust answers',
   'runSync, a handler that never returns',

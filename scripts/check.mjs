@@ -7,11 +7,14 @@ import { Failure, capture, must, root } from './run.mjs'
 import { mustSetUp } from './setup.mjs'
 import { findTool } from './tools.mjs'
 
-const GENERATED = 'index.d.ts'
+const GENERATED = ['index.d.ts', 'src/native/words.generated.ts']
 const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench']
 
+const present = (file) => existsSync(join(root, file))
 const generated = () =>
-  existsSync(join(root, GENERATED)) ? readFileSync(join(root, GENERATED), 'latin1') : undefined
+  GENERATED.filter(present)
+    .map((file) => readFileSync(join(root, file), 'latin1'))
+    .join('\0')
 
 // Before set-up, which may itself build it.
 const before = generated()
@@ -19,9 +22,10 @@ const before = generated()
 function generatedFileIsCurrent() {
   must(['npm', 'run', '--silent', 'build:native'])
   // In a clone the tests may have built already; there the commit is what must be current.
-  const isCommitted = !process.env.CI || capture(['git', 'diff', '--quiet', 'HEAD', GENERATED]).ok
+  const isCommitted =
+    !process.env.CI || capture(['git', 'diff', '--quiet', 'HEAD', ...GENERATED]).ok
   if (isCommitted && generated() === before) return
-  throw new Failure(`${GENERATED} was not current; it is rewritten: commit it`)
+  throw new Failure(`${GENERATED.join(' or ')} was not current; it is rewritten: commit it`)
 }
 
 /** Licences, sources and who may name what; `deny.toml` holds the rules. */

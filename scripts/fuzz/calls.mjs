@@ -16,6 +16,8 @@ const table = {
   run: [runOptions, (session, vm, args) => session.begin(vm, args)],
   runSync: [runOptions, (session, vm, args) => session.runSync(vm, args)],
   stop: [none, (_, vm) => vm.stop()],
+  pause: [none, (session, vm) => session.keep(vm.pause())],
+  resume: [none, (_, vm) => vm.resume()],
   close: [none, (_, vm) => vm.close()],
   abort: [none, (session) => session.abort()],
   dispose: [none, (_, vm) => vm[Symbol.dispose]()],
@@ -80,7 +82,10 @@ const table = {
 }
 
 /** What ends a run comes more often: it is in their meeting that machines hang. */
-const NAMES = [...Object.keys(table), ...['run', 'run', 'run', 'runSync', 'stop', 'stop', 'abort']]
+const NAMES = [
+  ...Object.keys(table),
+  ...['run', 'run', 'run', 'runSync', 'stop', 'stop', 'abort', 'pause', 'resume', 'resume'],
+]
 
 function runOptions(random) {
   if (random.oneIn(8)) return []

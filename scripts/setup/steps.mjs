@@ -26,11 +26,14 @@ const steps = [
     key: 'native',
     title: 'building the native addon (about a minute the first time)',
     command: ['npm', 'run', '--silent', 'build:native'],
-    inputs: ['crates', 'guest', 'build.rs', 'Cargo.toml', 'rust-toolchain.toml'],
+    inputs: [
+      ...['crates', 'guest', 'build.rs', 'Cargo.toml', 'rust-toolchain.toml'],
+      'scripts/words.mjs',
+    ],
     settings: [name, version, napi, scripts['build:native']],
     outputs: ['vmexit.linux-x64-gnu.node', 'index.d.ts'],
     // Written by the step and committed, so a checkout can change them too.
-    generated: ['Cargo.lock', 'index.d.ts'],
+    generated: ['Cargo.lock', 'index.d.ts', 'src/native/words.generated.ts'],
   },
   {
     key: 'typescript',

@@ -80,7 +80,7 @@ const run: Command = {
     format: {
       value: 'FORMAT',
       words: formats,
-      about: 'flat, elf, multiboot, pvh or bzimage (default: what the content says)',
+      about: `${formats.join(', ')} (default: what the content says)`,
       api: ['payload.format', 'format'],
     },
     load: {

@@ -1,5 +1,6 @@
 import { guests } from '../options/guest.ts'
 import { native } from '../native/native.ts'
+import { plainKinds } from '../options/plain-routes.ts'
 import { formats, modes, privileges } from '../native/words.ts'
 import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
@@ -71,7 +72,7 @@ const route = {
   length: number('Ports or bytes, default 1.', 2n ** 32n, 1),
   to: {
     kind: 'word',
-    words: ['console', 'constant', 'discard', 'count', 'stop'] satisfies DefinedRoute['to'][],
+    words: Object.keys(plainKinds),
     about: 'Who answers. A module adds routes with functions.',
   },
   value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },

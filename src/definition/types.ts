@@ -1,4 +1,5 @@
 import type { CpuMode, ImageFormat, Privilege } from '../native/words.ts'
+import type { ConsoleTarget, ConstantTarget, PlainTarget } from '../options/plain-routes.ts'
 import type { VirtualMachineOptions } from '../options/options.ts'
 
 /**
@@ -75,7 +76,7 @@ export type DefinedRoute = DefinedClaim & {
   /** Ports or bytes, default 1. */
   length?: DefinedNumber
   /** Who answers, as {@link Route} has it. */
-  to: 'console' | 'constant' | 'discard' | 'count' | 'stop'
+  to: (ConsoleTarget | ConstantTarget | PlainTarget)['to']
   /** What reads give, 0 to 2^64 - 1: for `constant`, and only there. */
   value?: DefinedNumber
 }

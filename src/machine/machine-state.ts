@@ -115,8 +115,8 @@ export abstract class MachineState {
   }
 
   /**
-   * Sets registers of vCPU 0 of x87, SSE and AVX (`KVM_SET_XSAVE`). Absent ones keep their value; of
-   * `st`, `xmm` and `ymm` all are given.
+   * Sets registers of vCPU 0 of x87, SSE and AVX (`KVM_SET_XSAVE`). Absent ones keep their value;
+   * of `st`, `xmm` and `ymm` all are given.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`,
    * `ERR_INVALID_OPTION`, also for `ymm` without AVX and for values that KVM refuses, such as

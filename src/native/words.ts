@@ -36,23 +36,4 @@ export type ExitReason = NativeExitReason
  */
 export type EndReason = ExitReason | NativeEnding
 
-/**
- * All words of a type, in order; one that is missing, or that the seam does not have, does not
- * compile.
- */
-function all<T extends string>(words: Readonly<Record<T, true>>): readonly T[] {
-  return Object.keys(words) as T[]
-}
-
-/** Every mode. */
-export const modes = all<CpuMode>({ real: true, protected: true, paged32: true, long: true })
-/** Every privilege. */
-export const privileges = all<Privilege>({ kernel: true, user: true })
-/** Every format. */
-export const formats = all<ImageFormat>({
-  flat: true,
-  elf: true,
-  multiboot: true,
-  pvh: true,
-  bzimage: true,
-})
+export { formats, modes, privileges } from './words.generated.ts'

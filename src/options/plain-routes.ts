@@ -77,11 +77,11 @@ export interface PlainTarget {
  */
 export const plainKinds = {
   console: { handlers: { onData: optional(handler) } },
-  stop: {},
+  constant: { values: { value: required(wide) } },
   discard: {},
   count: {},
-  constant: { values: { value: required(wide) } },
-} satisfies Record<string, RouteKind>
+  stop: {},
+} satisfies Record<(ConsoleTarget | ConstantTarget | PlainTarget)['to'], RouteKind>
 
 function wide(name: string, value: unknown): bigint {
   return checkUint64(name, value, true)

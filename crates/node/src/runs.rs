@@ -53,8 +53,8 @@ impl NativeMachine {
         self.quietly(Lifecycle::stop);
     }
 
-    /// Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle` is
-    /// called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
+    /// Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle`
+    /// is called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
     /// `runSync`.
     #[napi]
     pub fn pause(&self) -> Option<Failure> {

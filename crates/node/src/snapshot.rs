@@ -121,8 +121,8 @@ impl NativeSnapshot {
         }
     }
 
-    /// Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
-    /// `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+    /// Writes it into a file, with a note of the caller's, on a thread of Node.js's.
+    /// `ERR_SNAPSHOT`, `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
     #[napi(ts_return_type = "Promise<Failure | null>")]
     pub fn save(&self, path: String, note: Uint8Array) -> AsyncTask<Save> {
         AsyncTask::new(Save::new(self.open(), path, note.to_vec()))

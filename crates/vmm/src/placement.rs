@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use boot::firmware::acpi;
-use boot::state::{self, BootConfig, Protocol};
+use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
 };
@@ -86,7 +86,7 @@ pub(crate) fn prepare(
     let boot = BootConfig {
         mode,
         privilege: config.privilege,
-        protocol: protocol_of(loaded.format),
+        protocol: loaded.protocol,
         entry_gpa: loaded.entry_gpa,
         stack_top: stack_top(config.memory_bytes, &loaded),
         top: config.top(),
@@ -115,14 +115,6 @@ pub(crate) fn prepare(
             parts: parts.collect(),
         },
     })
-}
-
-const fn protocol_of(format: Format) -> Protocol {
-    match format {
-        Format::BzImage => Protocol::Linux,
-        Format::Pvh => Protocol::Pvh,
-        Format::Flat | Format::Elf | Format::Multiboot => Protocol::Plain,
-    }
 }
 
 /// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is

@@ -7,7 +7,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Answer, CONSOLE, DELIVER, LONG, Question, config, exit, exit_code, port, run, set};
+use common::{
+    Answer, CONSOLE, DELIVER, LONG, Question, REAL, config, exit, exit_code, port, run, set,
+};
 use vmm::limits::MAX_QUEUED_EVENTS;
 use vmm::{
     End, ErrorCode, Exit, KickCause, KickHandle, Machine, MachineConfig, RouteConfig, RouteTarget,
@@ -346,4 +348,81 @@ fn a_machine_with_other_claims_is_refused_and_nothing_changes() {
         refused(&mut machine, &counted),
         "the snapshot has another kind of route at port 0x50 than this machine"
     );
+}
+
+/// Takes COM1's interrupts while it counts down, and says so: 1 ready, 2 in the handler, 3 done.
+const SERIAL_GUEST: &str = "
+    b0 11       ; mov $0x11,%al
+    e6 20       ; out %al,$0x20
+    b0 20       ; mov $0x20,%al
+    e6 21       ; out %al,$0x21
+    b0 04       ; mov $4,%al
+    e6 21       ; out %al,$0x21
+    b0 01       ; mov $1,%al
+    e6 21       ; out %al,$0x21
+    b0 ef       ; mov $0xef,%al
+    e6 21       ; out %al,$0x21
+    ba f9 03    ; mov $0x3f9,%dx
+    b0 01       ; mov $1,%al
+    ee          ; out %al,(%dx)
+    e6 f4       ; out %al,$0xf4
+    fb          ; sti
+    b9 00 80    ; mov $0x8000,%cx
+    e2 fe       ; loop .
+    fa          ; cli
+    b0 03       ; mov $3,%al
+    e6 f4       ; out %al,$0xf4
+";
+
+/// Counts at 0x500, identifies the interrupt, and puts the byte to 0x502.
+const SERIAL_HANDLER: &str = "
+    ff 06 00 05 ; incw 0x500
+    b0 02       ; mov $2,%al
+    e6 f4       ; out %al,$0xf4
+    ba fa 03    ; mov $0x3fa,%dx
+    ec          ; in (%dx),%al
+    ba f8 03    ; mov $0x3f8,%dx
+    ec          ; in (%dx),%al
+    a2 02 05    ; mov %al,0x502
+    b0 20       ; mov $0x20,%al
+    e6 20       ; out %al,$0x20
+    cf          ; iret
+";
+
+#[test]
+fn an_interrupt_of_com1_comes_once_whether_it_waited_or_was_under_way() {
+    require!(REAL);
+    let mut with_chips = MachineConfig {
+        serial: true,
+        irqchip: true,
+        ..config(REAL, SERIAL_GUEST, &[port(0xf4, 1, RouteTarget::Stop)])
+    };
+    with_chips.payload.load_gpa = 0x1000;
+    with_chips.payload.entry_gpa = Some(0x1000);
+    let mut machine = Machine::new(with_chips).unwrap();
+    machine.memory().write(0x24 * 4, &[0, 0x11, 0, 0]).unwrap();
+    let handler = common::code(SERIAL_HANDLER);
+    machine.memory().write(0x1100, &handler).unwrap();
+    assert_eq!(exit_code(&run(&mut machine)), 1);
+    machine.serial().unwrap().input(b"x");
+    let waiting = machine.snapshot().unwrap();
+    assert_eq!(exit_code(&run(&mut machine)), 2);
+    let under_way = machine.snapshot().unwrap();
+    let finish = |machine: &mut Machine| {
+        assert_eq!(exit_code(&run(machine)), 3);
+        assert_eq!(common::read(machine, 0x500), [1, 0, b'x']);
+    };
+    finish(&mut machine);
+    for _ in 0..3 {
+        machine.restore(&under_way).unwrap();
+        finish(&mut machine);
+        machine.restore(&waiting).unwrap();
+        assert_eq!(exit_code(&run(&mut machine)), 2);
+        finish(&mut machine);
+        let mut fork = Machine::from_snapshot(&under_way, &[]).unwrap();
+        finish(&mut fork);
+        fork.restore(&waiting).unwrap();
+        assert_eq!(exit_code(&run(&mut fork)), 2);
+        finish(&mut fork);
+    }
 }

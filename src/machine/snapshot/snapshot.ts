@@ -173,6 +173,8 @@ export class Snapshot implements Disposable {
    *
    * @example
    * ```ts
+   * import { Snapshot, VirtualMachine, guests } from 'vmexit'
+   *
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
    * using base = vm.snapshot()
    * await base.save('hello.snapshot')
@@ -194,6 +196,8 @@ export class Snapshot implements Disposable {
    *
    * @example
    * ```ts
+   * import { Snapshot, VirtualMachine, guests } from 'vmexit'
+   *
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
    * await vm.snapshot().save('hello.snapshot')
    * using loaded = await Snapshot.load('hello.snapshot', { verify: true })

@@ -31,6 +31,7 @@ export interface VcpuEvents {
     /** Vectors from `interrupt()` that KVM gets when the guest takes interrupts, oldest first. */
     queued: number[]
   }
+  /** A non-maskable interrupt. */
   nmi: {
     /** The next entry delivers it. */
     injected: boolean

@@ -17,6 +17,7 @@ use super::space::{HIGH_MEMORY, Space};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_MEMORY_MAP_ENTRIES, PAGE_BYTES};
 use crate::mode::CpuMode;
+use crate::state::Protocol;
 
 /// Where the setup header begins, in the file and in `boot_params`.
 const SETUP_HEADER: u64 = 0x1f1;
@@ -105,6 +106,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     Ok(Loaded {
         format: Format::BzImage,
         mode: Some(mode),
+        protocol: Protocol::Linux,
         entry_gpa,
         registers: StartRegisters {
             rsi,

@@ -17,6 +17,7 @@ use super::space::Space;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_PROGRAM_HEADERS;
 use crate::mode::CpuMode;
+use crate::state::Protocol;
 
 /// `e_type`, at the same offset in both classes.
 const E_TYPE: u64 = 0x10;
@@ -267,6 +268,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     Ok(Loaded {
         format: Format::Elf,
         mode: Some(elf.mode),
+        protocol: Protocol::Plain,
         entry_gpa,
         registers: StartRegisters::default(),
         parts: space.parts,

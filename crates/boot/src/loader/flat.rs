@@ -7,6 +7,7 @@ use super::memory_map::slot_range;
 use super::request::{Format, LoadRequest};
 use super::space::Space;
 use crate::error::{Error, ErrorKind, Result};
+use crate::state::Protocol;
 
 pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Result<Loaded<'a>> {
     let gpa = request.load_gpa;
@@ -33,6 +34,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     Ok(Loaded {
         format: Format::Flat,
         mode: None,
+        protocol: Protocol::Plain,
         entry_gpa,
         registers: StartRegisters::default(),
         parts: space.parts,

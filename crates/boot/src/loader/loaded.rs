@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::request::Format;
 use crate::mode::CpuMode;
+use crate::state::Protocol;
 
 /// General registers that a boot protocol defines; the others are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Loaded<'a> {
     pub format: Format,
     /// The mode that the format starts in; a flat image leaves it to the caller.
     pub mode: Option<CpuMode>,
+    /// What else the format wants of the first instruction's state.
+    pub protocol: Protocol,
     /// The first instruction.
     pub entry_gpa: u64,
     /// What it finds in registers.

@@ -10,6 +10,7 @@ use super::request::{Format, LoadRequest};
 use super::space::Space;
 use crate::error::Result;
 use crate::mode::CpuMode;
+use crate::state::Protocol;
 
 /// The header's first word (§3.1.1).
 const HEADER_MAGIC: u32 = 0x1bad_b002;
@@ -73,6 +74,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     Ok(Loaded {
         format: Format::Multiboot,
         mode: Some(CpuMode::Protected),
+        protocol: Protocol::Plain,
         entry_gpa,
         registers: StartRegisters {
             rax: BOOT_MAGIC,

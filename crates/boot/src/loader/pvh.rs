@@ -14,6 +14,7 @@ use super::request::{Format, LoadRequest};
 use super::space::Space;
 use crate::error::Result;
 use crate::mode::CpuMode;
+use crate::state::Protocol;
 
 /// The version of the start info that has a memory map.
 const VERSION: u32 = 1;
@@ -37,6 +38,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     Ok(Loaded {
         format: Format::Pvh,
         mode: Some(CpuMode::Protected),
+        protocol: Protocol::Pvh,
         entry_gpa,
         registers: StartRegisters {
             rbx: start_info,

@@ -95,6 +95,10 @@ pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sreg
         ..Default::default()
     };
     sregs.tr = task::register(config.protocol);
+    if config.privilege == Privilege::User {
+        // KVM's first LDT is the first 64 KiB of memory, in which ring 3 can write a call gate.
+        sregs.ldt = segments::no_ldt();
+    }
     // No IDT: every fault is a triple fault, which is an exit, never a silent loop.
     sregs.idt = kvm_dtable::default();
     sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;

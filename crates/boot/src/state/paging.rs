@@ -46,9 +46,19 @@ pub fn long_mode_tables(top: u64, privilege: Privilege) -> Vec<Table> {
         (0..directories).map(|index| (layout::DIRECTORIES + index * PAGE_BYTES) | flags),
     );
     let pages = directories * ENTRIES_64;
+    // What the processor reads is not for ring 3, which could leave it by what it writes there.
+    let system = layout::SYSTEM_START..layout::SYSTEM_LIMIT;
     let directory = entries(
         layout::DIRECTORIES,
-        (0..pages).map(|index| (index * PAGE_2_MIB) | flags | LARGE),
+        (0..pages).map(|index| {
+            let gpa = index * PAGE_2_MIB;
+            let flags = if system.contains(&gpa) {
+                flags & !USER
+            } else {
+                flags
+            };
+            gpa | flags | LARGE
+        }),
     );
     vec![pml4, pdpt, directory]
 }

@@ -40,6 +40,8 @@ impl Indices {
 /// Execute/read, accessed (table 3-1).
 const TYPE_CODE: u8 = 0xb;
 /// Read/write, accessed.
+/// A system segment: a local descriptor table.
+const TYPE_LDT: u8 = 2;
 const TYPE_DATA: u8 = 0x3;
 /// The code and the data segment that a vCPU starts with.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,15 @@ impl Segments {
             code: flat_code(config.mode, code, dpl),
             data: flat_data(data, dpl),
         }
+    }
+}
+
+/// LDTR without a table (vol. 3A §3.5.1).
+pub fn no_ldt() -> kvm_segment {
+    kvm_segment {
+        type_: TYPE_LDT,
+        unusable: 1,
+        ..Default::default()
     }
 }
 

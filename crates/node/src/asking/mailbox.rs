@@ -157,6 +157,7 @@ impl Mailbox {
         let answer = match (stage, self.kick.requested()) {
             (ANSWERED, _) => lock(&self.answer).take().ok_or(Unanswered::Failed),
             (ASKED, Some(_)) => Err(Unanswered::Withdrawn),
+            // P2 (docs/stop.md): it stays in its stage, and the answer finds it there.
             (TAKEN | PROMISED, Some(KickCause::Pause)) => return Some(Err(Unanswered::Paused)),
             (PROMISED, Some(_)) | (TAKEN, Some(KickCause::Close)) => Err(Unanswered::Interrupted),
             _ => return None,
@@ -241,6 +242,7 @@ impl AcrossThreads {
         route: u32,
         letter: impl FnOnce(u32) -> Letter,
     ) -> Reply<Answer> {
+        // P5: what was asked before a pause is not posted again.
         let (question, left) = (identity(kind, route), self.left());
         if left == NOTHING {
             self.post(letter);

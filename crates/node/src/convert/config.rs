@@ -8,7 +8,7 @@ use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{
     Base, CpuMode, Format, MachineConfig, MemorySlot, Payload, Privilege, Result, RouteConfig,
-    RouteTarget, RunLimits,
+    RouteTarget, RunLimits, each_plain_target,
 };
 
 use crate::convert::words::{NativeFormat, NativeMode, NativePrivilege};
@@ -96,20 +96,49 @@ pub struct NativeModule {
     pub string: String,
 }
 
-/// Where the accesses of a route go.
-#[napi(string_enum = "lowercase")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NativeRouteKind {
-    Console,
-    Constant,
-    Discard,
-    Count,
-    Stop,
-    Device,
-    Queue,
-    Coalesce,
-    Event,
+/// The kinds of routes, with the plain ones that the core names.
+macro_rules! route_kinds {
+    ({ $($plain:ident = $name:literal),+ }) => {
+        /// Where the accesses of a route go.
+        #[napi(string_enum = "lowercase")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum NativeRouteKind {
+            Console,
+            Constant,
+            $(
+                #[napi(value = $name)]
+                $plain,
+            )+
+            Device,
+            Queue,
+            Coalesce,
+            Event,
+        }
+
+        impl NativeRoute {
+            fn target(&self) -> RouteTarget {
+                let value = self.value.as_ref().map(|value| value.get_u64().1);
+                match self.to {
+                    NativeRouteKind::Console => RouteTarget::Console {
+                        deliver: self.deliver.unwrap_or_default(),
+                    },
+                    NativeRouteKind::Constant => RouteTarget::Constant(value.unwrap_or_default()),
+                    $(NativeRouteKind::$plain => RouteTarget::$plain,)+
+                    NativeRouteKind::Device => RouteTarget::Device,
+                    NativeRouteKind::Queue => RouteTarget::Queue { read_value: value },
+                    NativeRouteKind::Coalesce => RouteTarget::Coalesce { read_value: value },
+                    NativeRouteKind::Event => {
+                        let match_value = self.datamatch.as_ref().map(|value| value.get_u64().1);
+                        RouteTarget::Event {
+                            datamatch: match_value.zip(self.size.map(|size| size as u8)),
+                        }
+                    }
+                }
+            }
+        }
+    };
 }
+each_plain_target!(route_kinds);
 
 /// A route; exactly one of `port` and `gpa` is there.
 #[napi(object)]
@@ -247,27 +276,10 @@ impl NativeRoute {
             (Some(port), _) => Base::Port(u16::try_from(port).unwrap_or(u16::MAX)),
             (None, gpa) => Base::Gpa(gpa.unwrap_or_default() as u64),
         };
-        let value = self.value.as_ref().map(|value| value.get_u64().1);
-        let datamatch = self.datamatch.as_ref().map(|value| value.get_u64().1);
-        let target = match self.to {
-            NativeRouteKind::Console => RouteTarget::Console {
-                deliver: self.deliver.unwrap_or_default(),
-            },
-            NativeRouteKind::Constant => RouteTarget::Constant(value.unwrap_or_default()),
-            NativeRouteKind::Discard => RouteTarget::Discard,
-            NativeRouteKind::Count => RouteTarget::Count,
-            NativeRouteKind::Stop => RouteTarget::Stop,
-            NativeRouteKind::Device => RouteTarget::Device,
-            NativeRouteKind::Queue => RouteTarget::Queue { read_value: value },
-            NativeRouteKind::Coalesce => RouteTarget::Coalesce { read_value: value },
-            NativeRouteKind::Event => RouteTarget::Event {
-                datamatch: datamatch.zip(self.size.map(|size| size as u8)),
-            },
-        };
         RouteConfig {
             base,
             length: self.length as u64,
-            target,
+            target: self.target(),
         }
     }
 }

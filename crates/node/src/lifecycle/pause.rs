@@ -74,7 +74,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// A thread has left the machine for a pause.
+    /// P3: a thread has left the machine for a pause.
     pub(super) fn has_paused(&self, machine: Box<Machine>, running: Box<Running>) {
         let is_over = running.kick.requested() != Some(KickCause::Pause);
         let callbacks = Rc::clone(&running.callbacks);

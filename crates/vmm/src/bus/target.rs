@@ -42,6 +42,15 @@ pub enum RouteTarget {
     },
 }
 
+/// Hands every kind that needs nothing but its name, and that name, to a macro, after what is
+/// given.
+#[macro_export]
+macro_rules! each_plain_target {
+    ($call:ident $($given:tt)*) => {
+        $call! { $($given)* { Discard = "discard", Count = "count", Stop = "stop" } }
+    };
+}
+
 /// One route, as a caller wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteConfig {

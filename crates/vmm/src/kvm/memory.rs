@@ -6,9 +6,10 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use boot::MemorySlot;
+use boot::layout::SYSTEM_START;
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
@@ -30,6 +31,8 @@ pub struct GuestMemory {
     has_image: AtomicBool,
     /// Whether something writes to slot 0 without telling.
     is_lent: AtomicBool,
+    /// How often the host has written to the system slot, or behind it.
+    system_writes: AtomicU64,
 }
 
 /// Where a slot's bytes lie in this process.
@@ -58,6 +61,7 @@ impl GuestMemory {
             regions,
             has_image: AtomicBool::new(false),
             is_lent: AtomicBool::new(false),
+            system_writes: AtomicU64::new(0),
         })
     }
 
@@ -143,6 +147,11 @@ impl GuestMemory {
         &self.slots
     }
 
+    /// How often the host has begun to write to where GDT and page tables are, or above.
+    pub(crate) fn system_writes(&self) -> u64 {
+        self.system_writes.load(Ordering::SeqCst)
+    }
+
     /// Copies guest memory from `gpa` on into `bytes`; adjacent slots read as one.
     ///
     /// # Errors
@@ -159,6 +168,9 @@ impl GuestMemory {
     /// # Errors
     /// `GuestMemory` when a byte of the range has no memory; nothing is then written.
     pub fn write(&self, gpa: u64, bytes: &[u8]) -> Result<()> {
+        if gpa.saturating_add(bytes.len() as u64) > SYSTEM_START {
+            self.system_writes.fetch_add(1, Ordering::SeqCst);
+        }
         self.check(gpa, bytes.len() as u64)?;
         self.regions
             .write_slice(bytes, GuestAddress(gpa))

@@ -25,7 +25,8 @@ const MOST_LEFT: u32 = 32;
 pub(crate) struct Origin {
     /// By slot: the image that is mapped there, since the first snapshot.
     shown: Vec<Option<Arc<MemoryImage>>>,
-    /// From the first snapshot on.
+    /// From the first restore on: to note writes costs the guest time, and a machine that is never
+    /// restored does without.
     notes: Option<Notes>,
     /// How often the memory was left with pages of its own.
     left: u32,
@@ -45,15 +46,12 @@ struct Notes {
 
 impl Origin {
     /// Of memory that was made of an image.
-    ///
-    /// # Errors
-    /// `KvmIoctl`.
-    pub fn of_image(vm: &Vm, image: &Arc<MemoryImage>) -> Result<Self> {
-        let mut origin = Self::default();
+    pub fn of_image(image: &Arc<MemoryImage>) -> Self {
         let slots = image.layout().spans().iter();
-        origin.shown = slots.map(|_| Some(Arc::clone(image))).collect();
-        origin.take_notes(vm)?;
-        Ok(origin)
+        Self {
+            shown: slots.map(|_| Some(Arc::clone(image))).collect(),
+            ..Self::default()
+        }
     }
 
     /// The memory as it is, on an idle machine. Its slots show the image from then on.
@@ -108,12 +106,11 @@ impl Origin {
 
     fn shows(&self, image: &Arc<MemoryImage>) -> bool {
         let mut shown = self.shown.iter();
-        self.notes.is_some()
-            && shown.all(|shown| {
-                shown
-                    .as_ref()
-                    .is_some_and(|shown| Arc::ptr_eq(shown, image))
-            })
+        shown.all(|shown| {
+            shown
+                .as_ref()
+                .is_some_and(|shown| Arc::ptr_eq(shown, image))
+        })
     }
 
     /// Makes the memory of an idle machine what it is in an image with the same slots.
@@ -123,9 +120,13 @@ impl Origin {
     pub fn restore(&mut self, vm: &Vm, image: &Arc<MemoryImage>) -> Result<()> {
         let shows = self.shows(image);
         match &mut self.notes {
-            Some(notes) if shows => notes.put_back(vm, image),
-            _ => self.show(vm, image),
+            Some(notes) if shows => return notes.put_back(vm, image),
+            _ => self.show(vm, image)?,
         }
+        if self.notes.is_none() {
+            self.take_notes(vm)?;
+        }
+        Ok(())
     }
 
     /// Whether all slots show one image, which somebody else has, too.
@@ -166,10 +167,7 @@ impl Origin {
             *shown = Some(Arc::clone(image));
             vm.memory().settle(span)?;
         }
-        match &mut self.notes {
-            Some(notes) => notes.forget(vm),
-            None => self.take_notes(vm),
-        }
+        self.notes.as_mut().map_or(Ok(()), |notes| notes.forget(vm))
     }
 
     fn take_notes(&mut self, vm: &Vm) -> Result<()> {

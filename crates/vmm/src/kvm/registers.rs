@@ -195,7 +195,7 @@ impl Registers {
     }
 
     /// Nothing is known and nothing staged: an ioctl may have changed everything.
-    const fn forget(&mut self) {
+    pub const fn forget(&mut self) {
         self.shows = false;
         (self.known, self.staged) = (0, 0);
     }

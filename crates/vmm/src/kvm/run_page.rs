@@ -17,7 +17,7 @@ use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::{self, BODY_BYTES, Exit};
-use crate::kvm::memory::stays_here;
+use crate::kvm::memory::{GuestMemory, stays_here};
 use crate::kvm::vm::Vm;
 
 /// General registers, RIP and RFLAGS.
@@ -31,7 +31,7 @@ pub(crate) const EVENTS: u64 = KVM_SYNC_X86_EVENTS as u64;
 #[derive(Debug)]
 pub(crate) struct RunPage {
     /// The mapping and the vCPU's descriptor keep KVM's VM alive, and that needs its memory.
-    _vm: Arc<Vm>,
+    vm: Arc<Vm>,
     start: NonNull<u8>,
     bytes: usize,
     /// Set while its thread is at R3 or about to be (`docs/stop.md`).
@@ -69,13 +69,18 @@ impl RunPage {
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| Error::call("mmap", libc::ENOMEM))?;
         let page = Self {
-            _vm: vm,
+            vm,
             start,
             bytes,
             in_guest: AtomicBool::new(false),
         };
         stays_here(start.as_ptr(), bytes)?;
         Ok(page)
+    }
+
+    /// The memory of its machine.
+    pub fn memory(&self) -> &Arc<GuestMemory> {
+        self.vm.memory()
     }
 
     /// Whether a signal would find its thread in `KVM_RUN`.

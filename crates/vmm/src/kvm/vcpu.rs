@@ -59,6 +59,9 @@ pub(crate) struct Vcpu {
     pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
     registers: Registers,
+    /// Since the state was saved or restored, the guest has exited by accesses alone, and the host
+    /// has set no special register, MSR or debug register.
+    pub(super) is_untouched: bool,
 }
 
 impl Vcpu {
@@ -77,6 +80,7 @@ impl Vcpu {
             fd,
             page,
             registers,
+            is_untouched: false,
         })
     }
 
@@ -99,6 +103,16 @@ impl Vcpu {
 
     /// Runs the guest until it exits or is interrupted.
     pub fn enter(&mut self) -> Result<Entry> {
+        let entry = self.run();
+        self.is_untouched &= match &entry {
+            Ok(Entry::Exit(exit)) => exit.is_access(),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        entry
+    }
+
+    fn run(&mut self) -> Result<Entry> {
         self.registers.before_entry();
         // SAFETY: KVM_RUN takes no argument, and the fd is a vCPU's.
         let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), KVM_RUN as libc::Ioctl, 0) };
@@ -282,6 +296,7 @@ impl Vcpu {
     /// `KVM_SET_SREGS`, which tells whether KVM takes them.
     pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
         self.forget_interrupts();
+        self.is_untouched = false;
         self.registers.set_sregs(&self.fd, registers)
     }
 
@@ -306,6 +321,11 @@ impl Vcpu {
     /// (`KVM_TRANSLATE`), or sets what they or events change (`KVM_SET_VCPU_EVENTS`).
     pub fn flush(&mut self) -> Result<()> {
         self.registers.flush(&self.fd)
+    }
+
+    /// Whatever is known of registers may have changed, and nothing is staged.
+    pub(super) const fn forget_registers(&mut self) {
+        self.registers.forget();
     }
 
     /// `KVM_SET_XCRS` with XCR0 alone, the only one there is.

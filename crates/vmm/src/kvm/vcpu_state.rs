@@ -6,10 +6,11 @@
 //! | kind | ioctls of a restore | when |
 //! | --- | --- | --- |
 //! | general and special registers, events | 0, by the next entry; else 3 | always |
-//! | XSAVE (x87, SSE, AVX, …), DEBUGREGS | 2 | always |
-//! | MSRs | 1 for each 255 | always |
-//! | XCRS | 1 | where the vCPU has XSAVE |
-//! | MP_STATE, LAPIC | 2 | with an irqchip |
+//! | XSAVE (x87, SSE, AVX, …) | 1 | always |
+//! | DEBUGREGS | 1 | unless they are known to be the same |
+//! | MSRs | 1 for each 255 | as DEBUGREGS |
+//! | XCRS | 1 | as DEBUGREGS, where the vCPU has XSAVE |
+//! | MP_STATE, LAPIC | 2, and 4 for what goes with the entry else | with an irqchip |
 
 use std::sync::OnceLock;
 
@@ -59,6 +60,7 @@ impl Vcpu {
         // that they come before what they may change.
         let mp_state = irqchip.then(|| self.mp_state()).transpose()?;
         let events = self.events()?;
+        self.is_untouched = true;
         Ok(VcpuState {
             mp_state,
             events,
@@ -75,7 +77,12 @@ impl Vcpu {
     /// Puts a state back, that of this vCPU or of another one of the same kind of machine. KVM has
     /// no access to complete, memory has what it shall have already, and so have the interrupt
     /// controllers: to restore them may interrupt a vCPU.
-    pub fn restore_state(&mut self, state: &VcpuState) -> Result<()> {
+    ///
+    /// If the state is the one that was saved or restored last, and the guest of that state is
+    /// confined to ring 3, then what only ring 0 or the host changes is known to be the same.
+    pub fn restore_state(&mut self, state: &VcpuState, is_confined: bool) -> Result<()> {
+        let is_same = is_confined && self.is_untouched;
+        self.is_untouched = false;
         let is_started = |it: kvm_mp_state| it.mp_state != KVM_MP_STATE_UNINITIALIZED;
         self.set_started(state.mp_state.is_none_or(is_started));
         if let Some(mp_state) = state.mp_state {
@@ -85,11 +92,13 @@ impl Vcpu {
         }
         // The rest does not depend on them, nor they on it.
         self.stage(&state.regs, &state.sregs, &state.events)?;
-        if let Some(xcrs) = &state.xcrs {
-            self.put_xcrs(xcrs)?;
+        if !is_same {
+            if let Some(xcrs) = &state.xcrs {
+                self.put_xcrs(xcrs)?;
+            }
+            self.set_debug_registers(&state.debug)?;
         }
         self.set_xsave(&state.xsave)?;
-        self.set_debug_registers(&state.debug)?;
         if let Some(lapic) = &state.lapic {
             // But for the mode of the local APIC, which decides how its state is read.
             self.flush()?;
@@ -97,12 +106,15 @@ impl Vcpu {
                 .set_lapic(lapic)
                 .map_err(Error::ioctl("KVM_SET_LAPIC"))?;
         }
-        // TSC_DEADLINE counts once the local APIC's timer is in its mode.
-        self.set_msrs(&state.msrs)?;
+        if !is_same {
+            // TSC_DEADLINE counts once the local APIC's timer is in its mode.
+            self.set_msrs(&state.msrs)?;
+        }
         if state.lapic.is_some() {
             // What was pending in the local APIC may have become an event.
-            return self.set_events(&state.events);
+            self.set_events(&state.events)?;
         }
+        self.is_untouched = true;
         Ok(())
     }
 
@@ -124,6 +136,7 @@ impl Vcpu {
 
     /// `KVM_SET_DEBUGREGS`.
     pub fn set_debug_registers(&mut self, debug: &kvm_debugregs) -> Result<()> {
+        self.is_untouched = false;
         self.fd
             .set_debug_regs(debug)
             .map_err(Error::ioctl("KVM_SET_DEBUGREGS"))
@@ -198,6 +211,7 @@ impl Vcpu {
     }
 
     fn set_msrs(&mut self, entries: &[kvm_msr_entry]) -> Result<()> {
+        self.is_untouched = false;
         for entries in entries.chunks(msrs::MOST_AT_ONCE) {
             let count = self
                 .fd
@@ -211,13 +225,18 @@ impl Vcpu {
     }
 
     /// One model-specific register (`KVM_GET_MSRS`).
-    pub fn read_msr(&self, index: u32) -> Result<u64> {
+    pub fn read_msr(&mut self, index: u32) -> Result<u64> {
+        // Some of them are special registers by another name: the bases of FS and GS, EFER.
+        self.flush()?;
         let entries = self.read_msrs(&[index])?;
         Ok(entries.first().map_or(0, |entry| entry.data))
     }
 
     /// Sets one (`KVM_SET_MSRS`).
     pub fn write_msr(&mut self, index: u32, data: u64) -> Result<()> {
+        // As above.
+        self.flush()?;
+        self.forget_registers();
         self.set_msrs(&[kvm_msr_entry {
             index,
             data,

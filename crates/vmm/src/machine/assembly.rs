@@ -75,7 +75,7 @@ pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Mad
     let memory = GuestMemory::from_image(&snapshot.image)?;
     let fd = create::vm(host, placement.mode, config.irqchip)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
-    let origin = Origin::of_image(&vm, &snapshot.image)?;
+    let origin = Origin::of_image(&snapshot.image);
     let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None)?;
     assemble(&config, slots, &rows, vm, crew, origin, placement)
 }

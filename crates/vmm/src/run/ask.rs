@@ -96,6 +96,7 @@ fn device(
         };
         if let Err(why) = reply {
             if why == Unanswered::Paused {
+                // P2: nobody else asks about this route meanwhile.
                 if let Some(turn) = turn {
                     turn.keep(index);
                 }

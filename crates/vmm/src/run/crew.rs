@@ -63,7 +63,8 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub const fn new(boot: Processor, others: Vec<Processor>) -> Self {
+    pub fn new(mut boot: Processor, others: Vec<Processor>) -> Self {
+        boot.is_alone = others.is_empty();
         Self {
             boot,
             others,
@@ -192,7 +193,7 @@ impl Crew {
             vcpu: BOOT_VCPU,
             counters: scene.counters,
         };
-        let end = Run::new(&mut self.boot, desk, limits.time_kvm_run).until_end();
+        let end = Run::new(&mut self.boot, desk, limits).until_end();
         let completed = self.boot.complete_read();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);

@@ -10,6 +10,7 @@ use crate::kvm::exit::Exit;
 use crate::kvm::kick::{Attached, KickCause};
 use crate::kvm::vcpu::Entry;
 use crate::run::ask::{self, Asker};
+use crate::run::clock::RunLimits;
 use crate::run::desk::{Desk, told};
 use crate::run::handler::LeftOpen;
 use crate::run::outcome::{End, ExitRecord};
@@ -28,17 +29,17 @@ const REFUSED: Duration = Duration::from_millis(1);
 pub(crate) struct Run<'a> {
     pub processor: &'a mut Processor,
     pub desk: Desk<'a>,
-    pub time_kvm_run: bool,
+    pub limits: RunLimits,
     /// Entries in a row that KVM has refused, the vCPU not being started yet.
     pub refusals: u32,
 }
 
 impl<'a> Run<'a> {
-    pub fn new(processor: &'a mut Processor, desk: Desk<'a>, time_kvm_run: bool) -> Self {
+    pub fn new(processor: &'a mut Processor, desk: Desk<'a>, limits: RunLimits) -> Self {
         Self {
             processor,
             desk,
-            time_kvm_run,
+            limits,
             refusals: 0,
         }
     }
@@ -118,7 +119,7 @@ impl<'a> Run<'a> {
         if self.processor.injections.waits() {
             self.inject()?;
         }
-        let begin = self.time_kvm_run.then(Instant::now);
+        let begin = self.limits.time_kvm_run.then(Instant::now);
         attached.enter();
         let entry = self.processor.vcpu.enter();
         attached.leave();

@@ -14,6 +14,7 @@ use crate::kvm::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
 use crate::run::saved::half_done::{LatestReads, Owed};
+use crate::run::saved::held::Held;
 
 /// What KVM waits for before the guest can continue.
 #[derive(Debug)]
@@ -45,6 +46,10 @@ pub struct Processor {
     /// Exits that KVM has completed, which a saved state made it do. If there is one, the first is
     /// what is open, and KVM waits for nothing.
     pub(crate) owed: VecDeque<Owed>,
+    /// The machine has no other, which might write the tables that confine this one.
+    pub(crate) is_alone: bool,
+    /// The state that it was saved to or restored from last.
+    pub(crate) held: Option<Held>,
     /// What came before an open read.
     pub(crate) reads: LatestReads,
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
@@ -64,6 +69,8 @@ impl Processor {
             index,
             pending: Pending::Nothing,
             owed: VecDeque::new(),
+            is_alone: false,
+            held: None,
             reads: LatestReads::default(),
             kept: None,
             injections: Arc::default(),

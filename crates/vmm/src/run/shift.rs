@@ -36,7 +36,7 @@ impl Shift<'_> {
             vcpu: index,
             counters: self.counters,
         };
-        let mut run = Run::new(&mut *processor, desk, self.limits.time_kvm_run);
+        let mut run = Run::new(&mut *processor, desk, self.limits);
         // Judged before KVM takes an answer over: what comes too late may have to be answered
         // otherwise.
         let end = run.until_end();

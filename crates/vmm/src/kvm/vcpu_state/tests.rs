@@ -89,7 +89,7 @@ fn dirty(vcpu: &mut Vcpu, irqchip: bool, seed: u8) {
         state.mp_state.as_mut().unwrap().mp_state = KVM_MP_STATE_HALTED * u32::from(seed & 1);
     }
     state.msrs.clear();
-    vcpu.restore_state(&state).unwrap();
+    vcpu.restore_state(&state, false).unwrap();
     for entry in vcpu.msrs(irqchip).unwrap() {
         dirty_msr(vcpu, &entry, seed);
     }
@@ -214,20 +214,56 @@ fn a_state_comes_back_whole_into_the_same_and_into_another_vcpu() {
             }
         }
         for vcpu in [&mut vcpu, &mut other] {
-            vcpu.restore_state(&state).unwrap();
+            vcpu.restore_state(&state, false).unwrap();
             vcpu.flush().unwrap();
             let now = at_rest(vcpu.save_state(irqchip).unwrap());
             assert_eq!(differences(&first, &now), [""; 0]);
             assert_eq!(first, now);
         }
         // And back to a vCPU that nothing has run on.
-        vcpu.restore_state(&VcpuState {
-            msrs: fresh.msrs.clone(),
-            ..fresh.clone()
-        })
+        vcpu.restore_state(
+            &VcpuState {
+                msrs: fresh.msrs.clone(),
+                ..fresh.clone()
+            },
+            false,
+        )
         .unwrap();
         let now = at_rest(vcpu.save_state(irqchip).unwrap());
         assert_eq!(differences(&fresh, &now), [""; 0]);
+    }
+}
+
+#[test]
+fn of_a_confined_guest_only_what_it_or_the_host_has_changed_is_put_back() {
+    let Some((_vm, mut vcpu)) = scratch(false) else {
+        return;
+    };
+    let state = vcpu.save_state(false).unwrap();
+    let mut debug = state.debug;
+    debug.db[0] = 5;
+    // Behind the vCPU's back, as no guest of ring 3 can.
+    vcpu.fd.set_debug_regs(&debug).unwrap();
+    vcpu.restore_state(&state, true).unwrap();
+    assert_eq!(vcpu.debug_registers().unwrap(), debug);
+    vcpu.restore_state(&state, false).unwrap();
+    assert_eq!(vcpu.debug_registers().unwrap(), state.debug);
+    let changes: [fn(&mut Vcpu); 3] = [
+        |vcpu| {
+            let special = vcpu.special_registers().unwrap();
+            vcpu.set_special_registers(&special).unwrap();
+        },
+        |vcpu| vcpu.write_msr(0xc000_0082, 0).unwrap(),
+        |vcpu| {
+            let debug = vcpu.debug_registers().unwrap();
+            vcpu.set_debug_registers(&debug).unwrap();
+        },
+    ];
+    for change in changes {
+        vcpu.fd.set_debug_regs(&debug).unwrap();
+        change(&mut vcpu);
+        vcpu.restore_state(&state, true).unwrap();
+        assert_eq!(vcpu.debug_registers().unwrap(), state.debug);
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! KVM keeps an access from its exit to its completion where no ioctl shows it. So an access that
 //! is half done is saved in one of two ways. A *write* is completed in KVM, which by then has
-//! everything of it but the permission to go on; it is then ours alone, and still asked. A *read* is
-//! saved as if its instruction had not begun: KVM writes nothing back before the value is there. At
-//! a restore the instruction runs once more, up to the same exit, and what it reads before that is
+//! everything of it but the permission to go on; it is then ours alone, and still asked. A *read*
+//! is saved as if its instruction had not begun: KVM writes nothing back before the value is there.
+//! At a restore the instruction runs once more, up to the same exit, and what it reads before that is
 //! answered from what was answered then.
 
+mod confined;
 pub(super) mod half_done;
+pub(super) mod held;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kvm_bindings::{KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_MOV_SS};
@@ -25,9 +28,10 @@ use crate::run::clock::{Alarm, RunLimits};
 use crate::run::outcome::End;
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::half_done::{HalfDone, OpenRead, Owed};
+use crate::run::saved::held::Held;
 
-/// An instruction asks at most so often until it is at its end: for the words of its operands, since
-/// a string instruction is at its last round.
+/// An instruction asks at most so often until it is at its end: for the words of its operands,
+/// since a string instruction is at its last round.
 const MOST_EXITS: u32 = 64;
 
 /// One instruction takes at most this long.
@@ -44,6 +48,9 @@ pub struct ProcessorState {
     /// Whether the last entry has shown that an interrupt can be injected; else the next one is
     /// waited for, in which the guest may get on.
     pub(crate) takes_interrupt: bool,
+    /// Tells it from other states.
+    #[serde(skip)]
+    pub(crate) identity: Arc<()>,
 }
 
 impl Processor {
@@ -68,8 +75,16 @@ impl Processor {
             }
             Pending::Nothing | Pending::Answered | Pending::Written => HalfDone::Nothing,
         };
+        let vcpu = self.vcpu.save_state(self.irqchip)?;
+        let identity = Arc::new(());
+        self.held = Some(Held {
+            identity: Arc::clone(&identity),
+            system_writes: self.vcpu.page().memory().system_writes(),
+            is_confined: None,
+        });
         Ok(ProcessorState {
-            vcpu: self.vcpu.save_state(self.irqchip)?,
+            identity,
+            vcpu,
             injections: self.injections.save(),
             half_done,
             kept: self.kept.clone(),
@@ -110,7 +125,14 @@ impl Processor {
     /// `KvmIoctl`; `Snapshot` for a state that no vCPU of such a machine has been in.
     pub fn restore(&mut self, state: &ProcessorState) -> Result<()> {
         self.abandon()?;
-        self.vcpu.restore_state(&state.vcpu)?;
+        let system_writes = self.vcpu.page().memory().system_writes();
+        let held = self.held.take().filter(|held| {
+            Arc::ptr_eq(&held.identity, &state.identity) && held.system_writes == system_writes
+        });
+        let is_confined =
+            held.map(|held| held.is_confined.unwrap_or_else(|| self.is_confined(state)));
+        self.vcpu
+            .restore_state(&state.vcpu, is_confined == Some(true))?;
         if !self.injections.restore(&state.injections) {
             return Err(unfit("more interrupts wait in it than may wait for a vCPU"));
         }
@@ -127,7 +149,20 @@ impl Processor {
             HalfDone::Read(read) => self.ask_again(read, &state.vcpu)?,
         }
         self.vcpu.set_takes_interrupt(state.takes_interrupt);
+        self.held = Some(Held {
+            identity: Arc::clone(&state.identity),
+            system_writes,
+            is_confined,
+        });
         Ok(())
+    }
+
+    /// Whether the guest of a state, in whose memory it is, cannot leave ring 3. Then only the host
+    /// changes its MSRs, XCR0 and debug registers, and a further restore may leave them.
+    pub fn is_confined(&self, state: &ProcessorState) -> bool {
+        let memory = self.vcpu.page().memory();
+        let read = |gpa, bytes: &mut [u8]| memory.read(gpa, bytes).is_ok();
+        self.is_alone && !self.irqchip && confined::is_confined(&state.vcpu, read)
     }
 
     /// Has KVM complete a write that is yet to be asked, and all that its instruction writes
@@ -214,7 +249,7 @@ impl Processor {
             ..RunLimits::default()
         };
         let _alarm = Alarm::set(limits, &kick)?;
-        let page = std::sync::Arc::clone(self.vcpu.page());
+        let page = Arc::clone(self.vcpu.page());
         let attached = kick.attach(self.index, &page)?;
         while kick.requested().is_none() {
             attached.enter();
