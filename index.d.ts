@@ -198,8 +198,8 @@ export declare class NativeSnapshot {
   /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
   description(): NativeDescription | Failure
   /**
-   * Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
-   * `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+   * Writes it into a file, with a note of the caller's, on a thread of Node.js's.
+   * `ERR_SNAPSHOT`, `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
    */
   save(path: string, note: Uint8Array): Promise<Failure | null>
   /**
