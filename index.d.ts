@@ -16,15 +16,18 @@ export declare class NativeMachine {
   static create(config: NativeConfig): NativeMachine | Failure
   /**
    * Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
-   * `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
+   * `NativeQuestion`. Times are in milliseconds, negative for none: after which the run ends,
+   * and how often the vCPU's thread asks a tick. `given` has a bit for each general register
+   * that vCPU 0 gets before, from the words. `ERR_UNANSWERED_READ`, `ERR_HANDLER`,
+   * `ERR_KVM_IOCTL`.
    */
-  runSync(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): NativeOutcome | Failure
+  runSync(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): number | NativeRest | Failure
   /**
-   * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
-   * failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
-   * three are held weakly.
+   * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
+   * `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
+   * calls the other two. All three are held weakly.
    */
-  start(limits: NativeRunLimits, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (outcome?: NativeOutcome | Failure) => void, enter: () => number): Failure | null
+  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number): Failure | null
   /**
    * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
@@ -40,14 +43,6 @@ export declare class NativeMachine {
    * waits, `ERR_INVALID_OPTION` for a wrong length.
    */
   reply(value: bigint | Uint8Array): Failure | null
-  /** All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`). */
-  registers(vcpu: number): NativeRegisters | Failure
-  /** Sets those general registers that are given, while the machine is idle (`KVM_SET_REGS`). */
-  setRegisters(vcpu: number, registers: NativeRegisters): Failure | null
-  /** All special registers of a vCPU, while the machine is idle (`KVM_GET_SREGS`). */
-  specialRegisters(vcpu: number): NativeSpecialRegisters | Failure
-  /** Sets those special registers that are given, while the machine is idle (`KVM_SET_SREGS`). */
-  setSpecialRegisters(vcpu: number, registers: NativeSpecialRegisters): Failure | null
   /** Raises or lowers a line of the irqchip (`KVM_IRQ_LINE`). */
   setLine(line: number, level: boolean): Failure | null
   /** Gives a line of the irqchip one edge. */
@@ -110,6 +105,36 @@ export declare class NativeMachine {
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
+  /** Puts all general registers of a vCPU into the words, while the machine is idle. */
+  registers(vcpu: number): Failure | null
+  /**
+   * Sets the general registers of a vCPU whose bit is set in `given`, from the words, while the
+   * machine is idle. `ERR_UNANSWERED_READ`, and then none is changed.
+   */
+  setRegisters(vcpu: number, given: number): Failure | null
+  /**
+   * Puts all special registers of a vCPU into the words, while the machine is idle
+   * (`KVM_GET_SREGS`).
+   */
+  specialRegisters(vcpu: number): Failure | null
+  /**
+   * Sets those special registers of a vCPU that are given, while the machine is idle
+   * (`KVM_SET_SREGS`). `ERR_UNANSWERED_READ`, and then none is changed.
+   */
+  setSpecialRegisters(vcpu: number, registers: NativeSpecialRegisters): Failure | null
+  /**
+   * Keeps an array of 18 words for the registers of a vCPU at the end of the last run, which its
+   * end did not tell: they are put into it by `settleRegisters`, or before anything changes
+   * them.
+   */
+  oweRegisters(vcpu: number, into: BigUint64Array): void
+  /** Fills the array of `oweRegisters`, if that is not done yet. `ERR_KVM_IOCTL`. */
+  settleRegisters(): Failure | null
+  /**
+   * Puts the general registers of a vCPU that waits for an answer into the words, by the ticket
+   * of its question. `ERR_VM_BUSY` if it does not wait.
+   */
+  askedRegisters(ticket: number): Failure | null
   /**
    * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
    * `vmexit bench` compares with it if there is no C compiler.
@@ -188,8 +213,8 @@ export declare class NativeSnapshot {
    * and the failures of `NativeMachine.create`.
    */
   machine(routes: Array<NativeRoute>): NativeMachine | Failure
-  /** All general registers of vCPU 0. */
-  registers(): NativeRegisters | Failure
+  /** Puts all general registers of vCPU 0 into the shared words, see `NativePlace`. */
+  registers(): Failure | null
   /**
    * The first page after a number, -1 in the beginning, that is not the same in another snapshot
    * of the same memory; `null` when there is none any more.
@@ -198,8 +223,8 @@ export declare class NativeSnapshot {
   /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
   description(): NativeDescription | Failure
   /**
-   * Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
-   * `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+   * Writes it into a file, with a note of the caller's, on a thread of Node.js's.
+   * `ERR_SNAPSHOT`, `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
    */
   save(path: string, note: Uint8Array): Promise<Failure | null>
   /**
@@ -557,30 +582,6 @@ export interface NativeModule {
   string: string
 }
 
-/** How a run ended. */
-export interface NativeOutcome {
-  /** Why it ended; absent where `exit` says it. */
-  reason?: NativeEnding
-  /** Index of the vCPU that ended it, if one did. */
-  vcpu?: number
-  /** The exit that ended it, if one did. */
-  exit?: NativeExit
-  /** Where the guest was, after a time-out, a shutdown, an internal error or a failed entry. */
-  whereabouts?: NativeWhereabouts
-  /** For `exit-port`: what the guest wrote, 32 bits. */
-  exitCode?: number
-  /** Console text without a handler, up to 16 MiB. */
-  output: Uint8Array
-  /** Bytes of it that were too many to keep. */
-  outputDroppedBytes: number
-  /** Console text for handlers that they have yet to get. */
-  undelivered: Array<NativeText>
-  /** VM exits of this run. */
-  exits: number
-  /** From the first entry into the guest to the last exit, in milliseconds. */
-  durationMs: number
-}
-
 /** One thing in memory. */
 export interface NativePart {
   /**
@@ -624,6 +625,33 @@ export interface NativePayload {
   initrd?: Uint8Array
   /** For multiboot. */
   modules: Array<NativeModule>
+}
+
+/**
+ * Where things are in the shared block, in words of 64 bits. Before them are the eight words of 32
+ * bits of a question, see `NativeQuestion`.
+ */
+export declare enum NativePlace {
+  /** General registers: 18 words, in the order of `struct kvm_regs`. */
+  Registers = 4,
+  /**
+   * The end of a run: 32 bits each of ending (0, or its place in `NativeEnding` from 1 on), exit
+   * (0, or its place in `NativeExitReason` from 1 on), vCPU (0 if none ended it, else its index
+   * from 1 on), exit code; size and count of the access; the length of its data; whether
+   * the registers are those at the end.
+   */
+  Ending = 22,
+  /** As doubles: the port or the address of the access, the exits of the run, its milliseconds. */
+  Numbers = 26,
+  /** What the guest wrote, up to 8 bytes. */
+  Data = 29,
+  /**
+   * Segments, 24 bytes each as `struct kvm_segment` has them: CS, DS, ES, FS, GS, SS, TR, LDTR;
+   * GDTR and IDTR, a base and a limit each; CR0, CR2, CR3, CR4, CR8, EFER, IA32_APIC_BASE.
+   */
+  Special = 30,
+  /** How many there are. */
+  Count = 65,
 }
 
 /**
@@ -708,6 +736,20 @@ export interface NativeReport {
   exitCostNs: number
 }
 
+/** What is seldom there at the end of a run; the rest is in the shared words, see `NativePlace`. */
+export interface NativeRest {
+  /** The exit that ended it, if the words do not hold it. */
+  exit?: NativeExit
+  /** Where the guest was, after a time-out, a shutdown, an internal error or a failed entry. */
+  whereabouts?: NativeWhereabouts
+  /** Console text without a handler, up to 16 MiB. */
+  output?: Uint8Array
+  /** Bytes of it that were too many to keep. */
+  outputDroppedBytes?: number
+  /** Console text for handlers that they have yet to get. */
+  undelivered?: Array<NativeText>
+}
+
 /** A route; exactly one of `port` and `gpa` is there. */
 export interface NativeRoute {
   /** First I/O port, 0 to 0xffff. */
@@ -741,15 +783,13 @@ export interface NativeRouteCount {
 /** Where the accesses of a route go. */
 export type NativeRouteKind = 'console' | 'constant' | 'discard' | 'count' | 'stop' | 'device' | 'queue' | 'coalesce' | 'event'
 
-/** How long a run may take. */
+/** How long a run may take. It crosses as numbers; this is what they mean. */
 export interface NativeRunLimits {
   /**
    * Milliseconds after which the run ends with reason `'timeout'`: 0 to 4294967295, fractions
    * included. Default: no limit.
    */
   timeoutMs?: number
-  /** How often the vCPU's thread asks a tick, in milliseconds; absent: never. */
-  tickMs?: number
   /**
    * Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock
    * readings per exit. Default false.
@@ -921,9 +961,9 @@ export declare function probeHost(): NativeReport | Failure
 export declare function releaseLoop(): void
 
 /**
- * Offers eight words through which this environment's machines ask, and the function that answers
- * the doorbell by calling `attend`. Called at import; returns the words to use. Where the
- * package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
- * whose function serves the machines of all.
+ * Offers the block of words through which this environment's machines ask and tell, see
+ * `NativePlace`, and the function that answers the doorbell by calling `attend`. Called at import;
+ * returns the words to use. Where the package's JavaScript is loaded more than once, as test
+ * runners do, those are the first copy's, whose function serves the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null

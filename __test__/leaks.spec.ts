@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 
 import type { ExecutionContext } from 'ava'
-import { type VirtualMachine, guests } from '../src/index.ts'
+import { VirtualMachine, guests } from '../src/index.ts'
 import { allEnded, census, collect, collectUntil, keptFiles } from './fixtures/census.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
@@ -295,6 +295,27 @@ serialTest(
     }
     // Four that wait, one that ends.
     t.true(most <= 5, String(most))
+    t.true(await allEnded())
+  },
+)
+
+serialTest(
+  'machines of a snapshot leave a few VMs for further ones, as long as it is there',
+  async (t) => {
+    const parent = machine('f4 ; hlt')
+    const base = parent.snapshot()
+    t.true(await allEnded(keptFiles + 2))
+    const forks = Array.from({ length: 20 }, () => new VirtualMachine({ snapshot: base }))
+    for (const vm of forks) vm.close()
+    t.true(await allEnded(keptFiles + 2 + 2 * 8))
+    t.is(census().kvmFiles, keptFiles + 2 + 2 * 8)
+    const next = new VirtualMachine({ snapshot: base })
+    t.is(census().kvmFiles, keptFiles + 2 + 2 * 8)
+    t.is(next.runSync().reason, 'hlt')
+    // What it shows is still wanted: the parent can be forked.
+    base.close()
+    next.close()
+    parent.close()
     t.true(await allEnded())
   },
 )

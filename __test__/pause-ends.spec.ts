@@ -14,6 +14,8 @@ const never = (): Promise<never> => new Promise(() => undefined)
 interface Busy {
   vm: VirtualMachine
   waits: () => boolean
+  /** How often a handler was asked that never answers: once, as others have to wait for it. */
+  asked?: () => number
   onExit?: () => Promise<never>
 }
 
@@ -47,7 +49,8 @@ const busy: Record<string, () => Busy> = {
     let writes = 0
     const write = (): Promise<never> => (writes++, never())
     const vm = machine('e6 11 ; out %al,$0x11', [{ port: 0x11, device: { write } }], { vcpus: 3 })
-    return { vm, waits: () => writes === 1 && vm.counters().exits['pio-out'] === 3 }
+    const waits = (): boolean => writes === 1 && vm.counters().exits['pio-out'] === 3
+    return { vm, waits, asked: () => writes }
   },
   'with text that waits for another vCPU': () => {
     let texts = 0
@@ -57,12 +60,13 @@ const busy: Record<string, () => Busy> = {
       [{ port: 0xe9, to: 'console', onData }],
       { vcpus: 3 },
     )
-    return { vm, waits: () => texts === 1 }
+    return { vm, waits: () => texts === 1, asked: () => texts }
   },
   'at onExit': () => {
     let exits = 0
     const vm = machine('e4 20 ; in $0x20,%al')
-    return { vm, waits: () => exits === 1, onExit: () => (exits++, never()) }
+    const onExit = (): Promise<never> => (exits++, never())
+    return { vm, waits: () => exits === 1, asked: () => exits, onExit }
   },
 }
 
@@ -80,7 +84,7 @@ const ends: Record<string, (vm: VirtualMachine, abort: AbortController) => void>
 for (const [where, make] of Object.entries(busy)) {
   serialTest(`a vCPU leaves for a pause, and again, and for good: ${where}`, async (t) => {
     for (const [how, end] of Object.entries(ends)) {
-      const { vm, waits, onExit } = make()
+      const { vm, waits, asked, onExit } = make()
       using _ = vm
       const controller = new AbortController()
       const isTimed = how.startsWith('a time-out')
@@ -93,7 +97,9 @@ for (const [where, make] of Object.entries(busy)) {
         await vm.pause()
         if (!isTimed) t.true(vm.paused, `${where}, ${how}`)
         if (index < 2) vm.resume()
+        await sleep(2)
       }
+      if (asked) t.is(asked(), 1, `${where}, ${how}`)
       end(vm, controller)
       if (how === 'close') await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
       else if (how === 'abort') t.is(await run.catch((error: unknown) => error), reason)

@@ -44,10 +44,11 @@ async function disturb(
   random: () => number,
   most = pauses,
 ): Promise<number> {
-  let [count, isOver] = [0, false]
-  const over = (): void => void (isOver = true)
+  let count = 0
+  const state = { isOver: false }
+  const over = (): void => void (state.isOver = true)
   run.then(over, over)
-  while (!isOver && count < most) {
+  while (!state.isOver && count < most) {
     await dither(random)
     await vm.pause()
     if (!vm.paused) continue

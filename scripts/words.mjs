@@ -5,14 +5,17 @@ import { join } from 'node:path'
 import { root } from './run.mjs'
 
 const declared = readFileSync(join(root, 'index.d.ts'), 'utf8')
-const lists = ['Format', 'Mode', 'Privilege'].map((name) => {
+const types = ['Ending', 'ExitReason', 'Format', 'Mode', 'Privilege']
+const lists = types.map((name) => {
   const [, words] = new RegExp(`^export type Native${name} = (.*)$`, 'm').exec(declared)
-  return `/** Every ${name.toLowerCase()}. */
-export const ${name.toLowerCase()}s: readonly Native${name}[] = [${words.replaceAll(' | ', ', ')}]
+  const what = name.replace(/(?<=.)[A-Z]/g, (letter) => ` ${letter}`).toLowerCase()
+  const list = `${name[0].toLowerCase()}${name.slice(1)}s`
+  return `/** Every ${what}, in the seam's order. */
+export const ${list}: readonly Native${name}[] = [${words.replaceAll(' | ', ', ')}]
 `
 })
 const text = `// Made of index.d.ts by scripts/words.mjs.
-import type { NativeFormat, NativeMode, NativePrivilege } from './seam.ts'
+import type { ${types.map((name) => `Native${name}`).join(', ')} } from './seam.ts'
 
 ${lists.join('')}`
 writeFileSync(join(root, 'src/native/words.generated.ts'), text)

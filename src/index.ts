@@ -50,16 +50,16 @@ export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'
 export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
 export type { Image, Module } from './options/payload.ts'
-export type { ExitAnswer, RunOptions, RunSyncOptions } from './options/run-options.ts'
+export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
 export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
 export type {
   DescriptorTable,
-  Registers,
   Segment,
   SegmentUpdate,
   SpecialRegisters,
   SpecialRegistersUpdate,
 } from './machine/registers.ts'
+export type { Registers } from './results/registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'

@@ -25,6 +25,7 @@ const IOCTLS = {
   0x04: 'KVM_GET_VCPU_MMAP_SIZE',
   0x05: 'KVM_GET_SUPPORTED_CPUID',
   0x41: 'KVM_CREATE_VCPU',
+  0x42: 'KVM_GET_DIRTY_LOG',
   0x46: 'KVM_SET_USER_MEMORY_REGION',
   0x47: 'KVM_SET_TSS_ADDR',
   0x48: 'KVM_SET_IDENTITY_MAP_ADDR',
@@ -36,6 +37,8 @@ const IOCTLS = {
   0x76: 'KVM_IRQFD',
   0x77: 'KVM_CREATE_PIT2',
   0x79: 'KVM_IOEVENTFD',
+  0x7b: 'KVM_SET_CLOCK',
+  0x7c: 'KVM_GET_CLOCK',
   0x80: 'KVM_RUN',
   0x81: 'KVM_GET_REGS',
   0x82: 'KVM_SET_REGS',
@@ -56,9 +59,15 @@ const IOCTLS = {
   0x9b: 'KVM_SET_GUEST_DEBUG',
   0x9f: 'KVM_GET_VCPU_EVENTS',
   0xa0: 'KVM_SET_VCPU_EVENTS',
+  0xa1: 'KVM_GET_DEBUGREGS',
+  0xa2: 'KVM_SET_DEBUGREGS',
   0xa3: 'KVM_ENABLE_CAP',
+  0xa4: 'KVM_GET_XSAVE',
+  0xa5: 'KVM_SET_XSAVE',
   0xa6: 'KVM_GET_XCRS',
   0xa7: 'KVM_SET_XCRS',
+  0xc0: 'KVM_CLEAR_DIRTY_LOG',
+  0xcf: 'KVM_GET_XSAVE2',
 }
 
 /** `madvise` differs by its advice as `ioctl` does by its request. */

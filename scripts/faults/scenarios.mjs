@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 
 import { guests } from '../../dist/index.js'
 import { buildImage } from '../fuzz/shapes.mjs'
-import { registersAndInterrupts, serialLine } from './state.mjs'
+import { registersAndInterrupts, serialLine, snapshots } from './state.mjs'
 import { LIMIT, use } from './use.mjs'
 
 /** Machine code in hexadecimal. */
@@ -244,6 +244,7 @@ export const scenarios = {
   slots: slots,
   unclaimed: unclaimed,
   state: registersAndInterrupts,
+  snapshots: snapshots,
   memory: memory,
   ...Object.fromEntries(loaders),
 }

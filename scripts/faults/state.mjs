@@ -45,3 +45,27 @@ export async function serialLine() {
     return `${reason} ${output.join('')}`
   })
 }
+
+/** Two snapshots, back to each of them, and a fork. */
+export async function snapshots() {
+  const kept = []
+  const keep = (one) => (kept.push(one), one)
+  try {
+    // incl 0x500; hlt; jmp to the first
+    return await use({ payload: { image: bytes('ff042500050000f4ebf6') } }, (vm) => {
+      const count = () => (vm.runSync(LIMIT), vm.memory.readUint32(0x500))
+      const first = keep(vm.snapshot())
+      const counts = [count()]
+      const second = keep(vm.snapshot())
+      for (const base of [first, first, second, second]) {
+        vm.restore(base)
+        counts.push(count())
+      }
+      const fork = keep(vm.fork())
+      fork.runSync(LIMIT)
+      return `${counts.join()} ${fork.memory.readUint32(0x500)} ${[...first.diff(second)].length > 0}`
+    })
+  } finally {
+    for (const one of kept) one.close()
+  }
+}

@@ -10,15 +10,17 @@ const count = (folder) => readdirSync(folder).length
 /** Open descriptors and threads. */
 export const census = () => ({ files: count('/proc/self/fd'), threads: count('/proc/self/task') })
 
-const isWithin = (now, before) => now.files <= before.files && now.threads <= before.threads
+const isWithin = (now, before) =>
+  now.files <= before.files && now.threads <= before.threads && kvmMappings() === 0
 
-/** Waits until there is no more than `before`; what is there too much, in words, or undefined. */
+/** Waits until there is no machine and no more than `before`; what is there too much, in words, or undefined. */
 export async function overrun(before, between = () => undefined) {
   const end = performance.now() + WAIT_MS
   while (!isWithin(census(), before)) {
     if (performance.now() > end) {
       const { files, threads } = census()
-      return `${files} descriptors, ${before.files} before; ${threads} threads, ${before.threads} before`
+      const maps = kvmMappings()
+      return `${files} descriptors, ${before.files} before; ${threads} threads, ${before.threads} before; ${maps} mappings of kvm_run`
     }
     between()
     await sleep(5)

@@ -4,7 +4,7 @@ import { randomFill } from 'node:crypto'
 import { readFileSync, writeSync } from 'node:fs'
 import { setImmediate as turn, setTimeout as later } from 'node:timers/promises'
 
-import { census, kvmMappings, overrun, residentMiB } from './census.mjs'
+import { census, overrun, residentMiB } from './census.mjs'
 import { Random } from './random.mjs'
 
 /** Steps after which what the process holds is what it needs for good: threads that serve all machines, descriptors of Node's own. */
@@ -45,11 +45,6 @@ async function attempt(fuzzer, task) {
   return wrong
 }
 
-async function residue(before) {
-  const wrong = await overrun(before, globalThis.gc)
-  return wrong ?? (kvmMappings() > 0 ? `${kvmMappings()} mappings of kvm_run are left` : undefined)
-}
-
 /** Node's pool of threads starts with its first work, and stays. */
 function startPool() {
   const jobs = Array.from({ length: POOL_THREADS }, () => {
@@ -79,7 +74,7 @@ async function hunt(fuzzer, seed, first, { seconds, most, steps }) {
     if (wrong !== undefined) say({ step, wrong })
     if (step - first === WARM_STEPS) before = census()
     if (before && step % CHECK_STEPS === 0) {
-      const left = await residue(before)
+      const left = await overrun(before, globalThis.gc)
       if (left !== undefined)
         say({ step, wrong: `within ${CHECK_STEPS} steps: ${left}`, leak: true })
       before = census()

@@ -5,21 +5,16 @@ import { lengthOf } from '../options/check.ts'
 import { type ErrorCode, VmError, show, showThrown } from '../native/errors.ts'
 import { type AccessExit, type AccessSize, toExit } from '../results/exit.ts'
 import { native } from '../native/native.ts'
+import { value64, words } from '../native/block.ts'
 import { answer, pump } from '../native/pump.ts'
+import { type Asked, OpenQuestions } from './open-questions.ts'
 import type { Device } from '../options/device.ts'
+import type { ExitContext } from '../options/run-options.ts'
+import type { Registers } from '../results/registers.ts'
 import type { Handlers } from '../options/routes.ts'
 import type { NativeExit, NativeMachine } from '../native/seam.ts'
 
 const { NativeAnswer: Answer, NativeQuestion: Question } = native
-
-/**
- * Questions and answers travel through these words: kind, route, offset, size, vcpu, ticket, value
- * low, value high. One block serves every machine of this thread, since a question is read whole
- * before a handler is called, and its answer is written last.
- */
-const own = new Uint32Array(8)
-const words = native.share(own, () => pump(true)) ?? own
-const value64 = new BigUint64Array(words.buffer, 24, 1)
 
 /**
  * What the native side passes beside the words: console bytes, or the record of an unclaimed exit.
@@ -28,20 +23,7 @@ export type Payload = Uint8Array | NativeExit | WriteBatch | number
 /** A status, or the bytes of an unclaimed string read. */
 export type Reply = number | Uint8Array
 /** The catch-all callback. */
-export type OnExit = (exit: AccessExit) => unknown
-
-/** A question, read from the words. */
-interface Asked {
-  readonly kind: number
-  readonly route: number
-  readonly ticket: number
-  readonly exit: AccessExit | undefined
-  /**
-   * How many bytes an unclaimed read needs: size times count. The handler may change the record
-   * that it gets.
-   */
-  readonly readBytes?: number | undefined
-}
+export type OnExit = (exit: AccessExit, context: ExitContext) => unknown
 
 /** Calls the handlers of one machine, and turns what they return into answers. */
 export class Asker {
@@ -58,11 +40,13 @@ export class Asker {
   /** Grows when open questions are forgotten. */
   #era = 0
   #depth = 0
+  readonly #open: OpenQuestions
   #closed = false
 
   constructor(handlers: Map<number, Handlers>, machine: NativeMachine) {
     this.#handlers = handlers
     this.#machine = machine
+    this.#open = new OpenQuestions(machine)
   }
 
   /** A run begins: under `run()` handlers may return promises. */
@@ -77,12 +61,15 @@ export class Asker {
   end(): void {
     this.#run++
     this.#onExit = undefined
-    this.#consuming.clear()
+    // Clearing what is empty costs, too.
+    if (this.#consuming.size > 0) this.#consuming.clear()
+    this.#open.clear()
   }
 
   /** What was promised counts no more: the vCPUs are no longer where they asked. */
   forget(): void {
     this.#era++
+    this.#open.clear()
   }
 
   /** Whether a run has to look around for what gathers. */
@@ -157,6 +144,8 @@ export class Asker {
 
   /** Delivers all posted writes that are left after a run. */
   drainLast(): void {
+    // A run may be as short as a function call.
+    if (this.#handlers.size === 0) return
     for (const _ of this.drainEach());
   }
 
@@ -205,15 +194,18 @@ export class Asker {
     const route = words[1]!
     const ticket = words[5]!
     if (this.#closed) return Answer.Failed
+    const device = this.#handlers.get(route)?.device
+    this.#open.call(device, ticket)
     this.#depth++
     try {
-      const returned = this.#callDevice(kind, this.#handlers.get(route)?.device)
+      const returned = this.#callDevice(kind, device)
       if (returned === undefined && kind === Question.Write) return Answer.Done
       return this.#judge({ kind, route, ticket, exit: undefined }, returned)
     } catch (error) {
       return this.#threw({ kind, route, ticket, exit: undefined }, error)
     } finally {
       this.#depth--
+      this.#open.returned()
     }
   }
 
@@ -236,14 +228,17 @@ export class Asker {
     wait?: (promise: PromiseLike<unknown>) => void,
   ): Reply {
     if (this.#closed) return Answer.Failed
+    let reply: Reply = Answer.Failed
     this.#depth++
     try {
-      return this.#judge(asked, this.#call(asked, payload), wait)
+      reply = this.#judge(asked, this.#call(asked, payload), wait)
     } catch (error) {
-      return this.#threw(asked, error)
+      reply = this.#threw(asked, error)
     } finally {
       this.#depth--
+      asked.isAnswered = reply !== Answer.Promised
     }
+    return reply
   }
 
   #judge(
@@ -271,10 +266,15 @@ export class Asker {
           ? handlers.onEvent(payload as number)
           : handlers?.onBatch?.(payload as WriteBatch)
       case Question.Unclaimed:
-        return this.#onExit ? this.#onExit(asked.exit!) : false
+        return this.#onExit ? this.#onExit(asked.exit!, this.#open.contextFor(asked)) : false
       default:
         return undefined
     }
+  }
+
+  /** The registers of the vCPU that asks a device; `undefined` if none does. */
+  registersFor(device: Device): Registers | undefined {
+    return this.#open.registersFor(device)
   }
 
   #reply(asked: Asked, returned: unknown): Reply {
@@ -320,6 +320,7 @@ export class Asker {
   /** Continues in the asynchronous context of the run, whatever settles the promise. */
   async #wait(asked: Asked, promise: PromiseLike<unknown>): Promise<void> {
     const [run, era] = [this.#run, this.#era]
+    this.#open.promise()
     let reply: () => Reply
     try {
       const value = await promise
@@ -327,8 +328,10 @@ export class Asker {
     } catch (error) {
       reply = () => this.#threw(asked, error)
     }
-    const isWanted = run === this.#run && era === this.#era
-    if (isWanted) answer(this.#machine, asked.ticket, reply())
+    if (run !== this.#run) return
+    asked.isAnswered = true
+    this.#open.settle(asked.ticket)
+    if (era === this.#era) answer(this.#machine, asked.ticket, reply())
   }
 
   #settled(asked: Asked, value: unknown): Reply {

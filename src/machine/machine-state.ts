@@ -4,7 +4,8 @@ import { take } from '../native/errors.ts'
 import { IrqLine } from './irq.ts'
 import type { Loaded } from './loaded.ts'
 import { GuestMemory } from './memory.ts'
-import type { Registers, SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
+import type { Registers } from '../results/registers.ts'
+import type { SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { Vcpu } from './vcpu.ts'
 import type { Fpu } from './vcpu/fpu.ts'
@@ -30,7 +31,8 @@ export abstract class MachineState {
   }
 
   /**
-   * General registers, RIP and RFLAGS of vCPU 0 (`KVM_GET_REGS`).
+   * General registers, RIP and RFLAGS of vCPU 0. After an access that was answered they are those
+   * after its instruction.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
    *
@@ -46,8 +48,7 @@ export abstract class MachineState {
   }
 
   /**
-   * Sets general registers of vCPU 0 (`KVM_SET_REGS`): bigints of 64 bits. Absent ones keep their
-   * value.
+   * Sets general registers of vCPU 0: bigints of 64 bits. Absent ones keep their value.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
    * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.
@@ -115,8 +116,8 @@ export abstract class MachineState {
   }
 
   /**
-   * Sets registers of vCPU 0 of x87, SSE and AVX (`KVM_SET_XSAVE`). Absent ones keep their value; of
-   * `st`, `xmm` and `ymm` all are given.
+   * Sets registers of vCPU 0 of x87, SSE and AVX (`KVM_SET_XSAVE`). Absent ones keep their value;
+   * of `st`, `xmm` and `ymm` all are given.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`,
    * `ERR_INVALID_OPTION`, also for `ymm` without AVX and for values that KVM refuses, such as

@@ -43,6 +43,8 @@ export class GuestMemory {
    * is connected to no guest any more. Later writes, such as those of `zlib` or `fs` to a view,
    * take memory until the buffer is collected.
    *
+   * Once it was read, `vm.restore()` also looks for what was written through it.
+   *
    * @throws {VmError} `ERR_VM_CLOSED`.
    *
    * @example

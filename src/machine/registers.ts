@@ -4,15 +4,13 @@ import type {
   NativeControlRegisters,
   NativeDescriptorTable,
   NativeMachine,
-  NativeRegisters,
   NativeSegment,
   NativeSpecialRegisters,
 } from '../native/seam.ts'
+import { registerWords, special, specialBytes } from '../native/block.ts'
+import { checkRegisters, putRegisters } from '../options/registers.ts'
+import { type Registers, toRegisters } from '../results/registers.ts'
 
-const generalNames = [
-  ...['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rsp', 'rbp'],
-  ...['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rip', 'rflags'],
-] as (keyof Registers)[]
 const controlNames = ['cr0', 'cr2', 'cr3', 'cr4', 'cr8', 'efer', 'apicBase'] as const
 const segmentNames = ['cs', 'ds', 'es', 'fs', 'gs', 'ss', 'tr', 'ldt'] as const
 const tableNames = ['gdt', 'idt'] as const
@@ -31,14 +29,6 @@ const segmentFields = {
   unusable: 1,
 } as const
 type Flag = 'present' | 'db' | 's' | 'l' | 'g' | 'avl' | 'unusable'
-
-/**
- * General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`).
- *
- * @interface
- */
-// No interface: `Object.entries` of one would give unknown values.
-export type Registers = Required<NativeRegisters>
 
 /**
  * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
@@ -84,20 +74,63 @@ export type SpecialRegistersUpdate = {
 
 /** All general registers. */
 export function readRegisters(machine: NativeMachine, vcpu: number): Registers {
-  return take(machine.registers(vcpu)) as Registers
+  take(machine.registers(vcpu))
+  return toRegisters(registerWords)
 }
 
 /** Sets some general registers. */
 export function writeRegisters(machine: NativeMachine, vcpu: number, value: unknown): void {
-  const given = checkObject('registers', value)
-  checkKeys('registers', given, generalNames)
-  take(machine.setRegisters(vcpu, checkBigints(given, generalNames)))
+  const given = checkRegisters('registers', value)
+  take(machine.setRegisters(vcpu, putRegisters(given)))
 }
 
 /** All special registers. */
 export function readSpecialRegisters(machine: NativeMachine, vcpu: number): SpecialRegisters {
-  const { control, ...rest } = take(machine.specialRegisters(vcpu))
-  return { ...rest, ...control } as SpecialRegisters
+  take(machine.specialRegisters(vcpu))
+  const [cr0, cr2, cr3, cr4, cr8, efer, apicBase] = special.subarray(28) as unknown as bigint[]
+  return {
+    cs: toSegment(0),
+    ds: toSegment(1),
+    es: toSegment(2),
+    fs: toSegment(3),
+    gs: toSegment(4),
+    ss: toSegment(5),
+    tr: toSegment(6),
+    ldt: toSegment(7),
+    gdt: toTable(24),
+    idt: toTable(26),
+    cr0: cr0!,
+    cr2: cr2!,
+    cr3: cr3!,
+    cr4: cr4!,
+    cr8: cr8!,
+    efer: efer!,
+    apicBase: apicBase!,
+  }
+}
+
+/** Of the words, by its place among them; its fields are where `struct kvm_segment` has them. */
+function toSegment(index: number): Segment {
+  const at = 24 * index
+  const byte = (offset: number): number => specialBytes.getUint8(at + offset)
+  return {
+    base: special[3 * index]!,
+    limit: specialBytes.getUint32(at + 8, true),
+    selector: specialBytes.getUint16(at + 12, true),
+    type: byte(14),
+    present: byte(15),
+    dpl: byte(16),
+    db: byte(17),
+    s: byte(18),
+    l: byte(19),
+    g: byte(20),
+    avl: byte(21),
+    unusable: byte(22),
+  }
+}
+
+function toTable(word: number): DescriptorTable {
+  return { base: special[word]!, limit: Number(special[word + 1]!) }
 }
 
 /** Sets some special registers. */

@@ -1,5 +1,5 @@
+import type { Registers } from '../results/registers.ts'
 import {
-  type Registers,
   type SpecialRegisters,
   type SpecialRegistersUpdate,
   readRegisters,
@@ -36,7 +36,8 @@ export class Vcpu {
   }
 
   /**
-   * General registers, RIP and RFLAGS (`KVM_GET_REGS`).
+   * General registers, RIP and RFLAGS. After an access that was answered they are those after its
+   * instruction.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
    *
@@ -52,7 +53,7 @@ export class Vcpu {
   }
 
   /**
-   * Sets general registers (`KVM_SET_REGS`): bigints of 64 bits. Absent ones keep their value.
+   * Sets general registers: bigints of 64 bits. Absent ones keep their value.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a run, `ERR_UNANSWERED_READ` after an unclaimed read,
    * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`; then no register is changed.

@@ -10,7 +10,7 @@ import { type GuestMemory, forgetBuffer } from './memory.ts'
 import type { Device, DeviceContext } from '../options/device.ts'
 import type { VirtualMachineOptions } from '../options/options.ts'
 import { type Route, checkRoute } from '../options/routes.ts'
-import type { Registers } from './registers.ts'
+import type { Registers } from '../results/registers.ts'
 import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './serial.ts'
@@ -33,7 +33,11 @@ declare module '../options/device.ts' {
     readonly memory: GuestMemory
     /** An interrupt line, as `vm.irq`. */
     readonly irq: (line: number) => IrqLine
-    /** The registers of the first vCPU, as `vm.registers`: on an idle machine only. */
+    /**
+     * General registers: while this device is asked those of the vCPU that asks, until the answer,
+     * as KVM shows them at the exit; on an idle machine those of vCPU 0, as `vm.registers`. At any
+     * other time `ERR_VM_BUSY`.
+     */
     readonly registers: () => Registers
   }
 }
@@ -56,7 +60,6 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #control: RunControl
-  readonly #context: DeviceContext
   readonly #parts: Parts
   #serial: SerialPort | undefined
 
@@ -98,14 +101,8 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
       const onData = (bytes: Uint8Array) => this.#serial?.receive(bytes)
       handlers.set(own.length, { name: 'the serial port', onData })
     }
-    this.#context = {
-      machine: this,
-      memory: this.memory,
-      irq: (line) => this.irq(line),
-      registers: () => this.registers(),
-    }
     try {
-      for (const { device } of own) if (device) devices.attach(device, this.#context)
+      for (const { device } of own) if (device) devices.attach(device, this.#contextOf(device))
       putStatesBack(states, own)
     } catch (error) {
       this.close()
@@ -141,7 +138,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     const id = take(this.#machine.attach(config)) as number
     this.#asker.add(id, handlers)
     try {
-      if (device) this.#parts.devices.attach(device, this.#context)
+      if (device) this.#parts.devices.attach(device, this.#contextOf(device))
     } catch (error) {
       // Its device is not attached.
       this.#detach(id, undefined)
@@ -302,6 +299,16 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
           ? 'running'
           : 'idle'
     return `VirtualMachine ${show({ state, mode: this.loaded.mode, ...this.#parts.summary }, options)}`
+  }
+
+  /** What a device may use. */
+  #contextOf(device: Device): DeviceContext {
+    return {
+      machine: this,
+      memory: this.memory,
+      irq: (line) => this.irq(line),
+      registers: () => this.#asker.registersFor(device) ?? this.registers(),
+    }
   }
 
   /** Returns what tells its device. */

@@ -1,9 +1,13 @@
 // Made of index.d.ts by scripts/words.mjs.
-import type { NativeFormat, NativeMode, NativePrivilege } from './seam.ts'
+import type { NativeEnding, NativeExitReason, NativeFormat, NativeMode, NativePrivilege } from './seam.ts'
 
-/** Every format. */
+/** Every ending, in the seam's order. */
+export const endings: readonly NativeEnding[] = ['stopped', 'timeout', 'exit-port', 'power-off', 'reset']
+/** Every exit reason, in the seam's order. */
+export const exitReasons: readonly NativeExitReason[] = ['pio-out', 'pio-in', 'mmio-write', 'mmio-read', 'hlt', 'shutdown', 'fail-entry', 'internal-error', 'debug', 'system-event', 'unknown']
+/** Every format, in the seam's order. */
 export const formats: readonly NativeFormat[] = ['flat', 'elf', 'multiboot', 'pvh', 'bzimage']
-/** Every mode. */
+/** Every mode, in the seam's order. */
 export const modes: readonly NativeMode[] = ['real', 'protected', 'paged32', 'long']
-/** Every privilege. */
+/** Every privilege, in the seam's order. */
 export const privileges: readonly NativePrivilege[] = ['kernel', 'user']

@@ -36,4 +36,4 @@ export type ExitReason = NativeExitReason
  */
 export type EndReason = ExitReason | NativeEnding
 
-export { formats, modes, privileges } from './words.generated.ts'
+export { endings, exitReasons, formats, modes, privileges } from './words.generated.ts'

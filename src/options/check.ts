@@ -36,9 +36,11 @@ export function checkMilliseconds(name: string, value: unknown, most: number): n
   return value
 }
 
+const most64 = (1n << 64n) - 1n
+
 /** A 64-bit value: a bigint, or a whole number where both are allowed. */
 export function checkUint64(name: string, value: unknown, numberToo = false): bigint {
-  if (typeof value === 'bigint' && value >= 0n && value < 1n << 64n) return value
+  if (typeof value === 'bigint' && value >= 0n && value <= most64) return value
   if (numberToo && typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) {
     return BigInt(value)
   }

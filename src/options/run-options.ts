@@ -1,9 +1,10 @@
-import { checkBoolean, checkFunction, checkMilliseconds } from './check.ts'
+import { checkBoolean, checkFunction, checkKeys, checkMilliseconds, checkObject } from './check.ts'
 import { invalid } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeRunLimits } from '../native/seam.ts'
 import type { AccessExit } from '../results/exit.ts'
-import { checkShape, optional } from './shape.ts'
+import type { Registers } from '../results/registers.ts'
+import { type GivenRegisters, checkRegisters } from './registers.ts'
 import { isSignal } from './signal.ts'
 
 /**
@@ -12,8 +13,44 @@ import { isSignal } from './signal.ts'
  */
 export type ExitAnswer = number | bigint | Uint8Array | false | void
 
+/** What `onExit` may ask about the vCPU that waits for its answer. */
+export interface ExitContext {
+  /**
+   * The general registers of that vCPU, as KVM shows them at the exit: RIP may be that of the
+   * instruction, or the one after it.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` after the answer, which is when the promise of a handler that
+   * returns one is settled, or the run ends.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * vm.runSync({
+   *   onExit(_exit, { registers }) {
+   *     console.log(registers().rax) // 72n
+   *     return false
+   *   },
+   * })
+   * ```
+   */
+  readonly registers: () => Registers
+}
+
 /** Options of `runSync`. */
-export interface RunSyncOptions extends Omit<NativeRunLimits, 'tickMs'> {
+export interface RunSyncOptions extends NativeRunLimits {
+  /**
+   * General registers that vCPU 0 gets right before the run, as by `setRegisters`. While an
+   * unclaimed read waits that is `ERR_UNANSWERED_READ`. With `result.registers` a run is the call
+   * of a function of the guest's.
+   *
+   * @example
+   * ```ts
+   * const image = Uint8Array.of(0x48, 0x8d, 0x47, 0x07, 0xf4) // lea rax, [rdi + 7]; hlt
+   * using vm = new VirtualMachine({ mode: 'long', payload: { image } })
+   * console.log(vm.runSync({ registers: { rip: 0n, rdi: 5n } }).registers.rax) // 12n
+   * ```
+   */
+  registers?: Partial<Registers>
   /**
    * Called for every port or MMIO exit that no route claims. Default: such an exit ends the run.
    *
@@ -31,62 +68,68 @@ export interface RunSyncOptions extends Omit<NativeRunLimits, 'tickMs'> {
    * console.log(text) // Hello, world!
    * ```
    */
-  onExit?: (exit: AccessExit) => ExitAnswer
+  onExit?: (exit: AccessExit, asker: ExitContext) => ExitAnswer
 }
 
 /** Options of `run`. */
-export interface RunOptions extends Omit<RunSyncOptions, 'onExit'> {
+export interface RunOptions extends Omit<RunSyncOptions, 'onExit' | 'registers'> {
+  /** As in `RunSyncOptions`. */
+  registers?: Partial<Registers>
   /** As in `RunSyncOptions`; it may return a promise, for which the vCPU waits. */
-  onExit?: (exit: AccessExit) => ExitAnswer | PromiseLike<ExitAnswer>
+  onExit?: (exit: AccessExit, asker: ExitContext) => ExitAnswer | PromiseLike<ExitAnswer>
   /** Aborting it ends the run and rejects with its reason; the machine stays usable. */
   signal?: AbortSignal
 }
 
 const { maxTimeoutMs } = native.limits()
 
-/** The options of `runSync`. What is neither a function nor a signal goes to the native side. */
-const syncShape = {
-  timeoutMs: optional((name, value) => checkMilliseconds(name, value, maxTimeoutMs)),
-  onExit: optional((name, value) => {
-    checkFunction(name, value)
-    return value as NonNullable<RunOptions['onExit']>
-  }),
-  timeKvmRun: optional(checkBoolean),
-}
-
-/** Those of `run`. */
-const shape = {
-  ...syncShape,
-  signal: optional((name, value) =>
-    isSignal(value) ? value : invalid(name, 'an AbortSignal', value),
-  ),
-}
-
 /** The options of a run, checked. */
 export interface CheckedRun {
-  readonly limits: NativeRunLimits
+  /** Negative for none. */
+  readonly timeoutMs: number
+  readonly timeKvmRun: boolean
+  readonly registers: GivenRegisters | undefined
   readonly onExit: RunOptions['onExit']
   readonly signal: AbortSignal | undefined
 }
 
+const syncKeys = ['timeoutMs', 'onExit', 'timeKvmRun', 'registers']
+const keys = [...syncKeys, 'signal']
+
+const nothing: CheckedRun = {
+  timeoutMs: -1,
+  timeKvmRun: false,
+  registers: undefined,
+  onExit: undefined,
+  signal: undefined,
+}
+
 /** Checks the options of `runSync`. */
 export function checkRunSyncOptions(value: unknown): CheckedRun {
-  const { onExit, ...limits } = checkShape(
-    'options',
-    value === undefined ? {} : value,
-    syncShape,
-    '',
-  )
-  return { limits, onExit, signal: undefined }
+  return value === undefined ? nothing : checkRun(value, syncKeys)
 }
 
 /** Checks the options of `run`. */
 export function checkRunOptions(value: unknown): CheckedRun {
-  const { onExit, signal, ...limits } = checkShape(
-    'options',
-    value === undefined ? {} : value,
-    shape,
-    '',
-  )
-  return { limits, onExit, signal }
+  return value === undefined ? nothing : checkRun(value, keys)
+}
+
+/** Reads each once. It is written out because a run may be as short as a function call. */
+function checkRun(value: unknown, known: readonly string[]): CheckedRun {
+  const given = checkObject('options', value)
+  checkKeys('options', given, known)
+  const { timeoutMs, onExit, timeKvmRun, registers, signal } = given
+  const timeout =
+    timeoutMs === undefined ? -1 : checkMilliseconds('timeoutMs', timeoutMs, maxTimeoutMs)
+  checkFunction('onExit', onExit)
+  const isTimed = timeKvmRun === undefined ? false : checkBoolean('timeKvmRun', timeKvmRun)
+  const hasSignal = known === keys && signal !== undefined
+  if (hasSignal && !isSignal(signal)) return invalid('signal', 'an AbortSignal', signal)
+  return {
+    timeoutMs: timeout,
+    timeKvmRun: isTimed,
+    registers: registers === undefined ? undefined : checkRegisters('registers', registers),
+    onExit: onExit as RunOptions['onExit'],
+    signal: hasSignal ? (signal as AbortSignal) : undefined,
+  }
 }

@@ -1,4 +1,6 @@
+import { ending, numbers, written } from '../native/block.ts'
 import type { NativeExit } from '../native/seam.ts'
+import { exitReasons } from '../native/words.ts'
 
 /** Bytes of one access that a device or a posted route sees. */
 export type AccessSize = 1 | 2 | 4 | 8
@@ -161,6 +163,18 @@ function firstItem(data: Uint8Array, size: number): number | bigint {
     value = (value << 8n) | BigInt(data[index] ?? 0)
   }
   return size <= 4 ? Number(value) : value
+}
+
+/**
+ * The exit in the shared words, see `NativePlace`: an access with up to 8 bytes, a halt or a
+ * shutdown.
+ */
+export function exitOfWords(): Exit {
+  const reason = exitReasons[ending[1]! - 1]!
+  const size = ending[4]!
+  if (size === 0) return { reason } as HltExit | ShutdownExit
+  const place = { port: numbers[0]!, gpa: numbers[0]! }
+  return toExit({ reason, ...place, size, count: ending[5]!, data: written.slice(0, ending[6]!) })
 }
 
 /** An exit as users see it. */

@@ -1,9 +1,12 @@
 import { inspect, type InspectOptions } from 'node:util'
 
 import { describeEnding, describeExitRecord } from './describe.ts'
-import { type Exit, toExit } from './exit.ts'
-import type { NativeOutcome } from '../native/seam.ts'
-import type { EndReason } from '../native/words.ts'
+import { type Exit, exitOfWords, toExit } from './exit.ts'
+import { KeptRegisters } from './kept-registers.ts'
+import { ending, numbers } from '../native/block.ts'
+import type { NativeMachine, NativeRest } from '../native/seam.ts'
+import { type EndReason, endings } from '../native/words.ts'
+import type { Registers } from './registers.ts'
 import { type Where, toWhere } from './where.ts'
 
 /**
@@ -54,17 +57,41 @@ export class RunResult {
   /** From the first entry into the guest to the last exit, in milliseconds. */
   readonly durationMs: number
 
-  /** @internal */
-  constructor(outcome: NativeOutcome) {
-    this.reason = outcome.reason ?? outcome.exit!.reason
-    this.exit = outcome.exit ? toExit(outcome.exit) : null
-    this.vcpu = outcome.vcpu ?? null
-    this.where = toWhere(outcome.whereabouts)
-    if (outcome.exitCode !== undefined) this.exitCode = outcome.exitCode
-    this.output = outcome.output
-    this.outputDroppedBytes = outcome.outputDroppedBytes
-    this.exits = outcome.exits
-    this.durationMs = outcome.durationMs
+  readonly #registers: KeptRegisters
+
+  /** Of the shared words, and of the rest that they do not hold. @internal */
+  constructor(rest: NativeRest | undefined, machine: NativeMachine) {
+    const [how, why, vcpu, exitCode] = [ending[0]!, ending[1]!, ending[2]!, ending[3]!]
+    this.exit = why === 0 ? null : rest?.exit ? toExit(rest.exit) : exitOfWords()
+    this.reason = how === 0 ? this.exit!.reason : endings[how - 1]!
+    this.vcpu = vcpu === 0 ? null : vcpu - 1
+    this.where = toWhere(rest?.whereabouts)
+    if (this.reason === 'exit-port') this.exitCode = exitCode
+    this.output = rest?.output ?? new Uint8Array(0)
+    this.outputDroppedBytes = rest?.outputDroppedBytes ?? 0
+    this.exits = numbers[1]!
+    this.durationMs = numbers[2]!
+    this.#registers = new KeptRegisters(machine, this.vcpu ?? 0)
+  }
+
+  /**
+   * The general registers of the vCPU that ended the run, vCPU 0 where none did, as they were then.
+   * An access that was answered is completed before. Of one that no route claims RIP is what KVM
+   * shows: that of the instruction, or the one after it.
+   *
+   * @throws {VmError} `ERR_KVM_IOCTL` if KVM cannot complete it.
+   *
+   * @example
+   * ```ts
+   * const image = Uint8Array.of(0xb0, 42, 0xf4) // mov al, 42; hlt
+   * using vm = new VirtualMachine({ mode: 'long', payload: { image } })
+   * const result = vm.runSync()
+   * vm.setRegisters({ rax: 0n })
+   * console.log(result.registers.rax) // 42n
+   * ```
+   */
+  get registers(): Readonly<Registers> {
+    return this.#registers.values
   }
 
   /** `output` as text, UTF-8; invalid bytes become U+FFFD. */

@@ -1,4 +1,4 @@
-import type { NativeOutcome, NativeWhereabouts } from '../native/seam.ts'
+import type { NativeWhereabouts } from '../native/seam.ts'
 
 /**
  * Where a vCPU was when its guest crashed or ran out of time.
@@ -14,7 +14,7 @@ import type { NativeOutcome, NativeWhereabouts } from '../native/seam.ts'
 export interface Where extends Readonly<NativeWhereabouts> {}
 
 /** As users see it. */
-export function toWhere(native: NativeOutcome['whereabouts']): Where | null {
+export function toWhere(native: NativeWhereabouts | undefined): Where | null {
   if (!native) return null
   const { vcpu, rip, cs, mode, bytes } = native
   return { vcpu, rip, cs, mode, bytes }

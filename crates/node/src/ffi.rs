@@ -6,16 +6,22 @@
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use napi::bindgen_prelude::{FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array};
+use napi::bindgen_prelude::{
+    BigUint64Array, FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array,
+};
 use napi::{Env, sys};
 
-/// Words of the block that Rust and TypeScript share.
+/// Words of a question, at the beginning of the block that Rust and TypeScript share.
 pub const WORDS: usize = 8;
 
-/// A `Uint32Array` through which questions and their answers travel without an object per exit.
+/// All words of 64 bits in it; `NativePlace` says what they hold.
+pub const ALL: usize = 65;
+
+/// A `Uint32Array` through which questions and their answers travel without an object per exit;
+/// behind them registers, and the end of a run.
 ///
-/// One for each environment is enough: TypeScript reads a question whole before it calls a handler,
-/// and writes the answer last.
+/// One for each environment is enough: TypeScript reads what is there whole before it calls
+/// anything else, and writes last before it returns.
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
     start: NonNull<u32>,
@@ -24,12 +30,13 @@ pub struct Words {
 }
 
 impl Words {
-    /// Shares a typed array for the life of the environment; `None` unless it has [`WORDS`]
-    /// elements.
+    /// Shares a typed array for the life of the environment; `None` unless it has all words.
     pub fn share(env: &Env, mut array: napi::bindgen_prelude::Uint32Array) -> Option<Self> {
         // SAFETY: only the address and the length are taken, on the thread that owns the array.
         let slice = unsafe { array.as_mut() };
-        let start = NonNull::new(slice.as_mut_ptr()).filter(|_| slice.len() == WORDS)?;
+        let start = NonNull::new(slice.as_mut_ptr());
+        let start =
+            start.filter(|start| slice.len() == 2 * ALL && start.cast::<u64>().is_aligned())?;
         // SAFETY: a live value of this environment.
         let value = unsafe { ToNapiValue::to_napi_value(env.raw(), array) }.ok()?;
         let mut array = ptr::null_mut();
@@ -58,6 +65,28 @@ impl Words {
             // SAFETY: as in `get`.
             unsafe { word.write_volatile(value) };
         }
+    }
+}
+
+impl Words {
+    /// Reads word `index` of 64 bits, 0 outside the block.
+    pub fn get64(self, index: usize) -> u64 {
+        if index >= ALL {
+            return 0;
+        }
+        // SAFETY: inside the block, see `share`.
+        let word = unsafe { self.start.cast::<u64>().add(index) };
+        // SAFETY: aligned, see `share`; alive, and not written meanwhile, as in `get`.
+        unsafe { word.read() }
+    }
+
+    /// Writes words of 64 bits from `index` on, as far as the block goes.
+    pub fn put64(self, index: usize, words: &[u64]) {
+        let count = words.len().min(ALL.saturating_sub(index));
+        // SAFETY: inside the block, or `count` is 0.
+        let to = unsafe { self.start.cast::<u64>().add(index.min(ALL)) };
+        // SAFETY: `count` aligned words of the block, which is none of Rust's memory.
+        unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), to.as_ptr(), count) };
     }
 }
 
@@ -290,4 +319,13 @@ pub fn fill(
 ) -> vmm::Result<()> {
     // SAFETY: JavaScript does not run meanwhile, and the array was made for this call.
     read(unsafe { into.as_mut() })
+}
+
+/// Fills an array of words that JavaScript keeps.
+pub fn fill_words(into: &mut BigUint64Array, words: &[u64]) {
+    // SAFETY: JavaScript of this thread does not run meanwhile, and no other has the array.
+    let to = unsafe { into.as_mut() };
+    for (to, word) in to.iter_mut().zip(words) {
+        *to = *word;
+    }
 }

@@ -15,6 +15,7 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod pump;
+mod registers;
 mod runs;
 mod snapshot;
 mod vcpu_state;

@@ -2,24 +2,24 @@
 
 use std::rc::Rc;
 
-use napi::bindgen_prelude::{BigInt, Function, Uint8Array};
+use napi::bindgen_prelude::{BigInt, Either3, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, Machine, Processor, Result, RouteId};
+use vmm::{Machine, Result, RouteId};
 
 use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::convert::config::{NativeConfig, NativeRoute, NativeRunLimits};
-use crate::convert::failure::Failure;
+use crate::convert::config::{NativeConfig, NativeRoute, limits};
+use crate::convert::failure::{Failure, either, nothing};
 use crate::convert::loaded::NativeLoaded;
-use crate::convert::outcome::{NativeBatch, NativeCounters, NativeOutcome, NativeText};
-use crate::convert::registers::{NativeRegisters, NativeSpecialRegisters};
+use crate::convert::outcome::{NativeBatch, NativeCounters, NativeText, Told, tell};
 use crate::ffi::{self, Callback, WeakFunction};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::reaper;
 use crate::lifecycle::running::Callbacks;
-use crate::pump::environment::{self, Environment};
+use crate::pump::environment::Environment;
+use crate::pump::shared;
 
 /// A KVM machine. Every method is safe at any moment: while the machine runs, in its own handlers,
 /// after its end. No method throws; a failing one returns a `Failure`. Every method can return
@@ -28,19 +28,6 @@ use crate::pump::environment::{self, Environment};
 #[napi]
 pub struct NativeMachine {
     pub(crate) life: Rc<Lifecycle>,
-}
-
-/// `Either` with the failure on the right, as all methods return it.
-pub(crate) fn either<T>(result: Result<T>) -> Either<T, Failure> {
-    match result {
-        Ok(value) => Either::A(value),
-        Err(error) => Either::B(error.into()),
-    }
-}
-
-/// `null` is success.
-pub(crate) fn nothing(result: Result<()>) -> Option<Failure> {
-    result.err().map(Failure::from)
 }
 
 #[napi]
@@ -55,17 +42,24 @@ impl NativeMachine {
     }
 
     /// Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
-    /// `NativeQuestion`. `ERR_UNANSWERED_READ`, `ERR_HANDLER`, `ERR_KVM_IOCTL`.
-    #[napi]
+    /// `NativeQuestion`. Times are in milliseconds, negative for none: after which the run ends,
+    /// and how often the vCPU's thread asks a tick. `given` has a bit for each general register
+    /// that vCPU 0 gets before, from the words. `ERR_UNANSWERED_READ`, `ERR_HANDLER`,
+    /// `ERR_KVM_IOCTL`.
+    #[napi(ts_return_type = "number | NativeRest | Failure")]
     pub fn run_sync(
         &self,
         env: Env,
-        limits: NativeRunLimits,
+        timeout_ms: f64,
+        tick_ms: f64,
+        time_kvm_run: bool,
+        given: u32,
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
-    ) -> Either<NativeOutcome, Failure> {
-        let Some(words) = environment::words() else {
-            return Either::B(no_words());
+    ) -> Told {
+        let words = match shared::required_words() {
+            Ok(words) => words,
+            Err(error) => return Either3::C(error.into()),
         };
         let posted = self.life.posted();
         let mut handler = SameThread {
@@ -73,23 +67,29 @@ impl NativeMachine {
             ask: Callback::new(&env, &ask),
             posted: &posted,
         };
-        let outcome = self
-            .life
-            .guarded(|life| life.run_here(limits.parse(), &mut handler));
-        either(outcome.map(NativeOutcome::from))
+        let limits = limits(timeout_ms, tick_ms, time_kvm_run);
+        let ended = self.life.guarded(|life| {
+            life.set_given(words, given)?;
+            life.run_here(limits, &mut handler)
+        });
+        tell(words, ended)
     }
 
-    /// Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, with the
-    /// failures of `runSync`. `enter` has to call `inside`, which then calls the other two. All
-    /// three are held weakly.
+    /// Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
+    /// `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
+    /// calls the other two. All three are held weakly.
     #[napi]
+    #[allow(clippy::too_many_arguments)] // numbers cross faster than an object of them
     pub fn start(
         &self,
         env: Env,
-        limits: NativeRunLimits,
+        timeout_ms: f64,
+        tick_ms: f64,
+        time_kvm_run: bool,
+        given: u32,
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
-        #[napi(ts_arg_type = "(outcome?: NativeOutcome | Failure) => void")] settle: Function<
+        #[napi(ts_arg_type = "(ended?: number | NativeRest | Failure) => void")] settle: Function<
             '_,
             (),
             (),
@@ -98,16 +98,17 @@ impl NativeMachine {
     ) -> Option<Failure> {
         let [ask, settle, enter] =
             [ask, settle, enter].map(|function| WeakFunction::new(&env, &function));
-        let (Some(ask), Some(settle), Some(enter), Some(environment)) =
-            (ask, settle, enter, Environment::get(env))
+        let (Some(ask), Some(settle), Some(enter), Some(environment), Some(words)) =
+            (ask, settle, enter, Environment::get(env), shared::words())
         else {
-            return Some(no_words());
+            return nothing(Err(shared::no_words()));
         };
         let callbacks = Callbacks { ask, settle, enter };
-        nothing(
-            self.life
-                .guarded(|_| self.life.run_there(&environment, limits.parse(), callbacks)),
-        )
+        let limits = limits(timeout_ms, tick_ms, time_kvm_run);
+        nothing(self.life.guarded(|life| {
+            life.set_given(words, given)?;
+            self.life.run_there(&environment, limits, callbacks)
+        }))
     }
 
     /// Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
@@ -137,44 +138,6 @@ impl NativeMachine {
         nothing(self.with_idle(|machine| match value {
             Either::A(value) => machine.reply(value.get_u64().1),
             Either::B(bytes) => machine.reply_bytes(&bytes),
-        }))
-    }
-
-    /// All general registers of a vCPU, while the machine is idle (`KVM_GET_REGS`).
-    #[napi]
-    pub fn registers(&self, vcpu: u32) -> Either<NativeRegisters, Failure> {
-        let raw = self.with_vcpu(vcpu, |processor| processor.registers());
-        either(raw.map(|raw| NativeRegisters::from_raw(&raw)))
-    }
-
-    /// Sets those general registers that are given, while the machine is idle (`KVM_SET_REGS`).
-    #[napi]
-    pub fn set_registers(&self, vcpu: u32, registers: NativeRegisters) -> Option<Failure> {
-        nothing(self.with_vcpu(vcpu, |processor| {
-            let mut raw = processor.registers()?;
-            registers.apply(&mut raw);
-            processor.set_registers(&raw)
-        }))
-    }
-
-    /// All special registers of a vCPU, while the machine is idle (`KVM_GET_SREGS`).
-    #[napi]
-    pub fn special_registers(&self, vcpu: u32) -> Either<NativeSpecialRegisters, Failure> {
-        let raw = self.with_vcpu(vcpu, |processor| processor.special_registers());
-        either(raw.map(|raw| NativeSpecialRegisters::from_raw(&raw)))
-    }
-
-    /// Sets those special registers that are given, while the machine is idle (`KVM_SET_SREGS`).
-    #[napi]
-    pub fn set_special_registers(
-        &self,
-        vcpu: u32,
-        registers: NativeSpecialRegisters,
-    ) -> Option<Failure> {
-        nothing(self.with_vcpu(vcpu, |processor| {
-            let mut raw = processor.special_registers()?;
-            registers.apply(&mut raw);
-            processor.set_special_registers(&raw)
         }))
     }
 
@@ -339,23 +302,4 @@ impl NativeMachine {
     pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
         self.life.guarded(|life| life.with_idle(call))
     }
-
-    fn with_vcpu<T>(&self, vcpu: u32, call: impl FnOnce(&mut Processor) -> Result<T>) -> Result<T> {
-        self.with_idle(|machine| {
-            let vcpus = machine.vcpus();
-            let processor = machine.vcpu(vcpu).ok_or_else(|| {
-                let what = format!("vcpu must be 0 to {}, got {vcpu}", vcpus - 1);
-                Error::new(ErrorCode::InvalidOption, what)
-            })?;
-            call(processor)
-        })
-    }
-}
-
-fn no_words() -> Failure {
-    Error::new(
-        ErrorCode::BindingUnavailable,
-        "the native binding is not set up: import vmexit through its own entry",
-    )
-    .into()
 }

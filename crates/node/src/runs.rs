@@ -8,11 +8,12 @@ use napi_derive::napi;
 
 use crate::asking::letter::{self, Heard};
 use crate::convert::config::milliseconds;
-use crate::convert::failure::Failure;
+use crate::convert::failure::{Failure, either, nothing};
 use crate::ffi::Returned;
 use crate::lifecycle::Lifecycle;
-use crate::machine::{NativeMachine, either, nothing};
+use crate::machine::NativeMachine;
 use crate::pump::environment;
+use crate::pump::shared;
 
 #[napi]
 impl NativeMachine {
@@ -35,7 +36,7 @@ impl NativeMachine {
             Either::B(bytes) => Returned::Bytes(bytes.to_vec()),
         };
         if let Some(Heard::Answer(answer)) =
-            environment::words().map(|words| letter::heard(words, returned))
+            shared::words().map(|words| letter::heard(words, returned))
         {
             self.quietly(|life| life.answer(ticket, answer));
         }

@@ -10,12 +10,13 @@ use napi_derive::napi;
 use vmm::{Error, ErrorCode, LoadOptions, Machine, Result, Snapshot};
 
 use crate::caught::caught;
+use crate::convert::block;
 use crate::convert::config::{NativeDescription, NativeRoute};
 use crate::convert::failure::Failure;
-use crate::convert::registers::NativeRegisters;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::reaper;
 use crate::machine::NativeMachine;
+use crate::pump::shared;
 
 /// The state of a machine as a value. No method throws; a failing one returns a `Failure`. After
 /// `close` every method returns `ERR_SNAPSHOT`.
@@ -81,10 +82,14 @@ impl NativeSnapshot {
         }
     }
 
-    /// All general registers of vCPU 0.
+    /// Puts all general registers of vCPU 0 into the shared words, see `NativePlace`.
     #[napi]
-    pub fn registers(&self) -> Either<NativeRegisters, Failure> {
-        self.look(|snapshot| NativeRegisters::from_raw(&snapshot.registers()))
+    pub fn registers(&self) -> Option<Failure> {
+        let put = self.open().and_then(|snapshot| {
+            block::put_registers(shared::required_words()?, &snapshot.registers());
+            Ok(())
+        });
+        put.err().map(Failure::from)
     }
 
     /// The first page after a number, -1 in the beginning, that is not the same in another snapshot
@@ -121,8 +126,8 @@ impl NativeSnapshot {
         }
     }
 
-    /// Writes it into a file, with a note of the caller's, on a thread of Node.js's. `ERR_SNAPSHOT`,
-    /// `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
+    /// Writes it into a file, with a note of the caller's, on a thread of Node.js's.
+    /// `ERR_SNAPSHOT`, `ERR_LIMIT`, `ERR_INVALID_OPTION`; what was there is then as it was.
     #[napi(ts_return_type = "Promise<Failure | null>")]
     pub fn save(&self, path: String, note: Uint8Array) -> AsyncTask<Save> {
         AsyncTask::new(Save::new(self.open(), path, note.to_vec()))
@@ -172,13 +177,6 @@ impl NativeSnapshot {
             .as_ref()
             .map(Arc::clone)
             .ok_or_else(closed)
-    }
-
-    fn look<T>(&self, get: impl FnOnce(&Snapshot) -> T) -> Either<T, Failure> {
-        match self.open() {
-            Ok(snapshot) => Either::A(get(&snapshot)),
-            Err(error) => Either::B(error.into()),
-        }
     }
 }
 

@@ -5,17 +5,9 @@ use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, Processor, Result};
 
-use crate::convert::failure::Failure;
+use crate::convert::failure::{Failure, either};
 use crate::convert::vcpu_state::{NativeDebugRegisters, NativeVcpuEvents};
 use crate::machine::NativeMachine;
-
-/// `Either` with the failure on the right, as all methods return it.
-fn either<T>(result: Result<T>) -> Either<T, Failure> {
-    match result {
-        Ok(value) => Either::A(value),
-        Err(error) => Either::B(error.into()),
-    }
-}
 
 #[napi]
 impl NativeMachine {
@@ -91,7 +83,12 @@ impl NativeMachine {
 }
 
 impl NativeMachine {
-    fn of_vcpu<T>(&self, vcpu: u32, call: impl FnOnce(&mut Processor) -> Result<T>) -> Result<T> {
+    /// Lends a vCPU of an idle machine.
+    pub(crate) fn of_vcpu<T>(
+        &self,
+        vcpu: u32,
+        call: impl FnOnce(&mut Processor) -> Result<T>,
+    ) -> Result<T> {
         self.with_idle(|machine| {
             let vcpus = machine.vcpus();
             let processor = machine.vcpu(vcpu).ok_or_else(|| {

@@ -1,5 +1,6 @@
 //! What follows a snapshot follows a restore and a further machine, too: the same questions,
 //! registers and memory, at any question of random guests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]
 mod common;

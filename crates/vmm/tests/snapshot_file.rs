@@ -1,4 +1,5 @@
 //! A snapshot in a file: what is written comes back, and what anybody else has written is refused.
+#![allow(clippy::unwrap_used)]
 
 #[macro_use]
 mod common;

@@ -7,7 +7,9 @@ import { LoopHold } from '../../native/loop.ts'
 import { native } from '../../native/native.ts'
 import { Pause } from './pause.ts'
 import { RunResult } from '../../results/result.ts'
-import type { Failure, NativeMachine, NativeOutcome, NativeRunLimits } from '../../native/seam.ts'
+import type { Failure, NativeMachine, NativeRest, NativeText } from '../../native/seam.ts'
+import { putRegisters } from '../../options/registers.ts'
+import type { CheckedRun } from '../../options/run-options.ts'
 import { isAborted, listen, reasonOf, unlisten } from '../../options/signal.ts'
 
 /** The longest delay that a timer takes, 24 days. */
@@ -49,16 +51,25 @@ export class BackgroundRun {
 
   /** Starts the thread. */
   start(
-    limits: NativeRunLimits,
+    { timeoutMs, timeKvmRun, registers }: CheckedRun,
+    tickMs: number,
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): void {
     this.#resolve = resolve
     this.#reject = reject
-    this.#deadline = performance.now() + (limits.timeoutMs ?? Infinity)
+    this.#deadline = timeoutMs < 0 ? Infinity : performance.now() + timeoutMs
     if (this.#signal) listen(this.#signal, this.#abort)
     outside(native.hangBell)
-    const failure = this.#machine.start(limits, this.#asker.ask, this.#settle, this.#context.enter)
+    const failure = this.#machine.start(
+      timeoutMs,
+      tickMs,
+      timeKvmRun,
+      putRegisters(registers),
+      this.#asker.ask,
+      this.#settle,
+      this.#context.enter,
+    )
     if (failure) this.#end(() => reject(fromFailure(failure)))
   }
 
@@ -136,16 +147,20 @@ export class BackgroundRun {
 
   readonly #abort = (): void => this.stop()
 
-  readonly #settle = (outcome?: NativeOutcome | Failure): void => {
-    if (!outcome) return this.#paused()
+  readonly #settle = (ended?: number | NativeRest | Failure): void => {
+    if (ended === undefined) return this.#paused()
     this.#hasEnded = true
     this.#endPause()
-    const isFailed = isFailure(outcome)
-    // After these no promise is awaited.
-    if (isFailed || outcome.reason === 'stopped' || outcome.reason === 'timeout') {
+    if (isFailure(ended)) {
+      // After these no promise is awaited.
       this.#stopped = true
+      void this.#fail(ended)
+      return
     }
-    void (isFailed ? this.#fail(outcome) : this.#deliver(outcome))
+    const rest = typeof ended === 'object' ? ended : undefined
+    const result = new RunResult(rest, this.#machine)
+    if (result.reason === 'stopped' || result.reason === 'timeout') this.#stopped = true
+    void this.#deliver(result, rest?.undelivered ?? [])
   }
 
   async #fail(outcome: Failure): Promise<void> {
@@ -154,16 +169,16 @@ export class BackgroundRun {
     this.#end(() => this.#reject(error))
   }
 
-  async #deliver(outcome: NativeOutcome): Promise<void> {
+  async #deliver(result: RunResult, undelivered: readonly NativeText[]): Promise<void> {
     await this.#handOverPosted()
     if (this.#over) return
-    for (const { route, bytes } of outcome.undelivered) {
+    for (const { route, bytes } of undelivered) {
       const settled = this.#asker.deliver(route, bytes)
       if (settled) await this.#wait(settled)
       if (this.#over) return
     }
     const { failure } = this.#asker
-    this.#end(() => (failure ? this.#reject(failure) : this.#finish(new RunResult(outcome))))
+    this.#end(() => (failure ? this.#reject(failure) : this.#finish(result)))
   }
 
   /** Hands over what is left, a batch of each route. */

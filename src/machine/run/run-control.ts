@@ -1,7 +1,8 @@
 import type { Asker } from '../ask.ts'
 import { BackgroundRun } from './background-run.ts'
 import { VmError, fromFailure, isFailure, isInternal, raise } from '../../native/errors.ts'
-import type { NativeMachine } from '../../native/seam.ts'
+import type { NativeMachine, NativeRest } from '../../native/seam.ts'
+import { putRegisters } from '../../options/registers.ts'
 import {
   type RunOptions,
   type RunSyncOptions,
@@ -83,21 +84,29 @@ export class RunControl {
 
   /** `runSync`. */
   runHere(options: RunSyncOptions | undefined): RunResult {
-    const { limits, onExit } = checkRunSyncOptions(options)
+    const { timeoutMs, timeKvmRun, registers, onExit } = checkRunSyncOptions(options)
     this.#checkReady()
     this.#asker.begin(onExit, false)
     this.#running = true
     try {
-      const outcome = this.#machine.runSync({ ...limits, tickMs }, this.#asker.ask)
+      const given = putRegisters(registers)
+      const { ask } = this.#asker
+      const ended = this.#machine.runSync(timeoutMs, tickMs, timeKvmRun, given, ask)
+      const failure = isFailure(ended) ? fromFailure(ended) : undefined
+      const rest = typeof ended === 'object' ? (ended as NativeRest) : undefined
+      // The words hold it until anything else is called.
+      const result = failure ? undefined : new RunResult(rest, this.#machine)
       this.#asker.drainLast()
-      if (isFailure(outcome)) {
-        const failure = this.#failure(fromFailure(outcome))
-        if (isInternal(failure)) this.#listener?.failed()
-        return raise(failure)
+      if (!result) {
+        const error = this.#failure(failure)
+        if (isInternal(error)) this.#listener?.failed()
+        return raise(error)
       }
-      for (const { route, bytes } of outcome.undelivered) this.#asker.deliver(route, bytes)
+      if (rest?.undelivered) {
+        for (const { route, bytes } of rest.undelivered) this.#asker.deliver(route, bytes)
+      }
       if (this.#closed || this.#asker.failure) return raise(this.#failure())
-      return new RunResult(outcome)
+      return result
     } finally {
       this.#running = false
       this.#asker.end()
@@ -127,7 +136,8 @@ export class RunControl {
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): BackgroundRun | undefined {
-    const { limits, onExit, signal } = checkRunOptions(options)
+    const checked = checkRunOptions(options)
+    const { onExit, signal } = checked
     this.#checkReady()
     if (signal && isAborted(signal)) {
       reject(reasonOf(signal))
@@ -140,7 +150,7 @@ export class RunControl {
       this.#run = undefined
       this.#listener?.changed()
     })
-    background.start({ ...limits, ...(this.#asker.needsTicks && { tickMs }) }, resolve, (error) => {
+    background.start(checked, this.#asker.needsTicks ? tickMs : -1, resolve, (error) => {
       if (isInternal(error)) this.#listener?.failed()
       reject(error)
     })

@@ -22,8 +22,16 @@ export interface Beginning extends Parts {
 
 /** Makes the native side of a machine: of options, or of a snapshot. */
 export function begin(options: unknown): Beginning {
-  const isAgain = typeof options === 'object' && options !== null && 'snapshot' in options
-  return isAgain ? again(options) : anew(options)
+  return isOfSnapshot(options) ? again(options) : anew(options)
+}
+
+function isOfSnapshot(options: unknown): boolean {
+  try {
+    return typeof options === 'object' && options !== null && 'snapshot' in options
+  } catch {
+    // What cannot be asked is no options at all, and the check says so.
+    return false
+  }
 }
 
 function anew(options: unknown): Beginning {

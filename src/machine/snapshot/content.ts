@@ -19,7 +19,7 @@ export interface Content {
 }
 
 /** The routes of a snapshot that was read from a file, which has no functions. */
-export interface Binding {
+interface Binding {
   /** Those that `load` was given. */
   readonly routes: ReadonlyMap<string, NativeRoute>
   /** What JavaScript answers and `load` was not given, by place. */

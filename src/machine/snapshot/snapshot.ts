@@ -1,10 +1,11 @@
 import { fail, fromFailure, raise, take } from '../../native/errors.ts'
+import { registerWords } from '../../native/block.ts'
 import { native } from '../../native/native.ts'
 import type { NativeDescription } from '../../native/seam.ts'
 import { checkBoolean } from '../../options/check.ts'
 import { type Route, checkRoutes } from '../../options/routes.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
-import type { Registers } from '../registers.ts'
+import { type Registers, toRegisters } from '../../results/registers.ts'
 import type { Content } from './content.ts'
 import { checkPath, readContent, writeContent } from './file.ts'
 import type { Parts } from './parts.ts'
@@ -115,7 +116,8 @@ export class Snapshot implements Disposable {
    * @throws {VmError} `ERR_SNAPSHOT` after `close()`.
    */
   get registers(): Registers {
-    return take(this.#content.native.registers()) as Registers
+    take(this.#content.native.registers())
+    return toRegisters(registerWords)
   }
 
   /**
@@ -173,6 +175,8 @@ export class Snapshot implements Disposable {
    *
    * @example
    * ```ts
+   * import { Snapshot, VirtualMachine, guests } from 'vmexit'
+   *
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
    * using base = vm.snapshot()
    * await base.save('hello.snapshot')
@@ -194,6 +198,8 @@ export class Snapshot implements Disposable {
    *
    * @example
    * ```ts
+   * import { Snapshot, VirtualMachine, guests } from 'vmexit'
+   *
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
    * await vm.snapshot().save('hello.snapshot')
    * using loaded = await Snapshot.load('hello.snapshot', { verify: true })

@@ -137,14 +137,17 @@ fn maker(entries: &[kvm_cpuid_entry2]) -> String {
 mod tests {
     use super::*;
 
-    const SAVED: [(u32, u32, [u32; 4]); 3] = [
+    /// Leaf, part of it, and its registers.
+    type Leaf = (u32, u32, [u32; 4]);
+
+    const SAVED: [Leaf; 3] = [
         (0, 0, [13, 0x756e_6547, 0x6c65_746e, 0x4965_6e69]),
         (1, 0, [0, 0x0100_0800, 0x0800_0001, 0x3]),
         (7, 0, [0, 0x20, 0x10, 0]),
     ];
 
-    fn entries(leaves: &[(u32, u32, [u32; 4])]) -> Vec<kvm_cpuid_entry2> {
-        let entry = |leaf: &(u32, u32, [u32; 4])| {
+    fn entries(leaves: &[Leaf]) -> Vec<kvm_cpuid_entry2> {
+        let entry = |leaf: &Leaf| {
             let &(function, index, [eax, ebx, ecx, edx]) = leaf;
             kvm_cpuid_entry2 {
                 function,
@@ -162,7 +165,7 @@ mod tests {
     #[test]
     fn a_host_with_more_fits_and_one_with_less_is_told_what_is_missing() {
         let saved = entries(&SAVED);
-        let host = |change: fn(&mut [(u32, u32, [u32; 4]); 3])| {
+        let host = |change: fn(&mut [Leaf; 3])| {
             let mut leaves = SAVED;
             change(&mut leaves);
             misfit(&saved, &entries(&leaves))

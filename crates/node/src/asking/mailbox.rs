@@ -13,7 +13,7 @@
 //! A pause ends every wait, too, but it leaves a question that JavaScript has seen where it is. The
 //! asker notes which one, and when it asks the same again it gets the answer to the first.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
@@ -123,6 +123,21 @@ impl Mailbox {
         *lock(&self.answer) = Some(answer);
         self.moves(stage, ANSWERED);
         self.wake();
+    }
+
+    /// JavaScript's side: what a look at the vCPU finds while it waits for the answer to a
+    /// question; none if it does not, or did not all the time.
+    pub fn while_asked<T>(&self, ticket: u32, look: impl FnOnce() -> Option<T>) -> Option<T> {
+        let is_asked = || {
+            let stage = self.stage.load(Ordering::SeqCst);
+            matches!(stage, TAKEN | PROMISED) && self.ticket.load(Ordering::SeqCst) == ticket
+        };
+        if !is_asked() {
+            return None;
+        }
+        let found = look();
+        fence(Ordering::SeqCst);
+        found.filter(|_| is_asked())
     }
 
     /// JavaScript's side: makes the vCPU's thread look again.

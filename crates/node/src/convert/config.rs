@@ -161,14 +161,13 @@ pub struct NativeRoute {
     pub deliver: Option<bool>,
 }
 
-/// How long a run may take.
+/// How long a run may take. It crosses as numbers; this is what they mean.
 #[napi(object)]
+#[allow(dead_code)] // TypeScript's types are made of it
 pub struct NativeRunLimits {
     /// Milliseconds after which the run ends with reason `'timeout'`: 0 to 4294967295, fractions
     /// included. Default: no limit.
     pub timeout_ms: Option<f64>,
-    /// How often the vCPU's thread asks a tick, in milliseconds; absent: never.
-    pub tick_ms: Option<f64>,
     /// Adds the time inside `KVM_RUN` to `vm.counters().kvmRunMs`, at the price of two clock
     /// readings per exit. Default false.
     pub time_kvm_run: Option<bool>,
@@ -324,13 +323,13 @@ impl NativeDescription {
     }
 }
 
-impl NativeRunLimits {
-    pub fn parse(&self) -> RunLimits {
-        RunLimits {
-            timeout: self.timeout_ms.map(milliseconds),
-            tick: self.tick_ms.map(milliseconds),
-            time_kvm_run: self.time_kvm_run.unwrap_or_default(),
-        }
+/// What bounds a run: times in milliseconds, negative for none.
+pub fn limits(timeout_ms: f64, tick_ms: f64, time_kvm_run: bool) -> RunLimits {
+    let time = |ms: f64| (ms >= 0.0).then(|| milliseconds(ms));
+    RunLimits {
+        timeout: time(timeout_ms),
+        tick: time(tick_ms),
+        time_kvm_run,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Errors as data.
 
+use napi::Either;
 use napi_derive::napi;
-use vmm::{Error, ErrorCode};
+use vmm::{Error, ErrorCode, Result};
 
 /// Declares the codes once for JavaScript; a code that is missing here does not compile.
 macro_rules! codes {
@@ -73,4 +74,17 @@ impl Failure {
     pub fn new(code: ErrorCode, message: &str) -> Self {
         Error::new(code, message).into()
     }
+}
+
+/// `Either` with the failure on the right, as all methods return it.
+pub fn either<T>(result: Result<T>) -> Either<T, Failure> {
+    match result {
+        Ok(value) => Either::A(value),
+        Err(error) => Either::B(error.into()),
+    }
+}
+
+/// `null` is success.
+pub fn nothing(result: Result<()>) -> Option<Failure> {
+    result.err().map(Failure::from)
 }

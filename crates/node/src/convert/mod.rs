@@ -1,5 +1,6 @@
 //! Values on their way between JavaScript's words and Rust's.
 
+pub mod block;
 pub mod config;
 pub mod exit;
 pub mod failure;

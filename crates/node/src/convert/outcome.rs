@@ -1,35 +1,64 @@
 //! The end of a run and the counters, converted from Rust's types to JavaScript's.
 
-use napi::bindgen_prelude::{BigInt, BigUint64Array, Uint8Array, Uint32Array};
+use napi::bindgen_prelude::{BigInt, BigUint64Array, Either3, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Outcome, PostedWrite, RouteId, Whereabouts};
+use vmm::{Counters, End, Outcome, PostedWrite, Result, RouteId, Whereabouts, kvm_regs};
 
+use crate::convert::block;
 use crate::convert::exit::NativeExit;
-use crate::convert::words::{NativeEnding, NativeExitReason};
+use crate::convert::failure::Failure;
+use crate::convert::words::NativeExitReason;
+use crate::ffi::Words;
 
-/// How a run ended.
+/// What is seldom there at the end of a run; the rest is in the shared words, see `NativePlace`.
 #[napi(object)]
-pub struct NativeOutcome {
-    /// Why it ended; absent where `exit` says it.
-    pub reason: Option<NativeEnding>,
-    /// Index of the vCPU that ended it, if one did.
-    pub vcpu: Option<u32>,
-    /// The exit that ended it, if one did.
+#[derive(Default)]
+pub struct NativeRest {
+    /// The exit that ended it, if the words do not hold it.
     pub exit: Option<NativeExit>,
     /// Where the guest was, after a time-out, a shutdown, an internal error or a failed entry.
     pub whereabouts: Option<NativeWhereabouts>,
-    /// For `exit-port`: what the guest wrote, 32 bits.
-    pub exit_code: Option<u32>,
     /// Console text without a handler, up to 16 MiB.
-    pub output: Uint8Array,
+    pub output: Option<Uint8Array>,
     /// Bytes of it that were too many to keep.
-    pub output_dropped_bytes: f64,
+    pub output_dropped_bytes: Option<f64>,
     /// Console text for handlers that they have yet to get.
-    pub undelivered: Vec<NativeText>,
-    /// VM exits of this run.
-    pub exits: f64,
-    /// From the first entry into the guest to the last exit, in milliseconds.
-    pub duration_ms: f64,
+    pub undelivered: Option<Vec<NativeText>>,
+}
+
+/// The end of a run as JavaScript gets it, beside what the words hold: 0 if that is all.
+pub type Told = Either3<u32, NativeRest, Failure>;
+
+/// Tells how a run ended, with the registers at its end, if they are known.
+pub fn tell(words: Words, ended: Result<(Outcome, Option<kvm_regs>)>) -> Told {
+    let (outcome, registers) = match ended {
+        Ok(ended) => ended,
+        Err(error) => return Either3::C(error.into()),
+    };
+    let is_whole = block::put_outcome(words, &outcome, registers.as_ref());
+    let (output, dropped) = (outcome.output.bytes, outcome.output.dropped_bytes);
+    let is_all = is_whole
+        && outcome.whereabouts.is_none()
+        && output.is_empty()
+        && dropped == 0
+        && outcome.undelivered.is_empty();
+    if is_all {
+        return Either3::A(0);
+    }
+    let record = match &outcome.end {
+        End::Exit(record) | End::Power { record, .. } | End::ExitPort { record, .. } => {
+            Some(record)
+        }
+        End::Kicked(_) => None,
+    };
+    Either3::B(NativeRest {
+        exit: record.filter(|_| !is_whole).map(NativeExit::from),
+        whereabouts: outcome.whereabouts.map(NativeWhereabouts::from),
+        output: (!output.is_empty()).then(|| Uint8Array::from(output)),
+        output_dropped_bytes: (dropped > 0).then_some(dropped as f64),
+        undelivered: (!outcome.undelivered.is_empty())
+            .then(|| NativeText::all(outcome.undelivered)),
+    })
 }
 
 /// Where a vCPU was.
@@ -81,28 +110,6 @@ impl NativeText {
             bytes: Uint8Array::from(bytes),
         };
         texts.into_iter().map(text).collect()
-    }
-}
-
-impl From<Outcome> for NativeOutcome {
-    fn from(outcome: Outcome) -> Self {
-        let (exit, exit_code) = match &outcome.end {
-            End::Exit(record) | End::Power { record, .. } => (Some(record.into()), None),
-            End::ExitPort { code, record } => (Some(record.into()), Some(*code)),
-            End::Kicked(_) => (None, None),
-        };
-        Self {
-            reason: NativeEnding::of(&outcome.end),
-            vcpu: outcome.vcpu,
-            exit,
-            whereabouts: outcome.whereabouts.map(NativeWhereabouts::from),
-            exit_code,
-            output: Uint8Array::from(outcome.output.bytes),
-            output_dropped_bytes: outcome.output.dropped_bytes as f64,
-            undelivered: NativeText::all(outcome.undelivered),
-            exits: outcome.exits as f64,
-            duration_ms: outcome.duration.as_secs_f64() * 1e3,
-        }
     }
 }
 

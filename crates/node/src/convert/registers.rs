@@ -1,27 +1,32 @@
-//! Register files, each crossing in one call.
+//! Register files: their shapes for TypeScript, and what is set of the special registers. What is
+//! read crosses as words, see `NativePlace`.
 
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
-use vmm::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
+use vmm::{kvm_dtable, kvm_segment, kvm_sregs};
 
-/// Declares a register file and its two directions: all fields out, those that are given in.
+/// Declares a register file.
 macro_rules! register_file {
-    ($doc:literal, $name:ident, $raw:ty, $($field:ident: $field_doc:literal),+) => {
+    ($doc:literal, $name:ident, $($field:ident: $field_doc:literal),+) => {
         #[doc = $doc]
         #[napi(object)]
         #[derive(Default)]
+        #[allow(dead_code)] // TypeScript's types are made of it
         pub struct $name {
             $(
                 #[doc = $field_doc]
                 pub $field: Option<BigInt>,
             )+
         }
+    };
+}
+
+/// One that is set field by field.
+macro_rules! settable_file {
+    ($doc:literal, $name:ident, $raw:ty, $($field:ident: $field_doc:literal),+) => {
+        register_file!($doc, $name, $($field: $field_doc),+);
 
         impl $name {
-            pub fn from_raw(raw: &$raw) -> Self {
-                Self { $($field: Some(BigInt::from(raw.$field))),+ }
-            }
-
             pub fn apply(&self, raw: &mut $raw) {
                 $(if let Some(value) = &self.$field { raw.$field = value.get_u64().1; })+
             }
@@ -32,7 +37,6 @@ macro_rules! register_file {
 register_file!(
     "General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value.",
     NativeRegisters,
-    kvm_regs,
     rax: "RAX, the accumulator: operand of `in` and `out`, result of the guests here.",
     rbx: "RBX.",
     rcx: "RCX, the count of `rep` and `loop`.",
@@ -53,7 +57,7 @@ register_file!(
     rflags: "RFLAGS (Intel SDM vol. 1 §3.4.3); bit 1 is always 1."
 );
 
-register_file!(
+settable_file!(
     "Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`).",
     NativeControlRegisters,
     kvm_sregs,
@@ -99,24 +103,6 @@ pub struct NativeSegment {
 }
 
 impl NativeSegment {
-    fn from_raw(raw: &kvm_segment) -> Self {
-        let byte = |value: u8| Some(u32::from(value));
-        Self {
-            base: Some(BigInt::from(raw.base)),
-            limit: Some(raw.limit),
-            selector: Some(u32::from(raw.selector)),
-            kind: byte(raw.type_),
-            present: byte(raw.present),
-            dpl: byte(raw.dpl),
-            db: byte(raw.db),
-            s: byte(raw.s),
-            l: byte(raw.l),
-            g: byte(raw.g),
-            avl: byte(raw.avl),
-            unusable: byte(raw.unusable),
-        }
-    }
-
     fn apply(&self, raw: &mut kvm_segment) {
         let set = |to: &mut u8, from: Option<u32>| {
             if let Some(value) = from {
@@ -153,13 +139,6 @@ pub struct NativeDescriptorTable {
 }
 
 impl NativeDescriptorTable {
-    fn from_raw(raw: &kvm_dtable) -> Self {
-        Self {
-            base: Some(BigInt::from(raw.base)),
-            limit: Some(u32::from(raw.limit)),
-        }
-    }
-
     fn apply(&self, raw: &mut kvm_dtable) {
         if let Some(base) = &self.base {
             raw.base = base.get_u64().1;
@@ -190,14 +169,6 @@ macro_rules! special_registers {
         }
 
         impl NativeSpecialRegisters {
-            pub fn from_raw(raw: &kvm_sregs) -> Self {
-                Self {
-                    $($segment: Some(NativeSegment::from_raw(&raw.$segment)),)+
-                    $($table: Some(NativeDescriptorTable::from_raw(&raw.$table)),)+
-                    control: Some(NativeControlRegisters::from_raw(raw)),
-                }
-            }
-
             pub fn apply(&self, raw: &mut kvm_sregs) {
                 $(if let Some(segment) = &self.$segment { segment.apply(&mut raw.$segment); })+
                 $(if let Some(table) = &self.$table { table.apply(&mut raw.$table); })+

@@ -2,25 +2,24 @@
 
 use std::rc::Rc;
 
-use napi::Either;
 use vmm::limits::MAX_VCPUS;
 use vmm::{Error, PostedWrite, RouteId};
 
 use crate::asking::letter::{Answer, Heard, Payload};
 use crate::asking::mailbox::Mailbox;
-use crate::convert::failure::Failure;
-use crate::convert::outcome::NativeOutcome;
+use crate::convert::outcome::{Told, tell};
 use crate::ffi::Words;
 use crate::lifecycle::running::Callbacks;
-use crate::pump::environment::{self, Attended, Environment};
+use crate::pump::environment::{Attended, Environment};
+use crate::pump::shared;
 use crate::pump::turn::{Served, Turn};
 
-use super::{Lifecycle, State, pause};
+use super::{Lifecycle, State, at_end, pause};
 
 impl Lifecycle {
     /// Answers the question of one vCPU, once what was posted before it is handed over.
     fn attend_vcpu(&self, mailbox: &Mailbox, callbacks: &Callbacks, turn: &Turn) -> Served {
-        let Some(words) = environment::words() else {
+        let Some(words) = shared::words() else {
             return Served::Nothing;
         };
         if mailbox.take_posted() {
@@ -101,11 +100,13 @@ impl Lifecycle {
         drop(state);
         self.posted().end();
         Environment::remove(self);
-        let outcome = self.judge(outcome);
-        callbacks.settle.call(Some(match outcome {
-            Ok(outcome) => Either::A(NativeOutcome::from(outcome)),
-            Err(error) => Either::B(Failure::from(error)),
-        }));
+        let ended = self.judge(outcome).map(|outcome| {
+            let registers = self.with_idle(|machine| Ok(at_end(machine, &outcome)));
+            (outcome, registers.ok().flatten())
+        });
+        if let Some(words) = shared::words() {
+            callbacks.settle.call(Some(tell(words, ended)));
+        }
         true
     }
 }
@@ -163,8 +164,7 @@ impl Attended for Lifecycle {
         let callbacks = self.with_running(|running| Rc::clone(&running.callbacks));
         self.close();
         if let Some(callbacks) = callbacks {
-            let failure: Either<NativeOutcome, _> = Either::B(Failure::from(error));
-            callbacks.settle.call(Some(failure));
+            callbacks.settle.call(Some(Told::C(error.into())));
         }
         Served::Promise
     }

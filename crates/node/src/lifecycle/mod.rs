@@ -3,6 +3,7 @@
 
 mod attend;
 mod handles;
+mod owed;
 mod pause;
 pub mod reaper;
 pub mod running;
@@ -11,15 +12,19 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use vmm::limits::{BOOT_VCPU, MAX_VCPUS};
 use vmm::{
-    Counters, Error, ErrorCode, ExitHandler, Interrupts, KickCause, KickHandle, Machine, Outcome,
-    Placement, Result, RouteConfig, RouteId, RunLimits,
+    Counters, End, Error, ErrorCode, ExitHandler, Interrupts, KickCause, KickHandle, Machine,
+    Outcome, Placement, Result, RouteConfig, RouteId, RunLimits, kvm_regs,
 };
 
 use crate::asking::posted::Posted;
 use crate::caught::caught;
+use crate::convert::block;
+use crate::ffi::Words;
 use crate::pump::environment::Environment;
 use handles::{Handles, closed};
+use owed::Owed;
 use reaper::Memory;
 use running::{Callbacks, Running};
 
@@ -44,6 +49,20 @@ pub struct Lifecycle {
     posted: RefCell<Rc<Posted>>,
     /// The vCPU that is served first.
     next: Cell<usize>,
+    pub owed: Owed,
+}
+
+/// How a run ended, and its registers then, if they are known without a call to KVM.
+pub type Ended = (Outcome, Option<kvm_regs>);
+
+/// The registers at the end of a run: of the vCPU that ended it, or the first. Those of an exit
+/// that nothing claims are KVM's.
+fn at_end(machine: &mut Machine, outcome: &Outcome) -> Option<kvm_regs> {
+    let processor = machine.vcpu(outcome.vcpu.unwrap_or(BOOT_VCPU))?;
+    match outcome.end {
+        End::Exit(_) => processor.registers_at_exit(),
+        _ => processor.registers_at_hand(),
+    }
 }
 
 impl Lifecycle {
@@ -54,6 +73,7 @@ impl Lifecycle {
             counters: Arc::clone(machine.counters()),
             posted: RefCell::new(Rc::new(Posted::new(machine.feeds()))),
             next: Cell::new(0),
+            owed: Owed::default(),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
     }
@@ -78,10 +98,54 @@ impl Lifecycle {
     /// Lends the machine for a call that needs it idle, or paused.
     pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
         match &mut *self.state.borrow_mut() {
-            State::Idle(machine) | State::Paused(machine, _) => call(machine),
+            State::Idle(machine) | State::Paused(machine, _) => {
+                self.owed.pay(machine)?;
+                call(machine)
+            }
             State::Here(_) | State::There(_) => Err(busy()),
             State::Closed => Err(closed()),
         }
+    }
+
+    /// Sets general registers of the first vCPU from the words, before a run.
+    pub fn set_given(&self, words: Words, given: u32) -> Result<()> {
+        if given == 0 {
+            return Ok(());
+        }
+        self.with_idle(|machine| {
+            machine.check_ready()?;
+            let mut registers = machine.registers()?;
+            block::take_registers(words, given, &mut registers);
+            machine.set_registers(&registers)
+        })
+    }
+
+    /// Fills that array, if it is not.
+    pub fn settle_registers(&self) -> Result<()> {
+        if self.owed.is_none() {
+            return Ok(());
+        }
+        self.with_idle(|_| Ok(()))
+    }
+
+    /// The general registers of a vCPU that waits for the answer to a question.
+    pub fn asked_registers(&self, ticket: u32) -> Result<kvm_regs> {
+        let vcpu = ticket % MAX_VCPUS;
+        let found = match &mut *self.state.borrow_mut() {
+            State::Here(kick) => kick.registers(vcpu),
+            State::There(running) => running.while_asked(ticket, || running.kick.registers(vcpu)),
+            State::Paused(machine, running) => {
+                running.while_asked(ticket, || machine.vcpu(vcpu)?.registers_at_exit())
+            }
+            State::Idle(_) => None,
+            State::Closed => return Err(closed()),
+        };
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorCode::VmBusy,
+                "the vCPU does not wait for this answer any more, and its registers change",
+            )
+        })
     }
 
     /// Attaches a route to an idle machine.
@@ -129,10 +193,16 @@ impl Lifecycle {
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
         let mut state = self.state.borrow_mut();
         match std::mem::replace(&mut *state, State::Closed) {
-            State::Idle(machine) => {
-                *state = next();
-                Ok(machine)
-            }
+            State::Idle(mut machine) => match self.owed.pay(&mut machine) {
+                Ok(()) => {
+                    *state = next();
+                    Ok(machine)
+                }
+                Err(error) => {
+                    *state = State::Idle(machine);
+                    Err(error)
+                }
+            },
             other => {
                 let error = match other {
                     State::Closed => closed(),
@@ -146,7 +216,7 @@ impl Lifecycle {
     }
 
     /// Runs on this thread.
-    pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Outcome> {
+    pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Ended> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
         self.posted().begin();
@@ -156,9 +226,13 @@ impl Lifecycle {
             reaper::reap(machine, Memory::Emptied);
             return Err(closed());
         }
+        let ended = result.map(|outcome| {
+            let registers = at_end(&mut machine, &outcome);
+            (outcome, registers)
+        });
         *state = State::Idle(machine);
         drop(state);
-        self.judge(result)
+        self.judge(ended)
     }
 
     /// Runs on a thread of its own; the end arrives at `settle`.
@@ -209,11 +283,13 @@ impl Lifecycle {
         self.handles.release();
         self.posted().end();
         match self.state.replace(State::Closed) {
-            State::Closed => Vec::new(),
-            State::Idle(machine) => {
+            State::Idle(mut machine) => {
+                // What cannot be known any more fails when somebody looks.
+                let _ = self.owed.pay(&mut machine);
                 reaper::reap(machine, memory);
                 Vec::new()
             }
+            State::Closed => Vec::new(),
             State::Here(kick) => {
                 kick.kick(KickCause::Close);
                 Vec::new()

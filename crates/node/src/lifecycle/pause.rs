@@ -3,11 +3,9 @@
 
 use std::rc::Rc;
 
-use napi::Either;
 use vmm::{End, Error, KickCause, Machine, Outcome, Result};
 
-use crate::convert::failure::Failure;
-use crate::convert::outcome::NativeOutcome;
+use crate::convert::outcome::Told;
 use crate::lifecycle::running::Running;
 use crate::pump::environment::Environment;
 
@@ -80,9 +78,7 @@ impl Lifecycle {
         let callbacks = Rc::clone(&running.callbacks);
         self.state.replace(State::Paused(machine, running));
         if !is_over {
-            callbacks
-                .settle
-                .call(None::<Either<NativeOutcome, Failure>>);
+            callbacks.settle.call(None::<Told>);
         } else if let Err(error) = self.go_on() {
             // P5: the vCPUs have yet to learn of what has ended the run meanwhile.
             self.give_up(error);
@@ -99,8 +95,7 @@ impl Lifecycle {
         self.state.replace(State::Idle(machine));
         self.posted().end();
         Environment::remove(self);
-        let failure: Either<NativeOutcome, _> = Either::B(Failure::from(error));
-        running.callbacks.settle.call(Some(failure));
+        running.callbacks.settle.call(Some(Told::C(error.into())));
     }
 
     /// What a paused run has asked counts as not asked: the vCPUs ask again, and the answers to the

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
+use vmm::limits::MAX_VCPUS;
 use vmm::{Error, ErrorCode, KickHandle, Machine, Outcome, Result, RunLimits};
 
 use crate::asking::mailbox::{AcrossThreads, Mailbox};
@@ -122,6 +123,12 @@ impl Running {
             }
             Err(error) => Err((take(&waiting), Error::thread(&error))),
         }
+    }
+
+    /// What a look at a vCPU finds while it waits for the answer to a question, by its ticket.
+    pub fn while_asked<T>(&self, ticket: u32, look: impl FnOnce() -> Option<T>) -> Option<T> {
+        let mailbox = self.mailboxes.get((ticket % MAX_VCPUS) as usize)?;
+        mailbox.while_asked(ticket, look)
     }
 
     /// Whether a thread has left the machine.

@@ -1,5 +1,5 @@
-//! What one JavaScript environment has for all its machines: the shared words, one doorbell, the
-//! list of those that run, and the pump that serves them.
+//! What one JavaScript environment has for all its machines: one doorbell, the list of those that
+//! run, and the pump that serves them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -7,45 +7,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use napi::Env;
-use napi::bindgen_prelude::{Function, Uint32Array};
 use napi_derive::napi;
 use vmm::Error;
 
 use crate::caught::caught;
-use crate::ffi::{Doorbell, StrongFunction, Words};
+use crate::ffi::Doorbell;
 use crate::pump::bell::Bell;
 use crate::pump::patience::Patience;
+use crate::pump::shared;
 use crate::pump::threads;
 use crate::pump::turn::{Served, Turn};
 
 thread_local! {
     // An environment has a thread of its own: the main one, or a worker's.
-    static SHARED: RefCell<Option<(Words, Rc<StrongFunction>)>> = const { RefCell::new(None) };
     static ENVIRONMENT: RefCell<Option<Rc<Environment>>> = const { RefCell::new(None) };
-}
-
-/// Offers eight words through which this environment's machines ask, and the function that answers
-/// the doorbell by calling `attend`. Called at import; returns the words to use. Where the
-/// package's JavaScript is loaded more than once, as test runners do, those are the first copy's,
-/// whose function serves the machines of all.
-#[napi(ts_return_type = "Uint32Array | null")]
-pub fn share(
-    env: Env,
-    words: Uint32Array,
-    #[napi(ts_arg_type = "() => void")] pump: Function<'_, (), ()>,
-) -> Option<Words> {
-    SHARED.with_borrow_mut(|shared| {
-        if shared.is_none() {
-            let pump = StrongFunction::new(&env, &pump);
-            *shared = Words::share(&env, words).zip(pump.map(Rc::new));
-        }
-        shared.as_ref().map(|(words, _)| *words)
-    })
-}
-
-/// The words of this environment.
-pub fn words() -> Option<Words> {
-    SHARED.with_borrow(|shared| shared.as_ref().map(|(words, _)| *words))
 }
 
 /// Anything that JavaScript's thread has to attend to.
@@ -103,8 +78,7 @@ impl Environment {
         if let Some(environment) = current() {
             return Some(environment);
         }
-        let pump = SHARED.with_borrow(|shared| shared.as_ref().map(|(_, pump)| Rc::clone(pump)))?;
-        let doorbell = Doorbell::new(&env, &pump)?;
+        let doorbell = Doorbell::new(&env, &*shared::pump()?)?;
         // Registered after the doorbell, so it runs before the doorbell goes: every thread that
         // rings is joined by then.
         env.add_env_cleanup_hook((), |()| shut_down()).ok()?;

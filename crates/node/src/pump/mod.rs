@@ -4,5 +4,6 @@
 pub mod bell;
 pub mod environment;
 pub mod patience;
+pub mod shared;
 pub mod threads;
 pub mod turn;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
+use kvm_bindings::kvm_regs;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -151,6 +152,14 @@ impl KickHandle {
     /// The cause for which the run has to end, if any.
     pub fn requested(&self) -> Option<KickCause> {
         KickCause::from_u8(self.0.cause.load(Ordering::SeqCst))
+    }
+
+    /// The general registers of a vCPU of this run, as KVM shows them at an exit; none without such
+    /// a vCPU. They are right only while that vCPU waits for an answer.
+    pub fn registers(&self, vcpu: u32) -> Option<kvm_regs> {
+        let targets = self.targets();
+        let target = targets.iter().find(|target| target.vcpu == vcpu)?;
+        Some(target.page.registers())
     }
 
     /// Registers this thread as the one that runs a vCPU, until the guard is dropped.

@@ -47,8 +47,8 @@ pub(crate) const MOST_AT_ONCE: usize = KVM_MAX_MSR_ENTRIES - 1;
 /// Those that count on: they differ as soon as they are read again.
 const TIME_STAMP_COUNTER: u32 = 0x10;
 
-/// The indices for a vCPU with or without a local APIC, as many together as one call takes. They are found out once per process, on a
-/// vCPU of a VM made for that.
+/// The indices for a vCPU with or without a local APIC, as many together as one call takes. They
+/// are found out once per process, on a vCPU of a VM made for that.
 pub(crate) fn saved(irqchip: bool) -> Result<&'static [Vec<u32>]> {
     static BARE: OnceLock<Vec<Vec<u32>>> = OnceLock::new();
     static WITH_APIC: OnceLock<Vec<Vec<u32>>> = OnceLock::new();

@@ -92,7 +92,17 @@ impl Registers {
         if self.known & REGS != 0 {
             return Some(self.values.regs);
         }
-        self.shows.then(|| self.page.shown().regs)
+        self.shows.then(|| self.page.registers())
+    }
+
+    /// Makes the page show them, for whom the vCPU asks.
+    pub fn show_regs(&mut self, fd: &VcpuFd) -> Result<()> {
+        if self.known & REGS == 0 && self.shows {
+            return Ok(());
+        }
+        let regs = self.regs(fd)?;
+        self.page.set_registers(&regs);
+        Ok(())
     }
 
     pub fn set_regs(&mut self, fd: &VcpuFd, regs: &kvm_regs) -> Result<()> {

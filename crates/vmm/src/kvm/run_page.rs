@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8};
 
 use kvm_bindings::{
-    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_run, kvm_sync_regs,
+    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_regs, kvm_run, kvm_sync_regs,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -38,8 +38,9 @@ pub(crate) struct RunPage {
     in_guest: AtomicBool,
 }
 
-// SAFETY: the one byte that other threads touch is `immediate_exit`, which is only reached as an
-// atomic; everything else is reached through `Vcpu`, by one thread at a time.
+// SAFETY: the one byte that other threads write is `immediate_exit`, which is only reached as an
+// atomic. What they read is `registers`, of a vCPU that waits for them. Everything else is reached
+// through `Vcpu`, by one thread at a time.
 unsafe impl Send for RunPage {}
 // SAFETY: as above.
 unsafe impl Sync for RunPage {}
@@ -128,28 +129,41 @@ impl RunPage {
         unsafe { word.write_volatile(which) };
     }
 
-    /// The registers as the last `KVM_RUN` has left them, of those that KVM was asked to show.
-    pub fn shown(&self) -> &kvm_sync_regs {
-        // SAFETY: plain words inside the mapping; the kernel writes them only during KVM_RUN, and
-        // the thread that owns the vCPU only in `hand_over`, when nobody holds a reference.
-        unsafe { &*self.registers() }
+    /// The general registers that this page shows: those of the last exit, if KVM was asked to show
+    /// them. Any thread may call it. What it gives is right only while the vCPU waits for an
+    /// answer: then nothing writes here.
+    pub fn registers(&self) -> kvm_regs {
+        // SAFETY: inside the mapping.
+        let from = unsafe { &raw const (*self.synced()).regs };
+        // SAFETY: plain words, which any bits are valid for; one that is read while it is written
+        // may be old or new.
+        unsafe { from.read_volatile() }
+    }
+
+    /// Shows other ones.
+    pub fn set_registers(&self, registers: &kvm_regs) {
+        // SAFETY: inside the mapping.
+        let to = unsafe { &raw mut (*self.synced()).regs };
+        // SAFETY: plain words; only the thread that owns the vCPU writes them.
+        unsafe { to.write_volatile(*registers) };
     }
 
     /// Has the next `KVM_RUN` take over some of these registers (KVM API §5, `kvm_dirty_regs`).
     pub fn hand_over(&self, registers: &kvm_sync_regs, which: u64) {
-        let to = self.registers();
         if which & REGS != 0 {
-            // SAFETY: plain words inside the mapping; only the thread that owns the vCPU writes
-            // them.
-            unsafe { (*to).regs = registers.regs };
+            self.set_registers(&registers.regs);
         }
         if which & SREGS != 0 {
-            // SAFETY: as above.
-            unsafe { (*to).sregs = registers.sregs };
+            // SAFETY: inside the mapping.
+            let to = unsafe { &raw mut (*self.synced()).sregs };
+            // SAFETY: as in `set_registers`.
+            unsafe { to.write_volatile(registers.sregs) };
         }
         if which & EVENTS != 0 {
-            // SAFETY: as above.
-            unsafe { (*to).events = registers.events };
+            // SAFETY: inside the mapping.
+            let to = unsafe { &raw mut (*self.synced()).events };
+            // SAFETY: as in `set_registers`.
+            unsafe { to.write_volatile(registers.events) };
         }
         self.set_dirty(which);
     }
@@ -183,7 +197,7 @@ impl RunPage {
         unsafe { word.write_volatile(which) };
     }
 
-    fn registers(&self) -> *mut kvm_sync_regs {
+    fn synced(&self) -> *mut kvm_sync_regs {
         let run: *mut kvm_run = self.start.as_ptr().cast();
         // SAFETY: inside the mapping, which `map` has checked to hold a kvm_run.
         unsafe { (&raw mut (*run).s).cast() }

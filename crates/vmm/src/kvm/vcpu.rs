@@ -282,6 +282,12 @@ impl Vcpu {
         self.registers.regs_at_hand()
     }
 
+    /// Has the page show them, and with it the run's [`KickHandle`](crate::KickHandle), while the
+    /// vCPU waits for an answer.
+    pub fn show_registers(&mut self) -> Result<()> {
+        self.registers.show_regs(&self.fd)
+    }
+
     /// Sets general registers with the next entry, or by `KVM_SET_REGS`.
     pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
         self.forget_interrupts();

@@ -59,7 +59,6 @@ pub struct Machine {
     slots: Vec<MemorySlot>,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
-    /// The id of the next route.
     next_id: u32,
 }
 
@@ -70,7 +69,7 @@ impl Machine {
     /// `KvmUnavailable`, `KvmCapability` or `KvmIoctl` for the host; `InvalidOption`, `Limit` or
     /// `Payload` for the configuration.
     pub fn new(config: MachineConfig<'_>) -> Result<Self> {
-        Self::assemble(assembly::new(&config)?)
+        Self::assemble(assembly::new(&config)?, None)
     }
 
     /// A further machine in the state of a snapshot. It shares the snapshot's memory until it
@@ -79,16 +78,15 @@ impl Machine {
     /// # Errors
     /// `Snapshot` when a route has no place in it; else as of [`new`](Self::new).
     pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
-        let routes = snapshot.rebound(routes)?;
-        let mut machine = Self::assemble(assembly::again(snapshot, routes)?)?;
-        machine.cpuid.clone_from(&snapshot.cpuid);
+        let made = assembly::again(snapshot, snapshot.rebound(routes)?)?;
+        let mut machine = Self::assemble(made, snapshot.cpuid.clone())?;
         machine.put_back(snapshot)?;
         Ok(machine)
     }
 
-    fn assemble(made: Made) -> Result<Self> {
-        let next_id = made.bus.routes().len() as u32;
+    fn assemble(made: Made, cpuid: Option<Arc<CpuId>>) -> Result<Self> {
         let mut machine = Self {
+            next_id: made.bus.routes().len() as u32,
             bus: made.bus,
             crew: made.crew,
             interrupts: made.interrupts,
@@ -97,8 +95,7 @@ impl Machine {
             placement: made.placement,
             counters: made.counters,
             slots: made.slots,
-            cpuid: None,
-            next_id,
+            cpuid,
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
@@ -143,13 +140,13 @@ impl Machine {
         self.put_back(snapshot)
     }
 
-    /// Ends it. What a further machine of its snapshot can use is kept for one; else the machine is
-    /// given back, for a thread to drop that can wait for the kernel.
+    /// Ends it, or gives it back for a thread to drop that can wait for the kernel.
     pub fn retire(mut self: Box<Self>) -> Option<Box<Self>> {
         if !pool::is_fit(&mut self.crew, &self.bus, &self.vm, &self.origin) {
             return Some(self);
         }
-        pool::keep(self.crew, self.origin, self.vm, self.placement.mode);
+        let kind = (self.placement.mode, self.cpuid);
+        pool::keep(self.crew, self.origin, self.vm, kind);
         None
     }
 
@@ -238,8 +235,7 @@ impl Machine {
     fn take(&mut self, route: Route, table: Table) -> Result<RouteId> {
         let id = route.row.id;
         if route.is_gathered {
-            let (claim, routes) = (&route.row.claim, self.bus.routes());
-            let sorted = offload::sort_after(&self.vm, claim, routes);
+            let sorted = offload::sort_after(&self.vm, &route.row.claim, self.bus.routes());
             if let Err(error) = sorted.and_then(|()| self.crew.map_coalesced()) {
                 offload::unregister(&self.vm, &route)?;
                 return Err(error);
@@ -298,9 +294,16 @@ impl Machine {
         self.crew.run_together(scene, kick, limits, handlers)
     }
 
-    /// Enters the guest again and again until it halts, and returns the time that took. Its writes
-    /// go nowhere and are not counted: this is the yardstick where no C compiler can build
-    /// `bench/raw.c`.
+    /// Whether a run can begin: the errors of [`run`](Self::run) that come before an entry.
+    ///
+    /// # Errors
+    /// `UnansweredRead`, `Internal`.
+    pub fn check_ready(&mut self) -> Result<()> {
+        self.crew.check_ready()
+    }
+
+    /// Enters the guest again and again until it halts, and returns the time that took: the
+    /// yardstick where no C compiler can build `bench/raw.c`. Its writes go nowhere, uncounted.
     ///
     /// # Errors
     /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`;
@@ -354,34 +357,22 @@ impl Machine {
         self.crew.get_mut(index)
     }
 
-    /// The boot vCPU's [`Processor::registers`].
-    ///
-    /// # Errors
-    /// `KvmIoctl`.
+    /// The boot vCPU's [`Processor::registers`], with its errors.
     pub fn registers(&mut self) -> Result<kvm_regs> {
         self.crew.boot_mut().registers()
     }
 
-    /// The boot vCPU's [`Processor::set_registers`].
-    ///
-    /// # Errors
-    /// `UnansweredRead`, `KvmIoctl`.
+    /// The boot vCPU's [`Processor::set_registers`], with its errors.
     pub fn set_registers(&mut self, registers: &kvm_regs) -> Result<()> {
         self.crew.boot_mut().set_registers(registers)
     }
 
-    /// The boot vCPU's [`Processor::special_registers`].
-    ///
-    /// # Errors
-    /// `KvmIoctl`.
+    /// The boot vCPU's [`Processor::special_registers`], with its errors.
     pub fn special_registers(&mut self) -> Result<kvm_sregs> {
         self.crew.boot_mut().special_registers()
     }
 
-    /// The boot vCPU's [`Processor::set_special_registers`].
-    ///
-    /// # Errors
-    /// `UnansweredRead`, `KvmIoctl`.
+    /// The boot vCPU's [`Processor::set_special_registers`], with its errors.
     pub fn set_special_registers(&mut self, registers: &kvm_sregs) -> Result<()> {
         self.crew.boot_mut().set_special_registers(registers)
     }

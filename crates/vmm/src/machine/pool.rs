@@ -9,6 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use boot::CpuMode;
+use kvm_bindings::CpuId;
 
 use crate::bus::{Bus, Feed};
 use crate::kvm::image::MemoryImage;
@@ -29,9 +30,11 @@ pub(crate) struct Spare {
     pub vcpu: Vcpu,
     pub origin: Origin,
     pub vm: Arc<Vm>,
-    /// KVM may have been told what the mode needs.
-    pub mode: CpuMode,
+    kind: Kind,
 }
+
+/// What KVM was told once and for all: what the mode needs, and a CPUID other than the host's.
+type Kind = (CpuMode, Option<Arc<CpuId>>);
 
 type Spares = Vec<(Weak<MemoryImage>, Spare)>;
 
@@ -45,11 +48,12 @@ pub(crate) fn take(snapshot: &Snapshot) -> Option<Spare> {
     if snapshot.shape.vcpus != 1 || snapshot.shape.irqchip {
         return None;
     }
-    let (image, mode) = (Arc::as_ptr(&snapshot.image), snapshot.placement.mode);
+    let image = Arc::as_ptr(&snapshot.image);
+    let kind = (snapshot.placement.mode, snapshot.cpuid.clone());
     let mut all = spares();
     let index = all
         .iter()
-        .position(|(shown, spare)| shown.as_ptr() == image && spare.mode == mode)?;
+        .position(|(shown, spare)| shown.as_ptr() == image && spare.kind == kind)?;
     let (_, mut spare) = all.swap_remove(index);
     spare.origin.adopt(&snapshot.image);
     Some(spare)
@@ -76,7 +80,7 @@ pub(crate) fn is_fit(crew: &mut Crew, bus: &Bus, vm: &Arc<Vm>, origin: &Origin) 
 }
 
 /// Keeps it, if its memory can be made the image's again; else it ends here.
-pub(crate) fn keep(crew: Crew, mut origin: Origin, vm: Arc<Vm>, mode: CpuMode) {
+pub(crate) fn keep(crew: Crew, mut origin: Origin, vm: Arc<Vm>, kind: Kind) {
     let mut vcpu = crew.into_boot().vcpu;
     vcpu.want_interrupt_window(false);
     if let Some(image) = origin.leave(&vm) {
@@ -84,7 +88,7 @@ pub(crate) fn keep(crew: Crew, mut origin: Origin, vm: Arc<Vm>, mode: CpuMode) {
             vcpu,
             origin,
             vm,
-            mode,
+            kind,
         };
         spares().push((image, spare));
     }

@@ -73,6 +73,7 @@ fn device(
     let Some(turn) = desk.bus.turn(access.place, index, give_up) else {
         return Ok(Verdict::Kicked(Some(from)));
     };
+    vcpu.show_registers()?;
     let data = vcpu.access_data(exit)?;
     for at in from.. {
         let Some(piece) = access.piece(at) else {
@@ -127,11 +128,10 @@ fn unanswered(why: Unanswered, at: usize, next: Option<usize>) -> Verdict {
 
 /// An access that no route claims: an empty bus answers itself, else the handler is asked.
 fn unclaimed(desk: &mut Desk<'_>, vcpu: &mut Vcpu, exit: &Exit) -> Result<Verdict> {
-    let data = vcpu.access_data(exit)?;
     if desk.bus.bus().is_empty_bus {
         // The handler is not asked: a kernel that looks for devices touches the empty bus often.
         if exit.is_read() {
-            data.fill(0xff);
+            vcpu.access_data(exit)?.fill(0xff);
         }
         return Ok(Verdict::Done);
     }
@@ -143,6 +143,8 @@ fn unclaimed(desk: &mut Desk<'_>, vcpu: &mut Vcpu, exit: &Exit) -> Result<Verdic
             return Ok(Verdict::Kicked(Some(0)));
         }
     }
+    vcpu.show_registers()?;
+    let data = vcpu.access_data(exit)?;
     if exit.is_read() {
         data.fill(0);
         let answer = desk.handler.unclaimed_read(exit, data);

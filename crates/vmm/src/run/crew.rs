@@ -268,7 +268,7 @@ impl Crew {
     }
 
     /// Refuses to continue while the guest waits for a value, or if a pending question was lost.
-    fn start(&mut self) -> Result<Instant> {
+    pub fn check_ready(&mut self) -> Result<()> {
         self.check_whole()?;
         if let Pending::Reply(exit) = &self.last_ended().pending {
             let what = exit.name();
@@ -279,6 +279,11 @@ impl Crew {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<Instant> {
+        self.check_ready()?;
         Ok(Instant::now())
     }
 

@@ -91,11 +91,17 @@ impl Processor {
     }
 
     /// The same, if they are known without a call to KVM.
-    pub fn registers_at_hand(&mut self) -> Option<kvm_regs> {
+    pub fn registers_at_hand(&self) -> Option<kvm_regs> {
         match self.pending {
             Pending::Answered | Pending::Written => None,
-            _ => self.vcpu.registers_at_hand(),
+            _ => self.registers_at_exit(),
         }
+    }
+
+    /// The general registers as KVM has shown them with the last exit, if it has and nothing has
+    /// changed them: RIP may be that of an instruction which KVM has yet to complete.
+    pub fn registers_at_exit(&self) -> Option<kvm_regs> {
+        self.vcpu.registers_at_hand()
     }
 
     /// Sets general registers, RIP and RFLAGS.

@@ -2,9 +2,9 @@
 //!
 //! KVM keeps an access from its exit to its completion where no ioctl shows it. So an access that
 //! is half done is saved in one of two ways. A *write* is completed in KVM, which by then has
-//! everything of it but the permission to go on; it is then ours alone, and still asked. A *read* is
-//! saved as if its instruction had not begun: KVM writes nothing back before the value is there. At
-//! a restore the instruction runs once more, up to the same exit, and what it reads before that is
+//! everything of it but the permission to go on; it is then ours alone, and still asked. A *read*
+//! is saved as if its instruction had not begun: KVM writes nothing back before the value is there.
+//! At a restore the instruction runs once more, up to the same exit, and what it reads before that is
 //! answered from what was answered then.
 
 mod confined;
@@ -30,8 +30,8 @@ use crate::run::processor::{Pending, Processor};
 use crate::run::saved::half_done::{HalfDone, OpenRead, Owed};
 use crate::run::saved::held::Held;
 
-/// An instruction asks at most so often until it is at its end: for the words of its operands, since
-/// a string instruction is at its last round.
+/// An instruction asks at most so often until it is at its end: for the words of its operands,
+/// since a string instruction is at its last round.
 const MOST_EXITS: u32 = 64;
 
 /// One instruction takes at most this long.

@@ -109,8 +109,8 @@ impl Header {
         let is_sound = before.is_some_and(|before| before <= header.pages_at)
             && header.pages_at <= file_bytes
             && header.pages_at <= MOST_BYTES
-            && header.pages_at % PAGE_BYTES == 0
-            && (file_bytes - header.pages_at) % PAGE_BYTES == 0;
+            && header.pages_at.is_multiple_of(PAGE_BYTES)
+            && (file_bytes - header.pages_at).is_multiple_of(PAGE_BYTES);
         if !is_sound {
             return Err(no_snapshot("its parts do not fit into it"));
         }

@@ -71,9 +71,9 @@ impl Snapshot {
         write::write(path, &state, &self.image)
     }
 
-    /// Reads a file that [`write_to`](Self::write_to) has written, here or on a host like this. Gives the
-    /// note, too. Nothing in the file is believed; but what its pages hold is known only if
-    /// [`LoadOptions::verify`] says so.
+    /// Reads a file that [`write_to`](Self::write_to) has written, here or on a host like this.
+    /// Gives the note, too. Nothing in the file is believed; but what its pages hold is known only
+    /// if [`LoadOptions::verify`] says so.
     ///
     /// # Errors
     /// `Snapshot` for another file, one of another version, a damaged one, and one whose vCPUs this
