@@ -64,8 +64,9 @@ export class SerialPort extends Duplex {
    * // mov dx, 0x3f8; mov al, 'A'; out dx, al; jmp $
    * const image = Uint8Array.of(0xba, 0xf8, 0x03, 0xb0, 0x41, 0xee, 0xeb, 0xfe)
    * using vm = new VirtualMachine({ mode: 'real', serial: true, payload: { image } })
+   * const { serial } = vm
    * void vm.run()
-   * for await (const bytes of vm.serial) {
+   * for await (const bytes of serial) {
    *   console.log(String(bytes)) // A
    *   break
    * }
