@@ -60,7 +60,7 @@ const findings = {
 
 for (const [kind, expected] of Object.entries(findings)) {
   test(`a fuzzer that meets a ${kind} says with which seed and at which step`, async (t) => {
-    const env = { VMEXIT_BROKEN: kind, VMEXIT_SILENT_MS: '10000' }
+    const env = { VMEXIT_BROKEN: kind, VMEXIT_SILENT_MS: kind === 'hang' ? '10000' : '60000' }
     const broken = '__test__/fixtures/broken.mjs'
     const { code, output } = await ended(
       [...fuzz, broken, '--seconds', '3', '--seed', 'a seed'],

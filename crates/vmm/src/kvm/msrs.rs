@@ -34,8 +34,8 @@ const UNLISTED: [(u32, u32); 18] = [
     (0xc001_0140, 0xc001_0141), // OSVW
 ];
 
-/// Hyper-V's, which no guest of ours has: CPUID does not offer them, and they cannot all be put back
-/// in any order.
+/// Hyper-V's, which no guest of ours has: CPUID does not offer them, and they cannot all be put
+/// back in any order.
 const HYPER_V: RangeInclusive<u32> = 0x4000_0000..=0x4000_01ff;
 
 /// HWCR with McStatusWrEn: kernels before 6.7 do not take it back.

@@ -194,7 +194,10 @@ async function leaveWorker(way, state, forgets) {
   const { reason } = vm.runSync({ timeoutMs: 1 })
   vm.close()
   buffer = undefined
-  return { failures, byteLength, isEmpty, reason, left: Math.max(0, guestMiB() - before) }
+  // What a machine has goes soon after its `close()`; what was transferred, with its buffer.
+  const after = way.startsWith('transfer') ? guestMiB() : await collectedTo(before)
+  const left = Math.max(0, after - before)
+  return { failures, byteLength, isEmpty, reason, left }
 }
 
 /** Workers that keep their buffers leave nothing. */

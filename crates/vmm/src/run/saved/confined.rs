@@ -11,7 +11,7 @@
 //! | interrupts, exceptions, `int n` | IDTR's limit holds no gate: the vCPU shuts down |
 //! | `syscall` | EFER.SCE is 0 |
 //! | `sysenter` | IA32_SYSENTER_CS is null |
-//! | far calls and jumps through gates | GDT has none, there is no LDT, and ring 3 cannot write it |
+//! | far calls and jumps through gates | GDT has none, which ring 3 cannot change; no LDT |
 //! | tasks | there are no task switches in 64-bit mode |
 //! | an interrupt controller's INIT and SIPI | there is none |
 //!

@@ -4,8 +4,8 @@
 //! is half done is saved in one of two ways. A *write* is completed in KVM, which by then has
 //! everything of it but the permission to go on; it is then ours alone, and still asked. A *read*
 //! is saved as if its instruction had not begun: KVM writes nothing back before the value is there.
-//! At a restore the instruction runs once more, up to the same exit, and what it reads before that is
-//! answered from what was answered then.
+//! At a restore the instruction runs once more, up to the same exit, and what it reads before that
+//! is answered from what was answered then.
 
 mod confined;
 pub(super) mod half_done;
@@ -201,8 +201,8 @@ impl Processor {
 
     /// Runs the instruction of a read until it asks for that read.
     fn ask_again(&mut self, read: &OpenRead, state: &VcpuState) -> Result<()> {
-        // What interrupts the vCPU comes after the read, as it did. The shadow alone would do, but an
-        // emulated SVM forgets it.
+        // What interrupts the vCPU comes after the read, as it did. The shadow alone would do, but
+        // an emulated SVM forgets it.
         let mut events = state.events;
         events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS as u8;
         events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
