@@ -39,6 +39,18 @@ fn vm_files() -> usize {
         .count()
 }
 
+/// The vCPU that a process keeps from its first machine on.
+const ANCHOR: usize = 1;
+
+/// Whether so many descriptors are left soon: another thread ends machines.
+fn are_left(files: usize) -> bool {
+    let look = || {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        vm_files() == files
+    };
+    (0..1000).any(|_| look())
+}
+
 struct Panics;
 
 impl ExitHandler for Panics {
@@ -56,7 +68,7 @@ fn assert_closed(life: &Lifecycle) {
     assert_eq!(code(life.handles.interrupts().map(drop)), closed);
     let run = life.run_here(RunLimits::default(), &mut Panics);
     assert_eq!(code(run.map(drop)), closed);
-    assert_eq!(vm_files(), 0);
+    assert!(are_left(ANCHOR), "{}", vm_files());
 }
 
 #[test]
@@ -96,5 +108,5 @@ fn an_ordinary_failure_closes_nothing() {
     assert_eq!(failed.unwrap_err().code, ErrorCode::VmBusy);
     assert!(!life.is_closed());
     assert!(life.with_idle(|_| Ok(())).is_ok());
-    assert_eq!(vm_files(), 2);
+    assert!(are_left(ANCHOR + 2), "{}", vm_files());
 }
