@@ -6,7 +6,7 @@
 //!          └─► placement, board, offload
 //! ```
 //!
-//! Nothing here knows who calls it: no logging, no serialisation, no printing. What the guest does
+//! Nothing here knows who calls it: no logging, no printing. What the guest does
 //! is an [`Outcome`]; only the host's failures and wrong calls are an [`Error`].
 
 mod board;

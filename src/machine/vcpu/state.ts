@@ -17,6 +17,7 @@ export interface VcpuEvents {
     injected: boolean
     /** It was raised, and is injected next. */
     pending: boolean
+    /** Which one, 0 to 31; of no meaning without either. */
     vector: number
     /** For the vectors that have one. */
     errorCode?: number
@@ -25,6 +26,7 @@ export interface VcpuEvents {
   interrupt: {
     /** The next entry delivers it. */
     injected: boolean
+    /** Which one, 0 to 255; of no meaning unless it is injected. */
     vector: number
     /** It comes from an instruction, `int n`. */
     soft: boolean
@@ -43,7 +45,12 @@ export interface VcpuEvents {
     queued: boolean
   }
   /** Whether interrupts wait for one more instruction, after `sti` or a load of SS. */
-  shadow: { sti: boolean; movSs: boolean }
+  shadow: {
+    /** After `sti`. */
+    sti: boolean
+    /** After a load of SS; it holds up NMIs, too. */
+    movSs: boolean
+  }
 }
 
 const breakpoints = ['dr0', 'dr1', 'dr2', 'dr3'] as const
