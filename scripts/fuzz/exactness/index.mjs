@@ -1,8 +1,11 @@
-// A random guest is stopped somewhere, and a snapshot is taken. What follows happens again, exactly, after a restore and in a fork: the same questions, results,
-// text, posted writes, registers and memory.
+// A random guest is stopped somewhere, and a snapshot is taken. What follows happens again, exactly, after a restore and in a further machine, of the snapshot or
+// of its file: the same questions, results, text, posted writes, registers and memory.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspect, isDeepStrictEqual } from 'node:util'
 
-import { VirtualMachine, VmError } from '../../../dist/index.js'
+import { Snapshot, VirtualMachine, VmError } from '../../../dist/index.js'
 import { program } from '../code.mjs'
 import { placesOf, randomRoutes } from '../routes.mjs'
 
@@ -82,6 +85,7 @@ export function generate(random) {
     sync: random.oneIn(2),
     ...(random.oneIn(4) && { attach: true }),
     ...(random.oneIn(3) && { buffer: true }),
+    ...(random.oneIn(3) && { saved: true }),
   }
 }
 
@@ -267,6 +271,27 @@ function compare(what, one, two) {
   }
 }
 
+/** A further machine of a snapshot, or of its file. */
+async function further(base, tape, task) {
+  if (!task.saved) return new VirtualMachine({ snapshot: base })
+  const folder = mkdtempSync(join(tmpdir(), 'vmexit-exactness-'))
+  try {
+    await base.save(join(folder, 'file'))
+    const loaded = await Snapshot.load(join(folder, 'file'), { verify: true })
+    const places = new Set(loaded.description.routes.map(({ port, gpa }) => port ?? gpa))
+    const mine = task.routes.filter(({ port, gpa }) => places.has(port ?? gpa))
+    const bound = mine.filter(({ to, how }) => to === 'device' || how !== undefined)
+    try {
+      const routes = bound.map((route) => taped(route, tape))
+      return new VirtualMachine({ snapshot: loaded, routes })
+    } finally {
+      loaded.close()
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 async function check(vm, tape, task) {
   const base = vm.snapshot()
   const lives = []
@@ -281,7 +306,7 @@ async function check(vm, tape, task) {
     same('states of a snapshot and a restore', before, stateOf(vm))
     lives.push(await lived(vm, tape, task))
     compare('the first life and the second', lives[0], lives[1])
-    const fork = new VirtualMachine({ snapshot: base })
+    const fork = await further(base, tape, task)
     try {
       same('states of a snapshot and a fork', before, stateOf(fork))
       lives.push(await lived(fork, tape, task))
