@@ -129,7 +129,8 @@ function assertClean(t: ExecutionContext, irqchip: boolean): void {
   const changed = stateOf(vm, irqchip)
   for (const [kind, value] of Object.entries(clean)) {
     const is = changed[kind as keyof typeof changed]
-    if (kind !== 'xcr0' || value !== 1n) t.notDeepEqual(is, value, kind)
+    // A vCPU without XSAVE has nothing to change there.
+    if (kind !== 'xcr0' || clean.xcr0 & 2n) t.notDeepEqual(is, value, kind)
   }
   t.deepEqual(stateOf(other, irqchip), changed)
   vm.restore(base)
