@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../../scope.mjs'
 import { binaryName, packageName, targets } from '../targets.mjs'
 import { brokenLinks, linksOf } from './links.mjs'
 
-const MAIN_BYTES = 240_000
+const MAIN_BYTES = 280_000
 const PLATFORM_BYTES = 1_000_000
 
 /** What is built, and what README and doc comments point to. */
