@@ -4,7 +4,7 @@ import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
 import { type Image, checkPayload } from './payload.ts'
-import { type Handlers, type Route, checkRoutes } from './routes.ts'
+import { type Handlers, type Route, routesKey } from './routes.ts'
 import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
 /**
@@ -47,7 +47,7 @@ const machineShape = {
     checkArray(name, value, maxSlots, (item, at) => checkShape(at, item, slotShape)),
   ),
   payload: required(checkPayload),
-  routes: otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes),
+  routes: routesKey,
   vcpus: otherwise(1, (name, value) => checkInteger(name, value, 1, maxUint32)),
   irqchip: likewise('pc', checkBoolean),
   serial: likewise('pc', checkBoolean),

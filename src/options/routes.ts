@@ -12,7 +12,7 @@ import {
 } from './plain-routes.ts'
 import { type EventTarget, type PostedTarget, postedKinds } from './posted-routes.ts'
 import type { RouteKind } from './route-kind.ts'
-import { checkMembers } from './shape.ts'
+import { checkMembers, otherwise } from './shape.ts'
 
 /**
  * What a route claims: ports, or guest physical addresses. An access belongs to the route that
@@ -85,9 +85,12 @@ const { maxRoutes } = native.limits()
 const kindNames = Object.keys(kinds) as (keyof typeof kinds)[]
 
 /** Checks an array of routes. */
-export function checkRoutes(name: string, value: unknown): [NativeRoute, Handlers][] {
+function checkRoutes(name: string, value: unknown): [NativeRoute, Handlers][] {
   return checkArray(name, value, maxRoutes, checkRoute)
 }
+
+/** The key `routes` of every shape that has one. */
+export const routesKey = otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes)
 
 /** Where a claim begins, for readers and for finding it again. */
 export function placeOf({ port, gpa }: Pick<NativeRoute, 'port' | 'gpa'>): string {

@@ -1,8 +1,8 @@
 import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import { checkMachineOptions } from '../../options/options.ts'
-import { type Handlers, checkRoutes } from '../../options/routes.ts'
-import { checkShape, otherwise, required } from '../../options/shape.ts'
+import { type Handlers, routesKey } from '../../options/routes.ts'
+import { checkShape, required } from '../../options/shape.ts'
 import { Devices } from '../devices.ts'
 import { summarize } from '../summary.ts'
 import type { Content } from './content.ts'
@@ -12,7 +12,7 @@ import type { States } from './states.ts'
 
 const snapshotShape = {
   snapshot: required(checkSnapshot),
-  routes: otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes),
+  routes: routesKey,
 }
 
 /** A machine that has yet to meet its devices, and the states that these then get. */

@@ -72,7 +72,7 @@ function contentOf(loaded: Content['native'], bound: readonly [NativeRoute, Hand
   }
 }
 
-/** Whether somebody has to answer what comes to it, or take it. */
+/** Whether JavaScript answers what comes to it, or takes it. */
 function isAnsweredHere({ to, deliver }: NativeRoute): boolean {
   return to === 'console' ? deliver === true : ['device', 'queue', 'coalesce', 'event'].includes(to)
 }

@@ -3,7 +3,7 @@ import { registerWords } from '../../native/block.ts'
 import { native } from '../../native/native.ts'
 import type { NativeDescription } from '../../native/seam.ts'
 import { checkBoolean } from '../../options/check.ts'
-import { type Route, checkRoutes } from '../../options/routes.ts'
+import { type Route, routesKey } from '../../options/routes.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
 import { type Registers, toRegisters } from '../../results/registers.ts'
 import type { Content } from './content.ts'
@@ -50,7 +50,7 @@ export interface LoadOptions {
 }
 
 const loadShape = {
-  routes: otherwise<ReturnType<typeof checkRoutes>>([], checkRoutes),
+  routes: routesKey,
   verify: otherwise(false, checkBoolean),
   copy: otherwise(false, checkBoolean),
 }

@@ -36,7 +36,7 @@ impl Opened {
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |call| move |error| failure(path, call, &error);
         let mut options = OpenOptions::new();
-        // Whoever names a pipe or a device gets an error, and does not wait for its other end.
+        // The path of a pipe or a device is an error, and no wait for its other end.
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = options.open(path).map_err(failed("open"))?;
         let about = file.metadata().map_err(failed("fstat"))?;
