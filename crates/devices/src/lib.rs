@@ -17,6 +17,8 @@ mod power;
 mod serial;
 mod state;
 mod trigger;
+pub mod virtio;
+mod written;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -27,3 +29,4 @@ pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
 pub use state::State;
 pub use trigger::Trigger;
+pub use written::{DmaMemory, Written};
