@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devices::{Console, Output, SerialPort};
+use devices::{Console, Output, Remotes, SerialPort};
 
 use crate::bus::access::Access;
 use crate::bus::backend::{Backend, Reaction};
@@ -36,6 +36,8 @@ pub(crate) struct Bus {
     posted: Vec<Place>,
     /// Those whose devices mind whether the machine runs.
     minding: Vec<Place>,
+    /// What is answered by requests from outside.
+    pub remotes: Remotes,
     /// Whether the kernel counts writes for us.
     pub counts: bool,
     /// Whether the kernel gathers writes for us.
@@ -57,6 +59,7 @@ impl Bus {
             consoles: Vec::new(),
             posted: Vec::new(),
             minding: Vec::new(),
+            remotes: Remotes::default(),
             counts: false,
             coalesces: false,
             is_empty_bus,
