@@ -1,4 +1,4 @@
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo } from 'node:net'
 
 import { checkInteger, checkKeys, checkObject } from '../../options/check.ts'
 import { VmError, fail, show } from '../../native/errors.ts'
