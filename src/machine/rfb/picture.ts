@@ -4,7 +4,7 @@ import type { Area } from './pixel-format.ts'
 export interface ScreenSource {
   readonly width: number
   readonly height: number
-  /** RGBA, line by line. */
+  /** RGBA, line by line, in a buffer of its own that nobody writes to any more. */
   pixels(): Uint8Array
   on(event: 'change', listener: () => void): unknown
   off(event: 'change', listener: () => void): unknown
@@ -60,8 +60,7 @@ export class Picture {
   /** Looks at the screen. */
   look(): void {
     const { width, height } = this.#source
-    // A copy of our own, wherever it lies in its buffer and whoever writes to it later.
-    const pixels = new Uint32Array(new Uint8Array(this.#source.pixels()).buffer)
+    const pixels = new Uint32Array(this.#source.pixels().buffer)
     this.#lookedAt = performance.now()
     const before = this.#pixels
     const isNew = width !== this.#width || height !== this.#height
