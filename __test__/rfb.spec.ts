@@ -158,7 +158,7 @@ const places: Record<string, (word: number) => number[]> = {
   '16 bits of 5, 6 and 5': (word) => [word >> 11, (word >> 5) & 63, word & 31],
   '16 bits, big-endian': (word) => [word >> 11, (word >> 5) & 63, word & 31],
   '8 bits of 3, 3 and 2': (word) => [word & 7, (word >> 3) & 7, word >> 6],
-  '30 bits of 10 each': (word) => [word >> 20, (word >> 10) & 1023, word & 1023],
+  '30 bits of 10 each': (word) => [(word >> 20) & 1023, (word >> 10) & 1023, word & 1023],
 }
 
 for (const [title, [format, read]] of Object.entries(formats)) {
@@ -173,13 +173,24 @@ for (const [title, [format, read]] of Object.entries(formats)) {
     const [rectangle] = await client.update()
     const word = read(rectangle!.bytes.subarray(client.bytesPerPixel))
     const most = [4, 6, 8].map((at) => format.readUInt16BE(at))
-    const parts = places[title]?.(word) ?? [word >> 16, (word >> 8) & 255, word & 255]
+    const parts = places[title]?.(word) ?? [(word >> 16) & 255, (word >> 8) & 255, word & 255]
     t.deepEqual(
       parts,
       colour.map((value, index) => Math.round((value * most[index]!) / 255)),
     )
   })
 }
+
+test('the bits of a pixel that have no colour are ones', async (t) => {
+  const { server } = await serve(t, 3, 2)
+  using client = await RfbClient.open(server.address)
+  client.request()
+  t.is((await client.update())[0]!.bytes[3], 0xff)
+  client.bytesPerPixel = 2
+  client.send(messages.format(formatBytes(16, true, [31, 31, 31], [10, 5, 0])))
+  client.request()
+  t.is((await client.update())[0]!.bytes[0]! & 0x80, 0x80)
+})
 
 const wrongFormats: Record<string, Buffer> = {
   'a colour map': formatBytes(8, false, [7, 7, 3], [0, 3, 6], false),

@@ -23,8 +23,8 @@ const freshMs = 30
  */
 export class Picture {
   readonly #source: ScreenSource
-  #pixels = new Uint32Array(0)
-  #numbers = new Uint32Array(0)
+  #pixels: Uint32Array = new Uint32Array(0)
+  #numbers: Uint32Array = new Uint32Array(0)
   #width = 0
   #height = 0
   #last = 0

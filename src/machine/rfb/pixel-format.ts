@@ -58,11 +58,15 @@ export type Painter = (pixels: Uint32Array, stride: number, area: Area, at: numb
 /** A painter for a format. */
 export function painterOf({ bytes, isBigEndian, channels }: PixelFormat): Painter {
   const turn = isBigEndian ? swapper(bytes) : (word: number): number => word
-  const [red, green, blue] = channels.map(({ most, shift }) =>
+  const tables = channels.map(({ most, shift }) =>
     Uint32Array.from({ length: 256 }, (_, value) =>
       turn(Math.round((value * most) / 255) << shift),
     ),
-  ) as [Uint32Array, Uint32Array, Uint32Array]
+  )
+  const [red, green, blue] = tables as [Uint32Array, Uint32Array, Uint32Array]
+  // Bits of no colour are ones: there are viewers that take them for how opaque a pixel is.
+  const rest = turn(~channels.reduce((used, { most, shift }) => used | (most << shift), 0))
+  blue.forEach((word, value) => (blue[value] = word | rest))
   const Words = bytes === 4 ? Uint32Array : bytes === 2 ? Uint16Array : Uint8Array
   return (pixels, stride, { x, y, width, height }, at) => {
     const painted = new ArrayBuffer(at + width * height * bytes)
