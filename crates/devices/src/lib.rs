@@ -17,6 +17,7 @@ mod power;
 mod serial;
 mod state;
 mod trigger;
+mod vga;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -27,3 +28,7 @@ pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
 pub use state::State;
 pub use trigger::Trigger;
+pub use vga::{
+    CELL_HEIGHT, CELL_WIDTH, Cursor, Look, TEXT_BYTES, TEXT_COLUMNS, TEXT_LINES, VGA_PORTS, Vga,
+    VgaPort, draw_text, xrgb_to_rgba,
+};

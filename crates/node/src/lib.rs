@@ -17,5 +17,6 @@ mod machine;
 mod pump;
 mod registers;
 mod runs;
+mod screen;
 mod snapshot;
 mod vcpu_state;

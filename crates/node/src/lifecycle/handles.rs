@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, ScreenView, SerialPort};
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -12,6 +12,7 @@ struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
     serial: Option<Arc<SerialPort>>,
+    screen: Option<ScreenView>,
 }
 
 impl Handles {
@@ -20,6 +21,7 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             serial: machine.serial(),
+            screen: machine.screen(),
         })))
     }
 
@@ -41,6 +43,12 @@ impl Handles {
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
         self.0.borrow().as_ref()?.serial.clone()
+    }
+
+    /// The machine's screen, if it has one.
+    pub fn screen(&self) -> Result<ScreenView> {
+        let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
+        self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {

@@ -24,6 +24,7 @@ use crate::machine::pool::{self, Spare};
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
+use crate::screen::ScreenView;
 use crate::snapshot::Snapshot;
 
 /// The parts of a machine.
@@ -36,6 +37,7 @@ pub(crate) struct Made {
     pub placement: Placement,
     pub counters: Arc<Counters>,
     pub slots: Vec<MemorySlot>,
+    pub screen: Option<ScreenView>,
 }
 
 /// Of a configuration.
@@ -104,13 +106,19 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    for route in board::routes(config, &slots, &interrupts)? {
+    let vga = Arc::default();
+    for route in board::routes(config, &slots, &interrupts, &vga)? {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
         offload::sort_after(&vm, &route.row.claim, &routes)?;
     }
+    let screen = config.screen.map(|screen| {
+        let memory = Arc::clone(vm.memory());
+        ScreenView::new(screen, vga, memory)
+    });
     Ok(Made {
+        screen,
         bus: Bus::new(routes, config.pc)?,
         crew,
         interrupts,

@@ -28,6 +28,7 @@ use crate::machine::attach::Surroundings;
 use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
+use crate::screen::ScreenView;
 use crate::snapshot::{Shape, Snapshot};
 pub use pool::trim as trim_spares;
 
@@ -57,6 +58,7 @@ pub struct Machine {
     counters: Arc<Counters>,
     /// As configured, without those of ours.
     slots: Vec<MemorySlot>,
+    screen: Option<ScreenView>,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
     next_id: u32,
@@ -95,6 +97,7 @@ impl Machine {
             placement: made.placement,
             counters: made.counters,
             slots: made.slots,
+            screen: made.screen,
             cpuid,
         };
         if machine.bus.coalesces {
@@ -164,6 +167,7 @@ impl Machine {
             irqchip: self.interrupts.has_irqchip(),
             pc: self.bus.is_empty_bus,
             serial: self.bus.serial().is_some(),
+            screen: self.screen.as_ref().map(ScreenView::screen),
         }
     }
 
@@ -325,6 +329,11 @@ impl Machine {
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
         self.bus.serial()
+    }
+
+    /// Its screen, if it has one.
+    pub fn screen(&self) -> Option<ScreenView> {
+        self.screen.clone()
     }
 
     /// What was counted since the machine was made.
