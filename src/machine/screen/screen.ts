@@ -69,7 +69,13 @@ export class Screen extends EventEmitter<{ change: [] }> {
   #isClosed = false
 
   /** @internal */
-  constructor(machine: NativeMachine, isText: boolean, width: number, height: number, bytes: number) {
+  constructor(
+    machine: NativeMachine,
+    isText: boolean,
+    width: number,
+    height: number,
+    bytes: number,
+  ) {
     super()
     this.#machine = machine
     this.kind = isText ? 'text' : 'pixels'

@@ -1,7 +1,8 @@
 //! The characters of code page 437, 8 by 16 points each. `font.txt` shows them, drawn for this
 //! project.
 
-use super::picture::CELL_HEIGHT;
+/// Rows of pixels of a cell.
+pub const CELL_HEIGHT: usize = 16;
 
 /// Blocks of 16 rows with eight characters each, side by side; other lines name what follows.
 const DRAWN: &[u8] = include_bytes!("font.txt");

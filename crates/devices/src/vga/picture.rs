@@ -1,6 +1,6 @@
 //! From the cells of a text screen to a picture, and from a framebuffer's pixels.
 
-use super::Look;
+pub use super::font::CELL_HEIGHT;
 use super::font::FONT;
 
 /// Characters of a line.
@@ -15,14 +15,35 @@ pub const TEXT_BYTES: usize = TEXT_COLUMNS * TEXT_LINES * 2;
 /// Pixels of a cell in a row.
 pub const CELL_WIDTH: usize = 8;
 
-/// Rows of pixels of a cell.
-pub const CELL_HEIGHT: usize = 16;
-
 /// Cells of video memory: a screen that goes beyond its end goes on at its beginning.
 const MEMORY_CELLS: usize = 0x4000;
 
 /// Bytes of a pixel: red, green, blue, and no transparency.
 const PIXEL_BYTES: usize = 4;
+
+/// What of the registers shows on a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The first character cell, of the 16,384 that video memory has.
+    pub start: u16,
+    /// The cursor, unless it is off.
+    pub cursor: Option<Cursor>,
+    /// Red, green and blue of the 16 colours.
+    pub colours: [[u8; 3]; 16],
+    /// Whether bit 7 of an attribute blinks; otherwise it makes the background bright.
+    pub blinks: bool,
+}
+
+/// Where a cursor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Its cell of video memory.
+    pub cell: u16,
+    /// The first of its lines in the cell.
+    pub first: u8,
+    /// The last one.
+    pub last: u8,
+}
 
 /// Draws the cells of a text screen as pixels of four bytes, 640 by 400. What blinks is shown, the
 /// cursor too.

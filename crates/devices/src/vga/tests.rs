@@ -1,8 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::adapter::{BLANK, IN_RETRACE, beam};
 use super::*;
+use crate::device::Device;
 use crate::noise::Noise;
+use crate::state::State;
 
 fn adapter() -> (Vga, Arc<VgaPort>) {
     let port = Arc::new(VgaPort::default());

@@ -25,7 +25,7 @@ use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
 use crate::screen::ScreenView;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Shape, Snapshot};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -36,7 +36,7 @@ pub(crate) struct Made {
     pub origin: Origin,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    pub slots: Vec<MemorySlot>,
+    pub shape: Shape,
     pub screen: Option<ScreenView>,
 }
 
@@ -126,7 +126,7 @@ fn assemble(
         origin,
         placement,
         counters,
-        slots,
+        shape: Shape::of(config, slots),
     })
 }
 

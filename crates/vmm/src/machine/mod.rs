@@ -56,8 +56,8 @@ pub struct Machine {
     origin: Origin,
     placement: Placement,
     counters: Arc<Counters>,
-    /// As configured, without those of ours.
-    slots: Vec<MemorySlot>,
+    /// As configured.
+    shape: Shape,
     screen: Option<ScreenView>,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
@@ -96,7 +96,7 @@ impl Machine {
             origin: made.origin,
             placement: made.placement,
             counters: made.counters,
-            slots: made.slots,
+            shape: made.shape,
             screen: made.screen,
             cpuid,
         };
@@ -119,7 +119,7 @@ impl Machine {
         let callers = || self.bus.callers();
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
-            shape: self.shape(),
+            shape: self.shape.clone(),
             cpuid: self.cpuid.clone(),
             claims: callers().map(Route::place).collect(),
             targets: callers().map(|route| route.target).collect(),
@@ -136,7 +136,7 @@ impl Machine {
     /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        snapshot.check_fits(&self.shape(), self.cpuid.as_ref())?;
+        snapshot.check_fits(&self.shape, self.cpuid.as_ref())?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
@@ -158,17 +158,6 @@ impl Machine {
         self.crew.restore_bus(&mut self.bus, &snapshot.bus)?;
         snapshot.chips.restore(&self.vm)?;
         self.crew.restore(&snapshot.crew, &self.counters)
-    }
-
-    fn shape(&self) -> Shape {
-        Shape {
-            slots: self.slots.clone(),
-            vcpus: self.crew.count(),
-            irqchip: self.interrupts.has_irqchip(),
-            pc: self.bus.is_empty_bus,
-            serial: self.bus.serial().is_some(),
-            screen: self.screen.as_ref().map(ScreenView::screen),
-        }
     }
 
     /// Attaches a route, as the configuration's are at construction. It may claim what the
@@ -224,7 +213,7 @@ impl Machine {
         check: impl FnOnce(&str, &[MemorySlot]) -> Result<()>,
     ) -> Result<Row> {
         let row = attach::row(self.next_id, claim, self.interrupts.has_irqchip())?;
-        check(&row.standing.name(row.id), &self.slots)?;
+        check(&row.standing.name(row.id), &self.shape.slots)?;
         Ok(row)
     }
 

@@ -3,6 +3,7 @@
 use boot::{MemorySlot, Screen};
 use serde::{Deserialize, Serialize};
 
+use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
 
 /// What is fixed when a machine is made, but for its routes.
@@ -18,6 +19,18 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// Of a machine with this configuration, whose slots these are.
+    pub fn of(config: &MachineConfig<'_>, slots: Vec<MemorySlot>) -> Self {
+        Self {
+            slots,
+            vcpus: config.vcpus,
+            irqchip: config.irqchip,
+            pc: config.pc,
+            serial: config.serial,
+            screen: config.screen,
+        }
+    }
+
     /// The slots as configured, without the first.
     pub fn further_slots(&self) -> &[MemorySlot] {
         let further = self.slots.get(1..).unwrap_or_default();

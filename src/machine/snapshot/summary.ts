@@ -1,4 +1,4 @@
-import type { NativeDescription, NativeRoute } from '../native/seam.ts'
+import type { NativeDescription, NativeRoute } from '../../native/seam.ts'
 
 /** What a machine is made of, for a reader: sizes, and who answers what. */
 export interface Summary {
