@@ -1,9 +1,12 @@
 //! What reaches into a machine at any time, also while a thread of its own has it.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, ScreenView, SerialPort};
+
+use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -13,6 +16,7 @@ struct Reach {
     interrupts: Arc<Interrupts>,
     serial: Option<Arc<SerialPort>>,
     screen: Option<ScreenView>,
+    remotes: Rc<Remotes>,
 }
 
 impl Handles {
@@ -22,12 +26,15 @@ impl Handles {
             interrupts: Arc::clone(machine.interrupts()),
             serial: machine.serial(),
             screen: machine.screen(),
+            remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
 
     /// The machine is closed.
     pub fn release(&self) {
-        self.0.take();
+        if let Some(reach) = self.0.take() {
+            reach.remotes.end();
+        }
     }
 
     /// The guest's memory.
@@ -49,6 +56,12 @@ impl Handles {
     pub fn screen(&self) -> Result<ScreenView> {
         let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
         self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
+    }
+
+    /// The host's ends of devices that JavaScript answers by requests.
+    pub fn remotes(&self) -> Option<Rc<Remotes>> {
+        let reach = self.0.borrow();
+        reach.as_ref().map(|reach| Rc::clone(&reach.remotes))
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {
