@@ -2,6 +2,7 @@
 //! and reads them back from bytes that may come from anywhere.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,18 @@ impl Field for Vec<u8> {
         let (bytes, rest) = from.split_at_checked(length as usize)?;
         *from = rest;
         Some(bytes.to_vec())
+    }
+}
+
+/// As a vector.
+impl Field for VecDeque<u8> {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&(self.len() as u32).to_le_bytes());
+        into.extend(self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        Vec::take(from).map(Self::from)
     }
 }
 

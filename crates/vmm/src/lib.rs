@@ -24,6 +24,7 @@ mod probe;
 mod run;
 mod snapshot;
 
+pub use board::Panel;
 pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
@@ -31,7 +32,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use devices::{Device, Output, PowerRequest, SerialPort};
+pub use devices::{Device, KeyboardPort, Output, PowerButton, PowerRequest, SerialPort};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};

@@ -16,19 +16,23 @@ import { RunPromise } from './run-promise.ts'
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
 
-/** Who wants to know what becomes of a machine's runs. */
+/** Who wants to know what becomes of a machine and its runs. */
 interface Listener {
-  /** A run on threads of its own has begun or ended. */
-  changed(): void
+  /** A run has ended, or one on threads of its own has begun. */
+  changed?(): void
   /** A fault of vmexit's own has closed the native machine. */
-  failed(): void
+  failed?(): void
+  /** Its state is that of a snapshot. */
+  restored?(): void
+  /** It is closed. */
+  closed?(): void
 }
 
 /** The runs of one machine, one at a time. */
 export class RunControl {
   readonly #machine: NativeMachine
   readonly #asker: Asker
-  #listener: Listener | undefined
+  readonly #listeners: Listener[] = []
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
   #closed = false
@@ -40,7 +44,15 @@ export class RunControl {
 
   /** Reports to it from now on. */
   listen(listener: Listener): void {
-    this.#listener = listener
+    this.#listeners.push(listener)
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener.changed?.()
+  }
+
+  #failed(): void {
+    for (const listener of this.#listeners) listener.failed?.()
   }
 
   /** Whether a run is in progress. */
@@ -99,7 +111,7 @@ export class RunControl {
       this.#asker.drainLast()
       if (!result) {
         const error = this.#failure(failure)
-        if (isInternal(error)) this.#listener?.failed()
+        if (isInternal(error)) this.#failed()
         return raise(error)
       }
       if (rest?.undelivered) {
@@ -110,6 +122,7 @@ export class RunControl {
     } finally {
       this.#running = false
       this.#asker.end()
+      this.#changed()
     }
   }
 
@@ -124,7 +137,7 @@ export class RunControl {
     )
     if (background && this.#running) {
       this.#run = { background, promise }
-      this.#listener?.changed()
+      this.#changed()
     }
     // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
     else if (this.#asker.isAsking) promise.catch(ignore)
@@ -148,10 +161,10 @@ export class RunControl {
     const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
       this.#running = false
       this.#run = undefined
-      this.#listener?.changed()
+      this.#changed()
     })
     background.start(checked, this.#asker.needsTicks ? tickMs : -1, resolve, (error) => {
-      if (isInternal(error)) this.#listener?.failed()
+      if (isInternal(error)) this.#failed()
       reject(error)
     })
     return background
@@ -161,6 +174,17 @@ export class RunControl {
   stop(): void {
     if (this.#run) this.#run.background.stop()
     else this.#machine.stop()
+  }
+
+  /** `reset`. */
+  reset(): void {
+    if (this.#run) this.#run.background.reset()
+    else this.#machine.reset()
+  }
+
+  /** The machine's state is that of a snapshot. */
+  restored(): void {
+    for (const listener of this.#listeners) listener.restored?.()
   }
 
   /** `pause`. */
@@ -190,6 +214,7 @@ export class RunControl {
     // If the run is not awaited, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
     this.#run?.background.cutOff()
+    for (const listener of this.#listeners) listener.closed?.()
   }
 
   #failure(otherwise?: VmError): VmError {

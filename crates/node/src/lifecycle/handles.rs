@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Panel, Result, SerialPort};
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -11,7 +11,7 @@ pub struct Handles(RefCell<Option<Reach>>);
 struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
-    serial: Option<Arc<SerialPort>>,
+    panel: Panel,
 }
 
 impl Handles {
@@ -19,7 +19,7 @@ impl Handles {
         Self(RefCell::new(Some(Reach {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
-            serial: machine.serial(),
+            panel: machine.panel().clone(),
         })))
     }
 
@@ -40,7 +40,16 @@ impl Handles {
 
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.0.borrow().as_ref()?.serial.clone()
+        self.panel().serial
+    }
+
+    /// The host's ends of the machine's own devices; none once it is closed.
+    pub fn panel(&self) -> Panel {
+        let reach = self.0.borrow();
+        reach
+            .as_ref()
+            .map(|reach| reach.panel.clone())
+            .unwrap_or_default()
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {

@@ -7,7 +7,7 @@ use boot::{MemorySlot, StartRegisters};
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-use crate::board;
+use crate::board::{self, Panel};
 use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -36,6 +36,7 @@ pub(crate) struct Made {
     pub placement: Placement,
     pub counters: Arc<Counters>,
     pub slots: Vec<MemorySlot>,
+    pub panel: Panel,
 }
 
 /// Of a configuration.
@@ -104,7 +105,8 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    for route in board::routes(config, &slots, &interrupts)? {
+    let (own, panel) = board::routes(config, &slots, &interrupts)?;
+    for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
@@ -119,6 +121,7 @@ fn assemble(
         placement,
         counters,
         slots,
+        panel,
     })
 }
 

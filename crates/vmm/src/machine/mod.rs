@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boot::MemorySlot;
-use devices::{Device, SerialPort};
+use devices::Device;
 use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
 
+use crate::board::Panel;
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -57,6 +58,7 @@ pub struct Machine {
     counters: Arc<Counters>,
     /// As configured, without those of ours.
     slots: Vec<MemorySlot>,
+    panel: Panel,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
     next_id: u32,
@@ -95,6 +97,7 @@ impl Machine {
             placement: made.placement,
             counters: made.counters,
             slots: made.slots,
+            panel: made.panel,
             cpuid,
         };
         if machine.bus.coalesces {
@@ -163,7 +166,7 @@ impl Machine {
             vcpus: self.crew.count(),
             irqchip: self.interrupts.has_irqchip(),
             pc: self.bus.is_empty_bus,
-            serial: self.bus.serial().is_some(),
+            serial: self.panel.serial.is_some(),
         }
     }
 
@@ -322,9 +325,9 @@ impl Machine {
         &self.placement
     }
 
-    /// The host's end of COM1, if there is one.
-    pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.bus.serial()
+    /// The host's ends of its own devices.
+    pub const fn panel(&self) -> &Panel {
+        &self.panel
     }
 
     /// What was counted since the machine was made.
