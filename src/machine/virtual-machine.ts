@@ -83,10 +83,10 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
    */
   constructor(options: VirtualMachineOptions | SnapshotOptions) {
     const { states, ...parts } = begin(options)
-    const { machine, handlers, devices } = parts
+    const { machine, handlers, devices, remotes } = parts
     const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
-    const control = new RunControl(machine, asker)
+    const control = new RunControl(machine, asker, remotes)
     super(machine, parts.vcpus, control)
     this.#parts = parts
     this.#machine = machine
@@ -278,6 +278,7 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
     this.#machine.release()
     this.#serial?.finish()
     this.#control.cutOff()
+    this.#parts.remotes.close()
     this.#parts.devices.close()
   }
 

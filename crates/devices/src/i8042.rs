@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::device::{Device, PowerRequest, read_bytes, write_bytes};
 use crate::state::{Field, State, saved};
 use crate::trigger::Trigger;
+pub use keyboard::KEYBOARD_QUEUE_CODES;
 use keyboard::KeyboardState;
-
-/// Codes that wait for a guest at most: those of a text of some 16,000 characters.
-pub const KEYBOARD_QUEUE_CODES: usize = 64 * 1024;
 
 /// Codes that are read in a row at most before the data port is seen empty once. Who wants it
 /// flushed reads until then: Linux and SeaBIOS up to 16 times, the bytes that a keyboard keeps, and

@@ -17,6 +17,7 @@ mod machine;
 mod panel;
 mod pump;
 mod registers;
+mod remote;
 mod runs;
 mod snapshot;
 mod vcpu_state;

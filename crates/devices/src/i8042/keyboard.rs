@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::KEYBOARD_QUEUE_CODES;
 use super::translation::{self, BREAK};
 use crate::state::{Field, saved};
+
+/// Codes that wait for a guest at most: those of a text of some 16,000 characters.
+pub const KEYBOARD_QUEUE_CODES: usize = 64 * 1024;
 
 const ACK: u8 = 0xfa;
 const RESEND: u8 = 0xfe;

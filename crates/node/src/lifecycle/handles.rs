@@ -1,9 +1,12 @@
 //! What reaches into a machine at any time, also while a thread of its own has it.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Panel, Result, SerialPort};
+
+use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -12,6 +15,7 @@ struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
     panel: Panel,
+    remotes: Rc<Remotes>,
 }
 
 impl Handles {
@@ -20,12 +24,15 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             panel: machine.panel().clone(),
+            remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
 
     /// The machine is closed.
     pub fn release(&self) {
-        self.0.take();
+        if let Some(reach) = self.0.take() {
+            reach.remotes.end();
+        }
     }
 
     /// The guest's memory.
@@ -50,6 +57,12 @@ impl Handles {
             .as_ref()
             .map(|reach| reach.panel.clone())
             .unwrap_or_default()
+    }
+
+    /// The host's ends of devices that JavaScript answers by requests.
+    pub fn remotes(&self) -> Option<Rc<Remotes>> {
+        let reach = self.0.borrow();
+        reach.as_ref().map(|reach| Rc::clone(&reach.remotes))
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {
