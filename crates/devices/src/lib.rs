@@ -14,6 +14,7 @@ mod i8042;
 mod noise;
 mod output;
 mod power;
+mod remote;
 mod serial;
 mod state;
 mod trigger;
@@ -25,5 +26,6 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use remote::{DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Waker};
 pub use state::State;
 pub use trigger::Trigger;

@@ -21,6 +21,7 @@ use crate::limits::BOOT_VCPU;
 use crate::machine::attach::{self, Surroundings};
 use crate::machine::create;
 use crate::machine::pool::{self, Spare};
+use crate::machine::remotes::Remotes;
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
@@ -36,6 +37,7 @@ pub(crate) struct Made {
     pub placement: Placement,
     pub counters: Arc<Counters>,
     pub slots: Vec<MemorySlot>,
+    pub remotes: Remotes,
 }
 
 /// Of a configuration.
@@ -119,6 +121,7 @@ fn assemble(
         placement,
         counters,
         slots,
+        remotes: Remotes::default(),
     })
 }
 

@@ -4,6 +4,7 @@ mod assembly;
 mod attach;
 mod create;
 mod pool;
+mod remotes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::kvm::origin::Origin;
 use crate::kvm::vm::Vm;
 use crate::machine::assembly::Made;
 use crate::machine::attach::Surroundings;
+use crate::machine::remotes::Remotes;
 use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
@@ -59,6 +61,7 @@ pub struct Machine {
     slots: Vec<MemorySlot>,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
+    remotes: Remotes,
     next_id: u32,
 }
 
@@ -96,6 +99,7 @@ impl Machine {
             counters: made.counters,
             slots: made.slots,
             cpuid,
+            remotes: made.remotes,
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
