@@ -16,6 +16,15 @@ pub enum Remote {
     Disk(Arc<RemoteDisk>),
 }
 
+/// All of one machine: disks first, each kind in the order of its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Remotes {
+    /// What they ring when something waits.
+    pub bell: Arc<HostBell>,
+    /// Where it waits.
+    pub ends: Vec<Remote>,
+}
+
 impl Remote {
     /// Whether something waits for the host.
     pub fn waits(&self) -> bool {

@@ -8,7 +8,7 @@ use vmm::{Error, PostedWrite, RouteId};
 use crate::asking::letter::{Answer, Heard, Payload};
 use crate::asking::mailbox::Mailbox;
 use crate::convert::outcome::{Told, tell};
-use crate::ffi::Words;
+use crate::ffi::{Returned, Words};
 use crate::lifecycle::running::Callbacks;
 use crate::pump::environment::{Attended, Environment};
 use crate::pump::shared;
@@ -58,8 +58,10 @@ impl Lifecycle {
         let Some(due) = remotes.and_then(|remotes| remotes.take_due()) else {
             return Served::Nothing;
         };
-        callbacks.serve.call(Some(due));
-        Served::Promise
+        match callbacks.serve.call(Some(due)) {
+            Some(Returned::Number(1..)) => Served::Promise,
+            _ => Served::Something,
+        }
     }
 
     /// Hands posted writes over to consumers that are not at work.

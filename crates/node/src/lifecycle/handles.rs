@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
 
-use crate::remote::Remotes;
+use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -24,7 +24,7 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             serial: machine.serial(),
-            remotes: Rc::new(Remotes::new(machine)),
+            remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
 

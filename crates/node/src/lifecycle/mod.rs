@@ -6,6 +6,7 @@ mod handles;
 mod owed;
 mod pause;
 pub mod reaper;
+mod remotes;
 pub mod running;
 
 use std::cell::{Cell, RefCell};

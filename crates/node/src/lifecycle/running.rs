@@ -99,9 +99,10 @@ impl Running {
         if let Some(Err(error)) = announced {
             return Err((Some(machine), error));
         }
-        if !machine.remotes().is_empty() {
+        let remotes = machine.remotes();
+        if !remotes.ends.is_empty() {
             let bell = Arc::clone(&self.bell);
-            machine.host_bell().hang(move || bell.ring());
+            remotes.bell.hang(move || bell.ring());
         }
         // The machine waits here for its thread, so that it comes back if none can be had. Not in
         // `end`: another machine's bell may look there before this thread runs.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devices::{Console, Output, SerialPort};
+use devices::{Console, Output, Remotes, SerialPort};
 
 use crate::bus::access::Access;
 use crate::bus::backend::{Backend, Reaction};
@@ -34,6 +34,8 @@ pub(crate) struct Bus {
     consoles: Vec<Place>,
     /// Those with a feed.
     posted: Vec<Place>,
+    /// What is answered by requests from outside.
+    pub remotes: Remotes,
     /// Whether the kernel counts writes for us.
     pub counts: bool,
     /// Whether the kernel gathers writes for us.
@@ -54,6 +56,7 @@ impl Bus {
             straggler: Mutex::default(),
             consoles: Vec::new(),
             posted: Vec::new(),
+            remotes: Remotes::default(),
             counts: false,
             coalesces: false,
             is_empty_bus,

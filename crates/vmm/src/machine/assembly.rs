@@ -21,7 +21,6 @@ use crate::limits::BOOT_VCPU;
 use crate::machine::attach::{self, Surroundings};
 use crate::machine::create;
 use crate::machine::pool::{self, Spare};
-use crate::machine::remotes::Remotes;
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
@@ -37,7 +36,6 @@ pub(crate) struct Made {
     pub placement: Placement,
     pub counters: Arc<Counters>,
     pub slots: Vec<MemorySlot>,
-    pub remotes: Remotes,
 }
 
 /// Of a configuration.
@@ -121,7 +119,6 @@ fn assemble(
         placement,
         counters,
         slots,
-        remotes: Remotes::default(),
     })
 }
 

@@ -27,8 +27,14 @@ pub(crate) struct Surroundings<'a> {
 /// The row of a route that is to be attached with an id.
 ///
 /// # Errors
-/// `Limit` where ids have run out, `InvalidOption` where the irqchip answers.
-pub(crate) fn row(id: u32, claim: Claim, irqchip: bool) -> Result<Row> {
+/// `Limit` where ids have run out, `InvalidOption` where the irqchip answers; those of `check`,
+/// which gets its name.
+pub(crate) fn row(
+    id: u32,
+    claim: Claim,
+    irqchip: bool,
+    check: impl FnOnce(&str) -> Result<()>,
+) -> Result<Row> {
     if id == u32::MAX {
         return Err(Error::new(
             ErrorCode::Limit,
@@ -39,6 +45,7 @@ pub(crate) fn row(id: u32, claim: Claim, irqchip: bool) -> Result<Row> {
     if irqchip {
         irqchip::check(&claim, &standing.name(id))?;
     }
+    check(&standing.name(id))?;
     Ok(Row {
         id,
         claim,
