@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { Duplex } from 'node:stream'
 
-import { fail, invalid, show } from '../native/errors.ts'
+import { fail, invalid } from '../native/errors.ts'
+import { native } from '../native/native.ts'
 import { checkArray, checkObject, checkString } from './check.ts'
 import { checkShape, optional } from './shape.ts'
 
@@ -47,12 +48,14 @@ export type NetworkCard = FramesCard | PasstCard
 export interface CheckedCard {
   /** Without one it is passt. */
   readonly frames: Duplex | undefined
-  /** Six bytes; none where a snapshot says it. */
-  readonly mac: Uint8Array | undefined
+  /** In lower case; by default a random one, or what a snapshot says. */
+  readonly mac: string | undefined
 }
 
-/** The most cards of a machine. */
-const maxCards = 4
+const { maxCards } = native.limits()
+
+/** An address as text, whether it is one station's or not. */
+export const macPattern = /^[\dA-Fa-f]{2}(:[\dA-Fa-f]{2}){5}$/
 
 const cardShape = {
   frames: optional(checkFrames),
@@ -68,17 +71,17 @@ export function checkNetwork(name: string, value: unknown): CheckedCard[] {
     const others = cards.slice(0, index)
     if (frames && others.some((other) => other.frames === frames))
       fail('ERR_INVALID_OPTION', `${at}.frames is another card's, too; each needs its own`)
-    if (mac && others.some((other) => other.mac && Buffer.compare(other.mac, mac) === 0))
+    if (mac !== undefined && others.some((other) => other.mac === mac))
       fail('ERR_INVALID_OPTION', `${at}.mac is another card's, too; each needs its own`)
   }
   return cards
 }
 
 /** An address that nobody else has: locally administered, of one station (IEEE 802). */
-export function randomMac(): Uint8Array {
-  const mac = randomBytes(6)
-  mac[0] = (mac[0]! & 0xfc) | 2
-  return mac
+export function randomMac(): string {
+  const bytes = randomBytes(6)
+  bytes[0] = (bytes[0]! & 0xfc) | 2
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
 }
 
 function checkCard(value: unknown, name: string): CheckedCard {
@@ -97,32 +100,12 @@ function checkFrames(name: string, value: unknown): Duplex {
   return value
 }
 
-function checkMac(name: string, value: unknown): Uint8Array {
-  const text = checkString(name, value)
-  if (!/^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(text))
+function checkMac(name: string, value: unknown): string {
+  const text = checkString(name, value).toLowerCase()
+  if (!macPattern.test(text))
     return invalid(name, "six bytes in hexadecimal as '02:00:00:00:00:01'", value)
-  const mac = Buffer.from(text.replaceAll(':', ''), 'hex')
-  if ((mac[0]! & 1) !== 0) return invalid(name, "one station's address", `the group ${show(text)}`)
-  return mac.some((byte) => byte !== 0) ? mac : invalid(name, "one station's address", value)
+  const isGroup = (Number.parseInt(text.slice(0, 2), 16) & 1) !== 0
+  if (isGroup || text === '00:00:00:00:00:00')
+    return invalid(name, "one station's address, whose first byte is even", value)
+  return text
 }
-
-/** The names of the ports beside the console, in their order. */
-export function checkPorts(name: string, value: unknown): string[] {
-  const names = checkArray(name, value, maxPorts, (item, at) => {
-    const text = checkString(at, item)
-    const expected =
-      'up to 63 letters, digits, ., _ and -, beginning with a letter or digit'
-    return portName.test(text) ? text : invalid(at, expected, text)
-  })
-  for (const [index, each] of names.entries()) {
-    if (names.indexOf(each) !== index)
-      fail('ERR_INVALID_OPTION', `${name}[${index}] is named ${show(each)}, as another one is`)
-  }
-  return names
-}
-
-/** The most ports beside the console. */
-const maxPorts = 15
-
-const portName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-

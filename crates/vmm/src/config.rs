@@ -6,7 +6,7 @@ use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
 
 use crate::bus::RouteConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
+use crate::limits::{MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,10 @@ pub struct MachineConfig<'a> {
     /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers,
     /// ACPI tables. Unclaimed ports and addresses are then an empty bus.
     pub pc: bool,
+    /// The addresses of the network cards.
+    pub network: Vec<[u8; 6]>,
+    /// The names of the console ports beside the console, which is there with them.
+    pub ports: Option<Vec<String>>,
 }
 
 impl<'a> MachineConfig<'a> {
@@ -72,6 +76,8 @@ impl<'a> MachineConfig<'a> {
             irqchip: false,
             serial: false,
             pc: false,
+            network: Vec::new(),
+            ports: None,
         }
     }
 
@@ -138,7 +144,28 @@ impl<'a> MachineConfig<'a> {
                 format!("vcpus must be 1 to {MAX_VCPUS}, got {got}"),
             ));
         }
+        self.check_devices()?;
         self.check_slots()
+    }
+
+    /// The devices on a PC's bus.
+    fn check_devices(&self) -> Result<()> {
+        let ports = self.ports.as_deref();
+        let wants = [("network", !self.network.is_empty()), ("ports", ports.is_some())];
+        if let Some((name, _)) = wants.iter().find(|(_, wants)| *wants && !self.pc) {
+            return Err(invalid(format!("{name} needs pc: true, got false")));
+        }
+        let counts = [
+            ("network", self.network.len(), MAX_CARDS),
+            ("ports", ports.unwrap_or_default().len(), MAX_PORTS),
+        ];
+        for (name, got, most) in counts {
+            if got > most {
+                let message = format!("{name}: at most {most}, got {got}");
+                return Err(Error::new(ErrorCode::Limit, message));
+            }
+        }
+        Ok(())
     }
 
     /// An image may say its mode itself: then it is known only when it is loaded.

@@ -22,12 +22,14 @@ export class ConsolePort extends GuestStream implements RemoteEnd {
   readonly #index: number
   /** Whether the stream has room for more of the guest's. */
   #takesMore = false
+  /** Whether a run is under way that can wait for the reader. */
+  #mayWait = false
   /** A write for which there was no room. */
   #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
 
-  /** `mayWait` tells whether a run is under way that can wait for the reader. @internal */
-  constructor(machine: NativeMachine, index: number, name: string, mayWait: () => boolean) {
-    super(mayWait)
+  /** @internal */
+  constructor(machine: NativeMachine, index: number, name: string) {
+    super(() => this.#mayWait)
     this.#machine = machine
     this.#index = index
     this.name = name
@@ -45,6 +47,12 @@ export class ConsolePort extends GuestStream implements RemoteEnd {
   serve(): boolean {
     this.#send()
     return this.#receive()
+  }
+
+  /** @internal */
+  changed(mayWait: boolean): void {
+    this.#mayWait = mayWait
+    this.consider()
   }
 
   /** @internal */

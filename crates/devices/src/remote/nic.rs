@@ -1,9 +1,10 @@
 //! The frames of a network card, on their way to and from somebody else.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::bell::{HostBell, Waker};
+use super::bell::HostBell;
+use crate::virtio::Waker;
 
 /// The most frames that wait in either direction.
 pub const NIC_FRAMES: usize = 256;
@@ -38,9 +39,10 @@ pub struct NicCounts {
 /// A network card as its host's end sees it.
 #[derive(Debug)]
 pub struct RemoteNic {
+    mac: [u8; 6],
     state: Mutex<State>,
     bell: Arc<HostBell>,
-    waker: Waker,
+    waker: OnceLock<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -56,19 +58,31 @@ struct State {
     /// A frame found no room: for the guest, and from it.
     host_waits: bool,
     guest_waits: bool,
+    /// There is room again for a frame that found none, and the host has yet to hear of it.
+    has_room: bool,
     counts: NicCounts,
 }
 
 impl RemoteNic {
-    /// A card without a link. `waker` wakes the device for what arrives.
-    pub fn new(bell: Arc<HostBell>, waker: Waker) -> Self {
-        let state = Mutex::default();
-        Self { state, bell, waker }
+    /// A card with this address and without a link, which rings `bell` when something waits for the host.
+    pub fn new(mac: [u8; 6], bell: Arc<HostBell>) -> Self {
+        Self {
+            mac,
+            state: Mutex::default(),
+            bell,
+            waker: OnceLock::new(),
+        }
     }
 
-    /// Whether frames wait for the host.
+    /// Its address.
+    pub const fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    /// Whether frames wait for the host, or it has waited for room that there is.
     pub fn waits(&self) -> bool {
-        !self.lock().sent.is_empty()
+        let state = self.lock();
+        state.has_room || !state.sent.is_empty()
     }
 
     /// For the host: all frames that wait, oldest first.
@@ -76,7 +90,7 @@ impl RemoteNic {
         let mut state = self.lock();
         let frames = Vec::from(std::mem::take(&mut state.sent));
         if std::mem::take(&mut state.guest_waits) {
-            self.waker.wake();
+            self.wake();
         }
         frames
     }
@@ -84,6 +98,7 @@ impl RemoteNic {
     /// For the host: a frame for the guest.
     pub fn push(&self, frame: &[u8]) -> Pushed {
         let mut state = self.lock();
+        state.has_room = false;
         if !state.has_driver || !FRAME_BYTES.contains(&frame.len()) {
             state.counts.dropped += 1;
             return Pushed::Dropped;
@@ -94,7 +109,7 @@ impl RemoteNic {
         }
         // What is left there waits for the guest, which rings for it.
         if state.arriving.is_empty() {
-            self.waker.wake();
+            self.wake();
         }
         state.arriving.push_back(frame.to_vec());
         Pushed::Taken
@@ -108,7 +123,7 @@ impl RemoteNic {
         if !has_link {
             state.drop_sent();
         }
-        self.waker.wake();
+        self.wake();
     }
 
     /// What was counted so far.
@@ -144,13 +159,12 @@ impl RemoteNic {
     /// For the device: tells the host of frames that wait, and of room that it has waited for.
     pub fn announce(&self) {
         let mut state = self.lock();
-        let has_room = state.host_waits && state.arriving.len() <= NIC_FRAMES / 2;
-        if has_room {
+        if state.host_waits && state.arriving.len() <= NIC_FRAMES / 2 {
             state.host_waits = false;
+            state.has_room = true;
         }
-        let rings = has_room || !state.sent.is_empty();
         drop(state);
-        if rings {
+        if self.waits() {
             self.bell.ring();
         }
     }
@@ -193,9 +207,16 @@ impl RemoteNic {
         state.arriving.clear();
     }
 
-    /// What wakes the device.
-    pub const fn waker(&self) -> &Waker {
-        &self.waker
+    /// For the device: what wakes it from now on.
+    pub fn attach(&self, waker: Waker) {
+        // A device is attached once.
+        self.waker.set(waker).ok();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -213,22 +234,26 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::Doorbell;
+    use crate::virtio::testing::waker;
 
-    fn nic() -> RemoteNic {
-        let nic = RemoteNic::new(Arc::default(), Waker::new().unwrap());
+    /// A card with a link and a driver, and what wakes the device.
+    fn nic() -> (RemoteNic, Arc<dyn Doorbell>) {
+        let nic = RemoteNic::new([2, 0, 0, 0, 0, 1], Arc::default());
+        let (waker, woken) = waker();
         nic.link(true);
         nic.drive(true);
-        nic.waker.take();
-        nic
+        nic.attach(waker);
+        (nic, woken)
     }
 
     #[test]
     fn a_flood_in_either_direction_is_bounded_and_goes_on_when_there_is_room() {
-        let nic = nic();
+        let (nic, woken) = nic();
         let pushed = (0..1_000).map(|_| nic.push(&[1; 60]));
         let taken = pushed.filter(|pushed| *pushed == Pushed::Taken).count();
         assert_eq!(taken, NIC_FRAMES);
-        assert!(nic.waker.take());
+        assert!(woken.take() > 0);
         // The bell rings once half of them are gone.
         for _ in 0..NIC_FRAMES / 2 {
             nic.announce();
@@ -242,15 +267,15 @@ mod tests {
                 nic.send(vec![2; 60]);
             }
         }
-        assert!(!nic.waker.take());
+        assert!(woken.take() == 0);
         assert_eq!(nic.take().len(), NIC_FRAMES);
-        assert!(nic.waker.take() && nic.may_send());
+        assert!(woken.take() > 0 && nic.may_send());
         assert_eq!(nic.counts().dropped, 0);
     }
 
     #[test]
     fn what_is_no_frame_is_dropped_and_counted() {
-        let nic = nic();
+        let (nic, _) = nic();
         for length in [0, 13, 1519, 70_000] {
             assert_eq!(nic.push(&vec![0; length]), Pushed::Dropped);
             nic.send(vec![0; length]);
@@ -264,11 +289,11 @@ mod tests {
 
     #[test]
     fn without_a_link_or_a_driver_frames_are_dropped() {
-        let nic = nic();
+        let (nic, woken) = nic();
         nic.send(vec![0; 60]);
         nic.link(false);
         nic.send(vec![0; 60]);
-        assert!(!nic.waits() && nic.waker.take());
+        assert!(!nic.waits() && woken.take() > 0);
         assert_eq!(nic.push(&[0; 60]), Pushed::Taken);
         nic.drive(false);
         assert_eq!(nic.push(&[0; 60]), Pushed::Dropped);
@@ -278,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_waits_hears_that_the_driver_is_gone() {
-        let nic = nic();
+        let (nic, _) = nic();
         while nic.push(&[0; 60]) == Pushed::Taken {}
         assert!(!nic.bell.take_due());
         nic.drive(false);

@@ -1,9 +1,10 @@
 //! The bytes of a console port, on their way to and from somebody else.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::bell::{HostBell, Waker};
+use super::bell::HostBell;
+use crate::virtio::Waker;
 
 /// The most bytes that wait for the guest, and from which number on the guest waits.
 pub const PORT_BYTES: usize = 64 << 10;
@@ -14,7 +15,7 @@ pub struct RemotePort {
     name: String,
     state: Mutex<State>,
     bell: Arc<HostBell>,
-    waker: Waker,
+    waker: OnceLock<Waker>,
 }
 
 #[derive(Debug)]
@@ -30,12 +31,14 @@ struct State {
     /// Bytes found no room: for the guest, and from it.
     host_waits: bool,
     guest_waits: bool,
+    /// There is room again for bytes that found none, and the host has yet to hear of it.
+    has_room: bool,
 }
 
 impl RemotePort {
-    /// A port without a byte; `name` is empty for a console. `waker` wakes the device for what
-    /// arrives.
-    pub fn new(name: String, bell: Arc<HostBell>, waker: Waker) -> Self {
+    /// A port without a byte; `name` is empty for a console. It rings `bell` when something
+    /// waits for the host.
+    pub fn new(name: String, bell: Arc<HostBell>) -> Self {
         let state = Mutex::new(State {
             sent: Vec::new(),
             arriving: VecDeque::new(),
@@ -43,12 +46,13 @@ impl RemotePort {
             is_unheard: name.is_empty(),
             host_waits: false,
             guest_waits: false,
+            has_room: false,
         });
         Self {
             name,
             state,
             bell,
-            waker,
+            waker: OnceLock::new(),
         }
     }
 
@@ -57,9 +61,10 @@ impl RemotePort {
         &self.name
     }
 
-    /// Whether bytes wait for the host.
+    /// Whether bytes wait for the host, or it has waited for room that there is.
     pub fn waits(&self) -> bool {
-        !self.lock().sent.is_empty()
+        let state = self.lock();
+        state.has_room || !state.sent.is_empty()
     }
 
     /// For the host: all bytes that wait. From now on the guest waits for a reader of the console,
@@ -69,7 +74,7 @@ impl RemotePort {
         state.is_unheard = false;
         let bytes = std::mem::take(&mut state.sent);
         if std::mem::take(&mut state.guest_waits) {
-            self.waker.wake();
+            self.wake();
         }
         bytes
     }
@@ -81,8 +86,9 @@ impl RemotePort {
         let room = PORT_BYTES.saturating_sub(state.arriving.len());
         let taken = bytes.len().min(room);
         state.host_waits = taken < bytes.len();
+        state.has_room = false;
         if state.arriving.is_empty() {
-            self.waker.wake();
+            self.wake();
         }
         state.arriving.extend(&bytes[..taken]);
         taken
@@ -95,7 +101,7 @@ impl RemotePort {
         if !is_open {
             state.sent.clear();
         }
-        self.waker.wake();
+        self.wake();
     }
 
     /// For the device: whether somebody is there.
@@ -127,13 +133,12 @@ impl RemotePort {
     /// For the device: tells the host of bytes that wait, and of room that it has waited for.
     pub fn announce(&self) {
         let mut state = self.lock();
-        let has_room = state.host_waits && state.arriving.len() <= PORT_BYTES / 2;
-        if has_room {
+        if state.host_waits && state.arriving.len() <= PORT_BYTES / 2 {
             state.host_waits = false;
+            state.has_room = true;
         }
-        let rings = has_room || !state.sent.is_empty();
         drop(state);
-        if rings {
+        if self.waits() {
             self.bell.ring();
         }
     }
@@ -165,9 +170,16 @@ impl RemotePort {
         self.announce();
     }
 
-    /// What wakes the device.
-    pub const fn waker(&self) -> &Waker {
-        &self.waker
+    /// For the device: what wakes it from now on.
+    pub fn attach(&self, waker: Waker) {
+        // A device is attached once.
+        self.waker.set(waker).ok();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,14 +190,17 @@ impl RemotePort {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::virtio::testing::waker;
 
     fn port(name: &str) -> RemotePort {
-        RemotePort::new(name.into(), Arc::default(), Waker::new().unwrap())
+        RemotePort::new(name.into(), Arc::default())
     }
 
     #[test]
     fn both_ways_are_bounded_and_go_on_when_there_is_room() {
         let port = port("agent");
+        let (waker, woken) = waker();
+        port.attach(waker);
         assert_eq!(port.push(&vec![1; 2 * PORT_BYTES]), PORT_BYTES);
         assert_eq!(port.push(&[1]), 0);
         assert_eq!(port.arrive(PORT_BYTES / 2 - 1).len(), PORT_BYTES / 2 - 1);
@@ -198,9 +213,9 @@ mod tests {
             port.send(&[2; 1_000]);
         }
         assert!(port.save().0.len() < PORT_BYTES + 1_000);
-        port.waker.take();
+        woken.take();
         port.take();
-        assert!(port.waker.take() && port.may_send());
+        assert!(woken.take() > 0 && port.may_send());
     }
 
     #[test]

@@ -164,6 +164,8 @@ impl Machine {
             irqchip: self.interrupts.has_irqchip(),
             pc: self.bus.is_empty_bus,
             serial: self.bus.serial().is_some(),
+            network: self.bus.remotes.macs(),
+            ports: self.bus.remotes.port_names(),
         }
     }
 

@@ -195,6 +195,8 @@ impl Snapshot {
             irqchip: shape.irqchip,
             serial: shape.serial,
             pc: shape.pc,
+            network: shape.network.clone(),
+            ports: shape.ports.clone(),
         }
     }
 }

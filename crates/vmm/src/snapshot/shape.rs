@@ -14,6 +14,8 @@ pub(crate) struct Shape {
     pub irqchip: bool,
     pub pc: bool,
     pub serial: bool,
+    pub network: Vec<[u8; 6]>,
+    pub ports: Option<Vec<String>>,
 }
 
 impl Shape {
@@ -45,6 +47,8 @@ impl Shape {
                 ("irqchip", shape.irqchip.to_string()),
                 ("pc", shape.pc.to_string()),
                 ("serial", shape.serial.to_string()),
+                ("network", describe_cards(&shape.network)),
+                ("ports", shape.ports.as_ref().map_or("none".into(), |names| format!("{names:?}"))),
             ]
         };
         if self == machine {
@@ -74,6 +78,15 @@ fn describe(slots: &[MemorySlot]) -> String {
     all.join(", ")
 }
 
+fn describe_cards(macs: &[[u8; 6]]) -> String {
+    let one = |mac: &[u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+    let all: Vec<_> = macs.iter().map(one).collect();
+    if all.is_empty() {
+        return "none".into();
+    }
+    all.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +104,8 @@ mod tests {
             irqchip: false,
             pc: false,
             serial: true,
+            network: vec![[2, 0, 0, 0, 0, 0xab]],
+            ports: Some(vec!["agent".into()]),
         };
         assert_eq!(saved.check(&saved.clone()), Ok(()));
         let other = |change: fn(&mut Shape)| {
@@ -103,6 +118,8 @@ mod tests {
             other(|shape| shape.slots.truncate(1)),
             other(|shape| shape.vcpus = 2),
             other(|shape| shape.serial = false),
+            other(|shape| shape.network[0][5] = 1),
+            other(|shape| shape.ports = None),
         ]
         .map(|error| {
             assert_eq!(error.code, ErrorCode::Snapshot);
@@ -113,6 +130,8 @@ mod tests {
             "slots must be 0x40000000..0x40001000 (read-only) as in the snapshot, got none",
             "vcpus must be 1 as in the snapshot, got 2",
             "serial must be true as in the snapshot, got false",
+            "network must be 02:00:00:00:00:ab as in the snapshot, got 02:00:00:00:00:01",
+            "ports must be [\"agent\"] as in the snapshot, got none",
         ];
         assert_eq!(messages, expected);
     }

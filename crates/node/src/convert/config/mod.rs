@@ -46,6 +46,17 @@ pub struct NativeConfig {
     /// reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
     /// default. Default false.
     pub pc: bool,
+    /// Network cards, up to 4. They need `pc`.
+    pub network: Vec<NativeCard>,
+    /// Names of console ports beside the console, up to 15. They need `pc`.
+    pub ports: Option<Vec<String>>,
+}
+
+/// A network card.
+#[napi(object)]
+pub struct NativeCard {
+    /// Its address: six bytes in hexadecimal, separated by colons.
+    pub mac: String,
 }
 
 /// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
@@ -87,7 +98,25 @@ impl NativeConfig {
             irqchip: self.irqchip,
             serial: self.serial,
             pc: self.pc,
+            network: self.network.iter().map(NativeCard::parse).collect(),
+            ports: self.ports.clone(),
         })
+    }
+}
+
+impl NativeCard {
+    /// What is no number is 0; TypeScript has checked it.
+    fn parse(&self) -> [u8; 6] {
+        let mut mac = [0; 6];
+        for (byte, text) in mac.iter_mut().zip(self.mac.split(':')) {
+            *byte = u8::from_str_radix(text, 16).unwrap_or_default();
+        }
+        mac
+    }
+
+    fn of(mac: &[u8; 6]) -> Self {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        Self { mac }
     }
 }
 
@@ -116,6 +145,10 @@ pub struct NativeDescription {
     pub serial: bool,
     /// As in `NativeConfig`.
     pub pc: bool,
+    /// As in `NativeConfig`.
+    pub network: Vec<NativeCard>,
+    /// As in `NativeConfig`.
+    pub ports: Option<Vec<String>>,
     /// As in `NativeConfig`, in the order of their ids.
     pub routes: Vec<NativeRoute>,
 }
@@ -136,6 +169,8 @@ impl NativeDescription {
             irqchip: config.irqchip,
             serial: config.serial,
             pc: config.pc,
+            network: config.network.iter().map(NativeCard::of).collect(),
+            ports: config.ports.clone(),
             routes: config.routes.iter().map(NativeRoute::of).collect(),
         }
     }
