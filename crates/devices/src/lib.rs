@@ -18,6 +18,8 @@ mod remote;
 mod serial;
 mod state;
 mod trigger;
+pub mod virtio;
+mod written;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -32,3 +34,4 @@ pub use remote::{
 };
 pub use state::State;
 pub use trigger::Trigger;
+pub use written::{DmaMemory, Written};

@@ -1,9 +1,16 @@
-//! The devices that a machine has besides its caller's routes: a serial port, and what else a
-//! kernel expects of a PC.
+//! The devices that a machine has besides its caller's routes: a serial port, what else a kernel
+//! expects of a PC, and virtio devices.
+
+use std::sync::Arc;
 
 use boot::MemorySlot;
-use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
-use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger};
+use boot::firmware::{
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT, VIRTIO_BYTES,
+};
+use devices::virtio::{Console, Net, Rng, VirtioDevice, VirtioMmio};
+use devices::{
+    Cmos, Com1, Device, I8042, Pm1, Remote, RemoteNic, RemotePort, Remotes, ResetControl, Trigger,
+};
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
@@ -28,9 +35,14 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(RESET_PORT, 1),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
+    let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
+        base: Base::Gpa(place.gpa.into()),
+        length: VIRTIO_BYTES.into(),
+    });
     let all = serial
         .into_iter()
-        .chain(pc.map(|claim| (claim, Standing::Yields)));
+        .chain(pc.map(|claim| (claim, Standing::Yields)))
+        .chain(virtio.map(|claim| (claim, Standing::Board)));
     let ids = (config.routes.len() as u32..).map(RouteId::new);
     all.zip(ids)
         .map(|((claim, standing), id)| Row {
@@ -41,12 +53,13 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         .collect()
 }
 
-/// The routes of [`rows`], and what stands at each.
+/// The routes of [`rows`], and what stands at each, with the host's ends of what is answered from
+/// outside.
 pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
-) -> Result<Vec<Route>> {
+) -> Result<(Vec<Route>, Remotes)> {
     let mut backends = Vec::new();
     if config.serial {
         let line = config
@@ -65,8 +78,34 @@ pub(crate) fn routes(
         ];
         backends.extend(chips.map(Backend::Device));
     }
+    let mut remotes = Remotes::default();
+    let devices = virtio(config, &mut remotes).into_iter();
+    for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
+        let transport = VirtioMmio::new(device, place.line);
+        backends.push(Backend::Device(Box::new(transport)));
+    }
     let rows = rows(config).into_iter().zip(backends);
-    Ok(rows
-        .map(|(row, backend)| Route::new(row, backend))
-        .collect())
+    let routes = rows.map(|(row, backend)| Route::new(row, backend));
+    Ok((routes.collect(), remotes))
+}
+
+/// The virtio devices, as many as the configuration counts.
+fn virtio(config: &MachineConfig<'_>, remotes: &mut Remotes) -> Vec<Box<dyn VirtioDevice>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    if config.pc {
+        devices.push(Box::new(Rng::new()));
+    }
+    for mac in &config.network {
+        let nic = Arc::new(RemoteNic::new(*mac, Arc::clone(&remotes.bell)));
+        remotes.ends.push(Remote::Nic(Arc::clone(&nic)));
+        devices.push(Box::new(Net::new(nic)));
+    }
+    if let Some(names) = &config.ports {
+        let names = std::iter::once("").chain(names.iter().map(String::as_str));
+        let port = |name: &str| Arc::new(RemotePort::new(name.into(), Arc::clone(&remotes.bell)));
+        let ports: Vec<_> = names.map(port).collect();
+        remotes.ends.extend(ports.iter().cloned().map(Remote::Port));
+        devices.push(Box::new(Console::new(ports)));
+    }
+    devices
 }

@@ -104,14 +104,17 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    for route in board::routes(config, &slots, &interrupts)? {
+    let (own, remotes) = board::routes(config, &slots, &interrupts)?;
+    for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
         offload::sort_after(&vm, &route.row.claim, &routes)?;
     }
+    let mut bus = Bus::new(routes, config.pc)?;
+    bus.remotes = remotes;
     Ok(Made {
-        bus: Bus::new(routes, config.pc)?,
+        bus,
         crew,
         interrupts,
         vm,
