@@ -10,7 +10,7 @@
  */
 export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
 export type { AttachedRoute } from './machine/attached-route.ts'
-export type { Counters, RouteCounters } from './machine/counters.ts'
+export type { Counters, FrameCounters, RouteCounters } from './machine/counters.ts'
 export { fromDefinition } from './definition/index.ts'
 export type {
   DefinedCard,

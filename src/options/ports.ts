@@ -6,8 +6,7 @@ const { maxPorts } = native.limits()
 
 /** What a port's name may be: the guest makes a file name of it. */
 export const portPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-export const portExpected =
-  'up to 63 letters, digits, ., _ and -, beginning with a letter or digit'
+export const portExpected = 'up to 63 letters, digits, ., _ and -, beginning with a letter or digit'
 
 /** Checks the names of ports. */
 export function checkPorts(name: string, value: unknown): string[] {

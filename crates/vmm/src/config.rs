@@ -6,7 +6,9 @@ use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
 
 use crate::bus::RouteConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::limits::{MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
+use crate::limits::{
+    MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES,
+};
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
@@ -157,7 +159,10 @@ impl<'a> MachineConfig<'a> {
     /// The devices on a PC's bus.
     fn check_devices(&self) -> Result<()> {
         let ports = self.ports.as_deref();
-        let wants = [("network", !self.network.is_empty()), ("ports", ports.is_some())];
+        let wants = [
+            ("network", !self.network.is_empty()),
+            ("ports", ports.is_some()),
+        ];
         if let Some((name, _)) = wants.iter().find(|(_, wants)| *wants && !self.pc) {
             return Err(invalid(format!("{name} needs pc: true, got false")));
         }

@@ -77,14 +77,14 @@ export class Card implements RemoteEnd {
 
   /** The card itself is what the stream is made of. */
   #implement(frames: Duplex): Ends {
-    frames._read = () => this.#resume()
-    frames._write = (chunk: unknown, _encoding, done: Callback) => {
+    const write = (chunk: unknown, _encoding: string, done: Callback): void => {
       try {
         if (this.#receive(chunk, done)) done()
       } catch (error) {
         done(error as Error)
       }
     }
+    Object.assign(frames, { _read: () => this.#resume(), _write: write })
     return {
       give: (frame) => frames.push(frame),
       goOn: () => undefined,
@@ -105,7 +105,7 @@ export class Card implements RemoteEnd {
   }
 
   #takeLate(): void {
-    for (let first; (first = this.#late[0]); ) {
+    for (let first; (first = this.#late[0]);) {
       if (this.#machine.pushFrame(this.#index, first.frame) === full) return
       this.#late.shift()
       first.done()
@@ -143,6 +143,6 @@ export class Card implements RemoteEnd {
 
 /** Whether a stream says neither how it is read nor how it is written to. */
 function isBlank(stream: Duplex): boolean {
-  const { _read, _write, _writev } = Duplex.prototype
-  return stream._read === _read && stream._write === _write && stream._writev === _writev
+  const methods = ['_read', '_write', '_writev'] as const
+  return methods.every((name) => stream[name] === Duplex.prototype[name])
 }

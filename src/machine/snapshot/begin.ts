@@ -72,7 +72,10 @@ function again(options: unknown): Beginning {
     handlers: new Map(own.entries()),
     devices: new Devices(),
     ...makeEnds(machine, cards, ports),
-    network: cards.map(({ frames }, index) => ({ mac: content.network[index]!.mac, isPasst: !frames })),
+    network: cards.map(({ frames }, index) => ({
+      mac: content.network[index]!.mac,
+      isPasst: !frames,
+    })),
     states,
   }
 }

@@ -16,18 +16,6 @@ pub enum NativePushed {
     Full = 2,
 }
 
-/// What a network card has counted.
-#[napi(object, object_from_js = false)]
-pub struct NativeNicCounts {
-    /// Frames that the guest has sent.
-    pub sent: f64,
-    /// Frames that the guest has received.
-    pub received: f64,
-    /// Frames of both directions that were shorter than 14 bytes or longer than 1518, or for which
-    /// there was no link, or no driver.
-    pub dropped: f64,
-}
-
 #[napi]
 impl NativeMachine {
     /// Takes all frames that the guest has sent, by the card's place among the devices that
@@ -56,17 +44,6 @@ impl NativeMachine {
         if let Some(nic) = self.nic(remote) {
             nic.link(has_link);
         }
-    }
-
-    /// What the card has counted so far; `null` when the machine is closed.
-    #[napi]
-    pub fn nic_counts(&self, remote: u32) -> Option<NativeNicCounts> {
-        let counts = self.nic(remote)?.counts();
-        Some(NativeNicCounts {
-            sent: counts.sent as f64,
-            received: counts.received as f64,
-            dropped: counts.dropped as f64,
-        })
     }
 }
 

@@ -48,7 +48,13 @@ impl Shape {
                 ("pc", shape.pc.to_string()),
                 ("serial", shape.serial.to_string()),
                 ("network", describe_cards(&shape.network)),
-                ("ports", shape.ports.as_ref().map_or("none".into(), |names| format!("{names:?}"))),
+                (
+                    "ports",
+                    shape
+                        .ports
+                        .as_ref()
+                        .map_or("none".into(), |names| format!("{names:?}")),
+                ),
             ]
         };
         if self == machine {

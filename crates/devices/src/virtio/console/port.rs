@@ -129,7 +129,8 @@ impl Port {
 
     /// Whether a port may have saved this.
     pub fn may_restore(state: &PortState) -> bool {
-        state.arriving.len() <= PORT_BYTES && state.sent.len() as u64 <= PORT_BYTES as u64 + MOST_BYTES
+        state.arriving.len() <= PORT_BYTES
+            && state.sent.len() as u64 <= PORT_BYTES as u64 + MOST_BYTES
     }
 
     pub fn restore(&mut self, state: PortState) {

@@ -44,9 +44,15 @@ fn the_driver_hears_of_ports_names_and_the_hosts_end() {
     driver.work();
     assert!(heard(&mut driver).is_empty());
     say(&mut driver, 0, Event::DeviceReady, true);
-    assert_eq!(heard(&mut driver), [[0, 0, 0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0, 1, 0]]);
+    assert_eq!(
+        heard(&mut driver),
+        [[0, 0, 0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0, 1, 0]]
+    );
     say(&mut driver, 0, Event::PortReady, true);
-    assert_eq!(heard(&mut driver), [[0, 0, 0, 0, 4, 0, 1, 0], [0, 0, 0, 0, 6, 0, 1, 0]]);
+    assert_eq!(
+        heard(&mut driver),
+        [[0, 0, 0, 0, 4, 0, 1, 0], [0, 0, 0, 0, 6, 0, 1, 0]]
+    );
     say(&mut driver, 1, Event::PortReady, true);
     let name = [&[1, 0, 0, 0, 7, 0, 1, 0], &b"agent"[..]].concat();
     assert_eq!(heard(&mut driver), [name, vec![1, 0, 0, 0, 6, 0, 1, 0]]);
@@ -56,7 +62,11 @@ fn the_driver_hears_of_ports_names_and_the_hosts_end() {
 fn a_driver_that_asks_again_and_again_makes_no_more_of_the_answers() {
     let (mut driver, ..) = console();
     for _ in 0..1000 {
-        for (event, id) in [(Event::DeviceReady, 9), (Event::PortReady, 1), (Event::PortReady, 7)] {
+        for (event, id) in [
+            (Event::DeviceReady, 9),
+            (Event::PortReady, 1),
+            (Event::PortReady, 7),
+        ] {
             say(&mut driver, id, event, true);
         }
         driver.used(CONTROL_TRANSMIT);
@@ -102,7 +112,10 @@ fn without_control_there_is_a_console() {
     driver.offer(0, &[], 10);
     hvc0.push(b"in");
     driver.work();
-    assert_eq!((hvc0.take(), driver.used(0)), (b"out".to_vec(), vec![b"in".to_vec()]));
+    assert_eq!(
+        (hvc0.take(), driver.used(0)),
+        (b"out".to_vec(), vec![b"in".to_vec()])
+    );
 }
 
 #[test]
@@ -117,7 +130,10 @@ fn a_guest_whose_reader_lags_waits_and_a_chain_of_any_length_is_bounded() {
     assert_eq!(driver.used(transmit).len(), 2);
     assert_eq!(agent.take().len(), 100_000);
     driver.work();
-    assert_eq!((driver.used(transmit).len(), agent.take().len()), (1, 50_000));
+    assert_eq!(
+        (driver.used(transmit).len(), agent.take().len()),
+        (1, 50_000)
+    );
 }
 
 #[test]
@@ -143,7 +159,10 @@ fn a_device_goes_on_elsewhere_with_its_bytes() {
     let state = driver.device.save();
     let (mut other, console, _) = console();
     assert!(other.device.restore(&state));
-    assert_eq!((console.take(), hvc0.take()), (b"boot".to_vec(), b"boot".to_vec()));
+    assert_eq!(
+        (console.take(), hvc0.take()),
+        (b"boot".to_vec(), b"boot".to_vec())
+    );
     let (receive, _) = queues(AGENT);
     other.offer(receive, &[], 100);
     other.work();

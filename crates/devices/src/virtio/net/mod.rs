@@ -136,7 +136,9 @@ impl VirtioDevice for Net {
         let Ok(config) = <[u8; 12]>::try_from(state) else {
             return false;
         };
-        if config[..STATUS] != self.config[..STATUS] || config[STATUS + 2..] != self.config[STATUS + 2..] {
+        if config[..STATUS] != self.config[..STATUS]
+            || config[STATUS + 2..] != self.config[STATUS + 2..]
+        {
             return false;
         }
         self.config = config;

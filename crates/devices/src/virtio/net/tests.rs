@@ -73,7 +73,10 @@ fn a_flood_stays_in_the_ring_until_the_host_takes() {
     assert_eq!(driver.used(TRANSMIT).len(), 256);
     assert_eq!(remote.take().len(), 256);
     driver.work();
-    assert_eq!((driver.used(TRANSMIT).len(), remote.take().len()), (128, 128));
+    assert_eq!(
+        (driver.used(TRANSMIT).len(), remote.take().len()),
+        (128, 128)
+    );
 }
 
 #[test]
@@ -85,7 +88,10 @@ fn the_driver_hears_of_the_link_once() {
     assert_eq!(driver.device.config()[..8], [2, 0, 0, 0, 0, 1, 0, 0]);
     driver.offer(TRANSMIT, &sent(&[1; 60]), 0);
     driver.work();
-    assert_eq!((driver.used(TRANSMIT).len(), remote.counts().dropped), (1, 1));
+    assert_eq!(
+        (driver.used(TRANSMIT).len(), remote.counts().dropped),
+        (1, 1)
+    );
     remote.link(true);
     assert!(driver.work().is_config_changed);
 }

@@ -81,15 +81,22 @@ impl<D: VirtioDevice> Driver<D> {
         let parts = parts.into_iter().filter(|(length, ..)| *length > 0);
         for ((length, gpa, flags), index) in parts.zip(head..) {
             let to = base + u64::from(index) * 16;
-            let words = [gpa, u64::from(length) | u64::from(flags) << 32 | u64::from(index + 1) << 48];
+            let words = [
+                gpa,
+                u64::from(length) | u64::from(flags) << 32 | u64::from(index + 1) << 48,
+            ];
             self.memory.write_obj(words[0], GuestAddress(to)).unwrap();
-            self.memory.write_obj(words[1], GuestAddress(to + 8)).unwrap();
+            self.memory
+                .write_obj(words[1], GuestAddress(to + 8))
+                .unwrap();
         }
         self.memory.write_slice(readable, GuestAddress(at)).unwrap();
         let entry = base + AVAIL + 4 + u64::from(state.count % size) * 2;
         self.memory.write_obj(head, GuestAddress(entry)).unwrap();
         state.count += 1;
-        self.memory.write_obj(state.count, GuestAddress(base + AVAIL + 2)).unwrap();
+        self.memory
+            .write_obj(state.count, GuestAddress(base + AVAIL + 2))
+            .unwrap();
         state.buffers.push(at + readable.len() as u64);
     }
 
@@ -118,7 +125,9 @@ impl<D: VirtioDevice> Driver<D> {
             let mut bytes = vec![0; length as usize];
             // A device that works in order.
             let at = state.buffers[usize::from(state.seen)];
-            self.memory.read_slice(&mut bytes, GuestAddress(at)).unwrap();
+            self.memory
+                .read_slice(&mut bytes, GuestAddress(at))
+                .unwrap();
             used.push(bytes);
             state.seen += 1;
         }
