@@ -37,14 +37,13 @@ for (const [kind, make] of [
     using vm = netMachine(echo, { frames: theirs })
     const run = vm.run({ timeoutMs: 20_000 })
     const frames = heard(ours)
-    await ready(vm, () => ours.write(frame(60)))
-    await until(() => frames.length === vm.counters().network[0]!.received)
-    frames.length = 0
+    await ready(vm, () => ours.write(frame(61)))
+    const others = (): Uint8Array[] => frames.filter(({ length }) => length !== 61)
     const sent = [14, 60, 1000, 1514, 1518].map((length, index) => frame(length, index))
     for (const each of sent) ours.write(each)
-    await until(() => frames.length >= sent.length)
+    await until(() => others().length >= sent.length)
     t.deepEqual(
-      frames.map((each) => Buffer.from(each)),
+      others().map((each) => Buffer.from(each)),
       sent.map((each) => Buffer.from(each)),
     )
     vm.stop()

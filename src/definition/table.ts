@@ -1,8 +1,8 @@
 import { guests } from '../options/guest.ts'
 import { native } from '../native/native.ts'
 import { plainKinds } from '../options/plain-routes.ts'
-import { macPattern } from '../options/network.ts'
-import { portExpected, portPattern } from '../options/ports.ts'
+import { macPattern } from '../options/virtio/network.ts'
+import { portExpected, portPattern } from '../options/virtio/ports.ts'
 import { formats, modes, privileges } from '../native/words.ts'
 import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {

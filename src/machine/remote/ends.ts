@@ -1,9 +1,9 @@
-import type { CheckedCard } from '../../options/network.ts'
+import type { CheckedCard } from '../../options/virtio/network.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import { raise } from '../../native/errors.ts'
 import { Card } from '../network/card.ts'
 import { Passt } from '../network/passt.ts'
-import { ConsolePort } from '../ports/port.ts'
+import { ConsolePort } from '../streams/console-port.ts'
 import { type RemoteEnd, Remotes } from './remotes.ts'
 
 /** What JavaScript answers by requests. */

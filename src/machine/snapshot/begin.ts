@@ -1,6 +1,6 @@
 import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
-import { type CheckedCard, checkNetwork } from '../../options/network.ts'
+import { type CheckedCard, checkNetwork } from '../../options/virtio/network.ts'
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
 import { checkShape, optional, required } from '../../options/shape.ts'

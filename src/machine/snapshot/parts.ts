@@ -1,6 +1,6 @@
 import type { Handlers } from '../../options/routes.ts'
 import type { NativeMachine } from '../../native/seam.ts'
-import type { ConsolePort } from '../ports/port.ts'
+import type { ConsolePort } from '../streams/console-port.ts'
 import type { Devices } from '../devices.ts'
 import type { Remotes } from '../remote/remotes.ts'
 import type { SavedCard } from './content.ts'

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 
-import { LoopHold } from '../native/loop.ts'
+import { LoopHold } from '../../native/loop.ts'
 
 type Listener = Parameters<Duplex['on']>[1]
 

@@ -1,7 +1,7 @@
 import { checkBytes, lengthOf } from '../../options/check.ts'
 import { VmError } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
-import { GuestStream } from '../guest-stream.ts'
+import { GuestStream } from './guest-stream.ts'
 import type { RemoteEnd } from '../remote/remotes.ts'
 
 type WriteCallback = (error?: Error | null) => void

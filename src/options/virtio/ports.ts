@@ -1,6 +1,6 @@
-import { fail, invalid } from '../native/errors.ts'
-import { native } from '../native/native.ts'
-import { checkArray, checkString } from './check.ts'
+import { fail, invalid } from '../../native/errors.ts'
+import { native } from '../../native/native.ts'
+import { checkArray, checkString } from '../check.ts'
 
 const { maxPorts } = native.limits()
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { Duplex } from 'node:stream'
 
-import { fail, invalid } from '../native/errors.ts'
-import { native } from '../native/native.ts'
-import { checkArray, checkObject, checkString } from './check.ts'
-import { checkShape, optional } from './shape.ts'
+import { fail, invalid } from '../../native/errors.ts'
+import { native } from '../../native/native.ts'
+import { checkArray, checkObject, checkString } from '../check.ts'
+import { checkShape, optional } from '../shape.ts'
 
 /** A network card whose frames a stream carries. */
 export interface FramesCard {

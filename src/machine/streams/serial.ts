@@ -1,10 +1,10 @@
 import { clearTimeout, setTimeout as later } from 'node:timers'
 
-import { checkBytes, lengthOf } from '../options/check.ts'
-import { VmError, fail } from '../native/errors.ts'
+import { checkBytes, lengthOf } from '../../options/check.ts'
+import { VmError, fail } from '../../native/errors.ts'
 import { GuestStream } from './guest-stream.ts'
-import { native } from '../native/native.ts'
-import type { NativeMachine } from '../native/seam.ts'
+import { native } from '../../native/native.ts'
+import type { NativeMachine } from '../../native/seam.ts'
 
 /** The most bytes that are kept for a reader while no thread can wait for it. */
 const { maxOutputBytes } = native.limits()
