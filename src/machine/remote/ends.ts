@@ -26,7 +26,7 @@ export function makeEnds(
   try {
     for (const [index, { frames }] of network.entries()) {
       const name = `network[${index}]`
-      ends.push(new Card(machine, ends.length, name, frames ?? new Passt(name)))
+      ends.push(new Card(machine, ends.length, name, frames ?? runPasst(name)))
     }
     for (const [index, name] of [0, ...(names ?? [])].entries()) {
       if (!names) break
@@ -42,4 +42,11 @@ export function makeEnds(
     return raise(error)
   }
   return { remotes: new Remotes(ends), ports }
+}
+
+/** passt, run for a card. Nobody else hears of its end: the guest's link goes down. */
+function runPasst(name: string): Passt {
+  const passt = new Passt(name)
+  passt.on('error', ({ message }) => process.emitWarning(`${name}: ${message}`))
+  return passt
 }
