@@ -34,7 +34,7 @@ for (const [kind, make] of [
 ] as const) {
   kvmTest(`frames of every length go in and out through ${kind}`, async (t) => {
     const [ours, theirs] = make() as [Duplex, Duplex]
-    using vm = netMachine(echo, { frames: theirs })
+    using vm = netMachine(echo, {}, { frames: theirs })
     const run = vm.run({ timeoutMs: 20_000 })
     const frames = heard(ours)
     await ready(vm, () => ours.write(frame(61)))
@@ -53,8 +53,8 @@ for (const [kind, make] of [
 
 kvmTest('a.pipe(b).pipe(a) joins two machines', async (t) => {
   const [a, b] = [cable(), cable()]
-  using one = netMachine(wait, { frames: a }, { first: frame(64, 9) })
-  using two = netMachine(echo, { frames: b })
+  using one = netMachine(wait, { first: frame(64, 9) }, { frames: a })
+  using two = netMachine(echo, {}, { frames: b })
   a.pipe(b).pipe(a)
   const answering = two.run({ timeoutMs: 20_000 })
   // Its frame is sent once, so the other one's driver is there before.
@@ -70,7 +70,7 @@ kvmTest('a.pipe(b).pipe(a) joins two machines', async (t) => {
 
 kvmTest('what nobody reads makes the guest wait, and goes on when it is read', async (t) => {
   const a = cable()
-  using vm = netMachine(flood, { frames: a }, { first: frame(64) })
+  using vm = netMachine(flood, { first: frame(64) }, { frames: a })
   const run = vm.run({ timeoutMs: 60_000 })
   const sent = (): number => vm.counters().network[0]!.sent
   let before = -1
@@ -90,7 +90,7 @@ kvmTest('what nobody reads makes the guest wait, and goes on when it is read', a
 
 kvmTest('a flood for a guest that has no room makes the writer wait', async (t) => {
   const a = cable()
-  using vm = netMachine(echo, { frames: a }, { receives: false })
+  using vm = netMachine(echo, { receives: false }, { frames: a })
   const run = vm.run({ timeoutMs: 60_000 })
   let taken = 0
   // Those before the driver are dropped.
@@ -109,7 +109,7 @@ kvmTest('a flood for a guest that has no room makes the writer wait', async (t) 
 
 kvmTest('frames that are too short or too long are dropped and counted', async (t) => {
   const a = cable()
-  using vm = netMachine(echo, { frames: a })
+  using vm = netMachine(echo, {}, { frames: a })
   const run = vm.run({ timeoutMs: 20_000 })
   const frames = heard(a)
   await ready(vm, () => a.write(frame(60)))
@@ -130,7 +130,7 @@ for (const [what, end, expected] of [
 ] as const) {
   kvmTest(`${what} takes the link down, and the machine goes on`, async (t) => {
     const a = cable()
-    using vm = netMachine(flood, { frames: a }, { first: frame(64) })
+    using vm = netMachine(flood, { first: frame(64) }, { frames: a })
     let error: Error | undefined
     a.on('error', (thrown) => (error = thrown)).resume()
     const run = vm.run({ timeoutMs: 20_000 })
@@ -149,7 +149,7 @@ kvmTest('a stream ends with its machine', async (t) => {
   const [ours, theirs] = duplexPair({ objectMode: true })
   const a = cable()
   const both = [{ frames: theirs }, { frames: a }]
-  const vm = netMachine(echo, both[0]!, {}, { network: both })
+  const vm = netMachine(echo, {}, ...both)
   const ended = [ours, a].map((each) => new Promise((done) => each.resume().once('end', done)))
   vm.close()
   await Promise.all(ended)
@@ -158,13 +158,13 @@ kvmTest('a stream ends with its machine', async (t) => {
 })
 
 kvmTest('a machine with a network card needs run()', (t) => {
-  using vm = netMachine(echo, { frames: cable() })
+  using vm = netMachine(echo, {}, { frames: cable() })
   t.throws(() => vm.runSync(), vmError('ERR_ASYNC_HANDLER', /network\[0\] .* use run\(\)/))
 })
 
 kvmTest('a fork has a stream of its own, and the address that the guest knows', async (t) => {
   const a = cable()
-  using vm = netMachine(echo, { frames: a, mac: '02:00:00:00:00:0A' })
+  using vm = netMachine(echo, {}, { frames: a, mac: '02:00:00:00:00:0A' })
   const run = vm.run({ timeoutMs: 20_000 })
   await ready(vm, () => a.write(frame(60)))
   await vm.pause()
@@ -197,7 +197,7 @@ kvmTest('a fork has a stream of its own, and the address that the guest knows', 
 
 kvmTest('a snapshot in a file wants its streams again', async (t) => {
   const path = `${t.title.replaceAll(/\W/g, '-')}-${process.pid}.snapshot`
-  using vm = netMachine(echo, { frames: cable() })
+  using vm = netMachine(echo, {}, { frames: cable() })
   const { rm } = await import('node:fs/promises')
   t.teardown(async () => await rm(path, { force: true }))
   await vm.snapshot().save(path)

@@ -31,9 +31,14 @@ export function makeEnds(
     for (const [index, name] of [0, ...(names ?? [])].entries()) {
       if (!names) break
       const option = index === 0 ? 'ports' : `ports[${index - 1}]`
-      const port = new ConsolePort(machine, ends.length, option)
+      const port = new ConsolePort(machine, ends.length)
       ports.set(name, port)
-      ends.push(port)
+      ends.push({
+        name: option,
+        serve: () => port.serve(),
+        changed: (mayWait) => port.changed(mayWait),
+        close: () => port.finish(),
+      })
     }
   } catch (error) {
     for (const end of ends) end.close?.()

@@ -2,7 +2,6 @@ import { checkBytes, lengthOf } from '../../options/check.ts'
 import { VmError } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import { GuestStream } from './guest-stream.ts'
-import type { RemoteEnd } from '../remote/remotes.ts'
 
 type WriteCallback = (error?: Error | null) => void
 
@@ -15,9 +14,7 @@ const { subarray } = Uint8Array.prototype
  * The stream continues from run to run and ends with `vm.close()`. After `destroy()` nobody is
  * there for the guest, and what it sends goes nowhere.
  */
-export class ConsolePort extends GuestStream implements RemoteEnd {
-  /** The option that gave it. @internal */
-  readonly name: string
+export class ConsolePort extends GuestStream {
   readonly #machine: NativeMachine
   readonly #index: number
   /** Whether the stream has room for more of the guest's. */
@@ -28,11 +25,10 @@ export class ConsolePort extends GuestStream implements RemoteEnd {
   #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
 
   /** @internal */
-  constructor(machine: NativeMachine, index: number, name: string) {
+  constructor(machine: NativeMachine, index: number) {
     super(() => this.#mayWait)
     this.#machine = machine
     this.#index = index
-    this.name = name
   }
 
   /**
@@ -43,13 +39,13 @@ export class ConsolePort extends GuestStream implements RemoteEnd {
     return this.iterator({ destroyOnReturn: false })
   }
 
-  /** @internal */
+  /** Something waits at its other end; returns whether somebody has got something. @internal */
   serve(): boolean {
     this.#send()
     return this.#receive()
   }
 
-  /** @internal */
+  /** A run has begun or ended. @internal */
   changed(mayWait: boolean): void {
     this.#mayWait = mayWait
     this.consider()
@@ -86,7 +82,7 @@ export class ConsolePort extends GuestStream implements RemoteEnd {
    * The machine is closed: what was received can still be read, and what is written goes nowhere.
    * @internal
    */
-  close(): void {
+  finish(): void {
     if (this.destroyed) return
     this.push(null)
     if (!this.#waiting) return void this.end()
