@@ -7,6 +7,7 @@ import { type CheckedCard, type NetworkCard, checkNetwork, randomMac } from './v
 import { checkPorts } from './virtio/ports.ts'
 import { type Image, checkPayload } from './payload.ts'
 import { type Handlers, type Route, routesKey } from './routes.ts'
+import { type ScreenSize, checkScreen } from './screen.ts'
 import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
 /**
@@ -17,7 +18,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'network' | 'ports'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'network' | 'ports'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -28,6 +29,12 @@ export interface VirtualMachineOptions extends Partial<
    * to `onExit`, or ends the run.
    */
   routes?: readonly Route[]
+  /**
+   * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines of characters at
+   * 0xb8000, or the size of a framebuffer at 0xf0000000, of four bytes per pixel. It needs
+   * `pc: true`. Default none.
+   */
+  screen?: 'text' | ScreenSize
   /** Network cards, up to 4, default none. They need `pc`. */
   network?: readonly NetworkCard[]
   /**
@@ -62,6 +69,7 @@ const machineShape = {
   irqchip: likewise('pc', checkBoolean),
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
+  screen: optional(checkScreen),
   network: otherwise<CheckedCard[]>([], checkNetwork),
   ports: optional(checkPorts),
 }

@@ -5,17 +5,30 @@ use std::sync::Arc;
 
 use boot::MemorySlot;
 use boot::firmware::{
-    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT, VIRTIO_BYTES,
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, KEYBOARD_GSI, PM1_PORT, RESET_PORT, SCI_GSI,
+    VGA_PORT, VIRTIO_BYTES,
 };
 use devices::virtio::{Console, Net, Rng, VirtioDevice, VirtioMmio};
 use devices::{
-    Cmos, Com1, Device, I8042, Pm1, Remote, RemoteNic, RemotePort, Remotes, ResetControl, Trigger,
+    Cmos, Com1, Device, I8042, KeyboardPort, Level, Pm1, PowerButton, Remote, RemoteNic,
+    RemotePort, Remotes, ResetControl, SerialPort, Trigger, VGA_PORTS, Vga, VgaPort,
 };
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
+
+/// The host's ends of what the board has, usable from any thread while the machine runs.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    /// Of COM1.
+    pub serial: Option<Arc<SerialPort>>,
+    /// Of the keyboard of a PC.
+    pub keyboard: Option<Arc<KeyboardPort>>,
+    /// Of a PC.
+    pub power_button: Option<Arc<PowerButton>>,
+}
 
 /// What the board claims: COM1 first, if there is one, whose place no route may take; the rest
 /// gives way to the caller's routes. The ids follow those of the configuration's routes.
@@ -33,6 +46,7 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(CMOS_PORT, 2),
         claim(PM1_PORT, pm1),
         claim(RESET_PORT, 1),
+        claim(VGA_PORT, VGA_PORTS.into()),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
     let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
@@ -53,48 +67,72 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         .collect()
 }
 
-/// The routes of [`rows`], and what stands at each, with the host's ends of what is answered from
-/// outside.
+/// The routes of [`rows`], and what stands at each.
 pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
-) -> Result<(Vec<Route>, Remotes)> {
-    let mut backends = Vec::new();
+    vga: &Arc<VgaPort>,
+    cards: Vec<Box<dyn VirtioDevice>>,
+) -> Result<(Vec<Route>, Panel)> {
+    let (mut backends, mut panel) = (Vec::new(), Panel::default());
+    let line = |line| {
+        let line = config.irqchip.then(|| interrupts.line(line));
+        line.transpose()
+    };
+    let trigger = |gsi| -> Result<_> {
+        let line = line(gsi)?;
+        Ok(line.map(|line| Box::new(line) as Box<dyn Trigger + Send>))
+    };
     if config.serial {
-        let line = config
-            .irqchip
-            .then(|| interrupts.line(COM1_GSI))
-            .transpose()?;
-        let line = line.map(|line| Box::new(line) as Box<dyn Trigger + Send>);
-        backends.push(Backend::Com1(Com1::new(line)));
+        let com1 = Com1::new(trigger(COM1_GSI)?);
+        panel.serial = Some(Arc::clone(&com1.port));
+        backends.push(Backend::Com1(com1));
     }
     if config.pc {
-        let chips: [Box<dyn Device>; 4] = [
-            Box::new(I8042::new()),
+        let sci = line(SCI_GSI.into())?;
+        let i8042 = I8042::new(trigger(KEYBOARD_GSI)?);
+        let pm1 = Pm1::new(sci.map(|line| Box::new(line) as Box<dyn Level + Send>));
+        panel.keyboard = Some(Arc::clone(&i8042.port));
+        panel.power_button = Some(Arc::clone(&pm1.button));
+        let chips: [Box<dyn Device>; 5] = [
+            Box::new(i8042),
             Box::new(Cmos::new(&boot::writable(slots))),
-            Box::new(Pm1::new()),
+            Box::new(pm1),
             Box::new(ResetControl::new()),
+            Box::new(Vga::new(Arc::clone(vga))),
         ];
         backends.extend(chips.map(Backend::Device));
     }
-    let mut remotes = Remotes::default();
-    let devices = virtio(config, &mut remotes).into_iter();
+    let devices = virtio(config, cards).into_iter();
     for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
         let transport = VirtioMmio::new(device, place.line);
         backends.push(Backend::Device(Box::new(transport)));
     }
     let rows = rows(config).into_iter().zip(backends);
     let routes = rows.map(|(row, backend)| Route::new(row, backend));
-    Ok((routes.collect(), remotes))
+    Ok((routes.collect(), panel))
 }
 
 /// The virtio devices, as many as the configuration counts.
-fn virtio(config: &MachineConfig<'_>, remotes: &mut Remotes) -> Vec<Box<dyn VirtioDevice>> {
+fn virtio(
+    config: &MachineConfig<'_>,
+    cards: Vec<Box<dyn VirtioDevice>>,
+) -> Vec<Box<dyn VirtioDevice>> {
     let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
     if config.pc {
         devices.push(Box::new(Rng::new()));
     }
+    devices.extend(cards);
+    devices
+}
+
+/// The network cards, and the ports with their console; their host's ends join `remotes`.
+pub(crate) fn cards(
+    config: &MachineConfig<'_>,
+    remotes: &mut Remotes,
+) -> Vec<Box<dyn VirtioDevice>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
     for mac in &config.network {
         let nic = Arc::new(RemoteNic::new(*mac, Arc::clone(&remotes.bell)));
         remotes.ends.push(Remote::Nic(Arc::clone(&nic)));

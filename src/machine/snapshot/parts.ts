@@ -4,7 +4,7 @@ import type { ConsolePort } from '../streams/console-port.ts'
 import type { Devices } from '../devices.ts'
 import type { Remotes } from '../remote/remotes.ts'
 import type { SavedCard } from './content.ts'
-import type { Summary } from '../summary.ts'
+import type { Summary } from './summary.ts'
 
 /** What a machine is made of, on this side of the seam. */
 export interface Parts {

@@ -33,26 +33,6 @@ pub struct Remotes {
     pub ends: Vec<Remote>,
 }
 
-impl Remotes {
-    /// The addresses of the network cards.
-    pub fn macs(&self) -> Vec<[u8; 6]> {
-        let macs = self.ends.iter().filter_map(|end| match end {
-            Remote::Nic(nic) => Some(nic.mac()),
-            _ => None,
-        });
-        macs.collect()
-    }
-
-    /// The names of the console ports beside the console, if there is one.
-    pub fn port_names(&self) -> Option<Vec<String>> {
-        let mut names = self.ends.iter().filter_map(|end| match end {
-            Remote::Port(port) => Some(port.name().to_string()),
-            _ => None,
-        });
-        names.next().map(|_console| names.collect())
-    }
-}
-
 impl Remote {
     /// Whether something waits for the host.
     pub fn waits(&self) -> bool {

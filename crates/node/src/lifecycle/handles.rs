@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use vmm::{
-    Error, ErrorCode, GuestMemory, Interrupts, Machine, NicCounts, Remote, RemoteNic, Result,
-    SerialPort,
+    Error, ErrorCode, GuestMemory, Interrupts, Machine, NicCounts, Panel, Remote, RemoteNic,
+    Result, ScreenView, SerialPort,
 };
 
 use super::remotes::Remotes;
@@ -21,7 +21,8 @@ pub struct Handles {
 struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
-    serial: Option<Arc<SerialPort>>,
+    panel: Panel,
+    screen: Option<ScreenView>,
     remotes: Rc<Remotes>,
 }
 
@@ -36,7 +37,8 @@ impl Handles {
         let reach = RefCell::new(Some(Reach {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
-            serial: machine.serial(),
+            panel: machine.panel().clone(),
+            screen: machine.screen(),
             remotes: Rc::new(Remotes::new(machine.remotes())),
         }));
         Self { reach, nics }
@@ -66,7 +68,22 @@ impl Handles {
 
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.reach.borrow().as_ref()?.serial.clone()
+        self.panel().serial
+    }
+
+    /// The host's ends of the machine's own devices; none once it is closed.
+    pub fn panel(&self) -> Panel {
+        let reach = self.reach.borrow();
+        reach
+            .as_ref()
+            .map(|reach| reach.panel.clone())
+            .unwrap_or_default()
+    }
+
+    /// The machine's screen, if it has one.
+    pub fn screen(&self) -> Result<ScreenView> {
+        let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
+        self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
     }
 
     /// The host's ends of devices that JavaScript answers by requests.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use boot::state::BootConfig;
 use boot::{MemorySlot, StartRegisters};
+use devices::Remotes;
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-use crate::board;
+use crate::board::{self, Panel};
 use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -24,7 +25,8 @@ use crate::machine::pool::{self, Spare};
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
-use crate::snapshot::Snapshot;
+use crate::screen::ScreenView;
+use crate::snapshot::{Shape, Snapshot};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -35,7 +37,9 @@ pub(crate) struct Made {
     pub origin: Origin,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    pub slots: Vec<MemorySlot>,
+    pub shape: Shape,
+    pub screen: Option<ScreenView>,
+    pub panel: Panel,
 }
 
 /// Of a configuration.
@@ -104,16 +108,24 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    let (own, remotes) = board::routes(config, &slots, &interrupts)?;
+    let vga = Arc::default();
+    let mut remotes = Remotes::default();
+    let cards = board::cards(config, &mut remotes);
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, cards)?;
     for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
         offload::sort_after(&vm, &route.row.claim, &routes)?;
     }
+    let screen = config.screen.map(|screen| {
+        let memory = Arc::clone(vm.memory());
+        ScreenView::new(screen, vga, memory)
+    });
     let mut bus = Bus::new(routes, config.pc)?;
     bus.remotes = remotes;
     Ok(Made {
+        screen,
         bus,
         crew,
         interrupts,
@@ -121,7 +133,8 @@ fn assemble(
         origin,
         placement,
         counters,
-        slots,
+        shape: Shape::of(config, slots),
+        panel,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod payload;
 mod routes;
+mod screen;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use vmm::{CpuMode, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
 
 pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
+use self::screen::NativeScreen;
+pub use self::screen::NativeScreenSize;
 use crate::convert::words::{NativeMode, NativePrivilege};
 
 /// A machine, with every default filled in. Numbers are whole and not negative.
@@ -46,6 +49,10 @@ pub struct NativeConfig {
     /// reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
     /// default. Default false.
     pub pc: bool,
+    /// What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
+    /// the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
+    #[napi(ts_type = "'text' | NativeScreenSize")]
+    pub screen: Option<NativeScreen>,
     /// Network cards, up to 4. They need `pc`.
     pub network: Vec<NativeCard>,
     /// Names of console ports beside the console, up to 15. They need `pc`.
@@ -98,6 +105,7 @@ impl NativeConfig {
             irqchip: self.irqchip,
             serial: self.serial,
             pc: self.pc,
+            screen: self.screen.as_ref().map(screen::parse),
             network: self.network.iter().map(NativeCard::parse).collect(),
             ports: self.ports.clone(),
         })
@@ -146,6 +154,8 @@ pub struct NativeDescription {
     /// As in `NativeConfig`.
     pub pc: bool,
     /// As in `NativeConfig`.
+    #[napi(ts_type = "'text' | NativeScreenSize")]
+    pub screen: Option<NativeScreen>,
     pub network: Vec<NativeCard>,
     /// As in `NativeConfig`.
     pub ports: Option<Vec<String>>,
@@ -169,6 +179,7 @@ impl NativeDescription {
             irqchip: config.irqchip,
             serial: config.serial,
             pc: config.pc,
+            screen: config.screen.map(screen::of),
             network: config.network.iter().map(NativeCard::of).collect(),
             ports: config.ports.clone(),
             routes: config.routes.iter().map(NativeRoute::of).collect(),
