@@ -277,6 +277,7 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
     this.#asker.close()
     this.#machine.release()
     this.#serial?.finish()
+    this.closeDevices()
     this.#control.cutOff()
     this.#parts.remotes.close()
     this.#parts.devices.close()

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use boot::MemorySlot;
 use boot::firmware::{
     self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, KEYBOARD_GSI, PM1_PORT, RESET_PORT, SCI_GSI,
-    VIRTIO_BYTES,
+    VGA_PORT, VIRTIO_BYTES,
 };
 use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
 use devices::{
     Cmos, Com1, Device, I8042, KeyboardPort, Level, Pm1, PowerButton, ResetControl, SerialPort,
-    Trigger,
+    Trigger, VGA_PORTS, Vga, VgaPort,
 };
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
@@ -46,6 +46,7 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(CMOS_PORT, 2),
         claim(PM1_PORT, pm1),
         claim(RESET_PORT, 1),
+        claim(VGA_PORT, VGA_PORTS.into()),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
     let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
@@ -71,6 +72,7 @@ pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
+    vga: &Arc<VgaPort>,
 ) -> Result<(Vec<Route>, Panel)> {
     let (mut backends, mut panel) = (Vec::new(), Panel::default());
     let line = |line| {
@@ -92,11 +94,12 @@ pub(crate) fn routes(
         let pm1 = Pm1::new(sci.map(|line| Box::new(line) as Box<dyn Level + Send>));
         panel.keyboard = Some(Arc::clone(&i8042.port));
         panel.power_button = Some(Arc::clone(&pm1.button));
-        let chips: [Box<dyn Device>; 4] = [
+        let chips: [Box<dyn Device>; 5] = [
             Box::new(i8042),
             Box::new(Cmos::new(&boot::writable(slots))),
             Box::new(pm1),
             Box::new(ResetControl::new()),
+            Box::new(Vga::new(Arc::clone(vga))),
         ];
         backends.extend(chips.map(Backend::Device));
     }

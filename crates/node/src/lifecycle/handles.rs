@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Panel, Result, SerialPort};
+use vmm::{
+    Error, ErrorCode, GuestMemory, Interrupts, Machine, Panel, Result, ScreenView, SerialPort,
+};
 
 use super::remotes::Remotes;
 
@@ -15,6 +17,7 @@ struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
     panel: Panel,
+    screen: Option<ScreenView>,
     remotes: Rc<Remotes>,
 }
 
@@ -24,6 +27,7 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             panel: machine.panel().clone(),
+            screen: machine.screen(),
             remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
@@ -57,6 +61,12 @@ impl Handles {
             .as_ref()
             .map(|reach| reach.panel.clone())
             .unwrap_or_default()
+    }
+
+    /// The machine's screen, if it has one.
+    pub fn screen(&self) -> Result<ScreenView> {
+        let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
+        self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
     }
 
     /// The host's ends of devices that JavaScript answers by requests.
