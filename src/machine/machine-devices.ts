@@ -5,7 +5,7 @@ import { MachineRuns } from './machine-runs.ts'
 import type { RunControl } from './run/run-control.ts'
 import { type Screen, closeScreen, screenOf } from './screen/screen.ts'
 
-/** What a machine has beside processors and memory, as its user meets it. */
+/** What a user has in front of a PC: screen and keyboard, and the buttons of its case. */
 export abstract class MachineDevices extends MachineRuns {
   readonly #machine: NativeMachine
   readonly #control: RunControl
@@ -18,6 +18,21 @@ export abstract class MachineDevices extends MachineRuns {
     this.#machine = machine
     this.#control = control
     this.#screen = screenOf(machine)
+  }
+
+  /**
+   * What the guest shows, of a machine with `screen` in its options; else `undefined`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, screen: 'text', payload: guests.hello,
+   * })
+   * console.log(vm.screen?.kind, vm.screen?.width, vm.screen?.height) // text 640 400
+   * ```
+   */
+  get screen(): Screen | undefined {
+    return this.#screen
   }
 
   /**
@@ -72,29 +87,14 @@ export abstract class MachineDevices extends MachineRuns {
     this.#control.reset()
   }
 
+  /** The machine is closed. @internal */
+  protected closeDevices(): void {
+    if (this.#screen) closeScreen(this.#screen)
+  }
+
   #checkPc(what: string): void {
     if (this.#control.isClosed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
     if (this.#machine.hasKeyboard()) return
     return fail('ERR_INVALID_OPTION', `the machine has no ${what}; make it with pc: true`)
-  }
-
-  /**
-   * What the guest shows, of a machine with `screen` in its options; else `undefined`.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({
-   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, screen: 'text', payload: guests.hello,
-   * })
-   * console.log(vm.screen?.kind, vm.screen?.width, vm.screen?.height) // text 640 400
-   * ```
-   */
-  get screen(): Screen | undefined {
-    return this.#screen
-  }
-
-  /** The machine is closed. @internal */
-  protected closeDevices(): void {
-    if (this.#screen) closeScreen(this.#screen)
   }
 }
