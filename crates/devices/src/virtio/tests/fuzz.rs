@@ -4,6 +4,7 @@
 //!
 //! `VMEXIT_FUZZ_RINGS` says how many rings each device gets, `VMEXIT_FUZZ_SEED` which.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use vm_memory::{Bytes, GuestAddress};
@@ -12,7 +13,8 @@ use super::guest::*;
 use super::keeper::Keeper;
 use crate::device::Device;
 use crate::noise::Noise;
-use crate::virtio::{Rng, VirtioDevice};
+use crate::virtio::{Console, Net, Rng, VirtioDevice};
+use crate::{RemoteNic, RemotePort};
 
 /// What the host does beside a driver.
 type Host = Box<dyn FnMut(&mut Noise)>;
@@ -21,15 +23,52 @@ type Host = Box<dyn FnMut(&mut Noise)>;
 type Kind = (&'static str, fn() -> (Box<dyn VirtioDevice>, Host));
 
 /// Every kind of device; a new one is put through it by a line here.
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 4] = [
     ("rng", || (Box::new(Rng::new()), Box::new(|_| {}))),
-    ("keeper", || {
-        let keeper = Keeper::default();
-        let desk = keeper.desk.clone();
-        let host = move |noise: &mut Noise| desk.answer(noise.below(2) == 0);
-        (Box::new(keeper), Box::new(host))
-    }),
+    ("keeper", keeper),
+    ("net", net),
+    ("console", console),
 ];
+
+fn keeper() -> (Box<dyn VirtioDevice>, Host) {
+    let keeper = Keeper::default();
+    let desk = keeper.desk.clone();
+    let host = move |noise: &mut Noise| desk.answer(noise.below(2) == 0);
+    (Box::new(keeper), Box::new(host))
+}
+
+fn net() -> (Box<dyn VirtioDevice>, Host) {
+    let nic = Arc::new(RemoteNic::new([2, 0, 0, 0, 0, 1], Arc::default()));
+    let device = Net::new(Arc::clone(&nic));
+    let host = move |noise: &mut Noise| match noise.below(8) {
+        0 => nic.link(noise.below(2) == 0),
+        1..=4 => {
+            nic.push(&vec![
+                7;
+                [0, 13, 14, 60, 1514, 1515, 70_000][noise.below(7)]
+            ]);
+        }
+        _ => drop(nic.take()),
+    };
+    (Box::new(device), Box::new(host))
+}
+
+fn console() -> (Box<dyn VirtioDevice>, Host) {
+    let port = |name: &str| Arc::new(RemotePort::new(name.into(), Arc::default()));
+    let ports = ["", "one", "two"].map(port);
+    let device = Console::new(ports.to_vec());
+    let host = move |noise: &mut Noise| {
+        let port = &ports[noise.below(3)];
+        match noise.below(8) {
+            0 => port.open(noise.below(2) == 0),
+            1..=4 => {
+                port.push(&vec![7; noise.below(5000)]);
+            }
+            _ => drop(port.take()),
+        }
+    };
+    (Box::new(device), Box::new(host))
+}
 
 /// Rings of each kind where nobody says otherwise.
 const FEW: usize = 3000;
@@ -207,7 +246,7 @@ fn hunt((name, make): Kind) {
     let (mut broken, mut served) = (0, 0);
     while done < rings {
         let (device, mut host) = make();
-        let mut guest = Guest::with(device, std::sync::Arc::clone(&memory));
+        let mut guest = Guest::with(device, Arc::clone(&memory));
         for _ in 0..LIFE {
             let round = Instant::now();
             torment(&mut guest, &mut noise, &mut host);
