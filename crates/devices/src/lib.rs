@@ -14,9 +14,12 @@ mod i8042;
 mod noise;
 mod output;
 mod power;
+mod remote;
 mod serial;
 mod state;
 mod trigger;
+pub mod virtio;
+mod written;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -25,5 +28,9 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use remote::{
+    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
+};
 pub use state::State;
 pub use trigger::Trigger;
+pub use written::{DmaMemory, Written};
