@@ -23,6 +23,12 @@ const guest = {
     about: 'end the run after this time, such as 5s or 250ms, and say where the guest is',
     api: ['timeoutMs'],
   },
+  vnc: {
+    value: 'PATH',
+    about:
+      'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
+    api: ['path'],
+  },
 } satisfies Record<string, Option>
 
 const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
@@ -113,6 +119,7 @@ const run: Command = {
       about: 'a serial port, COM1, which is your terminal: stdin and stdout; Ctrl-] ends the run',
       api: ['serial'],
     },
+    vnc: guest.vnc,
     timeout: guest.timeout,
     'snapshot-at-exit': {
       value: 'FILE',
@@ -165,6 +172,7 @@ const boot: Command = {
     },
     cpus: guest.cpus,
     port: guest.port,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     silence: {
       value: 'DURATION',

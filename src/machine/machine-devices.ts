@@ -10,7 +10,7 @@ export abstract class MachineDevices extends MachineRuns {
   /** @internal */
   constructor(machine: NativeMachine, vcpus: number, control: RunControl) {
     super(machine, vcpus, control)
-    this.#screen = screenOf(machine)
+    this.#screen = screenOf(machine, () => this.keyboard)
   }
 
   /**

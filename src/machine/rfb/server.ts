@@ -94,6 +94,8 @@ export class Hub {
     if (this.#viewers.size === 0) this.#service.screen.on('change', this.#changed)
     this.#viewers.add(viewer)
     try {
+      // What has changed before somebody listened.
+      this.#picture.look()
       await converse(peer, viewer, keys)
     } finally {
       keys.release()
