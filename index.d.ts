@@ -106,6 +106,14 @@ export declare class NativeMachine {
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
+  /** Whether it has a keyboard and a power button, as a PC has. */
+  hasKeyboard(): boolean
+  /** Types codes of set 1, as many as there is space for, and returns how many. */
+  keyboardInput(codes: Uint8Array): number
+  /** How many codes the guest has yet to read. */
+  keyboardUnread(): number
+  /** Presses the power button. */
+  pressPower(): void
   /** Puts all general registers of a vCPU into the words, while the machine is idle. */
   registers(vcpu: number): Failure | null
   /**
@@ -161,6 +169,8 @@ export declare class NativeMachine {
   answer(ticket: number, answer: number | Uint8Array, look: boolean): number
   /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
+  /** Makes the run in progress end soon, as a guest's reset does; without a run it has no effect. */
+  reset(): void
   /**
    * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle`
    * is called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
@@ -503,7 +513,7 @@ export interface NativeDiskRequests {
 
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
- * r" route, or a PC that the guest turned off or reset.
+ * r" route, a PC that the guest turned off or reset, or `reset()`.
  */
 export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 

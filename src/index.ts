@@ -69,7 +69,7 @@ export type { ListenOptions, ScreenServer } from './machine/rfb/listen.ts'
 export type { Screen, ScreenWaitOptions } from './machine/screen/screen.ts'
 export type { ScreenSize } from './options/screen.ts'
 export type { SerialPort } from './machine/serial.ts'
-export type { Vcpu } from './machine/vcpu.ts'
+export type { Vcpu } from './machine/vcpu/vcpu.ts'
 export type { Fpu } from './machine/vcpu/fpu.ts'
 export type { DebugRegisters, VcpuEvents } from './machine/vcpu/state.ts'
 export {
@@ -80,6 +80,8 @@ export {
   type SnapshotDescription,
   type SnapshotOptions,
 } from './machine/snapshot/snapshot.ts'
+export type { Keyboard, TypeOptions } from './machine/keyboard/keyboard.ts'
+export type { KeyboardLayout } from './machine/keyboard/layouts.ts'
 export type { MachineDevices } from './machine/machine-devices.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'

@@ -194,7 +194,10 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
    */
   restore(snapshot: Snapshot): void {
     this.#control.checkIdle()
-    putBack(this.#parts, snapshot, () => this.#asker.forget())
+    putBack(this.#parts, snapshot, () => {
+      this.#asker.forget()
+      this.#control.restored()
+    })
   }
 
   /**

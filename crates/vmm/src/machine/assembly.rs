@@ -7,7 +7,7 @@ use boot::{MemorySlot, StartRegisters};
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-use crate::board;
+use crate::board::{self, Panel};
 use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -38,6 +38,7 @@ pub(crate) struct Made {
     pub counters: Arc<Counters>,
     pub shape: Shape,
     pub screen: Option<ScreenView>,
+    pub panel: Panel,
 }
 
 /// Of a configuration.
@@ -107,7 +108,8 @@ fn assemble(
         routes.push(route);
     }
     let vga = Arc::default();
-    for route in board::routes(config, &slots, &interrupts, &vga)? {
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga)?;
+    for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
@@ -127,6 +129,7 @@ fn assemble(
         placement,
         counters,
         shape: Shape::of(config, slots),
+        panel,
     })
 }
 
