@@ -19,7 +19,7 @@ const FUZZERS = {
   api: 'api.mjs',
   images: 'images.mjs',
   exactness: 'exactness/index.mjs',
-  rfb: 'rfb.mjs',
+  rfb: 'rfb/index.mjs',
 }
 const DEFAULT_SECONDS = 3600
 const DEFAULT_FINDINGS = 5

@@ -2,7 +2,6 @@ import type { Writable } from 'node:stream'
 
 import type { RunResult } from '../../results/result.ts'
 import type { Route } from '../../options/routes.ts'
-import type { ScreenServer } from '../../machine/rfb/listen.ts'
 import type { VirtualMachine } from '../../machine/virtual-machine.ts'
 import { describeWhere } from '../../results/where.ts'
 import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
@@ -55,7 +54,7 @@ export class Session {
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
-    await using _viewed = await this.#showToViewers(vm)
+    await this.#showToViewers(vm)
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
@@ -72,12 +71,12 @@ export class Session {
     return this.#exitCode(result)
   }
 
-  /** What `--vnc` asks for. */
-  async #showToViewers({ screen }: VirtualMachine): Promise<ScreenServer | undefined> {
+  /** What `--vnc` asks for; it ends with the machine. */
+  async #showToViewers({ screen }: VirtualMachine): Promise<void> {
     const path = textOf(this.#values, 'vnc')
-    if (path === undefined) return undefined
+    if (path === undefined) return
     if (!screen) return UsageError.raise('--vnc shows a screen: add --screen text, or its size')
-    return await screen.listen({ path })
+    await screen.listen({ path })
   }
 
   /** What `--snapshot-at-exit` asks for. */

@@ -54,8 +54,8 @@ export class ScreenServer implements AsyncDisposable {
   }
 
   /**
-   * Drops all viewers, and removes the socket. Keys that they hold are let go. Calling it again does
-   * nothing more.
+   * Drops all viewers, and removes the socket. Keys that they hold are let go. Calling it again
+   * does nothing more.
    *
    * @example
    * ```ts

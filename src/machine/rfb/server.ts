@@ -60,7 +60,7 @@ export class Hub {
     })
   }
 
-  /** One connection, from its first byte to its last. It ends for whatever reason, and nobody waits for it. */
+  /** One connection, from its first byte to its last; nobody learns why it ended. */
   async #serve(socket: Socket): Promise<void> {
     const peer = new Peer(socket)
     try {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { VirtualMachine, guests } from '../../dist/index.js'
+import { VirtualMachine, guests } from '../../../dist/index.js'
 
 const BOUND_MS = 10_000
 const [WIDTH, HEIGHT] = [640, 400]
@@ -46,8 +46,8 @@ const MESSAGES = [
   (random) => `00000000${format(random)}`,
   encodings,
   (random) => `03${hex(random.below(2))}${random.several(4, () => place(random)).join('')}`,
-  (random) => `0301000000000280${half(HEIGHT)}`,
-  (random) => `0300000000000280${half(HEIGHT)}`,
+  () => `0301000000000280${half(HEIGHT)}`,
+  () => `0300000000000280${half(HEIGHT)}`,
   (random) =>
     `04${hex(random.below(2))}0000${word(random.pick([0xff00 + random.below(256), random.below(256), random.next()]))}`,
   (random) => `05${hex(random.below(256))}${place(random)}${place(random)}`,
