@@ -256,7 +256,8 @@ fn hunt((name, make): Kind) {
             memory.read_slice(&mut now, at).unwrap();
             assert!(now == pattern, "{name}, seed {seed}, ring {done}: written");
             broken += usize::from(status & NEEDS_RESET != 0);
-            served += usize::from(guest.used_index(0) > 0);
+            let mut queues = 0..guest.sizes.len() as u64;
+            served += usize::from(queues.any(|queue| guest.used_index(queue) > 0));
             done += guest.sizes.len();
             guest.run(true);
             slowest = slowest.max(round.elapsed().as_millis());
@@ -274,7 +275,7 @@ fn hunt((name, make): Kind) {
     println!("{name}: {done} rings in {seconds:.1} s, the slowest took {slowest} ms, seed {seed}");
     println!("{name}: {served} drivers were served, {broken} devices stopped");
     // Neither is all that ever happens.
-    assert!(served > rings / 100 && broken > rings / 100);
+    assert!(served > rings / 200 && broken > rings / 200);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::guest::*;
 use super::keeper::{Desk, Keeper};
 use crate::device::Device;
 use crate::state::State;
-use crate::virtio::Rng;
+use crate::virtio::{Rings, Rng, VirtioDevice};
 
 fn keeper(is_stubborn: bool) -> (Guest, Desk) {
     let keeper = Keeper {
@@ -193,4 +193,61 @@ fn random_states_are_refused_or_do_no_harm() {
     }
     guest.run(true);
     take_three(&mut guest, &desk);
+}
+
+/// A device with a fault.
+#[derive(Debug, Default)]
+struct Faulty(bool);
+
+impl VirtioDevice for Faulty {
+    fn kind(&self) -> u32 {
+        43
+    }
+
+    fn name(&self) -> &'static str {
+        "virtio-faulty"
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        &[8]
+    }
+
+    fn work(&mut self, rings: &mut Rings<'_>) {
+        if let Some(chain) = rings.next(0) {
+            assert!(self.0, "the fault of a test");
+            rings.complete(0, chain, 0);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.0 = true;
+    }
+}
+
+#[test]
+fn a_device_whose_code_fails_stops_until_the_driver_resets_it() {
+    let mut guest = Guest::new(Box::new(Faulty::default()));
+    // The reset that begins with comes before.
+    guest.start(0);
+    guest.describe(table(0), 0, (BUFFERS, 1), WRITE, 0);
+    guest.offer(0, 0);
+    guest.ring();
+    guest.until_used(0, 1);
+    let mut guest = Guest::new(Box::new(Faulty::default()));
+    guest.write(STATUS, 1);
+    guest.write(STATUS, 3);
+    guest.write(0x24, 1);
+    guest.write(0x20, 1);
+    guest.write(STATUS, 0xb);
+    guest.set_up(0, 8, [table(0), avail(0), used(0)]);
+    guest.write(STATUS, OK);
+    guest.describe(table(0), 0, (BUFFERS, 1), WRITE, 0);
+    guest.offer(0, 0);
+    guest.ring();
+    guest.until("it stops", |guest| guest.status() == OK | NEEDS_RESET);
+    guest.until("the driver hears of it", |guest| guest.read(0x60) == 2);
+    guest.start(0);
+    guest.offer(0, 0);
+    guest.ring();
+    guest.until_used(0, 1);
 }
