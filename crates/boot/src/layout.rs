@@ -17,8 +17,7 @@
 
 use std::ops::Range;
 
-use crate::firmware::MAX_VIRTIO;
-use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
+use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_VIRTIO, PAGE_BYTES};
 
 /// Where a PC keeps its firmware, below 1 MiB: the payload's memory in any other machine.
 pub const FIRMWARE_START: u64 = 0xe_0000;
