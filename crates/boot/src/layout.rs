@@ -14,8 +14,20 @@
 
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
 
+/// A PC's BIOS data area, which the payload may overwrite.
+pub const BIOS_DATA: u64 = 0x400;
+
+/// A PC's extended BIOS data area: the last KiB of base memory.
+pub const EBDA: u64 = 0x9_fc00;
+
+/// One past the extended BIOS data area.
+pub const EBDA_END: u64 = 0xa_0000;
+
 /// Where a PC keeps its firmware, below 1 MiB: the payload's memory in any other machine.
 pub const FIRMWARE_START: u64 = 0xe_0000;
+
+/// Intel's MP table, in the part of the firmware that kernels search for it.
+pub const MP_TABLE: u64 = 0xf_0000;
 
 /// 1 MiB.
 pub const FIRMWARE_END: u64 = 0x10_0000;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::acpi;
+use boot::firmware::{acpi, legacy};
 use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
@@ -92,6 +92,10 @@ pub(crate) fn prepare(
         top: config.top(),
     };
     let memory = with_tables(slots, &boot)?;
+    // First, as page 0 is the payload's where it wants it.
+    for (gpa, bytes) in legacy_areas(config) {
+        memory.write(gpa, &bytes)?;
+    }
     for part in &loaded.parts {
         memory.write(part.gpa, &part.bytes)?;
     }
@@ -139,12 +143,27 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if top == 0 { memory_bytes } else { top }
 }
 
+/// What a PC's firmware leaves for kernels that know no ACPI.
+fn legacy_areas(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
+    if !config.pc {
+        return Vec::new();
+    }
+    legacy::areas(&legacy::Legacy {
+        cpus: config.vcpus as u8,
+        serial: config.serial,
+        text_screen: false,
+    })
+}
+
 /// What the guest must not take for free memory.
 fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
-    let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
-    let firmware = config.pc.then_some(firmware);
-    std::iter::once(ours).chain(firmware).collect()
+    let pc = [
+        layout::EBDA..layout::EBDA_END,
+        layout::FIRMWARE_START..layout::FIRMWARE_END,
+    ];
+    let pc = pc.into_iter().filter(|_| config.pc);
+    std::iter::once(ours).chain(pc).collect()
 }
 
 /// The mode that caller and image agree on.

@@ -16,7 +16,10 @@ use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
 use acpi_tables::{Aml, AmlSink};
 
-use super::{COM1_GSI, COM1_PORT, IOAPIC_GPA, LOCAL_APIC_GPA, PM1_PORT, RESET_PORT, SCI_GSI};
+use super::{
+    COM1_GSI, COM1_PORT, IOAPIC_GPA, LOCAL_APIC_GPA, PIT_INPUT, PIT_LINE, PM1_PORT, RESET_PORT,
+    SCI_GSI,
+};
 use devices::{Pm1, ResetControl, S5_SLEEP_TYPE};
 
 /// Bytes from the base that the tables never exceed.
@@ -188,8 +191,11 @@ const ENABLED: u32 = 1 << 0;
 const LEVEL_HIGH: u16 = 0x000d;
 const ISA_BUS: u8 = 0;
 
-/// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, and only the
-/// SCI is unlike the others. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
+/// As the bus has it.
+const AS_THE_BUS: u16 = 0;
+
+/// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, but for the
+/// PIT's, and the SCI is a level. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
 fn madt(cpus: u8) -> Sdt {
     let mut body = Vec::new();
     body.dword(LOCAL_APIC_GPA);
@@ -203,7 +209,10 @@ fn madt(cpus: u8) -> Sdt {
     body.vec(&[1, 12, 0, 0]);
     body.dword(IOAPIC_GPA);
     body.dword(0);
-    // Type 2, interrupt source override.
+    // Type 2, interrupt source overrides.
+    body.vec(&[2, 10, ISA_BUS, PIT_LINE]);
+    body.dword(PIT_INPUT.into());
+    body.word(AS_THE_BUS);
     body.vec(&[2, 10, ISA_BUS, SCI_GSI as u8]);
     body.dword(SCI_GSI.into());
     body.word(LEVEL_HIGH);
