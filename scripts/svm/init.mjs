@@ -4,7 +4,7 @@
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '../run.mjs'
-import { moduleNames } from './parts.mjs'
+import { guestModuleNames, moduleNames } from './parts.mjs'
 
 const CPIO_SECONDS = 60
 
@@ -93,10 +93,15 @@ export async function layOut(folder, { kernel, busybox }, { steps, binds, enviro
   await initramfs(join(folder, 'initramfs'), busybox, initScript(folder), folders, modules)
 }
 
+// The kernel makes a variable of what it does not know: load=virtio_mmio,virtio_blk loads these
+// modules in this order, and run=COMMAND gets the command done before the shell.
 const GUEST_INIT = `#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s /bin
+mount -t sysfs sys /sys
+for module in $(echo $load | tr , ' '); do insmod /modules/$module.ko; done
+[ -z "$run" ] || eval "$run"
 echo greetings from init on $(nproc) processors
 exec /bin/busybox setsid /bin/busybox cttyhack /bin/sh
 `
@@ -105,5 +110,7 @@ exec /bin/busybox setsid /bin/busybox cttyhack /bin/sh
 export async function layOutGuest(folder, { kernel, busybox }) {
   mkdirSync(folder)
   for (const name of ['vmlinuz', 'vmlinux']) symlinkSync(join(kernel, name), join(folder, name))
-  await initramfs(join(folder, 'initramfs'), busybox, GUEST_INIT, ['dev', 'proc'])
+  const modules = guestModuleNames.map((name) => [`modules/${name}.ko`, join(kernel, `${name}.ko`)])
+  const folders = ['dev', 'proc', 'sys', 'mnt', 'tmp', 'modules']
+  await initramfs(join(folder, 'initramfs'), busybox, GUEST_INIT, folders, modules)
 }

@@ -1,5 +1,6 @@
 // What the machine is made of: QEMU, a kernel with KVM for AMD and 9p, and a static busybox, from
 // Debian, kept in .cache/svm.
+import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { apt, unpack } from '../debian.mjs'
@@ -21,6 +22,34 @@ const MODULES = [
 ]
 
 export const moduleNames = MODULES.map((path) => basename(path))
+
+// Of the same kernel, for the guests that run inside; each of them names those that it loads.
+const GUEST_MODULES = [
+  ...['drivers/virtio/virtio_ring', 'drivers/virtio/virtio', 'drivers/virtio/virtio_mmio'],
+  ...[
+    'drivers/block/virtio_blk',
+    'drivers/char/virtio_console',
+    'drivers/char/hw_random/virtio-rng',
+  ],
+  ...['net/core/failover', 'drivers/net/net_failover', 'drivers/net/virtio_net'],
+  ...[
+    'crypto/crc32c_generic',
+    'lib/libcrc32c',
+    'lib/crc16',
+    'fs/mbcache',
+    'fs/jbd2/jbd2',
+    'fs/ext4/ext4',
+  ],
+  ...['drivers/input/evdev', 'drivers/acpi/button'],
+]
+
+export const guestModuleNames = GUEST_MODULES.map((path) => basename(path))
+
+/** A folder of the cache that holds other modules is not this one. */
+const keptName = (name) =>
+  name === KERNEL
+    ? `${name}-${createHash('sha256').update(`${MODULES} ${GUEST_MODULES}`).digest('hex').slice(0, 8)}`
+    : name
 
 const cache = join(root, '.cache', 'svm')
 
@@ -49,7 +78,7 @@ async function wanted(name, ask) {
 async function keepKernel(tree, folder) {
   const [release] = readdirSync(join(tree, 'lib/modules'))
   mkdirSync(folder)
-  for (const path of MODULES) {
+  for (const path of new Set([...MODULES, ...GUEST_MODULES])) {
     const from = join(tree, 'lib/modules', release, 'kernel', `${path}.ko`)
     copyFileSync(from, join(folder, basename(from)))
   }
@@ -62,7 +91,7 @@ async function keepKernel(tree, folder) {
 
 /** The folder in the cache that holds a package. */
 async function part(name, say) {
-  const target = join(cache, name)
+  const target = join(cache, keptName(name))
   if (existsSync(target)) return target
   say(`downloading ${name}`)
   mkdirSync(cache, { recursive: true })
