@@ -33,6 +33,11 @@ export declare class NativeMachine {
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
+  /**
+   * How many thousand times a second its vCPUs' time-stamp counters count; 0 if KVM does not
+   * know.
+   */
+  tscKhz(): number
   /** Whether it is closed, by `close` or after a panic. */
   isClosed(): boolean
   /** After `close`, drops the posted writes that were not taken. */

@@ -80,6 +80,8 @@ pub(crate) fn prepare(
         slots,
         reserved: &reserved,
         rsdp_gpa: firmware.as_ref().map(|tables| tables.rsdp_gpa),
+        rsdp: firmware.as_ref().map_or(&[], acpi::Tables::rsdp),
+        mode: config.mode,
     })?;
     let mode = agree(config.mode, loaded.mode, loaded.format)?;
     config.check_privilege(mode)?;

@@ -45,6 +45,14 @@ pub struct Tables {
     pub tables: Vec<(u64, Vec<u8>)>,
 }
 
+impl Tables {
+    /// The bytes of the RSDP.
+    pub fn rsdp(&self) -> &[u8] {
+        let found = self.tables.iter().find(|(gpa, _)| *gpa == self.rsdp_gpa);
+        found.map_or(&[], |(_, bytes)| bytes)
+    }
+}
+
 /// The tables of a machine whose `cpus` have the APIC ids from 0, to lie from `base_gpa` on, a
 /// multiple of 64. The operating system must find that memory reserved.
 pub fn tables(cpus: u8, base_gpa: u64) -> Tables {

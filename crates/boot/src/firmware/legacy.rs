@@ -2,14 +2,16 @@
 //! and Intel's MP table, for kernels that look there.
 //!
 //! ```text
-//!   0x400 ┌──────────────────┐ BIOS data area: COM1, size of base memory, segment of the EBDA
+//!       0 ┌──────────────────┐ vectors of real mode
+//!   0x400 ├──────────────────┤ BIOS data area: COM1, size of base memory, segment of the EBDA
 //! 0x9fc00 ├──────────────────┤ EBDA, 1 KiB: its size, an MP floating pointer
 //! 0xf0000 ├──────────────────┤ MP floating pointer, MP configuration table
+//! 0xff000 ├──────────────────┤ what the vectors lead to, and the reset entry
 //! ```
 
 use acpi_tables::AmlSink;
 
-use super::{COM1_PORT, IOAPIC_GPA, LOCAL_APIC_GPA, SCI_GSI};
+use super::{COM1_PORT, IOAPIC_GPA, LOCAL_APIC_GPA, SCI_GSI, interrupts};
 use crate::layout::{BIOS_DATA, EBDA, MP_TABLE};
 
 /// What the data area and the table tell of.
@@ -27,11 +29,13 @@ pub struct Legacy {
 pub fn areas(legacy: &Legacy) -> Vec<(u64, Vec<u8>)> {
     let mut table = mp_pointer();
     table.extend(mp_table(legacy.cpus));
-    vec![
+    let mut areas = vec![
         (BIOS_DATA, bios_data(legacy)),
         (EBDA, ebda()),
         (MP_TABLE, table),
-    ]
+    ];
+    areas.extend(interrupts::areas());
+    areas
 }
 
 /// Bytes of the BIOS data area.

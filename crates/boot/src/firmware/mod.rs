@@ -4,6 +4,7 @@
 //! The ports and interrupt lines here are promises of the tables: who wires the devices keeps them.
 
 pub mod acpi;
+mod interrupts;
 pub mod legacy;
 
 use crate::layout;

@@ -1,6 +1,8 @@
 //! Linux kernels as `make bzImage` leaves them (Linux Documentation/arch/x86/boot.rst, which names
 //! the fields): the setup header says where the kernel that follows may lie and what it needs.
 
+mod real_mode;
+
 use std::borrow::Cow;
 
 use linux_loader::bootparam::{
@@ -74,6 +76,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
         bytes: request.image,
     };
     let mut header = read_header(&image)?;
+    let code = read_code(&image, &header)?;
     let cmdline_size = header.cmdline_size;
     if request.command_line.len() as u64 > u64::from(cmdline_size) {
         let got = request.command_line.len();
@@ -82,7 +85,10 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
             format!("command line: this kernel takes {cmdline_size} bytes, got {got}"),
         ));
     }
-    let kernel = place_kernel(&image, &header, &mut space)?;
+    if starts_in_real_mode(request, &header) {
+        return real_mode::load(request, &image, header, &code, space);
+    }
+    let kernel = place_kernel(&image, &header, &code, &mut space)?;
     let wide = header.version >= WITH_XLOADFLAGS && header.xloadflags & XLF_KERNEL_64 != 0;
     let (mode, entry) = if wide {
         (CpuMode::Long, kernel + ENTRY_64)
@@ -116,6 +122,11 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     })
 }
 
+/// One past the image's own header.
+fn header_end(image: &Image) -> Result<u64> {
+    Ok(HEADER.0 + u64::from(image.u8("jump", JUMP_DISTANCE)?))
+}
+
 /// The setup header, checked as far as its fields stand for themselves; what its version does not
 /// know is zero.
 fn read_header(image: &Image) -> Result<setup_header> {
@@ -139,7 +150,7 @@ fn read_header(image: &Image) -> Result<setup_header> {
         );
         return Err(image.broken("version", VERSION, must, got));
     }
-    let end = HEADER.0 + u64::from(image.u8("jump", JUMP_DISTANCE)?);
+    let end = header_end(image)?;
     if !(SHORTEST_HEADER_END..=LONGEST_HEADER_END).contains(&end) {
         let must = format_args!(
             "a distance to between {SHORTEST_HEADER_END:#x} and {LONGEST_HEADER_END:#x}"
@@ -163,13 +174,16 @@ fn read_header(image: &Image) -> Result<setup_header> {
     Ok(header)
 }
 
-/// Puts the kernel where it can run, with the memory that it needs before it reads the memory map,
-/// and says where.
-fn place_kernel<'a>(
-    image: &Image<'a>,
-    header: &setup_header,
-    space: &mut Space<'a>,
-) -> Result<u64> {
+/// What follows the header: the setup code's size, and the kernel.
+#[derive(Debug)]
+struct Code<'a> {
+    setup_bytes: u64,
+    kernel: &'a [u8],
+    /// With padding that the file may lack.
+    kernel_bytes: u64,
+}
+
+fn read_code<'a>(image: &Image<'a>, header: &setup_header) -> Result<Code<'a>> {
     let setup_sects = match header.setup_sects {
         0 => DEFAULT_SETUP_SECTS,
         sectors => u64::from(sectors),
@@ -185,6 +199,32 @@ fn place_kernel<'a>(
     let cut = length.saturating_sub(rest);
     let padding = if cut < PARAGRAPH_BYTES { cut } else { 0 };
     let bytes = image.slice("the kernel (syssize)", start, length - padding)?;
+    Ok(Code {
+        setup_bytes: start,
+        kernel: bytes,
+        kernel_bytes: length,
+    })
+}
+
+/// Whether the image's setup code is to run: where the caller wants it, or where nothing else can
+/// start, as in images of 16-bit code that wear this header.
+fn starts_in_real_mode(request: &LoadRequest, header: &setup_header) -> bool {
+    let is_fixed = header.relocatable_kernel == 0;
+    match request.mode {
+        Some(mode) => mode == CpuMode::Real,
+        None => is_fixed && header.code32_start == 0,
+    }
+}
+
+/// Puts the kernel where it can run, with the memory that it needs before it reads the memory map,
+/// and says where.
+fn place_kernel<'a>(
+    image: &Image<'a>,
+    header: &setup_header,
+    code: &Code<'a>,
+    space: &mut Space<'a>,
+) -> Result<u64> {
+    let (bytes, length) = (code.kernel, code.kernel_bytes);
     let (mut pref_address, mut init_size) = (0, length);
     if header.version >= WITH_INIT_SIZE {
         pref_address = header.pref_address;
@@ -195,8 +235,7 @@ fn place_kernel<'a>(
         // too.
         let load = u64::from(header.code32_start);
         if load < HIGH_MEMORY {
-            // Images of 16-bit code wear this header, too, and have nothing for protected mode.
-            let must = format_args!("at least {HIGH_MEMORY:#x}");
+            let must = format_args!("at least {HIGH_MEMORY:#x} in any mode but 'real'");
             let got = format_args!("{load:#x}");
             return Err(image.broken("code32_start", CODE32_START, must, got));
         }

@@ -1,10 +1,10 @@
 //! What a multiboot kernel is told: the information block and all that it points to (§3.3).
 
-use super::memory_map::{MapEntry, Usage, memory_map};
-use super::request::LoadRequest;
-use super::space::{HIGH_MEMORY, Space};
 use crate::error::Result;
 use crate::limits::PAGE_BYTES;
+use crate::loader::memory_map::{MapEntry, kib_from, memory_map};
+use crate::loader::request::LoadRequest;
+use crate::loader::space::{HIGH_MEMORY, Space};
 
 /// The block with all of its optional fields; those that we do not give are zero.
 const INFO_BYTES: usize = 120;
@@ -65,14 +65,6 @@ pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -
     ]);
     info.resize(INFO_BYTES, 0);
     space.place_low("info", info, WORD, 0)
-}
-
-/// Bytes of RAM from an address up to the first gap, in KiB: `mem_lower`, `mem_upper`.
-fn kib_from(gpa: u64, map: &[MapEntry]) -> u64 {
-    let ram = |entry: &&MapEntry| entry.usage == Usage::Ram && entry.range.contains(&gpa);
-    map.iter()
-        .find(ram)
-        .map_or(0, |entry| (entry.range.end - gpa) / 1024)
 }
 
 /// The memory map as the block's `mmap_addr` points to it.
