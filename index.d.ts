@@ -25,9 +25,10 @@ export declare class NativeMachine {
   /**
    * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
    * `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
-   * calls the other two. All three are held weakly.
+   * calls the others. `serve` gets a bit for each device that JavaScript answers by requests, in
+   * their order, at which some wait, and returns whether answers come later. All of them are held weakly.
    */
-  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number): Failure | null
+  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number, serve: (due: number) => number): Failure | null
   /**
    * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
@@ -141,6 +142,17 @@ export declare class NativeMachine {
    */
   askedRegisters(ticket: number): Failure | null
   /**
+   * Takes all requests that wait at a disk, by its place among the devices that JavaScript
+   * answers; `null` when there are none. Each is to be answered once.
+   */
+  takeDiskRequests(remote: number): NativeDiskRequests | null
+  /**
+   * Answers a request of a disk: a read with its bytes, the others with none. Without an array
+   * it is an I/O error in the guest, as is another number of bytes than was asked for. It has no
+   * effect if the request is withdrawn.
+   */
+  answerDiskRequest(remote: number, id: number, bytes?: Uint8Array | undefined | null): void
+  /**
    * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
    * `vmexit bench` compares with it if there is no C compiler.
    */
@@ -165,6 +177,14 @@ export declare class NativeMachine {
    * `ERR_LIMIT` when no thread can start, and it stays paused.
    */
   resume(): Failure | null
+  /** The screen of a machine that has one. */
+  screenKind(): NativeScreenKind | null
+  /** Character and attribute of each cell of a text screen. `ERR_INVALID_OPTION` of another. */
+  screenCells(): Uint8Array | Failure
+  /** Fills an array with the screen's pixels: red, green, blue and 255 of each. */
+  drawScreen(into: Uint8Array): Failure | null
+  /** Whether the screen is another than when `last` was filled, which then gets what it is now. */
+  lookAtScreen(last: Uint8Array): boolean | Failure
   /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
@@ -370,6 +390,11 @@ export interface NativeConfig {
    * default. Default false.
    */
   pc: boolean
+  /**
+   * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
+   * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
+   */
+  screen?: 'text' | NativeScreenSize
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -440,6 +465,8 @@ export interface NativeDescription {
   serial: boolean
   /** As in `NativeConfig`. */
   pc: boolean
+  /** As in `NativeConfig`. */
+  screen?: 'text' | NativeScreenSize
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
 }
@@ -464,6 +491,21 @@ export interface NativeDifference {
   after: Uint8Array
 }
 
+/** What a request asks of a disk. */
+export declare enum NativeDiskAsked {
+  Read = 0,
+  Write = 1,
+  Flush = 2,
+}
+
+/** Requests of one disk, oldest first. */
+export interface NativeDiskRequests {
+  /** Four for each: its id, a `NativeDiskAsked`, the offset of its first byte, its length. */
+  words: Float64Array
+  /** What is to be written, of each write. */
+  writes: Array<Uint8Array>
+}
+
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
  * r" route, or a PC that the guest turned off or reset.
@@ -474,7 +516,7 @@ export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | '
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
  * says what each means.
  */
-export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_INTERNAL'
+export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_TIMEOUT' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
@@ -800,6 +842,24 @@ export interface NativeRunLimits {
    * readings per exit. Default false.
    */
   timeKvmRun?: boolean
+}
+
+/** What kind of screen a machine has. */
+export interface NativeScreenKind {
+  /** Whether it has characters. */
+  isText: boolean
+  /** Its pixels. */
+  size: NativeScreenSize
+  /** Bytes of the array that `lookAtScreen` wants. */
+  lookBytes: number
+}
+
+/** The pixels of a screen. */
+export interface NativeScreenSize {
+  /** Pixels of a row, 64 to 4096. */
+  width: number
+  /** Rows, 64 to 2160. */
+  height: number
 }
 
 /**

@@ -2,7 +2,7 @@ import { inspect, type InspectOptions } from 'node:util'
 
 import { Asker } from './ask.ts'
 import { VmError, fail, fromFailure, raise, take } from '../native/errors.ts'
-import { MachineRuns } from './machine-runs.ts'
+import { MachineDevices } from './machine-devices.ts'
 import { AttachedRoute } from './attached-route.ts'
 import { readRouteCounters } from './counters.ts'
 import type { IrqLine } from './irq.ts'
@@ -56,7 +56,7 @@ declare module '../options/device.ts' {
  * console.log(result.reason, vm.registers().rax) // hlt 42n
  * ```
  */
-export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisposable {
+export class VirtualMachine extends MachineDevices implements Disposable, AsyncDisposable {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #control: RunControl
@@ -83,10 +83,10 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    */
   constructor(options: VirtualMachineOptions | SnapshotOptions) {
     const { states, ...parts } = begin(options)
-    const { machine, handlers, devices } = parts
+    const { machine, handlers, devices, remotes } = parts
     const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
-    const control = new RunControl(machine, asker)
+    const control = new RunControl(machine, asker, remotes)
     super(machine, parts.vcpus, control)
     this.#parts = parts
     this.#machine = machine
@@ -274,7 +274,9 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     this.#asker.close()
     this.#machine.release()
     this.#serial?.finish()
+    this.closeDevices()
     this.#control.cutOff()
+    this.#parts.remotes.close()
     this.#parts.devices.close()
   }
 

@@ -23,6 +23,7 @@ export type {
   NativeRest,
   NativeRoute,
   NativeRunLimits,
+  NativeScreenSize,
   NativeSegment,
   NativeSlot,
   NativeSnapshot,

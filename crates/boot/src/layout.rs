@@ -6,12 +6,18 @@
 //!             │ payload's                │
 //!       3 GiB ├──────────────────────────┤ MAX_MEMORY_BYTES
 //!             │ free for MMIO routes     │
+//! 0xf000_0000 ├──────────────────────────┤ FRAMEBUFFER_START: the pixels of a screen, if any
+//!             │ free for MMIO routes     │
 //! 0xfe00_0000 ├──────────────────────────┤ RESERVED_START = SYSTEM_START
 //!             │ GDT, TSS, page tables    │
+//! 0xfeb0_0000 ├──────────────────────────┤ VIRTIO_START: registers of virtio devices
 //! 0xfec0_0000 ├──────────────────────────┤ SYSTEM_LIMIT: IOAPIC, local APIC, KVM's own pages
 //! 0xffff_ffff └──────────────────────────┘ RESERVED_END
 //! ```
 
+use std::ops::Range;
+
+use crate::firmware::MAX_VIRTIO;
 use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
 
 /// Where Linux's setup code lies that starts in real mode.
@@ -44,9 +50,24 @@ pub const RESET_ENTRY: u64 = 0xf_fff0;
 /// 1 MiB.
 pub const FIRMWARE_END: u64 = 0x10_0000;
 
+/// Where a VGA adapter has its text: memory as any other here, 16,384 cells of two bytes.
+pub const TEXT_MEMORY: Range<u64> = 0xb_8000..0xc_0000;
+
+/// The pixels of a screen, in a slot of their own.
+pub const FRAMEBUFFER_START: u64 = 0xf000_0000;
+
+/// The most that pixels may take.
+pub const FRAMEBUFFER_BYTES: u64 = 64 << 20;
+
 /// The system slot: what the processor itself reads (GDT, TSS, page tables) lies out of the
 /// payload's way.
 pub const SYSTEM_START: u64 = 0xfe00_0000;
+
+/// The registers of the first virtio device of a PC.
+pub const VIRTIO_START: u64 = 0xfeb0_0000;
+
+/// From one virtio device to the next.
+pub const VIRTIO_STRIDE: u64 = PAGE_BYTES;
 
 /// The IOAPIC's page, the first that hardware claims above the system slot.
 pub const SYSTEM_LIMIT: u64 = 0xfec0_0000;
@@ -111,9 +132,11 @@ pub const fn system_bytes(top: u64) -> u64 {
 
 const _: () = {
     assert!(LINUX_SETUP + LINUX_SETUP_HEAP_END + MAX_COMMAND_LINE_BYTES as u64 + 1 <= EBDA);
-    assert!(MAX_MEMORY_BYTES <= RESERVED_START);
+    assert!(MAX_MEMORY_BYTES <= FRAMEBUFFER_START);
+    assert!(FRAMEBUFFER_START + FRAMEBUFFER_BYTES <= RESERVED_START);
     assert!(SYSTEM_START.is_multiple_of(2 << 20));
-    assert!(SYSTEM_START + system_bytes(MAX_GPA) <= SYSTEM_LIMIT);
+    assert!(SYSTEM_START + system_bytes(MAX_GPA) <= VIRTIO_START);
+    assert!(VIRTIO_START + MAX_VIRTIO as u64 * VIRTIO_STRIDE <= SYSTEM_LIMIT);
     assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
     assert!(GDT + PAGE_BYTES <= TSS && TSS + TSS_BYTES <= TOP_TABLE);
     assert!(SYSTEM_LIMIT <= KVM_TSS && KVM_TSS + 3 * PAGE_BYTES <= RESERVED_END);

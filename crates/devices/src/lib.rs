@@ -14,9 +14,13 @@ mod i8042;
 mod noise;
 mod output;
 mod power;
+mod remote;
 mod serial;
 mod state;
 mod trigger;
+mod vga;
+pub mod virtio;
+mod written;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -25,5 +29,13 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use remote::{
+    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
+};
 pub use state::State;
 pub use trigger::Trigger;
+pub use vga::{
+    CELL_HEIGHT, CELL_WIDTH, Cursor, Look, TEXT_BYTES, TEXT_COLUMNS, TEXT_LINES, VGA_PORTS, Vga,
+    VgaPort, draw_text, xrgb_to_rgba,
+};
+pub use written::{DmaMemory, Written};

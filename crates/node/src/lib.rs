@@ -16,6 +16,8 @@ mod lifecycle;
 mod machine;
 mod pump;
 mod registers;
+mod remote;
 mod runs;
+mod screen;
 mod snapshot;
 mod vcpu_state;

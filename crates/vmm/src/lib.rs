@@ -22,16 +22,22 @@ mod offload;
 mod placement;
 mod probe;
 mod run;
+mod screen;
 mod snapshot;
 
-pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
+pub use boot::{
+    CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
+};
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
     RouteId, RouteTarget, Watch,
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use devices::{Device, Output, PowerRequest, SerialPort};
+pub use devices::{
+    Device, DiskAsked, DiskRequest, HostBell, Output, PowerRequest, Remote, RemoteDisk, Remotes,
+    SerialPort,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
@@ -48,4 +54,5 @@ pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
+pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Snapshot};

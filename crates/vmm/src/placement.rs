@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::{acpi, legacy};
+use boot::firmware::{self, acpi, legacy};
 use boot::state::{self, BootConfig};
 use boot::{
-    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
+    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, Screen, StartRegisters, layout,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,9 +59,14 @@ pub(crate) fn prepare(
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
-    let firmware = config
-        .pc
-        .then(|| acpi::tables(config.vcpus as u8, layout::FIRMWARE_START));
+    let virtio: Vec<_> = firmware::virtio(config.virtio_count()).collect();
+    let firmware = config.pc.then(|| {
+        let machine = acpi::Machine {
+            cpus: config.vcpus as u8,
+            virtio: &virtio,
+        };
+        acpi::tables(&machine, layout::FIRMWARE_START)
+    });
     let payload = &config.payload;
     let modules: Vec<_> = payload
         .modules
@@ -82,6 +87,7 @@ pub(crate) fn prepare(
         rsdp_gpa: firmware.as_ref().map(|tables| tables.rsdp_gpa),
         rsdp: firmware.as_ref().map_or(&[], acpi::Tables::rsdp),
         mode: config.mode,
+        screen: config.screen,
     })?;
     let mode = agree(config.mode, loaded.mode, loaded.format)?;
     config.check_privilege(mode)?;
@@ -96,6 +102,9 @@ pub(crate) fn prepare(
     let memory = with_tables(slots, &boot)?;
     // First, as page 0 is the payload's where it wants it.
     for (gpa, bytes) in legacy_areas(config) {
+        memory.write(gpa, &bytes)?;
+    }
+    if let Some((gpa, bytes)) = config.screen.and_then(Screen::blanks) {
         memory.write(gpa, &bytes)?;
     }
     for part in &loaded.parts {
@@ -153,7 +162,7 @@ fn legacy_areas(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
     legacy::areas(&legacy::Legacy {
         cpus: config.vcpus as u8,
         serial: config.serial,
-        text_screen: false,
+        text_screen: config.screen == Some(Screen::Text),
     })
 }
 
@@ -165,7 +174,9 @@ fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
         layout::FIRMWARE_START..layout::FIRMWARE_END,
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
-    std::iter::once(ours).chain(pc).collect()
+    let pixels = config.screen.and_then(Screen::slot);
+    let pixels = pixels.map(|slot| slot.gpa..slot.end());
+    std::iter::once(ours).chain(pc).chain(pixels).collect()
 }
 
 /// The mode that caller and image agree on.

@@ -57,6 +57,7 @@ use space::Space;
 ///     rsdp_gpa: None,
 ///     rsdp: &[],
 ///     mode: None,
+///     screen: None,
 /// })?;
 /// assert_eq!((loaded.format, loaded.entry_gpa), (Format::Flat, 0x7c00));
 /// assert_eq!((loaded.parts[0].gpa, loaded.parts[0].memory_bytes), (0x7c00, 1));

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_MODULES};
 use crate::mode::CpuMode;
 use crate::named::named;
+use crate::screen::Screen;
 use crate::slot::MemorySlot;
 
 /// The format of an image, which determines where its bytes go and where it starts.
@@ -77,6 +78,8 @@ pub struct LoadRequest<'a> {
     /// The mode that the caller wants, for an image that can start in several: a bzImage has a
     /// 16-bit entry, too.
     pub mode: Option<CpuMode>,
+    /// The screen, for the formats that tell of one.
+    pub screen: Option<Screen>,
 }
 
 impl LoadRequest<'_> {

@@ -54,6 +54,7 @@ fn request(image: &[u8], format: Option<Format>) -> LoadRequest<'_> {
         rsdp_gpa: None,
         rsdp: &[],
         mode: None,
+        screen: None,
     }
 }
 

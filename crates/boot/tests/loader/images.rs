@@ -28,6 +28,7 @@ pub fn request(image: &[u8]) -> LoadRequest<'_> {
         rsdp_gpa: None,
         rsdp: &[],
         mode: None,
+        screen: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Multiboot 2 images, and the boot information decoded as a kernel would.
 
-use boot::{CpuMode, ErrorKind, Format, LoadRequest, Loaded, Module};
+use boot::{CpuMode, ErrorKind, Format, LoadRequest, Loaded, Module, Screen};
 
 use crate::images::{
     assert_refused, elf32, multiboot2_elf, multiboot2_flat, multiboot2_header, part, put, ram,
@@ -101,6 +101,28 @@ fn the_information_has_what_there_is() {
         (only(&loaded, 14), only(&loaded, 15)),
         (&rsdp[..20], &rsdp[..])
     );
+}
+
+#[test]
+fn a_screen_is_told_of_and_answers_what_asks_for_one() {
+    let wishes = [tag(4, 0, &[3]), tag(5, 0, &[1024, 768, 32])];
+    let image = multiboot2_elf(&wishes);
+    let of = |screen| LoadRequest {
+        screen: Some(screen),
+        ..request(&image)
+    };
+    let (width, height) = (640, 400);
+    let loaded = boot::load(&of(Screen::Pixels { width, height })).unwrap();
+    let pixels = only(&loaded, 8);
+    assert_eq!((u64_at(pixels, 0), u32_at(pixels, 8)), (0xf000_0000, 2560));
+    assert_eq!((u32_at(pixels, 12), u32_at(pixels, 16)), (640, 400));
+    // 32 bits, RGB; then red, green and blue.
+    assert_eq!(&pixels[20..], [32, 1, 0, 0, 16, 8, 8, 8, 0, 8]);
+    let loaded = boot::load(&of(Screen::Text)).unwrap();
+    let text = only(&loaded, 8);
+    assert_eq!((u64_at(text, 0), u32_at(text, 8)), (0xb_8000, 160));
+    assert_eq!((u32_at(text, 12), u32_at(text, 16)), (80, 25));
+    assert_eq!(&text[20..], [16, 2, 0, 0]);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! What reaches into a machine at any time, also while a thread of its own has it.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, ScreenView, SerialPort};
+
+use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -12,6 +15,8 @@ struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
     serial: Option<Arc<SerialPort>>,
+    screen: Option<ScreenView>,
+    remotes: Rc<Remotes>,
 }
 
 impl Handles {
@@ -20,12 +25,16 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             serial: machine.serial(),
+            screen: machine.screen(),
+            remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
 
     /// The machine is closed.
     pub fn release(&self) {
-        self.0.take();
+        if let Some(reach) = self.0.take() {
+            reach.remotes.end();
+        }
     }
 
     /// The guest's memory.
@@ -41,6 +50,18 @@ impl Handles {
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
         self.0.borrow().as_ref()?.serial.clone()
+    }
+
+    /// The machine's screen, if it has one.
+    pub fn screen(&self) -> Result<ScreenView> {
+        let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
+        self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
+    }
+
+    /// The host's ends of devices that JavaScript answers by requests.
+    pub fn remotes(&self) -> Option<Rc<Remotes>> {
+        let reach = self.0.borrow();
+        reach.as_ref().map(|reach| Rc::clone(&reach.remotes))
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {

@@ -188,13 +188,14 @@ impl Snapshot {
             mode: Some(self.placement.mode),
             privilege: Privilege::Kernel,
             memory_bytes: main.map_or(0, |slot| slot.bytes),
-            slots: shape.slots.get(1..).unwrap_or_default().to_vec(),
+            slots: shape.further_slots().to_vec(),
             payload: Payload::default(),
             routes,
             vcpus: shape.vcpus,
             irqchip: shape.irqchip,
             serial: shape.serial,
             pc: shape.pc,
+            screen: shape.screen,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::ALIGNMENT;
 use crate::error::Result;
 use crate::limits::PAGE_BYTES;
 use crate::loader::memory_map::{MapEntry, kib_from, memory_map};
+use crate::loader::multiboot::info::framebuffer;
 use crate::loader::request::LoadRequest;
 use crate::loader::space::{HIGH_MEMORY, Space};
 
@@ -21,6 +22,7 @@ mod kind {
     pub const MODULE: u32 = 3;
     pub const BASIC_MEMORY: u32 = 4;
     pub const MEMORY_MAP: u32 = 6;
+    pub const FRAMEBUFFER: u32 = 8;
     pub const OLD_RSDP: u32 = 14;
     pub const NEW_RSDP: u32 = 15;
     pub const LOAD_BASE: u32 = 21;
@@ -49,6 +51,10 @@ pub(super) fn place_info<'a>(
     info.tag(kind::BASIC_MEMORY, &[&words(&[lower as u32, upper as u32])]);
     let entries = map.iter().flat_map(entry_bytes).collect::<Vec<_>>();
     info.tag(kind::MEMORY_MAP, &[&words(&MAP_ENTRY), &entries]);
+    if let Some(screen) = request.screen {
+        let (fields, colours) = framebuffer(screen);
+        info.tag(kind::FRAMEBUFFER, &[&fields, &[0; 2], colours]);
+    }
     if let Some(old) = request.rsdp.get(..OLD_RSDP_BYTES) {
         info.tag(kind::OLD_RSDP, &[old]);
         info.tag(kind::NEW_RSDP, &[request.rsdp]);

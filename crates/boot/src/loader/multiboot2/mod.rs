@@ -11,6 +11,7 @@ use super::request::{Format, LoadRequest};
 use super::space::Space;
 use crate::error::Result;
 use crate::mode::CpuMode;
+use crate::screen::Screen;
 use crate::state::Protocol;
 use info::place_info;
 
@@ -93,7 +94,7 @@ const fn image_of(bytes: &[u8]) -> Image<'_> {
 pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Result<Loaded<'a>> {
     let image = image_of(request.image);
     let header = find_header(&image)?;
-    let wishes = read_tags(&image, header)?;
+    let wishes = read_tags(&image, header, request.screen)?;
     let (own_entry, base) = match wishes.address {
         Some(tag) => place_by_address_tag(&image, header, tag, &wishes, &mut space)?,
         None => place_elf(image, &wishes, &mut space)?,
@@ -157,7 +158,7 @@ fn find_header(image: &Image) -> Result<Header> {
 }
 
 /// All tags up to the one that ends them.
-fn read_tags(image: &Image, header: Header) -> Result<Wishes> {
+fn read_tags(image: &Image, header: Header, screen: Option<Screen>) -> Result<Wishes> {
     let mut wishes = Wishes::default();
     let end = header.at + header.length;
     let mut at = header.at + HEADER_BYTES;
@@ -166,7 +167,7 @@ fn read_tags(image: &Image, header: Header) -> Result<Wishes> {
         if tag.kind == 0 {
             return Ok(wishes);
         }
-        obey(image, tag, &mut wishes)?;
+        obey(image, tag, screen, &mut wishes)?;
         at += tag.size.next_multiple_of(ALIGNMENT);
     }
 }
@@ -206,20 +207,21 @@ impl Tag {
 }
 
 /// Takes what one tag says. What the machine has not is an error if it is required.
-fn obey(image: &Image, tag: Tag, wishes: &mut Wishes) -> Result<()> {
+fn obey(image: &Image, tag: Tag, screen: Option<Screen>, wishes: &mut Wishes) -> Result<()> {
+    let is_blind = tag.is_required() && screen.is_none();
     match tag.kind {
         1 => return check_information(image, tag),
         2 => wishes.address = Some(tag),
         3 => wishes.entry = Some(tag.word(image, "entry_addr", 8)?.into()),
         4 => {
             let flags = tag.word(image, "console_flags", 8)?;
-            if tag.is_required() && flags & CONSOLE_REQUIRED != 0 {
+            if is_blind && flags & CONSOLE_REQUIRED != 0 {
                 return Err(missing(image, tag, "a console on a screen"));
             }
         }
-        5 if tag.is_required() => return Err(missing(image, tag, "a framebuffer")),
+        5 if is_blind => return Err(missing(image, tag, "a framebuffer")),
         7 if tag.is_required() => return Err(missing(image, tag, "EFI's boot services")),
-        // A framebuffer or boot services that need not be there. Modules always lie on pages. The
+        // The screen is as it is: its size is a wish. Boot services that need not be there. Modules always lie on pages. The
         // entries of 8 and 9 are for EFI.
         5..=9 => {}
         10 => wishes.relocatable = Some(relocatable(image, tag)?),
