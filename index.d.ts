@@ -573,7 +573,7 @@ export interface NativeExitCount {
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
 
 /** r" The format of an image, which determines where its bytes go and where it starts. */
-export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage'
 
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
