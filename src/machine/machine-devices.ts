@@ -5,11 +5,13 @@ import { type Screen, closeScreen, screenOf } from './screen/screen.ts'
 
 /** What a machine has beside processors and memory, as its user meets it. */
 export abstract class MachineDevices extends MachineRuns {
+  readonly #machine: NativeMachine
   readonly #screen: Screen | undefined
 
   /** @internal */
   constructor(machine: NativeMachine, vcpus: number, control: RunControl) {
     super(machine, vcpus, control)
+    this.#machine = machine
     this.#screen = screenOf(machine)
   }
 
@@ -26,6 +28,20 @@ export abstract class MachineDevices extends MachineRuns {
    */
   get screen(): Screen | undefined {
     return this.#screen
+  }
+
+  /**
+   * How many times a second the time-stamp counters of its vCPUs count (`KVM_GET_TSC_KHZ`), which
+   * CPUID tells the guest, too. 0 if KVM does not know.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.tscHz > 100_000_000) // true
+   * ```
+   */
+  get tscHz(): number {
+    return this.#machine.tscKhz() * 1000
   }
 
   /** The machine is closed. @internal */
