@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use linux_loader::bootparam::{CAN_USE_HEAP, setup_header};
 use vm_memory::ByteValued;
 
-use super::{Code, LOADER_UNDEFINED, SETUP_HEADER, header_end};
+use super::header::{Code, LOADER_UNDEFINED, SETUP_HEADER, header_end};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{LINUX_SETUP, LINUX_SETUP_HEAP_END};
 use crate::loader::image::Image;

@@ -12,7 +12,7 @@ const FROM_THE_START: u64 = 0xffff_ffff;
 
 /// The fields of an image and where they lie in it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::loader) struct Addresses {
+pub struct Addresses {
     /// The header's file offset.
     pub header_at: u64,
     /// That of the first field; the others follow.

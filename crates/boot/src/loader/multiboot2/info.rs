@@ -1,12 +1,14 @@
 //! What a multiboot 2 kernel is told: the boot information, a list of tags (§3.4).
 
-use super::ALIGNMENT;
 use crate::error::Result;
 use crate::limits::PAGE_BYTES;
 use crate::loader::memory_map::{MapEntry, kib_from, memory_map};
 use crate::loader::multiboot::info::framebuffer;
 use crate::loader::request::LoadRequest;
 use crate::loader::space::{HIGH_MEMORY, Space};
+
+/// Tags lie on multiples of this, in the header, too.
+pub const ALIGNMENT: u64 = 8;
 
 /// `boot_loader_name`.
 const NAME: &[u8] = b"vmexit\0";

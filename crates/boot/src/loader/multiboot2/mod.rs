@@ -13,14 +13,13 @@ use crate::error::Result;
 use crate::mode::CpuMode;
 use crate::screen::Screen;
 use crate::state::Protocol;
-use info::place_info;
+use info::{ALIGNMENT, place_info};
 
 /// The header's first word (§3.1.1).
 const HEADER_MAGIC: u32 = 0xe852_50d6;
 
 /// The header lies within this many bytes, on a multiple of eight (§3.1).
 const SEARCHED_BYTES: u64 = 32_768;
-const ALIGNMENT: u64 = 8;
 
 /// Magic, architecture, length and checksum: what every header has.
 const HEADER_BYTES: u64 = 16;
