@@ -16,11 +16,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import test from 'ava'
 
-import { VirtualMachine, guests } from '../src/index.ts'
+import { VirtualMachine, fromDefinition, guests } from '../src/index.ts'
 import { Passt } from '../src/machine/network/passt.ts'
 import { collectUntil } from './fixtures/census.ts'
 import { noPasst } from './fixtures/passt.ts'
 import { until } from './fixtures/until.ts'
+import { type Ran, vmexit } from './helpers/cli.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { vmError } from './helpers/machine.ts'
 
@@ -212,6 +213,50 @@ for (const [what, script, message] of [
     test.serial,
   )
 }
+
+test.serial('--net passt is a network card, and needs passt and a PC', async (t) => {
+  const image = join(folder, 'hlt.bin')
+  // cli; hlt
+  writeFileSync(image, Uint8Array.of(0xfa, 0xf4))
+  const run = (...args: string[]): Promise<Ran> =>
+    vmexit(['run', image, '--mode', 'real', '--timeout', '100ms', ...args])
+  const none = await vmexit(['run', image, '--mode', 'real', '--pc', '--net', 'passt'], {
+    env: { PATH: folder },
+  })
+  t.is(none.code, 2)
+  t.regex(none.stderr, /--net needs the program passt, .* install the package 'passt'/)
+  const other = await run('--pc', '--net', 'tap')
+  t.is(other.code, 2)
+  t.regex(other.stderr, /--net must be 'passt'|--net .*passt/)
+  await withProgram('exec sleep 9', async () => {
+    const bare = await run('--net', 'passt')
+    t.is(bare.code, 2)
+    t.regex(bare.stderr, /--net needs pc: true|network needs pc: true/)
+    t.is((await run('--pc', '--net', 'passt')).code, 124)
+  })
+})
+
+test('a definition has cards with passt, and ports', async (t) => {
+  const definition = {
+    mode: 'long',
+    payload: { guest: 'hello' },
+    network: [{ passt: true }, { passt: true, mac: '02:00:00:00:00:01' }],
+    ports: ['agent'],
+  } as const
+  const { network, ports } = await fromDefinition(definition as never)
+  t.deepEqual(network, definition.network as never)
+  t.deepEqual(ports, ['agent'])
+  for (const [wrong, message] of [
+    [{ network: [{}] }, /network\[0\]\.passt must be true/],
+    [{ network: [{ passt: false }] }, /network\[0\]\.passt must be true/],
+    [{ network: [{ passt: true, mac: 'x' }] }, /network\[0\]\.mac must be six bytes/],
+    [{ network: [{ frames: {} }] }, /network\[0\]\.frames is no known key/],
+    [{ ports: ['a/b'] }, /ports\[0\] must be up to 63 letters/],
+  ] as const) {
+    const error = vmError('ERR_INVALID_OPTION', message)
+    await t.throwsAsync(fromDefinition({ ...definition, ...wrong } as never), error)
+  }
+})
 
 test.serial('frames come whole, however the socket cuts them', async (t) => {
   // Two frames, in pieces.

@@ -60,7 +60,7 @@ const image = Uint8Array.of(
   0xeb, 0x8a,                                // 87  jmp 13
 )
 
-/** A machine that answers each frame for it; with `asked` it sends one to that machine, and waits. */
+/** Answers each frame for it; with `asked` it sends one to that machine, and waits. */
 export function answeringMachine(number: number, frames: Duplex, asked?: number): VirtualMachine {
   const vm = new VirtualMachine({
     pc: true,
