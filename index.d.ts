@@ -156,6 +156,31 @@ export declare class NativeMachine {
    */
   answerDiskRequest(remote: number, id: number, bytes?: Uint8Array | undefined | null): void
   /**
+   * Takes all frames that the guest has sent, by the card's place among the devices that
+   * JavaScript answers, oldest first.
+   */
+  takeFrames(remote: number): Array<Uint8Array>
+  /**
+   * Sends a frame to the guest, which is a `NativePushed`. One that finds no room may come again
+   * when the card is served.
+   */
+  pushFrame(remote: number, frame: Uint8Array): number
+  /** Whether somebody is there at the card's other end. */
+  linkNic(remote: number, hasLink: boolean): void
+  /**
+   * Takes all bytes that the guest has sent, by the port's place among the devices that
+   * JavaScript answers; `null` when there are none. From the first call on the guest waits for
+   * the next ones.
+   */
+  takePortBytes(remote: number): Uint8Array | null
+  /**
+   * Sends bytes to the guest, as many as there is room for, and returns how many. The others may
+   * come when the port is served.
+   */
+  pushPortBytes(remote: number, bytes: Uint8Array): number
+  /** Whether somebody is there at the host's end; else what the guest sends goes nowhere. */
+  openPort(remote: number, isOpen: boolean): void
+  /**
    * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
    * `vmexit bench` compares with it if there is no C compiler.
    */
@@ -353,6 +378,12 @@ export interface NativeCapability {
   value: number
 }
 
+/** A network card. */
+export interface NativeCard {
+  /** Its address: six bytes in hexadecimal, separated by colons. */
+  mac: string
+}
+
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
   /**
@@ -400,6 +431,10 @@ export interface NativeConfig {
    * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
    */
   screen?: 'text' | NativeScreenSize
+  /** Network cards, up to 4. They need `pc`. */
+  network: Array<NativeCard>
+  /** Names of console ports beside the console, up to 15. They need `pc`. */
+  ports?: Array<string>
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -435,6 +470,8 @@ export interface NativeCounters {
   kicks: number
   /** Milliseconds inside `KVM_RUN`, of those runs that ask for it. */
   kvmRunMs: number
+  /** Frames of the network cards, in their order. */
+  network: Array<NativeFrameCounts>
 }
 
 /**
@@ -472,6 +509,9 @@ export interface NativeDescription {
   pc: boolean
   /** As in `NativeConfig`. */
   screen?: 'text' | NativeScreenSize
+  network: Array<NativeCard>
+  /** As in `NativeConfig`. */
+  ports?: Array<string>
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
 }
@@ -580,6 +620,19 @@ export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read'
 /** r" The format of an image, which determines where its bytes go and where it starts. */
 export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
 
+/** What a network card has counted. */
+export interface NativeFrameCounts {
+  /** Frames that the guest has sent. */
+  sent: number
+  /** Frames that the guest has received. */
+  received: number
+  /**
+   * Frames of both directions that were shorter than 14 bytes or longer than 1518, or for which
+   * there was no link, no driver, or no room in the guest's buffer.
+   */
+  dropped: number
+}
+
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
   /** Bytes that one read of guest memory copies at most. */
@@ -594,6 +647,10 @@ export interface NativeLimits {
   maxRoutes: number
   /** Multiboot modules. */
   maxModules: number
+  /** Network cards. */
+  maxCards: number
+  /** Console ports beside the console. */
+  maxPorts: number
 }
 
 /** An image in memory. */
@@ -711,6 +768,13 @@ export declare enum NativePlace {
  * r" (long mode only).
  */
 export type NativePrivilege = 'kernel' | 'user'
+
+/** What became of a frame for the guest. */
+export declare enum NativePushed {
+  Taken = 0,
+  Dropped = 1,
+  Full = 2,
+}
 
 /** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {
