@@ -18,6 +18,7 @@ mod remote;
 mod serial;
 mod state;
 mod trigger;
+pub mod virtio;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
