@@ -19,6 +19,7 @@ mod serial;
 mod state;
 mod trigger;
 pub mod virtio;
+mod written;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -28,7 +29,8 @@ pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{
-    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
+    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes,
 };
 pub use state::State;
 pub use trigger::Trigger;
+pub use written::{DmaMemory, Written};

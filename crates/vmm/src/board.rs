@@ -1,8 +1,11 @@
-//! The devices that a machine has besides its caller's routes: a serial port, and what else a
-//! kernel expects of a PC.
+//! The devices that a machine has besides its caller's routes: a serial port, what else a kernel
+//! expects of a PC, and virtio devices.
 
 use boot::MemorySlot;
-use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
+use boot::firmware::{
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT, VIRTIO_BYTES,
+};
+use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
 use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger};
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
@@ -28,9 +31,14 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(RESET_PORT, 1),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
+    let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
+        base: Base::Gpa(place.gpa.into()),
+        length: VIRTIO_BYTES.into(),
+    });
     let all = serial
         .into_iter()
-        .chain(pc.map(|claim| (claim, Standing::Yields)));
+        .chain(pc.map(|claim| (claim, Standing::Yields)))
+        .chain(virtio.map(|claim| (claim, Standing::Board)));
     let ids = (config.routes.len() as u32..).map(RouteId::new);
     all.zip(ids)
         .map(|((claim, standing), id)| Row {
@@ -65,8 +73,22 @@ pub(crate) fn routes(
         ];
         backends.extend(chips.map(Backend::Device));
     }
+    let devices = virtio(config).into_iter();
+    for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
+        let transport = VirtioMmio::new(device, place.line);
+        backends.push(Backend::Device(Box::new(transport)));
+    }
     let rows = rows(config).into_iter().zip(backends);
     Ok(rows
         .map(|(row, backend)| Route::new(row, backend))
         .collect())
+}
+
+/// The virtio devices, as many as the configuration counts.
+fn virtio(config: &MachineConfig<'_>) -> Vec<Box<dyn VirtioDevice>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    if config.pc {
+        devices.push(Box::new(Rng::new()));
+    }
+    devices
 }

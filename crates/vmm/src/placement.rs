@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::acpi;
+use boot::firmware::{self, acpi};
 use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
@@ -59,9 +59,14 @@ pub(crate) fn prepare(
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
-    let firmware = config
-        .pc
-        .then(|| acpi::tables(config.vcpus as u8, layout::FIRMWARE_START));
+    let virtio: Vec<_> = firmware::virtio(config.virtio_count()).collect();
+    let firmware = config.pc.then(|| {
+        let machine = acpi::Machine {
+            cpus: config.vcpus as u8,
+            virtio: &virtio,
+        };
+        acpi::tables(&machine, layout::FIRMWARE_START)
+    });
     let payload = &config.payload;
     let modules: Vec<_> = payload
         .modules

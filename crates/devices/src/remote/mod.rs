@@ -6,7 +6,7 @@ mod disk;
 
 use std::sync::Arc;
 
-pub use bell::{HostBell, Waker};
+pub use bell::HostBell;
 pub use disk::{DiskAnswer, DiskAsked, DiskRequest, RemoteDisk};
 
 /// The host's end of one such device.

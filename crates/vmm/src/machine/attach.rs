@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
-use devices::{Clock, Context, Memory, SystemClock, Trigger};
+use devices::{Clock, Context, DmaMemory, Memory, SystemClock, Trigger};
 use kvm_ioctls::Cap;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -105,13 +105,17 @@ struct Wall<'a> {
 }
 
 impl Context for Wall<'_> {
-    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send>> {
+    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send + Sync>> {
         let line = self.around.interrupts.line(line).ok()?;
         Some(Box::new(line))
     }
 
     fn memory(&self) -> Arc<dyn Memory> {
         Arc::clone(self.around.vm.memory()) as Arc<dyn Memory>
+    }
+
+    fn dma(&self) -> Arc<DmaMemory> {
+        self.around.vm.memory().dma()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -122,12 +126,12 @@ impl Context for Wall<'_> {
         &mut self,
         offset: u32,
         datamatch: Option<(u64, u8)>,
-    ) -> Result<Box<dyn devices::Doorbell>, String> {
+    ) -> Result<Arc<dyn devices::Doorbell>, String> {
         let (bell, counted) = self
             .hang(offset, datamatch)
             .map_err(|error| error.message)?;
         self.doorbells.push(counted);
-        Ok(Box::new(bell))
+        Ok(Arc::new(bell))
     }
 }
 
@@ -179,5 +183,10 @@ impl devices::Doorbell for Bell {
     fn take(&self) -> u64 {
         // Non-blocking: an error is "nothing".
         self.0.read().unwrap_or(0)
+    }
+
+    fn ring(&self) {
+        // It fails only where 2^64 rings wait.
+        self.0.write(1).ok();
     }
 }
