@@ -1,4 +1,5 @@
 import { checkArray, checkBoolean, checkInteger, checkWord } from './check.ts'
+import { type CheckedDisk, type Disk, disksKey } from './disks.ts'
 import type { Guest } from './guest.ts'
 import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
@@ -15,7 +16,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'disks'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -26,6 +27,11 @@ export interface VirtualMachineOptions extends Partial<
    * to `onExit`, or ends the run.
    */
   routes?: readonly Route[]
+  /**
+   * virtio disks, up to 11: `/dev/vda` is the first. They need `pc`, whose ACPI tables announce
+   * them.
+   */
+  disks?: readonly Disk[]
 }
 
 const maxGpa = 2 ** 52 - 1
@@ -52,11 +58,26 @@ const machineShape = {
   irqchip: likewise('pc', checkBoolean),
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
+  disks: disksKey,
+}
+
+/** A machine's options: what the native side gets, and who answers here. */
+export interface CheckedMachine {
+  readonly config: NativeConfig
+  readonly handlers: readonly Handlers[]
+  readonly disks: readonly CheckedDisk[]
 }
 
 /** Checks the shape of a machine's options and fills in the defaults. */
-export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
-  const { routes, ...rest } = checkShape('options', value, machineShape, '')
-  const config = { ...rest, routes: routes.map(([route]) => route) }
-  return [config, routes.map(([, handlers]) => handlers)]
+export function checkMachineOptions(value: unknown): CheckedMachine {
+  const { routes, disks, ...rest } = checkShape('options', value, machineShape, '')
+  return {
+    config: {
+      ...rest,
+      routes: routes.map(([route]) => route),
+      disks: disks.map(([disk]) => disk),
+    },
+    handlers: routes.map(([, handlers]) => handlers),
+    disks,
+  }
 }

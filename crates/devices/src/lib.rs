@@ -28,9 +28,7 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
-pub use remote::{
-    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes,
-};
+pub use remote::{DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes};
 pub use state::State;
 pub use trigger::Trigger;
 pub use written::{DmaMemory, Written};

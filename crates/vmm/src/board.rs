@@ -54,6 +54,7 @@ pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
+    disks: Vec<Box<dyn VirtioDevice>>,
 ) -> Result<Vec<Route>> {
     let mut backends = Vec::new();
     if config.serial {
@@ -73,7 +74,7 @@ pub(crate) fn routes(
         ];
         backends.extend(chips.map(Backend::Device));
     }
-    let devices = virtio(config).into_iter();
+    let devices = virtio(config).into_iter().chain(disks);
     for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
         let transport = VirtioMmio::new(device, place.line);
         backends.push(Backend::Device(Box::new(transport)));
@@ -84,7 +85,7 @@ pub(crate) fn routes(
         .collect())
 }
 
-/// The virtio devices, as many as the configuration counts.
+/// The virtio devices of the machine's own, which come before the disks.
 fn virtio(config: &MachineConfig<'_>) -> Vec<Box<dyn VirtioDevice>> {
     let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
     if config.pc {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
 
 use crate::bus::RouteConfig;
+use crate::disks::{self, DiskConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
 
@@ -53,6 +54,8 @@ pub struct MachineConfig<'a> {
     /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers,
     /// ACPI tables. Unclaimed ports and addresses are then an empty bus.
     pub pc: bool,
+    /// The disks, in the order in which the guest finds them. They need `pc`.
+    pub disks: Vec<DiskConfig>,
 }
 
 impl<'a> MachineConfig<'a> {
@@ -72,6 +75,7 @@ impl<'a> MachineConfig<'a> {
             irqchip: false,
             serial: false,
             pc: false,
+            disks: Vec::new(),
         }
     }
 
@@ -99,8 +103,8 @@ impl<'a> MachineConfig<'a> {
 
     /// How many virtio devices there are.
     pub fn virtio_count(&self) -> usize {
-        // The entropy device.
-        usize::from(self.pc)
+        // The entropy device comes first.
+        usize::from(self.pc) + self.disks.len()
     }
 
     /// Checks slots and payload, and says the format of its image, so that its content need not be
@@ -121,6 +125,7 @@ impl<'a> MachineConfig<'a> {
         if self.pc && !self.irqchip {
             return Err(invalid("pc needs irqchip: true, got false".into()));
         }
+        disks::check(&self.disks, self.pc)?;
         check_size("memoryBytes", self.memory_bytes)?;
         if self.pc && self.memory_bytes < layout::FIRMWARE_END {
             let (least, got) = (layout::FIRMWARE_END, self.memory_bytes);

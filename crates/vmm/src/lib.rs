@@ -13,6 +13,7 @@ mod board;
 mod bus;
 mod config;
 mod counters;
+mod disks;
 mod error;
 mod interrupts;
 mod kvm;
@@ -35,6 +36,7 @@ pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, Output, PowerRequest, Remote, RemoteDisk, Remotes,
     SerialPort,
 };
+pub use disks::{DiskConfig, DiskSource};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
@@ -51,4 +53,4 @@ pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
-pub use snapshot::{Difference, LoadOptions, Snapshot};
+pub use snapshot::{Difference, LoadOptions, Others, Snapshot};

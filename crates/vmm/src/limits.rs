@@ -6,6 +6,9 @@ pub use boot::limits::{
 };
 pub use devices::{CONSOLE_BATCH_BYTES, MAX_OUTPUT_BYTES};
 
+/// Disks of one machine: what the virtio devices of a PC have room for, beside the entropy device.
+pub const MAX_DISKS: usize = boot::firmware::MAX_VIRTIO - 1;
+
 /// Slots that a caller may ask for; every KVM has at least 32, and two are ours.
 pub const MAX_SLOTS: usize = 16;
 

@@ -2,18 +2,30 @@ import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
-import { checkShape, required } from '../../options/shape.ts'
+import { type CheckedDisk, checkDisk } from '../../options/disks.ts'
+import { checkArray } from '../../options/check.ts'
+import { checkShape, otherwise, required } from '../../options/shape.ts'
 import { Devices } from '../devices.ts'
-import { Remotes } from '../remote/remotes.ts'
+import { remotesOf } from '../remote/ends.ts'
 import { summarize } from '../summary.ts'
 import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
 import { checkSnapshot, contentOf } from './snapshot.ts'
 import type { States } from './states.ts'
 
+const { maxDisks } = native.limits()
+
+/** Disks by their places; what is left out stays. */
+function checkOthers(name: string, value: unknown): (CheckedDisk | undefined)[] {
+  return checkArray(name, value, maxDisks, (item, at) =>
+    item === undefined || item === null ? undefined : checkDisk(item, at),
+  )
+}
+
 const snapshotShape = {
   snapshot: required(checkSnapshot),
   routes: routesKey,
+  disks: otherwise<(CheckedDisk | undefined)[]>([], checkOthers),
 }
 
 /** A machine that has yet to meet its devices, and the states that these then get. */
@@ -36,28 +48,44 @@ function isOfSnapshot(options: unknown): boolean {
 }
 
 function anew(options: unknown): Beginning {
-  const [config, own] = checkMachineOptions(options)
+  const { config, handlers: own, disks } = checkMachineOptions(options)
+  const machine = take(native.NativeMachine.create(config))
+  const answering = { disks: disks.map(([, device]) => device) }
   return {
-    machine: take(native.NativeMachine.create(config)),
+    machine,
     vcpus: config.vcpus,
     hasSerial: config.serial,
     summary: summarize(config),
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    remotes: new Remotes([]),
+    answering,
+    remotes: remotesOf(machine, answering),
     states: new Map(),
   }
 }
 
 function again(options: unknown): Beginning {
-  const { snapshot, routes } = checkShape('options', options, snapshotShape, '')
+  const { snapshot, routes, disks } = checkShape('options', options, snapshotShape, '')
   const content = contentOf(snapshot)
   const { native: saved, vcpus, hasSerial, summary, handlers, states, binding } = content
+  const { answering: answeringBefore } = content
   const others = new Map(routes.map((pair) => [pair[1].place as string, pair]))
   const own = handlers.map((handler) => rebound(handler, others.get(handler.place!)?.[1], content))
   const wanted = new Map(binding?.routes)
   for (const [place, [route]] of others) wanted.set(place, route)
-  const machine = take(saved.machine([...wanted.values()]))
+  const machine = take(
+    saved.machine(
+      [...wanted.values()],
+      disks.map((disk) => disk?.[0] ?? null),
+    ),
+  )
+  // One that was not given another stays what it is.
+  const places = Math.max(disks.length, answeringBefore.disks.length)
+  const answering = {
+    disks: Array.from({ length: places }, (_, index) =>
+      disks[index] ? disks[index][1] : answeringBefore.disks[index],
+    ),
+  }
   for (const { device } of own) if (device) binding?.spare.delete(device)
   return {
     machine,
@@ -66,7 +94,8 @@ function again(options: unknown): Beginning {
     summary,
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    remotes: new Remotes([]),
+    answering,
+    remotes: remotesOf(machine, answering),
     states,
   }
 }

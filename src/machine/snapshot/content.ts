@@ -1,6 +1,7 @@
 import type { NativeRoute, NativeSnapshot } from '../../native/seam.ts'
 import type { Device } from '../../options/device.ts'
 import type { Handlers } from '../../options/routes.ts'
+import type { Answering } from '../remote/ends.ts'
 import type { Summary } from '../summary.ts'
 import type { States } from './states.ts'
 
@@ -14,6 +15,8 @@ export interface Content {
   readonly handlers: readonly Handlers[]
   /** Of devices that save theirs, by the places of their routes. */
   readonly states: States
+  /** What the machine answered by requests; nothing of one that was read from a file. */
+  readonly answering: Answering
   /** Only of one that was read from a file. */
   readonly binding?: Binding
 }

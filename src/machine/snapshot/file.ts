@@ -64,6 +64,7 @@ function contentOf(loaded: Content['native'], bound: readonly [NativeRoute, Hand
     summary: summarize(description),
     handlers,
     states: statesOf(loaded.note()),
+    answering: { disks: [] },
     binding: {
       routes: new Map(bound.map(([route, { place }]) => [place as string, route])),
       open,

@@ -1,6 +1,7 @@
 import type { Handlers } from '../../options/routes.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { Devices } from '../devices.ts'
+import type { Answering } from '../remote/ends.ts'
 import type { Remotes } from '../remote/remotes.ts'
 import type { Summary } from '../summary.ts'
 
@@ -13,6 +14,7 @@ export interface Parts {
   /** By the id of the route, in the order of the routes. */
   readonly handlers: Map<number, Handlers>
   readonly devices: Devices
+  readonly answering: Answering
   /** What is answered by requests. */
   readonly remotes: Remotes
 }

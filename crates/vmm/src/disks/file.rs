@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::{DiskConfig, check_size};
 use super::medium::Medium;
-use super::{DiskConfig, check_size};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::disk_file;
 
@@ -47,7 +47,10 @@ impl Stamp {
 /// What a path leads to, if anything.
 pub(super) fn look(path: &Path) -> Option<(Arc<Medium>, Stamp)> {
     let about = fs::metadata(path).ok()?;
-    Some((Medium::of_file((about.dev(), about.ino())), Stamp::of(&about)))
+    Some((
+        Medium::of_file((about.dev(), about.ino())),
+        Stamp::of(&about),
+    ))
 }
 
 /// Opens a file for a disk.
@@ -133,6 +136,6 @@ fn in_use(name: &str, path: &Path, writes: bool) -> Error {
             path.display()
         ),
         call: Some("flock"),
-        errno: Some(libc::EWOULDBLOCK),
+        errno: Some(libc::EBUSY),
     }
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use devices::virtio::block::{Clusters, are_clusters_of};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Disk, DiskConfig, DiskSource, Medium, Stamp};
+use super::config::{DiskConfig, DiskSource};
+use super::disk::Disk;
+use super::file::Stamp;
+use super::medium::Medium;
 use crate::error::{Error, ErrorCode, Result};
 
 /// What a snapshot knows of a disk.
@@ -33,9 +36,10 @@ impl SavedDisk {
         Self {
             config: disk.config.clone(),
             bytes: disk.bytes,
-            clusters: disk.layer.as_ref().map_or_else(Clusters::default, |layer| {
-                layer.clusters()
-            }),
+            clusters: disk
+                .layer
+                .as_ref()
+                .map_or_else(Clusters::default, |layer| layer.clusters()),
             medium: Some(Arc::clone(medium)),
             changes: medium.changes(),
             stamp: match &disk.config.source {
@@ -45,9 +49,20 @@ impl SavedDisk {
         }
     }
 
-    /// The medium that it had; another one if that is not known.
-    pub fn medium(&self) -> Arc<Medium> {
-        self.medium.clone().unwrap_or_default()
+    /// The medium of a disk that is answered from outside, as it was.
+    ///
+    /// # Errors
+    /// `Snapshot` for one that is not, and for all in a file, where nobody answers.
+    pub fn answered(&self, index: usize) -> Result<Arc<Medium>> {
+        let Some(medium) = &self.medium else {
+            let name = self.config.name(index);
+            let what = format!(
+                "JavaScript answers {name}, and a file has no functions; give disks one for its place"
+            );
+            return Err(Error::new(ErrorCode::Snapshot, what));
+        };
+        self.check_medium(index, medium, None)?;
+        Ok(Arc::clone(medium))
     }
 
     /// Whether a file can have it.
@@ -67,7 +82,10 @@ impl SavedDisk {
             return Ok(());
         }
         let medium = disk.medium.medium();
-        let is_same = self.medium.as_ref().is_some_and(|own| Arc::ptr_eq(own, medium));
+        let is_same = self
+            .medium
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, medium));
         if !is_same {
             return Err(self.moved_on(index, "is another disk than the snapshot's"));
         }
@@ -80,9 +98,12 @@ impl SavedDisk {
     /// `Snapshot`, naming the difference with both values.
     pub fn check_kind(&self, index: usize, disk: &Disk) -> Result<()> {
         let facts = |config: &DiskConfig, bytes: u64| {
+            // What was written to a volatile disk needs one to be put on.
+            let is_volatile = config.volatile && self.config.volatile;
             [
                 ("bytes", bytes.to_string()),
                 ("readOnly", config.read_only.to_string()),
+                ("volatile", is_volatile.to_string()),
             ]
         };
         let ours = facts(&self.config, self.bytes);
@@ -137,7 +158,10 @@ impl SavedDisk {
         let remedy = format!(
             "make a machine of the snapshot with disks that has a copy for disks[{index}], or use volatile: true"
         );
-        Error::new(ErrorCode::Snapshot, format!("{name} {what}, {why}; {remedy}"))
+        Error::new(
+            ErrorCode::Snapshot,
+            format!("{name} {what}, {why}; {remedy}"),
+        )
     }
 
     /// Gives a machine's disk what was written to this one.
@@ -148,6 +172,32 @@ impl SavedDisk {
     }
 }
 
+/// The disks of a machine at rest.
+pub(crate) fn save(disks: &[Disk]) -> Vec<SavedDisk> {
+    disks.iter().map(SavedDisk::of).collect()
+}
+
+/// Refuses a machine whose disks cannot go back to what they were.
+///
+/// # Errors
+/// `Snapshot`, naming the disk.
+pub(crate) fn check_places(disks: &[Disk], saved: &[SavedDisk]) -> Result<()> {
+    if disks.len() != saved.len() {
+        let (ours, theirs) = (saved.len(), disks.len());
+        let what = format!("disks must be {ours} as in the snapshot, got {theirs}");
+        return Err(Error::new(ErrorCode::Snapshot, what));
+    }
+    let mut pairs = saved.iter().zip(disks).enumerate();
+    pairs.try_for_each(|(index, (saved, disk))| saved.check_place(index, disk))
+}
+
+/// Gives disks what was written to volatile ones.
+pub(crate) fn put_back(disks: &[Disk], saved: &[SavedDisk]) {
+    for (disk, saved) in disks.iter().zip(saved) {
+        saved.put_back(disk);
+    }
+}
+
 /// As a list, which shares nothing.
 fn put<S: Serializer>(clusters: &Clusters, into: S) -> Result<S::Ok, S::Error> {
     into.collect_seq(clusters.iter().map(|(number, bytes)| (number, &**bytes)))
@@ -155,6 +205,8 @@ fn put<S: Serializer>(clusters: &Clusters, into: S) -> Result<S::Ok, S::Error> {
 
 fn take<'de, D: Deserializer<'de>>(from: D) -> Result<Clusters, D::Error> {
     let list = Vec::<(u64, Vec<u8>)>::deserialize(from)?;
-    let clusters = list.into_iter().map(|(number, bytes)| (number, bytes.into()));
+    let clusters = list
+        .into_iter()
+        .map(|(number, bytes)| (number, bytes.into()));
     Ok(Clusters::new(clusters.collect()))
 }

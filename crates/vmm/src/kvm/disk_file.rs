@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use devices::virtio::block::Storage;
 use vm_memory::VolatileSlice;
-use vm_memory::bitmap::{Bitmap, BitmapSlice};
+use vm_memory::bitmap::BitmapSlice;
 use vmm_sys_util::fallocate::{FallocateMode, fallocate};
 
 /// Pieces of memory that one system call takes (`UIO_MAXIOV`).

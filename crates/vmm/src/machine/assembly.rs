@@ -8,9 +8,10 @@ use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
 use crate::board;
-use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
+use crate::bus::{Bus, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
+use crate::disks::{self, Disk, Opened};
 use crate::error::Result;
 use crate::interrupts::Interrupts;
 use crate::kvm::host::Host;
@@ -24,7 +25,7 @@ use crate::machine::pool::{self, Spare};
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Others, Snapshot};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -36,11 +37,13 @@ pub(crate) struct Made {
     pub placement: Placement,
     pub counters: Arc<Counters>,
     pub slots: Vec<MemorySlot>,
+    pub disks: Vec<Disk>,
 }
 
 /// Of a configuration.
 pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
     let format = config.check()?;
+    let disks = disks::open(&config.disks, &[])?;
     let slots = config.all_slots();
     let rows = check_routes(config, &slots)?;
     let host = check_host(config, &slots)?;
@@ -53,12 +56,14 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
     let fd = create::vm(host, boot.mode, config.irqchip)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let crew = crew(host, &vm, config, None, Some((&boot, &registers)))?;
-    assemble(config, slots, &rows, vm, crew, Origin::default(), placement)
+    let origin = Origin::default();
+    assemble(config, slots, &rows, vm, crew, origin, placement, disks)
 }
 
 /// Of a snapshot: all vCPUs as they come, all routes empty.
-pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Made> {
-    let config = snapshot.config(routes);
+pub(crate) fn again(snapshot: &Snapshot, others: &Others) -> Result<Made> {
+    let config = snapshot.config_with(others)?;
+    let disks = snapshot.open_disks(&config.disks, others)?;
     let slots = config.all_slots();
     let rows = check_routes(&config, &slots)?;
     let host = check_host(&config, &slots)?;
@@ -70,16 +75,17 @@ pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Mad
         let counters = Arc::new(Counters::default());
         let boot = Processor::new(vcpu, BOOT_VCPU, config.irqchip, Arc::clone(&counters));
         let crew = (Crew::new(boot, Vec::new()), counters);
-        return assemble(&config, slots, &rows, vm, crew, origin, placement);
+        return assemble(&config, slots, &rows, vm, crew, origin, placement, disks);
     }
     let memory = GuestMemory::from_image(&snapshot.image)?;
     let fd = create::vm(host, placement.mode, config.irqchip)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let origin = Origin::of_image(&snapshot.image);
     let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None)?;
-    assemble(&config, slots, &rows, vm, crew, origin, placement)
+    assemble(&config, slots, &rows, vm, crew, origin, placement, disks)
 }
 
+#[allow(clippy::too_many_arguments)] // each is made in another way
 fn assemble(
     config: &MachineConfig<'_>,
     slots: Vec<MemorySlot>,
@@ -88,6 +94,7 @@ fn assemble(
     (mut crew, counters): (Crew, Arc<Counters>),
     origin: Origin,
     placement: Placement,
+    disks: Opened,
 ) -> Result<Made> {
     let processors = crew.all_mut();
     let waiting = processors.map(|processor| Arc::clone(&processor.injections));
@@ -104,14 +111,16 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    for route in board::routes(config, &slots, &interrupts)? {
+    for route in board::routes(config, &slots, &interrupts, disks.devices)? {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
         offload::sort_after(&vm, &route.row.claim, &routes)?;
     }
+    let mut bus = Bus::new(routes, config.pc)?;
+    bus.remotes = disks.remotes;
     Ok(Made {
-        bus: Bus::new(routes, config.pc)?,
+        bus,
         crew,
         interrupts,
         vm,
@@ -119,6 +128,7 @@ fn assemble(
         placement,
         counters,
         slots,
+        disks: disks.disks,
     })
 }
 

@@ -6,10 +6,14 @@ pub const QUEUE_SIZE: u16 = 256;
 
 /// Segments of data that one request may have, beside header and status.
 const MAX_SEGMENTS: u32 = QUEUE_SIZE as u32 - 2;
-/// The longest segment of a disk whose requests are copied.
+/// The longest segment of a disk whose requests are copied, so that no request is longer than all
+/// of these together.
 const COPIED_SEGMENT_BYTES: u32 = 4096;
-/// The most bytes of a request that is copied: all its segments.
-pub const MAX_COPIED_BYTES: usize = (MAX_SEGMENTS * COPIED_SEGMENT_BYTES) as usize;
+/// The longest segment of a native disk.
+const NATIVE_SEGMENT_BYTES: u32 = 1 << 30;
+/// The most bytes of a request that is copied. It may come of a driver that has begun with a native
+/// disk.
+pub const MAX_COPIED_BYTES: usize = 16 << 20;
 
 /// The most bytes of all requests of such a disk that are open at a time.
 pub const MAX_OPEN_BYTES: usize = 16 << 20;
@@ -19,7 +23,7 @@ pub const MAX_DISCARD_SEGMENTS: usize = 16;
 pub const MAX_DISCARD_SECTORS: u32 = (1 << 22) - 1;
 pub const MAX_ZEROES_SEGMENTS: usize = 1;
 /// 16 MiB: where the host has no faster way, zeros are written.
-pub const MAX_ZEROES_SECTORS: u32 = 1 << 15;
+pub const MAX_ZEROES_SECTORS: u32 = (MAX_COPIED_BYTES / 512) as u32;
 
 const FEATURE_SIZE_MAX: u64 = 1 << 1;
 const FEATURE_SEG_MAX: u64 = 1 << 2;
@@ -45,28 +49,27 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The features of a native disk.
-    pub const fn native_features(&self) -> u64 {
-        let writes = FEATURE_FLUSH | FEATURE_DISCARD | FEATURE_WRITE_ZEROES;
-        self.features(writes)
-    }
-
-    /// The features of a disk whose requests are copied.
-    pub const fn copied_features(&self) -> u64 {
-        self.features(FEATURE_FLUSH) | FEATURE_SIZE_MAX
-    }
-
-    const fn features(&self, writes: u64) -> u64 {
+    /// What a disk offers: the same of each kind, so that one can go on in the place of another.
+    pub const fn features(&self) -> u64 {
         let more = if self.read_only {
             FEATURE_READ_ONLY
         } else {
-            writes
+            FEATURE_FLUSH | FEATURE_DISCARD | FEATURE_WRITE_ZEROES
         };
-        FEATURE_SEG_MAX | FEATURE_BLOCK_SIZE | more
+        FEATURE_SIZE_MAX | FEATURE_SEG_MAX | FEATURE_BLOCK_SIZE | more
     }
 
-    /// The configuration space; fields whose feature is not offered are not read.
-    pub fn config(&self) -> [u8; CONFIG_BYTES] {
+    /// The configuration space of a native disk.
+    pub fn native_config(&self) -> [u8; CONFIG_BYTES] {
+        self.config(NATIVE_SEGMENT_BYTES)
+    }
+
+    /// The configuration space of a disk whose requests are copied.
+    pub fn copied_config(&self) -> [u8; CONFIG_BYTES] {
+        self.config(COPIED_SEGMENT_BYTES)
+    }
+
+    fn config(&self, segment_bytes: u32) -> [u8; CONFIG_BYTES] {
         let mut config = [0; CONFIG_BYTES];
         let mut put = |at: usize, bytes: &[u8]| {
             for (to, from) in config.iter_mut().skip(at).zip(bytes) {
@@ -74,7 +77,7 @@ impl Geometry {
             }
         };
         put(0, &self.sectors.to_le_bytes());
-        put(8, &COPIED_SEGMENT_BYTES.to_le_bytes());
+        put(8, &segment_bytes.to_le_bytes());
         put(12, &MAX_SEGMENTS.to_le_bytes());
         put(20, &512_u32.to_le_bytes());
         put(34, &1_u16.to_le_bytes());

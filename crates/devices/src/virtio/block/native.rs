@@ -22,7 +22,7 @@ impl<S: Storage> Block<S> {
     /// A device at which nothing was asked yet.
     pub fn new(disk: Native<S>) -> Self {
         Self {
-            config: disk.geometry.config(),
+            config: disk.geometry.native_config(),
             disk,
             features: 0,
         }
@@ -39,7 +39,7 @@ impl<S: Storage> VirtioDevice for Block<S> {
     }
 
     fn features(&self) -> u64 {
-        self.disk.geometry.native_features()
+        self.disk.geometry.features()
     }
 
     fn queue_sizes(&self) -> &[u16] {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
+use vm_memory::bitmap::BitmapSlice;
 
 use super::layout::{
-    CONFIG_BYTES, FEATURE_FLUSH, Geometry, MAX_COPIED_BYTES, MAX_OPEN_BYTES, QUEUE_SIZE,
+    CONFIG_BYTES, FEATURE_FLUSH, Geometry, MAX_COPIED_BYTES, MAX_DISCARD_SECTORS,
+    MAX_DISCARD_SEGMENTS, MAX_OPEN_BYTES, MAX_ZEROES_SECTORS, MAX_ZEROES_SEGMENTS, QUEUE_SIZE,
 };
-use super::request::{Kind, Request, Status, copy_in, copy_out, length};
+use super::request::{Kind, Request, Status, copy_in, copy_out, length, segments};
 use super::serve::{Generation, get_id};
 use super::{NAME, REQUESTS};
 use crate::remote::{DiskAnswer, DiskAsked, RemoteDisk};
@@ -48,7 +50,7 @@ impl RemoteBlock {
     /// A device at which nothing was asked yet.
     pub fn new(disk: Arc<RemoteDisk>, geometry: Geometry, generation: Generation) -> Self {
         Self {
-            config: geometry.config(),
+            config: geometry.copied_config(),
             disk,
             geometry,
             generation,
@@ -58,7 +60,8 @@ impl RemoteBlock {
         }
     }
 
-    fn take(&self, request: &Request<'_, impl vm_memory::bitmap::BitmapSlice>) -> Taken {
+    fn take(&self, request: &Request<'_, impl BitmapSlice>) -> Taken {
+        let is_fixed = self.geometry.read_only;
         match request.kind {
             Kind::Read => self.ask(request, length(&request.writable), |bytes| {
                 DiskAsked::Read(bytes as u32)
@@ -67,27 +70,55 @@ impl RemoteBlock {
                 get_id(&self.geometry, request);
                 Taken::Answered(Status::Ok)
             }
-            Kind::Write if self.geometry.read_only => Taken::Answered(Status::IoError),
+            Kind::Unknown => Taken::Answered(Status::Unsupported),
+            Kind::Flush if is_fixed => Taken::Answered(Status::Ok),
+            Kind::Flush => Taken::Asked {
+                id: self.disk.ask(0, DiskAsked::Flush),
+                bytes: 0,
+            },
+            Kind::Write | Kind::Discard | Kind::WriteZeroes if is_fixed => {
+                Taken::Answered(Status::IoError)
+            }
             Kind::Write => self.ask(request, length(&request.readable), |bytes| {
                 self.generation.fetch_add(1, Ordering::SeqCst);
                 let mut copied = vec![0; bytes];
                 copy_out(&request.readable, &mut copied);
                 DiskAsked::Write(copied)
             }),
-            Kind::Flush if self.geometry.read_only => Taken::Answered(Status::Ok),
-            Kind::Flush => Taken::Asked {
-                id: self.disk.ask(0, DiskAsked::Flush),
-                bytes: 0,
-            },
-            Kind::Discard | Kind::WriteZeroes | Kind::Unknown => {
-                Taken::Answered(Status::Unsupported)
+            // What is discarded may be anything, so it may be what it was.
+            Kind::Discard => Taken::Answered(self.check_discard(request)),
+            Kind::WriteZeroes => self.ask_zeroes(request),
+        }
+    }
+
+    fn check_discard(&self, request: &Request<'_, impl BitmapSlice>) -> Status {
+        let sectors = self.geometry.sectors;
+        let found = segments(request, MAX_DISCARD_SEGMENTS, MAX_DISCARD_SECTORS, sectors);
+        found.map_or_else(|status| status, |_| Status::Ok)
+    }
+
+    /// Zeros are written as anything else is.
+    fn ask_zeroes(&self, request: &Request<'_, impl BitmapSlice>) -> Taken {
+        let sectors = self.geometry.sectors;
+        let found = segments(request, MAX_ZEROES_SEGMENTS, MAX_ZEROES_SECTORS, sectors);
+        match found.as_deref() {
+            Ok([segment]) if segment.length > 0 => {
+                self.generation.fetch_add(1, Ordering::SeqCst);
+                let bytes = segment.length as usize;
+                let zeros = DiskAsked::Write(vec![0; bytes]);
+                Taken::Asked {
+                    id: self.disk.ask(segment.offset, zeros),
+                    bytes,
+                }
             }
+            Ok(_) => Taken::Answered(Status::Ok),
+            Err(status) => Taken::Answered(*status),
         }
     }
 
     fn ask(
         &self,
-        request: &Request<'_, impl vm_memory::bitmap::BitmapSlice>,
+        request: &Request<'_, impl BitmapSlice>,
         bytes: usize,
         asked: impl FnOnce(usize) -> DiskAsked,
     ) -> Taken {
@@ -139,7 +170,7 @@ impl VirtioDevice for RemoteBlock {
     }
 
     fn features(&self) -> u64 {
-        self.geometry.copied_features()
+        self.geometry.features()
     }
 
     fn queue_sizes(&self) -> &[u16] {
@@ -179,7 +210,7 @@ impl VirtioDevice for RemoteBlock {
             };
             match self.take(&request) {
                 Taken::Asked { id, bytes } => {
-                    let is_write = request.kind == Kind::Write;
+                    let is_write = matches!(request.kind, Kind::Write | Kind::WriteZeroes);
                     let open = Open {
                         chain,
                         bytes,

@@ -1,5 +1,6 @@
 //! A machine's configuration, converted from JavaScript's types to Rust's.
 
+mod disks;
 mod payload;
 mod routes;
 
@@ -9,6 +10,7 @@ use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{CpuMode, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
 
+pub use self::disks::NativeDisk;
 pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
 use crate::convert::words::{NativeMode, NativePrivilege};
@@ -46,6 +48,8 @@ pub struct NativeConfig {
     /// reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
     /// default. Default false.
     pub pc: bool,
+    /// virtio disks, up to 11, in the order in which the guest finds them. They need `pc`.
+    pub disks: Vec<NativeDisk>,
 }
 
 /// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
@@ -87,6 +91,7 @@ impl NativeConfig {
             irqchip: self.irqchip,
             serial: self.serial,
             pc: self.pc,
+            disks: self.disks.iter().map(NativeDisk::parse).collect(),
         })
     }
 }
@@ -118,6 +123,8 @@ pub struct NativeDescription {
     pub pc: bool,
     /// As in `NativeConfig`, in the order of their ids.
     pub routes: Vec<NativeRoute>,
+    /// As in `NativeConfig`.
+    pub disks: Vec<NativeDisk>,
 }
 
 impl NativeDescription {
@@ -137,6 +144,7 @@ impl NativeDescription {
             serial: config.serial,
             pc: config.pc,
             routes: config.routes.iter().map(NativeRoute::of).collect(),
+            disks: config.disks.iter().map(NativeDisk::of).collect(),
         }
     }
 }
