@@ -172,6 +172,14 @@ export declare class NativeMachine {
    * `ERR_LIMIT` when no thread can start, and it stays paused.
    */
   resume(): Failure | null
+  /** The screen of a machine that has one. */
+  screenKind(): NativeScreenKind | null
+  /** Character and attribute of each cell of a text screen. `ERR_INVALID_OPTION` of another. */
+  screenCells(): Uint8Array | Failure
+  /** Fills an array with the screen's pixels: red, green, blue and 255 of each. */
+  drawScreen(into: Uint8Array): Failure | null
+  /** Whether the screen is another than when `last` was filled, which then gets what it is now. */
+  lookAtScreen(last: Uint8Array): boolean | Failure
   /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
@@ -380,6 +388,11 @@ export interface NativeConfig {
   pc: boolean
   /** virtio disks, up to 11, in the order in which the guest finds them. They need `pc`. */
   disks: Array<NativeDisk>
+  /**
+   * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
+   * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
+   */
+  screen?: 'text' | NativeScreenSize
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -450,6 +463,8 @@ export interface NativeDescription {
   serial: boolean
   /** As in `NativeConfig`. */
   pc: boolean
+  /** As in `NativeConfig`. */
+  screen?: 'text' | NativeScreenSize
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
   /** As in `NativeConfig`. */
@@ -513,7 +528,7 @@ export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | '
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
  * says what each means.
  */
-export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_INTERNAL'
+export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_TIMEOUT' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
@@ -841,6 +856,24 @@ export interface NativeRunLimits {
    * readings per exit. Default false.
    */
   timeKvmRun?: boolean
+}
+
+/** What kind of screen a machine has. */
+export interface NativeScreenKind {
+  /** Whether it has characters. */
+  isText: boolean
+  /** Its pixels. */
+  size: NativeScreenSize
+  /** Bytes of the array that `lookAtScreen` wants. */
+  lookBytes: number
+}
+
+/** The pixels of a screen. */
+export interface NativeScreenSize {
+  /** Pixels of a row, 64 to 4096. */
+  width: number
+  /** Rows, 64 to 2160. */
+  height: number
 }
 
 /**

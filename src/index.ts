@@ -62,10 +62,12 @@ export type {
 export type { Registers } from './results/registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
-export type { DeviceDisk, Disk, DiskDevice, FileDisk } from './options/disks.ts'
+export type { DeviceDisk, Disk, DiskDevice, FileDisk } from './options/virtio/disks.ts'
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
 export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
 export type { Claim, Route, Target } from './options/routes.ts'
+export type { Screen, ScreenWaitOptions } from './machine/screen/screen.ts'
+export type { ScreenSize } from './options/screen.ts'
 export type { SerialPort } from './machine/serial.ts'
 export type { Vcpu } from './machine/vcpu.ts'
 export type { Fpu } from './machine/vcpu/fpu.ts'
@@ -78,6 +80,7 @@ export {
   type SnapshotDescription,
   type SnapshotOptions,
 } from './machine/snapshot/snapshot.ts'
+export type { MachineDevices } from './machine/machine-devices.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'
 export { VirtualMachine } from './machine/virtual-machine.ts'

@@ -1,11 +1,12 @@
 import { checkArray, checkBoolean, checkInteger, checkWord } from './check.ts'
-import { type CheckedDisk, type Disk, disksKey } from './disks.ts'
+import { type CheckedDisk, type Disk, disksKey } from './virtio/disks.ts'
 import type { Guest } from './guest.ts'
 import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
 import { type Image, checkPayload } from './payload.ts'
 import { type Handlers, type Route, routesKey } from './routes.ts'
+import { type ScreenSize, checkScreen } from './screen.ts'
 import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
 /**
@@ -16,7 +17,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'disks'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'disks'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -32,6 +33,12 @@ export interface VirtualMachineOptions extends Partial<
    * them.
    */
   disks?: readonly Disk[]
+  /**
+   * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines of characters at
+   * 0xb8000, or the size of a framebuffer at 0xf0000000, of four bytes per pixel. It needs
+   * `pc: true`. Default none.
+   */
+  screen?: 'text' | ScreenSize
 }
 
 const maxGpa = 2 ** 52 - 1
@@ -59,6 +66,7 @@ const machineShape = {
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
   disks: disksKey,
+  screen: optional(checkScreen),
 }
 
 /** A machine's options: what the native side gets, and who answers here. */

@@ -18,6 +18,7 @@ mod remote;
 mod serial;
 mod state;
 mod trigger;
+mod vga;
 pub mod virtio;
 mod written;
 
@@ -31,4 +32,8 @@ pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes};
 pub use state::State;
 pub use trigger::Trigger;
+pub use vga::{
+    CELL_HEIGHT, CELL_WIDTH, Cursor, Look, TEXT_BYTES, TEXT_COLUMNS, TEXT_LINES, VGA_PORTS, Vga,
+    VgaPort, draw_text, xrgb_to_rgba,
+};
 pub use written::{DmaMemory, Written};

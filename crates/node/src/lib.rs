@@ -18,5 +18,6 @@ mod pump;
 mod registers;
 mod remote;
 mod runs;
+mod screen;
 mod snapshot;
 mod vcpu_state;

@@ -1,12 +1,14 @@
 //! The devices that a machine has besides its caller's routes: a serial port, what else a kernel
 //! expects of a PC, and virtio devices.
 
+use std::sync::Arc;
+
 use boot::MemorySlot;
 use boot::firmware::{
-    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT, VIRTIO_BYTES,
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT, VGA_PORT, VIRTIO_BYTES,
 };
 use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
-use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger};
+use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger, VGA_PORTS, Vga, VgaPort};
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
@@ -29,6 +31,7 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(CMOS_PORT, 2),
         claim(PM1_PORT, pm1),
         claim(RESET_PORT, 1),
+        claim(VGA_PORT, VGA_PORTS.into()),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
     let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
@@ -54,6 +57,7 @@ pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
+    vga: &Arc<VgaPort>,
     disks: Vec<Box<dyn VirtioDevice>>,
 ) -> Result<Vec<Route>> {
     let mut backends = Vec::new();
@@ -66,11 +70,12 @@ pub(crate) fn routes(
         backends.push(Backend::Com1(Com1::new(line)));
     }
     if config.pc {
-        let chips: [Box<dyn Device>; 4] = [
+        let chips: [Box<dyn Device>; 5] = [
             Box::new(I8042::new()),
             Box::new(Cmos::new(&boot::writable(slots))),
             Box::new(Pm1::new()),
             Box::new(ResetControl::new()),
+            Box::new(Vga::new(Arc::clone(vga))),
         ];
         backends.extend(chips.map(Backend::Device));
     }

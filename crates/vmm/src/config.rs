@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
-use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
+use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
 
 use crate::bus::RouteConfig;
 use crate::disks::{self, DiskConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
+use crate::limits::{
+    MAX_GPA, MAX_MEMORY_BYTES, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH, MAX_SLOTS, MAX_VCPUS,
+    MIN_SCREEN_SIDE, PAGE_BYTES,
+};
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +59,8 @@ pub struct MachineConfig<'a> {
     pub pc: bool,
     /// The disks, in the order in which the guest finds them. They need `pc`.
     pub disks: Vec<DiskConfig>,
+    /// What the guest is shown on; it needs `pc`.
+    pub screen: Option<Screen>,
 }
 
 impl<'a> MachineConfig<'a> {
@@ -76,10 +81,11 @@ impl<'a> MachineConfig<'a> {
             serial: false,
             pc: false,
             disks: Vec::new(),
+            screen: None,
         }
     }
 
-    /// Slot 0 and the further ones.
+    /// Slot 0, the further ones, and that of a screen's pixels.
     pub fn all_slots(&self) -> Vec<MemorySlot> {
         let main = MemorySlot {
             gpa: 0,
@@ -88,6 +94,7 @@ impl<'a> MachineConfig<'a> {
         };
         std::iter::once(main)
             .chain(self.slots.iter().copied())
+            .chain(self.screen.and_then(Screen::slot))
             .collect()
     }
 
@@ -126,6 +133,7 @@ impl<'a> MachineConfig<'a> {
             return Err(invalid("pc needs irqchip: true, got false".into()));
         }
         disks::check(&self.disks, self.pc)?;
+        self.check_screen()?;
         check_size("memoryBytes", self.memory_bytes)?;
         if self.pc && self.memory_bytes < layout::FIRMWARE_END {
             let (least, got) = (layout::FIRMWARE_END, self.memory_bytes);
@@ -159,6 +167,29 @@ impl<'a> MachineConfig<'a> {
             return Err(invalid(format!(
                 "privilege 'user' needs mode 'long', got mode '{mode}'"
             )));
+        }
+        Ok(())
+    }
+
+    fn check_screen(&self) -> Result<()> {
+        let Some(screen) = self.screen else {
+            return Ok(());
+        };
+        if !self.pc {
+            return Err(invalid("screen needs pc: true, got false".into()));
+        }
+        let Screen::Pixels { width, height } = screen else {
+            return Ok(());
+        };
+        for (name, got, most) in [
+            ("width", width, MAX_SCREEN_WIDTH),
+            ("height", height, MAX_SCREEN_HEIGHT),
+        ] {
+            if !(MIN_SCREEN_SIDE..=most).contains(&got) {
+                return Err(invalid(format!(
+                    "screen.{name} must be {MIN_SCREEN_SIDE} to {most}, got {got}"
+                )));
+            }
         }
         Ok(())
     }
@@ -211,12 +242,21 @@ impl<'a> MachineConfig<'a> {
             {
                 return Err(invalid(format!(
                     "{} overlaps {}",
-                    slot_name(*b),
-                    slot_name(*a)
+                    self.slot_name(*b),
+                    self.slot_name(*a)
                 )));
             }
         }
         Ok(())
+    }
+
+    /// Of one of `all_slots`.
+    fn slot_name(&self, index: usize) -> String {
+        match index.checked_sub(1) {
+            None => "memoryBytes".into(),
+            Some(index) if index < self.slots.len() => format!("slots[{index}]"),
+            Some(_) => "screen".into(),
+        }
     }
 
     /// A flat image does not say where it goes; the loader checks the others.
@@ -274,14 +314,6 @@ impl<'a> MachineConfig<'a> {
             )));
         }
         Ok(())
-    }
-}
-
-fn slot_name(index: usize) -> String {
-    if index == 0 {
-        "memoryBytes".into()
-    } else {
-        format!("slots[{}]", index - 1)
     }
 }
 

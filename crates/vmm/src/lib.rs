@@ -23,9 +23,12 @@ mod offload;
 mod placement;
 mod probe;
 mod run;
+mod screen;
 mod snapshot;
 
-pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
+pub use boot::{
+    CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
+};
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
     RouteId, RouteTarget, Watch,
@@ -53,4 +56,5 @@ pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
+pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};

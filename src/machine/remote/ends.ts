@@ -1,5 +1,5 @@
 import type { NativeMachine } from '../../native/seam.ts'
-import type { DiskDevice } from '../../options/disks.ts'
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import { RemoteDisk } from './remote-disk.ts'
 import { type RemoteEnd, Remotes } from './remotes.ts'
 

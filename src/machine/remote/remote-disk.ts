@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 
 import { lengthOf } from '../../options/check.ts'
-import type { DiskDevice } from '../../options/disks.ts'
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import { native } from '../../native/native.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { RemoteEnd } from './remotes.ts'

@@ -5,7 +5,7 @@ import { registerWords } from '../../native/block.ts'
 import { native } from '../../native/native.ts'
 import type { NativeDescription, NativeDisk } from '../../native/seam.ts'
 import { checkBoolean } from '../../options/check.ts'
-import type { Disk } from '../../options/disks.ts'
+import type { Disk } from '../../options/virtio/disks.ts'
 import { type Route, routesKey } from '../../options/routes.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
 import { type Registers, toRegisters } from '../../results/registers.ts'
@@ -256,7 +256,9 @@ export function checkSnapshot(name: string, value: unknown): Snapshot {
 function lastingDisks(disks: readonly NativeDisk[]): string[] {
   return [...disks.entries()]
     .filter(([, { readOnly, volatile }]) => !readOnly && !volatile)
-    .map(([index, { file }]) => `disks[${index}] (${file === undefined ? 'device' : basename(file)})`)
+    .map(
+      ([index, { file }]) => `disks[${index}] (${file === undefined ? 'device' : basename(file)})`,
+    )
 }
 
 /** The state of an idle machine. */

@@ -54,6 +54,9 @@ pub const PM1_PORT: u16 = 0x600;
 /// The reset control register.
 pub const RESET_PORT: u16 = 0xcf9;
 
+/// The registers of a VGA adapter, up to 0x3df.
+pub const VGA_PORT: u16 = 0x3c0;
+
 /// ACPI's system control interrupt, level-triggered, active high. Nothing raises it.
 pub const SCI_GSI: u16 = 9;
 

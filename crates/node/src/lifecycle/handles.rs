@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, ScreenView, SerialPort};
 
 use super::remotes::Remotes;
 
@@ -15,6 +15,7 @@ struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
     serial: Option<Arc<SerialPort>>,
+    screen: Option<ScreenView>,
     remotes: Rc<Remotes>,
 }
 
@@ -24,6 +25,7 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             serial: machine.serial(),
+            screen: machine.screen(),
             remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
@@ -48,6 +50,12 @@ impl Handles {
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
         self.0.borrow().as_ref()?.serial.clone()
+    }
+
+    /// The machine's screen, if it has one.
+    pub fn screen(&self) -> Result<ScreenView> {
+        let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
+        self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
     }
 
     /// The host's ends of devices that JavaScript answers by requests.

@@ -25,7 +25,8 @@ use crate::machine::pool::{self, Spare};
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
-use crate::snapshot::{Others, Snapshot};
+use crate::screen::ScreenView;
+use crate::snapshot::{Others, Shape, Snapshot};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -36,8 +37,9 @@ pub(crate) struct Made {
     pub origin: Origin,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    pub slots: Vec<MemorySlot>,
     pub disks: Vec<Disk>,
+    pub shape: Shape,
+    pub screen: Option<ScreenView>,
 }
 
 /// Of a configuration.
@@ -111,7 +113,8 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    for route in board::routes(config, &slots, &interrupts, disks.devices)? {
+    let vga = Arc::default();
+    for route in board::routes(config, &slots, &interrupts, &vga, disks.devices)? {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
@@ -119,7 +122,12 @@ fn assemble(
     }
     let mut bus = Bus::new(routes, config.pc)?;
     bus.remotes = disks.remotes;
+    let screen = config.screen.map(|screen| {
+        let memory = Arc::clone(vm.memory());
+        ScreenView::new(screen, vga, memory)
+    });
     Ok(Made {
+        screen,
         bus,
         crew,
         interrupts,
@@ -127,8 +135,8 @@ fn assemble(
         origin,
         placement,
         counters,
-        slots,
         disks: disks.disks,
+        shape: Shape::of(config, slots),
     })
 }
 

@@ -214,7 +214,7 @@ impl Snapshot {
             mode: Some(self.placement.mode),
             privilege: Privilege::Kernel,
             memory_bytes: main.map_or(0, |slot| slot.bytes),
-            slots: shape.slots.get(1..).unwrap_or_default().to_vec(),
+            slots: shape.further_slots().to_vec(),
             payload: Payload::default(),
             routes,
             vcpus: shape.vcpus,
@@ -222,6 +222,7 @@ impl Snapshot {
             serial: shape.serial,
             pc: shape.pc,
             disks: self.disks.iter().map(|disk| disk.config.clone()).collect(),
+            screen: shape.screen,
         }
     }
 

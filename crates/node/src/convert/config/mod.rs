@@ -3,6 +3,7 @@
 mod disks;
 mod payload;
 mod routes;
+mod screen;
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use vmm::{CpuMode, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
 pub use self::disks::NativeDisk;
 pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
+use self::screen::NativeScreen;
+pub use self::screen::NativeScreenSize;
 use crate::convert::words::{NativeMode, NativePrivilege};
 
 /// A machine, with every default filled in. Numbers are whole and not negative.
@@ -50,6 +53,10 @@ pub struct NativeConfig {
     pub pc: bool,
     /// virtio disks, up to 11, in the order in which the guest finds them. They need `pc`.
     pub disks: Vec<NativeDisk>,
+    /// What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
+    /// the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
+    #[napi(ts_type = "'text' | NativeScreenSize")]
+    pub screen: Option<NativeScreen>,
 }
 
 /// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
@@ -92,6 +99,7 @@ impl NativeConfig {
             serial: self.serial,
             pc: self.pc,
             disks: self.disks.iter().map(NativeDisk::parse).collect(),
+            screen: self.screen.as_ref().map(screen::parse),
         })
     }
 }
@@ -121,6 +129,9 @@ pub struct NativeDescription {
     pub serial: bool,
     /// As in `NativeConfig`.
     pub pc: bool,
+    /// As in `NativeConfig`.
+    #[napi(ts_type = "'text' | NativeScreenSize")]
+    pub screen: Option<NativeScreen>,
     /// As in `NativeConfig`, in the order of their ids.
     pub routes: Vec<NativeRoute>,
     /// As in `NativeConfig`.
@@ -143,6 +154,7 @@ impl NativeDescription {
             irqchip: config.irqchip,
             serial: config.serial,
             pc: config.pc,
+            screen: config.screen.map(screen::of),
             routes: config.routes.iter().map(NativeRoute::of).collect(),
             disks: config.disks.iter().map(NativeDisk::of).collect(),
         }

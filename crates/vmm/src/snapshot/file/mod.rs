@@ -120,6 +120,9 @@ impl Snapshot {
             return Err(no_snapshot("what was written to a disk does not fit it"));
         }
         let config = self.config(Vec::new());
+        if config.all_slots() != self.shape.slots {
+            return Err(no_snapshot("its screen has another memory"));
+        }
         config.check_machine().map_err(inside)
     }
 }

@@ -1,11 +1,11 @@
 import { isAbsolute, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { checkArray, checkBoolean, checkFunction, checkKeys, checkObject } from './check.ts'
-import { invalid } from '../native/errors.ts'
-import { native } from '../native/native.ts'
-import type { NativeDisk } from '../native/seam.ts'
-import { checkShape, otherwise, required } from './shape.ts'
+import { checkArray, checkBoolean, checkFunction, checkKeys, checkObject } from '../check.ts'
+import { invalid } from '../../native/errors.ts'
+import { native } from '../../native/native.ts'
+import type { NativeDisk } from '../../native/seam.ts'
+import { checkShape, otherwise, required } from '../shape.ts'
 
 /**
  * What stands behind a disk in TypeScript: it gets reads, writes and flushes, several at a time,
