@@ -95,9 +95,18 @@ export class DrivenDisk {
       ...(wait > 0 ? [3, used + 2, until] : []),
       ...[0, 0, 1],
     ]
-    memory.write(stepsAt, new Uint8Array(Uint32Array.from(steps).buffer))
-    this.#vm.setRegisters({ rip: 0n })
+    this.#begin(steps)
     return places
+  }
+
+  /** The guest waits until so many requests were answered. */
+  waitFor(used16: number): void {
+    this.#begin([3, used + 2, used16, 0, 0, 1])
+  }
+
+  #begin(steps: readonly number[]): void {
+    this.#vm.memory.write(stepsAt, new Uint8Array(Uint32Array.from(steps).buffer))
+    this.#vm.setRegisters({ rip: 0n })
   }
 
   /** Runs requests to their end. */

@@ -12,6 +12,7 @@ export type {
   NativeExit,
   NativeExitReason,
   NativeFormat,
+  NativeFrameCounts,
   NativeLoaded,
   NativeMachine,
   NativeMode,

@@ -1,9 +1,11 @@
 import { checkArray, checkBoolean, checkInteger, checkWord } from './check.ts'
-import { type CheckedDisk, type Disk, disksKey } from './virtio/disks.ts'
 import type { Guest } from './guest.ts'
 import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
+import { type Disk, type DiskDevice, disksKey } from './virtio/disks.ts'
+import { type CheckedCard, type NetworkCard, checkNetwork, randomMac } from './virtio/network.ts'
+import { checkPorts } from './virtio/ports.ts'
 import { type Image, checkPayload } from './payload.ts'
 import { type Handlers, type Route, routesKey } from './routes.ts'
 import { type ScreenSize, checkScreen } from './screen.ts'
@@ -17,7 +19,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'disks'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'disks' | 'network' | 'ports'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -29,16 +31,21 @@ export interface VirtualMachineOptions extends Partial<
    */
   routes?: readonly Route[]
   /**
-   * virtio disks, up to 11: `/dev/vda` is the first. They need `pc`, whose ACPI tables announce
-   * them.
-   */
-  disks?: readonly Disk[]
-  /**
    * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines of characters at
    * 0xb8000, or the size of a framebuffer at 0xf0000000, of four bytes per pixel. It needs
    * `pc: true`. Default none.
    */
   screen?: 'text' | ScreenSize
+  /** virtio disks, up to 6, default none: the first is `/dev/vda`. They need `pc`. */
+  disks?: readonly Disk[]
+  /** Network cards, up to 4, default none. They need `pc`. */
+  network?: readonly NetworkCard[]
+  /**
+   * Names of console ports, up to 15: in the guest `/dev/virtio-ports/agent`, here
+   * `vm.ports.get('agent')`. With `ports`, even without a name, there is a console, too: `/dev/hvc0`
+   * and `vm.ports.get(0)`. They need `pc`.
+   */
+  ports?: readonly string[]
 }
 
 const maxGpa = 2 ** 52 - 1
@@ -65,27 +72,34 @@ const machineShape = {
   irqchip: likewise('pc', checkBoolean),
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
-  disks: disksKey,
   screen: optional(checkScreen),
+  disks: disksKey,
+  network: otherwise<CheckedCard[]>([], checkNetwork),
+  ports: optional(checkPorts),
 }
 
-/** A machine's options: what the native side gets, and who answers here. */
-export interface CheckedMachine {
+/** Options that were checked: what the native side gets, and what has functions and streams. */
+export interface CheckedOptions {
   readonly config: NativeConfig
   readonly handlers: readonly Handlers[]
-  readonly disks: readonly CheckedDisk[]
+  readonly network: readonly CheckedCard[]
+  /** Who answers each disk; `undefined` for those that Rust answers. */
+  readonly disks: readonly (DiskDevice | undefined)[]
 }
 
 /** Checks the shape of a machine's options and fills in the defaults. */
-export function checkMachineOptions(value: unknown): CheckedMachine {
-  const { routes, disks, ...rest } = checkShape('options', value, machineShape, '')
+export function checkMachineOptions(value: unknown): CheckedOptions {
+  const { routes, network, disks, ...rest } = checkShape('options', value, machineShape, '')
+  const config = {
+    ...rest,
+    routes: routes.map(([route]) => route),
+    disks: disks.map(([disk]) => disk),
+    network: network.map(({ mac }) => ({ mac: mac ?? randomMac() })),
+  }
   return {
-    config: {
-      ...rest,
-      routes: routes.map(([route]) => route),
-      disks: disks.map(([disk]) => disk),
-    },
+    config,
     handlers: routes.map(([, handlers]) => handlers),
-    disks,
+    network,
+    disks: disks.map(([, device]) => device),
   }
 }

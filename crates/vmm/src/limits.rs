@@ -6,8 +6,9 @@ pub use boot::limits::{
 };
 pub use devices::{CONSOLE_BATCH_BYTES, MAX_OUTPUT_BYTES};
 
-/// Disks of one machine: what the virtio devices of a PC have room for, beside the entropy device.
-pub const MAX_DISKS: usize = boot::firmware::MAX_VIRTIO - 1;
+/// Disks of one machine: what the virtio devices of a PC have room for, beside the entropy device,
+/// all cards and the ports.
+pub const MAX_DISKS: usize = boot::firmware::MAX_VIRTIO - MAX_CARDS - 2;
 
 /// Slots that a caller may ask for; every KVM has at least 32, and two are ours.
 pub const MAX_SLOTS: usize = 16;
@@ -48,6 +49,12 @@ pub const MAX_SCREEN_HEIGHT: u32 = 2160;
 
 /// Bytes that one read of guest memory copies.
 pub const MAX_READ_BYTES: u64 = 1 << 30;
+
+/// Network cards: each is a device on the bus, which has room for a dozen.
+pub const MAX_CARDS: usize = 4;
+
+/// Console ports beside the console: each has two queues of one device.
+pub const MAX_PORTS: usize = 15;
 
 /// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
 pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;

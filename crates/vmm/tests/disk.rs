@@ -227,10 +227,8 @@ fn disks_need_a_pc_and_have_a_limit() {
         ErrorCode::InvalidOption
     );
     assert_eq!(
-        Machine::new(with(vec![reads.clone(); 12]))
-            .unwrap_err()
-            .code,
+        Machine::new(with(vec![reads.clone(); 7])).unwrap_err().code,
         ErrorCode::Limit
     );
-    Machine::new(with(vec![reads; 11])).unwrap();
+    Machine::new(with(vec![reads; 6])).unwrap();
 }

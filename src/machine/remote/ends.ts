@@ -1,19 +1,67 @@
-import type { NativeMachine } from '../../native/seam.ts'
 import type { DiskDevice } from '../../options/virtio/disks.ts'
+import type { CheckedCard } from '../../options/virtio/network.ts'
+import type { NativeMachine } from '../../native/seam.ts'
+import { raise } from '../../native/errors.ts'
+import { Card } from '../network/card.ts'
+import { Passt } from '../network/passt.ts'
+import { ConsolePort } from '../streams/console-port.ts'
 import { RemoteDisk } from './remote-disk.ts'
 import { type RemoteEnd, Remotes } from './remotes.ts'
 
-/** What of a machine is answered by requests here, by place; `undefined` for the others. */
+/** Who answers: disks by their places, `undefined` for those that Rust answers, and cards. */
 export interface Answering {
   readonly disks: readonly (DiskDevice | undefined)[]
+  readonly network: readonly CheckedCard[]
 }
 
-/** The ends of a machine that is made, in the order of the native side. */
-export function remotesOf(machine: NativeMachine, { disks }: Answering): Remotes {
+/** What JavaScript answers by requests. */
+interface Ends {
+  readonly remotes: Remotes
+  readonly ports: ReadonlyMap<string | number, ConsolePort>
+}
+
+/**
+ * Makes the ends of a machine's devices, in the order of the native side. If one cannot be made,
+ * the machine is closed.
+ */
+export function makeEnds(
+  machine: NativeMachine,
+  { disks, network }: Answering,
+  names: readonly string[] | undefined,
+): Ends {
   const ends: RemoteEnd[] = []
-  for (const [index, device] of disks.entries()) {
-    if (!device) continue
-    ends.push(new RemoteDisk(machine, ends.length, `disks[${index}].device`, device))
+  const ports = new Map<string | number, ConsolePort>()
+  try {
+    for (const [index, device] of disks.entries())
+      if (device) ends.push(new RemoteDisk(machine, ends.length, `disks[${index}].device`, device))
+    for (const [index, { frames }] of network.entries()) {
+      const name = `network[${index}]`
+      ends.push(new Card(machine, ends.length, name, frames ?? runPasst(name)))
+    }
+    for (const [index, name] of [0, ...(names ?? [])].entries()) {
+      if (!names) break
+      const option = index === 0 ? 'ports' : `ports[${index - 1}]`
+      const port = new ConsolePort(machine, ends.length)
+      ports.set(name, port)
+      ends.push({
+        name: option,
+        serve: () => port.serve(),
+        changed: (mayWait) => port.changed(mayWait),
+        close: () => port.finish(),
+      })
+    }
+  } catch (error) {
+    for (const end of ends) end.close?.()
+    machine.close()
+    machine.release()
+    return raise(error)
   }
-  return new Remotes(ends)
+  return { remotes: new Remotes(ends), ports }
+}
+
+/** passt, run for a card. Nobody else hears of its end: the guest's link goes down. */
+function runPasst(name: string): Passt {
+  const passt = new Passt(name)
+  passt.on('error', ({ message }) => process.emitWarning(`${name}: ${message}`))
+  return passt
 }

@@ -1,31 +1,23 @@
 import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
+import { type CheckedCard, checkNetwork } from '../../options/virtio/network.ts'
+import { type CheckedDisk, type DiskDevice, otherDisksKey } from '../../options/virtio/disks.ts'
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
-import { type CheckedDisk, checkDisk } from '../../options/virtio/disks.ts'
-import { checkArray } from '../../options/check.ts'
-import { checkShape, otherwise, required } from '../../options/shape.ts'
+import { checkShape, optional, required } from '../../options/shape.ts'
 import { Devices } from '../devices.ts'
-import { remotesOf } from '../remote/ends.ts'
+import { makeEnds } from '../remote/ends.ts'
 import { summarize } from './summary.ts'
 import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
 import { checkSnapshot, contentOf } from './snapshot.ts'
 import type { States } from './states.ts'
 
-const { maxDisks } = native.limits()
-
-/** Disks by their places; what is left out stays. */
-function checkOthers(name: string, value: unknown): (CheckedDisk | undefined)[] {
-  return checkArray(name, value, maxDisks, (item, at) =>
-    item === undefined || item === null ? undefined : checkDisk(item, at),
-  )
-}
-
 const snapshotShape = {
   snapshot: required(checkSnapshot),
   routes: routesKey,
-  disks: otherwise<(CheckedDisk | undefined)[]>([], checkOthers),
+  network: optional(checkNetwork),
+  disks: otherDisksKey,
 }
 
 /** A machine that has yet to meet its devices, and the states that these then get. */
@@ -48,44 +40,41 @@ function isOfSnapshot(options: unknown): boolean {
 }
 
 function anew(options: unknown): Beginning {
-  const { config, handlers: own, disks } = checkMachineOptions(options)
+  const { config, handlers: own, network, disks } = checkMachineOptions(options)
   const machine = take(native.NativeMachine.create(config))
-  const answering = { disks: disks.map(([, device]) => device) }
   return {
     machine,
+    disks,
+    ...makeEnds(machine, { disks, network }, config.ports),
+    network: config.network.map(({ mac }, index) => ({ mac, isPasst: !network[index]?.frames })),
     vcpus: config.vcpus,
     hasSerial: config.serial,
     summary: summarize(config),
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    answering,
-    remotes: remotesOf(machine, answering),
     states: new Map(),
   }
 }
 
 function again(options: unknown): Beginning {
-  const { snapshot, routes, disks } = checkShape('options', options, snapshotShape, '')
+  const {
+    snapshot,
+    routes,
+    network,
+    disks: given,
+  } = checkShape('options', options, snapshotShape, '')
   const content = contentOf(snapshot)
-  const { native: saved, vcpus, hasSerial, summary, handlers, states, binding } = content
-  const { answering: answeringBefore } = content
-  const others = new Map(routes.map((pair) => [pair[1].place as string, pair]))
-  const own = handlers.map((handler) => rebound(handler, others.get(handler.place!)?.[1], content))
-  const wanted = new Map(binding?.routes)
-  for (const [place, [route]] of others) wanted.set(place, route)
-  const machine = take(
-    saved.machine(
-      [...wanted.values()],
-      disks.map((disk) => disk?.[0] ?? null),
-    ),
+  const { native: saved, vcpus, hasSerial, summary, handlers, states, binding, ports } = content
+  const cards = cardsOf(content, network)
+  const rebindings = new Map(routes.map((pair) => [pair[1].place as string, pair]))
+  const own = handlers.map((handler) =>
+    rebound(handler, rebindings.get(handler.place!)?.[1], content),
   )
-  // One that was not given another stays what it is.
-  const places = Math.max(disks.length, answeringBefore.disks.length)
-  const answering = {
-    disks: Array.from({ length: places }, (_, index) =>
-      disks[index] ? disks[index][1] : answeringBefore.disks[index],
-    ),
-  }
+  const wanted = new Map(binding?.routes)
+  for (const [place, [route]] of rebindings) wanted.set(place, route)
+  const disks = disksOf(content, given)
+  const others = given.map((disk) => disk?.[0] ?? null)
+  const machine = take(saved.machine([...wanted.values()], others))
   for (const { device } of own) if (device) binding?.spare.delete(device)
   return {
     machine,
@@ -94,10 +83,43 @@ function again(options: unknown): Beginning {
     summary,
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    answering,
-    remotes: remotesOf(machine, answering),
+    disks,
+    ...makeEnds(machine, { disks, network: cards }, ports),
+    network: cards.map(({ frames }, index) => ({
+      mac: content.network[index]!.mac,
+      isPasst: !frames,
+    })),
     states,
   }
+}
+
+/** Who answers the disks of a machine that goes on elsewhere. What was not given stays. */
+function disksOf(
+  { disks }: Content,
+  given: readonly (CheckedDisk | undefined)[],
+): readonly (DiskDevice | undefined)[] {
+  const places = Array.from({ length: Math.max(disks.length, given.length) }, (_, index) => index)
+  return places.map((index) => (given[index] ? given[index][1] : disks[index]))
+}
+
+/** The cards of a machine that goes on elsewhere. A stream has one machine. */
+function cardsOf(
+  { network }: Content,
+  given: readonly CheckedCard[] | undefined,
+): readonly CheckedCard[] {
+  if (given && given.length !== network.length)
+    return fail('ERR_SNAPSHOT', `network must have ${network.length} cards, as the snapshot has`)
+  return network.map(({ mac, isPasst }, index) => {
+    const card = given?.[index]
+    const name = `network[${index}]`
+    if (!card && !isPasst) {
+      const what = `${name} has a stream, which is the first machine's`
+      return fail('ERR_SNAPSHOT', `${what}; give network another one in its place`)
+    }
+    if (card?.mac !== undefined && card.mac !== mac)
+      return fail('ERR_SNAPSHOT', `${name}.mac must be ${mac}, as the guest knows it`)
+    return card ?? { frames: undefined, mac }
+  })
 }
 
 function rebound(

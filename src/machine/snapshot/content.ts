@@ -1,9 +1,15 @@
 import type { NativeRoute, NativeSnapshot } from '../../native/seam.ts'
 import type { Device } from '../../options/device.ts'
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { Handlers } from '../../options/routes.ts'
-import type { Answering } from '../remote/ends.ts'
 import type { Summary } from './summary.ts'
 import type { States } from './states.ts'
+
+/** A network card, as far as a snapshot holds it. */
+export interface SavedCard {
+  readonly mac: string
+  readonly isPasst: boolean
+}
 
 /** What a snapshot holds. */
 export interface Content {
@@ -11,12 +17,16 @@ export interface Content {
   readonly vcpus: number
   readonly hasSerial: boolean
   readonly summary: Summary
+  /** The network cards. */
+  readonly network: readonly SavedCard[]
+  /** The names of the console ports beside the console, if there is one. */
+  readonly ports: readonly string[] | undefined
   /** Of the caller's routes, in their order. */
   readonly handlers: readonly Handlers[]
   /** Of devices that save theirs, by the places of their routes. */
   readonly states: States
-  /** What the machine answered by requests; nothing of one that was read from a file. */
-  readonly answering: Answering
+  /** Who answers each disk; nothing in one that was read from a file. */
+  readonly disks: readonly (DiskDevice | undefined)[]
   /** Only of one that was read from a file. */
   readonly binding?: Binding
 }

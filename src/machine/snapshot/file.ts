@@ -62,9 +62,12 @@ function contentOf(loaded: Content['native'], bound: readonly [NativeRoute, Hand
     vcpus: description.vcpus,
     hasSerial: description.serial,
     summary: summarize(description),
+    // A file does not tell what was at their other ends.
+    network: description.network.map(({ mac }) => ({ mac, isPasst: false })),
+    ports: description.ports,
     handlers,
     states: statesOf(loaded.note()),
-    answering: { disks: [] },
+    disks: [],
     binding: {
       routes: new Map(bound.map(([route, { place }]) => [place as string, route])),
       open,

@@ -1,8 +1,10 @@
 import type { Handlers } from '../../options/routes.ts'
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { NativeMachine } from '../../native/seam.ts'
+import type { ConsolePort } from '../streams/console-port.ts'
 import type { Devices } from '../devices.ts'
-import type { Answering } from '../remote/ends.ts'
 import type { Remotes } from '../remote/remotes.ts'
+import type { SavedCard } from './content.ts'
 import type { Summary } from './summary.ts'
 
 /** What a machine is made of, on this side of the seam. */
@@ -14,7 +16,12 @@ export interface Parts {
   /** By the id of the route, in the order of the routes. */
   readonly handlers: Map<number, Handlers>
   readonly devices: Devices
-  readonly answering: Answering
+  /** Who answers each disk; `undefined` for those that Rust answers. */
+  readonly disks: readonly (DiskDevice | undefined)[]
   /** What is answered by requests. */
   readonly remotes: Remotes
+  /** By name, the console by 0. */
+  readonly ports: ReadonlyMap<string | number, ConsolePort>
+  /** The cards, as a snapshot has them. */
+  readonly network: readonly SavedCard[]
 }

@@ -102,8 +102,15 @@ export const disksKey = otherwise<CheckedDisk[]>([], (name, value) =>
   checkArray(name, value, maxDisks, checkDisk),
 )
 
+/** The key `disks` beside a snapshot: by their places, and what is left out stays. */
+export const otherDisksKey = otherwise<(CheckedDisk | undefined)[]>([], (name, value) =>
+  checkArray(name, value, maxDisks, (item, at) =>
+    item === undefined || item === null ? undefined : checkDisk(item, at),
+  ),
+)
+
 /** Checks one disk; what its file is, is the core's business. */
-export function checkDisk(value: unknown, name: string): CheckedDisk {
+function checkDisk(value: unknown, name: string): CheckedDisk {
   const disk = checkObject(name, value)
   const { file, device } = disk
   if ((file === undefined) === (device === undefined)) {

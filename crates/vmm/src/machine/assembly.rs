@@ -7,7 +7,7 @@ use boot::{MemorySlot, StartRegisters};
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-use crate::board;
+use crate::board::{self, Panel};
 use crate::bus::{Bus, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -40,6 +40,7 @@ pub(crate) struct Made {
     pub disks: Vec<Disk>,
     pub shape: Shape,
     pub screen: Option<ScreenView>,
+    pub panel: Panel,
 }
 
 /// Of a configuration.
@@ -114,18 +115,25 @@ fn assemble(
         routes.push(route);
     }
     let vga = Arc::default();
-    for route in board::routes(config, &slots, &interrupts, &vga, disks.devices)? {
+    let Opened {
+        disks,
+        devices: mut virtio,
+        mut remotes,
+    } = disks;
+    virtio.extend(board::cards(config, &mut remotes));
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, virtio)?;
+    for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
         offload::sort_after(&vm, &route.row.claim, &routes)?;
     }
-    let mut bus = Bus::new(routes, config.pc)?;
-    bus.remotes = disks.remotes;
     let screen = config.screen.map(|screen| {
         let memory = Arc::clone(vm.memory());
         ScreenView::new(screen, vga, memory)
     });
+    let mut bus = Bus::new(routes, config.pc)?;
+    bus.remotes = remotes;
     Ok(Made {
         screen,
         bus,
@@ -135,8 +143,9 @@ fn assemble(
         origin,
         placement,
         counters,
-        disks: disks.disks,
+        disks,
         shape: Shape::of(config, slots),
+        panel,
     })
 }
 

@@ -223,6 +223,8 @@ impl Snapshot {
             pc: shape.pc,
             disks: self.disks.iter().map(|disk| disk.config.clone()).collect(),
             screen: shape.screen,
+            network: shape.network.clone(),
+            ports: shape.ports.clone(),
         }
     }
 
