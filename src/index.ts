@@ -68,6 +68,7 @@ export type { DeviceDisk, Disk, DiskDevice, FileDisk } from './options/virtio/di
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
 export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
 export type { Claim, Route, Target } from './options/routes.ts'
+export type { ListenOptions, ScreenServer } from './machine/rfb/listen.ts'
 export type { Screen, ScreenWaitOptions } from './machine/screen/screen.ts'
 export type { ScreenSize } from './options/screen.ts'
 export type { GuestStream } from './machine/streams/guest-stream.ts'

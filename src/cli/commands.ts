@@ -30,6 +30,12 @@ const guest = {
     about: 'end the run after this time, such as 5s or 250ms, and say where the guest is',
     api: ['timeoutMs'],
   },
+  vnc: {
+    value: 'PATH',
+    about:
+      'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
+    api: ['path'],
+  },
 } satisfies Record<string, Option>
 
 const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
@@ -121,6 +127,7 @@ const run: Command = {
       api: ['serial'],
     },
     net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     'snapshot-at-exit': {
       value: 'FILE',
@@ -174,6 +181,7 @@ const boot: Command = {
     cpus: guest.cpus,
     port: guest.port,
     net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     silence: {
       value: 'DURATION',
