@@ -19,6 +19,7 @@ export type {
   DefinedModule,
   DefinedNumber,
   DefinedRoute,
+  DefinedScreen,
   DefinedSlot,
   DefinitionModule,
   DefinitionOptions,

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import type { DefinedImage, MachineDefinition } from '../index.ts'
 import { UsageError, type Values } from './command.ts'
 import { textOf } from './session/image.ts'
-import { parseNumber, parsePort, parseSize, parseWord } from './values.ts'
+import { parseNumber, parsePort, parseScreen, parseSize, parseWord } from './values.ts'
 import { words } from './words.ts'
 
 /** A definition is written by hand, or by a program that names files. */
@@ -18,6 +18,7 @@ export function machineOf(values: Values): Omit<MachineDefinition, 'payload'> {
   take('memory', (text, flag) => (machine.memoryBytes = parseSize(flag, text)))
   take('cpus', (text, flag) => (machine.vcpus = parseNumber(flag, text)))
   for (const name of ['irqchip', 'serial', 'pc'] as const) if (values[name]) machine[name] = true
+  take('screen', (text, flag) => (machine.screen = parseScreen(flag, text)))
   const ports = (values['port'] ?? []) as string[]
   if (ports.length > 0) machine.routes = ports.map(parsePort)
   return machine

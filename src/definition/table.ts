@@ -2,7 +2,7 @@ import { guests } from '../options/guest.ts'
 import { native } from '../native/native.ts'
 import { plainKinds } from '../options/plain-routes.ts'
 import { formats, modes, privileges } from '../native/words.ts'
-import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
+import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
   DefinedImage,
   DefinedModule,
@@ -78,6 +78,26 @@ const route = {
   value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },
 } satisfies KeysOf<DefinedRoute>
 
+const side = (about: string): NumberRule => ({
+  kind: 'number',
+  about,
+  least: 1,
+  most: 2n ** 32n - 1n,
+  text: false,
+})
+
+const screen: EitherRule = {
+  kind: 'either',
+  word: { kind: 'word', words: ['text'], about: '80 columns and 25 lines of characters.' },
+  object: {
+    kind: 'object',
+    keys: { width: side('Pixels of a row, 64 to 4096.'), height: side('Rows, 64 to 2160.') },
+    required: ['width', 'height'],
+    about: 'A framebuffer.',
+  },
+  about: 'What the guest is shown on; it needs pc. Default none.',
+}
+
 const keys = {
   $schema: { kind: 'any', about: 'For editors; ignored.' },
   version: { kind: 'word', words: [1], about: 'The version of this format, default 1.' },
@@ -117,6 +137,7 @@ const keys = {
   },
   serial: { kind: 'flag', about: 'Whether there is a serial port, COM1. Default: as pc.' },
   pc: { kind: 'flag', about: 'Whether the rest of a PC is there. Default false.' },
+  screen,
   payload: {
     kind: 'object',
     keys: payload,
