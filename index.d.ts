@@ -106,6 +106,14 @@ export declare class NativeMachine {
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
+  /** Whether it has a keyboard and a power button, as a PC has. */
+  hasKeyboard(): boolean
+  /** Types codes of set 1, as many as there is space for, and returns how many. */
+  keyboardInput(codes: Uint8Array): number
+  /** How many codes the guest has yet to read. */
+  keyboardUnread(): number
+  /** Presses the power button. */
+  pressPower(): void
   /** Puts all general registers of a vCPU into the words, while the machine is idle. */
   registers(vcpu: number): Failure | null
   /**
@@ -148,6 +156,31 @@ export declare class NativeMachine {
    */
   answerDiskRequest(remote: number, id: number, bytes?: Uint8Array | undefined | null): void
   /**
+   * Takes all frames that the guest has sent, by the card's place among the devices that
+   * JavaScript answers, oldest first.
+   */
+  takeFrames(remote: number): Array<Uint8Array>
+  /**
+   * Sends a frame to the guest, which is a `NativePushed`. One that finds no room may come again
+   * when the card is served.
+   */
+  pushFrame(remote: number, frame: Uint8Array): number
+  /** Whether somebody is there at the card's other end. */
+  linkNic(remote: number, hasLink: boolean): void
+  /**
+   * Takes all bytes that the guest has sent, by the port's place among the devices that
+   * JavaScript answers; `null` when there are none. From the first call on the guest waits for
+   * the next ones.
+   */
+  takePortBytes(remote: number): Uint8Array | null
+  /**
+   * Sends bytes to the guest, as many as there is room for, and returns how many. The others may
+   * come when the port is served.
+   */
+  pushPortBytes(remote: number, bytes: Uint8Array): number
+  /** Whether somebody is there at the host's end; else what the guest sends goes nowhere. */
+  openPort(remote: number, isOpen: boolean): void
+  /**
    * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
    * `vmexit bench` compares with it if there is no C compiler.
    */
@@ -161,6 +194,8 @@ export declare class NativeMachine {
   answer(ticket: number, answer: number | Uint8Array, look: boolean): number
   /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
+  /** Makes the run in progress end soon, as a guest's reset does; without a run it has no effect. */
+  reset(): void
   /**
    * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle`
    * is called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
@@ -343,6 +378,12 @@ export interface NativeCapability {
   value: number
 }
 
+/** A network card. */
+export interface NativeCard {
+  /** Its address: six bytes in hexadecimal, separated by colons. */
+  mac: string
+}
+
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
   /**
@@ -390,6 +431,10 @@ export interface NativeConfig {
    * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
    */
   screen?: 'text' | NativeScreenSize
+  /** Network cards, up to 4. They need `pc`. */
+  network: Array<NativeCard>
+  /** Names of console ports beside the console, up to 15. They need `pc`. */
+  ports?: Array<string>
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -425,6 +470,8 @@ export interface NativeCounters {
   kicks: number
   /** Milliseconds inside `KVM_RUN`, of those runs that ask for it. */
   kvmRunMs: number
+  /** Frames of the network cards, in their order. */
+  network: Array<NativeFrameCounts>
 }
 
 /**
@@ -462,6 +509,9 @@ export interface NativeDescription {
   pc: boolean
   /** As in `NativeConfig`. */
   screen?: 'text' | NativeScreenSize
+  network: Array<NativeCard>
+  /** As in `NativeConfig`. */
+  ports?: Array<string>
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
 }
@@ -503,7 +553,7 @@ export interface NativeDiskRequests {
 
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
- * r" route, or a PC that the guest turned off or reset.
+ * r" route, a PC that the guest turned off or reset, or `reset()`.
  */
 export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 
@@ -570,6 +620,19 @@ export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read'
 /** r" The format of an image, which determines where its bytes go and where it starts. */
 export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
 
+/** What a network card has counted. */
+export interface NativeFrameCounts {
+  /** Frames that the guest has sent. */
+  sent: number
+  /** Frames that the guest has received. */
+  received: number
+  /**
+   * Frames of both directions that were shorter than 14 bytes or longer than 1518, or for which
+   * there was no link, no driver, or no room in the guest's buffer.
+   */
+  dropped: number
+}
+
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
   /** Bytes that one read of guest memory copies at most. */
@@ -584,6 +647,10 @@ export interface NativeLimits {
   maxRoutes: number
   /** Multiboot modules. */
   maxModules: number
+  /** Network cards. */
+  maxCards: number
+  /** Console ports beside the console. */
+  maxPorts: number
 }
 
 /** An image in memory. */
@@ -701,6 +768,13 @@ export declare enum NativePlace {
  * r" (long mode only).
  */
 export type NativePrivilege = 'kernel' | 'user'
+
+/** What became of a frame for the guest. */
+export declare enum NativePushed {
+  Taken = 0,
+  Dropped = 1,
+  Full = 2,
+}
 
 /** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {

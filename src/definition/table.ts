@@ -1,9 +1,12 @@
 import { guests } from '../options/guest.ts'
 import { native } from '../native/native.ts'
 import { plainKinds } from '../options/plain-routes.ts'
+import { macPattern } from '../options/virtio/network.ts'
+import { portExpected, portPattern } from '../options/virtio/ports.ts'
 import { formats, modes, privileges } from '../native/words.ts'
 import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
+  DefinedCard,
   DefinedImage,
   DefinedModule,
   DefinedRoute,
@@ -11,7 +14,7 @@ import type {
   MachineDefinition,
 } from './types.ts'
 
-const { maxSlots, maxRoutes, maxModules } = native.limits()
+const { maxSlots, maxRoutes, maxModules, maxCards, maxPorts } = native.limits()
 
 /** A rule for every key of a type, and for no other. */
 type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
@@ -97,6 +100,15 @@ const screen: EitherRule = {
   },
   about: 'What the guest is shown on; it needs pc. Default none.',
 }
+const card = {
+  passt: { kind: 'word', words: [true], about: 'passt, run beside, connects it with the host.' },
+  mac: {
+    kind: 'text',
+    expected: "six bytes in hexadecimal as '02:00:00:00:00:01'",
+    pattern: macPattern,
+    about: "The card's address. Default: a random one.",
+  },
+} satisfies KeysOf<DefinedCard>
 
 const keys = {
   $schema: { kind: 'any', about: 'For editors; ignored.' },
@@ -160,6 +172,18 @@ const keys = {
       needed: { key: 'value', where: 'to', is: 'constant' },
     },
     about: 'Who answers which port and which address.',
+  },
+  network: {
+    kind: 'list',
+    most: maxCards,
+    of: { kind: 'object', keys: card, required: ['passt'] },
+    about: 'Network cards. A module adds those with streams.',
+  },
+  ports: {
+    kind: 'list',
+    most: maxPorts,
+    of: { kind: 'text', expected: portExpected, pattern: portPattern },
+    about: 'Names of console ports beside the console, which is there with them.',
   },
   module: path('An ES module, which is code, for what is no data'),
   manager: { kind: 'any', about: 'What a manager keeps about the machine; ignored here.' },

@@ -11,6 +11,7 @@ export type {
   NativeExit,
   NativeExitReason,
   NativeFormat,
+  NativeFrameCounts,
   NativeLoaded,
   NativeMachine,
   NativeMode,

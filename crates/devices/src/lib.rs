@@ -26,14 +26,15 @@ pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
 pub use console::{CONSOLE_BATCH_BYTES, Console};
 pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemClock};
-pub use i8042::I8042;
+pub use i8042::{I8042, KEYBOARD_QUEUE_CODES, KeyboardPort};
 pub use output::{MAX_OUTPUT_BYTES, Output};
-pub use power::{Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use power::{Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{
-    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
+    DiskAnswer, DiskAsked, DiskRequest, FRAME_BYTES, HostBell, NIC_FRAMES, NicCounts, PORT_BYTES,
+    Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, Waker,
 };
 pub use state::State;
-pub use trigger::Trigger;
+pub use trigger::{Level, Trigger};
 pub use vga::{
     CELL_HEIGHT, CELL_WIDTH, Cursor, Look, TEXT_BYTES, TEXT_COLUMNS, TEXT_LINES, VGA_PORTS, Vga,
     VgaPort, draw_text, xrgb_to_rgba,

@@ -14,6 +14,7 @@ mod ffi;
 mod guests;
 mod lifecycle;
 mod machine;
+mod panel;
 mod pump;
 mod registers;
 mod remote;

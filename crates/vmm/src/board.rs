@@ -5,15 +5,30 @@ use std::sync::Arc;
 
 use boot::MemorySlot;
 use boot::firmware::{
-    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT, VGA_PORT, VIRTIO_BYTES,
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, KEYBOARD_GSI, PM1_PORT, RESET_PORT, SCI_GSI,
+    VGA_PORT, VIRTIO_BYTES,
 };
-use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
-use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger, VGA_PORTS, Vga, VgaPort};
+use devices::virtio::{Console, Net, Rng, VirtioDevice, VirtioMmio};
+use devices::{
+    Cmos, Com1, Device, I8042, KeyboardPort, Level, Pm1, PowerButton, Remote, RemoteNic,
+    RemotePort, Remotes, ResetControl, SerialPort, Trigger, VGA_PORTS, Vga, VgaPort,
+};
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
+
+/// The host's ends of what the board has, usable from any thread while the machine runs.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    /// Of COM1.
+    pub serial: Option<Arc<SerialPort>>,
+    /// Of the keyboard of a PC.
+    pub keyboard: Option<Arc<KeyboardPort>>,
+    /// Of a PC.
+    pub power_button: Option<Arc<PowerButton>>,
+}
 
 /// What the board claims: COM1 first, if there is one, whose place no route may take; the rest
 /// gives way to the caller's routes. The ids follow those of the configuration's routes.
@@ -58,42 +73,77 @@ pub(crate) fn routes(
     slots: &[MemorySlot],
     interrupts: &Interrupts,
     vga: &Arc<VgaPort>,
-) -> Result<Vec<Route>> {
-    let mut backends = Vec::new();
+    cards: Vec<Box<dyn VirtioDevice>>,
+) -> Result<(Vec<Route>, Panel)> {
+    let (mut backends, mut panel) = (Vec::new(), Panel::default());
+    let line = |line| {
+        let line = config.irqchip.then(|| interrupts.line(line));
+        line.transpose()
+    };
+    let trigger = |gsi| -> Result<_> {
+        let line = line(gsi)?;
+        Ok(line.map(|line| Box::new(line) as Box<dyn Trigger + Send>))
+    };
     if config.serial {
-        let line = config
-            .irqchip
-            .then(|| interrupts.line(COM1_GSI))
-            .transpose()?;
-        let line = line.map(|line| Box::new(line) as Box<dyn Trigger + Send>);
-        backends.push(Backend::Com1(Com1::new(line)));
+        let com1 = Com1::new(trigger(COM1_GSI)?);
+        panel.serial = Some(Arc::clone(&com1.port));
+        backends.push(Backend::Com1(com1));
     }
     if config.pc {
+        let sci = line(SCI_GSI.into())?;
+        let i8042 = I8042::new(trigger(KEYBOARD_GSI)?);
+        let pm1 = Pm1::new(sci.map(|line| Box::new(line) as Box<dyn Level + Send>));
+        panel.keyboard = Some(Arc::clone(&i8042.port));
+        panel.power_button = Some(Arc::clone(&pm1.button));
         let chips: [Box<dyn Device>; 5] = [
-            Box::new(I8042::new()),
+            Box::new(i8042),
             Box::new(Cmos::new(&boot::writable(slots))),
-            Box::new(Pm1::new()),
+            Box::new(pm1),
             Box::new(ResetControl::new()),
             Box::new(Vga::new(Arc::clone(vga))),
         ];
         backends.extend(chips.map(Backend::Device));
     }
-    let devices = virtio(config).into_iter();
+    let devices = virtio(config, cards).into_iter();
     for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
         let transport = VirtioMmio::new(device, place.line);
         backends.push(Backend::Device(Box::new(transport)));
     }
     let rows = rows(config).into_iter().zip(backends);
-    Ok(rows
-        .map(|(row, backend)| Route::new(row, backend))
-        .collect())
+    let routes = rows.map(|(row, backend)| Route::new(row, backend));
+    Ok((routes.collect(), panel))
 }
 
 /// The virtio devices, as many as the configuration counts.
-fn virtio(config: &MachineConfig<'_>) -> Vec<Box<dyn VirtioDevice>> {
+fn virtio(
+    config: &MachineConfig<'_>,
+    cards: Vec<Box<dyn VirtioDevice>>,
+) -> Vec<Box<dyn VirtioDevice>> {
     let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
     if config.pc {
         devices.push(Box::new(Rng::new()));
+    }
+    devices.extend(cards);
+    devices
+}
+
+/// The network cards, and the ports with their console; their host's ends join `remotes`.
+pub(crate) fn cards(
+    config: &MachineConfig<'_>,
+    remotes: &mut Remotes,
+) -> Vec<Box<dyn VirtioDevice>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    for mac in &config.network {
+        let nic = Arc::new(RemoteNic::new(*mac, Arc::clone(&remotes.bell)));
+        remotes.ends.push(Remote::Nic(Arc::clone(&nic)));
+        devices.push(Box::new(Net::new(nic)));
+    }
+    if let Some(names) = &config.ports {
+        let names = std::iter::once("").chain(names.iter().map(String::as_str));
+        let port = |name: &str| Arc::new(RemotePort::new(name.into(), Arc::clone(&remotes.bell)));
+        let ports: Vec<_> = names.map(port).collect();
+        remotes.ends.extend(ports.iter().cloned().map(Remote::Port));
+        devices.push(Box::new(Console::new(ports)));
     }
     devices
 }

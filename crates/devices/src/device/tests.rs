@@ -4,9 +4,9 @@ use crate::{Cmos, I8042, Pm1, ResetControl};
 
 fn chips() -> [Box<dyn Device>; 4] {
     [
-        Box::new(I8042::new()),
+        Box::new(I8042::new(None)),
         Box::new(Cmos::new(&[0..1 << 20, 1 << 32..1 << 33])),
-        Box::new(Pm1::new()),
+        Box::new(Pm1::new(None)),
         Box::new(ResetControl::new()),
     ]
 }

@@ -94,6 +94,10 @@ pub struct NativeLimits {
     pub max_routes: u32,
     /// Multiboot modules.
     pub max_modules: u32,
+    /// Network cards.
+    pub max_cards: u32,
+    /// Console ports beside the console.
+    pub max_ports: u32,
 }
 
 /// The limits of this build.
@@ -106,5 +110,7 @@ pub fn limits() -> NativeLimits {
         max_slots: limits::MAX_SLOTS as u32,
         max_routes: limits::MAX_ROUTES as u32,
         max_modules: limits::MAX_MODULES as u32,
+        max_cards: limits::MAX_CARDS as u32,
+        max_ports: limits::MAX_PORTS as u32,
     }
 }

@@ -4,35 +4,54 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, ScreenView, SerialPort};
+use vmm::{
+    Error, ErrorCode, GuestMemory, Interrupts, Machine, NicCounts, Panel, Remote, RemoteNic,
+    Result, ScreenView, SerialPort,
+};
 
 use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
-pub struct Handles(RefCell<Option<Reach>>);
+pub struct Handles {
+    reach: RefCell<Option<Reach>>,
+    /// For what they have counted, which can be asked for after that.
+    nics: Vec<Arc<RemoteNic>>,
+}
 
 struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
-    serial: Option<Arc<SerialPort>>,
+    panel: Panel,
     screen: Option<ScreenView>,
     remotes: Rc<Remotes>,
 }
 
 impl Handles {
     pub fn new(machine: &Machine) -> Self {
-        Self(RefCell::new(Some(Reach {
+        let ends = machine.remotes().ends.iter();
+        let nics = ends.filter_map(|end| match end {
+            Remote::Nic(nic) => Some(Arc::clone(nic)),
+            _ => None,
+        });
+        let nics = nics.collect();
+        let reach = RefCell::new(Some(Reach {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
-            serial: machine.serial(),
+            panel: machine.panel().clone(),
             screen: machine.screen(),
             remotes: Rc::new(Remotes::new(machine.remotes())),
-        })))
+        }));
+        Self { reach, nics }
+    }
+
+    /// What the network cards have counted, in their order.
+    pub fn nic_counts(&self) -> impl Iterator<Item = NicCounts> + '_ {
+        self.nics.iter().map(|nic| nic.counts())
     }
 
     /// The machine is closed.
     pub fn release(&self) {
-        if let Some(reach) = self.0.take() {
+        if let Some(reach) = self.reach.take() {
             reach.remotes.end();
         }
     }
@@ -49,7 +68,16 @@ impl Handles {
 
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.0.borrow().as_ref()?.serial.clone()
+        self.panel().serial
+    }
+
+    /// The host's ends of the machine's own devices; none once it is closed.
+    pub fn panel(&self) -> Panel {
+        let reach = self.reach.borrow();
+        reach
+            .as_ref()
+            .map(|reach| reach.panel.clone())
+            .unwrap_or_default()
     }
 
     /// The machine's screen, if it has one.
@@ -60,12 +88,12 @@ impl Handles {
 
     /// The host's ends of devices that JavaScript answers by requests.
     pub fn remotes(&self) -> Option<Rc<Remotes>> {
-        let reach = self.0.borrow();
+        let reach = self.reach.borrow();
         reach.as_ref().map(|reach| Rc::clone(&reach.remotes))
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {
-        self.0.borrow().as_ref().map(get).ok_or_else(closed)
+        self.reach.borrow().as_ref().map(get).ok_or_else(closed)
     }
 }
 

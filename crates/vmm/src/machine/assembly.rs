@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use boot::state::BootConfig;
 use boot::{MemorySlot, StartRegisters};
+use devices::Remotes;
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-use crate::board;
+use crate::board::{self, Panel};
 use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -38,6 +39,7 @@ pub(crate) struct Made {
     pub counters: Arc<Counters>,
     pub shape: Shape,
     pub screen: Option<ScreenView>,
+    pub panel: Panel,
 }
 
 /// Of a configuration.
@@ -107,7 +109,10 @@ fn assemble(
         routes.push(route);
     }
     let vga = Arc::default();
-    for route in board::routes(config, &slots, &interrupts, &vga)? {
+    let mut remotes = Remotes::default();
+    let cards = board::cards(config, &mut remotes);
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, cards)?;
+    for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
@@ -117,9 +122,11 @@ fn assemble(
         let memory = Arc::clone(vm.memory());
         ScreenView::new(screen, vga, memory)
     });
+    let mut bus = Bus::new(routes, config.pc)?;
+    bus.remotes = remotes;
     Ok(Made {
         screen,
-        bus: Bus::new(routes, config.pc)?,
+        bus,
         crew,
         interrupts,
         vm,
@@ -127,6 +134,7 @@ fn assemble(
         placement,
         counters,
         shape: Shape::of(config, slots),
+        panel,
     })
 }
 

@@ -8,9 +8,10 @@ mod pool;
 use std::sync::Arc;
 use std::time::Duration;
 
-use devices::{Device, Remotes, SerialPort};
+use devices::{Device, Remotes};
 use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
 
+use crate::board::Panel;
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -58,6 +59,7 @@ pub struct Machine {
     /// As configured.
     shape: Shape,
     screen: Option<ScreenView>,
+    panel: Panel,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
     next_id: u32,
@@ -97,6 +99,7 @@ impl Machine {
             counters: made.counters,
             shape: made.shape,
             screen: made.screen,
+            panel: made.panel,
             cpuid,
         };
         if machine.bus.coalesces {
@@ -308,9 +311,9 @@ impl Machine {
         &self.placement
     }
 
-    /// The host's end of COM1, if there is one.
-    pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.bus.serial()
+    /// The host's ends of its own devices.
+    pub const fn panel(&self) -> &Panel {
+        &self.panel
     }
 
     /// Its screen, if it has one.
