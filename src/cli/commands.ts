@@ -39,6 +39,12 @@ const guest = {
     value: 'FILE',
     about: 'what the screen shows at the end, as a PNG file',
   },
+  vnc: {
+    value: 'PATH',
+    about:
+      'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
+    api: ['path'],
+  },
 } satisfies Record<string, Option>
 
 const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
@@ -130,6 +136,7 @@ const run: Command = {
       api: ['serial'],
     },
     net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
@@ -187,6 +194,7 @@ const boot: Command = {
     cpus: guest.cpus,
     port: guest.port,
     net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,

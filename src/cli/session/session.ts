@@ -57,6 +57,7 @@ export class Session {
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
+    await this.#showToViewers(vm)
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
@@ -72,6 +73,14 @@ export class Session {
     if (this.#json) printJson(this.#document(vm, result, where))
     else this.#report(vm, result, where)
     return this.#exitCode(result)
+  }
+
+  /** What `--vnc` asks for; it ends with the machine. */
+  async #showToViewers({ screen }: VirtualMachine): Promise<void> {
+    const path = textOf(this.#values, 'vnc')
+    if (path === undefined) return
+    if (!screen) return UsageError.raise('--vnc shows a screen: add --screen text, or its size')
+    await screen.listen({ path })
   }
 
   /** What `--snapshot-at-exit` asks for. */
