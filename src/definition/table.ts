@@ -59,13 +59,13 @@ const payload = {
   format: { kind: 'word', words: formats, about: 'Default: what the content says.' },
   loadGpa: number("Guest physical address of a flat image's first byte, default 0.", lastGpa),
   entryGpa: number('Guest physical address of the first instruction.', lastGpa),
-  cmdline: { kind: 'text', about: 'The command line, for multiboot, PVH and bzImage.' },
+  cmdline: { kind: 'text', about: 'The command line, for all formats but flat and ELF.' },
   initrd: path('The initial RAM disk, for PVH and bzImage'),
   modules: {
     kind: 'list',
     most: maxModules,
     of: { kind: 'object', keys: module, required: ['file'], about: 'A multiboot module.' },
-    about: 'For multiboot.',
+    about: 'For multiboot and multiboot 2.',
   },
 } satisfies KeysOf<DefinedImage>
 

@@ -58,11 +58,11 @@ export interface DefinedImage {
   loadGpa?: DefinedNumber
   /** Guest physical address of the first instruction. */
   entryGpa?: DefinedNumber
-  /** The command line, for multiboot, PVH and bzImage. */
+  /** The command line, for all formats but flat and ELF. */
   cmdline?: string
   /** The file of the initial RAM disk, for PVH and bzImage. */
   initrd?: string
-  /** For multiboot. */
+  /** For multiboot and multiboot 2. */
   modules?: DefinedModule[]
 }
 
