@@ -20,6 +20,7 @@ export type {
   DefinedModule,
   DefinedNumber,
   DefinedRoute,
+  DefinedScreen,
   DefinedSlot,
   DefinitionModule,
   DefinitionOptions,
