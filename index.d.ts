@@ -512,6 +512,7 @@ export interface NativeDescription {
   pc: boolean
   /** As in `NativeConfig`. */
   screen?: 'text' | NativeScreenSize
+  /** As in `NativeConfig`. */
   network: Array<NativeCard>
   /** As in `NativeConfig`. */
   ports?: Array<string>

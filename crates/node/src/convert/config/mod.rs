@@ -161,6 +161,7 @@ pub struct NativeDescription {
     /// As in `NativeConfig`.
     #[napi(ts_type = "'text' | NativeScreenSize")]
     pub screen: Option<NativeScreen>,
+    /// As in `NativeConfig`.
     pub network: Vec<NativeCard>,
     /// As in `NativeConfig`.
     pub ports: Option<Vec<String>>,
