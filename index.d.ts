@@ -34,6 +34,11 @@ export declare class NativeMachine {
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
+  /**
+   * How many thousand times a second its vCPUs' time-stamp counters count; 0 if KVM does not
+   * know.
+   */
+  tscKhz(): number
   /** Whether it is closed, by `close` or after a panic. */
   isClosed(): boolean
   /** After `close`, drops the posted writes that were not taken. */
@@ -389,7 +394,8 @@ export interface NativeCard {
 export interface NativeConfig {
   /**
    * The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH
-   * start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   * start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can; `'real'` chooses
+   * its 16-bit entry.
    */
   mode?: NativeMode
   /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
@@ -636,7 +642,7 @@ export interface NativeExitCount {
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
 
 /** r" The format of an image, which determines where its bytes go and where it starts. */
-export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage'
 
 /** What a network card has counted. */
 export interface NativeFrameCounts {
@@ -731,9 +737,9 @@ export interface NativePayload {
   /** The image. */
   image?: Uint8Array
   /**
-   * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
-   * `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
-   * newer. Default: determined by the content.
+   * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`,
+   * `'multiboot2'`: with a header of version 1 or 2. `'pvh'`: an ELF kernel with a PVH entry.
+   * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: determined by the content.
    */
   format?: NativeFormat
   /** The name of an embedded guest. */
@@ -748,11 +754,11 @@ export interface NativePayload {
    * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
    */
   entryGpa?: number
-  /** The command line, for multiboot, PVH and bzImage. Default empty. */
+  /** The command line, for all formats but flat and ELF. Default empty. */
   cmdline?: string
   /** The initial RAM disk, for PVH and bzImage. It is copied. */
   initrd?: Uint8Array
-  /** For multiboot. */
+  /** For multiboot and multiboot 2. */
   modules: Array<NativeModule>
 }
 

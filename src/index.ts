@@ -21,6 +21,7 @@ export type {
   DefinedModule,
   DefinedNumber,
   DefinedRoute,
+  DefinedScreen,
   DefinedSlot,
   DefinitionModule,
   DefinitionOptions,

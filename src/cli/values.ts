@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 
-import type { DefinedDisk, DefinedRoute } from '../definition/types.ts'
+import type { DefinedDisk, DefinedRoute, DefinedScreen } from '../definition/types.ts'
 import { suggestion } from '../options/nearest.ts'
 import { plainKinds } from '../options/plain-routes.ts'
 import type { RouteKind } from '../options/route-kind.ts'
@@ -66,6 +66,15 @@ export function parseDisk(text: string): DefinedDisk {
   if (path === '') return refuse('--disk', 'FILE, FILE:ro or FILE:volatile', text)
   const more = { ro: { readOnly: true }, volatile: { volatile: true } }
   return { file: resolve(path), ...more[kind as keyof typeof more] }
+}
+
+/** `--screen text`, `--screen 1024x768`. */
+export function parseScreen(option: string, text: string): DefinedScreen {
+  if (text === 'text') return text
+  const [, width, height] = /^(\d{1,9})x(\d{1,9})$/.exec(text) ?? []
+  return width === undefined
+    ? refuse(option, 'text or a size such as 1024x768', text)
+    : { width: Number(width), height: Number(height) }
 }
 
 const isValued = (kind: RouteKind): boolean => kind.values !== undefined

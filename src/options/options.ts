@@ -42,8 +42,8 @@ export interface VirtualMachineOptions extends Partial<
   network?: readonly NetworkCard[]
   /**
    * Names of console ports, up to 15: in the guest `/dev/virtio-ports/agent`, here
-   * `vm.ports.get('agent')`. With `ports`, even without a name, there is a console, too: `/dev/hvc0`
-   * and `vm.ports.get(0)`. They need `pc`.
+   * `vm.ports.get('agent')`. With `ports`, even without a name, there is a console, too:
+   * `/dev/hvc0` and `vm.ports.get(0)`. They need `pc`.
    */
   ports?: readonly string[]
 }

@@ -104,7 +104,7 @@ function disksOf(
 
 /** The cards of a machine that goes on elsewhere. A stream has one machine. */
 function cardsOf(
-  { network }: Content,
+  { network, binding }: Content,
   given: readonly CheckedCard[] | undefined,
 ): readonly CheckedCard[] {
   if (given && given.length !== network.length)
@@ -113,7 +113,9 @@ function cardsOf(
     const card = given?.[index]
     const name = `network[${index}]`
     if (!card && !isPasst) {
-      const what = `${name} has a stream, which is the first machine's`
+      const what = binding
+        ? `${name} has a stream or passt, which a file has not`
+        : `${name} has a stream, which is the first machine's`
       return fail('ERR_SNAPSHOT', `${what}; give network another one in its place`)
     }
     if (card?.mac !== undefined && card.mac !== mac)

@@ -56,7 +56,7 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
         registers,
         placement,
     } = placement::prepare(config, format, &slots)?;
-    let fd = create::vm(host, boot.mode, config.irqchip)?;
+    let fd = create::vm(host, boot.mode, config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let crew = crew(host, &vm, config, None, Some((&boot, &registers)))?;
     let origin = Origin::default();
@@ -81,7 +81,7 @@ pub(crate) fn again(snapshot: &Snapshot, others: &Others) -> Result<Made> {
         return assemble(&config, slots, &rows, vm, crew, origin, placement, disks);
     }
     let memory = GuestMemory::from_image(&snapshot.image)?;
-    let fd = create::vm(host, placement.mode, config.irqchip)?;
+    let fd = create::vm(host, placement.mode, &config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let origin = Origin::of_image(&snapshot.image);
     let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None)?;

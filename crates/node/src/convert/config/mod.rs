@@ -22,7 +22,8 @@ use crate::convert::words::{NativeMode, NativePrivilege};
 #[napi(object)]
 pub struct NativeConfig {
     /// The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH
-    /// start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+    /// start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can; `'real'` chooses
+    /// its 16-bit entry.
     pub mode: Option<NativeMode>,
     /// The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`.
     pub privilege: NativePrivilege,
