@@ -6,7 +6,17 @@ import type { Session } from '../session/session.ts'
 import { parsePort } from '../values.ts'
 
 /** Flags about the run, not the machine, which a snapshot determines. */
-const ofTheRun = ['from', 'net', 'port', 'timeout', 'registers', 'json', 'snapshot-at-exit', 'vnc']
+const ofTheRun = [
+  'from',
+  'net',
+  'port',
+  'timeout',
+  'registers',
+  'json',
+  'snapshot-at-exit',
+  'screenshot',
+  'vnc',
+]
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */
 export async function runFrom(

@@ -1,12 +1,20 @@
 import type { Duplex } from 'node:stream'
 
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { CheckedCard } from '../../options/virtio/network.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import { raise } from '../../native/errors.ts'
 import { Card } from '../network/card.ts'
 import { Passt } from '../network/passt.ts'
 import { ConsolePort } from '../streams/console-port.ts'
+import { RemoteDisk } from './remote-disk.ts'
 import { type RemoteEnd, Remotes } from './remotes.ts'
+
+/** Who answers: disks by their places, `undefined` for those that Rust answers, and cards. */
+export interface Answering {
+  readonly disks: readonly (DiskDevice | undefined)[]
+  readonly network: readonly CheckedCard[]
+}
 
 /** What JavaScript answers by requests. */
 interface Ends {
@@ -20,12 +28,14 @@ interface Ends {
  */
 export function makeEnds(
   machine: NativeMachine,
-  network: readonly CheckedCard[],
+  { disks, network }: Answering,
   names: readonly string[] | undefined,
 ): Ends {
   const streams = streamsOf(machine, network)
   const ends: RemoteEnd[] = []
   const ports = new Map<string | number, ConsolePort>()
+  for (const [index, device] of disks.entries())
+    if (device) ends.push(new RemoteDisk(machine, ends.length, `disks[${index}].device`, device))
   for (const [index, stream] of streams.entries())
     ends.push(new Card(machine, ends.length, `network[${index}]`, stream))
   for (const [index, name] of (names ? [0, ...names] : []).entries()) {
