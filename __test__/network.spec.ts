@@ -167,6 +167,30 @@ kvmTest('what a listener throws is uncaught, and the machine goes on', async (t)
   t.is(stdout, 'mine\nmine\nstopped\n')
 })
 
+kvmTest('a listener of frames may pause its machine, and close it', async (t) => {
+  const a = cable()
+  const vm = netMachine(flood, { first: frame(64) }, { frames: a })
+  const run = vm.run({ timeoutMs: 20_000 })
+  let count = 0
+  let paused: Promise<void> | undefined
+  a.on('data', () => {
+    count++
+    if (count === 10) paused = vm.pause()
+    if (count === 5000) vm.close()
+  })
+  t.true(await until(() => paused !== undefined))
+  await paused
+  t.true(vm.paused)
+  await sleep(50)
+  const before = vm.counters().network[0]!.sent
+  await sleep(50)
+  t.is(vm.counters().network[0]!.sent, before)
+  vm.resume()
+  await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
+  t.is(count, 5000)
+  t.true(vm.counters().network[0]!.sent >= 5000)
+})
+
 kvmTest('a stream ends with its machine', async (t) => {
   const [ours, theirs] = duplexPair({ objectMode: true })
   const a = cable()
