@@ -148,7 +148,7 @@ const run: Command = {
       value: 'FILE',
       about:
         'go on with a machine that --snapshot-at-exit or Snapshot.save has saved; no image then, ' +
-        'and only --port, for claims that it has, and flags of the run',
+        'and only --port, for claims that it has, --net, and flags of the run',
     },
     registers: { about: 'show the registers at the end, on stderr' },
     json: { about: 'one JSON document, which holds the text, also as outputBase64' },
