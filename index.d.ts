@@ -269,10 +269,11 @@ export declare class NativeSnapshot {
   restore(machine: NativeMachine): Failure | null
   /**
    * A further machine that goes on from here, with `routes` in the place of those with the same
-   * claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+   * claims, and `disks` by their places, fewer or `null` for those that stay. Its routes have
+   * the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
    * and the failures of `NativeMachine.create`.
    */
-  machine(routes: Array<NativeRoute>): NativeMachine | Failure
+  machine(routes: Array<NativeRoute>, disks: Array<NativeDisk | null>): NativeMachine | Failure
   /** Puts all general registers of vCPU 0 into the shared words, see `NativePlace`. */
   registers(): Failure | null
   /**
@@ -432,6 +433,8 @@ export interface NativeConfig {
    * default. Default false.
    */
   pc: boolean
+  /** virtio disks, up to 6, in the order in which the guest finds them. They need `pc`. */
+  disks: Array<NativeDisk>
   /**
    * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
    * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
@@ -515,11 +518,14 @@ export interface NativeDescription {
   pc: boolean
   /** As in `NativeConfig`. */
   screen?: 'text' | NativeScreenSize
+  /** As in `NativeConfig`. */
   network: Array<NativeCard>
   /** As in `NativeConfig`. */
   ports?: Array<string>
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
+  /** As in `NativeConfig`. */
+  disks: Array<NativeDisk>
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
@@ -540,6 +546,18 @@ export interface NativeDifference {
   before: Uint8Array
   /** Its 4096 bytes in the second. */
   after: Uint8Array
+}
+
+/** A virtio disk; exactly one of `file` and `bytes` is there. */
+export interface NativeDisk {
+  /** The path of a file, or of a block device. */
+  file?: string
+  /** The size of a disk that JavaScript answers by requests, a multiple of 512. */
+  bytes?: number
+  /** The guest cannot write. */
+  readOnly: boolean
+  /** The guest's writes to a file stay in memory. */
+  volatile: boolean
 }
 
 /** What a request asks of a disk. */
@@ -653,6 +671,8 @@ export interface NativeLimits {
   maxRoutes: number
   /** Multiboot modules. */
   maxModules: number
+  /** Disks of one machine. */
+  maxDisks: number
   /** Network cards. */
   maxCards: number
   /** Console ports beside the console. */

@@ -30,6 +30,21 @@ const guest = {
     about: 'end the run after this time, such as 5s or 250ms, and say where the guest is',
     api: ['timeoutMs'],
   },
+  screen: {
+    value: 'SCREEN',
+    about: 'what the guest is shown on: text (80x25 characters), or pixels such as 1024x768',
+    api: ['screen'],
+  },
+  screenshot: {
+    value: 'FILE',
+    about: 'what the screen shows at the end, as a PNG file',
+  },
+  vnc: {
+    value: 'PATH',
+    about:
+      'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
+    api: ['path'],
+  },
 } satisfies Record<string, Option>
 
 const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
@@ -121,7 +136,10 @@ const run: Command = {
       api: ['serial'],
     },
     net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
+    screen: guest.screen,
+    screenshot: guest.screenshot,
     'snapshot-at-exit': {
       value: 'FILE',
       about: 'save the machine as it is when the run ends, for --from',
@@ -130,7 +148,7 @@ const run: Command = {
       value: 'FILE',
       about:
         'go on with a machine that --snapshot-at-exit or Snapshot.save has saved; no image then, ' +
-        'and only --port, for claims that it has, and flags of the run',
+        'and only --port, for claims that it has, --net, and flags of the run',
     },
     registers: { about: 'show the registers at the end, on stderr' },
     json: { about: 'one JSON document, which holds the text, also as outputBase64' },
@@ -163,7 +181,9 @@ const boot: Command = {
     },
     cmdline: {
       value: 'TEXT',
-      about: "the kernel's command line (default for Linux: console=ttyS0)",
+      about:
+        "the kernel's command line (default for Linux: console=ttyS0, with --screen after " +
+        'console=tty0)',
       api: ['payload.cmdline', 'cmdline'],
     },
     memory: {
@@ -174,7 +194,10 @@ const boot: Command = {
     cpus: guest.cpus,
     port: guest.port,
     net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
+    screen: guest.screen,
+    screenshot: guest.screenshot,
     silence: {
       value: 'DURATION',
       about:

@@ -1,10 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 
 import type { RunResult } from '../../results/result.ts'
 import type { Route } from '../../options/routes.ts'
 import type { VirtualMachine } from '../../machine/virtual-machine.ts'
 import { describeWhere } from '../../results/where.ts'
-import { type Values, exitCodes, printJson } from '../command.ts'
+import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
 import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
 import { Silence } from './silence.ts'
@@ -51,12 +52,16 @@ export class Session {
    * only on request.
    */
   async run(vm: VirtualMachine, serial: 'none' | 'shown' | 'typed'): Promise<number> {
+    if (textOf(this.#values, 'screenshot') !== undefined && !vm.screen)
+      UsageError.raise('--screenshot needs --screen')
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
+    await this.#showToViewers(vm)
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
+    vm.screen?.once('change', () => this.#silence.end())
     this.#silence.start(stop)
     const result = await vm.run(limits)
     this.#silence.end()
@@ -64,9 +69,18 @@ export class Session {
     // A run that was stopped does not say where; one that has no time does.
     const { where } = this.#silence.gaveUp ? await vm.run({ timeoutMs: 0 }) : result
     await this.#save(vm)
+    this.#shoot(vm)
     if (this.#json) printJson(this.#document(vm, result, where))
     else this.#report(vm, result, where)
     return this.#exitCode(result)
+  }
+
+  /** What `--vnc` asks for; it ends with the machine. */
+  async #showToViewers({ screen }: VirtualMachine): Promise<void> {
+    const path = textOf(this.#values, 'vnc')
+    if (path === undefined) return
+    if (!screen) return UsageError.raise('--vnc shows a screen: add --screen text, or its size')
+    await screen.listen({ path })
   }
 
   /** What `--snapshot-at-exit` asks for. */
@@ -75,6 +89,17 @@ export class Session {
     if (path === undefined) return
     using snapshot = vm.snapshot()
     await snapshot.save(path)
+  }
+
+  /** What `--screenshot` asks for. */
+  #shoot(vm: VirtualMachine): void {
+    const path = textOf(this.#values, 'screenshot')
+    if (path === undefined || !vm.screen) return
+    try {
+      writeFileSync(path, vm.screen.png())
+    } catch (error) {
+      UsageError.raise(`cannot write the screenshot: ${(error as Error).message}`)
+    }
   }
 
   #document(vm: VirtualMachine, result: RunResult, where: RunResult['where']): object {
@@ -89,6 +114,7 @@ export class Session {
       output: output.toString(),
       outputBase64: output.toString('base64'),
       outputDroppedBytes: this.#kept.droppedBytes,
+      ...(vm.screen?.kind === 'text' && { screen: vm.screen.text() }),
       registers: vm.vcpus[vcpu ?? 0]!.registers(),
       loaded: vm.loaded,
       exits,

@@ -16,3 +16,4 @@ mod multiboot2;
 mod pvh;
 mod real_mode;
 mod requests;
+mod screens;
