@@ -10,6 +10,7 @@ export type {
   NativeErrorCode,
   NativeExit,
   NativeExitReason,
+  NativeFile,
   NativeFormat,
   NativeLoaded,
   NativeMachine,

@@ -2,13 +2,18 @@
 //! kernel expects of a PC.
 
 use boot::MemorySlot;
-use boot::firmware::{CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, PM1_PORT, RESET_PORT};
-use devices::{Cmos, Com1, Device, I8042, Pm1, ResetControl, Trigger};
+use boot::firmware::{
+    CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, PM1_PORT, RESET_PORT,
+};
+use devices::{
+    Cmos, Com1, ControlA, Device, FwCfg, FwCfgNumbers, I8042, Pm1, ResetControl, Trigger,
+};
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
+use crate::placement;
 
 /// What the board claims: COM1 first, if there is one, whose place no route may take; the rest
 /// gives way to the caller's routes. The ids follow those of the configuration's routes.
@@ -26,11 +31,15 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(CMOS_PORT, 2),
         claim(PM1_PORT, pm1),
         claim(RESET_PORT, 1),
+        claim(CONTROL_A_PORT, 1),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
+    let fw_cfg = claim(FW_CFG_PORT, FwCfg::BYTES.into());
+    let firmware = has_fw_cfg(config).then_some((fw_cfg, Standing::Board));
     let all = serial
         .into_iter()
-        .chain(pc.map(|claim| (claim, Standing::Yields)));
+        .chain(pc.map(|claim| (claim, Standing::Yields)))
+        .chain(firmware);
     let ids = (config.routes.len() as u32..).map(RouteId::new);
     all.zip(ids)
         .map(|((claim, standing), id)| Row {
@@ -57,16 +66,34 @@ pub(crate) fn routes(
         backends.push(Backend::Com1(Com1::new(line)));
     }
     if config.pc {
-        let chips: [Box<dyn Device>; 4] = [
+        let chips: [Box<dyn Device>; 5] = [
             Box::new(I8042::new()),
-            Box::new(Cmos::new(&boot::writable(slots))),
+            Box::new(Cmos::new(&boot::writable(slots), config.vcpus)),
             Box::new(Pm1::new()),
             Box::new(ResetControl::new()),
+            Box::new(ControlA::new()),
         ];
         backends.extend(chips.map(Backend::Device));
+    }
+    if has_fw_cfg(config) {
+        backends.push(Backend::Device(Box::new(fw_cfg(config, slots))));
     }
     let rows = rows(config).into_iter().zip(backends);
     Ok(rows
         .map(|(row, backend)| Route::new(row, backend))
         .collect())
+}
+
+fn has_fw_cfg(config: &MachineConfig<'_>) -> bool {
+    config.pc && config.has_firmware()
+}
+
+/// What it holds in a machine of a snapshot comes with its state.
+fn fw_cfg(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> FwCfg {
+    let numbers = FwCfgNumbers {
+        cpus: config.vcpus as u16,
+        no_graphics: config.serial,
+    };
+    let files = placement::files(config, slots);
+    FwCfg::new(numbers, &files, &boot::writable(slots))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use boot::firmware::fw_cfg;
 use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
 
 use crate::bus::RouteConfig;
@@ -25,6 +26,20 @@ pub struct Payload<'a> {
     pub initrd: Option<Cow<'a, [u8]>>,
     /// For multiboot: bytes and string of each module.
     pub modules: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
+    /// For firmware: what it finds by name in its configuration device.
+    pub files: Vec<(String, Cow<'a, [u8]>)>,
+}
+
+impl Payload<'_> {
+    /// The read-only memory that comes with the image.
+    ///
+    /// # Errors
+    /// `Payload` for firmware of a size that no ROM has.
+    fn rom(&self) -> Result<Option<MemorySlot>> {
+        let bytes = self.image.len() as u64;
+        let rom = self.format.map(|format| format.rom(bytes)).transpose()?;
+        Ok(rom.flatten())
+    }
 }
 
 /// Everything that is fixed when a machine is made. Images are read where they are, and not kept.
@@ -75,7 +90,7 @@ impl<'a> MachineConfig<'a> {
         }
     }
 
-    /// Slot 0 and the further ones.
+    /// Slot 0, the further ones, and the ROM of firmware.
     pub fn all_slots(&self) -> Vec<MemorySlot> {
         let main = MemorySlot {
             gpa: 0,
@@ -84,7 +99,13 @@ impl<'a> MachineConfig<'a> {
         };
         std::iter::once(main)
             .chain(self.slots.iter().copied())
+            .chain(self.payload.rom().ok().flatten())
             .collect()
+    }
+
+    /// Whether firmware starts it, and finds what a PC has for firmware.
+    pub fn has_firmware(&self) -> bool {
+        self.payload.format == Some(Format::Firmware)
     }
 
     /// One past the highest address that has memory or a route.
@@ -153,7 +174,9 @@ impl<'a> MachineConfig<'a> {
     }
 
     fn check_slots(&self) -> Result<()> {
-        if self.slots.len() > MAX_SLOTS {
+        // A machine of a snapshot has its ROM among the further slots.
+        let rom = self.has_firmware() && self.payload.image.is_empty();
+        if self.slots.len() > MAX_SLOTS + usize::from(rom) {
             let got = self.slots.len();
             return Err(Error::new(
                 ErrorCode::Limit,
@@ -200,8 +223,8 @@ impl<'a> MachineConfig<'a> {
             {
                 return Err(invalid(format!(
                     "{} overlaps {}",
-                    slot_name(*b),
-                    slot_name(*a)
+                    self.slot_name(*b),
+                    self.slot_name(*a)
                 )));
             }
         }
@@ -217,10 +240,40 @@ impl<'a> MachineConfig<'a> {
             ));
         }
         let format = format.map_or_else(|| Format::of(image), Ok)?;
-        if format == Format::Flat {
-            self.check_flat()?;
+        match format {
+            Format::Flat => self.check_flat()?,
+            Format::Firmware => self.check_firmware()?,
+            _ => {}
+        }
+        if format == Format::Firmware && self.pc {
+            fw_cfg::check(&self.payload.files)?;
+        } else if !self.payload.files.is_empty() {
+            return Err(invalid(
+                "payload.files needs format 'firmware' and pc: true, whose firmware reads them"
+                    .into(),
+            ));
         }
         Ok(format)
+    }
+
+    /// Its end lies below 1 MiB, too.
+    fn check_firmware(&self) -> Result<()> {
+        self.payload.rom()?;
+        let (least, got) = (layout::FIRMWARE_END, self.memory_bytes);
+        if got < least {
+            return Err(invalid(format!(
+                "memoryBytes must be at least {least} with firmware, which runs below 1 MiB, got {got}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn slot_name(&self, index: usize) -> String {
+        match index.checked_sub(1) {
+            None => "memoryBytes".into(),
+            Some(index) if index < self.slots.len() => format!("slots[{index}]"),
+            Some(_) => "payload.image".into(),
+        }
     }
 
     fn check_flat(&self) -> Result<()> {
@@ -263,14 +316,6 @@ impl<'a> MachineConfig<'a> {
             )));
         }
         Ok(())
-    }
-}
-
-fn slot_name(index: usize) -> String {
-    if index == 0 {
-        "memoryBytes".into()
-    } else {
-        format!("slots[{}]", index - 1)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::acpi;
+use boot::firmware::{acpi, fw_cfg};
 use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
@@ -59,16 +59,16 @@ pub(crate) fn prepare(
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
-    let firmware = config
-        .pc
-        .then(|| acpi::tables(config.vcpus as u8, layout::FIRMWARE_START));
+    // What firmware finds, it takes out of its configuration device and puts where it wants.
+    let firmware =
+        (config.pc && format != Format::Firmware).then(|| tables(config, layout::FIRMWARE_START));
     let payload = &config.payload;
     let modules: Vec<_> = payload
         .modules
         .iter()
         .map(|(bytes, string)| Module { bytes, string })
         .collect();
-    let reserved = reserved(config);
+    let reserved = reserved(config, format);
     let loaded = boot::load(&LoadRequest {
         image: &payload.image,
         format: Some(format),
@@ -117,6 +117,17 @@ pub(crate) fn prepare(
     })
 }
 
+/// A PC's tables, to lie from an address on.
+fn tables(config: &MachineConfig<'_>, base_gpa: u64) -> acpi::Tables {
+    acpi::tables(config.vcpus as u8, base_gpa)
+}
+
+/// What firmware finds by name.
+pub(crate) fn files<'a>(config: &MachineConfig<'a>, slots: &[MemorySlot]) -> Vec<fw_cfg::File<'a>> {
+    let reserved = reserved(config, Format::Firmware);
+    fw_cfg::files(slots, &reserved, &tables(config, 0), &config.payload.files)
+}
+
 /// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is
 /// where the caller wants it, and the stack at the end of memory all the same.
 fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
@@ -140,10 +151,10 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
 }
 
 /// What the guest must not take for free memory.
-fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
+fn reserved(config: &MachineConfig<'_>, format: Format) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
     let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
-    let firmware = config.pc.then_some(firmware);
+    let firmware = (config.pc && format != Format::Firmware).then_some(firmware);
     std::iter::once(ours).chain(firmware).collect()
 }
 

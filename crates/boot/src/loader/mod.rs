@@ -2,7 +2,7 @@
 //! instruction finds it.
 //!
 //! ```text
-//! load ─► format ─► flat · elf · multiboot · pvh · bzimage ─► Loaded
+//! load ─► format ─► flat · elf · multiboot · pvh · bzimage · rom ─► Loaded
 //!                     │ image: bounded reading      │ memory_map: what is RAM
 //!                     └ space: who has which addresses
 //! ```
@@ -21,6 +21,7 @@ mod multiboot_info;
 mod note;
 mod pvh;
 mod request;
+mod rom;
 mod space;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -73,6 +74,7 @@ pub fn load<'a>(request: &LoadRequest<'a>) -> Result<Loaded<'a>> {
         Format::Multiboot => multiboot::load(request, space),
         Format::Pvh => pvh::load(request, space),
         Format::BzImage => bzimage::load(request, space),
+        Format::Firmware => rom::load(request, space),
     }?;
     if loaded.mode == Some(CpuMode::Protected) && loaded.entry_gpa >= 1 << 32 {
         let entry = loaded.entry_gpa;

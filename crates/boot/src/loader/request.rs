@@ -22,6 +22,8 @@ pub enum Format {
     Pvh,
     /// A Linux kernel of boot protocol 2.06 or newer.
     BzImage,
+    /// ROM below 4 GiB, with the reset vector at its end.
+    Firmware,
 }
 
 /// Hands every format and its name to a macro, after what is given.
@@ -30,7 +32,8 @@ macro_rules! each_format {
     ($call:ident $($given:tt)*) => {
         $call! {
             $($given)* {
-                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Pvh = "pvh", BzImage = "bzimage"
+                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Pvh = "pvh", BzImage = "bzimage",
+                Firmware = "firmware"
             }
         }
     };
@@ -100,6 +103,17 @@ impl LoadRequest<'_> {
         }
         let strange = [
             ("loadGpa", self.load_gpa != 0, &[Format::Flat][..]),
+            (
+                "entryGpa",
+                self.entry_gpa.is_some(),
+                &[
+                    Format::Flat,
+                    Format::Elf,
+                    Format::Multiboot,
+                    Format::Pvh,
+                    Format::BzImage,
+                ][..],
+            ),
             (
                 "a command line",
                 !self.command_line.is_empty(),

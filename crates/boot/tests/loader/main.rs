@@ -14,3 +14,4 @@ mod memory_map;
 mod multiboot;
 mod pvh;
 mod requests;
+mod rom;

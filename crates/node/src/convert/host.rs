@@ -94,6 +94,8 @@ pub struct NativeLimits {
     pub max_routes: u32,
     /// Multiboot modules.
     pub max_modules: u32,
+    /// Files for firmware.
+    pub max_files: u32,
 }
 
 /// The limits of this build.
@@ -106,5 +108,6 @@ pub fn limits() -> NativeLimits {
         max_slots: limits::MAX_SLOTS as u32,
         max_routes: limits::MAX_ROUTES as u32,
         max_modules: limits::MAX_MODULES as u32,
+        max_files: limits::MAX_FILES as u32,
     }
 }

@@ -189,7 +189,10 @@ impl Snapshot {
             privilege: Privilege::Kernel,
             memory_bytes: main.map_or(0, |slot| slot.bytes),
             slots: shape.slots.get(1..).unwrap_or_default().to_vec(),
-            payload: Payload::default(),
+            payload: Payload {
+                format: Some(self.placement.format),
+                ..Payload::default()
+            },
             routes,
             vcpus: shape.vcpus,
             irqchip: shape.irqchip,
