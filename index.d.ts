@@ -25,9 +25,10 @@ export declare class NativeMachine {
   /**
    * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
    * `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
-   * calls the other two. All three are held weakly.
+   * calls the others. `serve` gets a bit for each device that JavaScript answers by requests, in
+   * their order, at which some wait, and returns whether answers come later. All of them are held weakly.
    */
-  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number): Failure | null
+  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number, serve: (due: number) => number): Failure | null
   /**
    * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
@@ -135,6 +136,17 @@ export declare class NativeMachine {
    * of its question. `ERR_VM_BUSY` if it does not wait.
    */
   askedRegisters(ticket: number): Failure | null
+  /**
+   * Takes all requests that wait at a disk, by its place among the devices that JavaScript
+   * answers; `null` when there are none. Each is to be answered once.
+   */
+  takeDiskRequests(remote: number): NativeDiskRequests | null
+  /**
+   * Answers a request of a disk: a read with its bytes, the others with none. Without an array
+   * it is an I/O error in the guest, as is another number of bytes than was asked for. It has no
+   * effect if the request is withdrawn.
+   */
+  answerDiskRequest(remote: number, id: number, bytes?: Uint8Array | undefined | null): void
   /**
    * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
    * `vmexit bench` compares with it if there is no C compiler.
@@ -457,6 +469,21 @@ export interface NativeDifference {
   before: Uint8Array
   /** Its 4096 bytes in the second. */
   after: Uint8Array
+}
+
+/** What a request asks of a disk. */
+export declare enum NativeDiskAsked {
+  Read = 0,
+  Write = 1,
+  Flush = 2,
+}
+
+/** Requests of one disk, oldest first. */
+export interface NativeDiskRequests {
+  /** Four for each: its id, a `NativeDiskAsked`, the offset of its first byte, its length. */
+  words: Float64Array
+  /** What is to be written, of each write. */
+  writes: Array<Uint8Array>
 }
 
 /**

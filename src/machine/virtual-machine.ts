@@ -83,10 +83,10 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    */
   constructor(options: VirtualMachineOptions | SnapshotOptions) {
     const { states, ...parts } = begin(options)
-    const { machine, handlers, devices } = parts
+    const { machine, handlers, devices, remotes } = parts
     const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
-    const control = new RunControl(machine, asker)
+    const control = new RunControl(machine, asker, remotes)
     super(machine, parts.vcpus, control)
     this.#parts = parts
     this.#machine = machine
@@ -275,6 +275,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     this.#machine.release()
     this.#serial?.finish()
     this.#control.cutOff()
+    this.#parts.remotes.close()
     this.#parts.devices.close()
   }
 

@@ -8,12 +8,14 @@
 //!             │ free for MMIO routes     │
 //! 0xfe00_0000 ├──────────────────────────┤ RESERVED_START = SYSTEM_START
 //!             │ GDT, TSS, page tables    │
+//! 0xfeb0_0000 ├──────────────────────────┤ VIRTIO_START: registers of virtio devices
 //! 0xfec0_0000 ├──────────────────────────┤ SYSTEM_LIMIT: IOAPIC, local APIC, KVM's own pages
 //! 0xff00_0000 ├──────────────────────────┤ RESERVED_END
 //!             │ free for ROM and slots   │
 //! 0xffff_ffff └──────────────────────────┘ ROM_END
 //! ```
 
+use crate::firmware::MAX_VIRTIO;
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
 
 /// Where a PC keeps its firmware, below 1 MiB: the payload's memory in any other machine.
@@ -25,6 +27,12 @@ pub const FIRMWARE_END: u64 = 0x10_0000;
 /// The system slot: what the processor itself reads (GDT, TSS, page tables) lies out of the
 /// payload's way.
 pub const SYSTEM_START: u64 = 0xfe00_0000;
+
+/// The registers of the first virtio device of a PC.
+pub const VIRTIO_START: u64 = 0xfeb0_0000;
+
+/// From one virtio device to the next.
+pub const VIRTIO_STRIDE: u64 = PAGE_BYTES;
 
 /// The IOAPIC's page, the first that hardware claims above the system slot.
 pub const SYSTEM_LIMIT: u64 = 0xfec0_0000;
@@ -111,7 +119,8 @@ pub const fn system_bytes(top: u64) -> u64 {
 const _: () = {
     assert!(MAX_MEMORY_BYTES <= RESERVED_START);
     assert!(SYSTEM_START.is_multiple_of(2 << 20));
-    assert!(SYSTEM_START + system_bytes(MAX_GPA) <= SYSTEM_LIMIT);
+    assert!(SYSTEM_START + system_bytes(MAX_GPA) <= VIRTIO_START);
+    assert!(VIRTIO_START + MAX_VIRTIO as u64 * VIRTIO_STRIDE <= SYSTEM_LIMIT);
     assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
     assert!(GDT + PAGE_BYTES <= TSS && TSS + TSS_BYTES <= TOP_TABLE);
     assert!(SYSTEM_LIMIT <= KVM_IDENTITY_MAP && KVM_TSS + 3 * PAGE_BYTES <= RESERVED_END);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::State;
 use crate::trigger::Trigger;
+use crate::written::DmaMemory;
 
 /// A device on the bus. It sees offsets in its claim and bytes, never an address, and one access at
 /// a time. It must not block.
@@ -29,6 +30,15 @@ pub trait Device: Debug + Send {
     /// machine is returned.
     fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest>;
 
+    /// Whether [`run`](Self::run) is for it; the same for as long as it lives.
+    fn minds_runs(&self) -> bool {
+        false
+    }
+
+    /// The machine begins to run, or has come to rest: from the return of `run(false)` on a device
+    /// with a thread of its own changes neither memory nor a line, until `run(true)`.
+    fn run(&mut self, _on: bool) {}
+
     /// What it would need to go on elsewhere; of the same kind for as long as it lives. Its
     /// interrupt line, and what it has raised there, are the interrupt controllers' state.
     fn save(&self) -> State {
@@ -45,10 +55,13 @@ pub trait Device: Debug + Send {
 /// What a device may use of its machine. What it takes from here it may keep.
 pub trait Context {
     /// An interrupt line, 0 to 23; none without an irqchip.
-    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send>>;
+    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send + Sync>>;
 
     /// The guest's memory.
     fn memory(&self) -> Arc<dyn Memory>;
+
+    /// The guest's memory, without copies: for a device that is told addresses by the guest.
+    fn dma(&self) -> Arc<DmaMemory>;
 
     /// The time of day.
     fn clock(&self) -> Arc<dyn Clock>;
@@ -63,13 +76,16 @@ pub trait Context {
         &mut self,
         offset: u32,
         datamatch: Option<(u64, u8)>,
-    ) -> Result<Box<dyn Doorbell>, String>;
+    ) -> Result<Arc<dyn Doorbell>, String>;
 }
 
 /// What the kernel counts for a device; its descriptor is readable when there is something.
-pub trait Doorbell: Debug + Send + AsRawFd {
+pub trait Doorbell: Debug + Send + Sync + AsRawFd {
     /// Writes since the last call.
     fn take(&self) -> u64;
+
+    /// Counts as a write of the guest's.
+    fn ring(&self);
 }
 
 /// Guest memory, as a device reaches it.

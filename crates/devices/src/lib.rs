@@ -15,9 +15,12 @@ mod i8042;
 mod noise;
 mod output;
 mod power;
+mod remote;
 mod serial;
 mod state;
 mod trigger;
+pub mod virtio;
+mod written;
 
 pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
@@ -27,5 +30,9 @@ pub use fw_cfg::{FwCfg, FwCfgNumbers, MAX_DIRECTORY_FILES, MAX_FILE_BYTES, MAX_F
 pub use i8042::I8042;
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{ControlA, Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use remote::{
+    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
+};
 pub use state::State;
 pub use trigger::Trigger;
+pub use written::{DmaMemory, Written};

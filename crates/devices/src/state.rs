@@ -99,18 +99,32 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
+/// Numbers are little-endian.
+macro_rules! numbers {
+    ($($number:ty),+) => {
+        $(impl Field for $number {
+            fn put(&self, into: &mut Vec<u8>) {
+                self.to_le_bytes().put(into);
+            }
+
+            fn take(from: &mut &[u8]) -> Option<Self> {
+                Field::take(from).map(Self::from_le_bytes)
+            }
+        })+
+    };
+}
+numbers!(u16, u32, u64);
+
 /// Its length comes first.
-impl Field for Vec<u8> {
+impl<T: Field> Field for Vec<T> {
     fn put(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&(self.len() as u32).to_le_bytes());
-        into.extend_from_slice(self);
+        (self.len() as u32).put(into);
+        self.iter().for_each(|item| item.put(into));
     }
 
     fn take(from: &mut &[u8]) -> Option<Self> {
-        let length = u32::from_le_bytes(<[u8; 4]>::take(from)?);
-        let (bytes, rest) = from.split_at_checked(length as usize)?;
-        *from = rest;
-        Some(bytes.to_vec())
+        let length = u32::take(from)?;
+        (0..length).map(|_| T::take(from)).collect()
     }
 }
 

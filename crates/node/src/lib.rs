@@ -16,6 +16,7 @@ mod lifecycle;
 mod machine;
 mod pump;
 mod registers;
+mod remote;
 mod runs;
 mod snapshot;
 mod vcpu_state;

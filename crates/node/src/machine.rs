@@ -77,7 +77,8 @@ impl NativeMachine {
 
     /// Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
     /// `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
-    /// calls the other two. All three are held weakly.
+    /// calls the others. `serve` gets a bit for each device that JavaScript answers by requests, in
+    /// their order, at which some wait, and returns whether answers come later. All of them are held weakly.
     #[napi]
     #[allow(clippy::too_many_arguments)] // numbers cross faster than an object of them
     pub fn start(
@@ -95,15 +96,23 @@ impl NativeMachine {
             (),
         >,
         #[napi(ts_arg_type = "() => number")] enter: Function<'_, (), ()>,
+        #[napi(ts_arg_type = "(due: number) => number")] serve: Function<'_, (), ()>,
     ) -> Option<Failure> {
-        let [ask, settle, enter] =
-            [ask, settle, enter].map(|function| WeakFunction::new(&env, &function));
-        let (Some(ask), Some(settle), Some(enter), Some(environment), Some(words)) =
-            (ask, settle, enter, Environment::get(env), shared::words())
+        let [ask, settle, enter, serve] =
+            [ask, settle, enter, serve].map(|function| WeakFunction::new(&env, &function));
+        let (Some(ask), Some(settle), Some(enter), Some(serve)) = (ask, settle, enter, serve)
         else {
             return nothing(Err(shared::no_words()));
         };
-        let callbacks = Callbacks { ask, settle, enter };
+        let (Some(environment), Some(words)) = (Environment::get(env), shared::words()) else {
+            return nothing(Err(shared::no_words()));
+        };
+        let callbacks = Callbacks {
+            ask,
+            settle,
+            enter,
+            serve,
+        };
         let limits = limits(timeout_ms, tick_ms, time_kvm_run);
         nothing(self.life.guarded(|life| {
             life.set_given(words, given)?;

@@ -1,10 +1,12 @@
-//! The devices that a machine has besides its caller's routes: a serial port, and what else a
-//! kernel expects of a PC.
+//! The devices that a machine has besides its caller's routes: a serial port, what else a kernel
+//! expects of a PC, and virtio devices.
 
 use boot::MemorySlot;
 use boot::firmware::{
-    CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, PM1_PORT, RESET_PORT,
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, PM1_PORT,
+    RESET_PORT, VIRTIO_BYTES,
 };
+use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
 use devices::{
     Cmos, Com1, ControlA, Device, FwCfg, FwCfgNumbers, I8042, Pm1, ResetControl, Trigger,
 };
@@ -35,11 +37,20 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
     let fw_cfg = claim(FW_CFG_PORT, FwCfg::BYTES.into());
-    let firmware = has_fw_cfg(config).then_some((fw_cfg, Standing::Board));
+    let fw_cfg = has_fw_cfg(config).then_some(fw_cfg);
+    let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
+        base: Base::Gpa(place.gpa.into()),
+        length: VIRTIO_BYTES.into(),
+    });
     let all = serial
         .into_iter()
         .chain(pc.map(|claim| (claim, Standing::Yields)))
-        .chain(firmware);
+        .chain(
+            fw_cfg
+                .into_iter()
+                .chain(virtio)
+                .map(|claim| (claim, Standing::Board)),
+        );
     let ids = (config.routes.len() as u32..).map(RouteId::new);
     all.zip(ids)
         .map(|((claim, standing), id)| Row {
@@ -78,6 +89,11 @@ pub(crate) fn routes(
     if has_fw_cfg(config) {
         backends.push(Backend::Device(Box::new(fw_cfg(config, slots))));
     }
+    let devices = virtio(config).into_iter();
+    for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
+        let transport = VirtioMmio::new(device, place.line);
+        backends.push(Backend::Device(Box::new(transport)));
+    }
     let rows = rows(config).into_iter().zip(backends);
     Ok(rows
         .map(|(row, backend)| Route::new(row, backend))
@@ -96,4 +112,13 @@ fn fw_cfg(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> FwCfg {
     };
     let files = placement::files(config, slots);
     FwCfg::new(numbers, &files, &boot::writable(slots))
+}
+
+/// The virtio devices, as many as the configuration counts.
+fn virtio(config: &MachineConfig<'_>) -> Vec<Box<dyn VirtioDevice>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    if config.pc {
+        devices.push(Box::new(Rng::new()));
+    }
+    devices
 }

@@ -118,6 +118,12 @@ impl<'a> MachineConfig<'a> {
         slots.chain(routes).max().unwrap_or(0)
     }
 
+    /// How many virtio devices there are.
+    pub fn virtio_count(&self) -> usize {
+        // The entropy device.
+        usize::from(self.pc)
+    }
+
     /// Checks slots and payload, and says the format of its image, so that its content need not be
     /// asked again; the routes are checked when a machine is made.
     ///

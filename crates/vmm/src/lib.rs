@@ -31,7 +31,10 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use devices::{Device, Output, PowerRequest, SerialPort};
+pub use devices::{
+    Device, DiskAsked, DiskRequest, HostBell, Output, PowerRequest, Remote, RemoteDisk, Remotes,
+    SerialPort,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::{acpi, fw_cfg};
+use boot::firmware::{self, acpi, fw_cfg};
 use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
@@ -119,7 +119,12 @@ pub(crate) fn prepare(
 
 /// A PC's tables, to lie from an address on.
 fn tables(config: &MachineConfig<'_>, base_gpa: u64) -> acpi::Tables {
-    acpi::tables(config.vcpus as u8, base_gpa)
+    let virtio: Vec<_> = firmware::virtio(config.virtio_count()).collect();
+    let machine = acpi::Machine {
+        cpus: config.vcpus as u8,
+        virtio: &virtio,
+    };
+    acpi::tables(&machine, base_gpa)
 }
 
 /// What firmware finds by name.

@@ -176,8 +176,8 @@ fn text_of_a_console_that_is_gone_joins_the_output() {
 #[derive(Debug, Default)]
 struct Dma {
     memory: Option<Arc<dyn Memory>>,
-    line: Option<Box<dyn Trigger + Send>>,
-    bell: Arc<Mutex<Option<Box<dyn Doorbell>>>>,
+    line: Option<Box<dyn Trigger + Send + Sync>>,
+    bell: Arc<Mutex<Option<Arc<dyn Doorbell>>>>,
     _alive: Arc<()>,
 }
 

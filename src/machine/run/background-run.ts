@@ -5,6 +5,7 @@ import { RunContext, outside } from '../../native/context.ts'
 import { VmError, fromFailure, isFailure, raise } from '../../native/errors.ts'
 import { LoopHold } from '../../native/loop.ts'
 import { native } from '../../native/native.ts'
+import type { Remotes } from '../remote/remotes.ts'
 import { Pause } from './pause.ts'
 import { RunResult } from '../../results/result.ts'
 import type { Failure, NativeMachine, NativeRest, NativeText } from '../../native/seam.ts'
@@ -22,6 +23,7 @@ const slowMs = 5
 export class BackgroundRun {
   readonly #machine: NativeMachine
   readonly #asker: Asker
+  readonly #remotes: Remotes
   readonly #signal: AbortSignal | undefined
   readonly #onEnd: () => void
   readonly #context = new RunContext()
@@ -40,11 +42,13 @@ export class BackgroundRun {
   constructor(
     machine: NativeMachine,
     asker: Asker,
+    remotes: Remotes,
     signal: AbortSignal | undefined,
     onEnd: () => void,
   ) {
     this.#machine = machine
     this.#asker = asker
+    this.#remotes = remotes
     this.#signal = signal
     this.#onEnd = onEnd
   }
@@ -69,6 +73,7 @@ export class BackgroundRun {
       this.#asker.ask,
       this.#settle,
       this.#context.enter,
+      this.#remotes.serve,
     )
     if (failure) this.#end(() => reject(fromFailure(failure)))
   }

@@ -11,6 +11,7 @@ import {
 } from '../../options/run-options.ts'
 import { isAborted, reasonOf } from '../../options/signal.ts'
 import { RunResult } from '../../results/result.ts'
+import type { Remotes } from '../remote/remotes.ts'
 import { RunPromise } from './run-promise.ts'
 
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
@@ -28,14 +29,16 @@ interface Listener {
 export class RunControl {
   readonly #machine: NativeMachine
   readonly #asker: Asker
+  readonly #remotes: Remotes
   #listener: Listener | undefined
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
   #closed = false
 
-  constructor(machine: NativeMachine, asker: Asker) {
+  constructor(machine: NativeMachine, asker: Asker, remotes: Remotes) {
     this.#machine = machine
     this.#asker = asker
+    this.#remotes = remotes
   }
 
   /** Reports to it from now on. */
@@ -86,6 +89,7 @@ export class RunControl {
   runHere(options: RunSyncOptions | undefined): RunResult {
     const { timeoutMs, timeKvmRun, registers, onExit } = checkRunSyncOptions(options)
     this.#checkReady()
+    this.#remotes.checkSync()
     this.#asker.begin(onExit, false)
     this.#running = true
     try {
@@ -145,11 +149,13 @@ export class RunControl {
     }
     this.#asker.begin(onExit, true)
     this.#running = true
-    const background = new BackgroundRun(this.#machine, this.#asker, signal, () => {
+    const ended = () => {
       this.#running = false
       this.#run = undefined
       this.#listener?.changed()
-    })
+    }
+    const remotes = this.#remotes
+    const background = new BackgroundRun(this.#machine, this.#asker, remotes, signal, ended)
     background.start(checked, this.#asker.needsTicks ? tickMs : -1, resolve, (error) => {
       if (isInternal(error)) this.#listener?.failed()
       reject(error)

@@ -4,6 +4,7 @@ import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
 import { checkShape, required } from '../../options/shape.ts'
 import { Devices } from '../devices.ts'
+import { Remotes } from '../remote/remotes.ts'
 import { summarize } from '../summary.ts'
 import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
@@ -43,6 +44,7 @@ function anew(options: unknown): Beginning {
     summary: summarize(config),
     handlers: new Map(own.entries()),
     devices: new Devices(),
+    remotes: new Remotes([]),
     states: new Map(),
   }
 }
@@ -64,6 +66,7 @@ function again(options: unknown): Beginning {
     summary,
     handlers: new Map(own.entries()),
     devices: new Devices(),
+    remotes: new Remotes([]),
     states,
   }
 }

@@ -1,6 +1,7 @@
 import type { Handlers } from '../../options/routes.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { Devices } from '../devices.ts'
+import type { Remotes } from '../remote/remotes.ts'
 import type { Summary } from '../summary.ts'
 
 /** What a machine is made of, on this side of the seam. */
@@ -12,4 +13,6 @@ export interface Parts {
   /** By the id of the route, in the order of the routes. */
   readonly handlers: Map<number, Handlers>
   readonly devices: Devices
+  /** What is answered by requests. */
+  readonly remotes: Remotes
 }

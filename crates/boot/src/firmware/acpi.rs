@@ -1,13 +1,12 @@
 //! ACPI tables for a machine of legacy devices (ACPI 6.5 §5.2): enough for an operating system to
-//! start all CPUs, find COM1, power off and reset.
+//! start all CPUs, find COM1 and virtio devices, power off and reset.
 //!
 //! ```text
-//! RSDP ─► XSDT ─┬► FADT ─┬► DSDT   \_S5, COM1
+//! RSDP ─► XSDT ─┬► FADT ─┬► DSDT   \_S5, COM1, virtio
 //!               │        └► FACS
 //!               └► MADT             local APICs, IOAPIC
 //! ```
 
-use acpi_tables::aml::{Device, EISAName, IO, Interrupt, Name, Package, ResourceTemplate, Scope};
 use acpi_tables::facs::FACS;
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
@@ -16,8 +15,10 @@ use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
 use acpi_tables::{Aml, AmlSink};
 
-use super::{COM1_GSI, COM1_PORT, IOAPIC_GPA, LOCAL_APIC_GPA, PM1_PORT, RESET_PORT, SCI_GSI};
-use devices::{Pm1, ResetControl, S5_SLEEP_TYPE};
+use super::{IOAPIC_GPA, LOCAL_APIC_GPA, PM1_PORT, RESET_PORT, SCI_GSI, VirtioPlace};
+use devices::{Pm1, ResetControl};
+
+mod dsdt;
 
 /// Bytes from the base that the tables never exceed.
 pub const MAX_BYTES: u64 = 4096;
@@ -42,15 +43,24 @@ pub struct Tables {
     pub tables: Vec<(u64, Vec<u8>)>,
 }
 
-/// The tables of a machine whose `cpus` have the APIC ids from 0, to lie from `base_gpa` on, a
-/// multiple of 64. The operating system must find that memory reserved.
-pub fn tables(cpus: u8, base_gpa: u64) -> Tables {
+/// What the tables say of a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// CPUs, with the APIC ids from 0.
+    pub cpus: u8,
+    /// Its virtio devices.
+    pub virtio: &'a [VirtioPlace],
+}
+
+/// The tables of a machine, to lie from `base_gpa` on, a multiple of 64. The operating system must
+/// find that memory reserved.
+pub fn tables(machine: &Machine<'_>, base_gpa: u64) -> Tables {
     let mut layout = Layout::new(base_gpa);
     let rsdp_gpa = layout.reserve(Rsdp::len());
-    let dsdt_gpa = layout.place(&dsdt());
+    let dsdt_gpa = layout.place(&dsdt::dsdt(machine));
     let facs_gpa = layout.place(&FACS::new());
     let fadt_gpa = layout.place(&fadt(dsdt_gpa, facs_gpa));
-    let madt_gpa = layout.place(&madt(cpus));
+    let madt_gpa = layout.place(&madt(machine.cpus));
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     xsdt.add_entry(fadt_gpa);
     xsdt.add_entry(madt_gpa);
@@ -107,24 +117,6 @@ fn table(signature: [u8; 4], revision: u8, body: &[u8]) -> Sdt {
     );
     table.append_slice(body);
     table
-}
-
-/// What only code can say (§5.2.11.1): the sleep type of S5, and COM1 with its interrupt.
-fn dsdt() -> Sdt {
-    let sleep_type = Package::new(vec![&S5_SLEEP_TYPE, &S5_SLEEP_TYPE, &0u8, &0u8]);
-    let s5 = Name::new("_S5_".into(), &sleep_type);
-    let ports = IO::new(COM1_PORT, COM1_PORT, 1, 8);
-    let interrupt = Interrupt::new(true, true, false, false, COM1_GSI);
-    let resources = ResourceTemplate::new(vec![&ports, &interrupt]);
-    let (id, uid, settings) = (
-        Name::new("_HID".into(), &EISAName::new("PNP0501")),
-        Name::new("_UID".into(), &1u8),
-        Name::new("_CRS".into(), &resources),
-    );
-    let com1 = Device::new("COM1".into(), vec![&id, &uid, &settings]);
-    let bus = Scope::new("_SB_".into(), vec![&com1]);
-    let body = [bytes_of(&s5), bytes_of(&bus)].concat();
-    table(*b"DSDT", 2, &body)
 }
 
 /// IAPC_BOOT_ARCH (§5.2.9.3). The 8042 is there but not announced: with nothing plugged in there is

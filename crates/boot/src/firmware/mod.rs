@@ -8,6 +8,35 @@ pub mod fw_cfg;
 
 use crate::layout;
 
+/// Where the registers of a virtio device lie, and its interrupt, edge-triggered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VirtioPlace {
+    /// The first register.
+    pub gpa: u32,
+    /// Its GSI.
+    pub line: u32,
+}
+
+/// Bytes of a virtio device's registers.
+pub const VIRTIO_BYTES: u32 = devices::virtio::VIRTIO_MMIO_BYTES;
+
+/// The lines of virtio devices, one for each: those that ISA does not have, and then such as
+/// nothing here uses.
+const VIRTIO_LINES: [u32; MAX_VIRTIO] = [16, 17, 18, 19, 20, 21, 22, 23, 5, 10, 11, 7];
+
+/// Virtio devices of one machine: each has a line of its own.
+pub const MAX_VIRTIO: usize = 12;
+
+/// Where the first `count` virtio devices are.
+pub fn virtio(count: usize) -> impl Iterator<Item = VirtioPlace> {
+    let gpas = (layout::VIRTIO_START..).step_by(layout::VIRTIO_STRIDE as usize);
+    let places = gpas.zip(VIRTIO_LINES).take(count);
+    places.map(|(gpa, line)| VirtioPlace {
+        gpa: gpa as u32,
+        line,
+    })
+}
+
 /// First of COM1's eight ports.
 pub const COM1_PORT: u16 = 0x3f8;
 

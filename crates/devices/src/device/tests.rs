@@ -99,7 +99,7 @@ fn a_clock_shows_the_time_of_its_machine() {
     }
     struct Machine;
     impl Context for Machine {
-        fn line(&mut self, _: u32) -> Option<Box<dyn Trigger + Send>> {
+        fn line(&mut self, _: u32) -> Option<Box<dyn Trigger + Send + Sync>> {
             None
         }
 
@@ -107,11 +107,15 @@ fn a_clock_shows_the_time_of_its_machine() {
             unreachable!("a clock has no use for memory")
         }
 
+        fn dma(&self) -> Arc<DmaMemory> {
+            unreachable!("a clock has no use for memory")
+        }
+
         fn clock(&self) -> Arc<dyn Clock> {
             Arc::new(Noon)
         }
 
-        fn doorbell(&mut self, _: u32, _: Option<(u64, u8)>) -> Result<Box<dyn Doorbell>, String> {
+        fn doorbell(&mut self, _: u32, _: Option<(u64, u8)>) -> Result<Arc<dyn Doorbell>, String> {
             Err("none".into())
         }
     }

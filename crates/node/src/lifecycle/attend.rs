@@ -8,7 +8,7 @@ use vmm::{Error, PostedWrite, RouteId};
 use crate::asking::letter::{Answer, Heard, Payload};
 use crate::asking::mailbox::Mailbox;
 use crate::convert::outcome::{Told, tell};
-use crate::ffi::Words;
+use crate::ffi::{Returned, Words};
 use crate::lifecycle::running::Callbacks;
 use crate::pump::environment::{Attended, Environment};
 use crate::pump::shared;
@@ -50,6 +50,18 @@ impl Lifecycle {
                 }
             },
         )
+    }
+
+    /// Lets JavaScript take the requests that wait at devices which it answers.
+    fn serve(&self, callbacks: &Callbacks) -> Served {
+        let remotes = self.handles.remotes();
+        let Some(due) = remotes.and_then(|remotes| remotes.take_due()) else {
+            return Served::Nothing;
+        };
+        match callbacks.serve.call(Some(due)) {
+            Some(Returned::Number(1..)) => Served::Promise,
+            _ => Served::Something,
+        }
     }
 
     /// Hands posted writes over to consumers that are not at work.
@@ -98,7 +110,7 @@ impl Lifecycle {
         }
         *state = State::Idle(machine);
         drop(state);
-        self.posted().end();
+        self.silence();
         Environment::remove(self);
         let ended = self.judge(outcome).map(|outcome| {
             let registers = self.with_idle(|machine| Ok(at_end(machine, &outcome)));
@@ -116,6 +128,7 @@ impl Attended for Lifecycle {
         match &*self.state.borrow() {
             State::There(running) => {
                 self.posted().is_due()
+                    || self.handles.remotes().is_some_and(|all| all.is_due())
                     || running.mailboxes.iter().any(|mailbox| mailbox.waits())
                     || running.is_finished()
             }
@@ -140,6 +153,7 @@ impl Attended for Lifecycle {
         let served = turn.each(&self.next, &mailboxes, |mailbox| {
             self.attend_vcpu(mailbox, &callbacks, turn)
         });
+        let served = served.max(self.serve(&callbacks));
         // The awaiting code needs a turn of JavaScript's, too.
         if self.settle() {
             Served::Promise

@@ -1,9 +1,12 @@
 //! What reaches into a machine at any time, also while a thread of its own has it.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+
+use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
 pub struct Handles(RefCell<Option<Reach>>);
@@ -12,6 +15,7 @@ struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
     serial: Option<Arc<SerialPort>>,
+    remotes: Rc<Remotes>,
 }
 
 impl Handles {
@@ -20,12 +24,15 @@ impl Handles {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             serial: machine.serial(),
+            remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
 
     /// The machine is closed.
     pub fn release(&self) {
-        self.0.take();
+        if let Some(reach) = self.0.take() {
+            reach.remotes.end();
+        }
     }
 
     /// The guest's memory.
@@ -41,6 +48,12 @@ impl Handles {
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
         self.0.borrow().as_ref()?.serial.clone()
+    }
+
+    /// The host's ends of devices that JavaScript answers by requests.
+    pub fn remotes(&self) -> Option<Rc<Remotes>> {
+        let reach = self.0.borrow();
+        reach.as_ref().map(|reach| Rc::clone(&reach.remotes))
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {

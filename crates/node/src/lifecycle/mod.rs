@@ -6,6 +6,7 @@ mod handles;
 mod owed;
 mod pause;
 pub mod reaper;
+mod remotes;
 pub mod running;
 
 use std::cell::{Cell, RefCell};
@@ -190,6 +191,14 @@ impl Lifecycle {
         Rc::clone(&self.posted.borrow())
     }
 
+    /// The run is over: JavaScript hears of nothing any more.
+    fn silence(&self) {
+        self.posted().end();
+        if let Some(remotes) = self.handles.remotes() {
+            remotes.end();
+        }
+    }
+
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
         let mut state = self.state.borrow_mut();
         match std::mem::replace(&mut *state, State::Closed) {
@@ -251,7 +260,7 @@ impl Lifecycle {
         match running.proceed(machine, &posted) {
             Ok(()) => self.state.replace(State::There(Box::new(running))),
             Err((machine, error)) => {
-                posted.end();
+                self.silence();
                 let idle = machine.map_or(State::Closed, State::Idle);
                 self.state.replace(idle);
                 return Err(error);

@@ -93,7 +93,7 @@ impl Lifecycle {
             return;
         };
         self.state.replace(State::Idle(machine));
-        self.posted().end();
+        self.silence();
         Environment::remove(self);
         running.callbacks.settle.call(Some(Told::C(error.into())));
     }

@@ -26,6 +26,8 @@ pub struct Callbacks {
     pub ask: WeakFunction,
     /// Gets the end of the run.
     pub settle: WeakFunction,
+    /// Takes the requests of those devices whose bits are set, and answers them in time.
+    pub serve: WeakFunction,
     /// Calls `inside` in the asynchronous context of the run.
     pub enter: WeakFunction,
 }
@@ -96,6 +98,11 @@ impl Running {
             .map(|mailbox| posted.announce(announcer(Arc::clone(mailbox), Arc::clone(&self.bell))));
         if let Some(Err(error)) = announced {
             return Err((Some(machine), error));
+        }
+        let remotes = machine.remotes();
+        if !remotes.ends.is_empty() {
+            let bell = Arc::clone(&self.bell);
+            remotes.bell.hang(move || bell.ring());
         }
         // The machine waits here for its thread, so that it comes back if none can be had. Not in
         // `end`: another machine's bell may look there before this thread runs.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devices::{Console, Output, SerialPort};
+use devices::{Console, Output, Remotes, SerialPort};
 
 use crate::bus::access::Access;
 use crate::bus::backend::{Backend, Reaction};
@@ -34,6 +34,10 @@ pub(crate) struct Bus {
     consoles: Vec<Place>,
     /// Those with a feed.
     posted: Vec<Place>,
+    /// Those whose devices mind whether the machine runs.
+    minding: Vec<Place>,
+    /// What is answered by requests from outside.
+    pub remotes: Remotes,
     /// Whether the kernel counts writes for us.
     pub counts: bool,
     /// Whether the kernel gathers writes for us.
@@ -54,6 +58,8 @@ impl Bus {
             straggler: Mutex::default(),
             consoles: Vec::new(),
             posted: Vec::new(),
+            minding: Vec::new(),
+            remotes: Remotes::default(),
             counts: false,
             coalesces: false,
             is_empty_bus,
@@ -122,9 +128,21 @@ impl Bus {
         };
         self.consoles = places(|route| route.has_text);
         self.posted = places(|route| route.feed.is_some());
+        self.minding = places(|route| route.minds_runs);
         let is_count = |route: &Route| matches!(route.feed, Some(Feed::Count(_)));
         self.counts = self.routes.iter().any(is_count);
         self.coalesces = self.routes.iter().any(|route| route.is_gathered);
+    }
+
+    /// Tells the devices that mind that the machine begins to run, or has come to rest.
+    pub fn run(&mut self, on: bool) {
+        for place in &self.minding {
+            if let Some(route) = self.routes.get_mut(place.0)
+                && let Backend::Device(device) = route.backend_mut()
+            {
+                device.run(on);
+            }
+        }
     }
 
     /// The access that an exit is, if a route claims it.

@@ -39,6 +39,8 @@ pub(crate) struct Route {
     pub counters: Arc<RouteCounters>,
     /// Whether its backend may have text for the handler.
     pub has_text: bool,
+    /// Whether its device minds whether the machine runs.
+    pub minds_runs: bool,
     /// What the kernel counts for a device here, and at which offset.
     pub doorbells: Vec<Doorbell>,
     /// Of an event route: only writes of this value and size count.
@@ -56,6 +58,7 @@ impl Route {
             kind: backend.kind(),
             feed: backend.feed(),
             has_text: backend.has_text(),
+            minds_runs: matches!(&backend, Backend::Device(device) if device.minds_runs()),
             backend: Mutex::new(backend),
             gate: Gate::default(),
             datamatch: None,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use boot::MemorySlot;
 use boot::layout::SYSTEM_START;
+use devices::{DmaMemory, Written};
 use vm_memory::mmap::MmapRegionError;
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
@@ -18,7 +19,6 @@ use vm_memory::{
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::image::pages::{Layout, Span};
-use crate::kvm::image::written::Written;
 use crate::kvm::image::{Mapped, MemoryImage};
 
 /// All slots of one machine, ordered by address; shared with everything that may read or write
@@ -113,6 +113,17 @@ impl GuestMemory {
         let region = self.region(span)?;
         let start = NonNull::new(region.as_ptr())?;
         Some(Mapped { span: *span, start })
+    }
+
+    /// What devices may reach by themselves: the writable slots, but for the system slot.
+    pub(crate) fn dma(&self) -> Arc<DmaMemory> {
+        let is_out = |slot: &&MemorySlot| slot.read_only || slot.gpa == SYSTEM_START;
+        let out = self.slots.iter().filter(is_out);
+        let rest = out.fold(self.regions.clone(), |rest, slot| {
+            let without = rest.remove_region(GuestAddress(slot.gpa), slot.bytes);
+            without.map_or(rest, |(without, _)| without)
+        });
+        Arc::new(rest)
     }
 
     /// What the host has written to a slot.

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use boot::firmware::{DEBUG_CONSOLE_PORT, DEBUG_CONSOLE_VALUE};
-use devices::{Clock, Context, Memory, SystemClock, Trigger};
+use devices::{Clock, Context, DmaMemory, Memory, SystemClock, Trigger};
 use kvm_ioctls::Cap;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -28,8 +28,14 @@ pub(crate) struct Surroundings<'a> {
 /// The row of a route that is to be attached with an id.
 ///
 /// # Errors
-/// `Limit` where ids have run out, `InvalidOption` where the irqchip answers.
-pub(crate) fn row(id: u32, claim: Claim, irqchip: bool) -> Result<Row> {
+/// `Limit` where ids have run out, `InvalidOption` where the irqchip answers; those of `check`,
+/// which gets its name.
+pub(crate) fn row(
+    id: u32,
+    claim: Claim,
+    irqchip: bool,
+    check: impl FnOnce(&str) -> Result<()>,
+) -> Result<Row> {
     if id == u32::MAX {
         return Err(Error::new(
             ErrorCode::Limit,
@@ -40,6 +46,7 @@ pub(crate) fn row(id: u32, claim: Claim, irqchip: bool) -> Result<Row> {
     if irqchip {
         irqchip::check(&claim, &standing.name(id))?;
     }
+    check(&standing.name(id))?;
     Ok(Row {
         id,
         claim,
@@ -104,13 +111,17 @@ struct Wall<'a> {
 }
 
 impl Context for Wall<'_> {
-    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send>> {
+    fn line(&mut self, line: u32) -> Option<Box<dyn Trigger + Send + Sync>> {
         let line = self.around.interrupts.line(line).ok()?;
         Some(Box::new(line))
     }
 
     fn memory(&self) -> Arc<dyn Memory> {
         Arc::clone(self.around.vm.memory()) as Arc<dyn Memory>
+    }
+
+    fn dma(&self) -> Arc<DmaMemory> {
+        self.around.vm.memory().dma()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -121,12 +132,12 @@ impl Context for Wall<'_> {
         &mut self,
         offset: u32,
         datamatch: Option<(u64, u8)>,
-    ) -> Result<Box<dyn devices::Doorbell>, String> {
+    ) -> Result<Arc<dyn devices::Doorbell>, String> {
         let (bell, counted) = self
             .hang(offset, datamatch)
             .map_err(|error| error.message)?;
         self.doorbells.push(counted);
-        Ok(Box::new(bell))
+        Ok(Arc::new(bell))
     }
 }
 
@@ -178,5 +189,10 @@ impl devices::Doorbell for Bell {
     fn take(&self) -> u64 {
         // Non-blocking: an error is "nothing".
         self.0.read().unwrap_or(0)
+    }
+
+    fn ring(&self) {
+        // It fails only where 2^64 rings wait.
+        self.0.write(1).ok();
     }
 }

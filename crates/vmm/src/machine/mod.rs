@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boot::MemorySlot;
-use devices::{Device, SerialPort};
+use devices::{Device, Remotes, SerialPort};
 use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
 
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
@@ -174,7 +174,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` or `Limit`, `KvmCapability` or `KvmIoctl`; nothing is then changed.
     pub fn attach(&mut self, route: &RouteConfig) -> Result<RouteId> {
-        let row = self.row(route.claim(), |name, slots| route.check(name, slots))?;
+        let row = self.row(route.claim(), |name| route.check(name, &self.slots))?;
         let table = self.bus.table_with(row)?;
         let route = attach::configured(&self.surroundings()?, row, route, self.crew.count())?;
         self.take(route, table)
@@ -185,7 +185,7 @@ impl Machine {
     /// # Errors
     /// As of `attach`; `InvalidOption` with what the device misses.
     pub fn attach_device(&mut self, claim: Claim, device: Box<dyn Device>) -> Result<RouteId> {
-        let row = self.row(claim, |name, slots| claim.check(name, slots))?;
+        let row = self.row(claim, |name| claim.check(name, &self.slots))?;
         let table = self.bus.table_with(row)?;
         let route = Route::new(row, Backend::Device(device));
         let route = attach::plugged(&self.surroundings()?, route)?;
@@ -214,14 +214,8 @@ impl Machine {
     }
 
     /// The row of what a caller wants to attach.
-    fn row(
-        &self,
-        claim: Claim,
-        check: impl FnOnce(&str, &[MemorySlot]) -> Result<()>,
-    ) -> Result<Row> {
-        let row = attach::row(self.next_id, claim, self.interrupts.has_irqchip())?;
-        check(&row.standing.name(row.id), &self.slots)?;
-        Ok(row)
+    fn row(&self, claim: Claim, check: impl FnOnce(&str) -> Result<()>) -> Result<Row> {
+        attach::row(self.next_id, claim, self.interrupts.has_irqchip(), check)
     }
 
     fn surroundings(&self) -> Result<Surroundings<'_>> {
@@ -335,6 +329,11 @@ impl Machine {
     /// Raises interrupts, also while the machine runs.
     pub const fn interrupts(&self) -> &Arc<Interrupts> {
         &self.interrupts
+    }
+
+    /// What is answered by requests from outside.
+    pub const fn remotes(&self) -> &Remotes {
+        &self.bus.remotes
     }
 
     /// How many vCPUs it has.

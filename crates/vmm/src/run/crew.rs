@@ -186,6 +186,7 @@ impl Crew {
         let begin = self.start()?;
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
+        scene.bus.run(true);
         let desk = Desk {
             bus: BusAccess::Alone(&mut *scene.bus),
             handler,
@@ -228,6 +229,7 @@ impl Crew {
         }
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
+        scene.bus.run(true);
         let verdict = Mutex::new(None);
         let shift = Shift {
             kick,
@@ -294,6 +296,7 @@ impl Crew {
         begin: Instant,
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
+        scene.bus.run(false);
         let outcome = self.sum_up(scene, begin, end);
         self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
         outcome

@@ -11,6 +11,7 @@
 
 mod asking;
 pub mod attaching;
+pub mod virtio;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use devices::PowerRequest;
 
 use super::*;
+use crate::firmware::{COM1_GSI, MAX_VIRTIO, virtio};
 
 const BASE: u64 = 0xe_0000;
 
@@ -11,7 +12,7 @@ struct Memory(Tables);
 
 impl Memory {
     fn new(cpus: u8, base_gpa: u64) -> Self {
-        Self(tables(cpus, base_gpa))
+        Self(all_of(cpus, base_gpa))
     }
 
     /// The table that begins at `gpa`.
@@ -52,6 +53,16 @@ impl Memory {
     fn dsdt(&self) -> Bytes<'_> {
         self.table(self.fadt().number(140, 8), "DSDT")
     }
+}
+
+/// The tables of a machine with as many virtio devices as there may be.
+fn all_of(cpus: u8, base_gpa: u64) -> Tables {
+    let virtio: Vec<_> = virtio(MAX_VIRTIO).collect();
+    let machine = Machine {
+        cpus,
+        virtio: &virtio,
+    };
+    tables(&machine, base_gpa)
 }
 
 #[derive(Clone, Copy)]
@@ -96,7 +107,7 @@ fn the_rsdp_is_the_first_table_and_both_its_checksums_hold() {
 fn tables_are_aligned_apart_and_within_their_bound() {
     for base_gpa in [0x9_fc00, BASE, 0xfe00_f000, 1 << 40] {
         for cpus in 0..=255 {
-            let tables = tables(cpus, base_gpa).tables;
+            let tables = all_of(cpus, base_gpa).tables;
             let mut free = base_gpa;
             for (gpa, bytes) in &tables {
                 assert!(gpa.is_multiple_of(64) && *gpa >= free);
@@ -209,4 +220,35 @@ fn the_dsdt_has_com1_with_its_interrupt() {
     assert!(dsdt.contains(&[0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8]));
     // An extended interrupt: consumer, edge, active high, exclusive; GSI 4; then the end tag.
     assert!(dsdt.contains(&[0x89, 6, 0, 0x03, 1, 4, 0, 0, 0, 0x79]));
+}
+
+#[test]
+fn the_dsdt_has_every_virtio_device_with_its_registers_and_its_line() {
+    let memory = Memory::new(1, BASE);
+    let dsdt = memory.dsdt();
+    assert!(dsdt.contains(b"VR00\x08_HID\x0dLNRO0005\0\x08_UID\x00\x08_CCA\x01"));
+    assert!(dsdt.contains(b"VR11\x08_HID\x0dLNRO0005\0\x08_UID\x0a\x0b\x08_CCA\x01"));
+    for place in virtio(MAX_VIRTIO) {
+        // Fixed 32-bit memory, writable; an extended interrupt: consumer, edge, active high.
+        let registers = [
+            &[0x86, 9, 0, 1],
+            &place.gpa.to_le_bytes()[..],
+            &[0, 2, 0, 0],
+        ]
+        .concat();
+        let interrupt = [0x89, 6, 0, 0x03, 1, place.line as u8, 0, 0, 0, 0x79];
+        assert!(
+            dsdt.contains(&[&registers[..], &interrupt].concat()),
+            "{place:?}"
+        );
+    }
+    let mut lines: Vec<_> = virtio(MAX_VIRTIO).map(|place| place.line).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), MAX_VIRTIO);
+    assert!(
+        lines
+            .iter()
+            .all(|line| ![0, COM1_GSI, SCI_GSI.into()].contains(line))
+    );
 }

@@ -6,6 +6,17 @@ fn named<'f>(files: &'f [File<'_>], name: &str) -> &'f [u8] {
     found.map(|(_, bytes)| &**bytes).unwrap()
 }
 
+fn made(cpus: u8, gpa: u64) -> Tables {
+    let virtio: Vec<_> = crate::firmware::virtio(3).collect();
+    acpi::tables(
+        &acpi::Machine {
+            cpus,
+            virtio: &virtio,
+        },
+        gpa,
+    )
+}
+
 fn slot(gpa: u64, bytes: u64, read_only: bool) -> MemorySlot {
     MemorySlot {
         gpa,
@@ -64,13 +75,14 @@ fn run(files: &[File<'_>], root_gpa: u64, tables_gpa: u64) -> (Vec<u8>, Vec<u8>)
 
 #[test]
 fn the_script_makes_the_tables_that_were_made_for_the_place() {
-    let files = files(&[], &[], &acpi::tables(2, 0), &[]);
+    let files = files(&[], &[], &made(2, 0), &[]);
     let gpa = 0x7f_f000;
     let (root, tables) = run(&files, 0xf_5a80, gpa);
     // The same tables, made for that address, have the same bytes but for the narrow pointer.
-    let made = acpi::tables(2, gpa);
-    for (at, expected) in &made.tables {
-        if *at == made.rsdp_gpa {
+    let expected = made(2, gpa);
+    let rsdp_gpa = expected.rsdp_gpa;
+    for (at, expected) in &expected.tables {
+        if *at == rsdp_gpa {
             assert_eq!(root, *expected);
             continue;
         }
@@ -96,7 +108,7 @@ fn the_map_has_every_slot_and_what_is_reserved() {
     ];
     let reserved = 0xfe00_0000..0xff00_0000;
     let reserved = std::slice::from_ref(&reserved);
-    let files = files(&slots, reserved, &acpi::tables(1, 0), &[]);
+    let files = files(&slots, reserved, &made(1, 0), &[]);
     let entries: Vec<_> = named(&files, MAP)
         .chunks(20)
         .map(|entry| (long(entry, 0), long(entry, 8), word(entry, 16)))

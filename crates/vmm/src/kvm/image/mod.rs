@@ -4,7 +4,6 @@
 
 pub mod pagemap;
 pub mod pages;
-pub mod written;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd};

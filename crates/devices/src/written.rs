@@ -1,16 +1,25 @@
-//! Which pages of a slot the host has written, in a bitmap that vm-memory marks.
+//! Guest memory as devices reach it: which pages of a slot the host has written is noted in a
+//! bitmap that vm-memory marks.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use vm_memory::GuestMemoryMmap;
 use vm_memory::bitmap::{Bitmap, NewBitmap, RefSlice, WithBitmapSlice};
 
-use crate::kvm::image::pages::WORD_PAGES;
-use crate::limits::PAGE_BYTES;
+/// The memory that a device reads and writes by itself: the writable slots, but for the one that
+/// holds the processor's tables.
+pub type DmaMemory = GuestMemoryMmap<Written>;
+
+/// Pages are of this size.
+const PAGE_BYTES: usize = 4096;
+
+/// Pages that one word of a bitmap has bits for.
+const WORD_PAGES: usize = u64::BITS as usize;
 
 /// The host's writes to one slot, from [`begin`](Self::begin) on; before, a write costs one load.
 #[derive(Debug, Default)]
-pub(crate) struct Written {
+pub struct Written {
     pages: usize,
     begun: AtomicBool,
     /// From the first write after that on.
@@ -76,7 +85,7 @@ impl Bitmap for Written {
         if length == 0 {
             return;
         }
-        let page = |offset: usize| offset / PAGE_BYTES as usize;
+        let page = |offset: usize| offset / PAGE_BYTES;
         for page in page(offset)..=page(offset.saturating_add(length - 1)) {
             let word = marks.words.get(page / WORD_PAGES);
             let Some(word) = word.filter(|_| page < self.pages) else {
@@ -91,7 +100,7 @@ impl Bitmap for Written {
     }
 
     fn dirty_at(&self, offset: usize) -> bool {
-        let page = offset / PAGE_BYTES as usize;
+        let page = offset / PAGE_BYTES;
         let word = self
             .marks
             .get()
@@ -107,7 +116,7 @@ impl Bitmap for Written {
 impl NewBitmap for Written {
     fn with_len(bytes: usize) -> Self {
         Self {
-            pages: bytes.div_ceil(PAGE_BYTES as usize),
+            pages: bytes.div_ceil(PAGE_BYTES),
             ..Self::default()
         }
     }
@@ -117,7 +126,7 @@ impl NewBitmap for Written {
 mod tests {
     use super::*;
 
-    const PAGE: usize = PAGE_BYTES as usize;
+    const PAGE: usize = PAGE_BYTES;
 
     #[test]
     fn nothing_is_noted_before_it_begins() {

@@ -1,0 +1,67 @@
+//! What only code can say (ACPI 6.5 §5.2.11.1): the sleep type of S5, and devices that nothing else
+//! announces.
+
+use acpi_tables::Aml;
+use acpi_tables::aml::{
+    Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Package, ResourceTemplate, Scope,
+};
+use acpi_tables::sdt::Sdt;
+use devices::S5_SLEEP_TYPE;
+
+use super::{Machine, bytes_of, table};
+use crate::firmware::{COM1_GSI, COM1_PORT, VIRTIO_BYTES, VirtioPlace};
+
+/// The id by which Linux finds a virtio device over MMIO.
+const VIRTIO_HID: &str = "LNRO0005";
+
+/// The table.
+pub(super) fn dsdt(machine: &Machine<'_>) -> Sdt {
+    let sleep_type = Package::new(vec![&S5_SLEEP_TYPE, &S5_SLEEP_TYPE, &0u8, &0u8]);
+    let s5 = bytes_of(&Name::new("_S5_".into(), &sleep_type));
+    let virtio = machine.virtio.iter().zip(0..);
+    let devices = std::iter::once(com1())
+        .chain(virtio.map(|(place, index)| virtio_device(*place, index)))
+        .map(Code);
+    let devices: Vec<_> = devices.collect();
+    let devices = devices.iter().map(|device| device as &dyn Aml);
+    let bus = bytes_of(&Scope::new("_SB_".into(), devices.collect()));
+    table(*b"DSDT", 2, &[s5, bus].concat())
+}
+
+/// Code that is ready.
+struct Code(Vec<u8>);
+
+impl Aml for Code {
+    fn to_aml_bytes(&self, sink: &mut dyn acpi_tables::AmlSink) {
+        sink.vec(&self.0);
+    }
+}
+
+/// COM1 with its interrupt.
+fn com1() -> Vec<u8> {
+    let ports = IO::new(COM1_PORT, COM1_PORT, 1, 8);
+    let interrupt = Interrupt::new(true, true, false, false, COM1_GSI);
+    let resources = ResourceTemplate::new(vec![&ports, &interrupt]);
+    let (id, uid, settings) = (
+        Name::new("_HID".into(), &EISAName::new("PNP0501")),
+        Name::new("_UID".into(), &1u8),
+        Name::new("_CRS".into(), &resources),
+    );
+    bytes_of(&Device::new("COM1".into(), vec![&id, &uid, &settings]))
+}
+
+/// A virtio device, whose interrupt is an edge, and which sees what the caches hold.
+fn virtio_device(place: VirtioPlace, index: u8) -> Vec<u8> {
+    let registers = Memory32Fixed::new(true, place.gpa, VIRTIO_BYTES);
+    let interrupt = Interrupt::new(true, true, false, false, place.line);
+    let resources = ResourceTemplate::new(vec![&registers, &interrupt]);
+    let (id, uid, coherent, settings) = (
+        Name::new("_HID".into(), &VIRTIO_HID),
+        Name::new("_UID".into(), &index),
+        Name::new("_CCA".into(), &1u8),
+        Name::new("_CRS".into(), &resources),
+    );
+    let name = format!("VR{index:02}");
+    let parts: Vec<&dyn Aml> = vec![&id, &uid, &coherent, &settings];
+    bytes_of(&Device::new(name.as_str().into(), parts))
+}

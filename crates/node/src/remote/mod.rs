@@ -1,0 +1,3 @@
+//! Requests that JavaScript answers, as methods of the native class.
+
+mod disk;
