@@ -106,6 +106,14 @@ export declare class NativeMachine {
   consumed(route: number): void
   /** What was counted so far; also while the machine runs. */
   counters(): NativeCounters
+  /** Whether it has a keyboard and a power button, as a PC has. */
+  hasKeyboard(): boolean
+  /** Types codes of set 1, as many as there is space for, and returns how many. */
+  keyboardInput(codes: Uint8Array): number
+  /** How many codes the guest has yet to read. */
+  keyboardUnread(): number
+  /** Presses the power button. */
+  pressPower(): void
   /** Puts all general registers of a vCPU into the words, while the machine is idle. */
   registers(vcpu: number): Failure | null
   /**
@@ -161,6 +169,8 @@ export declare class NativeMachine {
   answer(ticket: number, answer: number | Uint8Array, look: boolean): number
   /** Makes the run in progress end soon; without a run it has no effect. */
   stop(): void
+  /** Makes the run in progress end soon, as a guest's reset does; without a run it has no effect. */
+  reset(): void
   /**
    * Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle`
    * is called without an outcome. If the run ends first, there is no pause. `ERR_VM_BUSY` under
@@ -172,6 +182,14 @@ export declare class NativeMachine {
    * `ERR_LIMIT` when no thread can start, and it stays paused.
    */
   resume(): Failure | null
+  /** The screen of a machine that has one. */
+  screenKind(): NativeScreenKind | null
+  /** Character and attribute of each cell of a text screen. `ERR_INVALID_OPTION` of another. */
+  screenCells(): Uint8Array | Failure
+  /** Fills an array with the screen's pixels: red, green, blue and 255 of each. */
+  drawScreen(into: Uint8Array): Failure | null
+  /** Whether the screen is another than when `last` was filled, which then gets what it is now. */
+  lookAtScreen(last: Uint8Array): boolean | Failure
   /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
@@ -377,6 +395,11 @@ export interface NativeConfig {
    * default. Default false.
    */
   pc: boolean
+  /**
+   * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
+   * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
+   */
+  screen?: 'text' | NativeScreenSize
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -447,6 +470,8 @@ export interface NativeDescription {
   serial: boolean
   /** As in `NativeConfig`. */
   pc: boolean
+  /** As in `NativeConfig`. */
+  screen?: 'text' | NativeScreenSize
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
 }
@@ -488,7 +513,7 @@ export interface NativeDiskRequests {
 
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
- * r" route, or a PC that the guest turned off or reset.
+ * r" route, a PC that the guest turned off or reset, or `reset()`.
  */
 export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
 
@@ -496,7 +521,7 @@ export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | '
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
  * says what each means.
  */
-export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_INTERNAL'
+export type NativeErrorCode = 'ERR_KVM_UNAVAILABLE' | 'ERR_KVM_CAPABILITY' | 'ERR_KVM_IOCTL' | 'ERR_INVALID_OPTION' | 'ERR_GUEST_MEMORY' | 'ERR_PAYLOAD' | 'ERR_VM_BUSY' | 'ERR_VM_CLOSED' | 'ERR_HANDLER' | 'ERR_ASYNC_HANDLER' | 'ERR_UNANSWERED_READ' | 'ERR_LIMIT' | 'ERR_BINDING_UNAVAILABLE' | 'ERR_SNAPSHOT' | 'ERR_TIMEOUT' | 'ERR_INTERNAL'
 
 /** An exit (KVM API §5, `struct kvm_run`); which fields are there follows from `reason`. */
 export interface NativeExit {
@@ -836,6 +861,24 @@ export interface NativeRunLimits {
    * readings per exit. Default false.
    */
   timeKvmRun?: boolean
+}
+
+/** What kind of screen a machine has. */
+export interface NativeScreenKind {
+  /** Whether it has characters. */
+  isText: boolean
+  /** Its pixels. */
+  size: NativeScreenSize
+  /** Bytes of the array that `lookAtScreen` wants. */
+  lookBytes: number
+}
+
+/** The pixels of a screen. */
+export interface NativeScreenSize {
+  /** Pixels of a row, 64 to 4096. */
+  width: number
+  /** Rows, 64 to 2160. */
+  height: number
 }
 
 /**

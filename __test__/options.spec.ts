@@ -47,7 +47,7 @@ const groups: Record<string, Row[]> = {
     ['long', /^options must be an object, got "long"$/],
     [[], /^options must be an object, got an array of 0$/],
     [new Uint8Array(1), /^options must be an object, got an object \(Uint8Array\)$/],
-    [{ ...good, memory: 1 }, /^options must be made of mode, .*pc, got .*unknown 'memory'/],
+    [{ ...good, memory: 1 }, /^options must be made of mode, .*pc, .*got .*unknown 'memory'/],
     [{ ...good, Mode: 'real' }, /unknown 'Mode'/],
   ],
   mode: [

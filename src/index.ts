@@ -65,8 +65,10 @@ export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
 export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
 export type { Claim, Route, Target } from './options/routes.ts'
+export type { Screen, ScreenWaitOptions } from './machine/screen/screen.ts'
+export type { ScreenSize } from './options/screen.ts'
 export type { SerialPort } from './machine/serial.ts'
-export type { Vcpu } from './machine/vcpu.ts'
+export type { Vcpu } from './machine/vcpu/vcpu.ts'
 export type { Fpu } from './machine/vcpu/fpu.ts'
 export type { DebugRegisters, VcpuEvents } from './machine/vcpu/state.ts'
 export {
@@ -77,6 +79,9 @@ export {
   type SnapshotDescription,
   type SnapshotOptions,
 } from './machine/snapshot/snapshot.ts'
+export type { Keyboard, TypeOptions } from './machine/keyboard/keyboard.ts'
+export type { KeyboardLayout } from './machine/keyboard/layouts.ts'
+export type { MachineDevices } from './machine/machine-devices.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'
 export { VirtualMachine } from './machine/virtual-machine.ts'

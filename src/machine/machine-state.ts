@@ -7,7 +7,7 @@ import { GuestMemory } from './memory.ts'
 import type { Registers } from '../results/registers.ts'
 import type { SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
-import { Vcpu } from './vcpu.ts'
+import { Vcpu } from './vcpu/vcpu.ts'
 import type { Fpu } from './vcpu/fpu.ts'
 import type { DebugRegisters, VcpuEvents } from './vcpu/state.ts'
 

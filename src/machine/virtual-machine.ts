@@ -2,7 +2,7 @@ import { inspect, type InspectOptions } from 'node:util'
 
 import { Asker } from './ask.ts'
 import { VmError, fail, fromFailure, raise, take } from '../native/errors.ts'
-import { MachineRuns } from './machine-runs.ts'
+import { MachineDevices } from './machine-devices.ts'
 import { AttachedRoute } from './attached-route.ts'
 import { readRouteCounters } from './counters.ts'
 import type { IrqLine } from './irq.ts'
@@ -56,7 +56,7 @@ declare module '../options/device.ts' {
  * console.log(result.reason, vm.registers().rax) // hlt 42n
  * ```
  */
-export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisposable {
+export class VirtualMachine extends MachineDevices implements Disposable, AsyncDisposable {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #control: RunControl
@@ -194,7 +194,10 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
    */
   restore(snapshot: Snapshot): void {
     this.#control.checkIdle()
-    putBack(this.#parts, snapshot, () => this.#asker.forget())
+    putBack(this.#parts, snapshot, () => {
+      this.#asker.forget()
+      this.#control.restored()
+    })
   }
 
   /**
@@ -274,6 +277,7 @@ export class VirtualMachine extends MachineRuns implements Disposable, AsyncDisp
     this.#asker.close()
     this.#machine.release()
     this.#serial?.finish()
+    this.closeDevices()
     this.#control.cutOff()
     this.#parts.remotes.close()
     this.#parts.devices.close()

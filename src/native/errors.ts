@@ -19,6 +19,7 @@ import type { Failure, NativeErrorCode } from './seam.ts'
  * | `ERR_LIMIT` | a limit is exceeded, or a thread cannot start | ask for less |
  * | `ERR_BINDING_UNAVAILABLE` | no native binding for this platform | see the message |
  * | `ERR_SNAPSHOT` | a snapshot does not fit this machine or host, or is none | see the message |
+ * | `ERR_TIMEOUT` | what was waited for did not come in time | look at the message |
  * | `ERR_INTERNAL` | a fault of vmexit's own; the machine is closed | report it |
  */
 export type ErrorCode = NativeErrorCode

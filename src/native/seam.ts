@@ -24,6 +24,7 @@ export type {
   NativeRest,
   NativeRoute,
   NativeRunLimits,
+  NativeScreenSize,
   NativeSegment,
   NativeSlot,
   NativeSnapshot,

@@ -5,6 +5,7 @@ import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
 import { type Image, checkPayload } from './payload.ts'
 import { type Handlers, type Route, routesKey } from './routes.ts'
+import { type ScreenSize, checkScreen } from './screen.ts'
 import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
 /**
@@ -15,7 +16,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -26,6 +27,12 @@ export interface VirtualMachineOptions extends Partial<
    * to `onExit`, or ends the run.
    */
   routes?: readonly Route[]
+  /**
+   * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines of characters at
+   * 0xb8000, or the size of a framebuffer at 0xf0000000, of four bytes per pixel. It needs
+   * `pc: true`. Default none.
+   */
+  screen?: 'text' | ScreenSize
 }
 
 const maxGpa = 2 ** 52 - 1
@@ -52,6 +59,7 @@ const machineShape = {
   irqchip: likewise('pc', checkBoolean),
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
+  screen: optional(checkScreen),
 }
 
 /** Checks the shape of a machine's options and fills in the defaults. */

@@ -22,7 +22,7 @@ export function describeEnding({ reason, exit, exitCode, where }: Ending): strin
     case 'power-off':
       return 'the guest turned the machine off'
     case 'reset':
-      return 'the guest reset the machine'
+      return exit ? 'the guest reset the machine' : 'the machine was reset'
     case 'pio-out':
     case 'pio-in':
     case 'mmio-write':

@@ -6,6 +6,8 @@
 //!             │ payload's                │
 //!       3 GiB ├──────────────────────────┤ MAX_MEMORY_BYTES
 //!             │ free for MMIO routes     │
+//! 0xf000_0000 ├──────────────────────────┤ FRAMEBUFFER_START: the pixels of a screen, if any
+//!             │ free for MMIO routes     │
 //! 0xfe00_0000 ├──────────────────────────┤ RESERVED_START = SYSTEM_START
 //!             │ GDT, TSS, page tables    │
 //! 0xfeb0_0000 ├──────────────────────────┤ VIRTIO_START: registers of virtio devices
@@ -15,6 +17,8 @@
 //! 0xffff_ffff └──────────────────────────┘ ROM_END
 //! ```
 
+use std::ops::Range;
+
 use crate::firmware::MAX_VIRTIO;
 use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
 
@@ -23,6 +27,15 @@ pub const FIRMWARE_START: u64 = 0xe_0000;
 
 /// 1 MiB.
 pub const FIRMWARE_END: u64 = 0x10_0000;
+
+/// Where a VGA adapter has its text: memory as any other here, 16,384 cells of two bytes.
+pub const TEXT_MEMORY: Range<u64> = 0xb_8000..0xc_0000;
+
+/// The pixels of a screen, in a slot of their own.
+pub const FRAMEBUFFER_START: u64 = 0xf000_0000;
+
+/// The most that pixels may take.
+pub const FRAMEBUFFER_BYTES: u64 = 64 << 20;
 
 /// The system slot: what the processor itself reads (GDT, TSS, page tables) lies out of the
 /// payload's way.
@@ -117,7 +130,8 @@ pub const fn system_bytes(top: u64) -> u64 {
 }
 
 const _: () = {
-    assert!(MAX_MEMORY_BYTES <= RESERVED_START);
+    assert!(MAX_MEMORY_BYTES <= FRAMEBUFFER_START);
+    assert!(FRAMEBUFFER_START + FRAMEBUFFER_BYTES <= RESERVED_START);
     assert!(SYSTEM_START.is_multiple_of(2 << 20));
     assert!(SYSTEM_START + system_bytes(MAX_GPA) <= VIRTIO_START);
     assert!(VIRTIO_START + MAX_VIRTIO as u64 * VIRTIO_STRIDE <= SYSTEM_LIMIT);

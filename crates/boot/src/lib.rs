@@ -17,10 +17,12 @@ pub mod limits;
 mod loader;
 mod mode;
 mod named;
+mod screen;
 mod slot;
 pub mod state;
 
 pub use error::{Error, ErrorKind, Result};
 pub use loader::{Format, LoadRequest, Loaded, Module, Part, StartRegisters, load};
 pub use mode::{CpuMode, Privilege};
+pub use screen::Screen;
 pub use slot::{MemorySlot, writable};

@@ -19,6 +19,7 @@ mod remote;
 mod serial;
 mod state;
 mod trigger;
+mod vga;
 pub mod virtio;
 mod written;
 
@@ -27,12 +28,16 @@ pub use com1::{Com1, SerialPort};
 pub use console::{CONSOLE_BATCH_BYTES, Console};
 pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemClock};
 pub use fw_cfg::{FwCfg, FwCfgNumbers, MAX_DIRECTORY_FILES, MAX_FILE_BYTES, MAX_FILE_NAME_BYTES};
-pub use i8042::I8042;
+pub use i8042::{I8042, KEYBOARD_QUEUE_CODES, KeyboardPort};
 pub use output::{MAX_OUTPUT_BYTES, Output};
-pub use power::{ControlA, Pm1, ResetControl, S5_SLEEP_TYPE};
+pub use power::{ControlA, Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{
     DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
 };
 pub use state::State;
-pub use trigger::Trigger;
+pub use trigger::{Level, Trigger};
+pub use vga::{
+    CELL_HEIGHT, CELL_WIDTH, Cursor, Look, TEXT_BYTES, TEXT_COLUMNS, TEXT_LINES, VGA_PORTS, Vga,
+    VgaPort, draw_text, xrgb_to_rgba,
+};
 pub use written::{DmaMemory, Written};

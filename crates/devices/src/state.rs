@@ -2,6 +2,7 @@
 //! and reads them back from bytes that may come from anywhere.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,18 @@ impl<T: Field> Field for Vec<T> {
     fn take(from: &mut &[u8]) -> Option<Self> {
         let length = u32::take(from)?;
         (0..length).map(|_| T::take(from)).collect()
+    }
+}
+
+/// As a vector.
+impl Field for VecDeque<u8> {
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&(self.len() as u32).to_le_bytes());
+        into.extend(self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        Vec::take(from).map(Self::from)
     }
 }
 

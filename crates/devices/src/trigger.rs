@@ -16,3 +16,9 @@ impl<T: Trigger + ?Sized> Trigger for Option<Box<T>> {
         }
     }
 }
+
+/// An interrupt line that stays as it is set.
+pub trait Level: Debug {
+    /// The line is high, and interrupts for as long as it is, or it is low.
+    fn set(&self, is_high: bool);
+}

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
+use vmm::KickCause;
 
 use crate::asking::letter::{self, Heard};
 use crate::convert::config::milliseconds;
@@ -52,6 +53,12 @@ impl NativeMachine {
     #[napi]
     pub fn stop(&self) {
         self.quietly(Lifecycle::stop);
+    }
+
+    /// Makes the run in progress end soon, as a guest's reset does; without a run it has no effect.
+    #[napi]
+    pub fn reset(&self) {
+        self.quietly(|life| life.end_run(KickCause::Reset));
     }
 
     /// Makes the vCPUs of a run on threads of their own leave the guest; when they have, `settle`

@@ -1,14 +1,17 @@
 //! The devices that a machine has besides its caller's routes: a serial port, what else a kernel
 //! expects of a PC, and virtio devices.
 
+use std::sync::Arc;
+
 use boot::MemorySlot;
 use boot::firmware::{
-    self, CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, PM1_PORT,
-    RESET_PORT, VIRTIO_BYTES,
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, KEYBOARD_GSI,
+    PM1_PORT, RESET_PORT, SCI_GSI, VGA_PORT, VIRTIO_BYTES,
 };
 use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
 use devices::{
-    Cmos, Com1, ControlA, Device, FwCfg, FwCfgNumbers, I8042, Pm1, ResetControl, Trigger,
+    Cmos, Com1, ControlA, Device, FwCfg, FwCfgNumbers, I8042, KeyboardPort, Level, Pm1,
+    PowerButton, ResetControl, SerialPort, Trigger, VGA_PORTS, Vga, VgaPort,
 };
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
@@ -16,6 +19,17 @@ use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
 use crate::placement;
+
+/// The host's ends of what the board has, usable from any thread while the machine runs.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    /// Of COM1.
+    pub serial: Option<Arc<SerialPort>>,
+    /// Of the keyboard of a PC.
+    pub keyboard: Option<Arc<KeyboardPort>>,
+    /// Of a PC.
+    pub power_button: Option<Arc<PowerButton>>,
+}
 
 /// What the board claims: COM1 first, if there is one, whose place no route may take; the rest
 /// gives way to the caller's routes. The ids follow those of the configuration's routes.
@@ -34,6 +48,7 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(PM1_PORT, pm1),
         claim(RESET_PORT, 1),
         claim(CONTROL_A_PORT, 1),
+        claim(VGA_PORT, VGA_PORTS.into()),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
     let fw_cfg = claim(FW_CFG_PORT, FwCfg::BYTES.into());
@@ -66,23 +81,35 @@ pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
-) -> Result<Vec<Route>> {
-    let mut backends = Vec::new();
+    vga: &Arc<VgaPort>,
+) -> Result<(Vec<Route>, Panel)> {
+    let (mut backends, mut panel) = (Vec::new(), Panel::default());
+    let line = |line| {
+        let line = config.irqchip.then(|| interrupts.line(line));
+        line.transpose()
+    };
+    let trigger = |gsi| -> Result<_> {
+        let line = line(gsi)?;
+        Ok(line.map(|line| Box::new(line) as Box<dyn Trigger + Send>))
+    };
     if config.serial {
-        let line = config
-            .irqchip
-            .then(|| interrupts.line(COM1_GSI))
-            .transpose()?;
-        let line = line.map(|line| Box::new(line) as Box<dyn Trigger + Send>);
-        backends.push(Backend::Com1(Com1::new(line)));
+        let com1 = Com1::new(trigger(COM1_GSI)?);
+        panel.serial = Some(Arc::clone(&com1.port));
+        backends.push(Backend::Com1(com1));
     }
     if config.pc {
-        let chips: [Box<dyn Device>; 5] = [
-            Box::new(I8042::new()),
+        let sci = line(SCI_GSI.into())?;
+        let i8042 = I8042::new(trigger(KEYBOARD_GSI)?);
+        let pm1 = Pm1::new(sci.map(|line| Box::new(line) as Box<dyn Level + Send>));
+        panel.keyboard = Some(Arc::clone(&i8042.port));
+        panel.power_button = Some(Arc::clone(&pm1.button));
+        let chips: [Box<dyn Device>; 6] = [
+            Box::new(i8042),
             Box::new(Cmos::new(&boot::writable(slots), config.vcpus)),
-            Box::new(Pm1::new()),
+            Box::new(pm1),
             Box::new(ResetControl::new()),
             Box::new(ControlA::new()),
+            Box::new(Vga::new(Arc::clone(vga))),
         ];
         backends.extend(chips.map(Backend::Device));
     }
@@ -95,9 +122,8 @@ pub(crate) fn routes(
         backends.push(Backend::Device(Box::new(transport)));
     }
     let rows = rows(config).into_iter().zip(backends);
-    Ok(rows
-        .map(|(row, backend)| Route::new(row, backend))
-        .collect())
+    let routes = rows.map(|(row, backend)| Route::new(row, backend));
+    Ok((routes.collect(), panel))
 }
 
 fn has_fw_cfg(config: &MachineConfig<'_>) -> bool {
@@ -108,7 +134,7 @@ fn has_fw_cfg(config: &MachineConfig<'_>) -> bool {
 fn fw_cfg(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> FwCfg {
     let numbers = FwCfgNumbers {
         cpus: config.vcpus as u16,
-        no_graphics: config.serial,
+        no_graphics: config.serial && config.screen.is_none(),
     };
     let files = placement::files(config, slots);
     FwCfg::new(numbers, &files, &boot::writable(slots))

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use boot::firmware::fw_cfg;
-use boot::{CpuMode, Format, MemorySlot, Privilege, layout};
+use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
 
 use crate::bus::RouteConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, MAX_SLOTS, MAX_VCPUS, PAGE_BYTES};
+use crate::limits::{
+    MAX_GPA, MAX_MEMORY_BYTES, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH, MAX_SLOTS, MAX_VCPUS,
+    MIN_SCREEN_SIDE, PAGE_BYTES,
+};
 
 /// The guest program, where it goes, and what goes with it.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +71,8 @@ pub struct MachineConfig<'a> {
     /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers,
     /// ACPI tables. Unclaimed ports and addresses are then an empty bus.
     pub pc: bool,
+    /// What the guest is shown on; it needs `pc`.
+    pub screen: Option<Screen>,
 }
 
 impl<'a> MachineConfig<'a> {
@@ -87,10 +92,11 @@ impl<'a> MachineConfig<'a> {
             irqchip: false,
             serial: false,
             pc: false,
+            screen: None,
         }
     }
 
-    /// Slot 0, the further ones, and the ROM of firmware.
+    /// Slot 0, the further ones, the ROM of firmware, and that of a screen's pixels.
     pub fn all_slots(&self) -> Vec<MemorySlot> {
         let main = MemorySlot {
             gpa: 0,
@@ -100,6 +106,7 @@ impl<'a> MachineConfig<'a> {
         std::iter::once(main)
             .chain(self.slots.iter().copied())
             .chain(self.payload.rom().ok().flatten())
+            .chain(self.screen.and_then(Screen::slot))
             .collect()
     }
 
@@ -142,6 +149,7 @@ impl<'a> MachineConfig<'a> {
         if self.pc && !self.irqchip {
             return Err(invalid("pc needs irqchip: true, got false".into()));
         }
+        self.check_screen()?;
         check_size("memoryBytes", self.memory_bytes)?;
         if self.pc && self.memory_bytes < layout::FIRMWARE_END {
             let (least, got) = (layout::FIRMWARE_END, self.memory_bytes);
@@ -175,6 +183,29 @@ impl<'a> MachineConfig<'a> {
             return Err(invalid(format!(
                 "privilege 'user' needs mode 'long', got mode '{mode}'"
             )));
+        }
+        Ok(())
+    }
+
+    fn check_screen(&self) -> Result<()> {
+        let Some(screen) = self.screen else {
+            return Ok(());
+        };
+        if !self.pc {
+            return Err(invalid("screen needs pc: true, got false".into()));
+        }
+        let Screen::Pixels { width, height } = screen else {
+            return Ok(());
+        };
+        for (name, got, most) in [
+            ("width", width, MAX_SCREEN_WIDTH),
+            ("height", height, MAX_SCREEN_HEIGHT),
+        ] {
+            if !(MIN_SCREEN_SIDE..=most).contains(&got) {
+                return Err(invalid(format!(
+                    "screen.{name} must be {MIN_SCREEN_SIDE} to {most}, got {got}"
+                )));
+            }
         }
         Ok(())
     }
@@ -237,6 +268,17 @@ impl<'a> MachineConfig<'a> {
         Ok(())
     }
 
+    /// Of one of `all_slots`.
+    fn slot_name(&self, index: usize) -> String {
+        let rom = usize::from(self.payload.rom().is_ok_and(|rom| rom.is_some()));
+        match index.checked_sub(1) {
+            None => "memoryBytes".into(),
+            Some(index) if index < self.slots.len() => format!("slots[{index}]"),
+            Some(index) if index < self.slots.len() + rom => "payload.image".into(),
+            Some(_) => "screen".into(),
+        }
+    }
+
     /// A flat image does not say where it goes; the loader checks the others.
     fn check_payload(&self) -> Result<Format> {
         let Payload { image, format, .. } = &self.payload;
@@ -272,14 +314,6 @@ impl<'a> MachineConfig<'a> {
             )));
         }
         Ok(())
-    }
-
-    fn slot_name(&self, index: usize) -> String {
-        match index.checked_sub(1) {
-            None => "memoryBytes".into(),
-            Some(index) if index < self.slots.len() => format!("slots[{index}]"),
-            Some(_) => "payload.image".into(),
-        }
     }
 
     fn check_flat(&self) -> Result<()> {

@@ -37,13 +37,15 @@ pub enum ErrorCode {
     BindingUnavailable,
     /// A saved state that does not fit this machine or this host, or is none.
     Snapshot,
+    /// What was waited for did not come in time.
+    Timeout,
     /// A fault of this program's own; the machine can do nothing any more.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::KvmUnavailable,
         Self::KvmCapability,
         Self::KvmIoctl,
@@ -58,6 +60,7 @@ impl ErrorCode {
         Self::Limit,
         Self::BindingUnavailable,
         Self::Snapshot,
+        Self::Timeout,
         Self::Internal,
     ];
 
@@ -78,6 +81,7 @@ impl ErrorCode {
             Self::Limit => "ERR_LIMIT",
             Self::BindingUnavailable => "ERR_BINDING_UNAVAILABLE",
             Self::Snapshot => "ERR_SNAPSHOT",
+            Self::Timeout => "ERR_TIMEOUT",
             Self::Internal => "ERR_INTERNAL",
         }
     }

@@ -22,9 +22,13 @@ mod offload;
 mod placement;
 mod probe;
 mod run;
+mod screen;
 mod snapshot;
 
-pub use boot::{CpuMode, Format, MemorySlot, Privilege, each_format, each_mode, each_privilege};
+pub use board::Panel;
+pub use boot::{
+    CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
+};
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
     RouteId, RouteTarget, Watch,
@@ -32,8 +36,8 @@ pub use bus::{
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
 pub use devices::{
-    Device, DiskAsked, DiskRequest, HostBell, Output, PowerRequest, Remote, RemoteDisk, Remotes,
-    SerialPort,
+    Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, Output, PowerButton, PowerRequest,
+    Remote, RemoteDisk, Remotes, SerialPort,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
@@ -51,4 +55,5 @@ pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
+pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Snapshot};

@@ -36,6 +36,14 @@ pub const MAX_QUEUED_EVENTS: usize = 4096;
 /// Posted writes that ring the bell: measured, fewer cost and more gain nothing.
 pub const QUEUE_BELL_EVENTS: usize = 256;
 
+/// Pixels of a screen's row and its rows: none is narrower than eight characters, and the largest
+/// takes 34 MiB.
+pub const MIN_SCREEN_SIDE: u32 = 64;
+/// See [`MIN_SCREEN_SIDE`].
+pub const MAX_SCREEN_WIDTH: u32 = 4096;
+/// See [`MIN_SCREEN_SIDE`].
+pub const MAX_SCREEN_HEIGHT: u32 = 2160;
+
 /// Bytes that one read of guest memory copies.
 pub const MAX_READ_BYTES: u64 = 1 << 30;
 

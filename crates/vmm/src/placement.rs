@@ -6,7 +6,7 @@ use std::ops::Range;
 use boot::firmware::{self, acpi, fw_cfg};
 use boot::state::{self, BootConfig};
 use boot::{
-    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, StartRegisters, layout,
+    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, Screen, StartRegisters, layout,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,7 @@ pub(crate) fn prepare(
         slots,
         reserved: &reserved,
         rsdp_gpa: firmware.as_ref().map(|tables| tables.rsdp_gpa),
+        screen: config.screen,
     })?;
     let mode = agree(config.mode, loaded.mode, loaded.format)?;
     config.check_privilege(mode)?;
@@ -92,6 +93,9 @@ pub(crate) fn prepare(
         top: config.top(),
     };
     let memory = with_tables(slots, &boot)?;
+    if let Some((gpa, bytes)) = config.screen.and_then(Screen::blanks) {
+        memory.write(gpa, &bytes)?;
+    }
     for part in &loaded.parts {
         memory.write(part.gpa, &part.bytes)?;
     }
@@ -160,7 +164,12 @@ fn reserved(config: &MachineConfig<'_>, format: Format) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
     let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
     let firmware = (config.pc && format != Format::Firmware).then_some(firmware);
-    std::iter::once(ours).chain(firmware).collect()
+    let pixels = config.screen.and_then(Screen::slot);
+    let pixels = pixels.map(|slot| slot.gpa..slot.end());
+    std::iter::once(ours)
+        .chain(firmware)
+        .chain(pixels)
+        .collect()
 }
 
 /// The mode that caller and image agree on.

@@ -57,7 +57,7 @@ fn rounds() -> Machine {
 
 /// The host listens to the serial port.
 fn ready(machine: Machine) -> Machine {
-    machine.serial().unwrap().deliver(true);
+    machine.panel().serial.as_ref().unwrap().deliver(true);
     machine
 }
 
@@ -145,7 +145,7 @@ fn finish(machine: &mut Machine, got: &mut Got) {
 fn what_was_not_handed_over_comes_again_and_what_was_does_not() {
     require!(LONG);
     let mut machine = rounds();
-    machine.serial().unwrap().input(b"abcdefgh");
+    machine.panel().serial.as_ref().unwrap().input(b"abcdefgh");
     let mut before = Got::default();
     go(&mut machine, 3, Some(&mut before));
     before.take(&machine);
@@ -173,7 +173,7 @@ fn what_was_not_handed_over_comes_again_and_what_was_does_not() {
     };
     assert_eq!(on(&mut machine, false), expected);
     for round in 0..6 {
-        machine.serial().unwrap().input(b"dropped");
+        machine.panel().serial.as_ref().unwrap().input(b"dropped");
         machine.restore(&base).unwrap();
         assert_eq!(on(&mut machine, round % 2 == 0), expected);
         let mut fork = ready(Machine::from_snapshot(&base, &[]).unwrap());
@@ -404,7 +404,7 @@ fn an_interrupt_of_com1_comes_once_whether_it_waited_or_was_under_way() {
     let handler = common::code(SERIAL_HANDLER);
     machine.memory().write(0x1100, &handler).unwrap();
     assert_eq!(exit_code(&run(&mut machine)), 1);
-    machine.serial().unwrap().input(b"x");
+    machine.panel().serial.as_ref().unwrap().input(b"x");
     let waiting = machine.snapshot().unwrap();
     assert_eq!(exit_code(&run(&mut machine)), 2);
     let under_way = machine.snapshot().unwrap();

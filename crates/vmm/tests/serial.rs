@@ -34,11 +34,11 @@ fn a_drivers_loopback_test_reads_its_own_byte_whatever_was_typed_ahead() {
     let mut config = config(REAL, GUEST, &[]);
     config.serial = true;
     let mut machine = Machine::new(config).unwrap();
-    assert_eq!(machine.serial().unwrap().input(b"typed"), 5);
+    assert_eq!(machine.panel().serial.as_ref().unwrap().input(b"typed"), 5);
     assert_eq!(exit(&run_silently(&mut machine)), &Exit::Hlt);
     assert_eq!(machine.registers().unwrap().rax & 0xff, 0xae);
     // More arrives while the line is cut.
-    assert_eq!(machine.serial().unwrap().input(b"ahead"), 5);
+    assert_eq!(machine.panel().serial.as_ref().unwrap().input(b"ahead"), 5);
     let outcome = run_silently(&mut machine);
     assert_eq!(exit(&outcome), &Exit::Hlt);
     assert_eq!(common::read(&machine, 0x600), *b"typedahead");

@@ -85,9 +85,18 @@ export class BackgroundRun {
 
   /** Ends the guest's run, and the wait for handlers after it. */
   stop(): void {
+    this.#cut(() => this.#machine.stop())
+  }
+
+  /** The same, as a reset. */
+  reset(): void {
+    this.#cut(() => this.#machine.reset())
+  }
+
+  #cut(end: () => void): void {
     this.#stopped = true
     if (this.isPaused) this.#endPause()
-    this.#machine.stop()
+    end()
     this.#endWait()
   }
 

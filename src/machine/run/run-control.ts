@@ -17,12 +17,16 @@ import { RunPromise } from './run-promise.ts'
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
 
-/** Who wants to know what becomes of a machine's runs. */
+/** Who wants to know what becomes of a machine and its runs. */
 interface Listener {
-  /** A run on threads of its own has begun or ended. */
-  changed(): void
+  /** A run has ended, or one on threads of its own has begun. */
+  changed?(): void
   /** A fault of vmexit's own has closed the native machine. */
-  failed(): void
+  failed?(): void
+  /** Its state is that of a snapshot. */
+  restored?(): void
+  /** It is closed. */
+  closed?(): void
 }
 
 /** The runs of one machine, one at a time. */
@@ -30,7 +34,7 @@ export class RunControl {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #remotes: Remotes
-  #listener: Listener | undefined
+  readonly #listeners: Listener[] = []
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
   #closed = false
@@ -43,7 +47,15 @@ export class RunControl {
 
   /** Reports to it from now on. */
   listen(listener: Listener): void {
-    this.#listener = listener
+    this.#listeners.push(listener)
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener.changed?.()
+  }
+
+  #failed(): void {
+    for (const listener of this.#listeners) listener.failed?.()
   }
 
   /** Whether a run is in progress. */
@@ -103,7 +115,7 @@ export class RunControl {
       this.#asker.drainLast()
       if (!result) {
         const error = this.#failure(failure)
-        if (isInternal(error)) this.#listener?.failed()
+        if (isInternal(error)) this.#failed()
         return raise(error)
       }
       if (rest?.undelivered) {
@@ -114,6 +126,7 @@ export class RunControl {
     } finally {
       this.#running = false
       this.#asker.end()
+      this.#changed()
     }
   }
 
@@ -128,7 +141,7 @@ export class RunControl {
     )
     if (background && this.#running) {
       this.#run = { background, promise }
-      this.#listener?.changed()
+      this.#changed()
     }
     // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
     else if (this.#asker.isAsking) promise.catch(ignore)
@@ -152,12 +165,12 @@ export class RunControl {
     const ended = () => {
       this.#running = false
       this.#run = undefined
-      this.#listener?.changed()
+      this.#changed()
     }
     const remotes = this.#remotes
     const background = new BackgroundRun(this.#machine, this.#asker, remotes, signal, ended)
     background.start(checked, this.#asker.needsTicks ? tickMs : -1, resolve, (error) => {
-      if (isInternal(error)) this.#listener?.failed()
+      if (isInternal(error)) this.#failed()
       reject(error)
     })
     return background
@@ -167,6 +180,17 @@ export class RunControl {
   stop(): void {
     if (this.#run) this.#run.background.stop()
     else this.#machine.stop()
+  }
+
+  /** `reset`. */
+  reset(): void {
+    if (this.#run) this.#run.background.reset()
+    else this.#machine.reset()
+  }
+
+  /** The machine's state is that of a snapshot. */
+  restored(): void {
+    for (const listener of this.#listeners) listener.restored?.()
   }
 
   /** `pause`. */
@@ -196,6 +220,7 @@ export class RunControl {
     // If the run is not awaited, its end is no unhandled rejection: it was closed on purpose.
     this.#run?.promise.catch(ignore)
     this.#run?.background.cutOff()
+    for (const listener of this.#listeners) listener.closed?.()
   }
 
   #failure(otherwise?: VmError): VmError {

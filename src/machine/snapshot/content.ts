@@ -1,7 +1,7 @@
 import type { NativeRoute, NativeSnapshot } from '../../native/seam.ts'
 import type { Device } from '../../options/device.ts'
 import type { Handlers } from '../../options/routes.ts'
-import type { Summary } from '../summary.ts'
+import type { Summary } from './summary.ts'
 import type { States } from './states.ts'
 
 /** What a snapshot holds. */

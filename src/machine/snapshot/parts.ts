@@ -2,7 +2,7 @@ import type { Handlers } from '../../options/routes.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { Devices } from '../devices.ts'
 import type { Remotes } from '../remote/remotes.ts'
-import type { Summary } from '../summary.ts'
+import type { Summary } from './summary.ts'
 
 /** What a machine is made of, on this side of the seam. */
 export interface Parts {

@@ -1,8 +1,8 @@
 //! ACPI tables for a machine of legacy devices (ACPI 6.5 §5.2): enough for an operating system to
-//! start all CPUs, find COM1 and virtio devices, power off and reset.
+//! start all CPUs, find COM1, the keyboard and virtio devices, power off and reset.
 //!
 //! ```text
-//! RSDP ─► XSDT ─┬► FADT ─┬► DSDT   \_S5, COM1, virtio
+//! RSDP ─► XSDT ─┬► FADT ─┬► DSDT   \_S5, COM1, keyboard, virtio
 //!               │        └► FACS
 //!               └► MADT             local APICs, IOAPIC
 //! ```
@@ -119,9 +119,9 @@ fn table(signature: [u8; 4], revision: u8, body: &[u8]) -> Sdt {
     table
 }
 
-/// IAPC_BOOT_ARCH (§5.2.9.3). The 8042 is there but not announced: with nothing plugged in there is
-/// nothing to find, and probing it costs a guest time.
+/// IAPC_BOOT_ARCH (§5.2.9.3).
 const LEGACY_DEVICES: u16 = 1 << 0;
+const PS2_CONTROLLER: u16 = 1 << 1;
 const VGA_NOT_PRESENT: u16 = 1 << 2;
 
 /// Latencies beyond these say that there is no C2 and no C3 (§5.2.9).
@@ -131,15 +131,14 @@ const NO_C3: u16 = 1001;
 /// The register with the century, in IBM's place.
 const CMOS_CENTURY: u8 = 0x32;
 
-/// The fixed hardware (§5.2.9): already in ACPI mode, so without SMI_CMD; no buttons, timer or
-/// general-purpose events.
+/// The fixed hardware (§5.2.9): already in ACPI mode, so without SMI_CMD; a power button, and
+/// no timer or general-purpose events.
 fn fadt(dsdt_gpa: u64, facs_gpa: u64) -> impl Aml {
     let control_port = PM1_PORT + u16::from(Pm1::EVENT_BYTES);
     let flags = [
         Flags::Wbinvd,
         Flags::ProcC1,
-        // These two mean: no such fixed button.
-        Flags::PwrButton,
+        // No such fixed button; the power button is one.
         Flags::SlpButton,
         Flags::FixRtc,
         Flags::ResetRegSup,
@@ -160,7 +159,7 @@ fn fadt(dsdt_gpa: u64, facs_gpa: u64) -> impl Aml {
     fadt.p_lvl2_lat = NO_C2.into();
     fadt.p_lvl3_lat = NO_C3.into();
     fadt.century = CMOS_CENTURY;
-    fadt.iapc_boot_arch = (LEGACY_DEVICES | VGA_NOT_PRESENT).into();
+    fadt.iapc_boot_arch = (LEGACY_DEVICES | PS2_CONTROLLER | VGA_NOT_PRESENT).into();
     fadt.reset_reg = ports(RESET_PORT, 8, AccessSize::ByteAccess);
     fadt.reset_value = ResetControl::HARD_RESET;
     fadt.finalize()

@@ -93,8 +93,9 @@ const RESERVED: u32 = 2;
 /// Memory as the slots are; what of it lies below 1 MiB the firmware knows better.
 fn memory_map(slots: &[MemorySlot], reserved: &[Range<u64>]) -> Vec<u8> {
     let memory = slots.iter().map(|slot| {
-        let usage = if slot.read_only { RESERVED } else { RAM };
-        (slot.gpa..slot.end(), usage)
+        let of = |range: &Range<u64>| range.start <= slot.gpa && slot.end() <= range.end;
+        let ram = !slot.read_only && !reserved.iter().any(of);
+        (slot.gpa..slot.end(), if ram { RAM } else { RESERVED })
     });
     let reserved = reserved.iter().map(|range| (range.clone(), RESERVED));
     let mut map = Vec::new();

@@ -46,6 +46,9 @@ pub const COM1_GSI: u32 = 4;
 /// The PS/2 controller's offset 0; its command port is 0x64.
 pub const I8042_PORT: u16 = 0x60;
 
+/// The keyboard's interrupt, edge-triggered (ISA IRQ 1).
+pub const KEYBOARD_GSI: u32 = 1;
+
 /// The CMOS clock's index port; its data port follows.
 pub const CMOS_PORT: u16 = 0x70;
 
@@ -68,7 +71,10 @@ pub const DEBUG_CONSOLE_VALUE: u8 = 0xe9;
 /// The reset control register.
 pub const RESET_PORT: u16 = 0xcf9;
 
-/// ACPI's system control interrupt, level-triggered, active high. Nothing raises it.
+/// The registers of a VGA adapter, up to 0x3df.
+pub const VGA_PORT: u16 = 0x3c0;
+
+/// ACPI's system control interrupt, level-triggered, active high. The power button raises it.
 pub const SCI_GSI: u16 = 9;
 
 /// The local APIC of every CPU (Intel SDM vol. 3A §11.4.1).

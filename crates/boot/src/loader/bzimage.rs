@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use linux_loader::bootparam::{
     E820_MAX_ENTRIES_ZEROPAGE, LOADED_HIGH, XLF_KERNEL_64, boot_e820_entry, boot_params,
-    setup_header,
+    screen_info, setup_header,
 };
 use vm_memory::ByteValued;
 
@@ -15,8 +15,10 @@ use super::memory_map::memory_map;
 use super::request::{Format, LoadRequest};
 use super::space::{HIGH_MEMORY, Space};
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::FRAMEBUFFER_START;
 use crate::limits::{MAX_MEMORY_MAP_ENTRIES, PAGE_BYTES};
 use crate::mode::CpuMode;
+use crate::screen::Screen;
 use crate::state::Protocol;
 
 /// Where the setup header begins, in the file and in `boot_params`.
@@ -60,6 +62,11 @@ const ENTRY_64: u64 = 0x200;
 
 /// `type_of_loader` for loaders without a number of their own.
 const LOADER_UNDEFINED: u8 = 0xff;
+
+/// `orig_video_isVGA`: VGA text, and a framebuffer as EFI leaves it (`VIDEO_TYPE_VGAC` counts as
+/// any number that is no framebuffer's, `VIDEO_TYPE_EFI`).
+const VGA: u8 = 1;
+const EFI: u8 = 0x70;
 
 /// Whether the image has the magic number of a setup header.
 pub(super) fn has_header(bytes: &[u8]) -> bool {
@@ -234,6 +241,9 @@ fn boot_params_of(request: &LoadRequest, header: setup_header) -> Result<Vec<u8>
     let map = memory_map(request.slots, request.reserved)?;
     let mut params = boot_params {
         hdr: header,
+        screen_info: request
+            .screen
+            .map_or_else(screen_info::default, screen_info_of),
         acpi_rsdp_addr: request.rsdp_gpa.unwrap_or(0),
         e820_entries: map.len() as u8,
         ..Default::default()
@@ -246,6 +256,38 @@ fn boot_params_of(request: &LoadRequest, header: setup_header) -> Result<Vec<u8>
         };
     }
     Ok(params.as_slice().to_vec())
+}
+
+/// What the kernel is told of its screen (include/uapi/linux/screen_info.h).
+fn screen_info_of(screen: Screen) -> screen_info {
+    match screen {
+        Screen::Text => screen_info {
+            orig_video_mode: 3,
+            orig_video_cols: 80,
+            orig_video_lines: 25,
+            orig_video_isVGA: VGA,
+            orig_video_points: 16,
+            ..Default::default()
+        },
+        Screen::Pixels { width, height } => screen_info {
+            orig_video_isVGA: EFI,
+            lfb_width: width as u16,
+            lfb_height: height as u16,
+            lfb_depth: 8 * Screen::PIXEL_BYTES as u16,
+            lfb_base: FRAMEBUFFER_START as u32,
+            lfb_size: screen.pixel_bytes() as u32,
+            lfb_linelength: (width * Screen::PIXEL_BYTES) as u16,
+            red_size: 8,
+            red_pos: 16,
+            green_size: 8,
+            green_pos: 8,
+            blue_size: 8,
+            blue_pos: 0,
+            rsvd_size: 8,
+            rsvd_pos: 24,
+            ..Default::default()
+        },
+    }
 }
 
 const _: () = {

@@ -56,6 +56,7 @@ use space::Space;
 ///     slots: &slots,
 ///     reserved: &[],
 ///     rsdp_gpa: None,
+///     screen: None,
 /// })?;
 /// assert_eq!((loaded.format, loaded.entry_gpa), (Format::Flat, 0x7c00));
 /// assert_eq!((loaded.parts[0].gpa, loaded.parts[0].memory_bytes), (0x7c00, 1));

@@ -30,6 +30,8 @@ const REQUIRED: u32 = 0xffff;
 const PAGE_ALIGN: u32 = 1;
 /// Bit 1: the info block has the memory's size. It always does here.
 const MEMORY_INFO: u32 = 1 << 1;
+/// Bit 2: the info block tells of the screen. Which one the kernel would like is a wish.
+const VIDEO_MODE: u32 = 1 << 2;
 /// Bit 16: the header says where the image goes, whatever else it is (§3.1.3).
 const ADDRESS_FIELDS: u32 = 1 << 16;
 
@@ -55,9 +57,12 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
         bytes: request.image,
     };
     let header = find_header(&image)?;
-    let unknown = header.flags & REQUIRED & !(PAGE_ALIGN | MEMORY_INFO);
-    if unknown != 0 {
-        let must = "bits 0 and 1 only among the 16 that must be obeyed (bit 2, a video mode, is none of them)";
+    let mut known = PAGE_ALIGN | MEMORY_INFO;
+    if request.screen.is_some() {
+        known |= VIDEO_MODE;
+    }
+    if header.flags & REQUIRED & !known != 0 {
+        let must = "bits 0 and 1 only among the 16 that must be obeyed (and bit 2, a video mode, if there is a screen)";
         let got = format_args!("{:#x}", header.flags);
         return Err(image.broken("flags", header.at + 4, must, got));
     }

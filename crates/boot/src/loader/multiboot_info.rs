@@ -4,7 +4,9 @@ use super::memory_map::{MapEntry, Usage, memory_map};
 use super::request::LoadRequest;
 use super::space::{HIGH_MEMORY, Space};
 use crate::error::Result;
+use crate::layout::{FRAMEBUFFER_START, TEXT_MEMORY};
 use crate::limits::PAGE_BYTES;
+use crate::screen::Screen;
 
 /// The block with all of its optional fields; those that we do not give are zero.
 const INFO_BYTES: usize = 120;
@@ -12,6 +14,14 @@ const INFO_BYTES: usize = 120;
 /// Bits of `flags` for the fields that we give: `mem_*`, `cmdline`, `mods_*`, `mmap_*`,
 /// `boot_loader_name`.
 const GIVEN: u32 = 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9;
+
+/// Bit of `flags` for the `framebuffer_*` fields, and where these begin.
+const FRAMEBUFFER: u64 = 1 << 12;
+const FRAMEBUFFER_ADDR: usize = 88;
+
+/// `framebuffer_type`: pixels of red, green and blue, and EGA text.
+const RGB: u8 = 1;
+const EGA_TEXT: u8 = 2;
 
 /// A `mmap` entry without its own `size` field.
 const MMAP_ENTRY_BYTES: u32 = 20;
@@ -45,7 +55,7 @@ pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -
     let name = space.place_low("loader-name", NAME, 1, 0)?;
     let (lower, upper) = (kib_from(0, &map), kib_from(HIGH_MEMORY, &map));
     let mut info = bytes_of(&[
-        u64::from(GIVEN),
+        u64::from(GIVEN) | request.screen.map_or(0, |_| FRAMEBUFFER),
         lower,
         upper,
         0, // boot_device
@@ -63,8 +73,30 @@ pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -
         0, // config_table
         name,
     ]);
+    info.resize(FRAMEBUFFER_ADDR, 0);
+    info.extend(request.screen.map(framebuffer).unwrap_or_default());
     info.resize(INFO_BYTES, 0);
     space.place_low("info", info, WORD, 0)
+}
+
+/// The `framebuffer_*` fields.
+fn framebuffer(screen: Screen) -> Vec<u8> {
+    let (gpa, pitch, width, height, bits, kind) = match screen {
+        Screen::Text => (TEXT_MEMORY.start, 160, 80, 25, 16, EGA_TEXT),
+        Screen::Pixels { width, height } => {
+            let bytes = Screen::PIXEL_BYTES;
+            let bits = 8 * bytes as u8;
+            (FRAMEBUFFER_START, width * bytes, width, height, bits, RGB)
+        }
+    };
+    let mut fields = gpa.to_le_bytes().to_vec();
+    fields.extend([pitch, width, height].map(u32::to_le_bytes).concat());
+    fields.extend([bits, kind]);
+    if kind == RGB {
+        // Position and size of red, green and blue.
+        fields.extend([16, 8, 8, 8, 0, 8]);
+    }
+    fields
 }
 
 /// Bytes of RAM from an address up to the first gap, in KiB: `mem_lower`, `mem_upper`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_MODULES};
 use crate::named::named;
+use crate::screen::Screen;
 use crate::slot::MemorySlot;
 
 /// The format of an image, which determines where its bytes go and where it starts.
@@ -72,6 +73,8 @@ pub struct LoadRequest<'a> {
     pub reserved: &'a [Range<u64>],
     /// The ACPI root pointer, for the formats that pass it on.
     pub rsdp_gpa: Option<u64>,
+    /// The screen, for the formats that tell of one.
+    pub screen: Option<Screen>,
 }
 
 impl LoadRequest<'_> {

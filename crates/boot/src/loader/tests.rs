@@ -52,6 +52,7 @@ fn request(image: &[u8], format: Option<Format>) -> LoadRequest<'_> {
         slots: &ALL,
         reserved: &[],
         rsdp_gpa: None,
+        screen: None,
     }
 }
 

@@ -26,6 +26,7 @@ pub fn request(image: &[u8]) -> LoadRequest<'_> {
         slots: &MEMORY,
         reserved: &[],
         rsdp_gpa: None,
+        screen: None,
     }
 }
 

@@ -4,9 +4,9 @@ use crate::{Cmos, ControlA, FwCfg, FwCfgNumbers, I8042, Pm1, ResetControl};
 
 fn chips() -> [Box<dyn Device>; 6] {
     [
-        Box::new(I8042::new()),
+        Box::new(I8042::new(None)),
         Box::new(Cmos::new(&[0..1 << 20, 1 << 32..1 << 33], 1)),
-        Box::new(Pm1::new()),
+        Box::new(Pm1::new(None)),
         Box::new(ResetControl::new()),
         Box::new(ControlA::new()),
         Box::new(FwCfg::new(

@@ -42,6 +42,7 @@ codes!(
     Limit = "ERR_LIMIT",
     BindingUnavailable = "ERR_BINDING_UNAVAILABLE",
     Snapshot = "ERR_SNAPSHOT",
+    Timeout = "ERR_TIMEOUT",
     Internal = "ERR_INTERNAL"
 );
 

@@ -111,7 +111,7 @@ impl From<&Exit> for NativeExitReason {
 
 words! {
     /// Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
-    /// route, or a PC that the guest turned off or reset.
+    /// route, a PC that the guest turned off or reset, or `reset()`.
     NativeEnding {
         Stopped = "stopped",
         Timeout = "timeout",
@@ -135,6 +135,7 @@ impl NativeEnding {
                 ..
             } => Some(Self::PowerOff),
             End::Kicked(KickCause::Timeout) => Some(Self::Timeout),
+            End::Kicked(KickCause::Reset) => Some(Self::Reset),
             End::Kicked(_) => Some(Self::Stopped),
         }
     }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vmm::{Error, ErrorCode, GuestMemory, Interrupts, Machine, Result, SerialPort};
+use vmm::{
+    Error, ErrorCode, GuestMemory, Interrupts, Machine, Panel, Result, ScreenView, SerialPort,
+};
 
 use super::remotes::Remotes;
 
@@ -14,7 +16,8 @@ pub struct Handles(RefCell<Option<Reach>>);
 struct Reach {
     memory: Arc<GuestMemory>,
     interrupts: Arc<Interrupts>,
-    serial: Option<Arc<SerialPort>>,
+    panel: Panel,
+    screen: Option<ScreenView>,
     remotes: Rc<Remotes>,
 }
 
@@ -23,7 +26,8 @@ impl Handles {
         Self(RefCell::new(Some(Reach {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
-            serial: machine.serial(),
+            panel: machine.panel().clone(),
+            screen: machine.screen(),
             remotes: Rc::new(Remotes::new(machine.remotes())),
         })))
     }
@@ -47,7 +51,22 @@ impl Handles {
 
     /// The host's end of COM1, if there is one.
     pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.0.borrow().as_ref()?.serial.clone()
+        self.panel().serial
+    }
+
+    /// The host's ends of the machine's own devices; none once it is closed.
+    pub fn panel(&self) -> Panel {
+        let reach = self.0.borrow();
+        reach
+            .as_ref()
+            .map(|reach| reach.panel.clone())
+            .unwrap_or_default()
+    }
+
+    /// The machine's screen, if it has one.
+    pub fn screen(&self) -> Result<ScreenView> {
+        let none = || Error::new(ErrorCode::InvalidOption, "the machine has no screen");
+        self.reach(|reach| reach.screen.clone())?.ok_or_else(none)
     }
 
     /// The host's ends of devices that JavaScript answers by requests.

@@ -38,10 +38,15 @@ impl Lifecycle {
 
     /// Ends the run in progress, if there is one.
     pub fn stop(&self) {
+        self.end_run(KickCause::Stop);
+    }
+
+    /// Ends the run in progress, if there is one, for this cause.
+    pub fn end_run(&self, cause: KickCause) {
         match &*self.state.borrow() {
-            State::Here(kick) => return kick.kick(KickCause::Stop),
-            State::There(running) => return running.kick.kick(KickCause::Stop),
-            State::Paused(_, running) => running.kick.kick(KickCause::Stop),
+            State::Here(kick) => return kick.kick(cause),
+            State::There(running) => return running.kick.kick(cause),
+            State::Paused(_, running) => running.kick.kick(cause),
             State::Idle(_) | State::Closed => return,
         }
         // P5: the vCPUs settle what was seen before the pause.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use devices::{Console, Output, Remotes, SerialPort};
+use devices::{Console, Output, Remotes};
 
 use crate::bus::access::Access;
 use crate::bus::backend::{Backend, Reaction};
@@ -187,15 +187,6 @@ impl Bus {
     pub fn console_at(&self, index: usize) -> Option<(RouteId, Place)> {
         let place = *self.consoles.get(index)?;
         Some((self.routes.get(place.0)?.row.id, place))
-    }
-
-    /// The host's end of COM1, if there is one.
-    pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        let mut routes = self.routes.iter();
-        routes.find_map(|route| match &*lock(&route.backend) {
-            Backend::Com1(com1) => Some(Arc::clone(&com1.port)),
-            _ => None,
-        })
     }
 
     /// Console text of a run.

@@ -5,7 +5,7 @@ mod queue;
 
 use std::sync::{Arc, Weak};
 
-use devices::Trigger;
+use devices::{Level, Trigger};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::vm::Vm;
@@ -51,7 +51,7 @@ impl Interrupts {
         self.irqchip.is_some()
     }
 
-    /// A line, for a device that pulses it itself.
+    /// A line, for a device that pulses or sets it itself.
     pub(crate) fn line(&self, line: u32) -> Result<Line> {
         let vm = Arc::downgrade(self.irqchip(line)?);
         Ok(Line { vm, line })
@@ -114,7 +114,7 @@ impl Interrupts {
     }
 }
 
-/// A line that a device pulses from any thread; it keeps no VM alive.
+/// A line that a device pulses or sets from any thread; it keeps no VM alive.
 #[derive(Debug)]
 pub(crate) struct Line {
     vm: Weak<Vm>,
@@ -126,6 +126,14 @@ impl Trigger for Line {
         // The line is one that the irqchip has, so it does not fail.
         if let Some(vm) = self.vm.upgrade() {
             vm.pulse(self.line).ok();
+        }
+    }
+}
+
+impl Level for Line {
+    fn set(&self, is_high: bool) {
+        if let Some(vm) = self.vm.upgrade() {
+            vm.set_irq_line(self.line, is_high).ok();
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum KickCause {
     Peer = 4,
     /// The machine is wanted for a while, and the run goes on after that.
     Pause = 5,
+    /// A caller pressed the reset button.
+    Reset = 6,
 }
 
 impl KickCause {
@@ -37,6 +39,7 @@ impl KickCause {
             3 => Some(Self::Close),
             4 => Some(Self::Peer),
             5 => Some(Self::Pause),
+            6 => Some(Self::Reset),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use boot::{MemorySlot, StartRegisters};
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
-use crate::board;
+use crate::board::{self, Panel};
 use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -24,7 +24,8 @@ use crate::machine::pool::{self, Spare};
 use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
-use crate::snapshot::Snapshot;
+use crate::screen::ScreenView;
+use crate::snapshot::{Shape, Snapshot};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -35,7 +36,9 @@ pub(crate) struct Made {
     pub origin: Origin,
     pub placement: Placement,
     pub counters: Arc<Counters>,
-    pub slots: Vec<MemorySlot>,
+    pub shape: Shape,
+    pub screen: Option<ScreenView>,
+    pub panel: Panel,
 }
 
 /// Of a configuration.
@@ -104,13 +107,20 @@ fn assemble(
         let route = attach::configured(&surroundings, *row, route, config.vcpus)?;
         routes.push(route);
     }
-    for route in board::routes(config, &slots, &interrupts)? {
+    let vga = Arc::default();
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga)?;
+    for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
     for route in routes.iter().filter(|route| route.is_gathered) {
         offload::sort_after(&vm, &route.row.claim, &routes)?;
     }
+    let screen = config.screen.map(|screen| {
+        let memory = Arc::clone(vm.memory());
+        ScreenView::new(screen, vga, memory)
+    });
     Ok(Made {
+        screen,
         bus: Bus::new(routes, config.pc)?,
         crew,
         interrupts,
@@ -118,7 +128,8 @@ fn assemble(
         origin,
         placement,
         counters,
-        slots,
+        shape: Shape::of(config, slots),
+        panel,
     })
 }
 

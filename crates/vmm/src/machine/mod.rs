@@ -8,10 +8,10 @@ mod pool;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boot::MemorySlot;
-use devices::{Device, Remotes, SerialPort};
+use devices::{Device, Remotes};
 use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
 
+use crate::board::Panel;
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
@@ -28,6 +28,7 @@ use crate::machine::attach::Surroundings;
 use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
+use crate::screen::ScreenView;
 use crate::snapshot::{Shape, Snapshot};
 pub use pool::trim as trim_spares;
 
@@ -55,8 +56,10 @@ pub struct Machine {
     origin: Origin,
     placement: Placement,
     counters: Arc<Counters>,
-    /// As configured, without those of ours.
-    slots: Vec<MemorySlot>,
+    /// As configured.
+    shape: Shape,
+    screen: Option<ScreenView>,
+    panel: Panel,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
     next_id: u32,
@@ -94,7 +97,9 @@ impl Machine {
             origin: made.origin,
             placement: made.placement,
             counters: made.counters,
-            slots: made.slots,
+            shape: made.shape,
+            screen: made.screen,
+            panel: made.panel,
             cpuid,
         };
         if machine.bus.coalesces {
@@ -116,7 +121,7 @@ impl Machine {
         let callers = || self.bus.callers();
         Ok(Snapshot {
             image: self.origin.image(&self.vm)?,
-            shape: self.shape(),
+            shape: self.shape.clone(),
             cpuid: self.cpuid.clone(),
             claims: callers().map(Route::place).collect(),
             targets: callers().map(|route| route.target).collect(),
@@ -133,7 +138,7 @@ impl Machine {
     /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        snapshot.check_fits(&self.shape(), self.cpuid.as_ref())?;
+        snapshot.check_fits(&self.shape, self.cpuid.as_ref())?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
@@ -157,16 +162,6 @@ impl Machine {
         self.crew.restore(&snapshot.crew, &self.counters)
     }
 
-    fn shape(&self) -> Shape {
-        Shape {
-            slots: self.slots.clone(),
-            vcpus: self.crew.count(),
-            irqchip: self.interrupts.has_irqchip(),
-            pc: self.bus.is_empty_bus,
-            serial: self.bus.serial().is_some(),
-        }
-    }
-
     /// Attaches a route, as the configuration's are at construction. It may claim what the
     /// machine's own devices of a PC have: it then has those accesses until it is detached. In
     /// modes with paging the guest itself maps addresses above those of its configuration.
@@ -174,7 +169,7 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` or `Limit`, `KvmCapability` or `KvmIoctl`; nothing is then changed.
     pub fn attach(&mut self, route: &RouteConfig) -> Result<RouteId> {
-        let row = self.row(route.claim(), |name| route.check(name, &self.slots))?;
+        let row = self.row(route.claim(), |name| route.check(name, &self.shape.slots))?;
         let table = self.bus.table_with(row)?;
         let route = attach::configured(&self.surroundings()?, row, route, self.crew.count())?;
         self.take(route, table)
@@ -185,7 +180,7 @@ impl Machine {
     /// # Errors
     /// As of `attach`; `InvalidOption` with what the device misses.
     pub fn attach_device(&mut self, claim: Claim, device: Box<dyn Device>) -> Result<RouteId> {
-        let row = self.row(claim, |name| claim.check(name, &self.slots))?;
+        let row = self.row(claim, |name| claim.check(name, &self.shape.slots))?;
         let table = self.bus.table_with(row)?;
         let route = Route::new(row, Backend::Device(device));
         let route = attach::plugged(&self.surroundings()?, route)?;
@@ -316,9 +311,14 @@ impl Machine {
         &self.placement
     }
 
-    /// The host's end of COM1, if there is one.
-    pub fn serial(&self) -> Option<Arc<SerialPort>> {
-        self.bus.serial()
+    /// The host's ends of its own devices.
+    pub const fn panel(&self) -> &Panel {
+        &self.panel
+    }
+
+    /// Its screen, if it has one.
+    pub fn screen(&self) -> Option<ScreenView> {
+        self.screen.clone()
     }
 
     /// What was counted since the machine was made.

@@ -53,6 +53,7 @@ impl End {
                 PowerRequest::Off => "power-off",
             },
             Self::Kicked(KickCause::Timeout) => "timeout",
+            Self::Kicked(KickCause::Reset) => "reset",
             Self::Kicked(_) => "stopped",
         }
     }

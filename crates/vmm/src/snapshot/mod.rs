@@ -188,7 +188,7 @@ impl Snapshot {
             mode: Some(self.placement.mode),
             privilege: Privilege::Kernel,
             memory_bytes: main.map_or(0, |slot| slot.bytes),
-            slots: shape.slots.get(1..).unwrap_or_default().to_vec(),
+            slots: shape.further_slots().to_vec(),
             payload: Payload {
                 format: Some(self.placement.format),
                 ..Payload::default()
@@ -198,6 +198,7 @@ impl Snapshot {
             irqchip: shape.irqchip,
             serial: shape.serial,
             pc: shape.pc,
+            screen: shape.screen,
         }
     }
 }

@@ -1,22 +1,45 @@
 //! What a machine must have in common with a snapshot that is put back on it.
 
-use boot::MemorySlot;
+use boot::{MemorySlot, Screen};
 use serde::{Deserialize, Serialize};
 
+use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
 
 /// What is fixed when a machine is made, but for its routes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Shape {
-    /// Slot 0, and the further ones as configured.
+    /// Slot 0, the further ones as configured, and that of a screen.
     pub slots: Vec<MemorySlot>,
     pub vcpus: u32,
     pub irqchip: bool,
     pub pc: bool,
     pub serial: bool,
+    pub screen: Option<Screen>,
 }
 
 impl Shape {
+    /// Of a machine with this configuration, whose slots these are.
+    pub fn of(config: &MachineConfig<'_>, slots: Vec<MemorySlot>) -> Self {
+        Self {
+            slots,
+            vcpus: config.vcpus,
+            irqchip: config.irqchip,
+            pc: config.pc,
+            serial: config.serial,
+            screen: config.screen,
+        }
+    }
+
+    /// The slots as configured, without the first.
+    pub fn further_slots(&self) -> &[MemorySlot] {
+        let further = self.slots.get(1..).unwrap_or_default();
+        match (self.screen.and_then(Screen::slot), further) {
+            (Some(_), [slots @ .., _]) => slots,
+            _ => further,
+        }
+    }
+
     /// Refuses other memory than this, a snapshot's.
     ///
     /// # Errors
@@ -36,6 +59,7 @@ impl Shape {
         let parts = |shape: &Self| {
             let (main, others) = shape.slots.split_first().unzip();
             [
+                ("screen", describe_screen(shape.screen)),
                 (
                     "memoryBytes",
                     main.map_or(0, |slot: &MemorySlot| slot.bytes).to_string(),
@@ -59,6 +83,14 @@ impl Shape {
             }
         }
         Ok(())
+    }
+}
+
+fn describe_screen(screen: Option<Screen>) -> String {
+    match screen {
+        None => "none".into(),
+        Some(Screen::Text) => "'text'".into(),
+        Some(Screen::Pixels { width, height }) => format!("{width} x {height}"),
     }
 }
 
@@ -91,6 +123,7 @@ mod tests {
             irqchip: false,
             pc: false,
             serial: true,
+            screen: None,
         };
         assert_eq!(saved.check(&saved.clone()), Ok(()));
         let other = |change: fn(&mut Shape)| {
@@ -103,6 +136,7 @@ mod tests {
             other(|shape| shape.slots.truncate(1)),
             other(|shape| shape.vcpus = 2),
             other(|shape| shape.serial = false),
+            other(|shape| shape.screen = Some(Screen::Text)),
         ]
         .map(|error| {
             assert_eq!(error.code, ErrorCode::Snapshot);
@@ -113,6 +147,7 @@ mod tests {
             "slots must be 0x40000000..0x40001000 (read-only) as in the snapshot, got none",
             "vcpus must be 1 as in the snapshot, got 2",
             "serial must be true as in the snapshot, got false",
+            "screen must be none as in the snapshot, got 'text'",
         ];
         assert_eq!(messages, expected);
     }

@@ -9,7 +9,7 @@ use acpi_tables::sdt::Sdt;
 use devices::S5_SLEEP_TYPE;
 
 use super::{Machine, bytes_of, table};
-use crate::firmware::{COM1_GSI, COM1_PORT, VIRTIO_BYTES, VirtioPlace};
+use crate::firmware::{COM1_GSI, COM1_PORT, I8042_PORT, KEYBOARD_GSI, VIRTIO_BYTES, VirtioPlace};
 
 /// The id by which Linux finds a virtio device over MMIO.
 const VIRTIO_HID: &str = "LNRO0005";
@@ -19,7 +19,8 @@ pub(super) fn dsdt(machine: &Machine<'_>) -> Sdt {
     let sleep_type = Package::new(vec![&S5_SLEEP_TYPE, &S5_SLEEP_TYPE, &0u8, &0u8]);
     let s5 = bytes_of(&Name::new("_S5_".into(), &sleep_type));
     let virtio = machine.virtio.iter().zip(0..);
-    let devices = std::iter::once(com1())
+    let devices = [com1(), keyboard()]
+        .into_iter()
         .chain(virtio.map(|(place, index)| virtio_device(*place, index)))
         .map(Code);
     let devices: Vec<_> = devices.collect();
@@ -48,6 +49,21 @@ fn com1() -> Vec<u8> {
         Name::new("_CRS".into(), &resources),
     );
     bytes_of(&Device::new("COM1".into(), vec![&id, &uid, &settings]))
+}
+
+/// The keyboard behind the PS/2 controller: its data port, its command port, its interrupt. Without
+/// it Linux probes for a mouse, too.
+fn keyboard() -> Vec<u8> {
+    let (data, command) = (I8042_PORT, I8042_PORT + 4);
+    let data = IO::new(data, data, 1, 1);
+    let command = IO::new(command, command, 1, 1);
+    let interrupt = Interrupt::new(true, true, false, false, KEYBOARD_GSI);
+    let resources = ResourceTemplate::new(vec![&data, &command, &interrupt]);
+    let (id, settings) = (
+        Name::new("_HID".into(), &EISAName::new("PNP0303")),
+        Name::new("_CRS".into(), &resources),
+    );
+    bytes_of(&Device::new("KBD_".into(), vec![&id, &settings]))
 }
 
 /// A virtio device, whose interrupt is an edge, and which sees what the caches hold.

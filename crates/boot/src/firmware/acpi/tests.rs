@@ -3,7 +3,7 @@
 use devices::PowerRequest;
 
 use super::*;
-use crate::firmware::{COM1_GSI, MAX_VIRTIO, virtio};
+use crate::firmware::{COM1_GSI, KEYBOARD_GSI, MAX_VIRTIO, virtio};
 
 const BASE: u64 = 0xe_0000;
 
@@ -135,14 +135,14 @@ fn the_fadt_describes_the_fixed_hardware() {
     assert_eq!(fadt.number(108, 1), 0x32, "CENTURY");
     assert_eq!(
         fadt.number(109, 2),
-        0b101,
-        "legacy devices, no VGA, no 8042"
+        0b111,
+        "legacy devices, an 8042, no VGA"
     );
     assert_eq!(fadt.gas(116), [1, 8, 0, 1, 0xcf9], "RESET_REG");
     assert_eq!(fadt.number(128, 1), 0x06, "RESET_VALUE");
-    // WBINVD, PROC_C1, PWR_BUTTON, SLP_BUTTON, FIX_RTC, RESET_REG_SUP; neither HW_REDUCED_ACPI nor
-    // a PM timer.
-    assert_eq!(fadt.number(112, 4), 0b100_0111_0101);
+    // WBINVD, PROC_C1, SLP_BUTTON, FIX_RTC, RESET_REG_SUP; neither HW_REDUCED_ACPI nor a PM timer,
+    // nor PWR_BUTTON, which says that there is no such fixed button.
+    assert_eq!(fadt.number(112, 4), 0b100_0110_0101);
     assert_eq!((fadt.number(76, 4), fadt.number(91, 1)), (0, 0));
 }
 
@@ -206,7 +206,7 @@ fn the_dsdt_names_the_sleep_type_that_powers_off() {
     let s5 = [b"\x08_S5_\x12\x06\x04".as_slice(), &[0; 4]].concat();
     assert!(memory.dsdt().contains(&s5));
     let sleep_type = s5[8];
-    let mut pm1 = Pm1::new();
+    let mut pm1 = Pm1::new(None);
     let asked = pm1.write(5, sleep_type << 2 | 1 << 5);
     assert_eq!(asked, Some(PowerRequest::Off));
 }
@@ -220,6 +220,18 @@ fn the_dsdt_has_com1_with_its_interrupt() {
     assert!(dsdt.contains(&[0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8]));
     // An extended interrupt: consumer, edge, active high, exclusive; GSI 4; then the end tag.
     assert!(dsdt.contains(&[0x89, 6, 0, 0x03, 1, 4, 0, 0, 0, 0x79]));
+}
+
+#[test]
+fn the_dsdt_has_the_keyboard_with_its_ports_and_its_interrupt() {
+    let memory = Memory::new(1, BASE);
+    let dsdt = memory.dsdt();
+    assert!(dsdt.contains(b"KBD_\x08_HID\x0c\x41\xd0\x03\x03"));
+    let ports = [
+        0x47, 1, 0x60, 0, 0x60, 0, 1, 1, 0x47, 1, 0x64, 0, 0x64, 0, 1, 1,
+    ];
+    let interrupt = [0x89, 6, 0, 0x03, 1, 1, 0, 0, 0, 0x79];
+    assert!(dsdt.contains(&[&ports[..], &interrupt].concat()));
 }
 
 #[test]
@@ -249,6 +261,6 @@ fn the_dsdt_has_every_virtio_device_with_its_registers_and_its_line() {
     assert!(
         lines
             .iter()
-            .all(|line| ![0, COM1_GSI, SCI_GSI.into()].contains(line))
+            .all(|line| ![0, KEYBOARD_GSI, COM1_GSI, SCI_GSI.into()].contains(line))
     );
 }

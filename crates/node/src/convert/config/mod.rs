@@ -2,6 +2,7 @@
 
 mod payload;
 mod routes;
+mod screen;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use vmm::{CpuMode, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
 
 pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
+use self::screen::NativeScreen;
+pub use self::screen::NativeScreenSize;
 use crate::convert::words::{NativeMode, NativePrivilege};
 
 /// A machine, with every default filled in. Numbers are whole and not negative.
@@ -46,6 +49,10 @@ pub struct NativeConfig {
     /// reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
     /// default. Default false.
     pub pc: bool,
+    /// What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
+    /// the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
+    #[napi(ts_type = "'text' | NativeScreenSize")]
+    pub screen: Option<NativeScreen>,
 }
 
 /// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
@@ -87,6 +94,7 @@ impl NativeConfig {
             irqchip: self.irqchip,
             serial: self.serial,
             pc: self.pc,
+            screen: self.screen.as_ref().map(screen::parse),
         })
     }
 }
@@ -116,6 +124,9 @@ pub struct NativeDescription {
     pub serial: bool,
     /// As in `NativeConfig`.
     pub pc: bool,
+    /// As in `NativeConfig`.
+    #[napi(ts_type = "'text' | NativeScreenSize")]
+    pub screen: Option<NativeScreen>,
     /// As in `NativeConfig`, in the order of their ids.
     pub routes: Vec<NativeRoute>,
 }
@@ -136,6 +147,7 @@ impl NativeDescription {
             irqchip: config.irqchip,
             serial: config.serial,
             pc: config.pc,
+            screen: config.screen.map(screen::of),
             routes: config.routes.iter().map(NativeRoute::of).collect(),
         }
     }

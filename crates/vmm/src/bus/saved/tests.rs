@@ -43,7 +43,7 @@ fn routes() -> Vec<Route> {
         };
         Route::new(row(port, 1, Standing::Attached), backend)
     });
-    let chip: Box<dyn Device> = Box::new(I8042::new());
+    let chip: Box<dyn Device> = Box::new(I8042::new(None));
     let mut routes: Vec<_> = targets.collect();
     let row = row(CHIP, 5, Standing::Yields);
     routes.push(Route::new(row, Backend::Device(chip)));
@@ -184,7 +184,7 @@ fn the_first_claim_that_differs_is_named_and_nothing_changes() {
         ),
         (
             |routes| {
-                let device: Box<dyn Device> = Box::new(Pm1::new());
+                let device: Box<dyn Device> = Box::new(Pm1::new(None));
                 routes[6] = Route::new(routes[6].row, Backend::Device(device));
             },
             "the snapshot has another kind of route at port 0x60..=0x64 than this machine",

@@ -113,6 +113,9 @@ impl Snapshot {
             return Err(no_snapshot("its vCPUs are not as many as it says"));
         }
         let config = self.config(Vec::new());
+        if config.all_slots() != self.shape.slots {
+            return Err(no_snapshot("its screen has another memory"));
+        }
         config.check_machine().map_err(inside)
     }
 }

@@ -1,10 +1,11 @@
-import type { NativeDescription, NativeRoute } from '../native/seam.ts'
+import type { NativeDescription, NativeRoute } from '../../native/seam.ts'
 
 /** What a machine is made of, for a reader: sizes, and who answers what. */
 export interface Summary {
   readonly memory: string
   readonly vcpus: number
   readonly devices: readonly string[]
+  readonly screen?: string
   readonly routes: readonly string[]
 }
 
@@ -17,6 +18,7 @@ export function summarize(config: NativeDescription): Summary {
     memory: [size(config.memoryBytes), ...slots].join(', '),
     vcpus: config.vcpus,
     devices: (['irqchip', 'serial', 'pc'] as const).filter((name) => config[name]),
+    ...(config.screen && { screen: describeScreen(config.screen) }),
     routes: config.routes.map(describeRoute),
   }
 }
@@ -25,6 +27,10 @@ function describeRoute({ port, gpa, length, to }: NativeRoute): string {
   const [kind, first] = port === undefined ? ['gpa', gpa ?? 0] : ['port', port]
   const last = length > 1 ? `..${hex(first + length - 1)}` : ''
   return `${kind} ${hex(first)}${last}: ${to}`
+}
+
+function describeScreen(screen: NonNullable<NativeDescription['screen']>): string {
+  return screen === 'text' ? screen : `${screen.width} x ${screen.height}`
 }
 
 function size(bytes: number): string {

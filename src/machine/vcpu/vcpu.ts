@@ -1,4 +1,4 @@
-import type { Registers } from '../results/registers.ts'
+import type { Registers } from '../../results/registers.ts'
 import {
   type SpecialRegisters,
   type SpecialRegistersUpdate,
@@ -6,9 +6,9 @@ import {
   readSpecialRegisters,
   writeRegisters,
   writeSpecialRegisters,
-} from './registers.ts'
-import { take } from '../native/errors.ts'
-import { type Fpu, readFpu, writeFpu } from './vcpu/fpu.ts'
+} from '../registers.ts'
+import { take } from '../../native/errors.ts'
+import { type Fpu, readFpu, writeFpu } from './fpu.ts'
 import {
   type DebugRegisters,
   type VcpuEvents,
@@ -17,8 +17,8 @@ import {
   readMsr,
   writeDebugRegisters,
   writeMsr,
-} from './vcpu/state.ts'
-import type { NativeMachine } from '../native/seam.ts'
+} from './state.ts'
+import type { NativeMachine } from '../../native/seam.ts'
 
 /**
  * The state of one vCPU. It can be read and written only while the machine does not run, so not in

@@ -1,0 +1,168 @@
+// The PS/2 keyboard of a PC: what is typed reaches guests that poll and guests that wait for an
+// interrupt, and the promise says when it has.
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { VirtualMachine, type VirtualMachineOptions } from '../src/index.ts'
+import { until } from './fixtures/until.ts'
+import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
+import { code, vmError } from './helpers/machine.ts'
+
+/** Copies each code to port 0xe9 until Enter is released; then it turns itself off. */
+const polls = `
+  e4 64          ; 1: in $0x64,%al
+  a8 01          ; test $1,%al
+  74 fa          ; jz 1b
+  e4 60          ; in $0x60,%al
+  e6 e9          ; out %al,$0xe9
+  3c 9c          ; cmp $0x9c,%al
+  75 f2          ; jne 1b
+  ba 04 06       ; mov $0x604,%dx
+  b8 00 20       ; mov $0x2000,%ax
+  ef             ; out %ax,(%dx)
+`
+
+/** The same in a handler of IRQ 1; it says by a byte that it is ready. */
+const waits = `
+  fa             ; cli
+  31 c0          ; xor %ax,%ax
+  8e d8          ; mov %ax,%ds
+  b0 11 e6 20    ; the PIC: edges, vectors from 0x20
+  b0 20 e6 21
+  b0 04 e6 21
+  b0 01 e6 21
+  b0 fd e6 21    ; all masked but IRQ 1
+  c7 06 84 00 38 7c ; vector 0x21: 0:0x7c38
+  c7 06 86 00 00 00
+  e6 e9          ; out %al,$0xe9
+  fb             ; sti
+  f4             ; 1: hlt
+  80 3e 00 05 9c ; cmpb $0x9c,0x500
+  75 f8          ; jne 1b
+  ba 04 06       ; mov $0x604,%dx
+  b8 00 20       ; mov $0x2000,%ax
+  ef             ; out %ax,(%dx)
+  90             ; nop
+  50             ; push %ax
+  e4 60          ; in $0x60,%al
+  e6 e9          ; out %al,$0xe9
+  a2 00 05       ; mov %al,0x500
+  b0 20 e6 20    ; mov $0x20,%al; out %al,$0x20
+  58             ; pop %ax
+  cf             ; iret
+`
+
+function pc(listing: string, more: Partial<VirtualMachineOptions> = {}): VirtualMachine {
+  return new VirtualMachine({
+    mode: 'real',
+    pc: true,
+    payload: { image: code(listing), loadGpa: 0x7c00 },
+    routes: [{ port: 0xe9, to: 'console' }],
+    ...more,
+  })
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
+/** H with Shift, i, Enter. */
+const hi = '2a23a3aa17971c9c'
+
+kvmTestBoth('a guest that polls gets every code in order', async (t, run) => {
+  using vm = pc(polls)
+  const typed = vm.keyboard.type('Hi\n')
+  const result = await run(vm)
+  t.is(result.reason, 'power-off')
+  t.is(hex(result.output), hi)
+  await t.notThrowsAsync(typed)
+})
+
+kvmTestBoth('a guest that waits for interrupts gets every code in order', async (t, run) => {
+  const seen: Uint8Array[] = []
+  let typed: Promise<void> | undefined
+  using vm = pc(waits, {
+    routes: [
+      {
+        port: 0xe9,
+        to: 'console',
+        onData: (bytes) => {
+          seen.push(bytes)
+          typed ??= vm.keyboard.type('Hi\n')
+        },
+      },
+    ],
+  })
+  t.is((await run(vm)).reason, 'power-off')
+  t.is(hex(Buffer.concat(seen)), 'fd' + hi)
+  await t.notThrowsAsync(typed!)
+})
+
+kvmTest('a long text reaches a guest while it runs', async (t) => {
+  for (const listing of [polls, waits]) {
+    using vm = pc(listing)
+    const run = vm.run({ timeoutMs: 60_000 })
+    // Its interrupt controller has to be ready.
+    if (listing === waits) await until(() => vm.counters().exits['pio-out'] > 0)
+    const text = 'The quick brown fox jumps over the lazy dog. '.repeat(10)
+    await vm.keyboard.type(text)
+    await vm.keyboard.press('Enter')
+    const result = await run
+    t.is(result.reason, 'power-off')
+    // Two codes for each key, two more for Shift.
+    t.is(result.output.length, 2 * text.length + 2 * 10 + 2 + (listing === waits ? 1 : 0))
+  }
+})
+
+kvmTest('keys go down and up by the names of KeyboardEvent.code', async (t) => {
+  using vm = pc(polls)
+  const { keyboard } = vm
+  for (const key of ['KeyA', 'ArrowUp', 'F12', 'ControlRight', 'Pause'])
+    void (keyboard.down(key), keyboard.up(key))
+  void keyboard.press('ctrl+c')
+  void keyboard.press('ctrl+alt+del')
+  void keyboard.press('ctrl++')
+  void keyboard.press('Enter')
+  const result = await vm.run({ timeoutMs: 60_000 })
+  const keys = ['1e9e', 'e048e0c8', '58d8', 'e01de09d', 'e11d45e19dc5']
+  const chords = ['1d2eae9d', '1d38e053e0d3b89d', '1d2a0d8daa9d', '1c9c']
+  t.is(hex(result.output), [...keys, ...chords].join(''))
+})
+
+kvmTest('a stop leaves what was typed to the next run, a close rejects it', async (t) => {
+  // jmp .; then polls, when its first byte is gone.
+  using vm = pc('eb fe ;')
+  const typed = vm.keyboard.type('Hi\n')
+  let isRead = false
+  void typed.then(
+    () => (isRead = true),
+    () => undefined,
+  )
+  await vm.run({ timeoutMs: 20 })
+  const run = vm.run()
+  vm.stop()
+  await run
+  await sleep(30)
+  t.false(isRead)
+  vm.memory.write(0x7c00, code(polls))
+  t.is(hex((await vm.run({ timeoutMs: 60_000 })).output), hi)
+  await typed
+
+  using other = pc('eb fe ;')
+  const lost = other.keyboard.type('Hi\n')
+  void other.keyboard.press('F1')
+  const { keyboard } = other
+  void other.run().catch(() => undefined)
+  other.close()
+  await t.throwsAsync(lost, vmError('ERR_VM_CLOSED'))
+  await t.throwsAsync(keyboard.type('x'), vmError('ERR_VM_CLOSED'))
+  t.throws(() => keyboard.down('KeyA'), vmError('ERR_VM_CLOSED'))
+  t.is(other.keyboard, keyboard)
+})
+
+kvmTest('a machine without a PC has neither keyboard nor power button', (t) => {
+  using vm = new VirtualMachine({ mode: 'real', payload: { image: Uint8Array.of(0xf4) } })
+  t.throws(() => vm.keyboard, vmError('ERR_INVALID_OPTION', /no keyboard; make it with pc: true/))
+  t.throws(() => vm.powerButton(), vmError('ERR_INVALID_OPTION', /no power button/))
+  vm.close()
+  t.throws(() => vm.keyboard, vmError('ERR_VM_CLOSED'))
+  t.throws(() => vm.powerButton(), vmError('ERR_VM_CLOSED'))
+  t.notThrows(() => vm.reset())
+})

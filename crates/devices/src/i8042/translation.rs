@@ -1,0 +1,103 @@
+//! The two sets of codes: set 2 is a keyboard's own, set 1 what the controller makes of it (IBM
+//! PS/2 Hardware Interface Technical Reference, "Keyboard (101- and 102-Key)", scan code sets).
+
+/// Set in a code of set 1 when the key is released.
+const RELEASED: u8 = 0x80;
+
+/// Precede a code of a key that the first keyboards lacked.
+const PREFIXES: [u8; 2] = [0xe0, 0xe1];
+
+/// Precedes a code of set 2 when the key is released.
+pub(super) const BREAK: u8 = 0xf0;
+
+/// By code of set 1, that of set 2.
+const SET2: [u8; 128] = [
+    0x00, 0x76, 0x16, 0x1e, 0x26, 0x25, 0x2e, 0x36, 0x3d, 0x3e, 0x46, 0x45, 0x4e, 0x55, 0x66, 0x0d,
+    0x15, 0x1d, 0x24, 0x2d, 0x2c, 0x35, 0x3c, 0x43, 0x44, 0x4d, 0x54, 0x5b, 0x5a, 0x14, 0x1c, 0x1b,
+    0x23, 0x2b, 0x34, 0x33, 0x3b, 0x42, 0x4b, 0x4c, 0x52, 0x0e, 0x12, 0x5d, 0x1a, 0x22, 0x21, 0x2a,
+    0x32, 0x31, 0x3a, 0x41, 0x49, 0x4a, 0x59, 0x7c, 0x11, 0x29, 0x58, 0x05, 0x06, 0x04, 0x0c, 0x03,
+    0x0b, 0x02, 0x0a, 0x01, 0x09, 0x77, 0x7e, 0x6c, 0x75, 0x7d, 0x7b, 0x6b, 0x73, 0x74, 0x79, 0x69,
+    0x72, 0x7a, 0x70, 0x71, 0x7f, 0x60, 0x61, 0x78, 0x07, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x37, 0x3f,
+    0x47, 0x4f, 0x56, 0x5e, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40, 0x48, 0x50, 0x57, 0x6f,
+    0x13, 0x19, 0x39, 0x51, 0x53, 0x5c, 0x5f, 0x62, 0x63, 0x64, 0x65, 0x67, 0x68, 0x6a, 0x6d, 0x6e,
+];
+
+/// What a code of set 1 is in set 2: the code, and whether [`BREAK`] precedes it.
+pub(super) fn set2(code: u8) -> (u8, bool) {
+    if PREFIXES.contains(&code) {
+        return (code, false);
+    }
+    let key = usize::from(code & !RELEASED);
+    (SET2[key], code & RELEASED != 0)
+}
+
+/// What the controller makes of a byte of the keyboard's that is no code.
+pub(super) fn translated(byte: u8) -> u8 {
+    match byte {
+        0x83 => 0x41,
+        0x84 => 0x54,
+        _ => {
+            let key = SET2.iter().position(|code| *code == byte);
+            key.map_or(byte, |key| key as u8)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_keys_have_the_codes_of_the_reference() {
+        // Escape, 1, Q, Enter, left Ctrl, A, left Shift, space, F1, F10, arrow up, F12.
+        let pairs = [
+            (0x01, 0x76),
+            (0x02, 0x16),
+            (0x10, 0x15),
+            (0x1c, 0x5a),
+            (0x1d, 0x14),
+            (0x1e, 0x1c),
+            (0x2a, 0x12),
+            (0x39, 0x29),
+            (0x3b, 0x05),
+            (0x44, 0x09),
+            (0x48, 0x75),
+            (0x58, 0x07),
+        ];
+        for (one, two) in pairs {
+            assert_eq!(set2(one), (two, false), "{one:#x}");
+            assert_eq!(set2(one | 0x80), (two, true), "{one:#x}");
+            assert_eq!(translated(two), one, "{two:#x}");
+        }
+        assert_eq!(set2(0xe0), (0xe0, false));
+        assert_eq!(set2(0xe1), (0xe1, false));
+    }
+
+    #[test]
+    fn no_two_keys_share_a_code() {
+        let mut codes = SET2.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), SET2.len());
+        assert!(codes.iter().all(|code| *code < 0x80));
+    }
+
+    #[test]
+    fn answers_are_translated_as_the_reference_has_them() {
+        // Identification, the three sets, and what is no key.
+        let pairs = [
+            (0xab, 0xab),
+            (0x83, 0x41),
+            (1, 0x43),
+            (2, 0x41),
+            (3, 0x3f),
+            (0xfa, 0xfa),
+            (0xaa, 0xaa),
+            (0xee, 0xee),
+            (0xfe, 0xfe),
+        ];
+        for (own, seen) in pairs {
+            assert_eq!(translated(own), seen, "{own:#x}");
+        }
+    }
+}

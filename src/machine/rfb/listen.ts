@@ -1,0 +1,127 @@
+import type { AddressInfo } from 'node:net'
+
+import { checkInteger, checkKeys, checkObject } from '../../options/check.ts'
+import { VmError, fail, show } from '../../native/errors.ts'
+import { checkPath } from '../snapshot/file.ts'
+import { Hub, type Service } from './server.ts'
+import { type BoundSocket, bindSocket } from './unix-socket.ts'
+
+/** Where viewers find a screen. */
+export type ListenOptions =
+  | {
+      /** Of a Unix socket that is made there, for this user only: a string or a `file:` URL. */
+      path: string | URL
+    }
+  | {
+      /** A TCP port of 127.0.0.1; 0 is one that is free, see `ScreenServer.address`. */
+      port: number
+      /** 1 to 8 characters from space to `~`: VNC's authentication takes no more. */
+      password: string
+    }
+
+const loopback = '127.0.0.1'
+
+/**
+ * Serves a screen to viewers of VNC. It keeps no process alive: a run does. It ends with the
+ * machine, or with `close()`; `await using` calls that.
+ *
+ * @example
+ * ```ts
+ * // Text on the screen: mov ax, 0xb800; mov ds, ax; mov word [0], 0x0748; hlt
+ * const image = Uint8Array.of(0xb8, 0, 0xb8, 0x8e, 0xd8, 0xc7, 6, 0, 0, 0x48, 7, 0xf4)
+ * using vm = new VirtualMachine({ mode: 'real', pc: true, screen: 'text', payload: { image } })
+ * await using server = await vm.screen.listen({ port: 0, password: 'secret' })
+ * console.log(server.viewers) // 0
+ * ```
+ */
+export class ScreenServer implements AsyncDisposable {
+  readonly #hub: Hub
+  readonly #socket: BoundSocket | undefined
+  /** The path of the socket, or `127.0.0.1:PORT`. */
+  readonly address: string
+  #closed: Promise<void> | undefined
+
+  /** @internal */
+  constructor(hub: Hub, socket: BoundSocket | undefined) {
+    this.#hub = hub
+    this.#socket = socket
+    this.address = socket?.path ?? `${loopback}:${(hub.server.address() as AddressInfo).port}`
+  }
+
+  /** How many viewers look at the screen. */
+  get viewers(): number {
+    return this.#hub.viewers
+  }
+
+  /**
+   * Drops all viewers, and removes the socket. Keys that they hold are let go. Calling it again does
+   * nothing more.
+   *
+   * @example
+   * ```ts
+   * await using vm = new VirtualMachine({ pc: true, screen: 'text', payload: guests.hello })
+   * const server = await vm.screen.listen({ port: 0, password: 'secret' })
+   * await server.close()
+   * ```
+   */
+  close(): Promise<void> {
+    return (this.#closed ??= new Promise((resolve) => {
+      this.#socket?.remove()
+      this.#hub.server.close(() => resolve())
+      this.#hub.close()
+    }))
+  }
+
+  /** Does what `close()` does; `await using` calls it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** Serves it from now on. */
+export async function listen(
+  service: Omit<Service, 'password'>,
+  options: ListenOptions,
+): Promise<ScreenServer> {
+  const given = checkObject('options', options)
+  checkKeys('options', given, ['path', 'port', 'password'])
+  const { path, port, password } = given
+  if (path !== undefined) {
+    if (port !== undefined || password !== undefined) {
+      const why = 'a socket is for this user only, and has neither port nor password'
+      return fail(
+        'ERR_INVALID_OPTION',
+        `path: ${why}; leave out ${port === undefined ? 'password' : 'port'}`,
+      )
+    }
+    const hub = new Hub({ ...service, password: undefined })
+    return new ScreenServer(hub, await bindSocket(hub.server, checkPath('path', path)))
+  }
+  if (port === undefined)
+    return fail('ERR_INVALID_OPTION', 'options must have a path, or a port and a password')
+  const at = { host: loopback, port: checkInteger('port', port, 0, 65_535), exclusive: true }
+  const hub = new Hub({ ...service, password: checkPassword(password) })
+  await new Promise<void>((resolve, reject) => {
+    hub.server.once('error', (error: NodeJS.ErrnoException) => reject(portError(at.port, error)))
+    hub.server.listen(at, resolve)
+  })
+  return new ScreenServer(hub, undefined)
+}
+
+function checkPassword(password: unknown): string {
+  if (typeof password === 'string' && /^[ -~]{1,8}$/.test(password)) return password
+  const got = typeof password === 'string' ? `${password.length} characters` : show(password)
+  const why = 'every user of this host reaches the port, and VNC passwords end after 8'
+  return fail(
+    'ERR_INVALID_OPTION',
+    `password must be 1 to 8 characters from space to ~, got ${got}; ${why}`,
+  )
+}
+
+function portError(port: number, error: NodeJS.ErrnoException): VmError {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? 'is in use; 0 finds a free one'
+      : `cannot be listened on: ${error.message}`
+  return new VmError('ERR_INVALID_OPTION', `port: ${loopback}:${port} ${why}`, { cause: error })
+}
