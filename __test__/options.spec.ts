@@ -170,7 +170,7 @@ const groups: Record<string, Row[]> = {
     ],
     [
       { ...good, payload: { ...payload, load: 1 } },
-      /^payload must be made of image, format, .*modules, got .*unknown 'load'/,
+      /^payload must be made of image, format, .*files, got .*unknown 'load'/,
     ],
     ...rows(notWhole('payload.loadGpa', 0, maxGpa), (loadGpa) => ({
       ...good,

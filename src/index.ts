@@ -16,6 +16,7 @@ export type {
   DefinedClaim,
   DefinedGuest,
   DefinedImage,
+  DefinedFile,
   DefinedModule,
   DefinedNumber,
   DefinedRoute,

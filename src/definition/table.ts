@@ -4,6 +4,7 @@ import { plainKinds } from '../options/plain-routes.ts'
 import { formats, modes, privileges } from '../native/words.ts'
 import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
+  DefinedFile,
   DefinedImage,
   DefinedModule,
   DefinedRoute,
@@ -11,7 +12,7 @@ import type {
   MachineDefinition,
 } from './types.ts'
 
-const { maxSlots, maxRoutes, maxModules } = native.limits()
+const { maxSlots, maxRoutes, maxModules, maxFiles } = native.limits()
 
 /** A rule for every key of a type, and for no other. */
 type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
@@ -44,6 +45,16 @@ const module = {
   string: { kind: 'text', about: 'The string that goes with it, default empty.' },
 } satisfies KeysOf<DefinedModule>
 
+const file = {
+  name: {
+    kind: 'text',
+    expected: 'a name of up to 55 bytes',
+    pattern: /^[^\0]{1,55}$/,
+    about: 'The name by which firmware asks for it.',
+  },
+  file: path('Its file'),
+} satisfies KeysOf<DefinedFile>
+
 const payload = {
   guest: {
     kind: 'word',
@@ -63,6 +74,17 @@ const payload = {
     most: maxModules,
     of: { kind: 'object', keys: module, required: ['file'], about: 'A multiboot module.' },
     about: 'For multiboot.',
+  },
+  files: {
+    kind: 'list',
+    most: maxFiles,
+    of: {
+      kind: 'object',
+      keys: file,
+      required: ['name', 'file'],
+      about: 'What firmware finds by name.',
+    },
+    about: 'For firmware, with pc.',
   },
 } satisfies KeysOf<DefinedImage>
 

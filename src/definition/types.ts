@@ -26,6 +26,14 @@ export interface DefinedModule {
   string?: string
 }
 
+/** What firmware finds by name, from a file. */
+export interface DefinedFile {
+  /** The name by which firmware asks for it, as `vgaroms/vgabios.bin`. */
+  name: string
+  /** Its file: an absolute path, or one relative to the base. */
+  file: string
+}
+
 /** An embedded guest program by name. */
 export interface DefinedGuest {
   /** Its name in `guest/`, such as `hello` or `pio-sizes`. */
@@ -54,6 +62,8 @@ export interface DefinedImage {
   initrd?: string
   /** For multiboot. */
   modules?: DefinedModule[]
+  /** For firmware, with `pc`. */
+  files?: DefinedFile[]
 }
 
 /** What a route of a definition claims: ports, or guest physical addresses. */
