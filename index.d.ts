@@ -156,6 +156,31 @@ export declare class NativeMachine {
    */
   answerDiskRequest(remote: number, id: number, bytes?: Uint8Array | undefined | null): void
   /**
+   * Takes all frames that the guest has sent, by the card's place among the devices that
+   * JavaScript answers, oldest first.
+   */
+  takeFrames(remote: number): Array<Uint8Array>
+  /**
+   * Sends a frame to the guest, which is a `NativePushed`. One that finds no room may come again
+   * when the card is served.
+   */
+  pushFrame(remote: number, frame: Uint8Array): number
+  /** Whether somebody is there at the card's other end. */
+  linkNic(remote: number, hasLink: boolean): void
+  /**
+   * Takes all bytes that the guest has sent, by the port's place among the devices that
+   * JavaScript answers; `null` when there are none. From the first call on the guest waits for
+   * the next ones.
+   */
+  takePortBytes(remote: number): Uint8Array | null
+  /**
+   * Sends bytes to the guest, as many as there is room for, and returns how many. The others may
+   * come when the port is served.
+   */
+  pushPortBytes(remote: number, bytes: Uint8Array): number
+  /** Whether somebody is there at the host's end; else what the guest sends goes nowhere. */
+  openPort(remote: number, isOpen: boolean): void
+  /**
    * Enters the guest until it halts, without answering, and returns the time in nanoseconds.
    * `vmexit bench` compares with it if there is no C compiler.
    */
@@ -353,6 +378,12 @@ export interface NativeCapability {
   value: number
 }
 
+/** A network card. */
+export interface NativeCard {
+  /** Its address: six bytes in hexadecimal, separated by colons. */
+  mac: string
+}
+
 /** A machine, with every default filled in. Numbers are whole and not negative. */
 export interface NativeConfig {
   /**
@@ -400,6 +431,10 @@ export interface NativeConfig {
    * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
    */
   screen?: 'text' | NativeScreenSize
+  /** Network cards, up to 4. They need `pc`. */
+  network: Array<NativeCard>
+  /** Names of console ports beside the console, up to 15. They need `pc`. */
+  ports?: Array<string>
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -435,6 +470,8 @@ export interface NativeCounters {
   kicks: number
   /** Milliseconds inside `KVM_RUN`, of those runs that ask for it. */
   kvmRunMs: number
+  /** Frames of the network cards, in their order. */
+  network: Array<NativeFrameCounts>
 }
 
 /**
@@ -472,6 +509,9 @@ export interface NativeDescription {
   pc: boolean
   /** As in `NativeConfig`. */
   screen?: 'text' | NativeScreenSize
+  network: Array<NativeCard>
+  /** As in `NativeConfig`. */
+  ports?: Array<string>
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
 }
@@ -577,16 +617,21 @@ export interface NativeExitCount {
  */
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
 
-/** What firmware finds by name in its configuration device. */
-export interface NativeFile {
-  /** Up to 55 bytes. */
-  name: string
-  /** Its bytes. They are copied. */
-  bytes: Uint8Array
-}
-
 /** r" The format of an image, which determines where its bytes go and where it starts. */
-export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage' | 'firmware'
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
+
+/** What a network card has counted. */
+export interface NativeFrameCounts {
+  /** Frames that the guest has sent. */
+  sent: number
+  /** Frames that the guest has received. */
+  received: number
+  /**
+   * Frames of both directions that were shorter than 14 bytes or longer than 1518, or for which
+   * there was no link, no driver, or no room in the guest's buffer.
+   */
+  dropped: number
+}
 
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
@@ -602,8 +647,10 @@ export interface NativeLimits {
   maxRoutes: number
   /** Multiboot modules. */
   maxModules: number
-  /** Files for firmware. */
-  maxFiles: number
+  /** Network cards. */
+  maxCards: number
+  /** Console ports beside the console. */
+  maxPorts: number
 }
 
 /** An image in memory. */
@@ -666,9 +713,7 @@ export interface NativePayload {
   /**
    * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
    * `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
-   * newer. `'firmware'`: a PC's ROM below 4 GiB, which starts at the reset vector; a multiple of
-   * 64 KiB, up to 16 MiB, and its last 256 KiB lie below 1 MiB, too. Default: determined by the
-   * content, which never says `'firmware'`.
+   * newer. Default: determined by the content.
    */
   format?: NativeFormat
   /** The name of an embedded guest. */
@@ -680,7 +725,7 @@ export interface NativePayload {
   loadGpa: number
   /**
    * Guest physical address of the first instruction. Default: the image's own entry; for a flat
-   * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits. Not for firmware.
+   * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
    */
   entryGpa?: number
   /** The command line, for multiboot, PVH and bzImage. Default empty. */
@@ -689,8 +734,6 @@ export interface NativePayload {
   initrd?: Uint8Array
   /** For multiboot. */
   modules: Array<NativeModule>
-  /** For firmware, with `pc: true`: up to 56 files of up to 16 MiB in all. */
-  files: Array<NativeFile>
 }
 
 /**
@@ -725,6 +768,13 @@ export declare enum NativePlace {
  * r" (long mode only).
  */
 export type NativePrivilege = 'kernel' | 'user'
+
+/** What became of a frame for the guest. */
+export declare enum NativePushed {
+  Taken = 0,
+  Dropped = 1,
+  Full = 2,
+}
 
 /** What word 0 says is wanted. `src/machine/ask.ts` reads the words. */
 export declare enum NativeQuestion {
@@ -916,7 +966,7 @@ export interface NativeSegment {
 export interface NativeSlot {
   /**
    * First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to
-   * 0xfeffffff.
+   * 0xffffffff.
    */
   gpa: number
   /** Size in bytes, a multiple of 4096. Committed when touched. */

@@ -18,11 +18,13 @@ const subjects = {
   guests: 'whatever a guest does, its run ends in time and for a known reason',
   api: 'whatever is called in whatever order, it returns in time or fails with a VmError',
   images: 'whatever an image holds, it is loaded or refused within a second',
+  rfb: 'whatever a viewer of a screen says, it harms nobody else, and the next one is served',
 }
 
 /** Which fuzzers do not hunt on an emulated processor, and why. */
 const notEmulated: Record<string, string> = {
   guests: 'random guests end the emulator itself by an assertion of its own',
+  rfb: 'threads that start late, on a slow processor, look like a leak',
   images: 'threads that start late, on a slow processor, look like a leak',
 }
 

@@ -10,9 +10,10 @@
  */
 export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
 export type { AttachedRoute } from './machine/attached-route.ts'
-export type { Counters, RouteCounters } from './machine/counters.ts'
+export type { Counters, FrameCounters, RouteCounters } from './machine/counters.ts'
 export { fromDefinition } from './definition/index.ts'
 export type {
+  DefinedCard,
   DefinedClaim,
   DefinedGuest,
   DefinedImage,
@@ -50,6 +51,7 @@ export type { IrqLine } from './machine/irq.ts'
 export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'
 export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
+export type { FramesCard, NetworkCard, PasstCard } from './options/virtio/network.ts'
 export type { Image, Module } from './options/payload.ts'
 export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
 export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
@@ -66,9 +68,12 @@ export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
 export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
 export type { Claim, Route, Target } from './options/routes.ts'
+export type { ListenOptions, ScreenServer } from './machine/rfb/listen.ts'
 export type { Screen, ScreenWaitOptions } from './machine/screen/screen.ts'
 export type { ScreenSize } from './options/screen.ts'
-export type { SerialPort } from './machine/serial.ts'
+export type { GuestStream } from './machine/streams/guest-stream.ts'
+export type { ConsolePort } from './machine/streams/console-port.ts'
+export type { SerialPort } from './machine/streams/serial.ts'
 export type { Vcpu } from './machine/vcpu/vcpu.ts'
 export type { Fpu } from './machine/vcpu/fpu.ts'
 export type { DebugRegisters, VcpuEvents } from './machine/vcpu/state.ts'

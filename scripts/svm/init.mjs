@@ -36,7 +36,8 @@ mount -t devpts -o ptmxmode=0666 devpts /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
 share work ${quote(`/root${folder}`)} cache=none
 ip link set lo up
-exec chroot /root /bin/sh ${quote(join(folder, 'work'))}
+# Not chroot: in there no program may make user namespaces, as passt does.
+exec switch_root /root /bin/sh ${quote(join(folder, 'work'))}
 `
 
 /** The machine takes one step after the other that no other machine has taken. */

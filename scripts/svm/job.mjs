@@ -74,12 +74,12 @@ class Step {
 }
 
 /** What the steps find in their environment. */
-function environment(folder) {
+function environment(folder, { passt }) {
   // Without npm, as it takes seconds to start: it runs the commands of this project and its packages.
   const bin = join(folder, 'bin')
   mkdirSync(bin)
   writeFileSync(join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 })
-  const places = [bin, join(root, 'node_modules', '.bin'), dirname(process.execPath)]
+  const places = [bin, join(root, 'node_modules', '.bin'), dirname(process.execPath), passt]
   return {
     HOME: '/tmp',
     XDG_CACHE_HOME: '/tmp/.cache',
@@ -104,7 +104,7 @@ export async function runJob({ steps, binds = {}, together = false, machines = 1
   await bundleAva(ava)
   await layOutGuest(guest, parts)
   const all = { ...binds, [join(root, 'node_modules', 'ava')]: ava, [GUEST]: guest }
-  const job = { steps, binds: all, together, environment: environment(folder) }
+  const job = { steps, binds: all, together, environment: environment(folder, parts) }
   await layOut(folder, parts, job)
   const shown = steps.map((step, index) => new Step(join(folder, stepFolder(index)), step))
   const onReady = (ms) => say(`/dev/kvm was there after ${(ms / 1000).toFixed(1)} s`)

@@ -1,5 +1,5 @@
-// What the machine is made of: QEMU, a kernel with KVM for AMD and 9p, and a static busybox, from
-// Debian, kept in .cache/svm.
+// What the machine is made of: QEMU, a kernel with KVM for AMD and 9p, a static busybox, and passt
+// for tests, from Debian, kept in .cache/svm.
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -10,6 +10,7 @@ import { temporaryDirectory } from '../scope.mjs'
 const KERNEL = 'linux-image-amd64'
 const BUSYBOX = 'busybox-static'
 const QEMU = 'qemu-system-x86'
+const PASST = 'passt'
 
 const UNPACK_SECONDS = 60
 
@@ -124,10 +125,11 @@ async function getQemu(say) {
   }
 }
 
-/** `{ kernel, busybox, qemu: { command, firmware, libraries } }`, with a message for a download. */
+/** `{ kernel, busybox, passt, qemu: { command, firmware, libraries } }`, with a message for a download. */
 export async function fetchParts(say) {
   const kernel = await part(KERNEL, say)
   const tree = await part(BUSYBOX, say)
   const busybox = ['bin', 'usr/bin'].map((at) => join(tree, at, 'busybox')).find(existsSync)
-  return { kernel, busybox, qemu: await getQemu(say) }
+  const passt = join(await part(PASST, say), 'usr/bin')
+  return { kernel, busybox, passt, qemu: await getQemu(say) }
 }

@@ -3,7 +3,7 @@ import type { Argument, Command, Option } from './command.ts'
 import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
-const { modes, privileges, formats, shells } = words
+const { modes, privileges, formats, networks, shells } = words
 
 const json: Option = { about: 'one JSON document on stdout instead of text' }
 
@@ -18,10 +18,23 @@ const guest = {
     api: ['routes'],
   },
   cpus: { value: 'N', about: 'vCPUs (default 1)', api: ['vcpus'] },
+  net: {
+    value: 'NETWORK',
+    words: networks,
+    about:
+      "a network card: passt, a program run beside, connects it with the host's network (10.0.2.15 by DHCP)",
+    api: ['network[0].passt', 'network'],
+  },
   timeout: {
     value: 'DURATION',
     about: 'end the run after this time, such as 5s or 250ms, and say where the guest is',
     api: ['timeoutMs'],
+  },
+  vnc: {
+    value: 'PATH',
+    about:
+      'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
+    api: ['path'],
   },
 } satisfies Record<string, Option>
 
@@ -113,6 +126,8 @@ const run: Command = {
       about: 'a serial port, COM1, which is your terminal: stdin and stdout; Ctrl-] ends the run',
       api: ['serial'],
     },
+    net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     'snapshot-at-exit': {
       value: 'FILE',
@@ -165,6 +180,8 @@ const boot: Command = {
     },
     cpus: guest.cpus,
     port: guest.port,
+    net: guest.net,
+    vnc: guest.vnc,
     timeout: guest.timeout,
     silence: {
       value: 'DURATION',

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 
-import type { DefinedImage, MachineDefinition } from '../index.ts'
+import type { DefinedCard, DefinedImage, MachineDefinition } from '../index.ts'
 import { UsageError, type Values } from './command.ts'
 import { textOf } from './session/image.ts'
 import { parseNumber, parsePort, parseSize, parseWord } from './values.ts'
@@ -17,6 +17,7 @@ export function machineOf(values: Values): Omit<MachineDefinition, 'payload'> {
   take('privilege', (text, flag) => (machine.privilege = parseWord(flag, words.privileges, text)))
   take('memory', (text, flag) => (machine.memoryBytes = parseSize(flag, text)))
   take('cpus', (text, flag) => (machine.vcpus = parseNumber(flag, text)))
+  take('net', (text, flag) => (machine.network = [parseNetwork(flag, text)]))
   for (const name of ['irqchip', 'serial', 'pc'] as const) if (values[name]) machine[name] = true
   const ports = (values['port'] ?? []) as string[]
   if (ports.length > 0) machine.routes = ports.map(parsePort)
@@ -31,6 +32,11 @@ export function payloadOf(values: Values): Partial<DefinedImage> {
   take('load', (text, flag) => (payload.loadGpa = parseNumber(flag, text)))
   take('entry', (text, flag) => (payload.entryGpa = parseNumber(flag, text)))
   return payload
+}
+
+function parseNetwork(flag: string, text: string): DefinedCard {
+  parseWord(flag, words.networks, text)
+  return { passt: true }
 }
 
 function taker(values: Values): (name: string, use: (text: string, flag: string) => void) => void {

@@ -1,4 +1,10 @@
 import { formats, modes, privileges } from '../native/words.ts'
 
 /** The values of options that take a word, as parsing, help and completion know them. */
-export const words = { modes, privileges, formats, shells: ['bash', 'zsh', 'fish'] } as const
+export const words = {
+  modes,
+  privileges,
+  formats,
+  networks: ['passt'],
+  shells: ['bash', 'zsh', 'fish'],
+} as const

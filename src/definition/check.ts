@@ -35,7 +35,7 @@ function checkText({ pattern, expected = 'a string' }: TextRule, value: unknown,
   return fits ? value : invalid(name, expected, value)
 }
 
-function checkOneOf({ words }: WordRule, value: unknown, name: string): string | number {
+function checkOneOf({ words }: WordRule, value: unknown, name: string): WordRule['words'][number] {
   const found = words.find((word) => word === value)
   if (found !== undefined) return found
   const texts = words.filter((word) => typeof word === 'string')

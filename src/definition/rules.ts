@@ -25,7 +25,7 @@ export interface TextRule extends Described {
 /** One of several values. */
 export interface WordRule extends Described {
   readonly kind: 'word'
-  readonly words: readonly (string | number)[]
+  readonly words: readonly (string | number | boolean)[]
 }
 
 /** `true` or `false`. */

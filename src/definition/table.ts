@@ -1,9 +1,12 @@
 import { guests } from '../options/guest.ts'
 import { native } from '../native/native.ts'
 import { plainKinds } from '../options/plain-routes.ts'
+import { macPattern } from '../options/virtio/network.ts'
+import { portExpected, portPattern } from '../options/virtio/ports.ts'
 import { formats, modes, privileges } from '../native/words.ts'
 import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
+  DefinedCard,
   DefinedFile,
   DefinedImage,
   DefinedModule,
@@ -12,7 +15,7 @@ import type {
   MachineDefinition,
 } from './types.ts'
 
-const { maxSlots, maxRoutes, maxModules, maxFiles } = native.limits()
+const { maxSlots, maxRoutes, maxModules, maxFiles, maxCards, maxPorts } = native.limits()
 
 /** A rule for every key of a type, and for no other. */
 type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
@@ -100,6 +103,16 @@ const route = {
   value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },
 } satisfies KeysOf<DefinedRoute>
 
+const card = {
+  passt: { kind: 'word', words: [true], about: 'passt, run beside, connects it with the host.' },
+  mac: {
+    kind: 'text',
+    expected: "six bytes in hexadecimal as '02:00:00:00:00:01'",
+    pattern: macPattern,
+    about: "The card's address. Default: a random one.",
+  },
+} satisfies KeysOf<DefinedCard>
+
 const keys = {
   $schema: { kind: 'any', about: 'For editors; ignored.' },
   version: { kind: 'word', words: [1], about: 'The version of this format, default 1.' },
@@ -161,6 +174,18 @@ const keys = {
       needed: { key: 'value', where: 'to', is: 'constant' },
     },
     about: 'Who answers which port and which address.',
+  },
+  network: {
+    kind: 'list',
+    most: maxCards,
+    of: { kind: 'object', keys: card, required: ['passt'] },
+    about: 'Network cards. A module adds those with streams.',
+  },
+  ports: {
+    kind: 'list',
+    most: maxPorts,
+    of: { kind: 'text', expected: portExpected, pattern: portPattern },
+    about: 'Names of console ports beside the console, which is there with them.',
   },
   module: path('An ES module, which is code, for what is no data'),
   manager: { kind: 'any', about: 'What a manager keeps about the machine; ignored here.' },

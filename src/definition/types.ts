@@ -91,6 +91,14 @@ export type DefinedRoute = DefinedClaim & {
   value?: DefinedNumber
 }
 
+/** A network card that needs no stream; the others are a module's business. */
+export interface DefinedCard {
+  /** passt, run beside, connects it with the host. */
+  passt: true
+  /** The card's address, as {@link NetworkCard} has it. */
+  mac?: string
+}
+
 /**
  * What a machine is made of, as data: it can be stored as JSON. `machine.schema.json` in the
  * package describes it to editors, and {@link fromDefinition} makes options of it. A key that is
@@ -137,6 +145,10 @@ export interface MachineDefinition {
   payload: DefinedGuest | DefinedImage
   /** What answers which port and which address. */
   routes?: DefinedRoute[]
+  /** Network cards. */
+  network?: DefinedCard[]
+  /** As in {@link VirtualMachineOptions}. */
+  ports?: string[]
   /**
    * An ES module for what is no data, such as devices: an absolute path, or one relative to the
    * base. Its default export is a {@link DefinitionModule}. **It is code**, which runs with all

@@ -1,6 +1,6 @@
 import type { ExitReason } from '../native/words.ts'
 import { native } from '../native/native.ts'
-import type { NativeMachine } from '../native/seam.ts'
+import type { NativeFrameCounts, NativeMachine } from '../native/seam.ts'
 
 /** Accesses of one route; every repetition of a string instruction counts. */
 export interface RouteCounters {
@@ -9,6 +9,9 @@ export interface RouteCounters {
   /** Items that the guest wrote. */
   readonly writes: number
 }
+
+/** Frames of one network card. */
+export interface FrameCounters extends Readonly<NativeFrameCounts> {}
 
 /** What was counted since the machine was made. */
 export interface Counters {
@@ -25,6 +28,8 @@ export interface Counters {
   readonly kicks: number
   /** Milliseconds inside `KVM_RUN`, of those runs that had the option `timeKvmRun`. */
   readonly kvmRunMs: number
+  /** Frames of the network cards, in the order of the options. */
+  readonly network: readonly FrameCounters[]
   /** Doorbells rung in this thread, for all machines together. */
   readonly doorbells: number
 }

@@ -17,7 +17,7 @@ export abstract class MachineDevices extends MachineRuns {
     super(machine, vcpus, control)
     this.#machine = machine
     this.#control = control
-    this.#screen = screenOf(machine)
+    this.#screen = screenOf(machine, () => this.keyboard)
   }
 
   /**

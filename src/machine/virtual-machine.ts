@@ -11,9 +11,10 @@ import type { Device, DeviceContext } from '../options/device.ts'
 import type { VirtualMachineOptions } from '../options/options.ts'
 import { type Route, checkRoute } from '../options/routes.ts'
 import type { Registers } from '../results/registers.ts'
+import type { ConsolePort } from './streams/console-port.ts'
 import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
-import { SerialPort } from './serial.ts'
+import { SerialPort } from './streams/serial.ts'
 import { begin } from './snapshot/begin.ts'
 import type { Parts } from './snapshot/parts.ts'
 import {
@@ -93,7 +94,10 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
     this.#asker = asker
     this.#control = control
     control.listen({
-      changed: () => this.#serial?.consider(),
+      changed: () => {
+        this.#serial?.consider()
+        remotes.changed(control.mayWait)
+      },
       failed: () => this.close(),
     })
     if (parts.hasSerial) {
@@ -244,6 +248,27 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
       return fail('ERR_INVALID_OPTION', 'the machine has no serial port; make it with serial: true')
     if (closed) return raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
     return (this.#serial = new SerialPort(this.#machine, () => this.#control.mayWait))
+  }
+
+  /**
+   * The host's ends of the console ports, by name, and that of the console by 0; without the option
+   * `ports` there are none. They are the same streams for as long as the machine lives.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({
+   *   pc: true,
+   *   mode: 'long',
+   *   memoryBytes: 2 ** 24,
+   *   payload: guests.hello,
+   *   ports: ['agent'],
+   * })
+   * vm.ports.get('agent')?.write('hello')
+   * console.log([...vm.ports.keys()]) // [ 0, 'agent' ]
+   * ```
+   */
+  get ports(): ReadonlyMap<string | number, ConsolePort> {
+    return this.#parts.ports
   }
 
   /**

@@ -12,6 +12,7 @@ export type {
   NativeExitReason,
   NativeFile,
   NativeFormat,
+  NativeFrameCounts,
   NativeLoaded,
   NativeMachine,
   NativeMode,

@@ -3,6 +3,8 @@ import type { Guest } from './guest.ts'
 import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
+import { type CheckedCard, type NetworkCard, checkNetwork, randomMac } from './virtio/network.ts'
+import { checkPorts } from './virtio/ports.ts'
 import { type Image, checkPayload } from './payload.ts'
 import { type Handlers, type Route, routesKey } from './routes.ts'
 import { type ScreenSize, checkScreen } from './screen.ts'
@@ -16,7 +18,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'network' | 'ports'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -33,6 +35,14 @@ export interface VirtualMachineOptions extends Partial<
    * `pc: true`. Default none.
    */
   screen?: 'text' | ScreenSize
+  /** Network cards, up to 4, default none. They need `pc`. */
+  network?: readonly NetworkCard[]
+  /**
+   * Names of console ports, up to 15: in the guest `/dev/virtio-ports/agent`, here
+   * `vm.ports.get('agent')`. With `ports`, even without a name, there is a console, too: `/dev/hvc0`
+   * and `vm.ports.get(0)`. They need `pc`.
+   */
+  ports?: readonly string[]
 }
 
 const maxGpa = 2 ** 52 - 1
@@ -60,11 +70,24 @@ const machineShape = {
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
   screen: optional(checkScreen),
+  network: otherwise<CheckedCard[]>([], checkNetwork),
+  ports: optional(checkPorts),
+}
+
+/** Options that were checked: what the native side gets, and what has functions and streams. */
+export interface CheckedOptions {
+  readonly config: NativeConfig
+  readonly handlers: readonly Handlers[]
+  readonly network: readonly CheckedCard[]
 }
 
 /** Checks the shape of a machine's options and fills in the defaults. */
-export function checkMachineOptions(value: unknown): [NativeConfig, Handlers[]] {
-  const { routes, ...rest } = checkShape('options', value, machineShape, '')
-  const config = { ...rest, routes: routes.map(([route]) => route) }
-  return [config, routes.map(([, handlers]) => handlers)]
+export function checkMachineOptions(value: unknown): CheckedOptions {
+  const { routes, network, ...rest } = checkShape('options', value, machineShape, '')
+  const config = {
+    ...rest,
+    routes: routes.map(([route]) => route),
+    network: network.map(({ mac }) => ({ mac: mac ?? randomMac() })),
+  }
+  return { config, handlers: routes.map(([, handlers]) => handlers), network }
 }

@@ -32,7 +32,8 @@ pub use i8042::{I8042, KEYBOARD_QUEUE_CODES, KeyboardPort};
 pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{ControlA, Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{
-    DiskAnswer, DiskAsked, DiskRequest, HostBell, Remote, RemoteDisk, Remotes, Waker,
+    DiskAnswer, DiskAsked, DiskRequest, FRAME_BYTES, HostBell, NIC_FRAMES, NicCounts, PORT_BYTES,
+    Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, Waker,
 };
 pub use state::State;
 pub use trigger::{Level, Trigger};

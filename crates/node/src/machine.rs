@@ -292,7 +292,7 @@ impl NativeMachine {
     /// What was counted so far; also while the machine runs.
     #[napi]
     pub fn counters(&self) -> NativeCounters {
-        NativeCounters::from(&*self.life.counters)
+        NativeCounters::of(&self.life.counters, self.life.handles.nic_counts())
     }
 }
 

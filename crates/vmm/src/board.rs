@@ -8,10 +8,11 @@ use boot::firmware::{
     self, CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, KEYBOARD_GSI,
     PM1_PORT, RESET_PORT, SCI_GSI, VGA_PORT, VIRTIO_BYTES,
 };
-use devices::virtio::{Rng, VirtioDevice, VirtioMmio};
+use devices::virtio::{Console, Net, Rng, VirtioDevice, VirtioMmio};
 use devices::{
     Cmos, Com1, ControlA, Device, FwCfg, FwCfgNumbers, I8042, KeyboardPort, Level, Pm1,
-    PowerButton, ResetControl, SerialPort, Trigger, VGA_PORTS, Vga, VgaPort,
+    PowerButton, Remote, RemoteNic, RemotePort, Remotes, ResetControl, SerialPort, Trigger,
+    VGA_PORTS, Vga, VgaPort,
 };
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
@@ -82,6 +83,7 @@ pub(crate) fn routes(
     slots: &[MemorySlot],
     interrupts: &Interrupts,
     vga: &Arc<VgaPort>,
+    cards: Vec<Box<dyn VirtioDevice>>,
 ) -> Result<(Vec<Route>, Panel)> {
     let (mut backends, mut panel) = (Vec::new(), Panel::default());
     let line = |line| {
@@ -116,7 +118,7 @@ pub(crate) fn routes(
     if has_fw_cfg(config) {
         backends.push(Backend::Device(Box::new(fw_cfg(config, slots))));
     }
-    let devices = virtio(config).into_iter();
+    let devices = virtio(config, cards).into_iter();
     for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
         let transport = VirtioMmio::new(device, place.line);
         backends.push(Backend::Device(Box::new(transport)));
@@ -141,10 +143,35 @@ fn fw_cfg(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> FwCfg {
 }
 
 /// The virtio devices, as many as the configuration counts.
-fn virtio(config: &MachineConfig<'_>) -> Vec<Box<dyn VirtioDevice>> {
+fn virtio(
+    config: &MachineConfig<'_>,
+    cards: Vec<Box<dyn VirtioDevice>>,
+) -> Vec<Box<dyn VirtioDevice>> {
     let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
     if config.pc {
         devices.push(Box::new(Rng::new()));
+    }
+    devices.extend(cards);
+    devices
+}
+
+/// The network cards, and the ports with their console; their host's ends join `remotes`.
+pub(crate) fn cards(
+    config: &MachineConfig<'_>,
+    remotes: &mut Remotes,
+) -> Vec<Box<dyn VirtioDevice>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    for mac in &config.network {
+        let nic = Arc::new(RemoteNic::new(*mac, Arc::clone(&remotes.bell)));
+        remotes.ends.push(Remote::Nic(Arc::clone(&nic)));
+        devices.push(Box::new(Net::new(nic)));
+    }
+    if let Some(names) = &config.ports {
+        let names = std::iter::once("").chain(names.iter().map(String::as_str));
+        let port = |name: &str| Arc::new(RemotePort::new(name.into(), Arc::clone(&remotes.bell)));
+        let ports: Vec<_> = names.map(port).collect();
+        remotes.ends.extend(ports.iter().cloned().map(Remote::Port));
+        devices.push(Box::new(Console::new(ports)));
     }
     devices
 }

@@ -8,8 +8,8 @@ use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
 use crate::bus::RouteConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{
-    MAX_GPA, MAX_MEMORY_BYTES, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH, MAX_SLOTS, MAX_VCPUS,
-    MIN_SCREEN_SIDE, PAGE_BYTES,
+    MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH,
+    MAX_SLOTS, MAX_VCPUS, MIN_SCREEN_SIDE, PAGE_BYTES,
 };
 
 /// The guest program, where it goes, and what goes with it.
@@ -73,6 +73,10 @@ pub struct MachineConfig<'a> {
     pub pc: bool,
     /// What the guest is shown on; it needs `pc`.
     pub screen: Option<Screen>,
+    /// The addresses of the network cards.
+    pub network: Vec<[u8; 6]>,
+    /// The names of the console ports beside the console, which is there with them.
+    pub ports: Option<Vec<String>>,
 }
 
 impl<'a> MachineConfig<'a> {
@@ -93,6 +97,8 @@ impl<'a> MachineConfig<'a> {
             serial: false,
             pc: false,
             screen: None,
+            network: Vec::new(),
+            ports: None,
         }
     }
 
@@ -127,8 +133,8 @@ impl<'a> MachineConfig<'a> {
 
     /// How many virtio devices there are.
     pub fn virtio_count(&self) -> usize {
-        // The entropy device.
-        usize::from(self.pc)
+        // The entropy device, the cards, and one for all ports.
+        usize::from(self.pc) + self.network.len() + usize::from(self.ports.is_some())
     }
 
     /// Checks slots and payload, and says the format of its image, so that its content need not be
@@ -173,7 +179,31 @@ impl<'a> MachineConfig<'a> {
                 format!("vcpus must be 1 to {MAX_VCPUS}, got {got}"),
             ));
         }
+        self.check_devices()?;
         self.check_slots()
+    }
+
+    /// The devices on a PC's bus.
+    fn check_devices(&self) -> Result<()> {
+        let ports = self.ports.as_deref();
+        let wants = [
+            ("network", !self.network.is_empty()),
+            ("ports", ports.is_some()),
+        ];
+        if let Some((name, _)) = wants.iter().find(|(_, wants)| *wants && !self.pc) {
+            return Err(invalid(format!("{name} needs pc: true, got false")));
+        }
+        let counts = [
+            ("network", self.network.len(), MAX_CARDS),
+            ("ports", ports.unwrap_or_default().len(), MAX_PORTS),
+        ];
+        for (name, got, most) in counts {
+            if got > most {
+                let message = format!("{name}: at most {most}, got {got}");
+                return Err(Error::new(ErrorCode::Limit, message));
+            }
+        }
+        Ok(())
     }
 
     /// An image may say its mode itself: then it is known only when it is loaded.

@@ -36,8 +36,8 @@ pub use bus::{
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
 pub use devices::{
-    Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, Output, PowerButton, PowerRequest,
-    Remote, RemoteDisk, Remotes, SerialPort,
+    Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
+    PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;

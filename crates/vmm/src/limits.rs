@@ -47,5 +47,11 @@ pub const MAX_SCREEN_HEIGHT: u32 = 2160;
 /// Bytes that one read of guest memory copies.
 pub const MAX_READ_BYTES: u64 = 1 << 30;
 
+/// Network cards: each is a device on the bus, which has room for a dozen.
+pub const MAX_CARDS: usize = 4;
+
+/// Console ports beside the console: each has two queues of one device.
+pub const MAX_PORTS: usize = 15;
+
 /// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
 pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;

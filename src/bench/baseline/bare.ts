@@ -40,6 +40,6 @@ export class BareLoop implements Baseline {
 }
 
 function bareMachine(image: Uint8Array): NativeMachine {
-  const [config] = checkMachineOptions({ mode: 'long', payload: { image } })
+  const { config } = checkMachineOptions({ mode: 'long', payload: { image } })
   return take(native.NativeMachine.create(config))
 }

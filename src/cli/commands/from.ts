@@ -5,7 +5,7 @@ import type { Session } from '../session/session.ts'
 import { parsePort } from '../values.ts'
 
 /** Flags about the run, not the machine, which a snapshot determines. */
-const ofTheRun = ['from', 'port', 'timeout', 'registers', 'json', 'snapshot-at-exit']
+const ofTheRun = ['from', 'port', 'timeout', 'registers', 'json', 'snapshot-at-exit', 'vnc']
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */
 export async function runFrom(

@@ -4,7 +4,7 @@ import type { RunResult } from '../../results/result.ts'
 import type { Route } from '../../options/routes.ts'
 import type { VirtualMachine } from '../../machine/virtual-machine.ts'
 import { describeWhere } from '../../results/where.ts'
-import { type Values, exitCodes, printJson } from '../command.ts'
+import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
 import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
 import { Silence } from './silence.ts'
@@ -54,9 +54,11 @@ export class Session {
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
+    await this.#showToViewers(vm)
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
+    vm.screen?.once('change', () => this.#silence.end())
     this.#silence.start(stop)
     const result = await vm.run(limits)
     this.#silence.end()
@@ -67,6 +69,14 @@ export class Session {
     if (this.#json) printJson(this.#document(vm, result, where))
     else this.#report(vm, result, where)
     return this.#exitCode(result)
+  }
+
+  /** What `--vnc` asks for; it ends with the machine. */
+  async #showToViewers({ screen }: VirtualMachine): Promise<void> {
+    const path = textOf(this.#values, 'vnc')
+    if (path === undefined) return
+    if (!screen) return UsageError.raise('--vnc shows a screen: add --screen text, or its size')
+    await screen.listen({ path })
   }
 
   /** What `--snapshot-at-exit` asks for. */

@@ -6,6 +6,8 @@ export interface RemoteEnd {
   readonly name: string
   /** Takes what waits, and returns whether an answer comes later. It throws nothing. */
   serve(): boolean
+  /** A run has begun or ended; `mayWait` tells whether one is under way that can wait. */
+  changed?(mayWait: boolean): void
   /** The machine is closed. */
   close?(): void
 }
@@ -33,6 +35,11 @@ export class Remotes {
       if ((due >>> index) & 1) waits = end.serve() || waits
     }
     return waits ? 1 : 0
+  }
+
+  /** A run has begun or ended. */
+  changed(mayWait: boolean): void {
+    for (const end of this.#ends) end.changed?.(mayWait)
   }
 
   /** The machine is closed. */

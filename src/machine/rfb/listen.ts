@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 
 import { checkInteger, checkKeys, checkObject } from '../../options/check.ts'
 import { VmError, fail, show } from '../../native/errors.ts'
@@ -22,16 +22,16 @@ export type ListenOptions =
 const loopback = '127.0.0.1'
 
 /**
- * Serves a screen to viewers of VNC. It keeps no process alive: a run does. It ends with the
- * machine, or with `close()`; `await using` calls that.
+ * Serves a screen to viewers of VNC, of which 16 can look at once. It keeps no process alive: a run
+ * does. It ends with the machine, or with `close()`, which `await using` calls.
  *
  * @example
  * ```ts
- * // Text on the screen: mov ax, 0xb800; mov ds, ax; mov word [0], 0x0748; hlt
- * const image = Uint8Array.of(0xb8, 0, 0xb8, 0x8e, 0xd8, 0xc7, 6, 0, 0, 0x48, 7, 0xf4)
- * using vm = new VirtualMachine({ mode: 'real', pc: true, screen: 'text', payload: { image } })
- * await using server = await vm.screen.listen({ port: 0, password: 'secret' })
- * console.log(server.viewers) // 0
+ * using vm = new VirtualMachine({
+ *   mode: 'real', pc: true, memoryBytes: 2 ** 20, screen: 'text', payload: guests.hello,
+ * })
+ * await using server = await vm.screen!.listen({ port: 0, password: 'secret' })
+ * console.log(server.address, server.viewers) // 127.0.0.1:… 0
  * ```
  */
 export class ScreenServer implements AsyncDisposable {
@@ -54,13 +54,15 @@ export class ScreenServer implements AsyncDisposable {
   }
 
   /**
-   * Drops all viewers, and removes the socket. Keys that they hold are let go. Calling it again does
-   * nothing more.
+   * Drops all viewers, and removes the socket. Keys that they hold are let go. Calling it again
+   * does nothing more.
    *
    * @example
    * ```ts
-   * await using vm = new VirtualMachine({ pc: true, screen: 'text', payload: guests.hello })
-   * const server = await vm.screen.listen({ port: 0, password: 'secret' })
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, screen: 'text', payload: guests.hello,
+   * })
+   * const server = await vm.screen!.listen({ port: 0, password: 'secret' })
    * await server.close()
    * ```
    */
@@ -78,34 +80,43 @@ export class ScreenServer implements AsyncDisposable {
   }
 }
 
-/** Serves it from now on. */
+/** Serves it from now on; `servers` has those that do. */
 export async function listen(
   service: Omit<Service, 'password'>,
   options: ListenOptions,
+  servers = new Set<ScreenServer>(),
 ): Promise<ScreenServer> {
+  const { path, port, password } = checkOptions(options)
+  const hub = new Hub({ ...service, password })
+  const socket = path === undefined ? undefined : await bindSocket(hub.server, path)
+  if (!socket) await bindPort(hub.server, port)
+  const server = new ScreenServer(hub, socket)
+  servers.add(server)
+  hub.server.once('close', () => servers.delete(server))
+  return server
+}
+
+function checkOptions(options: unknown): { path?: string; port: number; password?: string } {
   const given = checkObject('options', options)
   checkKeys('options', given, ['path', 'port', 'password'])
   const { path, port, password } = given
-  if (path !== undefined) {
-    if (port !== undefined || password !== undefined) {
-      const why = 'a socket is for this user only, and has neither port nor password'
-      return fail(
-        'ERR_INVALID_OPTION',
-        `path: ${why}; leave out ${port === undefined ? 'password' : 'port'}`,
-      )
-    }
-    const hub = new Hub({ ...service, password: undefined })
-    return new ScreenServer(hub, await bindSocket(hub.server, checkPath('path', path)))
+  if (path === undefined) {
+    if (port === undefined)
+      return fail('ERR_INVALID_OPTION', 'options must have a path, or a port and a password')
+    return { port: checkInteger('port', port, 0, 65_535), password: checkPassword(password) }
   }
-  if (port === undefined)
-    return fail('ERR_INVALID_OPTION', 'options must have a path, or a port and a password')
-  const at = { host: loopback, port: checkInteger('port', port, 0, 65_535), exclusive: true }
-  const hub = new Hub({ ...service, password: checkPassword(password) })
-  await new Promise<void>((resolve, reject) => {
-    hub.server.once('error', (error: NodeJS.ErrnoException) => reject(portError(at.port, error)))
-    hub.server.listen(at, resolve)
+  if (port === undefined && password === undefined)
+    return { path: checkPath('path', path), port: 0 }
+  const why = 'a socket is for this user only, and has neither port nor password'
+  const other = port === undefined ? 'password' : 'port'
+  return fail('ERR_INVALID_OPTION', `path: ${why}; leave out ${other}`)
+}
+
+function bindPort(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(portError(port, error)))
+    server.listen({ host: loopback, port, exclusive: true }, resolve)
   })
-  return new ScreenServer(hub, undefined)
 }
 
 function checkPassword(password: unknown): string {

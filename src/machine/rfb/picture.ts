@@ -85,7 +85,10 @@ export class Picture {
     }
   }
 
-  /** The tiles touching an area that differ from what a viewer has, as rectangles; it has them from now on. */
+  /**
+   * The tiles touching an area that differ from what a viewer has, as rectangles; it has them from
+   * now on.
+   */
   take(had: Uint32Array, area: Area): Area[] {
     const found: Area[] = []
     this.#numbers.forEach((number, tile) => {

@@ -60,7 +60,7 @@ export class Hub {
     })
   }
 
-  /** One connection, from its first byte to its last. It ends for whatever reason, and nobody waits for it. */
+  /** One connection, from its first byte to its last; nobody learns why it ended. */
   async #serve(socket: Socket): Promise<void> {
     const peer = new Peer(socket)
     try {
@@ -94,6 +94,8 @@ export class Hub {
     if (this.#viewers.size === 0) this.#service.screen.on('change', this.#changed)
     this.#viewers.add(viewer)
     try {
+      // What has changed before somebody listened.
+      this.#picture.look()
       await converse(peer, viewer, keys)
     } finally {
       keys.release()

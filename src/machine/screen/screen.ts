@@ -7,6 +7,8 @@ import { VmError, fromFailure, invalid, raise, take } from '../../native/errors.
 import type { NativeMachine } from '../../native/seam.ts'
 import { checkMilliseconds } from '../../options/check.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
+import type { KeySink } from '../rfb/keys.ts'
+import { type ListenOptions, type ScreenServer, listen } from '../rfb/listen.ts'
 import { linesOf } from './code-page.ts'
 import { encodePng } from './png.ts'
 import { Waiting, lookMs } from './wait.ts'
@@ -62,7 +64,9 @@ export class Screen extends EventEmitter<{ change: [] }> {
   /** Rows of pixels: 400 on a text screen. */
   readonly height: number
   readonly #machine: NativeMachine
+  readonly #keyboard: () => KeySink
   readonly #waiting = new Waiting()
+  readonly #servers = new Set<ScreenServer>()
   /** What showed at the last look. */
   readonly #last: Uint8Array
   #timer: NodeJS.Timeout | undefined
@@ -71,6 +75,7 @@ export class Screen extends EventEmitter<{ change: [] }> {
   /** @internal */
   constructor(
     machine: NativeMachine,
+    keyboard: () => KeySink,
     isText: boolean,
     width: number,
     height: number,
@@ -78,6 +83,7 @@ export class Screen extends EventEmitter<{ change: [] }> {
   ) {
     super()
     this.#machine = machine
+    this.#keyboard = keyboard
     this.kind = isText ? 'text' : 'pixels'
     this.width = width
     this.height = height
@@ -171,13 +177,37 @@ export class Screen extends EventEmitter<{ change: [] }> {
     const find = this.#finder(checkExpected(expected))
     let match: RegExpExecArray | null = null
     const found = (): boolean => {
-      if (this.#isClosed) raise(new VmError('ERR_VM_CLOSED', 'the machine is closed'))
+      if (this.#isClosed) raise(closed())
       const seen = find()
       if (typeof seen === 'object') match = seen
       return Boolean(seen)
     }
     await this.#waiting.until(found, timeoutMs, () => this.#describe(expected, timeoutMs))
     return match
+  }
+
+  /**
+   * Serves the screen to viewers of VNC, which also type: at a Unix socket for this user only, or at
+   * a port of 127.0.0.1 with a password. A socket that nobody serves any more is replaced.
+   *
+   * Rejects with `ERR_INVALID_OPTION` naming what cannot be listened on, and with `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, screen: 'text', payload: guests.hello,
+   * })
+   * await using server = await vm.screen!.listen({ port: 0, password: 'secret' })
+   * console.log(server.address) // 127.0.0.1:…
+   * ```
+   */
+  async listen(options: ListenOptions): Promise<ScreenServer> {
+    if (this.#isClosed) raise(closed())
+    const service = { screen: this, keyboard: this.#keyboard(), name: 'vmexit' }
+    const server = await listen(service, options, this.#servers)
+    if (!this.#isClosed) return server
+    await server.close()
+    return raise(closed())
   }
 
   /** @internal */
@@ -240,15 +270,20 @@ export class Screen extends EventEmitter<{ change: [] }> {
     clearInterval(this.#timer)
     this.#timer = undefined
     this.#waiting.cut()
+    for (const server of this.#servers) void server.close()
   }
 }
 
 /** The screen of a machine that has one. */
-export function screenOf(machine: NativeMachine): Screen | undefined {
+export function screenOf(machine: NativeMachine, keyboard: () => KeySink): Screen | undefined {
   const kind = machine.screenKind()
   if (!kind) return undefined
   const { isText, size, lookBytes } = kind
-  return new Screen(machine, isText, size.width, size.height, lookBytes)
+  return new Screen(machine, keyboard, isText, size.width, size.height, lookBytes)
+}
+
+function closed(): VmError {
+  return new VmError('ERR_VM_CLOSED', 'the machine is closed')
 }
 
 function joinedLines(lines: readonly string[]): string {

@@ -1,10 +1,11 @@
 import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
+import { type CheckedCard, checkNetwork } from '../../options/virtio/network.ts'
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
-import { checkShape, required } from '../../options/shape.ts'
+import { checkShape, optional, required } from '../../options/shape.ts'
 import { Devices } from '../devices.ts'
-import { Remotes } from '../remote/remotes.ts'
+import { makeEnds } from '../remote/ends.ts'
 import { summarize } from './summary.ts'
 import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
@@ -14,6 +15,7 @@ import type { States } from './states.ts'
 const snapshotShape = {
   snapshot: required(checkSnapshot),
   routes: routesKey,
+  network: optional(checkNetwork),
 }
 
 /** A machine that has yet to meet its devices, and the states that these then get. */
@@ -36,23 +38,26 @@ function isOfSnapshot(options: unknown): boolean {
 }
 
 function anew(options: unknown): Beginning {
-  const [config, own] = checkMachineOptions(options)
+  const { config, handlers: own, network } = checkMachineOptions(options)
+  const machine = take(native.NativeMachine.create(config))
   return {
-    machine: take(native.NativeMachine.create(config)),
+    machine,
+    ...makeEnds(machine, network, config.ports),
+    network: config.network.map(({ mac }, index) => ({ mac, isPasst: !network[index]?.frames })),
     vcpus: config.vcpus,
     hasSerial: config.serial,
     summary: summarize(config),
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    remotes: new Remotes([]),
     states: new Map(),
   }
 }
 
 function again(options: unknown): Beginning {
-  const { snapshot, routes } = checkShape('options', options, snapshotShape, '')
+  const { snapshot, routes, network } = checkShape('options', options, snapshotShape, '')
   const content = contentOf(snapshot)
-  const { native: saved, vcpus, hasSerial, summary, handlers, states, binding } = content
+  const { native: saved, vcpus, hasSerial, summary, handlers, states, binding, ports } = content
+  const cards = cardsOf(content, network)
   const others = new Map(routes.map((pair) => [pair[1].place as string, pair]))
   const own = handlers.map((handler) => rebound(handler, others.get(handler.place!)?.[1], content))
   const wanted = new Map(binding?.routes)
@@ -66,9 +71,33 @@ function again(options: unknown): Beginning {
     summary,
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    remotes: new Remotes([]),
+    ...makeEnds(machine, cards, ports),
+    network: cards.map(({ frames }, index) => ({
+      mac: content.network[index]!.mac,
+      isPasst: !frames,
+    })),
     states,
   }
+}
+
+/** The cards of a machine that goes on elsewhere. A stream has one machine. */
+function cardsOf(
+  { network }: Content,
+  given: readonly CheckedCard[] | undefined,
+): readonly CheckedCard[] {
+  if (given && given.length !== network.length)
+    return fail('ERR_SNAPSHOT', `network must have ${network.length} cards, as the snapshot has`)
+  return network.map(({ mac, isPasst }, index) => {
+    const card = given?.[index]
+    const name = `network[${index}]`
+    if (!card && !isPasst) {
+      const what = `${name} has a stream, which is the first machine's`
+      return fail('ERR_SNAPSHOT', `${what}; give network another one in its place`)
+    }
+    if (card?.mac !== undefined && card.mac !== mac)
+      return fail('ERR_SNAPSHOT', `${name}.mac must be ${mac}, as the guest knows it`)
+    return card ?? { frames: undefined, mac }
+  })
 }
 
 function rebound(

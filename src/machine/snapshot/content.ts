@@ -4,12 +4,22 @@ import type { Handlers } from '../../options/routes.ts'
 import type { Summary } from './summary.ts'
 import type { States } from './states.ts'
 
+/** A network card, as far as a snapshot holds it. */
+export interface SavedCard {
+  readonly mac: string
+  readonly isPasst: boolean
+}
+
 /** What a snapshot holds. */
 export interface Content {
   readonly native: NativeSnapshot
   readonly vcpus: number
   readonly hasSerial: boolean
   readonly summary: Summary
+  /** The network cards. */
+  readonly network: readonly SavedCard[]
+  /** The names of the console ports beside the console, if there is one. */
+  readonly ports: readonly string[] | undefined
   /** Of the caller's routes, in their order. */
   readonly handlers: readonly Handlers[]
   /** Of devices that save theirs, by the places of their routes. */

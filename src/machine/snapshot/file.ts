@@ -62,6 +62,9 @@ function contentOf(loaded: Content['native'], bound: readonly [NativeRoute, Hand
     vcpus: description.vcpus,
     hasSerial: description.serial,
     summary: summarize(description),
+    // A file does not tell what was at their other ends.
+    network: description.network.map(({ mac }) => ({ mac, isPasst: false })),
+    ports: description.ports,
     handlers,
     states: statesOf(loaded.note()),
     binding: {

@@ -1,7 +1,9 @@
 import type { Handlers } from '../../options/routes.ts'
 import type { NativeMachine } from '../../native/seam.ts'
+import type { ConsolePort } from '../streams/console-port.ts'
 import type { Devices } from '../devices.ts'
 import type { Remotes } from '../remote/remotes.ts'
+import type { SavedCard } from './content.ts'
 import type { Summary } from './summary.ts'
 
 /** What a machine is made of, on this side of the seam. */
@@ -15,4 +17,8 @@ export interface Parts {
   readonly devices: Devices
   /** What is answered by requests. */
   readonly remotes: Remotes
+  /** By name, the console by 0. */
+  readonly ports: ReadonlyMap<string | number, ConsolePort>
+  /** The cards, as a snapshot has them. */
+  readonly network: readonly SavedCard[]
 }

@@ -3,6 +3,7 @@ import { registerWords } from '../../native/block.ts'
 import { native } from '../../native/native.ts'
 import type { NativeDescription } from '../../native/seam.ts'
 import { checkBoolean } from '../../options/check.ts'
+import type { NetworkCard } from '../../options/virtio/network.ts'
 import { type Route, routesKey } from '../../options/routes.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
 import { type Registers, toRegisters } from '../../results/registers.ts'
@@ -19,6 +20,11 @@ export interface ForkOptions {
    * listed, since its object is the first machine's.
    */
   routes?: readonly Route[]
+  /**
+   * The network cards, all of them in their order, with the addresses that they have. A card's
+   * stream must be another one; passt is run again by itself.
+   */
+  network?: readonly NetworkCard[]
 }
 
 /** What makes a machine of a snapshot. */
@@ -242,12 +248,15 @@ export function checkSnapshot(name: string, value: unknown): Snapshot {
 
 /** The state of an idle machine. */
 export function takeSnapshot(parts: Parts): Snapshot {
-  const { vcpus, hasSerial, summary } = parts
+  const { vcpus, hasSerial, summary, network } = parts
+  const names = [...parts.ports.keys()].filter((name) => typeof name === 'string')
+  const ports = parts.ports.size > 0 ? names : undefined
   const handlers = [...parts.handlers.values()].filter(({ place }) => place !== undefined)
   // Before the machine's: what a device writes into memory for it belongs to the snapshot.
   const states = saveStates(handlers)
   const taken = take(native.NativeSnapshot.take(parts.machine))
-  return new Snapshot({ native: taken, vcpus, hasSerial, summary, handlers, states })
+  const devices = { network, ports }
+  return new Snapshot({ native: taken, vcpus, hasSerial, summary, handlers, states, ...devices })
 }
 
 /** Makes an idle machine what it was. */

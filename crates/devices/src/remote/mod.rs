@@ -3,17 +3,25 @@
 
 mod bell;
 mod disk;
+mod nic;
+mod port;
 
 use std::sync::Arc;
 
 pub use bell::{HostBell, Waker};
 pub use disk::{DiskAnswer, DiskAsked, DiskRequest, RemoteDisk};
+pub use nic::{FRAME_BYTES, NIC_FRAMES, NicCounts, Pushed, RemoteNic};
+pub use port::{PORT_BYTES, RemotePort};
 
 /// The host's end of one such device.
 #[derive(Clone, Debug)]
 pub enum Remote {
     /// A disk.
     Disk(Arc<RemoteDisk>),
+    /// A network card.
+    Nic(Arc<RemoteNic>),
+    /// A console port.
+    Port(Arc<RemotePort>),
 }
 
 /// All of one machine: disks first, each kind in the order of its configuration.
@@ -30,6 +38,8 @@ impl Remote {
     pub fn waits(&self) -> bool {
         match self {
             Self::Disk(disk) => disk.waits(),
+            Self::Nic(nic) => nic.waits(),
+            Self::Port(port) => port.waits(),
         }
     }
 }

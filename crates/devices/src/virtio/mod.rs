@@ -11,19 +11,25 @@
 //! may not do stops the device until it is reset, and nothing else.
 
 mod chain;
+mod console;
 mod core;
 mod mmio;
+mod net;
 mod ring;
 mod rings;
 mod rng;
 mod shared;
+#[cfg(test)]
+pub(crate) mod testing;
 mod waker;
 mod worker;
 
 use std::fmt::Debug;
 
 pub use chain::{Buffers, Chain, Slice};
+pub use console::Console;
 pub use mmio::{VIRTIO_MMIO_BYTES, VirtioMmio};
+pub use net::Net;
 pub use rings::Rings;
 pub use rng::Rng;
 pub use waker::Waker;

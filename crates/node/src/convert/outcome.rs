@@ -2,7 +2,7 @@
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Either3, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, Outcome, PostedWrite, Result, RouteId, Whereabouts, kvm_regs};
+use vmm::{Counters, End, NicCounts, Outcome, PostedWrite, Result, RouteId, Whereabouts, kvm_regs};
 
 use crate::convert::block;
 use crate::convert::exit::NativeExit;
@@ -162,6 +162,30 @@ pub struct NativeCounters {
     pub kicks: f64,
     /// Milliseconds inside `KVM_RUN`, of those runs that ask for it.
     pub kvm_run_ms: f64,
+    /// Frames of the network cards, in their order.
+    pub network: Vec<NativeFrameCounts>,
+}
+
+/// What a network card has counted.
+#[napi(object)]
+pub struct NativeFrameCounts {
+    /// Frames that the guest has sent.
+    pub sent: f64,
+    /// Frames that the guest has received.
+    pub received: f64,
+    /// Frames of both directions that were shorter than 14 bytes or longer than 1518, or for which
+    /// there was no link, no driver, or no room in the guest's buffer.
+    pub dropped: f64,
+}
+
+impl From<NicCounts> for NativeFrameCounts {
+    fn from(counts: NicCounts) -> Self {
+        Self {
+            sent: counts.sent as f64,
+            received: counts.received as f64,
+            dropped: counts.dropped as f64,
+        }
+    }
 }
 
 /// Exits of one reason.
@@ -184,14 +208,16 @@ pub struct NativeRouteCount {
     pub writes: f64,
 }
 
-impl From<&Counters> for NativeCounters {
-    fn from(counters: &Counters) -> Self {
+impl NativeCounters {
+    /// As JavaScript has them.
+    pub fn of(counters: &Counters, network: impl Iterator<Item = NicCounts>) -> Self {
         let exits = NativeExitReason::ALL.into_iter().zip(&counters.exits);
         let routes = counters.routes().into_iter();
         Self {
             ring_waits: counters.ring_waits.get() as f64,
             kicks: counters.kicks.get() as f64,
             kvm_run_ms: counters.kvm_run_ns.get() as f64 / 1e6,
+            network: network.map(NativeFrameCounts::from).collect(),
             exits: exits
                 .map(|(reason, count)| NativeExitCount {
                     reason,

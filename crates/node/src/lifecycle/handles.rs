@@ -5,13 +5,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use vmm::{
-    Error, ErrorCode, GuestMemory, Interrupts, Machine, Panel, Result, ScreenView, SerialPort,
+    Error, ErrorCode, GuestMemory, Interrupts, Machine, NicCounts, Panel, Remote, RemoteNic,
+    Result, ScreenView, SerialPort,
 };
 
 use super::remotes::Remotes;
 
 /// Gone once the machine is closed, so that all of it goes then and not with the object.
-pub struct Handles(RefCell<Option<Reach>>);
+pub struct Handles {
+    reach: RefCell<Option<Reach>>,
+    /// For what they have counted, which can be asked for after that.
+    nics: Vec<Arc<RemoteNic>>,
+}
 
 struct Reach {
     memory: Arc<GuestMemory>,
@@ -23,18 +28,30 @@ struct Reach {
 
 impl Handles {
     pub fn new(machine: &Machine) -> Self {
-        Self(RefCell::new(Some(Reach {
+        let ends = machine.remotes().ends.iter();
+        let nics = ends.filter_map(|end| match end {
+            Remote::Nic(nic) => Some(Arc::clone(nic)),
+            _ => None,
+        });
+        let nics = nics.collect();
+        let reach = RefCell::new(Some(Reach {
             memory: Arc::clone(machine.memory()),
             interrupts: Arc::clone(machine.interrupts()),
             panel: machine.panel().clone(),
             screen: machine.screen(),
             remotes: Rc::new(Remotes::new(machine.remotes())),
-        })))
+        }));
+        Self { reach, nics }
+    }
+
+    /// What the network cards have counted, in their order.
+    pub fn nic_counts(&self) -> impl Iterator<Item = NicCounts> + '_ {
+        self.nics.iter().map(|nic| nic.counts())
     }
 
     /// The machine is closed.
     pub fn release(&self) {
-        if let Some(reach) = self.0.take() {
+        if let Some(reach) = self.reach.take() {
             reach.remotes.end();
         }
     }
@@ -56,7 +73,7 @@ impl Handles {
 
     /// The host's ends of the machine's own devices; none once it is closed.
     pub fn panel(&self) -> Panel {
-        let reach = self.0.borrow();
+        let reach = self.reach.borrow();
         reach
             .as_ref()
             .map(|reach| reach.panel.clone())
@@ -71,12 +88,12 @@ impl Handles {
 
     /// The host's ends of devices that JavaScript answers by requests.
     pub fn remotes(&self) -> Option<Rc<Remotes>> {
-        let reach = self.0.borrow();
+        let reach = self.reach.borrow();
         reach.as_ref().map(|reach| Rc::clone(&reach.remotes))
     }
 
     fn reach<T>(&self, get: impl FnOnce(&Reach) -> T) -> Result<T> {
-        self.0.borrow().as_ref().map(get).ok_or_else(closed)
+        self.reach.borrow().as_ref().map(get).ok_or_else(closed)
     }
 }
 

@@ -75,6 +75,7 @@ impl NativeMachine {
         let found = self.quietly(|life| life.handles.remotes()?.get(remote).cloned());
         match found? {
             Remote::Disk(disk) => Some(disk),
+            _ => None,
         }
     }
 }

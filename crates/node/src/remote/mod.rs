@@ -1,3 +1,5 @@
 //! Requests that JavaScript answers, as methods of the native class.
 
 mod disk;
+mod nic;
+mod port;

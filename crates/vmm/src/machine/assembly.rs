@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use boot::state::BootConfig;
 use boot::{MemorySlot, StartRegisters};
+use devices::Remotes;
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
@@ -108,7 +109,9 @@ fn assemble(
         routes.push(route);
     }
     let vga = Arc::default();
-    let (own, panel) = board::routes(config, &slots, &interrupts, &vga)?;
+    let mut remotes = Remotes::default();
+    let cards = board::cards(config, &mut remotes);
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, cards)?;
     for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
@@ -119,9 +122,11 @@ fn assemble(
         let memory = Arc::clone(vm.memory());
         ScreenView::new(screen, vga, memory)
     });
+    let mut bus = Bus::new(routes, config.pc)?;
+    bus.remotes = remotes;
     Ok(Made {
         screen,
-        bus: Bus::new(routes, config.pc)?,
+        bus,
         crew,
         interrupts,
         vm,

@@ -199,6 +199,8 @@ impl Snapshot {
             serial: shape.serial,
             pc: shape.pc,
             screen: shape.screen,
+            network: shape.network.clone(),
+            ports: shape.ports.clone(),
         }
     }
 }

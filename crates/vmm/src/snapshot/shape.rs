@@ -16,6 +16,8 @@ pub(crate) struct Shape {
     pub pc: bool,
     pub serial: bool,
     pub screen: Option<Screen>,
+    pub network: Vec<[u8; 6]>,
+    pub ports: Option<Vec<String>>,
 }
 
 impl Shape {
@@ -28,6 +30,8 @@ impl Shape {
             pc: config.pc,
             serial: config.serial,
             screen: config.screen,
+            network: config.network.clone(),
+            ports: config.ports.clone(),
         }
     }
 
@@ -69,6 +73,14 @@ impl Shape {
                 ("irqchip", shape.irqchip.to_string()),
                 ("pc", shape.pc.to_string()),
                 ("serial", shape.serial.to_string()),
+                ("network", describe_cards(&shape.network)),
+                (
+                    "ports",
+                    shape
+                        .ports
+                        .as_ref()
+                        .map_or("none".into(), |names| format!("{names:?}")),
+                ),
             ]
         };
         if self == machine {
@@ -106,6 +118,15 @@ fn describe(slots: &[MemorySlot]) -> String {
     all.join(", ")
 }
 
+fn describe_cards(macs: &[[u8; 6]]) -> String {
+    let one = |mac: &[u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+    let all: Vec<_> = macs.iter().map(one).collect();
+    if all.is_empty() {
+        return "none".into();
+    }
+    all.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +145,8 @@ mod tests {
             pc: false,
             serial: true,
             screen: None,
+            network: vec![[2, 0, 0, 0, 0, 0xab]],
+            ports: Some(vec!["agent".into()]),
         };
         assert_eq!(saved.check(&saved.clone()), Ok(()));
         let other = |change: fn(&mut Shape)| {
@@ -137,6 +160,8 @@ mod tests {
             other(|shape| shape.vcpus = 2),
             other(|shape| shape.serial = false),
             other(|shape| shape.screen = Some(Screen::Text)),
+            other(|shape| shape.network[0][5] = 1),
+            other(|shape| shape.ports = None),
         ]
         .map(|error| {
             assert_eq!(error.code, ErrorCode::Snapshot);
@@ -148,6 +173,8 @@ mod tests {
             "vcpus must be 1 as in the snapshot, got 2",
             "serial must be true as in the snapshot, got false",
             "screen must be none as in the snapshot, got 'text'",
+            "network must be 02:00:00:00:00:ab as in the snapshot, got 02:00:00:00:00:01",
+            "ports must be [\"agent\"] as in the snapshot, got none",
         ];
         assert_eq!(messages, expected);
     }

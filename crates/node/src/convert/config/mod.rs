@@ -53,6 +53,17 @@ pub struct NativeConfig {
     /// the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
     #[napi(ts_type = "'text' | NativeScreenSize")]
     pub screen: Option<NativeScreen>,
+    /// Network cards, up to 4. They need `pc`.
+    pub network: Vec<NativeCard>,
+    /// Names of console ports beside the console, up to 15. They need `pc`.
+    pub ports: Option<Vec<String>>,
+}
+
+/// A network card.
+#[napi(object)]
+pub struct NativeCard {
+    /// Its address: six bytes in hexadecimal, separated by colons.
+    pub mac: String,
 }
 
 /// Memory beside slot 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`).
@@ -95,7 +106,25 @@ impl NativeConfig {
             serial: self.serial,
             pc: self.pc,
             screen: self.screen.as_ref().map(screen::parse),
+            network: self.network.iter().map(NativeCard::parse).collect(),
+            ports: self.ports.clone(),
         })
+    }
+}
+
+impl NativeCard {
+    /// What is no number is 0; TypeScript has checked it.
+    fn parse(&self) -> [u8; 6] {
+        let mut mac = [0; 6];
+        for (byte, text) in mac.iter_mut().zip(self.mac.split(':')) {
+            *byte = u8::from_str_radix(text, 16).unwrap_or_default();
+        }
+        mac
+    }
+
+    fn of(mac: &[u8; 6]) -> Self {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        Self { mac }
     }
 }
 
@@ -127,6 +156,9 @@ pub struct NativeDescription {
     /// As in `NativeConfig`.
     #[napi(ts_type = "'text' | NativeScreenSize")]
     pub screen: Option<NativeScreen>,
+    pub network: Vec<NativeCard>,
+    /// As in `NativeConfig`.
+    pub ports: Option<Vec<String>>,
     /// As in `NativeConfig`, in the order of their ids.
     pub routes: Vec<NativeRoute>,
 }
@@ -148,6 +180,8 @@ impl NativeDescription {
             serial: config.serial,
             pc: config.pc,
             screen: config.screen.map(screen::of),
+            network: config.network.iter().map(NativeCard::of).collect(),
+            ports: config.ports.clone(),
             routes: config.routes.iter().map(NativeRoute::of).collect(),
         }
     }

@@ -1,17 +1,15 @@
-import { Duplex } from 'node:stream'
 import { clearTimeout, setTimeout as later } from 'node:timers'
 
-import { checkBytes, lengthOf } from '../options/check.ts'
-import { VmError, fail } from '../native/errors.ts'
-import { LoopHold } from '../native/loop.ts'
-import { native } from '../native/native.ts'
-import type { NativeMachine } from '../native/seam.ts'
+import { checkBytes, lengthOf } from '../../options/check.ts'
+import { VmError, fail } from '../../native/errors.ts'
+import { GuestStream } from './guest-stream.ts'
+import { native } from '../../native/native.ts'
+import type { NativeMachine } from '../../native/seam.ts'
 
 /** The most bytes that are kept for a reader while no thread can wait for it. */
 const { maxOutputBytes } = native.limits()
 
 type WriteCallback = (error?: Error | null) => void
-type Listener = Parameters<Duplex['on']>[1]
 
 const { subarray } = Uint8Array.prototype
 
@@ -39,10 +37,8 @@ const retryMs = 1
  * await vm.run()
  * ```
  */
-export class SerialPort extends Duplex {
+export class SerialPort extends GuestStream {
   readonly #machine: NativeMachine
-  readonly #mayWait: () => boolean
-  readonly #hold = new LoopHold()
   #readOn: (() => void) | undefined
   /** A write that the guest has not read yet. */
   #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
@@ -50,9 +46,8 @@ export class SerialPort extends Duplex {
 
   /** `mayWait` tells whether a run is under way that can wait for the reader. @internal */
   constructor(machine: NativeMachine, mayWait: () => boolean) {
-    super({ autoDestroy: true })
+    super(mayWait)
     this.#machine = machine
-    this.#mayWait = mayWait
     machine.deliverSerial(true)
   }
 
@@ -74,68 +69,6 @@ export class SerialPort extends Duplex {
    */
   override [Symbol.asyncIterator](): NodeJS.AsyncIterator<Buffer> {
     return this.iterator({ destroyOnReturn: false })
-  }
-
-  /** Holds the event loop while a reader waits for text that a run may bring. @internal */
-  consider(): void {
-    if (this.#isRead && this.readableLength < this.readableHighWaterMark && this.#mayWait()) {
-      this.#hold.take(this)
-    } else this.#hold.release()
-  }
-
-  // With each of these a reader may have come or gone. The event 'removeListener' does not tell:
-  // Node.js 20 leaves it out where a stream's only listener of a kind goes.
-
-  /** @internal */
-  override on(event: string | symbol, listener: Listener): this {
-    super.on(event, listener)
-    this.consider()
-    return this
-  }
-
-  /** @internal */
-  override addListener(event: string | symbol, listener: Listener): this {
-    return this.on(event, listener)
-  }
-
-  /** @internal */
-  override removeListener(event: string | symbol, listener: Listener): this {
-    super.removeListener(event, listener)
-    this.consider()
-    return this
-  }
-
-  /** @internal */
-  override off(event: string | symbol, listener: Listener): this {
-    return this.removeListener(event, listener)
-  }
-
-  /** @internal */
-  override removeAllListeners(event?: string | symbol): this {
-    super.removeAllListeners(event)
-    this.consider()
-    return this
-  }
-
-  /** @internal */
-  override resume(): this {
-    super.resume()
-    this.consider()
-    return this
-  }
-
-  /** @internal */
-  override pause(): this {
-    super.pause()
-    this.consider()
-    return this
-  }
-
-  /** Whether there is a reader. */
-  get #isRead(): boolean {
-    if (this.destroyed || this.readableEnded) return false
-    const flows = this.readableFlowing === true && this.listenerCount('data') > 0
-    return flows || this.listenerCount('readable') > 0
   }
 
   /** @internal */
@@ -179,7 +112,7 @@ export class SerialPort extends Duplex {
   override _destroy(error: Error | null, done: WriteCallback): void {
     this.#machine.deliverSerial(false)
     this.#readOn?.()
-    this.#hold.release()
+    this.letGo()
     clearTimeout(this.#retry)
     this.#waiting?.done(new VmError('ERR_VM_CLOSED', 'the guest did not read what was written'))
     this.#waiting = undefined
@@ -189,13 +122,13 @@ export class SerialPort extends Duplex {
   /** Takes what the guest has sent; the promise of a reader that lags. @internal */
   receive(bytes: Uint8Array): Promise<void> | undefined {
     if (this.destroyed) return undefined
-    if (!this.#mayWait() && this.readableLength + bytes.length > maxOutputBytes) {
+    if (!this.mayWait() && this.readableLength + bytes.length > maxOutputBytes) {
       const what = `${this.readableLength} bytes wait for the reader of vm.serial; use run(), which lets it read`
       return fail('ERR_LIMIT', what)
     }
     const takesMore = this.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
     this.consider()
-    if (takesMore || !this.#mayWait()) return undefined
+    if (takesMore || !this.mayWait()) return undefined
     return new Promise((resolve) => (this.#readOn = resolve))
   }
 
@@ -208,7 +141,7 @@ export class SerialPort extends Duplex {
     this.push(null)
     if (!this.#waiting) return void this.end()
     const isBehind = this.readableFlowing !== null && this.readableLength > 0
-    if (this.#isRead || isBehind) this.once('end', () => this.destroy())
+    if (this.isRead || isBehind) this.once('end', () => this.destroy())
     else this.destroy()
   }
 }
