@@ -1,8 +1,9 @@
 //! What a machine is made of: plain values, checked once, here.
 
+mod payload;
+
 use std::borrow::Cow;
 
-use boot::firmware::fw_cfg;
 use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
 
 use crate::bus::RouteConfig;
@@ -11,39 +12,7 @@ use crate::limits::{
     MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH,
     MAX_SLOTS, MAX_VCPUS, MIN_SCREEN_SIDE, PAGE_BYTES,
 };
-
-/// The guest program, where it goes, and what goes with it.
-#[derive(Clone, Debug, Default)]
-pub struct Payload<'a> {
-    /// The image.
-    pub image: Cow<'a, [u8]>,
-    /// Its format; with `None` the content decides.
-    pub format: Option<Format>,
-    /// Where the first byte of a flat image lies.
-    pub load_gpa: u64,
-    /// Where execution starts; by default at the image's entry, for a flat image its first byte.
-    pub entry_gpa: Option<u64>,
-    /// For multiboot, PVH and bzImage.
-    pub command_line: Vec<u8>,
-    /// For PVH and bzImage.
-    pub initrd: Option<Cow<'a, [u8]>>,
-    /// For multiboot: bytes and string of each module.
-    pub modules: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
-    /// For firmware: what it finds by name in its configuration device.
-    pub files: Vec<(String, Cow<'a, [u8]>)>,
-}
-
-impl Payload<'_> {
-    /// The read-only memory that comes with the image.
-    ///
-    /// # Errors
-    /// `Payload` for firmware of a size that no ROM has.
-    fn rom(&self) -> Result<Option<MemorySlot>> {
-        let bytes = self.image.len() as u64;
-        let rom = self.format.map(|format| format.rom(bytes)).transpose()?;
-        Ok(rom.flatten())
-    }
-}
+pub use payload::Payload;
 
 /// Everything that is fixed when a machine is made. Images are read where they are, and not kept.
 #[derive(Clone, Debug)]
@@ -320,30 +289,11 @@ impl<'a> MachineConfig<'a> {
         let format = format.map_or_else(|| Format::of(image), Ok)?;
         match format {
             Format::Flat => self.check_flat()?,
-            Format::Firmware => self.check_firmware()?,
+            Format::Firmware => self.payload.check_firmware(self.memory_bytes)?,
             _ => {}
         }
-        if format == Format::Firmware && self.pc {
-            fw_cfg::check(&self.payload.files)?;
-        } else if !self.payload.files.is_empty() {
-            return Err(invalid(
-                "payload.files needs format 'firmware' and pc: true, whose firmware reads them"
-                    .into(),
-            ));
-        }
+        self.payload.check_files(format, self.pc)?;
         Ok(format)
-    }
-
-    /// Its end lies below 1 MiB, too.
-    fn check_firmware(&self) -> Result<()> {
-        self.payload.rom()?;
-        let (least, got) = (layout::FIRMWARE_END, self.memory_bytes);
-        if got < least {
-            return Err(invalid(format!(
-                "memoryBytes must be at least {least} with firmware, which runs below 1 MiB, got {got}"
-            )));
-        }
-        Ok(())
     }
 
     fn check_flat(&self) -> Result<()> {
