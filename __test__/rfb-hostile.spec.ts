@@ -55,6 +55,19 @@ for (const [title, bytes] of Object.entries(nonsense)) {
   })
 }
 
+test('a stranger that says nothing, or half of what it must, is dropped after 10 s', async (t) => {
+  const { server } = await serve(t, 64, 16)
+  using silent = new RfbClient(server.address)
+  using half = new RfbClient(server.address)
+  half.send(Buffer.from('RFB 003.008\n\x01'))
+  using viewer = await RfbClient.open(server.address)
+  await silent.dropped()
+  await half.dropped()
+  t.is(server.viewers, 1)
+  viewer.request()
+  t.is((await viewer.update()).length, 1)
+})
+
 const lies: Record<string, Buffer> = {
   'an unknown message': Buffer.of(77),
   'an extension that was not offered': Buffer.concat([Buffer.of(255, 1), Buffer.alloc(10)]),

@@ -35,7 +35,7 @@ export interface Image extends Partial<
 > {
   /** The bytes, at least one. They are copied. */
   image: Uint8Array
-  /** For multiboot. */
+  /** For multiboot and multiboot 2. */
   modules?: readonly Module[]
   /**
    * For firmware, with `pc: true`: what it finds by name in its configuration device, as

@@ -77,13 +77,14 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         .collect()
 }
 
-/// The routes of [`rows`], and what stands at each.
+/// The routes of [`rows`], and what stands at each: at virtio's the entropy device, and then
+/// `virtio`.
 pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
     vga: &Arc<VgaPort>,
-    cards: Vec<Box<dyn VirtioDevice>>,
+    virtio: Vec<Box<dyn VirtioDevice>>,
 ) -> Result<(Vec<Route>, Panel)> {
     let (mut backends, mut panel) = (Vec::new(), Panel::default());
     let line = |line| {
@@ -118,7 +119,10 @@ pub(crate) fn routes(
     if has_fw_cfg(config) {
         backends.push(Backend::Device(Box::new(fw_cfg(config, slots))));
     }
-    let devices = virtio(config, cards).into_iter();
+    let entropy = config
+        .pc
+        .then(|| Box::new(Rng::new()) as Box<dyn VirtioDevice>);
+    let devices = entropy.into_iter().chain(virtio);
     for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
         let transport = VirtioMmio::new(device, place.line);
         backends.push(Backend::Device(Box::new(transport)));
@@ -140,19 +144,6 @@ fn fw_cfg(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> FwCfg {
     };
     let files = placement::files(config, slots);
     FwCfg::new(numbers, &files, &boot::writable(slots))
-}
-
-/// The virtio devices, as many as the configuration counts.
-fn virtio(
-    config: &MachineConfig<'_>,
-    cards: Vec<Box<dyn VirtioDevice>>,
-) -> Vec<Box<dyn VirtioDevice>> {
-    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
-    if config.pc {
-        devices.push(Box::new(Rng::new()));
-    }
-    devices.extend(cards);
-    devices
 }
 
 /// The network cards, and the ports with their console; their host's ends join `remotes`.

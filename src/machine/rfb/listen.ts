@@ -64,6 +64,7 @@ export class ScreenServer implements AsyncDisposable {
    * })
    * const server = await vm.screen!.listen({ port: 0, password: 'secret' })
    * await server.close()
+   * console.log(server.viewers) // 0
    * ```
    */
   close(): Promise<void> {

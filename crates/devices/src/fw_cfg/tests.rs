@@ -4,6 +4,7 @@ use super::*;
 use crate::device::{Clock, Doorbell, SystemClock};
 use crate::noise::Noise;
 use crate::trigger::Trigger;
+use crate::written::DmaMemory;
 
 /// Memory from 0 on, all of which can be read, and a count of the bytes that were written.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Memory for Ram {
 struct Machine(Arc<Ram>);
 
 impl Context for Machine {
-    fn line(&mut self, _: u32) -> Option<Box<dyn Trigger + Send>> {
+    fn line(&mut self, _: u32) -> Option<Box<dyn Trigger + Send + Sync>> {
         None
     }
 
@@ -44,11 +45,15 @@ impl Context for Machine {
         Arc::clone(&self.0) as Arc<dyn Memory>
     }
 
+    fn dma(&self) -> Arc<DmaMemory> {
+        unreachable!("it copies")
+    }
+
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(SystemClock)
     }
 
-    fn doorbell(&mut self, _: u32, _: Option<(u64, u8)>) -> Result<Box<dyn Doorbell>, String> {
+    fn doorbell(&mut self, _: u32, _: Option<(u64, u8)>) -> Result<Arc<dyn Doorbell>, String> {
         Err("none".into())
     }
 }

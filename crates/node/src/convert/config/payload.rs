@@ -14,11 +14,12 @@ use crate::guests;
 pub struct NativePayload {
     /// The image.
     pub image: Option<Uint8Array>,
-    /// `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
-    /// `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
-    /// newer. `'firmware'`: a PC's ROM below 4 GiB, which starts at the reset vector; a multiple of
-    /// 64 KiB, up to 16 MiB, and its last 256 KiB lie below 1 MiB, too. Default: determined by the
-    /// content, which never says `'firmware'`.
+    /// `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`,
+    /// `'multiboot2'`: with a header of version 1 or 2. `'pvh'`: an ELF kernel with a PVH entry.
+    /// `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. `'firmware'`: a PC's ROM below 4
+    /// GiB, which starts at the reset vector; a multiple of 64 KiB, up to 16 MiB, and its last 256
+    /// KiB lie below 1 MiB, too. Default: determined by the content, which never says
+    /// `'firmware'`.
     pub format: Option<NativeFormat>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
@@ -28,11 +29,11 @@ pub struct NativePayload {
     /// Guest physical address of the first instruction. Default: the image's own entry; for a flat
     /// image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits. Not for firmware.
     pub entry_gpa: Option<f64>,
-    /// The command line, for multiboot, PVH and bzImage. Default empty.
+    /// The command line, for all formats but flat and ELF. Default empty.
     pub cmdline: Option<String>,
     /// The initial RAM disk, for PVH and bzImage. It is copied.
     pub initrd: Option<Uint8Array>,
-    /// For multiboot.
+    /// For multiboot and multiboot 2.
     pub modules: Vec<NativeModule>,
     /// For firmware, with `pc: true`: up to 56 files of up to 16 MiB in all.
     pub files: Vec<NativeFile>,
