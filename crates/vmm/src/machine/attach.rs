@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
+use boot::firmware::{DEBUG_CONSOLE_PORT, DEBUG_CONSOLE_VALUE};
 use devices::{Clock, Context, DmaMemory, Memory, SystemClock, Trigger};
 use kvm_ioctls::Cap;
 use vmm_sys_util::eventfd::EventFd;
@@ -63,7 +64,12 @@ pub(crate) fn configured(
     config: &RouteConfig,
     vcpus: u32,
 ) -> Result<Route> {
-    let mut route = Route::new(row, Backend::new(config.target)?);
+    let mut backend = Backend::new(config.target)?;
+    if let (Backend::Console(console), Base::Port(DEBUG_CONSOLE_PORT)) = (&mut backend, config.base)
+    {
+        console.answer = DEBUG_CONSOLE_VALUE;
+    }
+    let mut route = Route::new(row, backend);
     route.target = Some(config.target);
     if let RouteTarget::Event { datamatch } = config.target {
         route.datamatch = datamatch;
