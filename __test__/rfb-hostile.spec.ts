@@ -36,7 +36,7 @@ async function othersAreServed(t: ExecutionContext, { server, screen }: Served):
   const update = await other.update()
   const pixels = update.reduce((sum, { width, height }) => sum + width * height, 0)
   t.is(pixels, screen.width * screen.height)
-  t.true(performance.now() - begin < 10_000)
+  t.true(performance.now() - begin < 60_000)
 }
 
 const nonsense: Record<string, Buffer> = {
@@ -164,7 +164,7 @@ test('a viewer that asks without end and never reads holds one piece of a pictur
   // A picture is 8 MiB, and three of them are what is looked at, compared and drawn.
   t.true(process.memoryUsage().arrayBuffers - arrayBuffers < 100 << 20)
   t.true(served.screen.looks < 60)
-  t.true(await until(() => served.server.viewers === 0, 30_000), 'it is dropped after 10 s')
+  t.true(await until(() => served.server.viewers === 0), 'it is dropped after 10 s')
 })
 
 test('formats and encodings without end are read, and keys too', async (t) => {
