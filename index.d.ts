@@ -34,6 +34,11 @@ export declare class NativeMachine {
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
    */
   close(): Array<NativeText>
+  /**
+   * How many thousand times a second its vCPUs' time-stamp counters count; 0 if KVM does not
+   * know.
+   */
+  tscKhz(): number
   /** Whether it is closed, by `close` or after a panic. */
   isClosed(): boolean
   /** After `close`, drops the posted writes that were not taken. */
@@ -264,10 +269,11 @@ export declare class NativeSnapshot {
   restore(machine: NativeMachine): Failure | null
   /**
    * A further machine that goes on from here, with `routes` in the place of those with the same
-   * claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+   * claims, and `disks` by their places, fewer or `null` for those that stay. Its routes have
+   * the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
    * and the failures of `NativeMachine.create`.
    */
-  machine(routes: Array<NativeRoute>): NativeMachine | Failure
+  machine(routes: Array<NativeRoute>, disks: Array<NativeDisk | null>): NativeMachine | Failure
   /** Puts all general registers of vCPU 0 into the shared words, see `NativePlace`. */
   registers(): Failure | null
   /**
@@ -388,7 +394,8 @@ export interface NativeCard {
 export interface NativeConfig {
   /**
    * The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH
-   * start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+   * start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can; `'real'` chooses
+   * its 16-bit entry.
    */
   mode?: NativeMode
   /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
@@ -426,6 +433,8 @@ export interface NativeConfig {
    * default. Default false.
    */
   pc: boolean
+  /** virtio disks, up to 6, in the order in which the guest finds them. They need `pc`. */
+  disks: Array<NativeDisk>
   /**
    * What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
    * the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
@@ -509,11 +518,14 @@ export interface NativeDescription {
   pc: boolean
   /** As in `NativeConfig`. */
   screen?: 'text' | NativeScreenSize
+  /** As in `NativeConfig`. */
   network: Array<NativeCard>
   /** As in `NativeConfig`. */
   ports?: Array<string>
   /** As in `NativeConfig`, in the order of their ids. */
   routes: Array<NativeRoute>
+  /** As in `NativeConfig`. */
+  disks: Array<NativeDisk>
 }
 
 /** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
@@ -534,6 +546,18 @@ export interface NativeDifference {
   before: Uint8Array
   /** Its 4096 bytes in the second. */
   after: Uint8Array
+}
+
+/** A virtio disk; exactly one of `file` and `bytes` is there. */
+export interface NativeDisk {
+  /** The path of a file, or of a block device. */
+  file?: string
+  /** The size of a disk that JavaScript answers by requests, a multiple of 512. */
+  bytes?: number
+  /** The guest cannot write. */
+  readOnly: boolean
+  /** The guest's writes to a file stay in memory. */
+  volatile: boolean
 }
 
 /** What a request asks of a disk. */
@@ -618,7 +642,7 @@ export interface NativeExitCount {
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
 
 /** r" The format of an image, which determines where its bytes go and where it starts. */
-export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'pvh' | 'bzimage'
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage'
 
 /** What a network card has counted. */
 export interface NativeFrameCounts {
@@ -647,6 +671,8 @@ export interface NativeLimits {
   maxRoutes: number
   /** Multiboot modules. */
   maxModules: number
+  /** Disks of one machine. */
+  maxDisks: number
   /** Network cards. */
   maxCards: number
   /** Console ports beside the console. */
@@ -711,9 +737,9 @@ export interface NativePayload {
   /** The image. */
   image?: Uint8Array
   /**
-   * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
-   * `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
-   * newer. Default: determined by the content.
+   * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`,
+   * `'multiboot2'`: with a header of version 1 or 2. `'pvh'`: an ELF kernel with a PVH entry.
+   * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: determined by the content.
    */
   format?: NativeFormat
   /** The name of an embedded guest. */
@@ -728,11 +754,11 @@ export interface NativePayload {
    * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
    */
   entryGpa?: number
-  /** The command line, for multiboot, PVH and bzImage. Default empty. */
+  /** The command line, for all formats but flat and ELF. Default empty. */
   cmdline?: string
   /** The initial RAM disk, for PVH and bzImage. It is copied. */
   initrd?: Uint8Array
-  /** For multiboot. */
+  /** For multiboot and multiboot 2. */
   modules: Array<NativeModule>
 }
 

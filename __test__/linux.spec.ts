@@ -7,26 +7,10 @@ import test from 'ava'
 
 import { VirtualMachine } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
+import { Listener } from './helpers/listener.ts'
 
 const folder = '/opt/linux'
 const greeting = 'greetings from init on'
-
-/** Reads on until a text has come. */
-class Listener {
-  heard = ''
-  #wake: () => void = () => undefined
-
-  constructor(vm: VirtualMachine) {
-    vm.serial.on('data', (bytes: Buffer) => {
-      this.heard += bytes.toString()
-      this.#wake()
-    })
-  }
-
-  async until(text: string): Promise<void> {
-    while (!this.heard.includes(text)) await new Promise<void>((resolve) => (this.#wake = resolve))
-  }
-}
 
 const kernels = [
   ['vmlinuz', 'bzimage', 'long'],

@@ -20,6 +20,7 @@ export type {
   DefinedModule,
   DefinedNumber,
   DefinedRoute,
+  DefinedScreen,
   DefinedSlot,
   DefinitionModule,
   DefinitionOptions,
@@ -64,6 +65,7 @@ export type {
 export type { Registers } from './results/registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
+export type { DeviceDisk, Disk, DiskDevice, FileDisk } from './options/virtio/disks.ts'
 export type { ConsoleTarget, ConstantTarget, PlainTarget } from './options/plain-routes.ts'
 export type { EventMatch, EventTarget, PostedTarget } from './options/posted-routes.ts'
 export type { Claim, Route, Target } from './options/routes.ts'

@@ -1,6 +1,6 @@
-// npm run fuzz: random guests, calls, images and viewers, until the time is over or too much is found.
+// npm run fuzz: random guests, calls, images, viewers and drivers, until the time is over or too much is found.
 //
-//   npm run fuzz -- [guests|api|images|exactness|rfb]… [--seconds N] [--steps N] [--seed S] [--from STEP] [--findings N]
+//   npm run fuzz -- [guests|api|images|exactness|rfb|rings]… [--seconds N] [--steps N] [--seed S] [--from STEP] [--findings N]
 //   npm run fuzz -- --task FILE…        does again what was kept of a finding
 //
 // The seed is the commit unless one is given; seed and step make the same task again. A finding is kept as a file of JSON in .cache/fuzz: once it is
@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 
 import { capture, root, sumLine } from '../run.mjs'
 import { Random } from './random.mjs'
+import { rings } from './rings.mjs'
 import { SILENT_MS, watch } from './watch.mjs'
 
 const FUZZERS = {
@@ -132,7 +133,11 @@ async function main() {
   const from = Number(values.from ?? 0)
   const most = Number(values.findings ?? DEFAULT_FINDINGS)
   const counts = { passed: 0, failed: 0 }
-  for (const fuzzer of positionals.length > 0 ? positionals : Object.keys(FUZZERS)) {
+  for (const fuzzer of positionals.length > 0 ? positionals : [...Object.keys(FUZZERS), 'rings']) {
+    if (fuzzer === 'rings') {
+      counts[rings(seed, values.steps) ? 'passed' : 'failed']++
+      continue
+    }
     const limits = { seconds, steps, most }
     const { steps: made, failed } = await hunt(fuzzer, { seed, from, ...limits })
     console.log(`${nameOf(fuzzer)}: ${made} steps, ${failed} findings, seed ${seed}`)

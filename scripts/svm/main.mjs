@@ -1,4 +1,4 @@
-// npm run test:svm, shell:svm and bench:boot: this project on a second KVM, that of an emulated AMD machine.
+// npm run test:svm, shell:svm, bench:boot and bench:disk: this project on a second KVM, that of an emulated AMD machine.
 import { parseArgs } from 'node:util'
 import { Failure } from '../run.mjs'
 import { runCommand, say } from './job.mjs'
@@ -14,14 +14,15 @@ const MACHINE_FAILED = 125
 const HELP = `usage: node scripts/svm/main.mjs test [--idle SECONDS] [--spec FILE | FILTER…]
        node scripts/svm/main.mjs test --self
        node scripts/svm/main.mjs shell [--timeout SECONDS] [--] COMMAND…
-       node scripts/svm/main.mjs race [OPTION…]
+       node scripts/svm/main.mjs race boot|disk [OPTION…]
 
 Starts an emulated AMD machine with a KVM of its own; it needs no /dev/kvm and no privilege.
 test    builds the project, runs the Rust tests and the ava specs inside; a filter is a part of a
         Rust test program's or of a spec's name; --spec names one file, --idle says for how long
         ava waits for a test's end; --self checks this command itself, which takes some minutes
 shell   runs one command there, in the project's directory, on what is built already
-race    boots a kernel there under vmexit and under QEMU's microvm in turns; options of bench/boot.mjs
+race    measures a kernel's boot or its disk there under vmexit and under QEMU's microvm in turns;
+        options of bench/boot.mjs or bench/disk.mjs
 Exit code: that of the tests or the command; 124 after a time-out; 125 if the machine itself failed.
 `
 
@@ -51,11 +52,12 @@ const commands = {
     if (words.length === 0) throw new Misuse()
     return runCommand(words, secondsOf(own))
   },
-  /** Runs `bench/boot.mjs` with these words inside. */
-  async race(words) {
+  /** Runs a program of `bench/` with these words inside. */
+  async race([what, ...words]) {
+    if (!['boot', 'disk'].includes(what)) throw new Misuse()
     await setUp()
     const { command, firmware, libraries } = (await fetchParts(say)).qemu
-    const own = ['env', `LD_LIBRARY_PATH=${libraries}`, 'node', 'bench/boot.mjs']
+    const own = ['env', `LD_LIBRARY_PATH=${libraries}`, 'node', `bench/${what}.mjs`]
     return runCommand([...own, '--qemu', command, '--firmware', firmware, ...words], RACE_SECONDS)
   },
 }

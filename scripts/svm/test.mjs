@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
+import { debianRoot } from '../debian-root.mjs'
 import { avaCommand, avaReport } from '../report/ava.mjs'
 import { rustReport } from '../report/rust.mjs'
 import { Failure, root, run, sumLine } from '../run.mjs'
@@ -130,6 +131,7 @@ export async function test(filters, { idle, spec }) {
   const concerned = await bundleSpecs(all, folder)
   const specs = spec ? all : concerned
   const others = all.filter((path) => !specs.includes(path))
+  if (specs.some((path) => path.endsWith('debian.spec.ts'))) await debianRoot(say)
   const groups = GROUPS_PER_MACHINE * Math.min(MOST_MACHINES, cpus().length)
   const steps = [...avaSteps(specs, groups, idle), ...programs]
   if (steps.length === 0) throw new Failure(`no test matches ${filters.join(' ')}`)

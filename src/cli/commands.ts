@@ -30,6 +30,15 @@ const guest = {
     about: 'end the run after this time, such as 5s or 250ms, and say where the guest is',
     api: ['timeoutMs'],
   },
+  screen: {
+    value: 'SCREEN',
+    about: 'what the guest is shown on: text (80x25 characters), or pixels such as 1024x768',
+    api: ['screen'],
+  },
+  screenshot: {
+    value: 'FILE',
+    about: 'what the screen shows at the end, as a PNG file',
+  },
   vnc: {
     value: 'PATH',
     about:
@@ -129,6 +138,8 @@ const run: Command = {
     net: guest.net,
     vnc: guest.vnc,
     timeout: guest.timeout,
+    screen: guest.screen,
+    screenshot: guest.screenshot,
     'snapshot-at-exit': {
       value: 'FILE',
       about: 'save the machine as it is when the run ends, for --from',
@@ -137,7 +148,7 @@ const run: Command = {
       value: 'FILE',
       about:
         'go on with a machine that --snapshot-at-exit or Snapshot.save has saved; no image then, ' +
-        'and only --port, for claims that it has, and flags of the run',
+        'and only --port, for claims that it has, --net, and flags of the run',
     },
     registers: { about: 'show the registers at the end, on stderr' },
     json: { about: 'one JSON document, which holds the text, also as outputBase64' },
@@ -170,7 +181,9 @@ const boot: Command = {
     },
     cmdline: {
       value: 'TEXT',
-      about: "the kernel's command line (default for Linux: console=ttyS0)",
+      about:
+        "the kernel's command line (default for Linux: console=ttyS0, with --screen after " +
+        'console=tty0)',
       api: ['payload.cmdline', 'cmdline'],
     },
     memory: {
@@ -183,6 +196,8 @@ const boot: Command = {
     net: guest.net,
     vnc: guest.vnc,
     timeout: guest.timeout,
+    screen: guest.screen,
+    screenshot: guest.screenshot,
     silence: {
       value: 'DURATION',
       about:

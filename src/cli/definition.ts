@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import type { DefinedCard, DefinedImage, MachineDefinition } from '../index.ts'
 import { UsageError, type Values } from './command.ts'
 import { textOf } from './session/image.ts'
-import { parseNumber, parsePort, parseSize, parseWord } from './values.ts'
+import { parseNumber, parsePort, parseScreen, parseSize, parseWord } from './values.ts'
 import { words } from './words.ts'
 
 /** A definition is written by hand, or by a program that names files. */
@@ -19,6 +19,7 @@ export function machineOf(values: Values): Omit<MachineDefinition, 'payload'> {
   take('cpus', (text, flag) => (machine.vcpus = parseNumber(flag, text)))
   take('net', (text, flag) => (machine.network = [parseNetwork(flag, text)]))
   for (const name of ['irqchip', 'serial', 'pc'] as const) if (values[name]) machine[name] = true
+  take('screen', (text, flag) => (machine.screen = parseScreen(flag, text)))
   const ports = (values['port'] ?? []) as string[]
   if (ports.length > 0) machine.routes = ports.map(parsePort)
   return machine

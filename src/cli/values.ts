@@ -1,4 +1,4 @@
-import type { DefinedRoute } from '../definition/types.ts'
+import type { DefinedRoute, DefinedScreen } from '../definition/types.ts'
 import { suggestion } from '../options/nearest.ts'
 import { plainKinds } from '../options/plain-routes.ts'
 import type { RouteKind } from '../options/route-kind.ts'
@@ -56,6 +56,15 @@ export function parsePort(text: string): DefinedRoute {
     return { port, length, to, ...given } as DefinedRoute
   }
   return refuse('--port', expected, text, kind ? [] : plain.map(([name]) => name), to)
+}
+
+/** `--screen text`, `--screen 1024x768`. */
+export function parseScreen(option: string, text: string): DefinedScreen {
+  if (text === 'text') return text
+  const [, width, height] = /^(\d{1,9})x(\d{1,9})$/.exec(text) ?? []
+  return width === undefined
+    ? refuse(option, 'text or a size such as 1024x768', text)
+    : { width: Number(width), height: Number(height) }
 }
 
 const isValued = (kind: RouteKind): boolean => kind.values !== undefined

@@ -25,6 +25,8 @@ export function check(rule: Rule, value: unknown, name: string): unknown {
       return checkNumber(rule, value, name)
     case 'list':
       return checkArray(name, value, rule.most, (item, at) => check(rule.of, item, at))
+    case 'either':
+      return check(typeof value === 'string' ? rule.word : rule.object, value, name)
     case 'object':
       return checkMembers(rule, value, name)
   }

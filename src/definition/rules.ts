@@ -2,7 +2,15 @@
  * What a value of a definition must be. One table of these is the source of the check and of the
  * JSON schema.
  */
-export type Rule = AnyRule | TextRule | WordRule | FlagRule | NumberRule | ListRule | ObjectRule
+export type Rule =
+  | AnyRule
+  | TextRule
+  | WordRule
+  | FlagRule
+  | NumberRule
+  | ListRule
+  | ObjectRule
+  | EitherRule
 
 interface Described {
   /** For readers of the schema, mainly in an editor. */
@@ -62,4 +70,11 @@ export interface ObjectRule extends Described {
   readonly beside?: Readonly<Record<string, string>>
   /** A key that is there if, and only if, another one has this value. */
   readonly needed?: { readonly key: string; readonly where: string; readonly is: string }
+}
+
+/** A string that is one of several words, or an object. */
+export interface EitherRule extends Described {
+  readonly kind: 'either'
+  readonly word: WordRule
+  readonly object: ObjectRule
 }

@@ -26,6 +26,8 @@ function bare(rule: Rule): Schema {
       return rule.text ? { anyOf: [number(rule), digits(rule)] } : number(rule)
     case 'list':
       return { type: 'array', maxItems: rule.most, items: described(rule.of) }
+    case 'either':
+      return { anyOf: [described(rule.word), described(rule.object)] }
     case 'object':
       return members(rule)
   }

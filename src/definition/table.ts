@@ -4,7 +4,7 @@ import { plainKinds } from '../options/plain-routes.ts'
 import { macPattern } from '../options/virtio/network.ts'
 import { portExpected, portPattern } from '../options/virtio/ports.ts'
 import { formats, modes, privileges } from '../native/words.ts'
-import type { NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
+import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
   DefinedCard,
   DefinedImage,
@@ -59,13 +59,13 @@ const payload = {
   format: { kind: 'word', words: formats, about: 'Default: what the content says.' },
   loadGpa: number("Guest physical address of a flat image's first byte, default 0.", lastGpa),
   entryGpa: number('Guest physical address of the first instruction.', lastGpa),
-  cmdline: { kind: 'text', about: 'The command line, for multiboot, PVH and bzImage.' },
+  cmdline: { kind: 'text', about: 'The command line, for all formats but flat and ELF.' },
   initrd: path('The initial RAM disk, for PVH and bzImage'),
   modules: {
     kind: 'list',
     most: maxModules,
     of: { kind: 'object', keys: module, required: ['file'], about: 'A multiboot module.' },
-    about: 'For multiboot.',
+    about: 'For multiboot and multiboot 2.',
   },
 } satisfies KeysOf<DefinedImage>
 
@@ -81,6 +81,25 @@ const route = {
   value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },
 } satisfies KeysOf<DefinedRoute>
 
+const side = (about: string): NumberRule => ({
+  kind: 'number',
+  about,
+  least: 1,
+  most: 2n ** 32n - 1n,
+  text: false,
+})
+
+const screen: EitherRule = {
+  kind: 'either',
+  word: { kind: 'word', words: ['text'], about: '80 columns and 25 lines of characters.' },
+  object: {
+    kind: 'object',
+    keys: { width: side('Pixels of a row, 64 to 4096.'), height: side('Rows, 64 to 2160.') },
+    required: ['width', 'height'],
+    about: 'A framebuffer.',
+  },
+  about: 'What the guest is shown on; it needs pc. Default none.',
+}
 const card = {
   passt: { kind: 'word', words: [true], about: 'passt, run beside, connects it with the host.' },
   mac: {
@@ -130,6 +149,7 @@ const keys = {
   },
   serial: { kind: 'flag', about: 'Whether there is a serial port, COM1. Default: as pc.' },
   pc: { kind: 'flag', about: 'Whether the rest of a PC is there. Default false.' },
+  screen,
   payload: {
     kind: 'object',
     keys: payload,

@@ -26,6 +26,16 @@ export interface DefinedModule {
   string?: string
 }
 
+/** The screen, as {@link VirtualMachineOptions} has it. */
+export type DefinedScreen =
+  | 'text'
+  | {
+      /** Pixels of a row, 64 to 4096. */
+      width: number
+      /** Rows, 64 to 2160. */
+      height: number
+    }
+
 /** An embedded guest program by name. */
 export interface DefinedGuest {
   /** Its name in `guest/`, such as `hello` or `pio-sizes`. */
@@ -48,11 +58,11 @@ export interface DefinedImage {
   loadGpa?: DefinedNumber
   /** Guest physical address of the first instruction. */
   entryGpa?: DefinedNumber
-  /** The command line, for multiboot, PVH and bzImage. */
+  /** The command line, for all formats but flat and ELF. */
   cmdline?: string
   /** The file of the initial RAM disk, for PVH and bzImage. */
   initrd?: string
-  /** For multiboot. */
+  /** For multiboot and multiboot 2. */
   modules?: DefinedModule[]
 }
 
@@ -131,6 +141,8 @@ export interface MachineDefinition {
   serial?: boolean
   /** As in {@link VirtualMachineOptions}. */
   pc?: boolean
+  /** As in {@link VirtualMachineOptions}. */
+  screen?: DefinedScreen
   /** The guest program: an embedded one, or files. */
   payload: DefinedGuest | DefinedImage
   /** What answers which port and which address. */

@@ -36,6 +36,20 @@ export abstract class MachineDevices extends MachineRuns {
   }
 
   /**
+   * How many times a second the time-stamp counters of its vCPUs count (`KVM_GET_TSC_KHZ`), which
+   * CPUID tells the guest, too. 0 if KVM does not know.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.tscHz > 100_000_000) // true
+   * ```
+   */
+  get tscHz(): number {
+    return this.#machine.tscKhz() * 1000
+  }
+
+  /**
    * The keyboard of a PC.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` without `pc: true`, `ERR_VM_CLOSED`.

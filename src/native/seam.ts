@@ -6,6 +6,7 @@ export type {
   NativeDebugRegisters,
   NativeDescription,
   NativeDescriptorTable,
+  NativeDisk,
   NativeEnding,
   NativeErrorCode,
   NativeExit,

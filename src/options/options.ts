@@ -3,6 +3,7 @@ import type { Guest } from './guest.ts'
 import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
 import { modes, privileges } from '../native/words.ts'
+import { type Disk, type DiskDevice, disksKey } from './virtio/disks.ts'
 import { type CheckedCard, type NetworkCard, checkNetwork, randomMac } from './virtio/network.ts'
 import { checkPorts } from './virtio/ports.ts'
 import { type Image, checkPayload } from './payload.ts'
@@ -18,7 +19,7 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'network' | 'ports'>
+  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'disks' | 'network' | 'ports'>
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]
@@ -35,12 +36,14 @@ export interface VirtualMachineOptions extends Partial<
    * `pc: true`. Default none.
    */
   screen?: 'text' | ScreenSize
+  /** virtio disks, up to 6, default none: the first is `/dev/vda`. They need `pc`. */
+  disks?: readonly Disk[]
   /** Network cards, up to 4, default none. They need `pc`. */
   network?: readonly NetworkCard[]
   /**
    * Names of console ports, up to 15: in the guest `/dev/virtio-ports/agent`, here
-   * `vm.ports.get('agent')`. With `ports`, even without a name, there is a console, too: `/dev/hvc0`
-   * and `vm.ports.get(0)`. They need `pc`.
+   * `vm.ports.get('agent')`. With `ports`, even without a name, there is a console, too:
+   * `/dev/hvc0` and `vm.ports.get(0)`. They need `pc`.
    */
   ports?: readonly string[]
 }
@@ -70,6 +73,7 @@ const machineShape = {
   serial: likewise('pc', checkBoolean),
   pc: otherwise(false, checkBoolean),
   screen: optional(checkScreen),
+  disks: disksKey,
   network: otherwise<CheckedCard[]>([], checkNetwork),
   ports: optional(checkPorts),
 }
@@ -79,15 +83,23 @@ export interface CheckedOptions {
   readonly config: NativeConfig
   readonly handlers: readonly Handlers[]
   readonly network: readonly CheckedCard[]
+  /** Who answers each disk; `undefined` for those that Rust answers. */
+  readonly disks: readonly (DiskDevice | undefined)[]
 }
 
 /** Checks the shape of a machine's options and fills in the defaults. */
 export function checkMachineOptions(value: unknown): CheckedOptions {
-  const { routes, network, ...rest } = checkShape('options', value, machineShape, '')
+  const { routes, network, disks, ...rest } = checkShape('options', value, machineShape, '')
   const config = {
     ...rest,
     routes: routes.map(([route]) => route),
+    disks: disks.map(([disk]) => disk),
     network: network.map(({ mac }) => ({ mac: mac ?? randomMac() })),
   }
-  return { config, handlers: routes.map(([, handlers]) => handlers), network }
+  return {
+    config,
+    handlers: routes.map(([, handlers]) => handlers),
+    network,
+    disks: disks.map(([, device]) => device),
+  }
 }

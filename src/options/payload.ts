@@ -24,7 +24,7 @@ export interface Module
 export interface Image extends Partial<Omit<NativePayload, 'guest' | 'image' | 'modules'>> {
   /** The bytes, at least one. They are copied. */
   image: Uint8Array
-  /** For multiboot. */
+  /** For multiboot and multiboot 2. */
   modules?: readonly Module[]
 }
 

@@ -16,6 +16,7 @@ const UNSAFE_FILES = [
   'crates/vmm/src/kvm/run_page.rs',
   'crates/vmm/src/kvm/vcpu.rs',
   'crates/vmm/src/kvm/chips.rs',
+  'crates/vmm/src/kvm/disk_file.rs',
   'crates/vmm/src/kvm/kick.rs',
   'crates/node/src/ffi.rs',
   'crates/node/src/buffer.rs',

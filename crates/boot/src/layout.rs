@@ -18,10 +18,34 @@
 use std::ops::Range;
 
 use crate::firmware::MAX_VIRTIO;
-use crate::limits::{MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
+use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
+
+/// Where Linux's setup code lies that starts in real mode.
+pub const LINUX_SETUP: u64 = 0x9_0000;
+
+/// The end of its heap and stack, from its first byte on; its command line follows.
+pub const LINUX_SETUP_HEAP_END: u64 = 0xe000;
+
+/// A PC's BIOS data area, which the payload may overwrite.
+pub const BIOS_DATA: u64 = 0x400;
+
+/// A PC's extended BIOS data area: the last KiB of base memory.
+pub const EBDA: u64 = 0x9_fc00;
+
+/// One past the extended BIOS data area.
+pub const EBDA_END: u64 = 0xa_0000;
 
 /// Where a PC keeps its firmware, below 1 MiB: the payload's memory in any other machine.
 pub const FIRMWARE_START: u64 = 0xe_0000;
+
+/// Intel's MP table, in the part of the firmware that kernels search for it.
+pub const MP_TABLE: u64 = 0xf_0000;
+
+/// What a PC's interrupts lead to in real mode.
+pub const INTERRUPT_CODE: u64 = 0xf_f000;
+
+/// Where real mode goes to reset a PC.
+pub const RESET_ENTRY: u64 = 0xf_fff0;
 
 /// 1 MiB.
 pub const FIRMWARE_END: u64 = 0x10_0000;
@@ -107,6 +131,7 @@ pub const fn system_bytes(top: u64) -> u64 {
 }
 
 const _: () = {
+    assert!(LINUX_SETUP + LINUX_SETUP_HEAP_END + MAX_COMMAND_LINE_BYTES as u64 + 1 <= EBDA);
     assert!(MAX_MEMORY_BYTES <= FRAMEBUFFER_START);
     assert!(FRAMEBUFFER_START + FRAMEBUFFER_BYTES <= RESERVED_START);
     assert!(SYSTEM_START.is_multiple_of(2 << 20));

@@ -31,7 +31,7 @@ pub use output::{MAX_OUTPUT_BYTES, Output};
 pub use power::{Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{
     DiskAnswer, DiskAsked, DiskRequest, FRAME_BYTES, HostBell, NIC_FRAMES, NicCounts, PORT_BYTES,
-    Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, Waker,
+    Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes,
 };
 pub use state::State;
 pub use trigger::{Level, Trigger};

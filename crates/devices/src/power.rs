@@ -312,6 +312,49 @@ mod tests {
         assert_eq!(word(&mut pm1, 2), 0);
     }
 
+    /// Keeps what it was set to, and counts how often.
+    #[derive(Clone, Debug, Default)]
+    struct Sci(Arc<Mutex<(bool, usize)>>);
+
+    impl Level for Sci {
+        fn set(&self, is_high: bool) {
+            let mut line = self.0.lock().unwrap();
+            *line = (is_high, line.1 + 1);
+        }
+    }
+
+    #[test]
+    fn the_button_raises_the_line_until_the_guest_has_cleared_its_status() {
+        let sci = Sci::default();
+        let line = || *sci.0.lock().unwrap();
+        let mut pm1 = Pm1::new(Some(Box::new(sci.clone())));
+        let button = Arc::clone(&pm1.button);
+        // Who has not asked for it finds it in the status.
+        button.press();
+        assert_eq!((word(&mut pm1, 0), line()), (0x0100, (false, 0)));
+        write_word(&mut pm1, 2, 0x0100);
+        assert_eq!(line(), (true, 1));
+        button.press();
+        // Zeros and other bits clear nothing.
+        write_word(&mut pm1, 0, 0xfeff);
+        assert_eq!((word(&mut pm1, 0), line()), (0x0100, (true, 1)));
+        write_word(&mut pm1, 0, 0x0100);
+        assert_eq!((word(&mut pm1, 0), line()), (0, (false, 2)));
+        button.press();
+        assert_eq!(line(), (true, 3));
+        write_word(&mut pm1, 2, 0);
+        assert_eq!((word(&mut pm1, 0), line()), (0x0100, (false, 4)));
+        write_word(&mut pm1, 2, 0x0100);
+        // A restored one sets the line as its state wants it.
+        let pressed = pm1.save();
+        write_word(&mut pm1, 0, 0x0100);
+        assert_eq!(line(), (false, 6));
+        assert!(pm1.restore(&pressed));
+        assert_eq!(line(), (true, 7));
+        assert!(pm1.restore(&Pm1::new(None).save()));
+        assert_eq!(line(), (false, 8));
+    }
+
     #[test]
     fn rst_cpu_resets() {
         let mut reset = ResetControl::new();

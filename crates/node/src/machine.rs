@@ -5,7 +5,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{BigInt, Either3, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Machine, Result, RouteId};
+use vmm::{Host, Machine, Result, RouteId};
 
 use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
@@ -125,6 +125,13 @@ impl NativeMachine {
     #[napi]
     pub fn close(&self) -> Vec<NativeText> {
         NativeText::all(self.quietly(Lifecycle::close))
+    }
+
+    /// How many thousand times a second its vCPUs' time-stamp counters count; 0 if KVM does not
+    /// know.
+    #[napi]
+    pub fn tsc_khz(&self) -> u32 {
+        Host::get().map_or(0, Host::tsc_khz)
     }
 
     /// Whether it is closed, by `close` or after a panic.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi::{Either, Env, Task};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, LoadOptions, Machine, Result, Snapshot};
+use vmm::{Error, ErrorCode, LoadOptions, Machine, Others, Result, Snapshot};
 
 use crate::caught::caught;
 use crate::convert::block;
-use crate::convert::config::{NativeDescription, NativeRoute};
+use crate::convert::config::{NativeDescription, NativeDisk, NativeRoute};
 use crate::convert::failure::Failure;
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::reaper;
@@ -68,13 +68,22 @@ impl NativeSnapshot {
     }
 
     /// A further machine that goes on from here, with `routes` in the place of those with the same
-    /// claims. Its routes have the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
+    /// claims, and `disks` by their places, fewer or `null` for those that stay. Its routes have
+    /// the ids 0, 1, … in the order of the first machine's. `ERR_SNAPSHOT`,
     /// and the failures of `NativeMachine.create`.
     #[napi(ts_return_type = "NativeMachine | Failure")]
-    pub fn machine(&self, routes: Vec<NativeRoute>) -> Either<NativeMachine, Failure> {
-        let routes: Vec<_> = routes.iter().map(NativeRoute::parse).collect();
+    pub fn machine(
+        &self,
+        routes: Vec<NativeRoute>,
+        #[napi(ts_arg_type = "Array<NativeDisk | null>")] disks: Vec<Option<NativeDisk>>,
+    ) -> Either<NativeMachine, Failure> {
+        let disks = disks.iter().map(Option::as_ref);
+        let others = Others {
+            routes: routes.iter().map(NativeRoute::parse).collect(),
+            disks: disks.map(|disk| disk.map(NativeDisk::parse)).collect(),
+        };
         let made = self.open().and_then(|snapshot| {
-            caught(|| reaper::make(|| Machine::from_snapshot(&snapshot, &routes)))
+            caught(|| reaper::make(|| Machine::from_snapshot(&snapshot, others.clone())))
         });
         match made {
             Ok(machine) => Either::A(NativeMachine::of(Lifecycle::new(machine))),

@@ -67,13 +67,14 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         .collect()
 }
 
-/// The routes of [`rows`], and what stands at each.
+/// The routes of [`rows`], and what stands at each: at virtio's the entropy device, and then
+/// `virtio`.
 pub(crate) fn routes(
     config: &MachineConfig<'_>,
     slots: &[MemorySlot],
     interrupts: &Interrupts,
     vga: &Arc<VgaPort>,
-    cards: Vec<Box<dyn VirtioDevice>>,
+    virtio: Vec<Box<dyn VirtioDevice>>,
 ) -> Result<(Vec<Route>, Panel)> {
     let (mut backends, mut panel) = (Vec::new(), Panel::default());
     let line = |line| {
@@ -104,7 +105,10 @@ pub(crate) fn routes(
         ];
         backends.extend(chips.map(Backend::Device));
     }
-    let devices = virtio(config, cards).into_iter();
+    let entropy = config
+        .pc
+        .then(|| Box::new(Rng::new()) as Box<dyn VirtioDevice>);
+    let devices = entropy.into_iter().chain(virtio);
     for (device, place) in devices.zip(firmware::virtio(config.virtio_count())) {
         let transport = VirtioMmio::new(device, place.line);
         backends.push(Backend::Device(Box::new(transport)));
@@ -112,19 +116,6 @@ pub(crate) fn routes(
     let rows = rows(config).into_iter().zip(backends);
     let routes = rows.map(|(row, backend)| Route::new(row, backend));
     Ok((routes.collect(), panel))
-}
-
-/// The virtio devices, as many as the configuration counts.
-fn virtio(
-    config: &MachineConfig<'_>,
-    cards: Vec<Box<dyn VirtioDevice>>,
-) -> Vec<Box<dyn VirtioDevice>> {
-    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
-    if config.pc {
-        devices.push(Box::new(Rng::new()));
-    }
-    devices.extend(cards);
-    devices
 }
 
 /// The network cards, and the ports with their console; their host's ends join `remotes`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
 
 use crate::bus::RouteConfig;
+use crate::disks::{self, DiskConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::limits::{
     MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH,
@@ -56,6 +57,8 @@ pub struct MachineConfig<'a> {
     /// Whether the rest of a PC is there: keyboard controller, clock, power and reset registers,
     /// ACPI tables. Unclaimed ports and addresses are then an empty bus.
     pub pc: bool,
+    /// The disks, in the order in which the guest finds them. They need `pc`.
+    pub disks: Vec<DiskConfig>,
     /// What the guest is shown on; it needs `pc`.
     pub screen: Option<Screen>,
     /// The addresses of the network cards.
@@ -81,6 +84,7 @@ impl<'a> MachineConfig<'a> {
             irqchip: false,
             serial: false,
             pc: false,
+            disks: Vec::new(),
             screen: None,
             network: Vec::new(),
             ports: None,
@@ -112,8 +116,9 @@ impl<'a> MachineConfig<'a> {
 
     /// How many virtio devices there are.
     pub fn virtio_count(&self) -> usize {
-        // The entropy device, the cards, and one for all ports.
-        usize::from(self.pc) + self.network.len() + usize::from(self.ports.is_some())
+        // The entropy device, disks, cards, and one for all ports.
+        let others = self.disks.len() + self.network.len();
+        usize::from(self.pc) + others + usize::from(self.ports.is_some())
     }
 
     /// Checks slots and payload, and says the format of its image, so that its content need not be
@@ -134,6 +139,7 @@ impl<'a> MachineConfig<'a> {
         if self.pc && !self.irqchip {
             return Err(invalid("pc needs irqchip: true, got false".into()));
         }
+        disks::check(&self.disks, self.pc)?;
         self.check_screen()?;
         check_size("memoryBytes", self.memory_bytes)?;
         if self.pc && self.memory_bytes < layout::FIRMWARE_END {

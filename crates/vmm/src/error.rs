@@ -137,9 +137,13 @@ impl Error {
         }
     }
 
-    /// Whether the host has refused for want of descriptors or memory, which others may give back.
+    /// Whether the host has refused for want of descriptors, memory or a disk, which others may give
+    /// back.
     pub const fn is_want(&self) -> bool {
-        matches!(self.errno, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+        matches!(
+            self.errno,
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EBUSY)
+        )
     }
 
     /// A failed call of the standard library's or of vmm-sys-util's.

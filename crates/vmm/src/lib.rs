@@ -13,6 +13,7 @@ mod board;
 mod bus;
 mod config;
 mod counters;
+mod disks;
 mod error;
 mod interrupts;
 mod kvm;
@@ -39,6 +40,7 @@ pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
 };
+pub use disks::{DiskConfig, DiskSource};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
@@ -56,4 +58,4 @@ pub use run::{
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
 };
 pub use screen::ScreenView;
-pub use snapshot::{Difference, LoadOptions, Snapshot};
+pub use snapshot::{Difference, LoadOptions, Others, Snapshot};

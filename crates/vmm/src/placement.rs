@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::{self, acpi};
+use boot::firmware::{self, acpi, legacy};
 use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, Screen, StartRegisters, layout,
@@ -85,6 +85,8 @@ pub(crate) fn prepare(
         slots,
         reserved: &reserved,
         rsdp_gpa: firmware.as_ref().map(|tables| tables.rsdp_gpa),
+        rsdp: firmware.as_ref().map_or(&[], acpi::Tables::rsdp),
+        mode: config.mode,
         screen: config.screen,
     })?;
     let mode = agree(config.mode, loaded.mode, loaded.format)?;
@@ -98,6 +100,10 @@ pub(crate) fn prepare(
         top: config.top(),
     };
     let memory = with_tables(slots, &boot)?;
+    // First, as page 0 is the payload's where it wants it.
+    for (gpa, bytes) in legacy_areas(config) {
+        memory.write(gpa, &bytes)?;
+    }
     if let Some((gpa, bytes)) = config.screen.and_then(Screen::blanks) {
         memory.write(gpa, &bytes)?;
     }
@@ -148,17 +154,29 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if top == 0 { memory_bytes } else { top }
 }
 
+/// What a PC's firmware leaves for kernels that know no ACPI.
+fn legacy_areas(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
+    if !config.pc {
+        return Vec::new();
+    }
+    legacy::areas(&legacy::Legacy {
+        cpus: config.vcpus as u8,
+        serial: config.serial,
+        text_screen: config.screen == Some(Screen::Text),
+    })
+}
+
 /// What the guest must not take for free memory.
 fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
-    let firmware = layout::FIRMWARE_START..layout::FIRMWARE_END;
-    let firmware = config.pc.then_some(firmware);
+    let pc = [
+        layout::EBDA..layout::EBDA_END,
+        layout::FIRMWARE_START..layout::FIRMWARE_END,
+    ];
+    let pc = pc.into_iter().filter(|_| config.pc);
     let pixels = config.screen.and_then(Screen::slot);
     let pixels = pixels.map(|slot| slot.gpa..slot.end());
-    std::iter::once(ours)
-        .chain(firmware)
-        .chain(pixels)
-        .collect()
+    std::iter::once(ours).chain(pc).chain(pixels).collect()
 }
 
 /// The mode that caller and image agree on.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use common::{Answer, Question};
 use common::{LIMITS, LONG, config, port};
-use vmm::{KickHandle, Machine, RouteTarget};
+use vmm::{Host, KickHandle, Machine, RouteTarget};
 
 /// Asks for every leaf in the list at 0x800, writes the answers to 0x10000 + 0x1000 * RDI, waits
 /// for the others, stops.
@@ -42,7 +42,7 @@ type Leaf = (u32, u32);
 /// EAX, EBX, ECX, EDX.
 type Answers = BTreeMap<Leaf, [u32; 4]>;
 
-const LEAVES: [Leaf; 17] = [
+const LEAVES: [Leaf; 20] = [
     (0, 0),
     (1, 0),
     (4, 0),
@@ -55,6 +55,9 @@ const LEAVES: [Leaf; 17] = [
     (0x1f, 0),
     (0x1f, 1),
     (0x1f, 2),
+    (0x15, 0),
+    (0x4000_0000, 0),
+    (0x4000_0010, 0),
     (0x8000_0000, 0),
     (0x8000_0008, 0),
     (0x8000_001d, 0),
@@ -144,5 +147,20 @@ fn every_leaf_says_the_same_for_every_number_of_vcpus() {
             println!("vCPU {index} of {count}: {answers:x?}");
             assert_place(&answers, index, count);
         }
+    }
+}
+
+#[test]
+fn the_guest_reads_the_frequency_that_the_host_knows() {
+    require!(LONG);
+    let answers = ask(1).remove(0);
+    let khz = u64::from(Host::get().unwrap().tsc_khz());
+    assert!((100_000..10_000_000).contains(&khz), "{khz} kHz");
+    let [highest, ..] = answers[&(0x4000_0000, 0)];
+    assert!(highest >= 0x4000_0010, "{highest:#x}");
+    assert_eq!(u64::from(answers[&(0x4000_0010, 0)][0]), khz);
+    if answers[&(0, 0)][0] >= 0x15 {
+        let [denominator, numerator, crystal, _] = answers[&(0x15, 0)].map(u64::from);
+        assert_eq!(crystal * numerator / denominator, khz * 1000);
     }
 }

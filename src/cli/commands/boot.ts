@@ -43,7 +43,9 @@ function payload(path: string, kernel: Uint8Array, values: Values): DefinedImage
     UsageError.raise('the kernel has no header of a bzImage, PVH, multiboot or ELF image')
   const initrd = textOf(values, 'initrd')
   const takesCmdline = format === 'bzimage' || format === 'pvh'
-  const cmdline = textOf(values, 'cmdline') ?? (takesCmdline ? 'console=ttyS0' : undefined)
+  // The shell is on the terminal, and what the kernel says on both.
+  const consoles = values['screen'] === undefined ? 'console=ttyS0' : 'console=tty0 console=ttyS0'
+  const cmdline = textOf(values, 'cmdline') ?? (takesCmdline ? consoles : undefined)
   return {
     file: resolve(path),
     format,

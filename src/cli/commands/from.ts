@@ -1,11 +1,22 @@
 import { Snapshot, VirtualMachine } from '../../index.ts'
 import type { Route } from '../../options/routes.ts'
 import { UsageError, type Values } from '../command.ts'
+import { machineOf } from '../definition.ts'
 import type { Session } from '../session/session.ts'
 import { parsePort } from '../values.ts'
 
 /** Flags about the run, not the machine, which a snapshot determines. */
-const ofTheRun = ['from', 'port', 'timeout', 'registers', 'json', 'snapshot-at-exit', 'vnc']
+const ofTheRun = [
+  'from',
+  'net',
+  'port',
+  'timeout',
+  'registers',
+  'json',
+  'snapshot-at-exit',
+  'screenshot',
+  'vnc',
+]
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */
 export async function runFrom(
@@ -29,6 +40,11 @@ export async function runFrom(
   const consoles = texts.map(({ port, gpa, length }) => {
     return { ...(port === undefined ? { gpa } : { port }), length, to: 'console' } as Route
   })
-  using vm = new VirtualMachine({ snapshot, routes: session.wired([...consoles, ...ports]) })
+  const { network } = machineOf({ net: values['net'] })
+  using vm = new VirtualMachine({
+    snapshot,
+    routes: session.wired([...consoles, ...ports]),
+    ...(network && { network }),
+  })
   return await session.run(vm, serial ? 'typed' : 'none')
 }

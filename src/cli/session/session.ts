@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 
 import type { RunResult } from '../../results/result.ts'
@@ -51,6 +52,8 @@ export class Session {
    * only on request.
    */
   async run(vm: VirtualMachine, serial: 'none' | 'shown' | 'typed'): Promise<number> {
+    if (textOf(this.#values, 'screenshot') !== undefined && !vm.screen)
+      UsageError.raise('--screenshot needs --screen')
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
@@ -66,6 +69,7 @@ export class Session {
     // A run that was stopped does not say where; one that has no time does.
     const { where } = this.#silence.gaveUp ? await vm.run({ timeoutMs: 0 }) : result
     await this.#save(vm)
+    this.#shoot(vm)
     if (this.#json) printJson(this.#document(vm, result, where))
     else this.#report(vm, result, where)
     return this.#exitCode(result)
@@ -87,6 +91,17 @@ export class Session {
     await snapshot.save(path)
   }
 
+  /** What `--screenshot` asks for. */
+  #shoot(vm: VirtualMachine): void {
+    const path = textOf(this.#values, 'screenshot')
+    if (path === undefined || !vm.screen) return
+    try {
+      writeFileSync(path, vm.screen.png())
+    } catch (error) {
+      UsageError.raise(`cannot write the screenshot: ${(error as Error).message}`)
+    }
+  }
+
   #document(vm: VirtualMachine, result: RunResult, where: RunResult['where']): object {
     const { reason, vcpu, exit, exitCode, exits, durationMs } = result
     const output = this.#kept.bytes
@@ -99,6 +114,7 @@ export class Session {
       output: output.toString(),
       outputBase64: output.toString('base64'),
       outputDroppedBytes: this.#kept.droppedBytes,
+      ...(vm.screen?.kind === 'text' && { screen: vm.screen.text() }),
       registers: vm.vcpus[vcpu ?? 0]!.registers(),
       loaded: vm.loaded,
       exits,

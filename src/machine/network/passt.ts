@@ -76,6 +76,12 @@ export class Passt extends Duplex {
     this.#socket.resume()
   }
 
+  /** Nothing more comes from the guest: its machine is closed. @internal */
+  override _final(done: Callback): void {
+    done()
+    this.destroy()
+  }
+
   /** @internal */
   override _destroy(error: Error | null, done: Callback): void {
     this.#socket.destroy()

@@ -1,6 +1,7 @@
 import { fail, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import { type CheckedCard, checkNetwork } from '../../options/virtio/network.ts'
+import { type CheckedDisk, type DiskDevice, otherDisksKey } from '../../options/virtio/disks.ts'
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
 import { checkShape, optional, required } from '../../options/shape.ts'
@@ -16,6 +17,7 @@ const snapshotShape = {
   snapshot: required(checkSnapshot),
   routes: routesKey,
   network: optional(checkNetwork),
+  disks: otherDisksKey,
 }
 
 /** A machine that has yet to meet its devices, and the states that these then get. */
@@ -38,11 +40,12 @@ function isOfSnapshot(options: unknown): boolean {
 }
 
 function anew(options: unknown): Beginning {
-  const { config, handlers: own, network } = checkMachineOptions(options)
+  const { config, handlers: own, network, disks } = checkMachineOptions(options)
   const machine = take(native.NativeMachine.create(config))
   return {
     machine,
-    ...makeEnds(machine, network, config.ports),
+    disks,
+    ...makeEnds(machine, { disks, network }, config.ports),
     network: config.network.map(({ mac }, index) => ({ mac, isPasst: !network[index]?.frames })),
     vcpus: config.vcpus,
     hasSerial: config.serial,
@@ -54,15 +57,24 @@ function anew(options: unknown): Beginning {
 }
 
 function again(options: unknown): Beginning {
-  const { snapshot, routes, network } = checkShape('options', options, snapshotShape, '')
+  const {
+    snapshot,
+    routes,
+    network,
+    disks: given,
+  } = checkShape('options', options, snapshotShape, '')
   const content = contentOf(snapshot)
   const { native: saved, vcpus, hasSerial, summary, handlers, states, binding, ports } = content
   const cards = cardsOf(content, network)
-  const others = new Map(routes.map((pair) => [pair[1].place as string, pair]))
-  const own = handlers.map((handler) => rebound(handler, others.get(handler.place!)?.[1], content))
+  const rebindings = new Map(routes.map((pair) => [pair[1].place as string, pair]))
+  const own = handlers.map((handler) =>
+    rebound(handler, rebindings.get(handler.place!)?.[1], content),
+  )
   const wanted = new Map(binding?.routes)
-  for (const [place, [route]] of others) wanted.set(place, route)
-  const machine = take(saved.machine([...wanted.values()]))
+  for (const [place, [route]] of rebindings) wanted.set(place, route)
+  const disks = disksOf(content, given)
+  const others = given.map((disk) => disk?.[0] ?? null)
+  const machine = take(saved.machine([...wanted.values()], others))
   for (const { device } of own) if (device) binding?.spare.delete(device)
   return {
     machine,
@@ -71,7 +83,8 @@ function again(options: unknown): Beginning {
     summary,
     handlers: new Map(own.entries()),
     devices: new Devices(),
-    ...makeEnds(machine, cards, ports),
+    disks,
+    ...makeEnds(machine, { disks, network: cards }, ports),
     network: cards.map(({ frames }, index) => ({
       mac: content.network[index]!.mac,
       isPasst: !frames,
@@ -80,9 +93,18 @@ function again(options: unknown): Beginning {
   }
 }
 
+/** Who answers the disks of a machine that goes on elsewhere. What was not given stays. */
+function disksOf(
+  { disks }: Content,
+  given: readonly (CheckedDisk | undefined)[],
+): readonly (DiskDevice | undefined)[] {
+  const places = Array.from({ length: Math.max(disks.length, given.length) }, (_, index) => index)
+  return places.map((index) => (given[index] ? given[index][1] : disks[index]))
+}
+
 /** The cards of a machine that goes on elsewhere. A stream has one machine. */
 function cardsOf(
-  { network }: Content,
+  { network, binding }: Content,
   given: readonly CheckedCard[] | undefined,
 ): readonly CheckedCard[] {
   if (given && given.length !== network.length)
@@ -91,7 +113,9 @@ function cardsOf(
     const card = given?.[index]
     const name = `network[${index}]`
     if (!card && !isPasst) {
-      const what = `${name} has a stream, which is the first machine's`
+      const what = binding
+        ? `${name} has a stream or passt, which a file has not`
+        : `${name} has a stream, which is the first machine's`
       return fail('ERR_SNAPSHOT', `${what}; give network another one in its place`)
     }
     if (card?.mac !== undefined && card.mac !== mac)

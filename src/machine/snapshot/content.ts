@@ -1,5 +1,6 @@
 import type { NativeRoute, NativeSnapshot } from '../../native/seam.ts'
 import type { Device } from '../../options/device.ts'
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { Handlers } from '../../options/routes.ts'
 import type { Summary } from './summary.ts'
 import type { States } from './states.ts'
@@ -24,6 +25,8 @@ export interface Content {
   readonly handlers: readonly Handlers[]
   /** Of devices that save theirs, by the places of their routes. */
   readonly states: States
+  /** Who answers each disk; nothing in one that was read from a file. */
+  readonly disks: readonly (DiskDevice | undefined)[]
   /** Only of one that was read from a file. */
   readonly binding?: Binding
 }

@@ -67,6 +67,7 @@ function contentOf(loaded: Content['native'], bound: readonly [NativeRoute, Hand
     ports: description.ports,
     handlers,
     states: statesOf(loaded.note()),
+    disks: [],
     binding: {
       routes: new Map(bound.map(([route, { place }]) => [place as string, route])),
       open,

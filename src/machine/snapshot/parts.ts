@@ -1,4 +1,5 @@
 import type { Handlers } from '../../options/routes.ts'
+import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { ConsolePort } from '../streams/console-port.ts'
 import type { Devices } from '../devices.ts'
@@ -15,6 +16,8 @@ export interface Parts {
   /** By the id of the route, in the order of the routes. */
   readonly handlers: Map<number, Handlers>
   readonly devices: Devices
+  /** Who answers each disk; `undefined` for those that Rust answers. */
+  readonly disks: readonly (DiskDevice | undefined)[]
   /** What is answered by requests. */
   readonly remotes: Remotes
   /** By name, the console by 0. */

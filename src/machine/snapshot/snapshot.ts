@@ -1,8 +1,11 @@
+import { basename } from 'node:path'
+
 import { fail, fromFailure, raise, take } from '../../native/errors.ts'
 import { registerWords } from '../../native/block.ts'
 import { native } from '../../native/native.ts'
-import type { NativeDescription } from '../../native/seam.ts'
+import type { NativeDescription, NativeDisk } from '../../native/seam.ts'
 import { checkBoolean } from '../../options/check.ts'
+import type { Disk } from '../../options/virtio/disks.ts'
 import type { NetworkCard } from '../../options/virtio/network.ts'
 import { type Route, routesKey } from '../../options/routes.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
@@ -25,6 +28,12 @@ export interface ForkOptions {
    * stream must be another one; passt is run again by itself.
    */
   network?: readonly NetworkCard[]
+  /**
+   * Disks in the place of those that the first machine has; `undefined` for one that stays. A disk
+   * that both would write to must be replaced, by a copy of what it was then, as long as the first
+   * machine is open or once it was written to; a `device` also after `Snapshot.load`.
+   */
+  disks?: readonly (Disk | undefined)[]
 }
 
 /** What makes a machine of a snapshot. */
@@ -98,8 +107,10 @@ export class Snapshot implements Disposable {
   }
 
   /**
-   * The places of devices in TypeScript without `save`, such as `port 0x60`: what they are is not
-   * in the snapshot, and a restore changes nothing about them.
+   * The places of devices in TypeScript without `save`, such as `port 0x60`, and disks that are
+   * written, such as `disks[0] (root.img)`: what they are is not in the snapshot, and a restore
+   * changes nothing about them. For a disk that was written to after the snapshot it is
+   * `ERR_SNAPSHOT`.
    */
   readonly stateless: readonly string[]
   readonly #content: Content
@@ -108,7 +119,8 @@ export class Snapshot implements Disposable {
   constructor(content: Content) {
     this.#content = content
     const stateless = content.handlers.filter(({ device }) => device && !device.save)
-    this.stateless = stateless.map(({ place }) => place as string)
+    const { disks } = take(content.native.description())
+    this.stateless = [...stateless.map(({ place }) => place as string), ...lastingDisks(disks)]
   }
 
   /** Whether a value is a snapshot. @internal */
@@ -246,6 +258,15 @@ export function checkSnapshot(name: string, value: unknown): Snapshot {
   return fail('ERR_INVALID_OPTION', `${name} must be a Snapshot`)
 }
 
+/** The names of disks whose content is not in a snapshot, as the core calls them. */
+function lastingDisks(disks: readonly NativeDisk[]): string[] {
+  return [...disks.entries()]
+    .filter(([, { readOnly, volatile }]) => !readOnly && !volatile)
+    .map(
+      ([index, { file }]) => `disks[${index}] (${file === undefined ? 'device' : basename(file)})`,
+    )
+}
+
 /** The state of an idle machine. */
 export function takeSnapshot(parts: Parts): Snapshot {
   const { vcpus, hasSerial, summary, network } = parts
@@ -255,7 +276,7 @@ export function takeSnapshot(parts: Parts): Snapshot {
   // Before the machine's: what a device writes into memory for it belongs to the snapshot.
   const states = saveStates(handlers)
   const taken = take(native.NativeSnapshot.take(parts.machine))
-  const devices = { network, ports }
+  const devices = { network, ports, disks: parts.disks }
   return new Snapshot({ native: taken, vcpus, hasSerial, summary, handlers, states, ...devices })
 }
 

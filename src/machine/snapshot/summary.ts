@@ -1,4 +1,4 @@
-import type { NativeDescription, NativeRoute } from '../../native/seam.ts'
+import type { NativeDescription, NativeDisk, NativeRoute } from '../../native/seam.ts'
 
 /** What a machine is made of, for a reader: sizes, and who answers what. */
 export interface Summary {
@@ -7,6 +7,8 @@ export interface Summary {
   readonly devices: readonly string[]
   readonly screen?: string
   readonly routes: readonly string[]
+  /** Only of a machine that has some. */
+  readonly disks?: readonly string[]
 }
 
 /** Of the options that made it. */
@@ -20,7 +22,14 @@ export function summarize(config: NativeDescription): Summary {
     devices: (['irqchip', 'serial', 'pc'] as const).filter((name) => config[name]),
     ...(config.screen && { screen: describeScreen(config.screen) }),
     routes: config.routes.map(describeRoute),
+    ...(config.disks.length > 0 && { disks: config.disks.map(describeDisk) }),
   }
+}
+
+function describeDisk({ file, bytes, readOnly, volatile }: NativeDisk): string {
+  const kinds = [...(readOnly ? ['read-only'] : []), ...(volatile ? ['volatile'] : [])]
+  const what = file ?? `device of ${size(bytes ?? 0)}`
+  return kinds.length > 0 ? `${what} (${kinds.join(', ')})` : what
 }
 
 function describeRoute({ port, gpa, length, to }: NativeRoute): string {

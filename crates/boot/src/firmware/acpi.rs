@@ -15,7 +15,9 @@ use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
 use acpi_tables::{Aml, AmlSink};
 
-use super::{IOAPIC_GPA, LOCAL_APIC_GPA, PM1_PORT, RESET_PORT, SCI_GSI, VirtioPlace};
+use super::{
+    IOAPIC_GPA, LOCAL_APIC_GPA, PIT_INPUT, PIT_LINE, PM1_PORT, RESET_PORT, SCI_GSI, VirtioPlace,
+};
 use devices::{Pm1, ResetControl};
 
 mod dsdt;
@@ -41,6 +43,14 @@ pub struct Tables {
     pub rsdp_gpa: u64,
     /// Guest physical address and bytes of each table, in ascending order.
     pub tables: Vec<(u64, Vec<u8>)>,
+}
+
+impl Tables {
+    /// The bytes of the RSDP.
+    pub fn rsdp(&self) -> &[u8] {
+        let found = self.tables.iter().find(|(gpa, _)| *gpa == self.rsdp_gpa);
+        found.map_or(&[], |(_, bytes)| bytes)
+    }
 }
 
 /// What the tables say of a machine.
@@ -179,8 +189,11 @@ const ENABLED: u32 = 1 << 0;
 const LEVEL_HIGH: u16 = 0x000d;
 const ISA_BUS: u8 = 0;
 
-/// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, and only the
-/// SCI is unlike the others. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
+/// As the bus has it.
+const AS_THE_BUS: u16 = 0;
+
+/// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, but for the
+/// PIT's, and the SCI is a level. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
 fn madt(cpus: u8) -> Sdt {
     let mut body = Vec::new();
     body.dword(LOCAL_APIC_GPA);
@@ -194,7 +207,10 @@ fn madt(cpus: u8) -> Sdt {
     body.vec(&[1, 12, 0, 0]);
     body.dword(IOAPIC_GPA);
     body.dword(0);
-    // Type 2, interrupt source override.
+    // Type 2, interrupt source overrides.
+    body.vec(&[2, 10, ISA_BUS, PIT_LINE]);
+    body.dword(PIT_INPUT.into());
+    body.word(AS_THE_BUS);
     body.vec(&[2, 10, ISA_BUS, SCI_GSI as u8]);
     body.dword(SCI_GSI.into());
     body.word(LEVEL_HIGH);

@@ -4,6 +4,8 @@
 //! The ports and interrupt lines here are promises of the tables: who wires the devices keeps them.
 
 pub mod acpi;
+mod interrupts;
+pub mod legacy;
 
 use crate::layout;
 
@@ -66,7 +68,17 @@ pub const SCI_GSI: u16 = 9;
 /// The local APIC of every CPU (Intel SDM vol. 3A §11.4.1).
 pub const LOCAL_APIC_GPA: u32 = 0xfee0_0000;
 
-/// The one IOAPIC, for GSIs from 0. Each GSI is the input of its number, 0 (the PIT) among them:
-/// that is what KVM's in-kernel interrupt controllers do by default (KVM API,
-/// `KVM_CREATE_IRQCHIP`).
+/// The one IOAPIC, for GSIs from 0.
 pub const IOAPIC_GPA: u32 = layout::SYSTEM_LIMIT as u32;
+
+/// Line 0, the PIT's.
+pub const PIT_LINE: u8 = 0;
+
+/// The IOAPIC's input that has the PIT, as on every PC. Line 2 connects the 8259s and goes nowhere.
+pub const PIT_INPUT: u8 = 2;
+
+/// The IOAPIC's input that a line goes to: that of its number, but for the PIT's. KVM has the PIT at
+/// input 0 unless it is told (`KVM_SET_GSI_ROUTING`).
+pub const fn ioapic_input(line: u8) -> u8 {
+    if line == PIT_LINE { PIT_INPUT } else { line }
+}

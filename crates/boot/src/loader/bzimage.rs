@@ -1,11 +1,14 @@
 //! Linux kernels as `make bzImage` leaves them (Linux Documentation/arch/x86/boot.rst, which names
 //! the fields): the setup header says where the kernel that follows may lie and what it needs.
 
+mod header;
+mod real_mode;
+
 use std::borrow::Cow;
 
 use linux_loader::bootparam::{
-    E820_MAX_ENTRIES_ZEROPAGE, LOADED_HIGH, XLF_KERNEL_64, boot_e820_entry, boot_params,
-    screen_info, setup_header,
+    E820_MAX_ENTRIES_ZEROPAGE, XLF_KERNEL_64, boot_e820_entry, boot_params, screen_info,
+    setup_header,
 };
 use vm_memory::ByteValued;
 
@@ -20,60 +23,27 @@ use crate::limits::{MAX_MEMORY_MAP_ENTRIES, PAGE_BYTES};
 use crate::mode::CpuMode;
 use crate::screen::Screen;
 use crate::state::Protocol;
+pub(super) use header::has_header;
+use header::{Code, LOADER_UNDEFINED, read_code, read_header};
 
-/// Where the setup header begins, in the file and in `boot_params`.
-const SETUP_HEADER: u64 = 0x1f1;
-/// `syssize`.
-const SYSSIZE: u64 = 0x1f4;
-/// `boot_flag` and its value.
-const BOOT_FLAG: (u64, u16) = (0x1fe, 0xaa55);
-/// The second byte of `jump`: how far the header reaches after `header`'s offset.
-const JUMP_DISTANCE: u64 = 0x201;
-/// `header` and its value, "HdrS".
-const HEADER: (u64, &[u8]) = (0x202, b"HdrS");
-/// `version`, of which 2.06 is the first with a `cmdline_size`.
-const VERSION: u64 = 0x206;
-const OLDEST: u16 = 0x0206;
 /// `pref_address` and `init_size` count from this version on.
 const WITH_INIT_SIZE: u16 = 0x020a;
 /// `xloadflags` counts from this version on.
 const WITH_XLOADFLAGS: u16 = 0x020c;
-/// `loadflags`.
-const LOADFLAGS: u64 = 0x211;
 /// `code32_start`.
 const CODE32_START: u64 = 0x214;
 /// `kernel_alignment`.
 const KERNEL_ALIGNMENT: u64 = 0x230;
 /// `pref_address`.
 const PREF_ADDRESS: u64 = 0x258;
-/// The end of `cmdline_size`: a header of version 2.06 reaches at least to here.
-const SHORTEST_HEADER_END: u64 = 0x23c;
-/// One past the last byte that a header may take in `boot_params`.
-const LONGEST_HEADER_END: u64 = 0x290;
-
-/// Setup code comes in sectors, the kernel in paragraphs.
-const SECTOR_BYTES: u64 = 512;
-const PARAGRAPH_BYTES: u64 = 16;
-/// What `setup_sects` means when it is zero.
-const DEFAULT_SETUP_SECTS: u64 = 4;
 
 /// The 64-bit entry's distance from the kernel's first byte.
 const ENTRY_64: u64 = 0x200;
-
-/// `type_of_loader` for loaders without a number of their own.
-const LOADER_UNDEFINED: u8 = 0xff;
 
 /// `orig_video_isVGA`: VGA text, and a framebuffer as EFI leaves it (`VIDEO_TYPE_VGAC` counts as
 /// any number that is no framebuffer's, `VIDEO_TYPE_EFI`).
 const VGA: u8 = 1;
 const EFI: u8 = 0x70;
-
-/// Whether the image has the magic number of a setup header.
-pub(super) fn has_header(bytes: &[u8]) -> bool {
-    let (offset, magic) = HEADER;
-    let found = bytes.get(offset as usize..);
-    found.is_some_and(|found| found.starts_with(magic))
-}
 
 pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Result<Loaded<'a>> {
     let image = Image {
@@ -81,6 +51,7 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
         bytes: request.image,
     };
     let mut header = read_header(&image)?;
+    let code = read_code(&image, &header)?;
     let cmdline_size = header.cmdline_size;
     if request.command_line.len() as u64 > u64::from(cmdline_size) {
         let got = request.command_line.len();
@@ -89,7 +60,10 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
             format!("command line: this kernel takes {cmdline_size} bytes, got {got}"),
         ));
     }
-    let kernel = place_kernel(&image, &header, &mut space)?;
+    if starts_in_real_mode(request, &header) {
+        return real_mode::load(request, &image, header, &code, space);
+    }
+    let kernel = place_kernel(&image, &header, &code, &mut space)?;
     let wide = header.version >= WITH_XLOADFLAGS && header.xloadflags & XLF_KERNEL_64 != 0;
     let (mode, entry) = if wide {
         (CpuMode::Long, kernel + ENTRY_64)
@@ -123,51 +97,14 @@ pub(super) fn load<'a>(request: &LoadRequest<'a>, mut space: Space<'a>) -> Resul
     })
 }
 
-/// The setup header, checked as far as its fields stand for themselves; what its version does not
-/// know is zero.
-fn read_header(image: &Image) -> Result<setup_header> {
-    let (at, must) = BOOT_FLAG;
-    let boot_flag = image.u16("boot_flag", at)?;
-    if boot_flag != must {
-        let (must, got) = (format_args!("{must:#x}"), format_args!("{boot_flag:#x}"));
-        return Err(image.broken("boot_flag", at, must, got));
+/// Whether the image's setup code is to run: where the caller wants it, or where nothing else can
+/// start, as in images of 16-bit code that wear this header.
+fn starts_in_real_mode(request: &LoadRequest, header: &setup_header) -> bool {
+    let is_fixed = header.relocatable_kernel == 0;
+    match request.mode {
+        Some(mode) => mode == CpuMode::Real,
+        None => is_fixed && header.code32_start == 0,
     }
-    let (at, must) = HEADER;
-    let magic = image.slice("header", at, must.len() as u64)?;
-    if magic != must {
-        let got = magic.escape_ascii();
-        return Err(image.broken("header", at, must.escape_ascii(), got));
-    }
-    let version = image.u16("version", VERSION)?;
-    if version < OLDEST {
-        let (must, got) = (
-            format_args!("at least {OLDEST:#x}"),
-            format_args!("{version:#x}"),
-        );
-        return Err(image.broken("version", VERSION, must, got));
-    }
-    let end = HEADER.0 + u64::from(image.u8("jump", JUMP_DISTANCE)?);
-    if !(SHORTEST_HEADER_END..=LONGEST_HEADER_END).contains(&end) {
-        let must = format_args!(
-            "a distance to between {SHORTEST_HEADER_END:#x} and {LONGEST_HEADER_END:#x}"
-        );
-        return Err(image.broken("jump", JUMP_DISTANCE, must, format_args!("{end:#x}")));
-    }
-    let bytes = image.slice("setup header", SETUP_HEADER, end - SETUP_HEADER)?;
-    let mut header = setup_header::default();
-    for (to, from) in header.as_mut_slice().iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    if header.loadflags & LOADED_HIGH == 0 {
-        let got = header.loadflags;
-        return Err(image.broken(
-            "loadflags",
-            LOADFLAGS,
-            "with LOADED_HIGH (a zImage is not loaded)",
-            got,
-        ));
-    }
-    Ok(header)
 }
 
 /// Puts the kernel where it can run, with the memory that it needs before it reads the memory map,
@@ -175,23 +112,10 @@ fn read_header(image: &Image) -> Result<setup_header> {
 fn place_kernel<'a>(
     image: &Image<'a>,
     header: &setup_header,
+    code: &Code<'a>,
     space: &mut Space<'a>,
 ) -> Result<u64> {
-    let setup_sects = match header.setup_sects {
-        0 => DEFAULT_SETUP_SECTS,
-        sectors => u64::from(sectors),
-    };
-    let start = (setup_sects + 1) * SECTOR_BYTES;
-    let length = u64::from(header.syssize) * PARAGRAPH_BYTES;
-    if length == 0 {
-        return Err(image.broken("syssize", SYSSIZE, "positive", 0));
-    }
-    // The file may end within the last paragraph; what follows it is a signature, and none of the
-    // kernel's.
-    let rest = (image.bytes.len() as u64).saturating_sub(start);
-    let cut = length.saturating_sub(rest);
-    let padding = if cut < PARAGRAPH_BYTES { cut } else { 0 };
-    let bytes = image.slice("the kernel (syssize)", start, length - padding)?;
+    let (bytes, length) = (code.kernel, code.kernel_bytes);
     let (mut pref_address, mut init_size) = (0, length);
     if header.version >= WITH_INIT_SIZE {
         pref_address = header.pref_address;
@@ -202,8 +126,7 @@ fn place_kernel<'a>(
         // too.
         let load = u64::from(header.code32_start);
         if load < HIGH_MEMORY {
-            // Images of 16-bit code wear this header, too, and have nothing for protected mode.
-            let must = format_args!("at least {HIGH_MEMORY:#x}");
+            let must = format_args!("at least {HIGH_MEMORY:#x} in any mode but 'real'");
             let got = format_args!("{load:#x}");
             return Err(image.broken("code32_start", CODE32_START, must, got));
         }

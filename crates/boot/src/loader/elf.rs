@@ -146,6 +146,18 @@ impl<'a> Elf<'a> {
 
     /// Puts every segment at its physical address.
     pub fn place(&self, space: &mut Space<'a>) -> Result<()> {
+        self.place_moved(0, space)
+    }
+
+    /// The physical addresses of all segments, with what lies between them.
+    pub fn span(&self) -> Range<u64> {
+        let all = || self.loadable().map(Segment::physical);
+        let start = all().map(|range| range.start).min().unwrap_or(0);
+        start..all().map(|range| range.end).max().unwrap_or(0)
+    }
+
+    /// Puts every segment so far above its physical address, in arithmetic of 64 bits.
+    pub fn place_moved(&self, distance: u64, space: &mut Space<'a>) -> Result<()> {
         let mut budget = self.image.bytes.len() as u64;
         for segment in self.loadable() {
             self.spend(&mut budget, "segment", segment)?;
@@ -155,7 +167,7 @@ impl<'a> Elf<'a> {
             let what = if bytes.is_empty() { "bss" } else { "segment" };
             space.place(Part {
                 what,
-                gpa: segment.paddr,
+                gpa: segment.paddr.wrapping_add(distance),
                 bytes: Cow::Borrowed(bytes),
                 memory_bytes: segment.memsz,
             })?;

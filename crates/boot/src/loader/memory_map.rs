@@ -70,6 +70,14 @@ pub(super) fn memory_map(slots: &[MemorySlot], reserved: &[Range<u64>]) -> Resul
     Ok(map)
 }
 
+/// Bytes of RAM from an address up to the first gap, in KiB: `mem_lower`, `mem_upper`.
+pub(super) fn kib_from(gpa: u64, map: &[MapEntry]) -> u64 {
+    let ram = |entry: &&MapEntry| entry.usage == Usage::Ram && entry.range.contains(&gpa);
+    map.iter()
+        .find(ram)
+        .map_or(0, |entry| (entry.range.end - gpa) / 1024)
+}
+
 /// What the addresses from a border up to the next one are.
 fn usage_at(gpa: u64, slots: &[MemorySlot], reserved: &[Range<u64>]) -> Option<Usage> {
     if reserved.iter().any(|range| range.contains(&gpa)) {

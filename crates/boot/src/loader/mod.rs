@@ -2,7 +2,7 @@
 //! instruction finds it.
 //!
 //! ```text
-//! load ─► format ─► flat · elf · multiboot · pvh · bzimage ─► Loaded
+//! load ─► format ─► flat · elf · multiboot(2) · pvh · bzimage ─► Loaded
 //!                     │ image: bounded reading      │ memory_map: what is RAM
 //!                     └ space: who has which addresses
 //! ```
@@ -17,7 +17,7 @@ mod image;
 mod loaded;
 mod memory_map;
 mod multiboot;
-mod multiboot_info;
+mod multiboot2;
 mod note;
 mod pvh;
 mod request;
@@ -55,6 +55,8 @@ use space::Space;
 ///     slots: &slots,
 ///     reserved: &[],
 ///     rsdp_gpa: None,
+///     rsdp: &[],
+///     mode: None,
 ///     screen: None,
 /// })?;
 /// assert_eq!((loaded.format, loaded.entry_gpa), (Format::Flat, 0x7c00));
@@ -72,6 +74,7 @@ pub fn load<'a>(request: &LoadRequest<'a>) -> Result<Loaded<'a>> {
         Format::Flat => flat::load(request, space),
         Format::Elf => elf::load(request, space),
         Format::Multiboot => multiboot::load(request, space),
+        Format::Multiboot2 => multiboot2::load(request, space),
         Format::Pvh => pvh::load(request, space),
         Format::BzImage => bzimage::load(request, space),
     }?;
@@ -96,6 +99,9 @@ impl Format {
         }
         if multiboot::has_header(bytes) {
             return Ok(Format::Multiboot);
+        }
+        if multiboot2::has_header(bytes) {
+            return Ok(Format::Multiboot2);
         }
         if !Elf::is_one(bytes) {
             return Ok(Format::Flat);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_MODULES};
+use crate::mode::CpuMode;
 use crate::named::named;
 use crate::screen::Screen;
 use crate::slot::MemorySlot;
@@ -19,6 +20,8 @@ pub enum Format {
     Elf,
     /// A multiboot 1 header, with address fields of its own or in an ELF image.
     Multiboot,
+    /// A multiboot 2 header, with tags for addresses or in an ELF image.
+    Multiboot2,
     /// An ELF image with the note `XEN_ELFNOTE_PHYS32_ENTRY`.
     Pvh,
     /// A Linux kernel of boot protocol 2.06 or newer.
@@ -31,7 +34,7 @@ macro_rules! each_format {
     ($call:ident $($given:tt)*) => {
         $call! {
             $($given)* {
-                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Pvh = "pvh", BzImage = "bzimage"
+                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Multiboot2 = "multiboot2", Pvh = "pvh", BzImage = "bzimage"
             }
         }
     };
@@ -70,6 +73,11 @@ pub struct LoadRequest<'a> {
     pub reserved: &'a [Range<u64>],
     /// The ACPI root pointer, for the formats that pass it on.
     pub rsdp_gpa: Option<u64>,
+    /// Its bytes, for multiboot 2, which passes on a copy.
+    pub rsdp: &'a [u8],
+    /// The mode that the caller wants, for an image that can start in several: a bzImage has a
+    /// 16-bit entry, too.
+    pub mode: Option<CpuMode>,
     /// The screen, for the formats that tell of one.
     pub screen: Option<Screen>,
 }
@@ -106,7 +114,12 @@ impl LoadRequest<'_> {
             (
                 "a command line",
                 !self.command_line.is_empty(),
-                &[Format::Multiboot, Format::Pvh, Format::BzImage][..],
+                &[
+                    Format::Multiboot,
+                    Format::Multiboot2,
+                    Format::Pvh,
+                    Format::BzImage,
+                ][..],
             ),
             (
                 "an initrd",
@@ -116,7 +129,7 @@ impl LoadRequest<'_> {
             (
                 "modules",
                 !self.modules.is_empty(),
-                &[Format::Multiboot][..],
+                &[Format::Multiboot, Format::Multiboot2][..],
             ),
         ];
         for (what, given, takers) in strange {

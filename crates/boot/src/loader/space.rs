@@ -107,7 +107,7 @@ impl<'a> Space<'a> {
     pub fn place_high(&mut self, what: &'static str, bytes: &'a [u8], limit: u64) -> Result<u64> {
         let length = bytes.len() as u64;
         let gpa = self
-            .highest(length, limit)
+            .highest(length, limit, PAGE_BYTES)
             .ok_or_else(|| {
                 if limit < self.main_end() {
                     return payload(format!(
@@ -144,11 +144,12 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// The highest page from which `length` bytes are free and end at or below `limit`.
-    fn highest(&self, length: u64, limit: u64) -> Option<u64> {
+    /// The highest multiple of `alignment` (a power of two) from which `length` bytes are free and
+    /// end at or below `limit`.
+    pub fn highest(&self, length: u64, limit: u64, alignment: u64) -> Option<u64> {
         let mut end = self.main_end().min(limit);
         loop {
-            let start = end.checked_sub(length)? / PAGE_BYTES * PAGE_BYTES;
+            let start = end.checked_sub(length)? / alignment * alignment;
             if start < LOWEST_GPA {
                 return None;
             }
@@ -157,6 +158,14 @@ impl<'a> Space<'a> {
             };
             end = blocker.start;
         }
+    }
+
+    /// Whether a part could be placed there.
+    pub fn is_free(&self, gpa: u64, length: u64) -> bool {
+        let end = gpa.checked_add(length);
+        let slots = &mut self.slots.iter().map(slot_range);
+        slots.any(|slot| gpa >= slot.start && end.is_some_and(|end| end <= slot.end))
+            && self.blocker(&(gpa..gpa.saturating_add(length))).is_none()
     }
 
     /// Something that lies in a range, if anything does.

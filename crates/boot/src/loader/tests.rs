@@ -52,6 +52,8 @@ fn request(image: &[u8], format: Option<Format>) -> LoadRequest<'_> {
         slots: &ALL,
         reserved: &[],
         rsdp_gpa: None,
+        rsdp: &[],
+        mode: None,
         screen: None,
     }
 }

@@ -10,6 +10,9 @@ pub enum Protocol {
     /// Code and data segments with the selectors 0x10 and 0x18 (Linux
     /// Documentation/arch/x86/boot.rst, "32-bit Boot Protocol").
     Linux,
+    /// Real mode, with the entry a segment of its own, and data and stack in the one that begins
+    /// 0x200 bytes below (boot.rst, "Running the Kernel").
+    LinuxReal,
     /// CR0 with PE alone, and a task register for a TSS of 0x68 bytes (Xen docs/misc/pvh.pandoc).
     Pvh,
 }

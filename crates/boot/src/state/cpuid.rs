@@ -22,6 +22,18 @@ const TOPOLOGY: [u32; 2] = [0xb, 0x1f];
 /// AMD's leaf with the ids of APIC, core and node.
 const AMD_IDS: u32 = 0x8000_001e;
 
+/// Time-stamp counter and crystal; processor and bus frequencies.
+const TSC_RATIO: u32 = 0x15;
+const FREQUENCIES: u32 = 0x16;
+/// The bus of Intel's processors since 2011.
+const BUS_MHZ: u32 = 100;
+/// A hypervisor's first leaf, and the one with the frequencies of the time-stamp counter and of the
+/// local APIC's timer, in kHz.
+const HYPERVISOR_BASE: u32 = 0x4000_0000;
+const HYPERVISOR_TIMING: u32 = 0x4000_0010;
+/// KVM's local APICs count nanoseconds (`APIC_BUS_CYCLE_NS`).
+const APIC_BUS_KHZ: u32 = 1_000_000;
+
 /// Leaves 0xb and 0x1f, level types: threads of a core, cores of a package. A level beyond these
 /// reads as none.
 const LEVEL_THREAD: u32 = 1;
@@ -71,6 +83,50 @@ pub fn of_vcpu(host: &CpuId, place: Place) -> Option<CpuId> {
         overwrite(entry, place);
     }
     CpuId::from_entries(&own).ok()
+}
+
+/// The list with the frequency of the time-stamp counter in the leaves that are there for it, as far
+/// as its maximum leaves reach: Intel's, and the one that hypervisors have agreed on. With 0, or
+/// where the list has no room, it is as it was.
+pub fn with_tsc(list: &CpuId, khz: u32) -> CpuId {
+    let mut own = list.as_slice().to_vec();
+    let basic = max_leaf(list, MAX_LEAVES[0]);
+    let hypervisor = own.iter_mut().find(|entry| is_kvms(entry));
+    let mut leaves = Vec::new();
+    if let Some(base) = hypervisor {
+        base.eax = base.eax.max(HYPERVISOR_TIMING);
+        leaves.push((HYPERVISOR_TIMING, [khz, APIC_BUS_KHZ, 0, 0]));
+    }
+    // Twice a crystal of half the frequency: exact, and neither the crystal's hertz nor the product
+    // that kernels form exceed 32 bits below 8.5 GHz.
+    let crystal = khz.saturating_mul(500);
+    let mhz = khz / 1000;
+    let intels = [
+        (TSC_RATIO, [1, 2, crystal, 0]),
+        (FREQUENCIES, [mhz, mhz, BUS_MHZ, 0]),
+    ];
+    leaves.extend(intels.into_iter().filter(|(leaf, _)| *leaf <= basic));
+    for (function, [eax, ebx, ecx, edx]) in leaves {
+        own.retain(|entry| entry.function != function);
+        own.push(kvm_cpuid_entry2 {
+            function,
+            eax,
+            ebx,
+            ecx,
+            edx,
+            ..Default::default()
+        });
+    }
+    match CpuId::from_entries(&own) {
+        Ok(list) if khz != 0 => list,
+        _ => list.clone(),
+    }
+}
+
+/// Whether it is the leaf in which KVM says that it is KVM, and how many leaves it has.
+fn is_kvms(entry: &kvm_cpuid_entry2) -> bool {
+    let name = [entry.ebx, entry.ecx, entry.edx].map(u32::to_le_bytes);
+    entry.function == HYPERVISOR_BASE && name.as_flattened() == b"KVMKVMKVM\0\0\0"
 }
 
 /// What a leaf of [`MAX_LEAVES`] says; 0 if the list lacks it.

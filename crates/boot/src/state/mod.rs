@@ -48,6 +48,13 @@ pub fn registers(config: &BootConfig) -> kvm_regs {
         Privilege::Kernel => 0,
         Privilege::User => RFLAGS_IOPL_3,
     };
+    if config.protocol == Protocol::LinuxReal {
+        return kvm_regs {
+            rsp: layout::LINUX_SETUP_HEAP_END,
+            rflags: RFLAGS_FIXED,
+            ..Default::default()
+        };
+    }
     kvm_regs {
         rip: if real {
             config.entry_gpa & 0xffff

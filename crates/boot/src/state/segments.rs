@@ -20,7 +20,7 @@ struct Indices {
 impl Indices {
     const fn of(protocol: Protocol) -> Self {
         let first = match protocol {
-            Protocol::Plain | Protocol::Pvh => 1,
+            Protocol::Plain | Protocol::Pvh | Protocol::LinuxReal => 1,
             Protocol::Linux => 2,
         };
         Self {
@@ -55,6 +55,12 @@ pub struct Segments {
 impl Segments {
     /// The segments of a mode and ring.
     pub fn of(config: &BootConfig) -> Self {
+        if config.protocol == Protocol::LinuxReal {
+            return Self {
+                code: real(TYPE_CODE, config.entry_gpa),
+                data: real(TYPE_DATA, layout::LINUX_SETUP),
+            };
+        }
         if config.mode == CpuMode::Real {
             // CS is the 64 KiB frame of the entry, so that an entry below 64 KiB keeps base 0 and
             // IP = gpa.

@@ -17,7 +17,7 @@ const IO_MAP_BASE: u64 = 0x66;
 /// The task register: our TSS, or the one at 0 that PVH promises (Xen docs/misc/pvh.pandoc).
 pub fn register(protocol: Protocol) -> kvm_segment {
     let (base, bytes) = match protocol {
-        Protocol::Plain | Protocol::Linux => (layout::TSS, TSS_BYTES),
+        Protocol::Plain | Protocol::Linux | Protocol::LinuxReal => (layout::TSS, TSS_BYTES),
         Protocol::Pvh => (0, TSS_STATE_BYTES),
     };
     kvm_segment {

@@ -66,7 +66,6 @@ fn boot_params_have_the_completed_header_and_the_memory_map() {
         command_line: b"console=ttyS0 root=/dev/ram0",
         initrd: Some(&[9; 5000]),
         rsdp_gpa: Some(0xe_0000),
-        screen: None,
         slots: &slots,
         ..request(&image)
     })

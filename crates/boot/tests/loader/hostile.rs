@@ -4,8 +4,8 @@
 use boot::{ErrorKind, Format, LoadRequest, MemorySlot, Module};
 
 use crate::images::{
-    KERNEL, Kernel, MEMORY, elf32, elf64, multiboot_elf, multiboot_flat, note, notes, pvh, ram,
-    request, segment,
+    KERNEL, Kernel, MEMORY, elf32, elf64, multiboot_elf, multiboot_flat, multiboot2_elf,
+    multiboot2_flat, note, notes, pvh, ram, request, segment, tag,
 };
 
 const MUTATIONS: u64 = 10_000;
@@ -44,16 +44,34 @@ fn images() -> Vec<(&'static str, Format, Vec<u8>)> {
         relocatable_kernel: 0,
         ..KERNEL
     };
+    let sixteen = Kernel {
+        code32_start: 0,
+        ..fixed
+    };
     vec![
         ("flat", Format::Flat, vec![0xf4; 64]),
         ("ELF32", Format::Elf, elf32(0x10_0000, &segments)),
         ("ELF64", Format::Elf, elf64(0x10_0000, &segments)),
         ("multiboot in ELF", Format::Multiboot, multiboot_elf(3)),
         ("multiboot with fields", Format::Multiboot, multiboot_flat()),
+        (
+            "multiboot 2 in ELF",
+            Format::Multiboot2,
+            multiboot2_elf(&[
+                tag(1, 0, &[4, 6, 15]),
+                tag(10, 0, &[0x10_0000, 0x4ff_ffff, 0x1000, 1]),
+            ]),
+        ),
+        (
+            "multiboot 2 with tags",
+            Format::Multiboot2,
+            multiboot2_flat(),
+        ),
         ("PVH in ELF32", Format::Pvh, elf32(0, &narrow)),
         ("PVH in ELF64", Format::Pvh, pvh()),
         ("bzImage", Format::BzImage, KERNEL.image()),
         ("fixed bzImage", Format::BzImage, fixed.image()),
+        ("16-bit bzImage", Format::BzImage, sixteen.image()),
     ]
 }
 
@@ -62,7 +80,7 @@ const RESERVED: [std::ops::Range<u64>; 2] = [0xe_0000..0xe_1000, 0x3ff_0000..0x3
 /// All that may go with an image of this format.
 fn full(image: &[u8], format: Format) -> LoadRequest<'_> {
     let linux = matches!(format, Format::Pvh | Format::BzImage);
-    let multiboot = format == Format::Multiboot;
+    let multiboot = matches!(format, Format::Multiboot | Format::Multiboot2);
     LoadRequest {
         format: Some(format),
         command_line: if linux || multiboot { b"quiet" } else { b"" },
@@ -77,6 +95,7 @@ fn full(image: &[u8], format: Format) -> LoadRequest<'_> {
         },
         slots: &SLOTS,
         reserved: &RESERVED,
+        rsdp: &[7; 36],
         ..request(image)
     }
 }
@@ -135,8 +154,8 @@ fn every_prefix_of_every_image_is_loaded_or_refused() {
             // A file that is cut short misses something, unless its format knows no end but for
             // padding.
             let padding = match name {
-                "flat" | "multiboot with fields" => image.len(),
-                "bzImage" | "fixed bzImage" => 15,
+                "flat" | "multiboot with fields" | "multiboot 2 with tags" => image.len(),
+                "bzImage" | "fixed bzImage" | "16-bit bzImage" => 15,
                 _ => 0,
             };
             assert!(

@@ -26,6 +26,8 @@ pub fn request(image: &[u8]) -> LoadRequest<'_> {
         slots: &MEMORY,
         reserved: &[],
         rsdp_gpa: None,
+        rsdp: &[],
+        mode: None,
         screen: None,
     }
 }
@@ -214,6 +216,41 @@ pub fn multiboot_flat() -> Vec<u8> {
         vec![0xf4; 8],
     ]
     .concat()
+}
+
+/// A tag of a multiboot 2 header, padded.
+pub fn tag(kind: u16, flags: u16, words: &[u32]) -> Vec<u8> {
+    let mut tag = [kind, flags].map(u16::to_le_bytes).concat();
+    tag.extend((8 + 4 * words.len() as u32).to_le_bytes());
+    tag.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    tag.resize(tag.len().next_multiple_of(8), 0);
+    tag
+}
+
+/// A multiboot 2 header with these tags and the one that ends them.
+pub fn multiboot2_header(tags: &[Vec<u8>]) -> Vec<u8> {
+    let (magic, tags) = (0xe852_50d6u32, [tags.concat(), tag(0, 0, &[])].concat());
+    let length = 16 + tags.len() as u32;
+    let checksum = 0u32.wrapping_sub(magic).wrapping_sub(length);
+    let words = [magic, 0, length, checksum].map(u32::to_le_bytes);
+    [words.concat(), tags].concat()
+}
+
+/// An ELF64 image with a multiboot 2 header, its entry after it, one segment at 1 MiB and its bss.
+pub fn multiboot2_elf(tags: &[Vec<u8>]) -> Vec<u8> {
+    // 64 + 56 bytes of headers: a multiple of eight.
+    let header = multiboot2_header(tags);
+    let entry = 0x10_0000 + header.len() as u64;
+    let text = [header, vec![0xf4; 8]].concat();
+    elf64(entry, &[segment(0x10_0000, &text, 0x3000)])
+}
+
+/// Eight bytes of something else, then a multiboot 2 header with addresses and an entry, then a
+/// `hlt`.
+pub fn multiboot2_flat() -> Vec<u8> {
+    let addresses = tag(2, 0, &[0x10_0008, 0x10_0000, 0, 0x10_2000]);
+    let tags = [addresses, tag(3, 0, &[0x10_0040])];
+    [vec![0xcc; 8], multiboot2_header(&tags), vec![0xf4; 8]].concat()
 }
 
 /// An ELF64 image with a segment at 16 MiB and PVH's entry 4 bytes into it.

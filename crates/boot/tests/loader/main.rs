@@ -12,5 +12,8 @@ mod hostile;
 mod images;
 mod memory_map;
 mod multiboot;
+mod multiboot2;
 mod pvh;
+mod real_mode;
 mod requests;
+mod screens;

@@ -95,7 +95,6 @@ fn the_start_info_has_command_line_map_initrd_and_rsdp() {
         command_line: b"console=hvc0",
         initrd: Some(&[9; 5000]),
         rsdp_gpa: Some(0xe_0000),
-        screen: None,
         reserved: &[0xfe00_0000..0xfe00_3000],
         ..request(&image)
     })

@@ -2,14 +2,17 @@
 
 use boot::{ErrorKind, Format, LoadRequest, Module};
 
-use crate::images::{KERNEL, assert_refused, elf64, multiboot_elf, pvh, request, segment};
+use crate::images::{
+    KERNEL, assert_refused, elf64, multiboot_elf, multiboot2_elf, pvh, request, segment,
+};
 
 /// One image of each format.
-fn images() -> [(Format, Vec<u8>); 5] {
+fn images() -> [(Format, Vec<u8>); 6] {
     [
         (Format::Flat, vec![0xf4]),
         (Format::Elf, elf64(0x1000, &[segment(0x1000, &[0xf4], 1)])),
         (Format::Multiboot, multiboot_elf(0)),
+        (Format::Multiboot2, multiboot2_elf(&[])),
         (Format::Pvh, pvh()),
         (Format::BzImage, KERNEL.image()),
     ]
@@ -22,7 +25,8 @@ fn formats_are_found_by_content_and_named_as_users_write_them() {
         assert_eq!(loaded.format, format);
         format.name()
     });
-    assert_eq!(found, ["flat", "elf", "multiboot", "pvh", "bzimage"]);
+    let expected = ["flat", "elf", "multiboot", "multiboot2", "pvh", "bzimage"];
+    assert_eq!(found, expected);
     assert_eq!(Format::ALL.map(Format::name), found);
 }
 
@@ -35,10 +39,15 @@ fn what_a_format_has_no_place_for_is_refused() {
     let takers = [
         (
             "command line",
-            &[Format::Multiboot, Format::Pvh, Format::BzImage][..],
+            &[
+                Format::Multiboot,
+                Format::Multiboot2,
+                Format::Pvh,
+                Format::BzImage,
+            ][..],
         ),
         ("initrd", &[Format::Pvh, Format::BzImage][..]),
-        ("modules", &[Format::Multiboot][..]),
+        ("modules", &[Format::Multiboot, Format::Multiboot2][..]),
         ("loadGpa", &[Format::Flat][..]),
     ];
     for (format, image) in &images() {
@@ -77,7 +86,7 @@ fn an_image_that_is_not_what_was_asked_for_is_refused() {
     for (format, image) in images() {
         for asked in Format::ALL {
             // Any image is flat, and those of multiboot and PVH are ELF images, too.
-            let is_elf = matches!(format, Format::Multiboot | Format::Pvh);
+            let is_elf = matches!(format, Format::Multiboot | Format::Multiboot2 | Format::Pvh);
             if asked == format || asked == Format::Flat || (is_elf && asked == Format::Elf) {
                 continue;
             }

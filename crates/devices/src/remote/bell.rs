@@ -1,12 +1,8 @@
-//! Who is told that something waits: the host's end by a bell, the device's by a descriptor.
+//! How the host's end is told that something waits.
 
 use std::fmt;
-use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 type Call = Box<dyn Fn() + Send + Sync>;
 
@@ -67,39 +63,9 @@ impl fmt::Debug for HostBell {
     }
 }
 
-/// Wakes what serves a device: its descriptor is readable until [`take`](Self::take).
-#[derive(Clone, Debug)]
-pub struct Waker(Arc<EventFd>);
-
-impl Waker {
-    /// A waker that was not used yet.
-    ///
-    /// # Errors
-    /// Those of eventfd(2).
-    pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(EventFd::new(EFD_NONBLOCK)?)))
-    }
-
-    /// From any thread.
-    pub fn wake(&self) {
-        // It fails only when its count is full, and then it is readable.
-        let _ = self.0.write(1);
-    }
-
-    /// Whether it was used since the last call.
-    pub fn take(&self) -> bool {
-        self.0.read().is_ok()
-    }
-}
-
-impl AsRawFd for Waker {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
@@ -123,14 +89,5 @@ mod tests {
         bell.ring();
         assert_eq!(heard.load(Ordering::SeqCst), 2);
         assert!(bell.is_due());
-    }
-
-    #[test]
-    fn a_waker_keeps_one_wake_until_it_is_taken() {
-        let waker = Waker::new().unwrap();
-        assert!(!waker.take());
-        waker.wake();
-        waker.clone().wake();
-        assert!(waker.take() && !waker.take());
     }
 }

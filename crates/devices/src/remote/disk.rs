@@ -1,9 +1,10 @@
 //! A disk that somebody else has: reads, writes and flushes by numbers.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::bell::{HostBell, Waker};
+use super::bell::HostBell;
+use crate::virtio::Waker;
 
 /// What a disk is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct DiskAnswer {
 pub struct RemoteDisk {
     state: Mutex<State>,
     bell: Arc<HostBell>,
-    waker: Waker,
+    waker: OnceLock<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -56,10 +57,18 @@ struct State {
 }
 
 impl RemoteDisk {
-    /// A disk at which nothing waits. `waker` wakes the device for its answers.
-    pub fn new(bell: Arc<HostBell>, waker: Waker) -> Self {
-        let state = Mutex::default();
-        Self { state, bell, waker }
+    /// A disk at which nothing waits.
+    pub fn new(bell: Arc<HostBell>) -> Self {
+        Self {
+            state: Mutex::default(),
+            bell,
+            waker: OnceLock::new(),
+        }
+    }
+
+    /// For the device: what wakes it for answers. It is given once.
+    pub fn attach(&self, waker: Waker) {
+        self.waker.set(waker).ok();
     }
 
     /// Whether a request waits for the host.
@@ -83,8 +92,8 @@ impl RemoteDisk {
         let is_first = state.answers.is_empty();
         state.answers.push(DiskAnswer { id, bytes });
         drop(state);
-        if is_first {
-            self.waker.wake();
+        if let (true, Some(waker)) = (is_first, self.waker.get()) {
+            waker.wake();
         }
     }
 
@@ -121,11 +130,6 @@ impl RemoteDisk {
         state.answers.clear();
     }
 
-    /// What wakes the device.
-    pub const fn waker(&self) -> &Waker {
-        &self.waker
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,7 +140,7 @@ mod tests {
     use super::*;
 
     fn disk() -> RemoteDisk {
-        RemoteDisk::new(Arc::default(), Waker::new().unwrap())
+        RemoteDisk::new(Arc::default())
     }
 
     #[test]
@@ -153,7 +157,6 @@ mod tests {
         disk.answer(write, Some(Vec::new()));
         disk.answer(read, Some(vec![1, 2]));
         disk.answer(read, Some(vec![3, 4]));
-        assert!(disk.waker().take());
         let answers = disk.answers();
         assert_eq!(answers.len(), 2);
         assert_eq!(answers[1].bytes.as_deref(), Some(&[1, 2][..]));

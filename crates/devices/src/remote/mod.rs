@@ -8,7 +8,7 @@ mod port;
 
 use std::sync::Arc;
 
-pub use bell::{HostBell, Waker};
+pub use bell::HostBell;
 pub use disk::{DiskAnswer, DiskAsked, DiskRequest, RemoteDisk};
 pub use nic::{FRAME_BYTES, NIC_FRAMES, NicCounts, Pushed, RemoteNic};
 pub use port::{PORT_BYTES, RemotePort};

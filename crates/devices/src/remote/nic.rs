@@ -64,7 +64,8 @@ struct State {
 }
 
 impl RemoteNic {
-    /// A card with this address and without a link, which rings `bell` when something waits for the host.
+    /// A card with this address and without a link, which rings `bell` when something waits for the
+    /// host.
     pub fn new(mac: [u8; 6], bell: Arc<HostBell>) -> Self {
         Self {
             mac,

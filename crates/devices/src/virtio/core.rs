@@ -284,6 +284,8 @@ impl Core {
             self.device.activate(state.features);
         }
         if !self.device.restore(&state.device) {
+            // The device is as new, and so is the rest.
+            self.reset();
             return None;
         }
         self.rings = rings;

@@ -116,11 +116,7 @@ impl VirtioMmio {
         match Worker::start(&self.shared, bell) {
             Ok(worker) => self.worker = Some(worker),
             // As far as the driver can see, the device is broken.
-            Err(_) => {
-                if self.shared.core().break_down().is_broken {
-                    self.shared.interrupt(VIRTIO_MMIO_INT_CONFIG);
-                }
-            }
+            Err(_) => self.shared.break_down(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! A device gets chains of buffers, never registers and no ring. The driver is hostile: what it
 //! may not do stops the device until it is reset, and nothing else.
 
+pub mod block;
 mod chain;
 mod console;
 mod core;

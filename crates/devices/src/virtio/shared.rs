@@ -69,6 +69,13 @@ impl Shared {
         worked.is_more
     }
 
+    /// The device stops until its driver resets it.
+    pub fn break_down(&self) {
+        if self.core().break_down().is_broken {
+            self.interrupt(VIRTIO_MMIO_INT_CONFIG);
+        }
+    }
+
     /// Triggers the line for a reason.
     pub fn interrupt(&self, reason: u32) {
         self.interrupts.fetch_or(reason, Ordering::SeqCst);

@@ -2,6 +2,7 @@
 //! device.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
@@ -46,7 +47,10 @@ fn serve(shared: &Shared, bell: &dyn Doorbell, epoll: &Epoll) {
     let mut events = [EpollEvent::default()];
     while !shared.is_over.load(Ordering::SeqCst) {
         bell.take();
-        shared.work();
+        // A device whose code fails is a broken one for its driver.
+        if catch_unwind(AssertUnwindSafe(|| shared.work())).is_err() {
+            shared.break_down();
+        }
         // It fails for a signal only, and then the worker just looks.
         epoll.wait(-1, &mut events).ok();
     }

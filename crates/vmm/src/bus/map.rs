@@ -34,10 +34,10 @@ pub(crate) struct Bus {
     consoles: Vec<Place>,
     /// Those with a feed.
     posted: Vec<Place>,
-    /// Those whose devices mind whether the machine runs.
-    minding: Vec<Place>,
     /// What is answered by requests from outside.
     pub remotes: Remotes,
+    /// Those whose devices mind whether the machine runs.
+    minding: Vec<Place>,
     /// Whether the kernel counts writes for us.
     pub counts: bool,
     /// Whether the kernel gathers writes for us.
@@ -58,8 +58,8 @@ impl Bus {
             straggler: Mutex::default(),
             consoles: Vec::new(),
             posted: Vec::new(),
-            minding: Vec::new(),
             remotes: Remotes::default(),
+            minding: Vec::new(),
             counts: false,
             coalesces: false,
             is_empty_bus,

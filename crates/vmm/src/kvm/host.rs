@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use boot::state::cpuid::{self, Place};
 use boot::state::extended;
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_VALID_FIELDS};
-use kvm_ioctls::{Cap, Kvm, VmFd};
+use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
 use crate::error::{Error, ErrorCode, Result, remedy};
 
@@ -29,6 +29,8 @@ pub struct Host {
     /// Whether registers of every kind travel in `kvm_run`.
     pub(crate) syncs_registers: bool,
     cpuid: CpuId,
+    /// Of the first vCPU that was asked, which stands for all.
+    tsc_khz: OnceLock<u32>,
 }
 
 impl Host {
@@ -69,6 +71,7 @@ impl Host {
             run_bytes,
             syncs_registers: synced & all == all,
             cpuid,
+            tsc_khz: OnceLock::new(),
         })
     }
 
@@ -89,6 +92,18 @@ impl Host {
                 ),
             )
         })
+    }
+
+    /// How many thousand times a second the time-stamp counter of vCPUs counts, once one was asked
+    /// (`KVM_GET_TSC_KHZ`). 0 as long as none was, or where KVM does not know.
+    pub fn tsc_khz(&self) -> u32 {
+        self.tsc_khz.get().copied().unwrap_or(0)
+    }
+
+    /// The same, which asks a vCPU if none was asked yet.
+    pub(crate) fn tsc_khz_of(&self, vcpu: &VcpuFd) -> u32 {
+        let ask = || vcpu.get_tsc_khz().unwrap_or(0);
+        *self.tsc_khz.get_or_init(ask)
     }
 
     /// Whether vCPUs have YMM registers.

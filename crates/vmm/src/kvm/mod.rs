@@ -2,6 +2,7 @@
 
 pub mod anchor;
 pub mod chips;
+pub mod disk_file;
 pub mod exit;
 pub mod host;
 pub mod image;

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use boot::state::cpuid::with_tsc;
 use kvm_bindings::{
     CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
     kvm_vcpu_events, kvm_xcrs,
@@ -65,7 +66,8 @@ pub(crate) struct Vcpu {
 }
 
 impl Vcpu {
-    /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see.
+    /// `KVM_CREATE_VCPU`, with the CPUID that the guest shall see; what it says of frequencies is
+    /// this KVM's.
     pub fn new(host: &Host, vm: &Arc<Vm>, index: u32, cpuid: &CpuId) -> Result<Self> {
         let run_bytes = host.run_bytes;
         let mut fd = uninterrupted(|| vm.create_vcpu(u64::from(index)))
@@ -73,7 +75,7 @@ impl Vcpu {
         // Another mapping of the same page, which kvm-ioctls has made.
         stays_here((&raw mut *fd.get_kvm_run()).cast(), run_bytes)?;
         let page = Arc::new(RunPage::map(&fd, run_bytes, Arc::clone(vm))?);
-        fd.set_cpuid2(cpuid)
+        fd.set_cpuid2(&with_tsc(cpuid, host.tsc_khz_of(&fd)))
             .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
         let registers = Registers::new(Arc::clone(&page), host.syncs_registers);
         Ok(Self {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use boot::state::BootConfig;
 use boot::{MemorySlot, StartRegisters};
-use devices::Remotes;
 use kvm_bindings::CpuId;
 use kvm_ioctls::Cap;
 
 use crate::board::{self, Panel};
-use crate::bus::{Bus, RouteConfig, RouteId, Row, Standing, Table, irqchip};
+use crate::bus::{Bus, RouteId, Row, Standing, Table, irqchip};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
+use crate::disks::{self, Disk, Opened};
 use crate::error::Result;
 use crate::interrupts::Interrupts;
 use crate::kvm::host::Host;
@@ -26,7 +26,7 @@ use crate::offload;
 use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
 use crate::screen::ScreenView;
-use crate::snapshot::{Shape, Snapshot};
+use crate::snapshot::{Others, Shape, Snapshot};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -37,6 +37,7 @@ pub(crate) struct Made {
     pub origin: Origin,
     pub placement: Placement,
     pub counters: Arc<Counters>,
+    pub disks: Vec<Disk>,
     pub shape: Shape,
     pub screen: Option<ScreenView>,
     pub panel: Panel,
@@ -45,6 +46,7 @@ pub(crate) struct Made {
 /// Of a configuration.
 pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
     let format = config.check()?;
+    let disks = disks::open(&config.disks, &[])?;
     let slots = config.all_slots();
     let rows = check_routes(config, &slots)?;
     let host = check_host(config, &slots)?;
@@ -54,15 +56,17 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
         registers,
         placement,
     } = placement::prepare(config, format, &slots)?;
-    let fd = create::vm(host, boot.mode, config.irqchip)?;
+    let fd = create::vm(host, boot.mode, config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let crew = crew(host, &vm, config, None, Some((&boot, &registers)))?;
-    assemble(config, slots, &rows, vm, crew, Origin::default(), placement)
+    let origin = Origin::default();
+    assemble(config, slots, &rows, vm, crew, origin, placement, disks)
 }
 
 /// Of a snapshot: all vCPUs as they come, all routes empty.
-pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Made> {
-    let config = snapshot.config(routes);
+pub(crate) fn again(snapshot: &Snapshot, others: &Others) -> Result<Made> {
+    let config = snapshot.config_with(others)?;
+    let disks = snapshot.open_disks(&config.disks, others)?;
     let slots = config.all_slots();
     let rows = check_routes(&config, &slots)?;
     let host = check_host(&config, &slots)?;
@@ -74,16 +78,17 @@ pub(crate) fn again(snapshot: &Snapshot, routes: Vec<RouteConfig>) -> Result<Mad
         let counters = Arc::new(Counters::default());
         let boot = Processor::new(vcpu, BOOT_VCPU, config.irqchip, Arc::clone(&counters));
         let crew = (Crew::new(boot, Vec::new()), counters);
-        return assemble(&config, slots, &rows, vm, crew, origin, placement);
+        return assemble(&config, slots, &rows, vm, crew, origin, placement, disks);
     }
     let memory = GuestMemory::from_image(&snapshot.image)?;
-    let fd = create::vm(host, placement.mode, config.irqchip)?;
+    let fd = create::vm(host, placement.mode, &config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let origin = Origin::of_image(&snapshot.image);
     let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None)?;
-    assemble(&config, slots, &rows, vm, crew, origin, placement)
+    assemble(&config, slots, &rows, vm, crew, origin, placement, disks)
 }
 
+#[allow(clippy::too_many_arguments)] // each is made in another way
 fn assemble(
     config: &MachineConfig<'_>,
     slots: Vec<MemorySlot>,
@@ -92,6 +97,7 @@ fn assemble(
     (mut crew, counters): (Crew, Arc<Counters>),
     origin: Origin,
     placement: Placement,
+    disks: Opened,
 ) -> Result<Made> {
     let processors = crew.all_mut();
     let waiting = processors.map(|processor| Arc::clone(&processor.injections));
@@ -109,9 +115,13 @@ fn assemble(
         routes.push(route);
     }
     let vga = Arc::default();
-    let mut remotes = Remotes::default();
-    let cards = board::cards(config, &mut remotes);
-    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, cards)?;
+    let Opened {
+        disks,
+        devices: mut virtio,
+        mut remotes,
+    } = disks;
+    virtio.extend(board::cards(config, &mut remotes));
+    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, virtio)?;
     for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
@@ -133,6 +143,7 @@ fn assemble(
         origin,
         placement,
         counters,
+        disks,
         shape: Shape::of(config, slots),
         panel,
     })

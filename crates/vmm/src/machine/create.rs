@@ -10,10 +10,10 @@ use kvm_ioctls::{Cap, VmFd};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
 use crate::error::{Error, Result};
-use crate::kvm::anchor;
 use crate::kvm::host::Host;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::vm::Vm;
+use crate::kvm::{anchor, chips};
 use crate::limits::BOOT_VCPU;
 use crate::run::Processor;
 
@@ -62,7 +62,9 @@ pub(crate) fn processor(
     ))
 }
 
-pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
+/// A VM of a configuration, for a vCPU that starts in a mode.
+pub(crate) fn vm(host: &Host, mode: CpuMode, config: &MachineConfig<'_>) -> Result<VmFd> {
+    let irqchip = config.irqchip;
     let vm = host.create_vm()?;
     // Intel processors without unrestricted guests need pages of their own for modes without paging
     // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application
@@ -84,6 +86,10 @@ pub(crate) fn vm(host: &Host, mode: CpuMode, irqchip: bool) -> Result<VmFd> {
         };
         vm.create_pit2(pit)
             .map_err(Error::ioctl("KVM_CREATE_PIT2"))?;
+    }
+    if config.pc {
+        host.require(Cap::IrqRouting, "KVM_CAP_IRQ_ROUTING")?;
+        chips::connect_lines(&vm)?;
     }
     Ok(vm)
 }

@@ -15,6 +15,7 @@ use crate::board::Panel;
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
+use crate::disks::{self, Disk};
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::Interrupts;
 use crate::kvm::chips::ChipState;
@@ -29,7 +30,7 @@ use crate::offload;
 use crate::placement::Placement;
 use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
 use crate::screen::ScreenView;
-use crate::snapshot::{Shape, Snapshot};
+use crate::snapshot::{Others, Shape, Snapshot};
 pub use pool::trim as trim_spares;
 
 /// A virtual machine that is not running; [`run`](Self::run) borrows it while it runs.
@@ -62,6 +63,7 @@ pub struct Machine {
     panel: Panel,
     /// Of the host on which its vCPUs began, if it has another CPUID than this one.
     cpuid: Option<Arc<CpuId>>,
+    disks: Vec<Disk>,
     next_id: u32,
 }
 
@@ -76,12 +78,13 @@ impl Machine {
     }
 
     /// A further machine in the state of a snapshot. It shares the snapshot's memory until it
-    /// writes. `routes` stand for those of the snapshot with the same claims.
+    /// writes. `others` stand for what the snapshot has.
     ///
     /// # Errors
-    /// `Snapshot` when a route has no place in it; else as of [`new`](Self::new).
-    pub fn from_snapshot(snapshot: &Snapshot, routes: &[RouteConfig]) -> Result<Self> {
-        let made = assembly::again(snapshot, snapshot.rebound(routes)?)?;
+    /// `Snapshot` for what has no place in it, and for a disk that has moved on; else as of
+    /// [`new`](Self::new).
+    pub fn from_snapshot(snapshot: &Snapshot, others: impl Into<Others>) -> Result<Self> {
+        let made = assembly::again(snapshot, &others.into())?;
         let mut machine = Self::assemble(made, snapshot.cpuid.clone())?;
         machine.put_back(snapshot)?;
         Ok(machine)
@@ -97,6 +100,7 @@ impl Machine {
             origin: made.origin,
             placement: made.placement,
             counters: made.counters,
+            disks: made.disks,
             shape: made.shape,
             screen: made.screen,
             panel: made.panel,
@@ -128,6 +132,7 @@ impl Machine {
             placement: self.placement.clone(),
             crew,
             bus,
+            disks: disks::save(&self.disks),
             chips: ChipState::save(&self.vm, self.interrupts.has_irqchip())?,
         })
     }
@@ -138,7 +143,7 @@ impl Machine {
     /// `Snapshot` for a machine of another shape, and nothing is changed; `KvmIoctl`, and the state
     /// is undefined until a further restore.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        snapshot.check_fits(&self.shape, self.cpuid.as_ref())?;
+        snapshot.check_fits(&self.shape, self.cpuid.as_ref(), &self.disks)?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
         self.origin.restore(&self.vm, &snapshot.image)?;
@@ -158,6 +163,7 @@ impl Machine {
     /// All but the memory.
     fn put_back(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.crew.restore_bus(&mut self.bus, &snapshot.bus)?;
+        disks::put_back(&self.disks, &snapshot.disks);
         snapshot.chips.restore(&self.vm)?;
         self.crew.restore(&snapshot.crew, &self.counters)
     }

@@ -10,6 +10,7 @@ use kvm_bindings::{CpuId, kvm_regs};
 
 use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
 use crate::config::{MachineConfig, Payload};
+use crate::disks::{self, Disk, DiskConfig, Opened, SavedDisk};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::chips::ChipState;
 use crate::kvm::image::MemoryImage;
@@ -36,6 +37,25 @@ pub struct Snapshot {
     pub(crate) crew: CrewState,
     pub(crate) bus: BusState,
     pub(crate) chips: ChipState,
+    pub(crate) disks: Vec<SavedDisk>,
+}
+
+/// What a machine that is made of a snapshot has in the place of what the first one had.
+#[derive(Clone, Debug, Default)]
+pub struct Others {
+    /// Each for the route with the same claim.
+    pub routes: Vec<RouteConfig>,
+    /// Each for the disk in its place; fewer, or `None`, for those that stay what they are.
+    pub disks: Vec<Option<DiskConfig>>,
+}
+
+impl<const N: usize> From<&[RouteConfig; N]> for Others {
+    fn from(routes: &[RouteConfig; N]) -> Self {
+        Self {
+            routes: routes.to_vec(),
+            disks: Vec::new(),
+        }
+    }
 }
 
 /// A page that is not the same in two snapshots.
@@ -67,7 +87,7 @@ impl Snapshot {
     /// # Errors
     /// `Snapshot` if a device in Rust is attached, which no snapshot can make again.
     pub fn description(&self) -> Result<MachineConfig<'static>> {
-        Ok(self.config(self.rebound(&[])?))
+        self.config_with(&Others::default())
     }
 
     /// How many vCPUs the machine had.
@@ -103,8 +123,14 @@ impl Snapshot {
     ///
     /// # Errors
     /// `Snapshot`, naming what differs.
-    pub(crate) fn check_fits(&self, machine: &Shape, cpuid: Option<&Arc<CpuId>>) -> Result<()> {
+    pub(crate) fn check_fits(
+        &self,
+        machine: &Shape,
+        cpuid: Option<&Arc<CpuId>>,
+        disks: &[Disk],
+    ) -> Result<()> {
         self.shape.check(machine)?;
+        disks::check_places(disks, &self.disks)?;
         if self.cpuid.as_ref() == cpuid {
             return Ok(());
         }
@@ -143,7 +169,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// `Snapshot` for one without a place.
-    pub(crate) fn rebound(&self, others: &[RouteConfig]) -> Result<Vec<RouteConfig>> {
+    fn rebound(&self, others: &[RouteConfig]) -> Result<Vec<RouteConfig>> {
         let mut routes = Vec::new();
         for ((_, claim), target) in self.claims.iter().zip(&self.targets) {
             let Some(target) = *target else {
@@ -195,9 +221,47 @@ impl Snapshot {
             irqchip: shape.irqchip,
             serial: shape.serial,
             pc: shape.pc,
+            disks: self.disks.iter().map(|disk| disk.config.clone()).collect(),
             screen: shape.screen,
             network: shape.network.clone(),
             ports: shape.ports.clone(),
         }
+    }
+
+    /// The same for a machine that has these in the place of what is here.
+    ///
+    /// # Errors
+    /// `Snapshot` for what has no place.
+    pub(crate) fn config_with(&self, others: &Others) -> Result<MachineConfig<'static>> {
+        let mut config = self.config(self.rebound(&others.routes)?);
+        if others.disks.len() > config.disks.len() {
+            let (most, got) = (config.disks.len(), others.disks.len());
+            let what = format!("disks must be at most {most} as in the snapshot, got {got}");
+            return Err(Error::new(ErrorCode::Snapshot, what));
+        }
+        for (disk, other) in config.disks.iter_mut().zip(&others.disks) {
+            if let Some(other) = other {
+                other.clone_into(disk);
+            }
+        }
+        Ok(config)
+    }
+
+    /// Opens the disks of such a machine.
+    ///
+    /// # Errors
+    /// `Snapshot` for one that is not what it was, or of another kind; `InvalidOption`.
+    pub(crate) fn open_disks(&self, configs: &[DiskConfig], others: &Others) -> Result<Opened> {
+        let is_other = |index: usize| others.disks.get(index).is_some_and(Option::is_some);
+        let kept = self.disks.iter().enumerate();
+        let kept: Vec<_> = kept
+            .map(|(index, disk)| (!is_other(index)).then_some(disk))
+            .collect();
+        let opened = disks::open(configs, &kept)?;
+        let pairs = self.disks.iter().zip(&opened.disks);
+        for (index, (saved, disk)) in pairs.enumerate() {
+            saved.check_kind(index, disk)?;
+        }
+        Ok(opened)
     }
 }

@@ -9,27 +9,32 @@ use vmm::RouteTarget;
 /// 32-bit code that takes steps of three words from 0x10000 on: what to do, an address, a value.
 pub const DRIVER: &str = "
     be 00 00 01 00 ; mov $0x10000,%esi
-    ad             ; lods %ds:(%esi),%eax
+    ad             ; next: lods %ds:(%esi),%eax
     89 c1          ; mov %eax,%ecx
     ad             ; lods %ds:(%esi),%eax
     89 c7          ; mov %eax,%edi
     ad             ; lods %ds:(%esi),%eax
     83 f9 01       ; cmp $1,%ecx
-    74 0e          ; je write
+    74 13          ; je write
     83 f9 02       ; cmp $2,%ecx
-    74 0d          ; je read
+    74 12          ; je read
     83 f9 03       ; cmp $3,%ecx
-    74 0e          ; je wait
+    74 13          ; je wait
+    83 f9 04       ; cmp $4,%ecx
+    74 15          ; je until
     e6 f4          ; out %al,$0xf4
-    eb e6          ; jmp .-24
+    eb e1          ; jmp next
     89 07          ; write: mov %eax,(%edi)
-    eb e2          ; jmp .-28
+    eb dd          ; jmp next
     8b 17          ; read: mov (%edi),%edx
     89 10          ; mov %edx,(%eax)
-    eb dc          ; jmp .-34
+    eb d7          ; jmp next
     66 39 07       ; wait: cmp %ax,(%edi)
     75 fb          ; jne wait
-    eb d5          ; jmp .-41
+    eb d0          ; jmp next
+    39 07          ; until: cmp %eax,(%edi)
+    75 fc          ; jne until
+    eb ca          ; jmp next
 ";
 
 const STEPS: u64 = 0x1_0000;
@@ -101,6 +106,12 @@ impl Steps {
     /// Waits until a word of memory has this value.
     pub fn wait(self, gpa: u64, value: u16) -> Self {
         self.step(3, gpa, value.into())
+    }
+
+    /// Waits until a register has this value.
+    pub fn until(self, register: u64, value: u32) -> Self {
+        let gpa = self.base + register;
+        self.step(4, gpa, value)
     }
 
     /// Ends the run with an exit code.

@@ -190,10 +190,12 @@ fn the_madt_describes_kvms_interrupt_controllers() {
     assert_eq!(madt.number(40, 4), 1, "PCAT_COMPAT");
     let found = structures(madt);
     let others: Vec<_> = found.iter().filter(|(kind, _)| *kind != 0).collect();
-    let [(1, ioapic), (2, sci), (4, nmi)] = others[..] else {
+    let [(1, ioapic), (2, pit), (2, sci), (4, nmi)] = others[..] else {
         panic!("{others:?}");
     };
     assert_eq!(ioapic, &[1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0]);
+    // ISA line 0 is GSI 2, as the bus has it.
+    assert_eq!(pit, &[2, 10, 0, 0, 2, 0, 0, 0, 0, 0]);
     // ISA line 9 is GSI 9, level-triggered, active high.
     assert_eq!(sci, &[2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0]);
     assert_eq!(nmi, &[4, 6, 0xff, 0, 0, 1]);

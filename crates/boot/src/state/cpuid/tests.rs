@@ -192,3 +192,53 @@ fn what_is_no_topology_stays_the_hosts() {
         }
     }
 }
+
+/// EAX, EBX, ECX, EDX of a leaf.
+fn leaf(list: &CpuId, function: u32) -> Option<Words> {
+    let mut found = list.as_slice().iter().filter(|it| it.function == function);
+    let words = found.next().map(|it| [it.eax, it.ebx, it.ecx, it.edx]);
+    assert!(found.next().is_none(), "{function:#x} twice");
+    words
+}
+
+/// With KVM's own leaves.
+fn on_kvm(host: &CpuId) -> CpuId {
+    let mut entries = host.as_slice().to_vec();
+    entries.push(entry(
+        0x4000_0000,
+        0,
+        [0x4000_0001, 0x4b4d_564b, 0x564b_4d56, 0x4d],
+    ));
+    entries.push(entry(0x4000_0001, 0, [0x0100_7efb, 0, 0, 0]));
+    ok(CpuId::from_entries(&entries))
+}
+
+#[test]
+fn the_frequency_of_the_counter_is_where_the_vendor_and_hypervisors_have_it() {
+    let seen = with_tsc(&on_kvm(&intel(true)), 2_445_403);
+    assert_eq!(leaf(&seen, 0x15), Some([1, 2, 1_222_701_500, 0]));
+    assert_eq!(leaf(&seen, 0x16), Some([2445, 2445, 100, 0]));
+    let base = leaf(&seen, 0x4000_0000).unwrap_or_default();
+    assert_eq!(base, [0x4000_0010, 0x4b4d_564b, 0x564b_4d56, 0x4d]);
+    assert_eq!(leaf(&seen, 0x4000_0010), Some([2_445_403, 1_000_000, 0, 0]));
+    // Its maximum leaf is 0x10, and it does not say that it is KVM.
+    let seen = with_tsc(&amd(true), 2_445_403);
+    assert_eq!(seen.as_slice(), amd(true).as_slice());
+    // Again, with another frequency.
+    let again = with_tsc(&with_tsc(&on_kvm(&intel(true)), 1), 4_000_000);
+    assert_eq!(leaf(&again, 0x15), Some([1, 2, 2_000_000_000, 0]));
+    assert_eq!(
+        leaf(&again, 0x4000_0010),
+        Some([4_000_000, 1_000_000, 0, 0])
+    );
+}
+
+#[test]
+fn a_list_without_a_frequency_or_without_room_stays_as_it_was() {
+    let host = on_kvm(&intel(true));
+    assert_eq!(with_tsc(&host, 0).as_slice(), host.as_slice());
+    let mut entries = host.as_slice().to_vec();
+    entries.resize(kvm_bindings::KVM_MAX_CPUID_ENTRIES, entry(0xd, 9, [0; 4]));
+    let full = ok(CpuId::from_entries(&entries));
+    assert_eq!(with_tsc(&full, 2_445_403).as_slice(), full.as_slice());
+}

@@ -7,7 +7,8 @@ use crate::state::saved;
 
 use super::control::{Event, Message};
 
-/// Ports have bytes in buffers of up to this size; more of one goes nowhere, and no driver sends it.
+/// Ports have bytes in buffers of up to this size; more of one goes nowhere, and no driver sends
+/// it.
 pub const MOST_BYTES: u64 = 1 << 20;
 
 saved! {

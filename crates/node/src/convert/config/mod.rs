@@ -1,5 +1,6 @@
 //! A machine's configuration, converted from JavaScript's types to Rust's.
 
+mod disks;
 mod payload;
 mod routes;
 mod screen;
@@ -10,6 +11,7 @@ use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{CpuMode, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
 
+pub use self::disks::NativeDisk;
 pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
 use self::screen::NativeScreen;
@@ -20,7 +22,8 @@ use crate::convert::words::{NativeMode, NativePrivilege};
 #[napi(object)]
 pub struct NativeConfig {
     /// The mode of the first instruction. Only a flat image needs it: ELF32, multiboot and PVH
-    /// start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can.
+    /// start in `'protected'`, ELF64 in `'long'`, a bzImage in `'long'` if it can; `'real'` chooses
+    /// its 16-bit entry.
     pub mode: Option<NativeMode>,
     /// The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`.
     pub privilege: NativePrivilege,
@@ -49,6 +52,8 @@ pub struct NativeConfig {
     /// reads are all ones, and `onExit` is not asked. It needs an irqchip, which then is the
     /// default. Default false.
     pub pc: bool,
+    /// virtio disks, up to 6, in the order in which the guest finds them. They need `pc`.
+    pub disks: Vec<NativeDisk>,
     /// What the guest is shown on, `vm.screen`: `'text'` for 80 columns and 25 lines at 0xb8000, or
     /// the size of a framebuffer at 0xf0000000. It needs `pc`. Default none.
     #[napi(ts_type = "'text' | NativeScreenSize")]
@@ -105,6 +110,7 @@ impl NativeConfig {
             irqchip: self.irqchip,
             serial: self.serial,
             pc: self.pc,
+            disks: self.disks.iter().map(NativeDisk::parse).collect(),
             screen: self.screen.as_ref().map(screen::parse),
             network: self.network.iter().map(NativeCard::parse).collect(),
             ports: self.ports.clone(),
@@ -156,11 +162,14 @@ pub struct NativeDescription {
     /// As in `NativeConfig`.
     #[napi(ts_type = "'text' | NativeScreenSize")]
     pub screen: Option<NativeScreen>,
+    /// As in `NativeConfig`.
     pub network: Vec<NativeCard>,
     /// As in `NativeConfig`.
     pub ports: Option<Vec<String>>,
     /// As in `NativeConfig`, in the order of their ids.
     pub routes: Vec<NativeRoute>,
+    /// As in `NativeConfig`.
+    pub disks: Vec<NativeDisk>,
 }
 
 impl NativeDescription {
@@ -183,6 +192,7 @@ impl NativeDescription {
             network: config.network.iter().map(NativeCard::of).collect(),
             ports: config.ports.clone(),
             routes: config.routes.iter().map(NativeRoute::of).collect(),
+            disks: config.disks.iter().map(NativeDisk::of).collect(),
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::guests;
 pub struct NativePayload {
     /// The image.
     pub image: Option<Uint8Array>,
-    /// `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`: multiboot 1.
-    /// `'pvh'`: an ELF kernel with a PVH entry. `'bzimage'`: a Linux kernel, boot protocol 2.06 or
-    /// newer. Default: determined by the content.
+    /// `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`,
+    /// `'multiboot2'`: with a header of version 1 or 2. `'pvh'`: an ELF kernel with a PVH entry.
+    /// `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: determined by the content.
     pub format: Option<NativeFormat>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
@@ -26,11 +26,11 @@ pub struct NativePayload {
     /// Guest physical address of the first instruction. Default: the image's own entry; for a flat
     /// image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
     pub entry_gpa: Option<f64>,
-    /// The command line, for multiboot, PVH and bzImage. Default empty.
+    /// The command line, for all formats but flat and ELF. Default empty.
     pub cmdline: Option<String>,
     /// The initial RAM disk, for PVH and bzImage. It is copied.
     pub initrd: Option<Uint8Array>,
-    /// For multiboot.
+    /// For multiboot and multiboot 2.
     pub modules: Vec<NativeModule>,
 }
 

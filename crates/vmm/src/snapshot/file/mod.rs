@@ -14,6 +14,7 @@ use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 use serde::{Deserialize, Serialize};
 
 use crate::bus::{BusState, Claim, RouteId, RouteTarget};
+use crate::disks::SavedDisk;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::chips::ChipState;
 use crate::kvm::host::Host;
@@ -41,6 +42,7 @@ struct Record {
     crew: CrewState,
     bus: BusState,
     chips: ChipState,
+    disks: Vec<SavedDisk>,
     /// What the caller adds.
     note: Vec<u8>,
 }
@@ -64,6 +66,7 @@ impl Snapshot {
             crew: self.crew.clone(),
             bus: self.bus.clone(),
             chips: self.chips.clone(),
+            disks: self.disks.clone(),
             note: note.to_vec(),
         };
         let state = postcard::to_allocvec(&record)
@@ -99,6 +102,7 @@ impl Snapshot {
             crew: record.crew,
             bus: record.bus,
             chips: record.chips,
+            disks: record.disks,
         };
         snapshot.refuse_impossible()?;
         Ok((snapshot, record.note))
@@ -111,6 +115,9 @@ impl Snapshot {
         }
         if self.crew.count() != self.shape.vcpus {
             return Err(no_snapshot("its vCPUs are not as many as it says"));
+        }
+        if !self.disks.iter().all(SavedDisk::is_possible) {
+            return Err(no_snapshot("what was written to a disk does not fit it"));
         }
         let config = self.config(Vec::new());
         if config.all_slots() != self.shape.slots {

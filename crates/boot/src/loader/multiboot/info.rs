@@ -1,11 +1,11 @@
 //! What a multiboot kernel is told: the information block and all that it points to (§3.3).
 
-use super::memory_map::{MapEntry, Usage, memory_map};
-use super::request::LoadRequest;
-use super::space::{HIGH_MEMORY, Space};
 use crate::error::Result;
 use crate::layout::{FRAMEBUFFER_START, TEXT_MEMORY};
 use crate::limits::PAGE_BYTES;
+use crate::loader::memory_map::{MapEntry, kib_from, memory_map};
+use crate::loader::request::LoadRequest;
+use crate::loader::space::{HIGH_MEMORY, Space};
 use crate::screen::Screen;
 
 /// The block with all of its optional fields; those that we do not give are zero.
@@ -74,13 +74,17 @@ pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -
         name,
     ]);
     info.resize(FRAMEBUFFER_ADDR, 0);
-    info.extend(request.screen.map(framebuffer).unwrap_or_default());
+    if let Some(screen) = request.screen {
+        let (fields, colours) = framebuffer(screen);
+        info.extend([&fields, colours].concat());
+    }
     info.resize(INFO_BYTES, 0);
     space.place_low("info", info, WORD, 0)
 }
 
-/// The `framebuffer_*` fields.
-fn framebuffer(screen: Screen) -> Vec<u8> {
+/// The `framebuffer_*` fields that both versions have, and those of the colours, as far as there are
+/// any: position and size of red, green and blue.
+pub fn framebuffer(screen: Screen) -> (Vec<u8>, &'static [u8]) {
     let (gpa, pitch, width, height, bits, kind) = match screen {
         Screen::Text => (TEXT_MEMORY.start, 160, 80, 25, 16, EGA_TEXT),
         Screen::Pixels { width, height } => {
@@ -92,19 +96,12 @@ fn framebuffer(screen: Screen) -> Vec<u8> {
     let mut fields = gpa.to_le_bytes().to_vec();
     fields.extend([pitch, width, height].map(u32::to_le_bytes).concat());
     fields.extend([bits, kind]);
-    if kind == RGB {
-        // Position and size of red, green and blue.
-        fields.extend([16, 8, 8, 8, 0, 8]);
-    }
-    fields
-}
-
-/// Bytes of RAM from an address up to the first gap, in KiB: `mem_lower`, `mem_upper`.
-fn kib_from(gpa: u64, map: &[MapEntry]) -> u64 {
-    let ram = |entry: &&MapEntry| entry.usage == Usage::Ram && entry.range.contains(&gpa);
-    map.iter()
-        .find(ram)
-        .map_or(0, |entry| (entry.range.end - gpa) / 1024)
+    let colours: &[u8] = if kind == RGB {
+        &[16, 8, 8, 8, 0, 8]
+    } else {
+        &[]
+    };
+    (fields, colours)
 }
 
 /// The memory map as the block's `mmap_addr` points to it.

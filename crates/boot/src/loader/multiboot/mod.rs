@@ -1,16 +1,18 @@
 //! Multiboot 1 images (Multiboot Specification 0.6.96): the header, and the kernel after it.
 
-use std::borrow::Cow;
+pub(super) mod addresses;
+pub(super) mod info;
 
 use super::elf::Elf;
 use super::image::Image;
-use super::loaded::{Loaded, Part, StartRegisters};
-use super::multiboot_info::place_info;
+use super::loaded::{Loaded, StartRegisters};
 use super::request::{Format, LoadRequest};
 use super::space::Space;
 use crate::error::Result;
 use crate::mode::CpuMode;
 use crate::state::Protocol;
+use addresses::Addresses;
+use info::place_info;
 
 /// The header's first word (§3.1.1).
 const HEADER_MAGIC: u32 = 0x1bad_b002;
@@ -125,50 +127,13 @@ fn place_by_address_fields<'a>(
     header: Header,
     space: &mut Space<'a>,
 ) -> Result<u64> {
-    let field = |name, offset| image.u32(name, header.at + offset).map(u64::from);
-    let wrong = |name, offset, must: &str, got: u64| {
-        image.broken(name, header.at + offset, must, format_args!("{got:#x}"))
+    let fields = Addresses {
+        header_at: header.at,
+        at: header.at + HEADER_BYTES,
+        may_begin_at_start: false,
     };
-    let header_addr = field("header_addr", 12)?;
-    let load_addr = field("load_addr", 16)?;
-    let load_end_addr = field("load_end_addr", 20)?;
-    let bss_end_addr = field("bss_end_addr", 24)?;
-    let entry_addr = field("entry_addr", 28)?;
-
-    // The header is at a known place in the file and in memory; the rest follows from that.
-    let start = header_addr
-        .checked_sub(load_addr)
-        .and_then(|before| header.at.checked_sub(before))
-        .ok_or_else(|| {
-            let must = "at or below header_addr, and no further below than the file reaches";
-            wrong("load_addr", 16, must, load_addr)
-        })?;
-    let length = match load_end_addr {
-        0 => image.bytes.len() as u64 - start,
-        end => end.checked_sub(load_addr).ok_or_else(|| {
-            wrong(
-                "load_end_addr",
-                20,
-                "zero or at least load_addr",
-                load_end_addr,
-            )
-        })?,
-    };
-    let memory_bytes = match bss_end_addr {
-        0 => length,
-        end => end
-            .checked_sub(load_addr)
-            .filter(|bytes| *bytes >= length)
-            .ok_or_else(|| {
-                let must = "zero or at least the end of what is loaded";
-                wrong("bss_end_addr", 24, must, bss_end_addr)
-            })?,
-    };
-    space.place(Part {
-        what: "kernel",
-        gpa: load_addr,
-        bytes: Cow::Borrowed(image.slice("kernel", start, length)?),
-        memory_bytes,
-    })?;
-    Ok(entry_addr)
+    let part = fields.part(image)?;
+    let entry_addr = image.u32("entry_addr", header.at + 28)?;
+    space.place(part)?;
+    Ok(entry_addr.into())
 }
