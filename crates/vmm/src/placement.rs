@@ -64,6 +64,7 @@ pub(crate) fn prepare(
         let machine = acpi::Machine {
             cpus: config.vcpus as u8,
             virtio: &virtio,
+            vga: config.screen == Some(Screen::Text),
         };
         acpi::tables(&machine, layout::FIRMWARE_START)
     });
