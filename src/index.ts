@@ -14,9 +14,11 @@ export type { Counters, FrameCounters, RouteCounters } from './machine/counters.
 export { fromDefinition } from './definition/index.ts'
 export type {
   DefinedCard,
+  DefinedDisk,
   DefinedClaim,
   DefinedGuest,
   DefinedImage,
+  DefinedFile,
   DefinedModule,
   DefinedNumber,
   DefinedRoute,

@@ -7,6 +7,8 @@ import { formats, modes, privileges } from '../native/words.ts'
 import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
   DefinedCard,
+  DefinedDisk,
+  DefinedFile,
   DefinedImage,
   DefinedModule,
   DefinedRoute,
@@ -14,7 +16,7 @@ import type {
   MachineDefinition,
 } from './types.ts'
 
-const { maxSlots, maxRoutes, maxModules, maxCards, maxPorts } = native.limits()
+const { maxSlots, maxRoutes, maxModules, maxDisks, maxFiles, maxCards, maxPorts } = native.limits()
 
 /** A rule for every key of a type, and for no other. */
 type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
@@ -47,6 +49,16 @@ const module = {
   string: { kind: 'text', about: 'The string that goes with it, default empty.' },
 } satisfies KeysOf<DefinedModule>
 
+const file = {
+  name: {
+    kind: 'text',
+    expected: 'a name of up to 55 bytes',
+    pattern: /^[^\0]{1,55}$/,
+    about: 'The name by which firmware asks for it.',
+  },
+  file: path('Its file'),
+} satisfies KeysOf<DefinedFile>
+
 const payload = {
   guest: {
     kind: 'word',
@@ -67,6 +79,17 @@ const payload = {
     of: { kind: 'object', keys: module, required: ['file'], about: 'A multiboot module.' },
     about: 'For multiboot and multiboot 2.',
   },
+  files: {
+    kind: 'list',
+    most: maxFiles,
+    of: {
+      kind: 'object',
+      keys: file,
+      required: ['name', 'file'],
+      about: 'What firmware finds by name.',
+    },
+    about: 'For firmware, with pc.',
+  },
 } satisfies KeysOf<DefinedImage>
 
 const route = {
@@ -80,6 +103,12 @@ const route = {
   },
   value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },
 } satisfies KeysOf<DefinedRoute>
+
+const disk = {
+  file: path('An image without a header, or a block device'),
+  readOnly: { kind: 'flag', about: 'The guest cannot write. Default false.' },
+  volatile: { kind: 'flag', about: "The guest's writes stay in memory. Default false." },
+} satisfies KeysOf<DefinedDisk>
 
 const side = (about: string): NumberRule => ({
   kind: 'number',
@@ -172,6 +201,12 @@ const keys = {
       needed: { key: 'value', where: 'to', is: 'constant' },
     },
     about: 'Who answers which port and which address.',
+  },
+  disks: {
+    kind: 'list',
+    most: maxDisks,
+    of: { kind: 'object', keys: disk, required: ['file'] },
+    about: 'Disks. A module adds those that it answers.',
   },
   network: {
     kind: 'list',

@@ -26,6 +26,14 @@ export interface DefinedModule {
   string?: string
 }
 
+/** What firmware finds by name, from a file. */
+export interface DefinedFile {
+  /** The name by which firmware asks for it, as `vgaroms/vgabios.bin`. */
+  name: string
+  /** Its file: an absolute path, or one relative to the base. */
+  file: string
+}
+
 /** The screen, as {@link VirtualMachineOptions} has it. */
 export type DefinedScreen =
   | 'text'
@@ -64,6 +72,8 @@ export interface DefinedImage {
   initrd?: string
   /** For multiboot and multiboot 2. */
   modules?: DefinedModule[]
+  /** For firmware, with `pc`. */
+  files?: DefinedFile[]
 }
 
 /** What a route of a definition claims: ports, or guest physical addresses. */
@@ -89,6 +99,16 @@ export type DefinedRoute = DefinedClaim & {
   to: (ConsoleTarget | ConstantTarget | PlainTarget)['to']
   /** What reads give, 0 to 2^64 - 1: for `constant`, and only there. */
   value?: DefinedNumber
+}
+
+/** A disk that is a file, as {@link FileDisk} has it; the others are a module's business. */
+export interface DefinedDisk {
+  /** Its path: absolute, or relative to the base. */
+  file: string
+  /** Whether the guest cannot write. Default false. */
+  readOnly?: boolean
+  /** Whether the guest's writes stay in memory. Default false. */
+  volatile?: boolean
 }
 
 /** A network card that needs no stream; the others are a module's business. */
@@ -148,6 +168,8 @@ export interface MachineDefinition {
   /** What answers which port and which address. */
   routes?: DefinedRoute[]
   /** Network cards. */
+  disks?: DefinedDisk[]
+  /** As in {@link VirtualMachineOptions}. */
   network?: DefinedCard[]
   /** As in {@link VirtualMachineOptions}. */
   ports?: string[]

@@ -20,7 +20,10 @@ use super::{
 };
 use devices::{Pm1, ResetControl};
 
+mod bytes;
 mod dsdt;
+
+use bytes::bytes_of;
 
 /// Bytes from the base that the tables never exceed.
 pub const MAX_BYTES: u64 = 4096;
@@ -69,7 +72,7 @@ pub struct Machine<'a> {
 pub fn tables(machine: &Machine<'_>, base_gpa: u64) -> Tables {
     let mut layout = Layout::new(base_gpa);
     let rsdp_gpa = layout.reserve(Rsdp::len());
-    let dsdt_gpa = layout.place(&dsdt::dsdt(machine));
+    let dsdt_gpa = layout.place(&table(*b"DSDT", 2, &dsdt::body(machine.virtio)));
     let facs_gpa = layout.place(&FACS::new());
     let fadt_gpa = layout.place(&fadt(machine, dsdt_gpa, facs_gpa));
     let madt_gpa = layout.place(&madt(machine.cpus));
@@ -110,12 +113,6 @@ impl Layout {
         self.placed.push((gpa, bytes));
         gpa
     }
-}
-
-fn bytes_of(table: &dyn Aml) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    table.to_aml_bytes(&mut bytes);
-    bytes
 }
 
 fn table(signature: [u8; 4], revision: u8, body: &[u8]) -> Sdt {

@@ -4,10 +4,12 @@
 //! The ports and interrupt lines here are promises of the tables: who wires the devices keeps them.
 
 pub mod acpi;
+pub mod fw_cfg;
 mod interrupts;
 pub mod legacy;
 
 use crate::layout;
+use crate::limits::MAX_VIRTIO;
 
 /// Where the registers of a virtio device lie, and its interrupt, edge-triggered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +26,6 @@ pub const VIRTIO_BYTES: u32 = devices::virtio::VIRTIO_MMIO_BYTES;
 /// The lines of virtio devices, one for each: those that ISA does not have, and then such as
 /// nothing here uses.
 const VIRTIO_LINES: [u32; MAX_VIRTIO] = [16, 17, 18, 19, 20, 21, 22, 23, 5, 10, 11, 7];
-
-/// Virtio devices of one machine: each has a line of its own.
-pub const MAX_VIRTIO: usize = 12;
 
 /// Where the first `count` virtio devices are.
 pub fn virtio(count: usize) -> impl Iterator<Item = VirtioPlace> {
@@ -55,6 +54,19 @@ pub const CMOS_PORT: u16 = 0x70;
 
 /// ACPI's PM1a event block, followed by its control block, where QEMU has them too.
 pub const PM1_PORT: u16 = 0x600;
+
+/// System control port A: the gate of address line 20, and a way to reset.
+pub const CONTROL_A_PORT: u16 = 0x92;
+
+/// The firmware configuration device.
+pub const FW_CFG_PORT: u16 = 0x510;
+
+/// Where firmware looks for a console that shows what it does: one that reads as
+/// [`DEBUG_CONSOLE_VALUE`] (QEMU, `isa-debugcon`).
+pub const DEBUG_CONSOLE_PORT: u16 = 0x402;
+
+/// What says that there is one.
+pub const DEBUG_CONSOLE_VALUE: u8 = 0xe9;
 
 /// The reset control register.
 pub const RESET_PORT: u16 = 0xcf9;

@@ -3,7 +3,8 @@
 use devices::PowerRequest;
 
 use super::*;
-use crate::firmware::{COM1_GSI, KEYBOARD_GSI, MAX_VIRTIO, virtio};
+use crate::firmware::{COM1_GSI, KEYBOARD_GSI, virtio};
+use crate::limits::MAX_VIRTIO;
 
 const BASE: u64 = 0xe_0000;
 
