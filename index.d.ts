@@ -674,6 +674,8 @@ export interface NativeLimits {
   maxTimeoutMs: number
   /** Bytes of a guest's text that are kept for a later reader. */
   maxOutputBytes: number
+  /** Codes of a keyboard that wait for the guest. */
+  maxKeyboardCodes: number
   /** Slots beside slot 0. */
   maxSlots: number
   /** Routes of one machine. */
