@@ -1,6 +1,7 @@
-// A kernel from elsewhere: Debian's stock one, as the bzImage that it is and as the ELF file
-// within, boots to a shell, does what is typed, and powers off. The emulated machine of
-// `npm run test:svm` has both in /opt/linux.
+// Kernels from elsewhere: Debian's stock one, as the bzImage that it is and as the ELF file within,
+// and others of Debian's, boot to a shell, do what is typed, and power off. The emulated machine of
+// `npm run test:svm` has the first and the real-time kernel in /opt/linux, and with VMEXIT_SOAK=1
+// all of them.
 import { existsSync, readFileSync } from 'node:fs'
 
 import test from 'ava'
@@ -12,18 +13,25 @@ import { Listener } from './helpers/listener.ts'
 const folder = '/opt/linux'
 const greeting = 'greetings from init on'
 
+const both = [1, 2]
+
+/** Image, what it is, numbers of vCPUs, initramfs. */
 const kernels = [
-  ['vmlinuz', 'bzimage', 'long'],
-  ['vmlinux', 'pvh', 'protected'],
+  ['vmlinuz', 'bzimage', 'long', both, 'initramfs'],
+  ['vmlinux', 'pvh', 'protected', both, 'initramfs'],
+  ['vmlinuz-rt', 'bzimage', 'long', [2], 'initramfs'],
+  ['vmlinuz-cloud', 'bzimage', 'long', both, 'initramfs'],
+  ['vmlinuz-backports', 'bzimage', 'long', both, 'initramfs'],
+  ['vmlinuz-686', 'bzimage', 'protected', both, 'initramfs-686'],
 ] as const
 
-for (const [[name, format, mode], vcpus] of kernels.flatMap((kernel) =>
-  [1, 2].map((count) => [kernel, count] as const),
+for (const [[name, format, mode, , initramfs], vcpus] of kernels.flatMap((kernel) =>
+  kernel[3].map((count) => [kernel, count] as const),
 )) {
-  const title = `Debian's kernel, ${format}, boots to a shell and powers off, vCPUs: ${vcpus}`
+  const title = `Debian's ${name}, ${format}, boots to a shell and powers off, vCPUs: ${vcpus}`
   const path = `${folder}/${name}`
   if (!existsSync(path)) {
-    test.skip(`${title}: no ${path}; npm run test:svm has one`, (t) => t.pass())
+    test.skip(`${title}: no ${path}; VMEXIT_SOAK=1 npm run test:svm has one`, (t) => t.pass())
     continue
   }
   kvmTest(
@@ -36,7 +44,7 @@ for (const [[name, format, mode], vcpus] of kernels.flatMap((kernel) =>
         memoryBytes: 256 << 20,
         payload: {
           image: readFileSync(path),
-          initrd: readFileSync(`${folder}/initramfs.cpio`),
+          initrd: readFileSync(`${folder}/${initramfs}.cpio`),
           cmdline: 'console=ttyS0 quiet',
         },
       })

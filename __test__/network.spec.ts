@@ -1,6 +1,8 @@
 // Network cards whose frames a stream carries: the guest is a driver of a few instructions.
+import { execFile } from 'node:child_process'
 import { Duplex, duplexPair } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 
 import test from 'ava'
 
@@ -144,6 +146,50 @@ for (const [what, end, expected] of [
     else t.is(error, undefined)
   })
 }
+
+kvmTest('what a listener throws is uncaught, and the machine goes on', async (t) => {
+  const code = `
+    import { Duplex } from 'node:stream'
+    import { flood, frame, netMachine } from './__test__/fixtures/virtio.ts'
+    const a = new Duplex({ objectMode: true })
+    const vm = netMachine(flood, { first: frame(64) }, { frames: a })
+    let count = 0
+    process.on('uncaughtException', ({ message }) => {
+      if (count++ < 2) console.log(message)
+      else vm.stop()
+    })
+    a.on('data', () => { throw new Error('mine') })
+    console.log((await vm.run({ timeoutMs: 20000 })).reason)
+    vm.close()
+  `
+  const args = ['--import', '@oxc-node/core/register', '--input-type=module', '--eval', code]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  t.is(stdout, 'mine\nmine\nstopped\n')
+})
+
+kvmTest('a listener of frames may pause its machine, and close it', async (t) => {
+  const a = cable()
+  const vm = netMachine(flood, { first: frame(64) }, { frames: a })
+  const run = vm.run({ timeoutMs: 20_000 })
+  let count = 0
+  let paused: Promise<void> | undefined
+  a.on('data', () => {
+    count++
+    if (count === 10) paused = vm.pause()
+    if (count === 5000) vm.close()
+  })
+  t.true(await until(() => paused !== undefined))
+  await paused
+  t.true(vm.paused)
+  await sleep(50)
+  const before = vm.counters().network[0]!.sent
+  await sleep(50)
+  t.is(vm.counters().network[0]!.sent, before)
+  vm.resume()
+  await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
+  t.is(count, 5000)
+  t.true(vm.counters().network[0]!.sent >= 5000)
+})
 
 kvmTest('a stream ends with its machine', async (t) => {
   const [ours, theirs] = duplexPair({ objectMode: true })

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 
 import test from 'ava'
 
@@ -125,6 +126,29 @@ if (noPasst === undefined) {
       make()
       t.is((await passts()).length, before.length + 1)
       t.true(await collectUntil(() => passtsNow().length === before.length))
+    },
+    test.serial,
+  )
+
+  kvmTest(
+    'passt ends with a worker that is terminated',
+    async (t) => {
+      const code = `
+        const { VirtualMachine, guests } = require('vmexit')
+        const vm = new VirtualMachine({
+          pc: true, mode: 'long', memoryBytes: 2 ** 21, payload: guests.spin,
+          network: [{ passt: true }],
+        })
+        vm.run()
+        require('node:worker_threads').parentPort.postMessage('ready')
+        setInterval(() => {}, 1000)
+      `
+      const before = await passts()
+      const worker = new Worker(code, { eval: true })
+      await new Promise((resolve) => worker.once('message', resolve))
+      t.is((await passts()).length, before.length + 1)
+      await worker.terminate()
+      t.true(await until(() => passtsNow().length === before.length))
     },
     test.serial,
   )

@@ -45,7 +45,7 @@ linuxTest("Debian's kernel boots on a text screen, which scrolls", async (t) => 
   t.is(vm.counters().exits['mmio-write'], 0)
 })
 
-/** Whether somewhere on the picture's grid of 8 by 16 cells equal ones are where a text has them. */
+/** Whether somewhere on the picture's grid of cells equal ones are where a text has them. */
 function showsLike(text: string, { width, height, rgb }: ReturnType<typeof decodePng>): boolean {
   const cell = (column: number, row: number): string =>
     Array.from({ length: 16 }, (_, y) => {

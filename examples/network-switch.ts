@@ -12,13 +12,13 @@ import { answeringMachine, isReady } from './network-switch/guest.ts'
 
 /** Joins cables: each is the free end of a machine's network card. */
 class Switch {
-  readonly #cables: readonly Duplex[]
+  readonly #cables: Duplex[] = []
   /** Addresses, by who has sent from them. */
   readonly #known = new Map<string, Duplex>()
 
-  constructor(cables: readonly Duplex[]) {
-    this.#cables = cables
-    for (const cable of cables) cable.on('data', (frame: Buffer) => this.#forward(frame, cable))
+  plug(cable: Duplex): void {
+    this.#cables.push(cable)
+    cable.on('data', (frame: Buffer) => this.#forward(frame, cable))
   }
 
   #forward(frame: Buffer, from: Duplex): void {
@@ -43,7 +43,8 @@ const cables = [1, 2, 3].map(() => new Duplex({ objectMode: true }))
 const [first, ...others] = cables.map((frames, index) =>
   answeringMachine(index + 1, frames, index === 0 ? 2 : undefined),
 )
-new Switch(cables)
+const middle = new Switch()
+for (const cable of cables) middle.plug(cable)
 
 const running = others.map((vm) => vm.run({ timeoutMs: 10_000 }))
 while (!others.every(isReady)) await sleep(1)

@@ -14,6 +14,7 @@ export type { Counters, FrameCounters, RouteCounters } from './machine/counters.
 export { fromDefinition } from './definition/index.ts'
 export type {
   DefinedCard,
+  DefinedDisk,
   DefinedClaim,
   DefinedGuest,
   DefinedImage,

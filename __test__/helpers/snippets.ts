@@ -93,7 +93,7 @@ export function modesOf(code: string): [mode: string, privilege: string][] {
 /** As a doc comment's reader has it in mind. */
 const preamble = [
   "import { Snapshot, VirtualMachine, VmError, fromDefinition, guests } from 'vmexit'",
-  "import type { Device, DeviceContext, MachineDefinition, Route, WriteBatch } from 'vmexit'",
+  "import type { Device, DeviceContext, DiskDevice, MachineDefinition, Route, WriteBatch } from 'vmexit'",
 ].join('; ')
 
 /** A complete module. */

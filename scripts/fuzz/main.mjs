@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 
 import { capture, root, sumLine } from '../run.mjs'
 import { Random } from './random.mjs'
-import { rings } from './rings.mjs'
+import { rings } from './virtio/rings.mjs'
 import { SILENT_MS, watch } from './watch.mjs'
 
 const FUZZERS = {

@@ -1,7 +1,7 @@
 // What runs inside: PID 1, which makes the machine ready, and the work that it then does. The host
 // and the machine share a folder, by the same path on both sides; all that either tells the other
 // is a file in there.
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '../run.mjs'
 import { guestModuleNames, moduleNames } from './parts.mjs'
@@ -108,10 +108,18 @@ exec /bin/busybox setsid /bin/busybox cttyhack /bin/sh
 `
 
 /** The same Linux once more, as a guest for the machine's own KVM. */
-export async function layOutGuest(folder, { kernel, busybox }) {
+export async function layOutGuest(folder, { kernel, kernels, busybox }) {
   mkdirSync(folder)
   for (const name of ['vmlinuz', 'vmlinux']) symlinkSync(join(kernel, name), join(folder, name))
   const modules = guestModuleNames.map((name) => [`modules/${name}.ko`, join(kernel, `${name}.ko`)])
   const folders = ['dev', 'proc', 'sys', 'mnt', 'tmp', 'modules']
   await initramfs(join(folder, 'initramfs'), busybox, GUEST_INIT, folders, modules)
+  for (const [name, from] of kernels) {
+    symlinkSync(join(from, 'vmlinuz'), join(folder, `vmlinuz-${name}`))
+    const own = join(from, 'busybox')
+    if (!existsSync(own)) continue
+    // One of the kernel's own word size.
+    const tree = join(folder, `initramfs-${name}`)
+    await initramfs(tree, busybox, GUEST_INIT, folders, [['bin/busybox', own]])
+  }
 }

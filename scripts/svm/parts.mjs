@@ -6,6 +6,7 @@ import { basename, join } from 'node:path'
 import { apt, unpack } from '../debian.mjs'
 import { Failure, capture, root, run } from '../run.mjs'
 import { temporaryDirectory } from '../scope.mjs'
+import { fetchKernels } from './kernels.mjs'
 
 const KERNEL = 'linux-image-amd64'
 const BUSYBOX = 'busybox-static'
@@ -125,11 +126,15 @@ async function getQemu(say) {
   }
 }
 
-/** `{ kernel, busybox, passt, qemu: { command, firmware, libraries } }`, with a message for a download. */
+/**
+ * `{ kernel, kernels, busybox, passt, qemu: { command, firmware, libraries } }`, with a message for a
+ * download.
+ */
 export async function fetchParts(say) {
   const kernel = await part(KERNEL, say)
   const tree = await part(BUSYBOX, say)
   const busybox = ['bin', 'usr/bin'].map((at) => join(tree, at, 'busybox')).find(existsSync)
   const passt = join(await part(PASST, say), 'usr/bin')
-  return { kernel, busybox, passt, qemu: await getQemu(say) }
+  const kernels = await fetchKernels(cache, say)
+  return { kernel, kernels, busybox, passt, qemu: await getQemu(say) }
 }

@@ -18,6 +18,14 @@ const guest = {
     api: ['routes'],
   },
   cpus: { value: 'N', about: 'vCPUs (default 1)', api: ['vcpus'] },
+  disk: {
+    value: 'FILE[:ro|:volatile]',
+    about:
+      'a disk, /dev/vda and so on: a file without a header; ro: the guest cannot write; ' +
+      'volatile: what it writes is forgotten; repeatable',
+    multiple: true,
+    api: ['disks', ...Array.from({ length: 6 }, (_, index) => `disks[${index}].file`)],
+  },
   net: {
     value: 'NETWORK',
     words: networks,
@@ -135,6 +143,7 @@ const run: Command = {
       about: 'a serial port, COM1, which is your terminal: stdin and stdout; Ctrl-] ends the run',
       api: ['serial'],
     },
+    disk: guest.disk,
     net: guest.net,
     vnc: guest.vnc,
     timeout: guest.timeout,
@@ -203,6 +212,7 @@ const boot: Command = {
     },
     cpus: guest.cpus,
     port: guest.port,
+    disk: guest.disk,
     net: guest.net,
     vnc: guest.vnc,
     timeout: guest.timeout,

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import type { DefinedCard, DefinedImage, MachineDefinition } from '../index.ts'
 import { UsageError, type Values } from './command.ts'
 import { textOf } from './session/image.ts'
-import { parseNumber, parsePort, parseScreen, parseSize, parseWord } from './values.ts'
+import { parseDisk, parseNumber, parsePort, parseScreen, parseSize, parseWord } from './values.ts'
 import { words } from './words.ts'
 
 /** A definition is written by hand, or by a program that names files. */
@@ -17,6 +17,8 @@ export function machineOf(values: Values): Omit<MachineDefinition, 'payload'> {
   take('privilege', (text, flag) => (machine.privilege = parseWord(flag, words.privileges, text)))
   take('memory', (text, flag) => (machine.memoryBytes = parseSize(flag, text)))
   take('cpus', (text, flag) => (machine.vcpus = parseNumber(flag, text)))
+  const disks = (values['disk'] ?? []) as string[]
+  if (disks.length > 0) machine.disks = disks.map(parseDisk)
   take('net', (text, flag) => (machine.network = [parseNetwork(flag, text)]))
   for (const name of ['irqchip', 'serial', 'pc'] as const) if (values[name]) machine[name] = true
   take('screen', (text, flag) => (machine.screen = parseScreen(flag, text)))

@@ -1,4 +1,6 @@
-import type { DefinedRoute, DefinedScreen } from '../definition/types.ts'
+import { resolve } from 'node:path'
+
+import type { DefinedDisk, DefinedRoute, DefinedScreen } from '../definition/types.ts'
 import { suggestion } from '../options/nearest.ts'
 import { plainKinds } from '../options/plain-routes.ts'
 import type { RouteKind } from '../options/route-kind.ts'
@@ -56,6 +58,14 @@ export function parsePort(text: string): DefinedRoute {
     return { port, length, to, ...given } as DefinedRoute
   }
   return refuse('--port', expected, text, kind ? [] : plain.map(([name]) => name), to)
+}
+
+/** `--disk root.img`, `--disk root.img:ro`, `--disk root.img:volatile`. */
+export function parseDisk(text: string): DefinedDisk {
+  const [, path = '', kind] = /^(.+?)(?::(ro|volatile))?$/s.exec(text) ?? []
+  if (path === '') return refuse('--disk', 'FILE, FILE:ro or FILE:volatile', text)
+  const more = { ro: { readOnly: true }, volatile: { volatile: true } }
+  return { file: resolve(path), ...more[kind as keyof typeof more] }
 }
 
 /** `--screen text`, `--screen 1024x768`. */

@@ -36,10 +36,15 @@ export async function realize(
   surroundings: Surroundings,
 ): Promise<VirtualMachineOptions> {
   const checked = check(machineRule, definition, '') as Checked
-  const { version: _version, name: _name, module, payload, ...rest } = checked
-  const options = { ...rest, payload: await payloadOf(payload, surroundings) }
+  const { version: _version, name: _name, module, payload, disks, ...rest } = checked
+  const { base } = surroundings
+  const options: VirtualMachineOptions = {
+    ...rest,
+    payload: await payloadOf(payload, surroundings),
+    ...(disks && { disks: disks.map((disk) => ({ ...disk, file: resolve(base, disk.file) })) }),
+  }
   if (module === undefined) return options
-  const path = resolve(surroundings.base, module)
+  const path = resolve(base, module)
   return merged(options, await moduleOptions(path, definition as MachineDefinition))
 }
 

@@ -7,6 +7,7 @@ import { formats, modes, privileges } from '../native/words.ts'
 import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
   DefinedCard,
+  DefinedDisk,
   DefinedFile,
   DefinedImage,
   DefinedModule,
@@ -15,7 +16,7 @@ import type {
   MachineDefinition,
 } from './types.ts'
 
-const { maxSlots, maxRoutes, maxModules, maxFiles, maxCards, maxPorts } = native.limits()
+const { maxSlots, maxRoutes, maxModules, maxDisks, maxFiles, maxCards, maxPorts } = native.limits()
 
 /** A rule for every key of a type, and for no other. */
 type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
@@ -102,6 +103,12 @@ const route = {
   },
   value: { ...number("What a constant's reads give.", 2n ** 64n - 1n), wide: true },
 } satisfies KeysOf<DefinedRoute>
+
+const disk = {
+  file: path('An image without a header, or a block device'),
+  readOnly: { kind: 'flag', about: 'The guest cannot write. Default false.' },
+  volatile: { kind: 'flag', about: "The guest's writes stay in memory. Default false." },
+} satisfies KeysOf<DefinedDisk>
 
 const side = (about: string): NumberRule => ({
   kind: 'number',
@@ -194,6 +201,12 @@ const keys = {
       needed: { key: 'value', where: 'to', is: 'constant' },
     },
     about: 'Who answers which port and which address.',
+  },
+  disks: {
+    kind: 'list',
+    most: maxDisks,
+    of: { kind: 'object', keys: disk, required: ['file'] },
+    about: 'Disks. A module adds those that it answers.',
   },
   network: {
     kind: 'list',

@@ -101,6 +101,16 @@ export type DefinedRoute = DefinedClaim & {
   value?: DefinedNumber
 }
 
+/** A disk that is a file, as {@link FileDisk} has it; the others are a module's business. */
+export interface DefinedDisk {
+  /** Its path: absolute, or relative to the base. */
+  file: string
+  /** Whether the guest cannot write. Default false. */
+  readOnly?: boolean
+  /** Whether the guest's writes stay in memory. Default false. */
+  volatile?: boolean
+}
+
 /** A network card that needs no stream; the others are a module's business. */
 export interface DefinedCard {
   /** passt, run beside, connects it with the host. */
@@ -158,6 +168,8 @@ export interface MachineDefinition {
   /** What answers which port and which address. */
   routes?: DefinedRoute[]
   /** Network cards. */
+  disks?: DefinedDisk[]
+  /** As in {@link VirtualMachineOptions}. */
   network?: DefinedCard[]
   /** As in {@link VirtualMachineOptions}. */
   ports?: string[]

@@ -57,7 +57,9 @@ export abstract class MachineDevices extends MachineRuns {
    * ```ts
    * // in al, 0x60; hlt
    * const image = Uint8Array.of(0xe4, 0x60, 0xf4)
-   * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image } })
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image },
+   * })
    * vm.keyboard.down('KeyA')
    * const { registers } = await vm.run({ timeoutMs: 50 })
    * console.log(registers.rax & 0xffn) // 30n
@@ -70,14 +72,20 @@ export abstract class MachineDevices extends MachineRuns {
   }
 
   /**
-   * Presses the power button of a PC: a guest that knows ACPI turns itself off, or does what else it
-   * is set to. It may be called at any time; a guest that does not run notices when it does.
+   * Presses the power button of a PC: a guest that knows ACPI turns itself off, or does what else
+   * it is set to. It may be called at any time; a guest that does not run notices when it does.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` without `pc: true`, `ERR_VM_CLOSED`.
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: guests.hello })
+   * // mov dx, 0x600; in ax, dx; hlt
+   * const image = Uint8Array.of(0xba, 0x00, 0x06, 0xed, 0xf4)
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image },
+   * })
    * vm.powerButton()
+   * const { registers } = await vm.run({ timeoutMs: 50 })
+   * console.log((registers.rax & 0xffffn).toString(16)) // 100
    * ```
    */
   powerButton(): void {
@@ -87,8 +95,8 @@ export abstract class MachineDevices extends MachineRuns {
 
   /**
    * Presses the reset button: the run in progress, paused or not, ends with reason `'reset'` and no
-   * `exit`, whatever the guest does. What comes then is the caller's choice, as after a reset by the
-   * guest: `vm.restore()`, or a new machine. Like `stop()`, it does nothing without a run.
+   * `exit`, whatever the guest does. What comes then is the caller's choice, as after a reset by
+   * the guest: `vm.restore()`, or a new machine. Like `stop()`, it does nothing without a run.
    *
    * @example
    * ```ts

@@ -30,9 +30,9 @@ export type ImageFormat = NativeFormat
 export type ExitReason = NativeExitReason
 
 /**
- * Why a run ended: an unanswered exit, `stop()`, the time-out, a write to a `stop` route, or a PC
- * that the guest turned off or reset. A well-behaved guest ends with `'hlt'`, `'exit-port'` or
- * `'power-off'`.
+ * Why a run ended: an unanswered exit, `stop()`, the time-out, a write to a `stop` route, a PC that
+ * the guest turned off or reset, or `reset()`. A well-behaved guest ends with `'hlt'`,
+ * `'exit-port'` or `'power-off'`.
  */
 export type EndReason = ExitReason | NativeEnding
 

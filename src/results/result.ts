@@ -31,13 +31,13 @@ export class RunResult {
   /** Why the run ended; the same as `exit.reason` if an exit ended it. */
   readonly reason: EndReason
   /**
-   * The exit that ended it, with everything that KVM reports about it; `null` after `stop()` and a
-   * time-out.
+   * The exit that ended it, with everything that KVM reports about it; `null` after `stop()`,
+   * `reset()` and a time-out.
    */
   readonly exit: Exit | null
   /**
-   * Index of the vCPU that ended the run; `null` after `stop()` and a time-out. If another vCPU
-   * came to an end at the same time, that end is the result of the next run.
+   * Index of the vCPU that ended the run; `null` after `stop()`, `reset()` and a time-out. If
+   * another vCPU came to an end at the same time, that end is the result of the next run.
    */
   readonly vcpu: number | null
   /**

@@ -19,8 +19,7 @@
 
 use std::ops::Range;
 
-use crate::firmware::MAX_VIRTIO;
-use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, PAGE_BYTES};
+use crate::limits::{MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, MAX_VIRTIO, PAGE_BYTES};
 
 /// Where Linux's setup code lies that starts in real mode.
 pub const LINUX_SETUP: u64 = 0x9_0000;

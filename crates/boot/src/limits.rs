@@ -9,6 +9,9 @@ pub const MAX_MEMORY_BYTES: u64 = 3 << 30;
 /// What the page tables can map without 1 GiB pages: one page-directory-pointer table.
 pub const MAX_GPA: u64 = 512 << 30;
 
+/// Virtio devices of one machine: each has a line of its own.
+pub const MAX_VIRTIO: usize = 12;
+
 /// Program headers of an ELF image: linkers write under twenty, and every pair of segments is
 /// compared.
 pub const MAX_PROGRAM_HEADERS: u16 = 256;

@@ -143,8 +143,8 @@ impl KeyboardPort {
 }
 
 /// An 8042 with a keyboard and an empty auxiliary port, as firmware leaves it: tested, the keyboard
-/// on, with interrupts, its codes translated to set 1. Every command is answered at once. Codes that
-/// the guest does not want yet wait, also while it turns the keyboard off or resets it.
+/// on, with interrupts, its codes translated to set 1. Every command is answered at once. Codes
+/// that the guest does not want yet wait, also while it turns the keyboard off or resets it.
 ///
 /// The command 0xfe, or any other that pulls the reset line, resets the machine.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ pub use devices::{CONSOLE_BATCH_BYTES, MAX_OUTPUT_BYTES};
 
 /// Disks of one machine: what the virtio devices of a PC have room for, beside the entropy device,
 /// all cards and the ports.
-pub const MAX_DISKS: usize = boot::firmware::MAX_VIRTIO - MAX_CARDS - 2;
+pub const MAX_DISKS: usize = boot::limits::MAX_VIRTIO - MAX_CARDS - 2;
 
 /// Slots that a caller may ask for; every KVM has at least 32, and two are ours.
 pub const MAX_SLOTS: usize = 16;

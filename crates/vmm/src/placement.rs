@@ -133,6 +133,7 @@ fn tables(config: &MachineConfig<'_>, base_gpa: u64) -> acpi::Tables {
     let machine = acpi::Machine {
         cpus: config.vcpus as u8,
         virtio: &virtio,
+        vga: config.screen == Some(Screen::Text),
     };
     acpi::tables(&machine, base_gpa)
 }

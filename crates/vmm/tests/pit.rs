@@ -103,13 +103,20 @@ fn ticks(machine: &Machine) -> [u32; 2] {
     [AT_INPUT_2, AT_INPUT_0].map(|gpa| u32::from_le_bytes(read(machine, gpa)))
 }
 
+/// A slow host has more of them come before the guest looks.
+fn assert_ticked(machine: &Machine) {
+    let [at_input_2, at_input_0] = ticks(machine);
+    assert!(at_input_2 >= 20, "{at_input_2}");
+    assert_eq!(at_input_0, 0);
+}
+
 #[test]
 fn a_long_mode_guest_counts_ticks_of_the_timer_at_input_2() {
     require!(LONG);
     let mut machine = machine();
     exit_code(&run_silently(&mut machine));
     exit_code(&run_silently(&mut machine));
-    assert_eq!(ticks(&machine), [20, 0]);
+    assert_ticked(&machine);
 }
 
 #[test]
@@ -121,6 +128,6 @@ fn a_machine_made_of_a_snapshot_has_the_timer_there_too() {
     let mut second = Machine::from_snapshot(&snapshot, &[]).unwrap();
     for machine in [&mut first, &mut second] {
         exit_code(&run_silently(machine));
-        assert_eq!(ticks(machine), [20, 0]);
+        assert_ticked(machine);
     }
 }

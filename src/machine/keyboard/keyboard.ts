@@ -43,18 +43,22 @@ interface Typed {
 }
 
 /**
- * The keyboard of a PC. Its keys send the codes of set 1, as a PS/2 controller translates them. Up to
- * 65,536 codes wait in the machine until the guest reads them, and belong to its snapshots; what is
- * typed beyond that waits outside, up to 1 MiB of codes.
+ * The keyboard of a PC. Its keys send the codes of set 1, as a PS/2 controller translates them. Up
+ * to 65,536 codes wait in the machine until the guest reads them, and belong to its snapshots; what
+ * is typed beyond that waits outside, up to 1 MiB of codes.
  *
  * @example
  * ```ts
- * // A boot sector: hlt until a code is there, read it, do so again until one is Enter's.
- * const image = Uint8Array.of(0xe4, 0x64, 0xa8, 1, 0x74, 0xfa, 0xe4, 0x60, 0x3c, 0x1c, 0x75, 0xf4, 0xf4)
- * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image } })
- * const typed = vm.keyboard.type('hi\n')
+ * // Polls for a code and reads it, until Enter is released; then it halts.
+ * const image = Uint8Array.of(
+ *   ...[0xe4, 0x64, 0xa8, 1, 0x74, 0xfa, 0xe4, 0x60, 0x3c, 0x9c, 0x75, 0xf4, 0xf4],
+ * )
+ * using vm = new VirtualMachine({
+ *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image },
+ * })
  * void vm.run()
- * await typed
+ * await vm.keyboard.type('hi\n')
+ * console.log('it has read that') // it has read that
  * ```
  */
 export class Keyboard {
@@ -95,7 +99,9 @@ export class Keyboard {
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: guests.hello })
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: guests.hello,
+   * })
    * await vm.keyboard.type('日').catch((error) => console.log(error.code)) // ERR_INVALID_OPTION
    * ```
    */
@@ -113,9 +119,14 @@ export class Keyboard {
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: guests.hello })
+   * // in al, 0x60; hlt
+   * const image = Uint8Array.of(0xe4, 0x60, 0xf4)
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image },
+   * })
    * void vm.keyboard.press('ctrl+alt+delete')
-   * void vm.keyboard.press('F2')
+   * const { registers } = await vm.run({ timeoutMs: 50 })
+   * console.log((registers.rax & 0xffn).toString(16)) // 1d
    * ```
    */
   press(keys: string, options: TypeOptions = {}): Promise<void> {
@@ -134,9 +145,14 @@ export class Keyboard {
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: guests.hello })
-   * vm.keyboard.down('ArrowUp')
-   * vm.keyboard.up('ArrowUp')
+   * // in al, 0x60; hlt
+   * const image = Uint8Array.of(0xe4, 0x60, 0xf4)
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image },
+   * })
+   * vm.keyboard.down('KeyA')
+   * const { registers } = await vm.run({ timeoutMs: 50 })
+   * console.log((registers.rax & 0xffn).toString(16)) // 1e
    * ```
    */
   down(code: string): void {
@@ -151,9 +167,14 @@ export class Keyboard {
    *
    * @example
    * ```ts
-   * using vm = new VirtualMachine({ mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: guests.hello })
-   * vm.keyboard.down('ShiftLeft')
-   * vm.keyboard.up('ShiftLeft')
+   * // in al, 0x60; hlt
+   * const image = Uint8Array.of(0xe4, 0x60, 0xf4)
+   * using vm = new VirtualMachine({
+   *   mode: 'real', pc: true, memoryBytes: 2 ** 20, payload: { image },
+   * })
+   * vm.keyboard.up('KeyA')
+   * const { registers } = await vm.run({ timeoutMs: 50 })
+   * console.log((registers.rax & 0xffn).toString(16)) // 9e
    * ```
    */
   up(code: string): void {

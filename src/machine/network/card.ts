@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 
 import { checkBytes, steady } from '../../options/check.ts'
+import { raise } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { RemoteEnd } from '../remote/remotes.ts'
 
@@ -64,7 +65,7 @@ export class Card implements RemoteEnd {
     }
     frames.on('data', take)
     return {
-      give: (frame) => frames.write(frame),
+      give: (frame) => frames.writable && frames.write(frame),
       goOn: () => frames.resume(),
       close: () => {
         frames.off('data', take)
@@ -113,23 +114,30 @@ export class Card implements RemoteEnd {
     }
   }
 
+  /** In a turn of its own: a guest that floods a fast reader leaves the event loop its turns. */
   #resume(): void {
+    if (this.#mayGive) return
     this.#mayGive = true
-    this.#send()
+    setImmediate(() => this.#send())
   }
 
-  /** Returns whether somebody has got something. */
+  /** Hands over what waits at this moment, and returns whether there was something. */
   #send(): boolean {
-    let hasGiven = false
-    while (this.#mayGive && !this.#isOver) {
-      const sent = this.#machine.takeFrames(this.#index)
-      if (sent.length === 0) return hasGiven
-      hasGiven = true
-      for (const { buffer, byteOffset, length } of sent) {
-        this.#mayGive = !this.#isOver && this.#ends.give(Buffer.from(buffer, byteOffset, length))
-      }
+    if (!this.#mayGive || this.#isOver) return false
+    const sent = this.#machine.takeFrames(this.#index)
+    for (const { buffer, byteOffset, length } of sent)
+      this.#mayGive = this.#give(Buffer.from(buffer, byteOffset, length))
+    return sent.length > 0
+  }
+
+  #give(frame: Buffer): boolean {
+    try {
+      return !this.#isOver && this.#ends.give(frame)
+    } catch (error) {
+      // As with any stream, what a listener throws is nobody's to catch.
+      process.nextTick(raise, error)
+      return true
     }
-    return hasGiven
   }
 
   /** Nobody is there any more at the other end. */

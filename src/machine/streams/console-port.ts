@@ -1,5 +1,5 @@
 import { checkBytes, lengthOf } from '../../options/check.ts'
-import { VmError } from '../../native/errors.ts'
+import { VmError, raise } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import { GuestStream } from './guest-stream.ts'
 
@@ -19,6 +19,7 @@ export class ConsolePort extends GuestStream {
   readonly #index: number
   /** Whether the stream has room for more of the guest's. */
   #takesMore = false
+  #isOver = false
   /** Whether a run is under way that can wait for the reader. */
   #mayWait = false
   /** A write for which there was no room. */
@@ -53,8 +54,11 @@ export class ConsolePort extends GuestStream {
 
   /** @internal */
   override _read(): void {
-    this.#takesMore = true
-    this.#receive()
+    if (!this.#takesMore) {
+      this.#takesMore = true
+      // In a turn of its own: a guest that floods leaves the event loop its turns.
+      setImmediate(() => this.#receive())
+    }
     this.consider()
   }
 
@@ -84,6 +88,7 @@ export class ConsolePort extends GuestStream {
    */
   finish(): void {
     if (this.destroyed) return
+    this.#isOver = true
     this.push(null)
     if (!this.#waiting) return void this.end()
     const isBehind = this.readableFlowing !== null && this.readableLength > 0
@@ -107,16 +112,18 @@ export class ConsolePort extends GuestStream {
     this.#waiting = { bytes: subarray.call(bytes, taken), length: length - taken, done }
   }
 
-  /** Returns whether somebody has got something. */
+  /** Hands over what waits at this moment, and returns whether there was something. */
   #receive(): boolean {
-    let hasGiven = false
-    while (this.#takesMore && !this.destroyed && !this.readableEnded) {
-      const sent = this.#machine.takePortBytes(this.#index)
-      if (!sent) break
-      hasGiven = true
+    if (!this.#takesMore || this.destroyed || this.#isOver) return false
+    const sent = this.#machine.takePortBytes(this.#index)
+    if (!sent) return false
+    try {
       this.#takesMore = this.push(Buffer.from(sent.buffer, sent.byteOffset, sent.byteLength))
+    } catch (error) {
+      // As with any stream, what a listener throws is nobody's to catch.
+      process.nextTick(raise, error)
     }
-    if (hasGiven) this.consider()
-    return hasGiven
+    this.consider()
+    return true
   }
 }

@@ -33,14 +33,13 @@ import { checkShape, otherwise, required } from '../shape.ts'
  *   },
  * }
  * using vm = new VirtualMachine({
- *   mode: 'long',
- *   memoryBytes: 2 << 20,
+ *   mode: 'real',
  *   pc: true,
  *   disks: [{ device }],
  *   payload: guests.hello,
  *   routes: [{ port: 0xe9, to: 'console' }],
  * })
- * console.log(vm.loaded.mode) // long
+ * console.log((await vm.run({ timeoutMs: 200 })).outputText) // Hello, world!
  * ```
  */
 export interface DiskDevice {
@@ -52,15 +51,50 @@ export interface DiskDevice {
    * Fills `into` with the disk's bytes from `offset` on; both are multiples of 512. What it returns
    * may say how much that was, as a number or as `bytesRead` of an object: less than all is an
    * error. It may also return a `Uint8Array` of that length, which counts in the place of `into`.
+   *
+   * @example
+   * ```ts
+   * import { open } from 'node:fs/promises'
+   *
+   * await using handle = await open('/dev/zero')
+   * const device = {
+   *   bytes: 1 << 20,
+   *   read: (offset: number, into: Uint8Array) => handle.read(into, 0, into.length, offset),
+   * }
+   * const into = new Uint8Array(512)
+   * console.log((await device.read(0, into)).bytesRead) // 512
+   * ```
    */
   read(offset: number, into: Uint8Array): unknown
   /**
    * Stores bytes from `offset` on; they are its own. What it returns may say how many were stored,
    * as a number or as `bytesWritten` of an object: less than all is an error. After it is answered
    * the guest takes them for written, and only after the next `flush` for lasting.
+   *
+   * @example
+   * ```ts
+   * const content = new Uint8Array(1 << 20)
+   * const device: DiskDevice = {
+   *   bytes: content.length,
+   *   read: (offset, into) => into.set(content.subarray(offset, offset + into.length)),
+   *   write: (offset, bytes) => content.set(bytes, offset),
+   * }
+   * device.write?.(512, Uint8Array.of(1))
+   * console.log(content[512]) // 1
+   * ```
    */
   write?(offset: number, bytes: Uint8Array): unknown
-  /** Makes everything last that was written before. Default: nothing is to be done. */
+  /**
+   * Makes everything last that was written before. Default: nothing is to be done.
+   *
+   * @example
+   * ```ts
+   * let flushes = 0
+   * const device: DiskDevice = { bytes: 512, read: () => undefined, flush: () => flushes++ }
+   * device.flush?.()
+   * console.log(flushes) // 1
+   * ```
+   */
   flush?(): unknown
 }
 

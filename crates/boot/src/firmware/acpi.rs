@@ -20,7 +20,10 @@ use super::{
 };
 use devices::{Pm1, ResetControl};
 
+mod bytes;
 mod dsdt;
+
+use bytes::bytes_of;
 
 /// Bytes from the base that the tables never exceed.
 pub const MAX_BYTES: u64 = 4096;
@@ -60,6 +63,8 @@ pub struct Machine<'a> {
     pub cpus: u8,
     /// Its virtio devices.
     pub virtio: &'a [VirtioPlace],
+    /// Whether text in the memory of a VGA adapter is seen.
+    pub vga: bool,
 }
 
 /// The tables of a machine, to lie from `base_gpa` on, a multiple of 64. The operating system must
@@ -67,9 +72,9 @@ pub struct Machine<'a> {
 pub fn tables(machine: &Machine<'_>, base_gpa: u64) -> Tables {
     let mut layout = Layout::new(base_gpa);
     let rsdp_gpa = layout.reserve(Rsdp::len());
-    let dsdt_gpa = layout.place(&dsdt::dsdt(machine));
+    let dsdt_gpa = layout.place(&table(*b"DSDT", 2, &dsdt::body(machine.virtio)));
     let facs_gpa = layout.place(&FACS::new());
-    let fadt_gpa = layout.place(&fadt(dsdt_gpa, facs_gpa));
+    let fadt_gpa = layout.place(&fadt(machine, dsdt_gpa, facs_gpa));
     let madt_gpa = layout.place(&madt(machine.cpus));
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     xsdt.add_entry(fadt_gpa);
@@ -110,12 +115,6 @@ impl Layout {
     }
 }
 
-fn bytes_of(table: &dyn Aml) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    table.to_aml_bytes(&mut bytes);
-    bytes
-}
-
 fn table(signature: [u8; 4], revision: u8, body: &[u8]) -> Sdt {
     let mut table = Sdt::new(
         signature,
@@ -143,7 +142,7 @@ const CMOS_CENTURY: u8 = 0x32;
 
 /// The fixed hardware (§5.2.9): already in ACPI mode, so without SMI_CMD; a power button, and
 /// no timer or general-purpose events.
-fn fadt(dsdt_gpa: u64, facs_gpa: u64) -> impl Aml {
+fn fadt(machine: &Machine<'_>, dsdt_gpa: u64, facs_gpa: u64) -> impl Aml {
     let control_port = PM1_PORT + u16::from(Pm1::EVENT_BYTES);
     let flags = [
         Flags::Wbinvd,
@@ -169,7 +168,8 @@ fn fadt(dsdt_gpa: u64, facs_gpa: u64) -> impl Aml {
     fadt.p_lvl2_lat = NO_C2.into();
     fadt.p_lvl3_lat = NO_C3.into();
     fadt.century = CMOS_CENTURY;
-    fadt.iapc_boot_arch = (LEGACY_DEVICES | PS2_CONTROLLER | VGA_NOT_PRESENT).into();
+    let no_vga = if machine.vga { 0 } else { VGA_NOT_PRESENT };
+    fadt.iapc_boot_arch = (LEGACY_DEVICES | PS2_CONTROLLER | no_vga).into();
     fadt.reset_reg = ports(RESET_PORT, 8, AccessSize::ByteAccess);
     fadt.reset_value = ResetControl::HARD_RESET;
     fadt.finalize()

@@ -9,6 +9,7 @@ mod interrupts;
 pub mod legacy;
 
 use crate::layout;
+use crate::limits::MAX_VIRTIO;
 
 /// Where the registers of a virtio device lie, and its interrupt, edge-triggered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +26,6 @@ pub const VIRTIO_BYTES: u32 = devices::virtio::VIRTIO_MMIO_BYTES;
 /// The lines of virtio devices, one for each: those that ISA does not have, and then such as
 /// nothing here uses.
 const VIRTIO_LINES: [u32; MAX_VIRTIO] = [16, 17, 18, 19, 20, 21, 22, 23, 5, 10, 11, 7];
-
-/// Virtio devices of one machine: each has a line of its own.
-pub const MAX_VIRTIO: usize = 12;
 
 /// Where the first `count` virtio devices are.
 pub fn virtio(count: usize) -> impl Iterator<Item = VirtioPlace> {

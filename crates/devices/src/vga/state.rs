@@ -1,4 +1,5 @@
-//! The registers, and what a BIOS sets for mode 3: 80 columns, 25 lines, 16 colours, characters of 8 by 16 points.
+//! The registers, and what a BIOS sets for mode 3: 80 columns, 25 lines, 16 colours, characters of
+//! 8 by 16 points.
 
 use crate::state::saved;
 

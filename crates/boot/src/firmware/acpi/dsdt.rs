@@ -5,20 +5,19 @@ use acpi_tables::Aml;
 use acpi_tables::aml::{
     Device, EISAName, IO, Interrupt, Memory32Fixed, Name, Package, ResourceTemplate, Scope,
 };
-use acpi_tables::sdt::Sdt;
 use devices::S5_SLEEP_TYPE;
 
-use super::{Machine, bytes_of, table};
+use super::bytes::bytes_of;
 use crate::firmware::{COM1_GSI, COM1_PORT, I8042_PORT, KEYBOARD_GSI, VIRTIO_BYTES, VirtioPlace};
 
 /// The id by which Linux finds a virtio device over MMIO.
 const VIRTIO_HID: &str = "LNRO0005";
 
-/// The table.
-pub(super) fn dsdt(machine: &Machine<'_>) -> Sdt {
+/// What comes after the table's header.
+pub(super) fn body(virtio: &[VirtioPlace]) -> Vec<u8> {
     let sleep_type = Package::new(vec![&S5_SLEEP_TYPE, &S5_SLEEP_TYPE, &0u8, &0u8]);
     let s5 = bytes_of(&Name::new("_S5_".into(), &sleep_type));
-    let virtio = machine.virtio.iter().zip(0..);
+    let virtio = virtio.iter().zip(0..);
     let devices = [com1(), keyboard()]
         .into_iter()
         .chain(virtio.map(|(place, index)| virtio_device(*place, index)))
@@ -26,7 +25,7 @@ pub(super) fn dsdt(machine: &Machine<'_>) -> Sdt {
     let devices: Vec<_> = devices.collect();
     let devices = devices.iter().map(|device| device as &dyn Aml);
     let bus = bytes_of(&Scope::new("_SB_".into(), devices.collect()));
-    table(*b"DSDT", 2, &[s5, bus].concat())
+    [s5, bus].concat()
 }
 
 /// Code that is ready.

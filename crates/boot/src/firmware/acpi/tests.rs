@@ -3,7 +3,8 @@
 use devices::PowerRequest;
 
 use super::*;
-use crate::firmware::{COM1_GSI, KEYBOARD_GSI, MAX_VIRTIO, virtio};
+use crate::firmware::{COM1_GSI, KEYBOARD_GSI, virtio};
+use crate::limits::MAX_VIRTIO;
 
 const BASE: u64 = 0xe_0000;
 
@@ -61,6 +62,7 @@ fn all_of(cpus: u8, base_gpa: u64) -> Tables {
     let machine = Machine {
         cpus,
         virtio: &virtio,
+        vga: false,
     };
     tables(&machine, base_gpa)
 }
@@ -138,6 +140,13 @@ fn the_fadt_describes_the_fixed_hardware() {
         0b111,
         "legacy devices, an 8042, no VGA"
     );
+    let seen = Machine {
+        cpus: 1,
+        virtio: &[],
+        vga: true,
+    };
+    let seen = Memory(tables(&seen, BASE));
+    assert_eq!(seen.fadt().number(109, 2), 0b011, "a VGA adapter");
     assert_eq!(fadt.gas(116), [1, 8, 0, 1, 0xcf9], "RESET_REG");
     assert_eq!(fadt.number(128, 1), 0x06, "RESET_VALUE");
     // WBINVD, PROC_C1, SLP_BUTTON, FIX_RTC, RESET_REG_SUP; neither HW_REDUCED_ACPI nor a PM timer,

@@ -4,17 +4,20 @@
 //!
 //! `VMEXIT_FUZZ_RINGS` says how many rings each device gets, `VMEXIT_FUZZ_SEED` which.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use vm_memory::{Bytes, GuestAddress};
+use vm_memory::bitmap::BitmapSlice;
+use vm_memory::{Bytes, GuestAddress, VolatileSlice};
 
 use super::guest::*;
 use super::keeper::Keeper;
 use crate::device::Device;
 use crate::noise::Noise;
+use crate::virtio::block::{Block, Geometry, Layer, Native, Overlay, RemoteBlock, Storage};
 use crate::virtio::{Console, Net, Rng, VirtioDevice};
-use crate::{RemoteNic, RemotePort};
+use crate::{DiskAsked, DiskRequest, RemoteDisk, RemoteNic, RemotePort};
 
 /// What the host does beside a driver.
 type Host = Box<dyn FnMut(&mut Noise)>;
@@ -23,11 +26,13 @@ type Host = Box<dyn FnMut(&mut Noise)>;
 type Kind = (&'static str, fn() -> (Box<dyn VirtioDevice>, Host));
 
 /// Every kind of device; a new one is put through it by a line here.
-const KINDS: [Kind; 4] = [
-    ("rng", || (Box::new(Rng::new()), Box::new(|_| {}))),
-    ("keeper", keeper),
+const KINDS: [Kind; 6] = [
+    ("block", block),
+    ("remote block", remote_block),
     ("net", net),
     ("console", console),
+    ("rng", || (Box::new(Rng::new()), Box::new(|_| {}))),
+    ("keeper", keeper),
 ];
 
 fn keeper() -> (Box<dyn VirtioDevice>, Host) {
@@ -70,6 +75,87 @@ fn console() -> (Box<dyn VirtioDevice>, Host) {
     (Box::new(device), Box::new(host))
 }
 
+/// A disk of zeros.
+#[derive(Debug)]
+struct Zeros;
+
+impl Storage for Zeros {
+    fn read<B: BitmapSlice>(&mut self, _: u64, into: &[VolatileSlice<'_, B>]) -> io::Result<()> {
+        for slice in into {
+            slice.copy_from(&vec![0u8; slice.len()]);
+        }
+        Ok(())
+    }
+
+    fn read_bytes(&mut self, _: u64, into: &mut [u8]) -> io::Result<()> {
+        into.fill(0);
+        Ok(())
+    }
+
+    fn write<B: BitmapSlice>(&mut self, _: u64, _: &[VolatileSlice<'_, B>]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Other.into())
+    }
+
+    fn discard(&mut self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_zeroes(&mut self, _: u64, _: u64, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const SECTORS: u64 = 4096;
+
+fn geometry() -> Geometry {
+    Geometry {
+        sectors: SECTORS,
+        read_only: false,
+        id: "disk".into(),
+    }
+}
+
+fn block() -> (Box<dyn VirtioDevice>, Host) {
+    let storage = Overlay::new(Zeros, 512 * SECTORS, Layer::default());
+    let native = Native {
+        storage,
+        geometry: geometry(),
+        generation: Arc::default(),
+    };
+    (Box::new(Block::new(native)), Box::new(|_| {}))
+}
+
+fn remote_block() -> (Box<dyn VirtioDevice>, Host) {
+    let disk = Arc::new(RemoteDisk::new(Arc::default()));
+    let device = RemoteBlock::new(Arc::clone(&disk), geometry(), Arc::default());
+    let mut open = Vec::new();
+    let host = move |noise: &mut Noise| {
+        open.extend(disk.take());
+        if open.is_empty() {
+            return disk.answer(noise.below(99) as u64, None);
+        }
+        // In any order, wrong at times, twice at times, or never.
+        let DiskRequest { id, asked, .. } = open.swap_remove(noise.below(open.len()));
+        let bytes = match asked {
+            DiskAsked::Read(length) => vec![7; length as usize],
+            _ => Vec::new(),
+        };
+        let answers = [Some(bytes), None, Some(vec![1])];
+        for answer in answers
+            .into_iter()
+            .skip(noise.below(3))
+            .take(1 + noise.below(2))
+        {
+            disk.answer(id, answer);
+        }
+    };
+    (Box::new(device), Box::new(host))
+}
+
 /// Rings of each kind where nobody says otherwise.
 const FEW: usize = 3000;
 
@@ -79,6 +165,10 @@ const READ_ONLY_BYTES: usize = 0x2000;
 
 /// Rings until a device is removed and another comes.
 const LIFE: usize = 200;
+
+/// Where the beginnings of requests lie: what is asked, and of which sector or port.
+const HEADERS: u64 = BUFFERS + 0x9_0000;
+const HEADER_COUNT: usize = 32;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -96,6 +186,12 @@ fn mostly<T: Copy>(noise: &mut Noise, usual: T, others: &[T]) -> T {
 /// A place for a buffer that is written, or only read.
 fn buffer(noise: &mut Noise, is_write: bool) -> (u64, u32) {
     let some = noise.below(0x8_0000) as u64;
+    if !is_write && noise.below(3) > 0 {
+        return (
+            HEADERS + 16 * (some % HEADER_COUNT as u64),
+            mostly(noise, 16, &[8, 15, 512]),
+        );
+    }
     let usual = if is_write || noise.below(2) == 0 {
         BUFFERS + some
     } else {
@@ -125,14 +221,20 @@ fn buffer(noise: &mut Noise, is_write: bool) -> (u64, u32) {
 
 /// Fills a table with descriptors.
 fn fill(guest: &Guest, noise: &mut Noise, at: u64, count: u64) {
+    let mut writes_from = 0;
     for index in 0..count {
-        let is_write = noise.below(2) == 0;
+        // Mostly chains of four, first what is read, then what is written.
+        let place = index % 4;
+        if place == 0 {
+            writes_from = noise.below(5) as u64;
+        }
+        let is_write = mostly(noise, place >= writes_from, &[true, false]);
         let mut flags = if is_write { WRITE } else { 0 };
-        if noise.below(3) > 0 {
+        if mostly(noise, place < 3, &[true, false]) {
             flags |= NEXT;
         }
         let (mut gpa, mut length) = buffer(noise, is_write);
-        if noise.below(6) == 0 {
+        if noise.below(12) == 0 {
             flags = mostly(noise, INDIRECT, &[INDIRECT | NEXT, INDIRECT | WRITE]);
             gpa = mostly(noise, BUFFERS + 0x8_0000, &[gpa, at]);
             let entries = 1 + noise.below(20) as u32;
@@ -154,6 +256,13 @@ fn torment(guest: &mut Guest, noise: &mut Noise, host: &mut Host) {
     }
     guest.agree(features);
     fill(guest, noise, BUFFERS + 0x8_0000, 16);
+    for index in 0..HEADER_COUNT as u64 {
+        let what = [0u32, 1, 4, 8, 11, 13, 2, u32::MAX][noise.below(8)];
+        let sector = noise.below(SECTORS as usize) as u64;
+        guest.put(HEADERS + 16 * index, u64::from(what));
+        let sector = mostly(noise, sector, &[0, SECTORS - 1, SECTORS, u64::MAX]);
+        guest.put(HEADERS + 16 * index + 8, sector);
+    }
     for (queue, size) in (0..).zip(guest.sizes.clone()) {
         let size = mostly(noise, size, &[1, 2, size / 2]);
         let told = mostly(noise, size.into(), &[0, 3, u32::from(size) * 2, u32::MAX]);
@@ -164,7 +273,7 @@ fn torment(guest: &mut Guest, noise: &mut Noise, host: &mut Host) {
         guest.set_up(queue as u32, told, parts);
         fill(guest, noise, table(queue), u64::from(size.min(16)));
         for place in 0..u64::from(size.min(32)) {
-            let head = noise.below(16) as u16;
+            let head = mostly(noise, 4 * (place % 4) as u16, &[1, 2, 3, 15]);
             let head = mostly(noise, head % size, &[size, u16::MAX]);
             guest.put(avail(queue) + 4 + 2 * place, head);
         }

@@ -1,7 +1,7 @@
 // Random drivers of virtio devices: a Rust test, which does in short what it does here at length.
 import { createHash } from 'node:crypto'
 
-import { capture } from '../run.mjs'
+import { capture } from '../../run.mjs'
 
 const RINGS = 1_000_000
 const TEST = 'virtio::tests::fuzz'
