@@ -16,7 +16,8 @@ pub struct NativePayload {
     pub image: Option<Uint8Array>,
     /// `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`,
     /// `'multiboot2'`: with a header of version 1 or 2. `'pvh'`: an ELF kernel with a PVH entry.
-    /// `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: determined by the content.
+    /// `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: determined by the
+    /// content.
     pub format: Option<NativeFormat>,
     /// The name of an embedded guest.
     pub guest: Option<String>,
