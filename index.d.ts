@@ -641,8 +641,16 @@ export interface NativeExitCount {
  */
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
 
+/** What firmware finds by name in its configuration device. */
+export interface NativeFile {
+  /** Up to 55 bytes. */
+  name: string
+  /** Its bytes. They are copied. */
+  bytes: Uint8Array
+}
+
 /** r" The format of an image, which determines where its bytes go and where it starts. */
-export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage'
+export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage' | 'firmware'
 
 /** What a network card has counted. */
 export interface NativeFrameCounts {
@@ -671,6 +679,8 @@ export interface NativeLimits {
   maxRoutes: number
   /** Multiboot modules. */
   maxModules: number
+  /** Files for firmware. */
+  maxFiles: number
   /** Disks of one machine. */
   maxDisks: number
   /** Network cards. */
@@ -739,7 +749,10 @@ export interface NativePayload {
   /**
    * `'flat'`: bytes without headers. `'elf'`: ELF32 or ELF64. `'multiboot'`,
    * `'multiboot2'`: with a header of version 1 or 2. `'pvh'`: an ELF kernel with a PVH entry.
-   * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. Default: determined by the content.
+   * `'bzimage'`: a Linux kernel, boot protocol 2.06 or newer. `'firmware'`: a PC's ROM below 4
+   * GiB, which starts at the reset vector; a multiple of 64 KiB, up to 16 MiB, and its last 256
+   * KiB lie below 1 MiB, too. Default: determined by the content, which never says
+   * `'firmware'`.
    */
   format?: NativeFormat
   /** The name of an embedded guest. */
@@ -751,7 +764,7 @@ export interface NativePayload {
   loadGpa: number
   /**
    * Guest physical address of the first instruction. Default: the image's own entry; for a flat
-   * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits.
+   * image `loadGpa`. Below 1 MiB in real mode, below 4 GiB in 32 bits. Not for firmware.
    */
   entryGpa?: number
   /** The command line, for all formats but flat and ELF. Default empty. */
@@ -760,6 +773,8 @@ export interface NativePayload {
   initrd?: Uint8Array
   /** For multiboot and multiboot 2. */
   modules: Array<NativeModule>
+  /** For firmware, with `pc: true`: up to 56 files of up to 16 MiB in all. */
+  files: Array<NativeFile>
 }
 
 /**
@@ -992,7 +1007,7 @@ export interface NativeSegment {
 export interface NativeSlot {
   /**
    * First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to
-   * 0xffffffff.
+   * 0xfeffffff.
    */
   gpa: number
   /** Size in bytes, a multiple of 4096. Committed when touched. */

@@ -129,7 +129,7 @@ const groups: Record<string, Row[]> = {
     ],
     [
       { ...good, slots: [{ gpa: 0xfdff_f000, bytes: 8192 }] },
-      /^slots\[0\] \(0xfdfff000\.\.0xfe001000\) overlaps the reserved range 0xfe000000\.\.0x100000000$/,
+      /^slots\[0\] \(0xfdfff000\.\.0xfe001000\) overlaps the reserved range 0xfe000000\.\.0xff000000$/,
     ],
     [
       { ...good, slots: [{ gpa: 2 ** 39, bytes: 4096 }] },
@@ -170,7 +170,7 @@ const groups: Record<string, Row[]> = {
     ],
     [
       { ...good, payload: { ...payload, load: 1 } },
-      /^payload must be made of image, format, .*modules, got .*unknown 'load'/,
+      /^payload must be made of image, format, .*files, got .*unknown 'load'/,
     ],
     ...rows(notWhole('payload.loadGpa', 0, maxGpa), (loadGpa) => ({
       ...good,

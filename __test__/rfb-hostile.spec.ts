@@ -12,6 +12,7 @@ import { type ScreenServer, listen } from '../src/machine/rfb/listen.ts'
 import { RfbClient, formatBytes, messages } from './fixtures/rfb-client.ts'
 import { NotedKeys, PaintedScreen } from './fixtures/rfb-screen.ts'
 import { until } from './fixtures/until.ts'
+import { affordable } from './helpers/speed.ts'
 
 interface Served {
   screen: PaintedScreen
@@ -36,7 +37,7 @@ async function othersAreServed(t: ExecutionContext, { server, screen }: Served):
   const update = await other.update()
   const pixels = update.reduce((sum, { width, height }) => sum + width * height, 0)
   t.is(pixels, screen.width * screen.height)
-  t.true(performance.now() - begin < 10_000)
+  t.true(performance.now() - begin < 60_000)
 }
 
 const nonsense: Record<string, Buffer> = {
@@ -156,7 +157,7 @@ test('a viewer that asks without end and never reads holds one piece of a pictur
   using client = await RfbClient.open(served.server.address)
   const { arrayBuffers } = process.memoryUsage()
   const request = messages.request(false, 0, 0, 2048, 1024)
-  for (let round = 0; round < 50; round++) {
+  for (let round = 0; round < affordable(50); round++) {
     client.send(...Array.from({ length: 1000 }, () => request))
     await sleep(1)
   }
@@ -164,7 +165,7 @@ test('a viewer that asks without end and never reads holds one piece of a pictur
   // A picture is 8 MiB, and three of them are what is looked at, compared and drawn.
   t.true(process.memoryUsage().arrayBuffers - arrayBuffers < 100 << 20)
   t.true(served.screen.looks < 60)
-  t.true(await until(() => served.server.viewers === 0, 30_000), 'it is dropped after 10 s')
+  t.true(await until(() => served.server.viewers === 0), 'it is dropped after 10 s')
 })
 
 test('formats and encodings without end are read, and keys too', async (t) => {
@@ -173,11 +174,12 @@ test('formats and encodings without end are read, and keys too', async (t) => {
   const all = messages.encodings(...Array.from({ length: 65_535 }, (_, index) => index - 300))
   const format = messages.format(formatBytes(32, true, [255, 255, 255], [0, 8, 16]))
   const key = messages.key(true, 0x61)
-  for (let round = 0; round < 20; round++) {
+  const rounds = affordable(20)
+  for (let round = 0; round < rounds; round++) {
     client.send(all, ...Array.from({ length: 5000 }, () => [format, key]).flat())
   }
   await othersAreServed(t, served)
   client.send(messages.key(false, 0x61))
   t.true(await until(() => served.keyboard.notes.at(-1) === '-KeyA'))
-  t.is(served.keyboard.notes.length, 100_001)
+  t.is(served.keyboard.notes.length, rounds * 5000 + 1)
 })

@@ -18,6 +18,7 @@ export type {
   DefinedClaim,
   DefinedGuest,
   DefinedImage,
+  DefinedFile,
   DefinedModule,
   DefinedNumber,
   DefinedRoute,

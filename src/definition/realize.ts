@@ -9,7 +9,7 @@ import type { Route } from '../options/routes.ts'
 import { check } from './check.ts'
 import { checkFile } from './files.ts'
 import { machineRule } from './table.ts'
-import type { DefinedImage, DefinitionModule, MachineDefinition } from './types.ts'
+import type { DefinedFile, DefinedImage, DefinitionModule, MachineDefinition } from './types.ts'
 
 /** Where a definition finds what it names. */
 export interface Surroundings {
@@ -55,17 +55,32 @@ async function payloadOf(
   const { guest } = payload
   // The check knows them all.
   if (guest !== undefined) return Object.values(guests).find((each) => each.name === guest)!
-  const { file, initrd, modules, guest: _, ...rest } = payload as CheckedImage
+  const { file, initrd, modules, files, guest: _, ...rest } = payload as CheckedImage
   const from = (path: string, name: string): Promise<Uint8Array> =>
     read(resolve(base, path), `payload.${name}`)
   const image: Image = { ...rest, image: await from(file, 'file') }
   if (initrd !== undefined) image.initrd = await from(initrd, 'initrd')
+  if (files !== undefined) image.files = await named(files, from)
   if (modules === undefined) return image
   const loaded = []
   // One after the other: what they have together is bounded.
   for (const [index, { file: path, ...more }] of modules.entries())
     loaded.push({ ...more, image: await from(path, `modules[${index}].file`) })
   return { ...image, modules: loaded }
+}
+
+/** What firmware finds by name. */
+async function named(
+  files: readonly DefinedFile[],
+  from: (path: string, name: string) => Promise<Uint8Array>,
+): Promise<Record<string, Uint8Array>> {
+  const read = new Map<string, Uint8Array>()
+  // One after the other, as modules are.
+  for (const [index, { name, file }] of files.entries()) {
+    if (read.has(name)) return invalid(`payload.files[${index}].name`, 'another name', name)
+    read.set(name, await from(file, `files[${index}].file`))
+  }
+  return Object.fromEntries(read)
 }
 
 /** What the module gives. */

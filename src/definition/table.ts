@@ -8,6 +8,7 @@ import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules
 import type {
   DefinedCard,
   DefinedDisk,
+  DefinedFile,
   DefinedImage,
   DefinedModule,
   DefinedRoute,
@@ -15,7 +16,7 @@ import type {
   MachineDefinition,
 } from './types.ts'
 
-const { maxSlots, maxRoutes, maxModules, maxDisks, maxCards, maxPorts } = native.limits()
+const { maxSlots, maxRoutes, maxModules, maxDisks, maxFiles, maxCards, maxPorts } = native.limits()
 
 /** A rule for every key of a type, and for no other. */
 type KeysOf<T> = Record<T extends unknown ? keyof T : never, Rule>
@@ -48,6 +49,16 @@ const module = {
   string: { kind: 'text', about: 'The string that goes with it, default empty.' },
 } satisfies KeysOf<DefinedModule>
 
+const file = {
+  name: {
+    kind: 'text',
+    expected: 'a name of up to 55 bytes',
+    pattern: /^[^\0]{1,55}$/,
+    about: 'The name by which firmware asks for it.',
+  },
+  file: path('Its file'),
+} satisfies KeysOf<DefinedFile>
+
 const payload = {
   guest: {
     kind: 'word',
@@ -67,6 +78,17 @@ const payload = {
     most: maxModules,
     of: { kind: 'object', keys: module, required: ['file'], about: 'A multiboot module.' },
     about: 'For multiboot and multiboot 2.',
+  },
+  files: {
+    kind: 'list',
+    most: maxFiles,
+    of: {
+      kind: 'object',
+      keys: file,
+      required: ['name', 'file'],
+      about: 'What firmware finds by name.',
+    },
+    about: 'For firmware, with pc.',
   },
 } satisfies KeysOf<DefinedImage>
 

@@ -26,6 +26,14 @@ export interface DefinedModule {
   string?: string
 }
 
+/** What firmware finds by name, from a file. */
+export interface DefinedFile {
+  /** The name by which firmware asks for it, as `vgaroms/vgabios.bin`. */
+  name: string
+  /** Its file: an absolute path, or one relative to the base. */
+  file: string
+}
+
 /** The screen, as {@link VirtualMachineOptions} has it. */
 export type DefinedScreen =
   | 'text'
@@ -64,6 +72,8 @@ export interface DefinedImage {
   initrd?: string
   /** For multiboot and multiboot 2. */
   modules?: DefinedModule[]
+  /** For firmware, with `pc`. */
+  files?: DefinedFile[]
 }
 
 /** What a route of a definition claims: ports, or guest physical addresses. */

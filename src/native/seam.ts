@@ -11,6 +11,7 @@ export type {
   NativeErrorCode,
   NativeExit,
   NativeExitReason,
+  NativeFile,
   NativeFormat,
   NativeFrameCounts,
   NativeLoaded,

@@ -6,7 +6,7 @@ export const endings: readonly NativeEnding[] = ['stopped', 'timeout', 'exit-por
 /** Every exit reason, in the seam's order. */
 export const exitReasons: readonly NativeExitReason[] = ['pio-out', 'pio-in', 'mmio-write', 'mmio-read', 'hlt', 'shutdown', 'fail-entry', 'internal-error', 'debug', 'system-event', 'unknown']
 /** Every format, in the seam's order. */
-export const formats: readonly NativeFormat[] = ['flat', 'elf', 'multiboot', 'multiboot2', 'pvh', 'bzimage']
+export const formats: readonly NativeFormat[] = ['flat', 'elf', 'multiboot', 'multiboot2', 'pvh', 'bzimage', 'firmware']
 /** Every mode, in the seam's order. */
 export const modes: readonly NativeMode[] = ['real', 'protected', 'paged32', 'long']
 /** Every privilege, in the seam's order. */

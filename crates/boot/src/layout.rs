@@ -12,7 +12,9 @@
 //!             │ GDT, TSS, page tables    │
 //! 0xfeb0_0000 ├──────────────────────────┤ VIRTIO_START: registers of virtio devices
 //! 0xfec0_0000 ├──────────────────────────┤ SYSTEM_LIMIT: IOAPIC, local APIC, KVM's own pages
-//! 0xffff_ffff └──────────────────────────┘ RESERVED_END
+//! 0xff00_0000 ├──────────────────────────┤ RESERVED_END
+//!             │ free for ROM and slots   │
+//! 0xffff_ffff └──────────────────────────┘ ROM_END
 //! ```
 
 use std::ops::Range;
@@ -71,15 +73,36 @@ pub const VIRTIO_STRIDE: u64 = PAGE_BYTES;
 /// The IOAPIC's page, the first that hardware claims above the system slot.
 pub const SYSTEM_LIMIT: u64 = 0xfec0_0000;
 
-/// Three pages that an Intel KVM keeps for itself (`KVM_SET_TSS_ADDR`), where other VMMs put them
-/// too.
-pub const KVM_TSS: u64 = 0xfffb_d000;
+/// A page that an Intel KVM keeps for itself: it maps real mode's addresses to themselves
+/// (`KVM_SET_IDENTITY_MAP_ADDR`). Here QEMU has it too, so that it lies in nobody's ROM.
+pub const KVM_IDENTITY_MAP: u64 = 0xfeff_c000;
+
+/// Three pages more that an Intel KVM keeps for itself (`KVM_SET_TSS_ADDR`).
+pub const KVM_TSS: u64 = KVM_IDENTITY_MAP + PAGE_BYTES;
 
 /// From here to [`RESERVED_END`] no slot of a caller may lie.
 pub const RESERVED_START: u64 = SYSTEM_START;
 
+/// Where ROM may begin that ends at 4 GiB, below which a processor starts.
+pub const RESERVED_END: u64 = ROM_END - ROM_MAX_BYTES;
+
 /// 4 GiB.
-pub const RESERVED_END: u64 = 1 << 32;
+pub const ROM_END: u64 = 1 << 32;
+
+/// As much as the reserved range leaves; the largest flash chips that PCs boot from have it.
+pub const ROM_MAX_BYTES: u64 = 16 << 20;
+
+/// Firmware comes in parts of this size: a real-mode segment.
+pub const ROM_UNIT_BYTES: u64 = 64 << 10;
+
+/// The end of the firmware, as far as it also lies below 1 MiB, where real mode reaches it: its two
+/// segments, and those of the video BIOS and other option ROMs, which SeaBIOS' larger image begins
+/// in.
+pub const ROM_LOW_BYTES: u64 = 256 << 10;
+
+/// The first instruction of a processor after a reset: IP 0xfff0 in a segment with base 0xffff0000
+/// (Intel SDM vol. 3A §10.1.4).
+pub const RESET_VECTOR: u64 = ROM_END - 16;
 
 /// The global descriptor table has a page of its own.
 pub const GDT: u64 = SYSTEM_START;
@@ -138,5 +161,5 @@ const _: () = {
     assert!(VIRTIO_START + MAX_VIRTIO as u64 * VIRTIO_STRIDE <= SYSTEM_LIMIT);
     assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
     assert!(GDT + PAGE_BYTES <= TSS && TSS + TSS_BYTES <= TOP_TABLE);
-    assert!(SYSTEM_LIMIT <= KVM_TSS && KVM_TSS + 3 * PAGE_BYTES <= RESERVED_END);
+    assert!(SYSTEM_LIMIT <= KVM_IDENTITY_MAP && KVM_TSS + 3 * PAGE_BYTES <= RESERVED_END);
 };

@@ -32,6 +32,8 @@ mod register {
     pub const EXTENDED_MEMORY: u8 = 0x17;
     pub const EXTENDED_MEMORY_AGAIN: u8 = 0x30;
     pub const CENTURY: u8 = 0x32;
+    pub const BOOT_ORDER: u8 = 0x3d;
+    pub const OTHER_CPUS: u8 = 0x5f;
     pub const MEMORY_ABOVE_16_MIB: u8 = 0x34;
     pub const MEMORY_ABOVE_4_GIB: u8 = 0x5b;
 }
@@ -48,6 +50,10 @@ const VALID: u8 = 0x80;
 /// How long status A announces and shows an update: 244 µs and 1,984 µs (data sheet, "Update
 /// cycle"). Here the registers change at its end.
 const UPDATE: Duration = Duration::from_micros(244 + 1_984);
+
+/// Disk, then CD-ROM, then floppy: firmware reads four bits each, the first the lowest (Bochs,
+/// `cmos_map.txt`).
+const BOOT_ORDER_DISK_FIRST: u8 = 0x32;
 
 /// The last second that fits four digits of year: 9999-12-31 23:59:59.
 const MAX_SECONDS: u64 = 253_402_300_799;
@@ -72,8 +78,9 @@ pub struct Cmos {
 }
 
 impl Cmos {
-    /// A clock whose size registers describe `ram`, the addresses of writable memory.
-    pub fn new(ram: &[Range<u64>]) -> Self {
+    /// A clock whose size registers describe `ram`, the addresses of writable memory, and whose
+    /// memory tells firmware how many CPUs there are.
+    pub fn new(ram: &[Range<u64>], cpus: u32) -> Self {
         let mut cmos = Self {
             clock: Arc::new(SystemClock),
             state: CmosState {
@@ -84,6 +91,8 @@ impl Cmos {
         let low = contiguous_end(ram, 0);
         let units = |from: u64, unit: u64, max: u64| (low.saturating_sub(from) / unit).min(max);
         let extended = units(1 << 20, 1 << 10, 0xffff);
+        cmos.put(BOOT_ORDER, 1, BOOT_ORDER_DISK_FIRST.into());
+        cmos.put(OTHER_CPUS, 1, u64::from(cpus.saturating_sub(1)).min(0xff));
         cmos.put(BASE_MEMORY, 2, units(0, 1 << 10, 640));
         cmos.put(EXTENDED_MEMORY, 2, extended);
         cmos.put(EXTENDED_MEMORY_AGAIN, 2, extended);

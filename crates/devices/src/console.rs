@@ -19,6 +19,8 @@ saved! {
 pub struct Console {
     /// What the handler has yet to get; `None` when the bytes go into the outcome.
     batch: Option<Vec<u8>>,
+    /// What every byte of a read is, all ones at first.
+    pub answer: u8,
 }
 
 impl Console {
@@ -26,6 +28,7 @@ impl Console {
     pub fn new(deliver: bool) -> Self {
         Self {
             batch: deliver.then(Vec::new),
+            answer: 0xff,
         }
     }
 

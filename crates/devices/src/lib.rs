@@ -9,6 +9,7 @@ mod cmos;
 mod com1;
 mod console;
 mod device;
+mod fw_cfg;
 mod i8042;
 #[cfg(test)]
 mod noise;
@@ -26,9 +27,10 @@ pub use cmos::Cmos;
 pub use com1::{Com1, SerialPort};
 pub use console::{CONSOLE_BATCH_BYTES, Console};
 pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemClock};
+pub use fw_cfg::{FwCfg, FwCfgNumbers, MAX_DIRECTORY_FILES, MAX_FILE_BYTES, MAX_FILE_NAME_BYTES};
 pub use i8042::{I8042, KEYBOARD_QUEUE_CODES, KeyboardPort};
 pub use output::{MAX_OUTPUT_BYTES, Output};
-pub use power::{Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
+pub use power::{ControlA, Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
 pub use remote::{
     DiskAnswer, DiskAsked, DiskRequest, FRAME_BYTES, HostBell, NIC_FRAMES, NicCounts, PORT_BYTES,
     Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes,

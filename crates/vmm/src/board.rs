@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use boot::MemorySlot;
 use boot::firmware::{
-    self, CMOS_PORT, COM1_GSI, COM1_PORT, I8042_PORT, KEYBOARD_GSI, PM1_PORT, RESET_PORT, SCI_GSI,
-    VGA_PORT, VIRTIO_BYTES,
+    self, CMOS_PORT, COM1_GSI, COM1_PORT, CONTROL_A_PORT, FW_CFG_PORT, I8042_PORT, KEYBOARD_GSI,
+    PM1_PORT, RESET_PORT, SCI_GSI, VGA_PORT, VIRTIO_BYTES,
 };
 use devices::virtio::{Console, Net, Rng, VirtioDevice, VirtioMmio};
 use devices::{
-    Cmos, Com1, Device, I8042, KeyboardPort, Level, Pm1, PowerButton, Remote, RemoteNic,
-    RemotePort, Remotes, ResetControl, SerialPort, Trigger, VGA_PORTS, Vga, VgaPort,
+    Cmos, Com1, ControlA, Device, FwCfg, FwCfgNumbers, I8042, KeyboardPort, Level, Pm1,
+    PowerButton, Remote, RemoteNic, RemotePort, Remotes, ResetControl, SerialPort, Trigger,
+    VGA_PORTS, Vga, VgaPort,
 };
 
 use crate::bus::{Backend, Base, Claim, Route, RouteId, Row, Standing};
 use crate::config::MachineConfig;
 use crate::error::Result;
 use crate::interrupts::Interrupts;
+use crate::placement;
 
 /// The host's ends of what the board has, usable from any thread while the machine runs.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +48,12 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
         claim(CMOS_PORT, 2),
         claim(PM1_PORT, pm1),
         claim(RESET_PORT, 1),
+        claim(CONTROL_A_PORT, 1),
         claim(VGA_PORT, VGA_PORTS.into()),
     ];
     let pc = pc.into_iter().filter(|_| config.pc);
+    let fw_cfg = claim(FW_CFG_PORT, FwCfg::BYTES.into());
+    let fw_cfg = has_fw_cfg(config).then_some(fw_cfg);
     let virtio = firmware::virtio(config.virtio_count()).map(|place| Claim {
         base: Base::Gpa(place.gpa.into()),
         length: VIRTIO_BYTES.into(),
@@ -56,7 +61,12 @@ pub(crate) fn rows(config: &MachineConfig<'_>) -> Vec<Row> {
     let all = serial
         .into_iter()
         .chain(pc.map(|claim| (claim, Standing::Yields)))
-        .chain(virtio.map(|claim| (claim, Standing::Board)));
+        .chain(
+            fw_cfg
+                .into_iter()
+                .chain(virtio)
+                .map(|claim| (claim, Standing::Board)),
+        );
     let ids = (config.routes.len() as u32..).map(RouteId::new);
     all.zip(ids)
         .map(|((claim, standing), id)| Row {
@@ -96,14 +106,18 @@ pub(crate) fn routes(
         let pm1 = Pm1::new(sci.map(|line| Box::new(line) as Box<dyn Level + Send>));
         panel.keyboard = Some(Arc::clone(&i8042.port));
         panel.power_button = Some(Arc::clone(&pm1.button));
-        let chips: [Box<dyn Device>; 5] = [
+        let chips: [Box<dyn Device>; 6] = [
             Box::new(i8042),
-            Box::new(Cmos::new(&boot::writable(slots))),
+            Box::new(Cmos::new(&boot::writable(slots), config.vcpus)),
             Box::new(pm1),
             Box::new(ResetControl::new()),
+            Box::new(ControlA::new()),
             Box::new(Vga::new(Arc::clone(vga))),
         ];
         backends.extend(chips.map(Backend::Device));
+    }
+    if has_fw_cfg(config) {
+        backends.push(Backend::Device(Box::new(fw_cfg(config, slots))));
     }
     let entropy = config
         .pc
@@ -116,6 +130,20 @@ pub(crate) fn routes(
     let rows = rows(config).into_iter().zip(backends);
     let routes = rows.map(|(row, backend)| Route::new(row, backend));
     Ok((routes.collect(), panel))
+}
+
+fn has_fw_cfg(config: &MachineConfig<'_>) -> bool {
+    config.pc && config.has_firmware()
+}
+
+/// What it holds in a machine of a snapshot comes with its state.
+fn fw_cfg(config: &MachineConfig<'_>, slots: &[MemorySlot]) -> FwCfg {
+    let numbers = FwCfgNumbers {
+        cpus: config.vcpus as u16,
+        no_graphics: config.serial && config.screen.is_none(),
+    };
+    let files = placement::files(config, slots);
+    FwCfg::new(numbers, &files, &boot::writable(slots))
 }
 
 /// The network cards, and the ports with their console; their host's ends join `remotes`.

@@ -1,5 +1,7 @@
 //! What a machine is made of: plain values, checked once, here.
 
+mod payload;
+
 use std::borrow::Cow;
 
 use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
@@ -11,25 +13,7 @@ use crate::limits::{
     MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH,
     MAX_SLOTS, MAX_VCPUS, MIN_SCREEN_SIDE, PAGE_BYTES,
 };
-
-/// The guest program, where it goes, and what goes with it.
-#[derive(Clone, Debug, Default)]
-pub struct Payload<'a> {
-    /// The image.
-    pub image: Cow<'a, [u8]>,
-    /// Its format; with `None` the content decides.
-    pub format: Option<Format>,
-    /// Where the first byte of a flat image lies.
-    pub load_gpa: u64,
-    /// Where execution starts; by default at the image's entry, for a flat image its first byte.
-    pub entry_gpa: Option<u64>,
-    /// For multiboot, PVH and bzImage.
-    pub command_line: Vec<u8>,
-    /// For PVH and bzImage.
-    pub initrd: Option<Cow<'a, [u8]>>,
-    /// For multiboot: bytes and string of each module.
-    pub modules: Vec<(Cow<'a, [u8]>, Vec<u8>)>,
-}
+pub use payload::Payload;
 
 /// Everything that is fixed when a machine is made. Images are read where they are, and not kept.
 #[derive(Clone, Debug)]
@@ -91,7 +75,7 @@ impl<'a> MachineConfig<'a> {
         }
     }
 
-    /// Slot 0, the further ones, and that of a screen's pixels.
+    /// Slot 0, the further ones, the ROM of firmware, and that of a screen's pixels.
     pub fn all_slots(&self) -> Vec<MemorySlot> {
         let main = MemorySlot {
             gpa: 0,
@@ -100,8 +84,14 @@ impl<'a> MachineConfig<'a> {
         };
         std::iter::once(main)
             .chain(self.slots.iter().copied())
+            .chain(self.payload.rom().ok().flatten())
             .chain(self.screen.and_then(Screen::slot))
             .collect()
+    }
+
+    /// Whether firmware starts it, and finds what a PC has for firmware.
+    pub fn has_firmware(&self) -> bool {
+        self.payload.format == Some(Format::Firmware)
     }
 
     /// One past the highest address that has memory or a route.
@@ -226,7 +216,9 @@ impl<'a> MachineConfig<'a> {
     }
 
     fn check_slots(&self) -> Result<()> {
-        if self.slots.len() > MAX_SLOTS {
+        // A machine of a snapshot has its ROM among the further slots.
+        let rom = self.has_firmware() && self.payload.image.is_empty();
+        if self.slots.len() > MAX_SLOTS + usize::from(rom) {
             let got = self.slots.len();
             return Err(Error::new(
                 ErrorCode::Limit,
@@ -283,9 +275,11 @@ impl<'a> MachineConfig<'a> {
 
     /// Of one of `all_slots`.
     fn slot_name(&self, index: usize) -> String {
+        let rom = usize::from(self.payload.rom().is_ok_and(|rom| rom.is_some()));
         match index.checked_sub(1) {
             None => "memoryBytes".into(),
             Some(index) if index < self.slots.len() => format!("slots[{index}]"),
+            Some(index) if index < self.slots.len() + rom => "payload.image".into(),
             Some(_) => "screen".into(),
         }
     }
@@ -299,9 +293,12 @@ impl<'a> MachineConfig<'a> {
             ));
         }
         let format = format.map_or_else(|| Format::of(image), Ok)?;
-        if format == Format::Flat {
-            self.check_flat()?;
+        match format {
+            Format::Flat => self.check_flat()?,
+            Format::Firmware => self.payload.check_firmware(self.memory_bytes)?,
+            _ => {}
         }
+        self.payload.check_files(format, self.pc)?;
         Ok(format)
     }
 

@@ -1,5 +1,6 @@
 //! Every limit, with its reason; those of images and devices come from their crates.
 
+pub use boot::firmware::fw_cfg::MAX_FILES;
 pub use boot::limits::{
     MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, MAX_MEMORY_MAP_ENTRIES, MAX_MODULES,
     MAX_PROGRAM_HEADERS, PAGE_BYTES,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use boot::firmware::{self, acpi, legacy};
+use boot::firmware::{self, acpi, fw_cfg, legacy};
 use boot::state::{self, BootConfig};
 use boot::{
     CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, Screen, StartRegisters, layout,
@@ -59,22 +59,16 @@ pub(crate) fn prepare(
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
-    let virtio: Vec<_> = firmware::virtio(config.virtio_count()).collect();
-    let firmware = config.pc.then(|| {
-        let machine = acpi::Machine {
-            cpus: config.vcpus as u8,
-            virtio: &virtio,
-            vga: config.screen == Some(Screen::Text),
-        };
-        acpi::tables(&machine, layout::FIRMWARE_START)
-    });
+    // What firmware finds, it takes out of its configuration device and puts where it wants.
+    let firmware =
+        (config.pc && format != Format::Firmware).then(|| tables(config, layout::FIRMWARE_START));
     let payload = &config.payload;
     let modules: Vec<_> = payload
         .modules
         .iter()
         .map(|(bytes, string)| Module { bytes, string })
         .collect();
-    let reserved = reserved(config);
+    let reserved = reserved(config, format);
     let loaded = boot::load(&LoadRequest {
         image: &payload.image,
         format: Some(format),
@@ -130,6 +124,23 @@ pub(crate) fn prepare(
     })
 }
 
+/// A PC's tables, to lie from an address on.
+fn tables(config: &MachineConfig<'_>, base_gpa: u64) -> acpi::Tables {
+    let virtio: Vec<_> = firmware::virtio(config.virtio_count()).collect();
+    let machine = acpi::Machine {
+        cpus: config.vcpus as u8,
+        virtio: &virtio,
+        vga: config.screen == Some(Screen::Text),
+    };
+    acpi::tables(&machine, base_gpa)
+}
+
+/// What firmware finds by name.
+pub(crate) fn files<'a>(config: &MachineConfig<'a>, slots: &[MemorySlot]) -> Vec<fw_cfg::File<'a>> {
+    let reserved = reserved(config, Format::Firmware);
+    fw_cfg::files(slots, &reserved, &tables(config, 0), &config.payload.files)
+}
+
 /// Where the stack begins: at the end of slot 0, or below what an image has there. A flat image is
 /// where the caller wants it, and the stack at the end of memory all the same.
 fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
@@ -152,11 +163,11 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if top == 0 { memory_bytes } else { top }
 }
 
-/// What a payload may lie over: what a PC's firmware leaves for kernels that know no ACPI, and a
-/// blank screen.
+/// What a payload may lie over: what a PC's firmware leaves for kernels that know no ACPI (the
+/// caller's does so itself), and a blank screen.
 fn beneath(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
     let mut areas = Vec::new();
-    if config.pc {
+    if config.pc && !config.has_firmware() {
         areas = legacy::areas(&legacy::Legacy {
             cpus: config.vcpus as u8,
             serial: config.serial,
@@ -168,13 +179,15 @@ fn beneath(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// What the guest must not take for free memory.
-fn reserved(config: &MachineConfig<'_>) -> Vec<Range<u64>> {
+fn reserved(config: &MachineConfig<'_>, format: Format) -> Vec<Range<u64>> {
     let ours = layout::RESERVED_START..layout::RESERVED_END;
     let pc = [
         layout::EBDA..layout::EBDA_END,
         layout::FIRMWARE_START..layout::FIRMWARE_END,
     ];
-    let pc = pc.into_iter().filter(|_| config.pc);
+    let pc = pc
+        .into_iter()
+        .filter(|_| config.pc && format != Format::Firmware);
     let pixels = config.screen.and_then(Screen::slot);
     let pixels = pixels.map(|slot| slot.gpa..slot.end());
     std::iter::once(ours).chain(pc).chain(pixels).collect()

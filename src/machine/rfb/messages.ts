@@ -8,6 +8,9 @@ import { type Viewer, knownEncodings } from './viewer.ts'
 /** The most text of a clipboard that is read, to be thrown away. */
 const maxCutBytes = 1024 * 1024
 
+/** How many encodings are read at once, of the 65,535 that a viewer may name. */
+const encodingsAtOnce = 1024
+
 type Message = (peer: Peer, viewer: Viewer, keys: ViewerKeys) => Promise<void>
 
 /** What a viewer may say, by type: RFC 6143, section 7.5. */
@@ -18,9 +21,12 @@ const messages: Record<number, Message> = {
   2: async function setEncodings(peer, viewer) {
     const count = (await peer.read(3)).readUInt16BE(1)
     const named = new Set<number>()
-    for (let index = 0; index < count; index++) {
-      const encoding = (await peer.read(4)).readInt32BE()
-      if (knownEncodings.includes(encoding)) named.add(encoding)
+    for (let left = count; left > 0; left -= encodingsAtOnce) {
+      const bytes = await peer.read(4 * Math.min(left, encodingsAtOnce))
+      for (let at = 0; at < bytes.length; at += 4) {
+        const encoding = bytes.readInt32BE(at)
+        if (knownEncodings.includes(encoding)) named.add(encoding)
+      }
     }
     viewer.encodings = named
   },

@@ -4,6 +4,7 @@
 //! The ports and interrupt lines here are promises of the tables: who wires the devices keeps them.
 
 pub mod acpi;
+pub mod fw_cfg;
 mod interrupts;
 pub mod legacy;
 
@@ -53,6 +54,19 @@ pub const CMOS_PORT: u16 = 0x70;
 
 /// ACPI's PM1a event block, followed by its control block, where QEMU has them too.
 pub const PM1_PORT: u16 = 0x600;
+
+/// System control port A: the gate of address line 20, and a way to reset.
+pub const CONTROL_A_PORT: u16 = 0x92;
+
+/// The firmware configuration device.
+pub const FW_CFG_PORT: u16 = 0x510;
+
+/// Where firmware looks for a console that shows what it does: one that reads as
+/// [`DEBUG_CONSOLE_VALUE`] (QEMU, `isa-debugcon`).
+pub const DEBUG_CONSOLE_PORT: u16 = 0x402;
+
+/// What says that there is one.
+pub const DEBUG_CONSOLE_VALUE: u8 = 0xe9;
 
 /// The reset control register.
 pub const RESET_PORT: u16 = 0xcf9;

@@ -24,7 +24,7 @@ pub struct StartRegisters {
 pub struct Part<'a> {
     /// Its role: `image`, `segment`, `bss`, `kernel`, `initrd`, `module`, `command-line`,
     /// `boot-params`, `start-info`, `info`, `memory-map`, `module-list`, `module-string`,
-    /// `loader-name`.
+    /// `loader-name`, `bios`.
     pub what: &'static str,
     /// Its first address.
     pub gpa: u64,

@@ -2,7 +2,7 @@
 //! instruction finds it.
 //!
 //! ```text
-//! load ─► format ─► flat · elf · multiboot(2) · pvh · bzimage ─► Loaded
+//! load ─► format ─► flat · elf · multiboot(2) · pvh · bzimage · rom ─► Loaded
 //!                     │ image: bounded reading      │ memory_map: what is RAM
 //!                     └ space: who has which addresses
 //! ```
@@ -21,6 +21,7 @@ mod multiboot2;
 mod note;
 mod pvh;
 mod request;
+mod rom;
 mod space;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -77,6 +78,7 @@ pub fn load<'a>(request: &LoadRequest<'a>) -> Result<Loaded<'a>> {
         Format::Multiboot2 => multiboot2::load(request, space),
         Format::Pvh => pvh::load(request, space),
         Format::BzImage => bzimage::load(request, space),
+        Format::Firmware => rom::load(request, space),
     }?;
     if loaded.mode == Some(CpuMode::Protected) && loaded.entry_gpa >= 1 << 32 {
         let entry = loaded.entry_gpa;

@@ -26,6 +26,8 @@ pub enum Format {
     Pvh,
     /// A Linux kernel of boot protocol 2.06 or newer.
     BzImage,
+    /// ROM below 4 GiB, with the reset vector at its end.
+    Firmware,
 }
 
 /// Hands every format and its name to a macro, after what is given.
@@ -34,7 +36,8 @@ macro_rules! each_format {
     ($call:ident $($given:tt)*) => {
         $call! {
             $($given)* {
-                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Multiboot2 = "multiboot2", Pvh = "pvh", BzImage = "bzimage"
+                Flat = "flat", Elf = "elf", Multiboot = "multiboot", Multiboot2 = "multiboot2",
+                Pvh = "pvh", BzImage = "bzimage", Firmware = "firmware"
             }
         }
     };
@@ -111,6 +114,18 @@ impl LoadRequest<'_> {
         }
         let strange = [
             ("loadGpa", self.load_gpa != 0, &[Format::Flat][..]),
+            (
+                "entryGpa",
+                self.entry_gpa.is_some(),
+                &[
+                    Format::Flat,
+                    Format::Elf,
+                    Format::Multiboot,
+                    Format::Multiboot2,
+                    Format::Pvh,
+                    Format::BzImage,
+                ][..],
+            ),
             (
                 "a command line",
                 !self.command_line.is_empty(),

@@ -16,4 +16,5 @@ mod multiboot2;
 mod pvh;
 mod real_mode;
 mod requests;
+mod rom;
 mod screens;

@@ -15,7 +15,7 @@ fn get(cmos: &mut Cmos, register: u8, now: Duration) -> u8 {
 
 /// Century, year, month, day, hour, minute, second as the guest prints them, and the weekday.
 fn shown(seconds: u64) -> (String, u8) {
-    let mut cmos = Cmos::new(&[]);
+    let mut cmos = Cmos::new(&[], 1);
     let now = Duration::from_secs(seconds);
     let digits = [0x32, 0x09, 0x08, 0x07, 0x04, 0x02, 0x00]
         .map(|register| format!("{:02x}", get(&mut cmos, register, now)))
@@ -65,7 +65,7 @@ fn every_day_follows_the_one_before() {
 
 #[test]
 fn status_registers_say_what_the_clock_is() {
-    let mut cmos = Cmos::new(&[]);
+    let mut cmos = Cmos::new(&[], 1);
     for (register, value) in [(0x0a, 0x26), (0x0b, 0x02), (0x0c, 0), (0x0d, 0x80)] {
         cmos.write(0, register);
         cmos.write(1, 0xff);
@@ -75,7 +75,7 @@ fn status_registers_say_what_the_clock_is() {
 
 #[test]
 fn an_update_is_announced_before_the_second_changes() {
-    let mut cmos = Cmos::new(&[]);
+    let mut cmos = Cmos::new(&[], 1);
     for (micros, status, second) in [
         (58_000_000, 0x26, 0x58),
         (58_997_771, 0x26, 0x58),
@@ -91,7 +91,7 @@ fn an_update_is_announced_before_the_second_changes() {
 
 /// Base, extended (twice), above 16 MiB, above 4 GiB.
 fn sizes(ram: &[Range<u64>]) -> [u32; 5] {
-    let mut cmos = Cmos::new(ram);
+    let mut cmos = Cmos::new(ram, 1);
     [(0x15, 2), (0x17, 2), (0x30, 2), (0x34, 2), (0x5b, 3)].map(|(register, bytes)| {
         (0..bytes).fold(0, |sum, byte| {
             sum | u32::from(get(&mut cmos, register + byte, Duration::ZERO)) << (8 * byte)
@@ -124,7 +124,7 @@ fn what_is_apart_is_no_part_of_the_size() {
 
 #[test]
 fn bit_7_of_the_index_addresses_nothing() {
-    let mut cmos = Cmos::new(&[]);
+    let mut cmos = Cmos::new(&[], 1);
     cmos.write(0, 0x8f);
     cmos.write(1, 0x0a);
     assert_eq!(get(&mut cmos, 0x0f, Duration::ZERO), 0x0a);
@@ -134,7 +134,7 @@ fn bit_7_of_the_index_addresses_nothing() {
 #[test]
 fn a_guest_changes_neither_clock_nor_sizes() {
     let mut noise = Noise::new(0x0014_6818);
-    let mut cmos = Cmos::new(std::slice::from_ref(&ram(0, 64 * MIB)));
+    let mut cmos = Cmos::new(std::slice::from_ref(&ram(0, 64 * MIB)), 1);
     let now = Duration::from_secs(1_735_689_599);
     let fixed = [
         0, 2, 4, 6, 7, 8, 9, 0x32, 0x15, 0x16, 0x17, 0x18, 0x30, 0x31, 0x34, 0x35, 0x5b, 0x5c, 0x5d,
@@ -145,4 +145,13 @@ fn a_guest_changes_neither_clock_nor_sizes() {
         cmos.read_at(noise.byte(), Duration::new(noise.below(1 << 40) as u64, 0));
     }
     assert_eq!(fixed.map(|register| get(&mut cmos, register, now)), before);
+}
+
+#[test]
+fn firmware_finds_how_many_cpus_there_are_and_that_disks_come_first() {
+    for (cpus, others) in [(1, 0), (4, 3), (64, 63), (u32::MAX, 0xff)] {
+        let mut cmos = Cmos::new(&[], cpus);
+        let found = [0x5f, 0x3d].map(|register| get(&mut cmos, register, Duration::ZERO));
+        assert_eq!(found, [others, 0x32]);
+    }
 }

@@ -1,13 +1,22 @@
 use super::*;
 use crate::noise::Noise;
-use crate::{Cmos, I8042, Pm1, ResetControl};
+use crate::{Cmos, ControlA, FwCfg, FwCfgNumbers, I8042, Pm1, ResetControl};
 
-fn chips() -> [Box<dyn Device>; 4] {
+fn chips() -> [Box<dyn Device>; 6] {
     [
         Box::new(I8042::new(None)),
-        Box::new(Cmos::new(&[0..1 << 20, 1 << 32..1 << 33])),
+        Box::new(Cmos::new(&[0..1 << 20, 1 << 32..1 << 33], 1)),
         Box::new(Pm1::new(None)),
         Box::new(ResetControl::new()),
+        Box::new(ControlA::new()),
+        Box::new(FwCfg::new(
+            FwCfgNumbers {
+                cpus: 1,
+                no_graphics: true,
+            },
+            &[("a file".into(), b"its bytes".into())],
+            &[],
+        )),
     ]
 }
 
@@ -110,7 +119,7 @@ fn a_clock_shows_the_time_of_its_machine() {
             Err("none".into())
         }
     }
-    let mut cmos = Cmos::new(&[]);
+    let mut cmos = Cmos::new(&[], 1);
     assert_eq!(Device::attach(&mut cmos, &mut Machine), Ok(()));
     Device::write(&mut cmos, 0, &[0x04]);
     let mut hours = [0];

@@ -94,6 +94,8 @@ pub struct NativeLimits {
     pub max_routes: u32,
     /// Multiboot modules.
     pub max_modules: u32,
+    /// Files for firmware.
+    pub max_files: u32,
     /// Disks of one machine.
     pub max_disks: u32,
     /// Network cards.
@@ -112,6 +114,7 @@ pub fn limits() -> NativeLimits {
         max_slots: limits::MAX_SLOTS as u32,
         max_routes: limits::MAX_ROUTES as u32,
         max_modules: limits::MAX_MODULES as u32,
+        max_files: limits::MAX_FILES as u32,
         max_disks: limits::MAX_DISKS as u32,
         max_cards: limits::MAX_CARDS as u32,
         max_ports: limits::MAX_PORTS as u32,

@@ -173,7 +173,8 @@ impl Backend {
                 read_value: Some(value),
                 ..
             } => fill_items(data, access.item_bytes, *value),
-            Self::Console(_) | Self::Sink | Self::Stop => data.fill(0xff),
+            Self::Console(console) => data.fill(console.answer),
+            Self::Sink | Self::Stop => data.fill(0xff),
             Self::Com1(com1) => {
                 for (offset, byte) in access.registers().zip(data) {
                     *byte = com1.read(offset);

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
+use boot::firmware::{DEBUG_CONSOLE_PORT, DEBUG_CONSOLE_VALUE};
 use devices::{Clock, Context, DmaMemory, Memory, SystemClock, Trigger};
 use kvm_ioctls::Cap;
 use vmm_sys_util::eventfd::EventFd;
@@ -63,7 +64,12 @@ pub(crate) fn configured(
     config: &RouteConfig,
     vcpus: u32,
 ) -> Result<Route> {
-    let mut route = Route::new(row, Backend::new(config.target)?);
+    let mut backend = Backend::new(config.target)?;
+    if let (Backend::Console(console), Base::Port(DEBUG_CONSOLE_PORT)) = (&mut backend, config.base)
+    {
+        console.answer = DEBUG_CONSOLE_VALUE;
+    }
+    let mut route = Route::new(row, backend);
     route.target = Some(config.target);
     if let RouteTarget::Event { datamatch } = config.target {
         route.datamatch = datamatch;
@@ -82,6 +88,7 @@ pub(crate) fn plugged(around: &Surroundings<'_>, mut route: Route) -> Result<Rou
         around,
         claim: route.row.claim,
         doorbells: Vec::new(),
+        failed: None,
     };
     let backend = route.backend.get_mut();
     let backend = backend.unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -92,7 +99,8 @@ pub(crate) fn plugged(around: &Surroundings<'_>, mut route: Route) -> Result<Rou
     route.doorbells = wall.doorbells;
     if let Err(why) = attached {
         offload::unregister(around.vm, &route)?;
-        return Err(Error::new(ErrorCode::InvalidOption, why));
+        let missing = || Error::new(ErrorCode::InvalidOption, why);
+        return Err(wall.failed.unwrap_or_else(missing));
     }
     Ok(route)
 }
@@ -102,6 +110,8 @@ struct Wall<'a> {
     around: &'a Surroundings<'a>,
     claim: Claim,
     doorbells: Vec<Doorbell>,
+    /// What the host has refused.
+    failed: Option<Error>,
 }
 
 impl Context for Wall<'_> {
@@ -127,11 +137,17 @@ impl Context for Wall<'_> {
         offset: u32,
         datamatch: Option<(u64, u8)>,
     ) -> Result<Arc<dyn devices::Doorbell>, String> {
-        let (bell, counted) = self
-            .hang(offset, datamatch)
-            .map_err(|error| error.message)?;
-        self.doorbells.push(counted);
-        Ok(Arc::new(bell))
+        match self.hang(offset, datamatch) {
+            Ok((bell, counted)) => {
+                self.doorbells.push(counted);
+                Ok(Arc::new(bell))
+            }
+            Err(error) => {
+                let why = error.message.clone();
+                self.failed = Some(error);
+                Err(why)
+            }
+        }
     }
 }
 

@@ -70,6 +70,10 @@ pub(crate) fn vm(host: &Host, mode: CpuMode, config: &MachineConfig<'_>) -> Resu
     // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application
     // processor begins in real mode.
     let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
+    if unpaged && vm.check_extension(Cap::SetIdentityMapAddr) {
+        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP)
+            .map_err(Error::ioctl("KVM_SET_IDENTITY_MAP_ADDR"))?;
+    }
     if unpaged && vm.check_extension(Cap::SetTssAddr) {
         vm.set_tss_address(layout::KVM_TSS as usize)
             .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;

@@ -215,7 +215,10 @@ impl Snapshot {
             privilege: Privilege::Kernel,
             memory_bytes: main.map_or(0, |slot| slot.bytes),
             slots: shape.further_slots().to_vec(),
-            payload: Payload::default(),
+            payload: Payload {
+                format: Some(self.placement.format),
+                ..Payload::default()
+            },
             routes,
             vcpus: shape.vcpus,
             irqchip: shape.irqchip,

@@ -40,7 +40,13 @@ fn an_answer_to_a_request_of_before_a_reset_goes_nowhere() {
         guest.ring();
         let all = if is_stubborn { 6 } else { 3 };
         guest.until("taken again", |_| desk.kept() == all);
-        for _ in 0..all {
+        for _ in 3..all {
+            desk.answer(false);
+        }
+        guest.until("the old ones are gone", |_| desk.kept() == 3);
+        guest.settle();
+        assert_eq!(guest.used_index(0), 0);
+        for _ in 0..3 {
             desk.answer(false);
         }
         guest.until_used(0, 3);

@@ -75,7 +75,7 @@ pub struct NativeCard {
 #[napi(object)]
 pub struct NativeSlot {
     /// First guest physical address, a multiple of 4096, below 512 GiB, outside 0xfe000000 to
-    /// 0xffffffff.
+    /// 0xfeffffff.
     pub gpa: f64,
     /// Size in bytes, a multiple of 4096. Committed when touched.
     pub bytes: f64,
