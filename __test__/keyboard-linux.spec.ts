@@ -43,6 +43,8 @@ if (existsSync(`${folder}/vmlinuz`)) {
       wake()
       return result
     })
+    // After a failure nobody awaits it.
+    ended.catch(() => undefined)
     const says = async (text: string): Promise<void> => {
       while (!heard.includes(text) && vm.running)
         await new Promise<void>((resolve) => (wake = resolve))
