@@ -12,6 +12,7 @@ fn made(cpus: u8, gpa: u64) -> Tables {
         &acpi::Machine {
             cpus,
             virtio: &virtio,
+            vga: true,
         },
         gpa,
     )
