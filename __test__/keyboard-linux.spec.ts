@@ -49,9 +49,9 @@ if (existsSync(`${folder}/vmlinuz`)) {
       t.true(heard.includes(text), heard)
     }
     await says('greetings from init')
-    await vm.screen!.waitFor('# ')
+    await vm.screen!.waitFor('/ #', { timeoutMs: 100_000 })
     await vm.keyboard.type('echo $((6 * 7)) is the answer\n')
-    await vm.screen!.waitFor(/^42 is the answer/m)
+    await vm.screen!.waitFor(/^42 is the answer/m, { timeoutMs: 100_000 })
     vm.serial.write(answer)
     await says('42 listens')
     vm.powerButton()

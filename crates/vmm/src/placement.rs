@@ -99,9 +99,6 @@ pub(crate) fn prepare(
     for (gpa, bytes) in legacy_areas(config) {
         memory.write(gpa, &bytes)?;
     }
-    if let Some((gpa, bytes)) = config.screen.and_then(Screen::blanks) {
-        memory.write(gpa, &bytes)?;
-    }
     for part in &loaded.parts {
         memory.write(part.gpa, &part.bytes)?;
     }
@@ -171,11 +168,13 @@ fn legacy_areas(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
     if !config.pc || config.has_firmware() {
         return Vec::new();
     }
-    legacy::areas(&legacy::Legacy {
+    let mut areas = legacy::areas(&legacy::Legacy {
         cpus: config.vcpus as u8,
         serial: config.serial,
         text_screen: config.screen == Some(Screen::Text),
-    })
+    });
+    areas.extend(config.screen.and_then(Screen::blanks));
+    areas
 }
 
 /// What the guest must not take for free memory.

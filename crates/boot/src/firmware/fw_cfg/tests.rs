@@ -12,7 +12,7 @@ fn made(cpus: u8, gpa: u64) -> Tables {
         &acpi::Machine {
             cpus,
             virtio: &virtio,
-            vga: true,
+            vga: false,
         },
         gpa,
     )
