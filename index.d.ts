@@ -26,7 +26,8 @@ export declare class NativeMachine {
    * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
    * `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
    * calls the others. `serve` gets a bit for each device that JavaScript answers by requests, in
-   * their order, at which some wait, and returns whether answers come later. All of them are held weakly.
+   * their order, at which some wait, and returns whether answers come later. All of them
+   * are held weakly.
    */
   start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number, serve: (due: number) => number): Failure | null
   /**
@@ -673,6 +674,8 @@ export interface NativeLimits {
   maxTimeoutMs: number
   /** Bytes of a guest's text that are kept for a later reader. */
   maxOutputBytes: number
+  /** Codes of a keyboard that wait for the guest. */
+  maxKeyboardCodes: number
   /** Slots beside slot 0. */
   maxSlots: number
   /** Routes of one machine. */

@@ -173,6 +173,15 @@ test('a wrong command line is code 2', async (t) => {
   for (const [args, message] of [
     [[], /boot needs the path of a kernel/],
     [[ok, ok], /boot takes one kernel/],
+    [[ok, '--firmware-file', 'a=b'], /--firmware-file goes with --firmware/],
+    [['--firmware', ok, 'disk', 'more'], /boot takes one disk, got 'more' too/],
+    [['--firmware', ok, '-'], /boot needs a disk's path/],
+    [['--firmware', ok, '--cmdline', 'quiet'], /--cmdline goes with a kernel/],
+    [
+      ['--firmware', ok, '--firmware-file', 'name'],
+      /--firmware-file must be NAME=FILE, got 'name'/,
+    ],
+    [['--firmware', '/nowhere/bios.bin'], /cannot read the firmware/],
     [['/nonexistent/kernel'], /cannot read the kernel: ENOENT/],
     [[ok, '--initrd', '/nonexistent/initrd'], /cannot read the initrd: ENOENT/],
     [[flat], /no header of a bzImage, PVH, multiboot or ELF image/],

@@ -1,7 +1,7 @@
 // A BIOS from elsewhere: Debian's SeaBIOS starts at the reset vector, says what it does on port
 // 0x402, finds what a PC has, and boots from a disk that JavaScript is.
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -162,6 +162,26 @@ biosTest('GRUB comes from a disk in TypeScript and shows its prompt', grub, asyn
   vm.serial.write('ls\r')
   await said('(hd0)')
   t.regex(typed(), /grub> ?ls\s*\(hd0\)/)
+})
+
+biosTest('GRUB comes from a virtio disk: vmexit boot --firmware', grub, async (t, tree) => {
+  const folder = mkdtempSync(join(tmpdir(), 'vmexit-boot-'))
+  try {
+    const disk = join(folder, 'disk.img')
+    writeFileSync(disk, grubDisk(tree, ['biosdisk']))
+    const cli = new URL('../dist/cli/main.js', import.meta.url).pathname
+    const bios = join(tree, share, 'bios-256k.bin')
+    const args = [cli, 'boot', disk, '--firmware', bios, '--memory', '32M', '--timeout', '500s']
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let shown = ''
+    for await (const text of child.stdout) {
+      shown += String(text)
+      if (shown.includes('grub rescue> ')) child.kill()
+    }
+    t.regex(shown, /SeaBIOS .*Booting from Hard Disk.*GRUB loading\..*grub rescue> /s)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 biosTest('a disk that fails is a boot that fails', grub, async (t, tree) => {

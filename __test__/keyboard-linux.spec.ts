@@ -43,15 +43,17 @@ if (existsSync(`${folder}/vmlinuz`)) {
       wake()
       return result
     })
+    // After a failure nobody awaits it.
+    ended.catch(() => undefined)
     const says = async (text: string): Promise<void> => {
       while (!heard.includes(text) && vm.running)
         await new Promise<void>((resolve) => (wake = resolve))
       t.true(heard.includes(text), heard)
     }
     await says('greetings from init')
-    await vm.screen!.waitFor('# ')
+    await vm.screen!.waitFor('/ #', { timeoutMs: 100_000 })
     await vm.keyboard.type('echo $((6 * 7)) is the answer\n')
-    await vm.screen!.waitFor(/^42 is the answer/m)
+    await vm.screen!.waitFor(/^42 is the answer/m, { timeoutMs: 100_000 })
     vm.serial.write(answer)
     await says('42 listens')
     vm.powerButton()

@@ -335,3 +335,18 @@ kvmTest('every layout has all of ASCII that is printed, and letters of its own',
   const { output } = await vm.run({ timeoutMs: 60_000 })
   t.is(hex(output), '2cac2a1595aa0c8ce0380888e0b829a939b91c9c')
 })
+
+kvmTest('keys that no guest reads are bounded, and cost the same each', async (t) => {
+  using vm = pc('eb fe ;')
+  const { keyboard } = vm
+  for (let count = 0; count < 32_768; count++) {
+    keyboard.down('KeyA')
+    keyboard.up('KeyA')
+  }
+  t.throws(() => keyboard.down('KeyA'), vmError('ERR_LIMIT', /^65536 codes wait .* 1 more/))
+  // What has a promise waits outside.
+  const typed = Array.from({ length: 20_000 }, () => keyboard.press('a'))
+  vm.close()
+  const settled = await Promise.allSettled(typed)
+  t.true(settled.every(({ status }) => status === 'rejected'))
+})

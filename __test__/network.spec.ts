@@ -85,7 +85,7 @@ kvmTest('what nobody reads makes the guest wait, and goes on when it is read', a
   // 256 wait on either side of the seam, and few in the stream.
   t.true(sent() <= 2 * 256 + a.readableHighWaterMark, `${sent()}`)
   a.resume()
-  await until(() => sent() > 5000)
+  t.true(await until(() => sent() > 1000))
   vm.stop()
   await run
 })
@@ -170,13 +170,13 @@ kvmTest('what a listener throws is uncaught, and the machine goes on', async (t)
 kvmTest('a listener of frames may pause its machine, and close it', async (t) => {
   const a = cable()
   const vm = netMachine(flood, { first: frame(64) }, { frames: a })
-  const run = vm.run({ timeoutMs: 20_000 })
+  const run = vm.run({ timeoutMs: 60_000 })
   let count = 0
   let paused: Promise<void> | undefined
   a.on('data', () => {
     count++
     if (count === 10) paused = vm.pause()
-    if (count === 5000) vm.close()
+    if (count === 500) vm.close()
   })
   t.true(await until(() => paused !== undefined))
   await paused
@@ -187,8 +187,8 @@ kvmTest('a listener of frames may pause its machine, and close it', async (t) =>
   t.is(vm.counters().network[0]!.sent, before)
   vm.resume()
   await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
-  t.is(count, 5000)
-  t.true(vm.counters().network[0]!.sent >= 5000)
+  t.is(count, 500)
+  t.true(vm.counters().network[0]!.sent >= 500)
 })
 
 kvmTest('a stream ends with its machine', async (t) => {
@@ -223,6 +223,8 @@ kvmTest('a fork has a stream of its own, and the address that the guest knows', 
     vm.fork({ network: [{ frames: cable(), ...(mac !== undefined && { mac }) }] })
   t.throws(() => fork('02:00:00:00:00:0b'), vmError('ERR_SNAPSHOT', /mac must be 02:00/))
   t.throws(() => vm.fork({ network: [] }), vmError('ERR_SNAPSHOT', /network must have 1/))
+  const own = vmError('ERR_INVALID_OPTION', /network\[0\]\.frames is a card's already/)
+  t.throws(() => vm.fork({ network: [{ frames: a }] }), own)
   const b = cable()
   using other = vm.fork({ network: [{ frames: b }] })
   const frames = heard(b)

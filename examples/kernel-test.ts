@@ -47,7 +47,7 @@ const guest: Partial<VirtualMachineOptions> = isLinux
     }
   : { mode: 'real', memoryBytes: 2 ** 20, payload: { image: mini, loadGpa: 0x7c00 } }
 const test = isLinux
-  ? { prompt: '# ', command: 'uname', answer: /^Linux$/m }
+  ? { prompt: '#', command: 'uname', answer: /^Linux$/m }
   : { prompt: '>', command: 'version', answer: /^mini \S+/m }
 
 using vm = new VirtualMachine({ pc: true, screen: 'text', ...guest } as VirtualMachineOptions)

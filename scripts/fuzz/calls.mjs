@@ -16,6 +16,7 @@ const table = {
   run: [runOptions, (session, vm, args) => session.begin(vm, args)],
   runSync: [runOptions, (session, vm, args) => session.runSync(vm, args)],
   stop: [none, (_, vm) => vm.stop()],
+  reset: [none, (_, vm) => vm.reset()],
   pause: [none, (session, vm) => session.keep(vm.pause())],
   resume: [none, (_, vm) => vm.resume()],
   close: [none, (_, vm) => vm.close()],
@@ -77,6 +78,19 @@ const table = {
   nmi: [one((random) => random.below(5)), (_, vm, args) => vm.nmi(...args)],
   serial: [none, (session, vm) => session.listen(vm.serial)],
   type: [none, (session, vm) => session.listen(vm.serial).write('text')],
+  keys: [
+    one((random) => random.pick(['text', 'A1!', 'é', '', '\n'])),
+    (_, vm, args) => void vm.keyboard.type(...args),
+  ],
+  press: [
+    one((random) => random.pick(['ctrl+c', 'a', 'shift', 'F13', 'no'])),
+    (_, vm, args) => void vm.keyboard.press(...args),
+  ],
+  key: [
+    one((random) => random.pick(['KeyA', 'Pause', 'ArrowUp', 'keya'])),
+    (_, vm, args) => (vm.keyboard.down(...args), vm.keyboard.up(...args)),
+  ],
+  powerButton: [none, (_, vm) => vm.powerButton()],
   hangUp: [none, (session, vm) => session.listen(vm.serial).destroy()],
   gc: [none, () => globalThis.gc()],
 }

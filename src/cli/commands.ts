@@ -176,13 +176,23 @@ Example:
 const boot: Command = {
   name: 'boot',
   summary: 'boot a kernel, with your terminal as its serial port',
-  usage: 'KERNEL [options]',
+  usage: 'KERNEL [options]\n       vmexit boot [DISK] --firmware FILE [options]',
   about:
     'Boots a kernel (bzImage, PVH, multiboot or ELF) on a small PC: interrupt controllers, timer, clock, ACPI power-off, ' +
     'and a serial port that is your terminal. Ctrl-] ends it. In a pipe stdin goes to the serial port and its output to ' +
-    'stdout, byte for byte.',
+    'stdout, byte for byte. With --firmware a BIOS such as SeaBIOS starts, and finds DISK.',
   argument: { name: 'KERNEL', api: image.api! },
   options: {
+    firmware: {
+      value: 'FILE',
+      about: 'a ROM such as /usr/share/seabios/bios-256k.bin instead of a kernel; it boots DISK',
+    },
+    'firmware-file': {
+      value: 'NAME=FILE',
+      about: 'what it finds by name, such as vgaroms/vgabios.bin=FILE; repeatable',
+      multiple: true,
+      api: ['payload.files'],
+    },
     initrd: {
       value: 'FILE',
       about: 'the initial RAM disk (multiboot: the first module)',
@@ -222,6 +232,7 @@ port the guest's own.
 
 Example:
   vmexit boot vmlinuz --initrd initramfs.cpio --cmdline 'console=ttyS0 quiet' --cpus 2
+  vmexit boot disk.img --firmware /usr/share/seabios/bios-256k.bin
 `.trimEnd(),
   load: async () => (await import('./commands/boot.ts')).bootKernel,
 }

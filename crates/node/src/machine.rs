@@ -78,7 +78,8 @@ impl NativeMachine {
     /// Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
     /// `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
     /// calls the others. `serve` gets a bit for each device that JavaScript answers by requests, in
-    /// their order, at which some wait, and returns whether answers come later. All of them are held weakly.
+    /// their order, at which some wait, and returns whether answers come later. All of them
+    /// are held weakly.
     #[napi]
     #[allow(clippy::too_many_arguments)] // numbers cross faster than an object of them
     pub fn start(

@@ -137,8 +137,8 @@ impl Error {
         }
     }
 
-    /// Whether the host has refused for want of descriptors, memory or a disk, which others may give
-    /// back.
+    /// Whether the host has refused for want of descriptors, memory or a disk, which others may
+    /// give back.
     pub const fn is_want(&self) -> bool {
         matches!(
             self.errno,

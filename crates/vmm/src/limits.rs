@@ -5,7 +5,7 @@ pub use boot::limits::{
     MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, MAX_MEMORY_MAP_ENTRIES, MAX_MODULES,
     MAX_PROGRAM_HEADERS, PAGE_BYTES,
 };
-pub use devices::{CONSOLE_BATCH_BYTES, MAX_OUTPUT_BYTES};
+pub use devices::{CONSOLE_BATCH_BYTES, KEYBOARD_QUEUE_CODES, MAX_OUTPUT_BYTES};
 
 /// Disks of one machine: what the virtio devices of a PC have room for, beside the entropy device,
 /// all cards and the ports.

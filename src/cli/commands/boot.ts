@@ -2,7 +2,13 @@ import { resolve } from 'node:path'
 
 import { realize } from '../../definition/realize.ts'
 import { take } from '../../native/errors.ts'
-import { type DefinedImage, type MachineDefinition, VirtualMachine, guests } from '../../index.ts'
+import {
+  type DefinedImage,
+  type Disk,
+  type MachineDefinition,
+  VirtualMachine,
+  guests,
+} from '../../index.ts'
 import { native } from '../../native/native.ts'
 import { type Run, UsageError, type Values } from '../command.ts'
 import { machineOf } from '../definition.ts'
@@ -14,19 +20,62 @@ import { parseDuration } from '../values.ts'
 export const bootKernel: Run = async (values, positionals) => {
   const silenceMs = parseDuration('--silence', textOf(values, 'silence') ?? '60s')
   const session = new Session(values, silenceMs)
-  const path = kernelPath(positionals)
-  const kernel = readImage(path, 'the kernel')
+  const start = startOf(positionals, values)
   const definition: MachineDefinition = {
     pc: true,
     memoryBytes: 512 * 1024 * 1024,
     ...machineOf(values),
-    payload: payload(path, kernel, values),
+    payload: start.payload,
   }
   const read = async (at: string, name: string): Promise<Uint8Array> =>
-    name === 'payload.file' ? kernel : readImage(at, 'the initrd')
-  const options = await realize(definition, { base: '.', read, guests })
-  using vm = new VirtualMachine({ ...options, routes: session.wired(options.routes) })
+    name === 'payload.file' ? start.bytes : readImage(at, start.others)
+  const { disks = [], ...options } = await realize(definition, { base: '.', read, guests })
+  using vm = new VirtualMachine({
+    ...options,
+    disks: [...start.disks, ...disks],
+    routes: session.wired(options.routes),
+  })
   return await session.run(vm, 'typed')
+}
+
+/** What is started, and the bytes of its image. */
+interface Start {
+  payload: DefinedImage
+  bytes: Uint8Array
+  /** What messages call its other files. */
+  others: string
+  disks: Disk[]
+}
+
+function startOf(positionals: readonly string[], values: Values): Start {
+  const firmware = textOf(values, 'firmware')
+  if (firmware !== undefined) return firmwareOf(firmware, positionals, values)
+  if (values['firmware-file'] !== undefined)
+    UsageError.raise('--firmware-file goes with --firmware, got a kernel')
+  const path = kernelPath(positionals)
+  const bytes = readImage(path, 'the kernel')
+  return { payload: payload(path, bytes, values), bytes, others: 'the initrd', disks: [] }
+}
+
+/** Firmware, and the disk from which it boots. */
+function firmwareOf(path: string, [disk, extra]: readonly string[], values: Values): Start {
+  if (extra !== undefined) UsageError.raise(`boot takes one disk, got '${extra}' too`)
+  if (disk === '-') UsageError.raise("boot needs a disk's path; stdin is its serial port")
+  for (const name of ['initrd', 'cmdline'])
+    if (values[name] !== undefined)
+      UsageError.raise(`--${name} goes with a kernel, not with --firmware`)
+  const files = ((values['firmware-file'] ?? []) as string[]).map((text) => {
+    const [name, file] = text.split(/=(.*)/s)
+    return name && file
+      ? { name, file: resolve(file) }
+      : UsageError.raise(`--firmware-file must be NAME=FILE, got '${text}'`)
+  })
+  return {
+    payload: { file: resolve(path), format: 'firmware', files },
+    bytes: readImage(path, 'the firmware'),
+    others: 'the file for firmware',
+    disks: disk === undefined ? [] : [{ file: resolve(disk) }],
+  }
 }
 
 function kernelPath([path, extra]: readonly string[]): string {

@@ -5,6 +5,7 @@ import { checkShape, otherwise } from '../../options/shape.ts'
 import { outside } from '../../native/context.ts'
 import { VmError, fail, raise } from '../../native/errors.ts'
 import { LoopHold } from '../../native/loop.ts'
+import { native } from '../../native/native.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { RunControl } from '../run/run-control.ts'
 import { RunPromise } from '../run/run-promise.ts'
@@ -22,8 +23,11 @@ const typeShape = {
   layout: otherwise<KeyboardLayout>('us', (name, value) => checkWord(name, value, layoutNames)),
 }
 
-/** The most codes that wait here for space in the machine. */
-const mostWaiting = 1024 * 1024
+/** The most codes that wait in the machine. */
+const { maxKeyboardCodes: mostInside } = native.limits()
+
+/** The most that wait here for space in there. */
+const mostOutside = 1024 * 1024
 
 /** How soon to look whether the guest has read, and how seldom at last if it does not. */
 const soonMs = 1
@@ -36,8 +40,9 @@ interface Typed {
   taken: number
   /** What the machine has taken with the last of them. */
   end: number
-  /** Somebody waits for the promise. */
+  /** Somebody waits for the promise, or it is settled. */
   isAwaited: boolean
+  isSettled: boolean
   readonly resolve: () => void
   readonly reject: (error: VmError) => void
 }
@@ -65,8 +70,12 @@ export class Keyboard {
   readonly #machine: NativeMachine
   readonly #control: RunControl
   readonly #hold = new LoopHold()
-  /** What the machine has not taken whole, or the guest not read; oldest first. */
-  readonly #typed: Typed[] = []
+  /** What the machine has not taken whole, oldest first. */
+  readonly #outside: Typed[] = []
+  /** What it has taken and the guest has not read, oldest first. */
+  readonly #unread: Typed[] = []
+  /** How many of both are awaited. */
+  #awaited = 0
   /** All codes that the machine has taken. */
   #taken: number
   /** Codes that it has not taken. */
@@ -185,57 +194,72 @@ export class Keyboard {
     let typed: Typed | undefined
     const promise = RunPromise.make<void>(
       (resolve, reject) => {
-        typed = this.#put(codes(), resolve, reject)
+        typed = this.#add(codes(), resolve, reject)
       },
       () => {
-        if (typed) typed.isAwaited = true
-        this.#consider()
+        if (typed) this.#await(typed)
       },
     )
     promise.catch(ignore)
     return promise
   }
 
-  #put(
-    codes: readonly number[],
-    resolve: () => void = ignore,
-    reject: (error: VmError) => void = ignore,
-  ): Typed {
+  /** Codes for which nobody waits, all of them or none. */
+  #put(codes: readonly number[]): void {
     if (this.#control.isClosed) return raise(closed())
-    if (this.#waiting + codes.length > mostWaiting) {
-      const what = `${this.#waiting} codes wait for the guest to read already, and ${codes.length} more are too many`
-      return fail('ERR_LIMIT', what)
-    }
+    const unread = this.#machine.keyboardUnread()
+    if (this.#outside.length > 0 || unread + codes.length > mostInside)
+      return tooMany(unread + this.#waiting, codes.length)
+    this.#taken += this.#machine.keyboardInput(Uint8Array.from(codes))
+  }
+
+  #add(codes: readonly number[], resolve: () => void, reject: (error: VmError) => void): Typed {
+    if (this.#control.isClosed) return raise(closed())
+    if (this.#waiting + codes.length > mostOutside) return tooMany(this.#waiting, codes.length)
     const typed: Typed = {
       codes: Uint8Array.from(codes),
       taken: 0,
-      end: Infinity,
+      end: 0,
       isAwaited: false,
+      isSettled: false,
       resolve,
       reject,
     }
     this.#waiting += codes.length
-    this.#typed.push(typed)
+    this.#outside.push(typed)
     this.#look()
     return typed
+  }
+
+  #await(typed: Typed): void {
+    if (typed.isAwaited || typed.isSettled) return
+    typed.isAwaited = true
+    this.#awaited++
+    this.#consider()
   }
 
   /** Gives the machine what it has space for, and settles what the guest has read. */
   #look(): void {
     // A closed machine has read nothing.
-    if (this.#typed.length === 0 || this.#control.isClosed) return
-    for (const typed of this.#typed) if (typed.end === Infinity && !this.#feed(typed)) break
+    if (this.#isIdle || this.#control.isClosed) return
+    let fed = 0
+    while (fed < this.#outside.length && this.#feed(this.#outside[fed]!)) fed++
+    for (const typed of this.#outside.splice(0, fed)) this.#unread.push(typed)
     const read = this.#taken - this.#machine.keyboardUnread()
     let done = 0
-    for (const { end, resolve } of this.#typed) {
-      if (end > read) break
-      resolve()
-      done++
+    while (done < this.#unread.length && this.#unread[done]!.end <= read) done++
+    for (const typed of this.#unread.splice(0, done)) {
+      if (typed.isAwaited) this.#awaited--
+      typed.isSettled = true
+      typed.resolve()
     }
-    this.#typed.splice(0, done)
-    if (done > 0) this.#lookMs = soonMs
+    if (fed + done > 0) this.#lookMs = soonMs
     this.#consider()
     this.#lookLater()
+  }
+
+  get #isIdle(): boolean {
+    return this.#outside.length + this.#unread.length === 0
   }
 
   /** Whether the machine has taken all of it. */
@@ -246,20 +270,18 @@ export class Keyboard {
     this.#taken += taken
     this.#waiting -= taken
     if (taken > 0) this.#lookMs = soonMs
-    if (taken < rest.length) return false
     typed.end = this.#taken
-    return true
+    return taken === rest.length
   }
 
   /** While a run may read and somebody waits, the event loop goes on. */
   #consider(): void {
-    if (this.#control.mayWait && this.#typed.some(({ isAwaited }) => isAwaited))
-      this.#hold.take(this)
+    if (this.#awaited > 0 && this.#control.mayWait) this.#hold.take(this)
     else this.#hold.release()
   }
 
   #lookLater(): void {
-    if (this.#isLooking || this.#typed.length === 0 || !this.#control.mayWait) return
+    if (this.#isLooking || this.#isIdle || !this.#control.mayWait) return
     this.#isLooking = true
     // The guest may never read: that keeps neither the process nor the machine.
     const self = new WeakRef(this)
@@ -279,9 +301,13 @@ export class Keyboard {
   }
 
   #drop(why: () => VmError): void {
-    for (const { reject } of this.#typed) reject(why())
-    this.#typed.length = 0
+    const all = [...this.#unread.splice(0), ...this.#outside.splice(0)]
     this.#waiting = 0
+    this.#awaited = 0
+    for (const typed of all) {
+      typed.isSettled = true
+      typed.reject(why())
+    }
     this.#consider()
   }
 }
@@ -294,6 +320,13 @@ function codesOfStrokes({ held, key, next }: Strokes): number[] {
 /** All go down, and then up in the other order. */
 function codesOfChord(keys: readonly string[]): number[] {
   return [...keys.flatMap(downCodes), ...keys.toReversed().flatMap(upCodes)]
+}
+
+function tooMany(waiting: number, more: number): never {
+  return fail(
+    'ERR_LIMIT',
+    `${waiting} codes wait for the guest to read already, and ${more} more are too many`,
+  )
 }
 
 function closed(): VmError {

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 
 import { checkBytes, steady } from '../../options/check.ts'
+import { takeFrames } from '../../options/virtio/network.ts'
 import { raise } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { RemoteEnd } from '../remote/remotes.ts'
@@ -35,6 +36,7 @@ export class Card implements RemoteEnd {
     this.#machine = machine
     this.#index = index
     this.name = name
+    takeFrames(frames)
     const over = (): void => this.#end()
     // The listener for errors stays: a stream that fails is a link that goes down.
     for (const event of ['end', 'finish', 'close', 'error']) frames.on(event, over)

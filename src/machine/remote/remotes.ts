@@ -12,7 +12,7 @@ export interface RemoteEnd {
   close?(): void
 }
 
-/** The devices of one machine that JavaScript answers by requests, in the order of the native side. */
+/** What of one machine JavaScript answers by requests, in the order of the native side. */
 export class Remotes {
   readonly #ends: readonly RemoteEnd[]
 

@@ -91,12 +91,24 @@ function checkCard(value: unknown, name: string): CheckedCard {
   return { frames, mac }
 }
 
+/** Streams that cards have, or had: each ends with its machine. */
+const taken = new WeakSet<Duplex>()
+
+/** A card has this stream now. */
+export function takeFrames(frames: Duplex): void {
+  taken.add(frames)
+}
+
 function checkFrames(name: string, value: unknown): Duplex {
   if (!(value instanceof Duplex)) return invalid(name, 'a Duplex in object mode', value)
   if (!value.readableObjectMode || !value.writableObjectMode)
     return fail('ERR_INVALID_OPTION', `${name} must be in object mode: a frame is a chunk`)
   if (value.destroyed || value.readableEnded || value.writableEnded)
     return fail('ERR_INVALID_OPTION', `${name} must be open, got a Duplex that has ended`)
+  if (taken.has(value)) {
+    const what = `${name} is a card's already; each card needs its own`
+    return fail('ERR_INVALID_OPTION', what)
+  }
   return value
 }
 

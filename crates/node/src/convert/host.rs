@@ -88,6 +88,8 @@ pub struct NativeLimits {
     pub max_timeout_ms: f64,
     /// Bytes of a guest's text that are kept for a later reader.
     pub max_output_bytes: u32,
+    /// Codes of a keyboard that wait for the guest.
+    pub max_keyboard_codes: u32,
     /// Slots beside slot 0.
     pub max_slots: u32,
     /// Routes of one machine.
@@ -111,6 +113,7 @@ pub fn limits() -> NativeLimits {
         max_read_bytes: limits::MAX_READ_BYTES as f64,
         max_timeout_ms: limits::MAX_TIMEOUT_MS,
         max_output_bytes: limits::MAX_OUTPUT_BYTES as u32,
+        max_keyboard_codes: limits::KEYBOARD_QUEUE_CODES as u32,
         max_slots: limits::MAX_SLOTS as u32,
         max_routes: limits::MAX_ROUTES as u32,
         max_modules: limits::MAX_MODULES as u32,

@@ -89,8 +89,8 @@ fn started() -> MutexGuard<'static, Queue> {
     queue
 }
 
-/// Makes a machine. Where the host refuses it for want of descriptors, memory or disks that machines
-/// still had which waited for their end, it is made after that.
+/// Makes a machine. Where the host refuses it for want of descriptors, memory or disks that
+/// machines still had which waited for their end, it is made after that.
 pub fn make(make: impl Fn() -> Result<Machine>) -> Result<Machine> {
     let before = lock().ended;
     match make() {

@@ -9,8 +9,9 @@ const MAX_SEGMENTS: u32 = QUEUE_SIZE as u32 - 2;
 /// The longest segment of a disk whose requests are copied, so that no request is longer than all
 /// of these together.
 const COPIED_SEGMENT_BYTES: u32 = 4096;
-/// The longest segment of a native disk.
-const NATIVE_SEGMENT_BYTES: u32 = 1 << 30;
+/// The longest segment of a native disk: a page less than 1 GiB, since SeaBIOS 1.16 keeps only 16
+/// bits of how many sectors all segments together have, and would read none.
+const NATIVE_SEGMENT_BYTES: u32 = (1 << 30) - 4096;
 /// The most bytes of a request that is copied. It may come of a driver that has begun with a native
 /// disk.
 pub const MAX_COPIED_BYTES: usize = 16 << 20;
@@ -90,3 +91,11 @@ impl Geometry {
         config
     }
 }
+
+/// Sectors that SeaBIOS 1.16 asks for at once (its `src/hw/virtio-blk.c`).
+const fn seabios_sectors(segment_bytes: u32) -> u16 {
+    (segment_bytes.wrapping_mul(MAX_SEGMENTS) / 512) as u16
+}
+
+const _: () = assert!(seabios_sectors(NATIVE_SEGMENT_BYTES) >= 128);
+const _: () = assert!(seabios_sectors(COPIED_SEGMENT_BYTES) >= 128);

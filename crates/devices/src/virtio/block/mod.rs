@@ -1,5 +1,5 @@
-//! Disks (virtio 1.2, §5.2): native ones, whose bytes are a file's or lie over one, and remote ones,
-//! which somebody else answers.
+//! Disks (virtio 1.2, §5.2): native ones, whose bytes are a file's or lie over one, and remote
+//! ones, which somebody else answers.
 
 mod layout;
 mod native;
