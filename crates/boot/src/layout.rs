@@ -153,7 +153,7 @@ pub const fn system_bytes(top: u64) -> u64 {
 }
 
 const _: () = {
-    assert!(LINUX_SETUP + LINUX_SETUP_HEAP_END + MAX_COMMAND_LINE_BYTES as u64 + 1 <= EBDA);
+    assert!(LINUX_SETUP + LINUX_SETUP_HEAP_END + (MAX_COMMAND_LINE_BYTES as u64) < EBDA);
     assert!(MAX_MEMORY_BYTES <= FRAMEBUFFER_START);
     assert!(FRAMEBUFFER_START + FRAMEBUFFER_BYTES <= RESERVED_START);
     assert!(SYSTEM_START.is_multiple_of(2 << 20));
