@@ -16,6 +16,7 @@ mod noise;
 mod output;
 mod power;
 mod remote;
+mod reset;
 mod serial;
 mod state;
 mod trigger;
@@ -30,11 +31,12 @@ pub use device::{Clock, Context, Device, Doorbell, Memory, PowerRequest, SystemC
 pub use fw_cfg::{FwCfg, FwCfgNumbers, MAX_DIRECTORY_FILES, MAX_FILE_BYTES, MAX_FILE_NAME_BYTES};
 pub use i8042::{I8042, KEYBOARD_QUEUE_CODES, KeyboardPort};
 pub use output::{MAX_OUTPUT_BYTES, Output};
-pub use power::{ControlA, Pm1, PowerButton, ResetControl, S5_SLEEP_TYPE};
+pub use power::{Pm1, PowerButton, S5_SLEEP_TYPE};
 pub use remote::{
     DiskAnswer, DiskAsked, DiskRequest, FRAME_BYTES, HostBell, NIC_FRAMES, NicCounts, PORT_BYTES,
     Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes,
 };
+pub use reset::{ControlA, ResetControl};
 pub use state::State;
 pub use trigger::{Level, Trigger};
 pub use vga::{

@@ -1,14 +1,10 @@
-//! How a guest turns the machine off or starts it again: the ACPI PM1 registers with the power
-//! button, the reset control register and system control port A.
-
-mod control_a;
+//! How a guest turns the machine off: the ACPI PM1 registers, with the power button.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::device::{Device, PowerRequest, read_bytes, write_bytes};
 use crate::state::{State, saved};
 use crate::trigger::Level;
-pub use control_a::ControlA;
 
 /// SLP_TYP of the soft-off state, as `\_S5` in the DSDT must say (ACPI 6.5 §7.4.2.6). Zero, so that
 /// kernels which know no AML and write 0x2000, as they do under QEMU, power off here too.
@@ -179,78 +175,6 @@ impl Device for Pm1 {
     }
 }
 
-/// SYS_RST, RST_CPU and FULL_RST.
-const RESET_BITS: u8 = 0x0e;
-const RST_CPU: u8 = 1 << 2;
-
-saved! {
-    /// The register of a [`ResetControl`].
-    ResetControlState = "reset-control" {
-        /// The bits last written.
-        value: u8,
-    }
-}
-
-/// The reset control register of Intel's chipsets, one byte (ICH10 data sheet §13.7.5, RST_CNT).
-/// What kind of reset is asked for makes no difference to a virtual machine.
-#[derive(Clone, Debug)]
-pub struct ResetControl {
-    state: ResetControlState,
-}
-
-impl ResetControl {
-    /// What to write for a hard reset; the FADT's RESET_VALUE.
-    pub const HARD_RESET: u8 = 0x06;
-
-    /// The register as after a reset.
-    pub const fn new() -> Self {
-        Self {
-            state: ResetControlState { value: 0 },
-        }
-    }
-}
-
-impl Default for ResetControl {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl ResetControl {
-    /// The bits last written.
-    pub fn read(&mut self, _: u8) -> u8 {
-        self.state.value
-    }
-
-    /// Takes the register's new value.
-    pub fn write(&mut self, _: u8, value: u8) -> Option<PowerRequest> {
-        self.state.value = value & RESET_BITS;
-        (value & RST_CPU != 0).then_some(PowerRequest::Reset)
-    }
-}
-
-impl Device for ResetControl {
-    fn read(&mut self, offset: u32, data: &mut [u8]) {
-        read_bytes(offset, data, |at| Self::read(self, at));
-    }
-
-    fn write(&mut self, offset: u32, data: &[u8]) -> Option<PowerRequest> {
-        write_bytes(offset, data, |at, value| Self::write(self, at, value))
-    }
-
-    fn save(&self) -> State {
-        State::of(&self.state)
-    }
-
-    fn restore(&mut self, state: &State) -> bool {
-        let Some(ResetControlState { value }) = state.fields() else {
-            return false;
-        };
-        self.state.value = value & RESET_BITS;
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,28 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn rst_cpu_resets() {
-        let mut reset = ResetControl::new();
-        assert_eq!(reset.write(0, 0x02), None);
-        assert_eq!(reset.read(0), 0x02);
-        assert_eq!(
-            reset.write(0, ResetControl::HARD_RESET),
-            Some(PowerRequest::Reset)
-        );
-        assert_eq!(reset.write(0, 0xff), Some(PowerRequest::Reset));
-        assert_eq!(reset.read(0), 0x0e);
-    }
-
-    #[test]
-    fn only_the_two_named_writes_ask_for_anything() {
+    fn only_slp_en_with_s5_asks_for_anything() {
         let mut noise = Noise::new(0x9e37_79b9);
-        let (mut pm1, mut reset) = (Pm1::new(None), ResetControl::new());
+        let mut pm1 = Pm1::new(None);
         for _ in 0..200_000 {
             let (offset, value) = (noise.byte(), noise.byte());
             let off = offset == 5 && value & 0x3c == 0x20;
             assert_eq!(pm1.write(offset, value), off.then_some(PowerRequest::Off));
-            let again = value & 4 != 0;
-            assert_eq!(reset.write(0, value), again.then_some(PowerRequest::Reset));
             assert_eq!(pm1.read(4) & SCI_EN, SCI_EN);
             let outside = noise.byte();
             assert!((2..6).contains(&outside) || pm1.read(outside) == 0);

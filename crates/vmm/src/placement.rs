@@ -96,7 +96,7 @@ pub(crate) fn prepare(
     };
     let memory = with_tables(slots, &boot)?;
     // First, as page 0 is the payload's where it wants it.
-    for (gpa, bytes) in legacy_areas(config) {
+    for (gpa, bytes) in beneath(config) {
         memory.write(gpa, &bytes)?;
     }
     for part in &loaded.parts {
@@ -163,16 +163,17 @@ fn stack_top(memory_bytes: u64, loaded: &Loaded<'_>) -> u64 {
     if top == 0 { memory_bytes } else { top }
 }
 
-/// What a PC's firmware leaves for kernels that know no ACPI; the caller's does so itself.
-fn legacy_areas(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
-    if !config.pc || config.has_firmware() {
-        return Vec::new();
+/// What a payload may lie over: what a PC's firmware leaves for kernels that know no ACPI (the
+/// caller's does so itself), and a blank screen.
+fn beneath(config: &MachineConfig<'_>) -> Vec<(u64, Vec<u8>)> {
+    let mut areas = Vec::new();
+    if config.pc && !config.has_firmware() {
+        areas = legacy::areas(&legacy::Legacy {
+            cpus: config.vcpus as u8,
+            serial: config.serial,
+            text_screen: config.screen == Some(Screen::Text),
+        });
     }
-    let mut areas = legacy::areas(&legacy::Legacy {
-        cpus: config.vcpus as u8,
-        serial: config.serial,
-        text_screen: config.screen == Some(Screen::Text),
-    });
     areas.extend(config.screen.and_then(Screen::blanks));
     areas
 }

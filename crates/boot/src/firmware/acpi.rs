@@ -193,7 +193,8 @@ const ISA_BUS: u8 = 0;
 const AS_THE_BUS: u16 = 0;
 
 /// Interrupt controllers (§5.2.12). ISA lines go to the IOAPIC inputs of their number, but for the
-/// PIT's, and the SCI is a level. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in it.
+/// PIT's, and the SCI is a level. acpi_tables has a MADT, but neither PCAT_COMPAT nor overrides in
+/// it.
 fn madt(cpus: u8) -> Sdt {
     let mut body = Vec::new();
     body.dword(LOCAL_APIC_GPA);

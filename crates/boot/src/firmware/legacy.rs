@@ -1,5 +1,5 @@
-//! What a PC's firmware leaves below 1 MiB besides ACPI tables: the BIOS data area, the extended one
-//! and Intel's MP table, for kernels that look there.
+//! What a PC's firmware leaves below 1 MiB besides ACPI tables: the BIOS data area, the extended
+//! one and Intel's MP table, for kernels that look there.
 //!
 //! ```text
 //!       0 ┌──────────────────┐ vectors of real mode

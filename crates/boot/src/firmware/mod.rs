@@ -89,8 +89,8 @@ pub const PIT_LINE: u8 = 0;
 /// The IOAPIC's input that has the PIT, as on every PC. Line 2 connects the 8259s and goes nowhere.
 pub const PIT_INPUT: u8 = 2;
 
-/// The IOAPIC's input that a line goes to: that of its number, but for the PIT's. KVM has the PIT at
-/// input 0 unless it is told (`KVM_SET_GSI_ROUTING`).
+/// The IOAPIC's input that a line goes to: that of its number, but for the PIT's. KVM has the PIT
+/// at input 0 unless it is told (`KVM_SET_GSI_ROUTING`).
 pub const fn ioapic_input(line: u8) -> u8 {
     if line == PIT_LINE { PIT_INPUT } else { line }
 }

@@ -85,9 +85,9 @@ pub fn of_vcpu(host: &CpuId, place: Place) -> Option<CpuId> {
     CpuId::from_entries(&own).ok()
 }
 
-/// The list with the frequency of the time-stamp counter in the leaves that are there for it, as far
-/// as its maximum leaves reach: Intel's, and the one that hypervisors have agreed on. With 0, or
-/// where the list has no room, it is as it was.
+/// The list with the frequency of the time-stamp counter in the leaves that are there for it, as
+/// far as its maximum leaves reach: Intel's, and the one that hypervisors have agreed on. With 0,
+/// or where the list has no room, it is as it was.
 pub fn with_tsc(list: &CpuId, khz: u32) -> CpuId {
     let mut own = list.as_slice().to_vec();
     let basic = max_leaf(list, MAX_LEAVES[0]);

@@ -225,7 +225,7 @@ fn what_the_machine_has_not_is_refused_unless_it_is_optional() {
         (tag(11, 0, &[]), &["type of a tag", "got 11"]),
     ];
     for (wish, words) in cases {
-        let image = multiboot2_elf(&[wish.clone()]);
+        let image = multiboot2_elf(std::slice::from_ref(&wish));
         assert_refused(&request(&image), PAYLOAD, words);
         let mut wish = wish;
         put(&mut wish, 2, &OPTIONAL.to_le_bytes());

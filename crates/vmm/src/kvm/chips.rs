@@ -19,8 +19,8 @@ use crate::limits::IRQ_LINES;
 const PIC_INPUTS: u8 = 8;
 
 /// Connects the lines as a PC has them (`KVM_SET_GSI_ROUTING`): the first 16 to the PICs and the
-/// IOAPIC, the others to the IOAPIC, and the PIT's to another of its inputs than KVM by itself. What
-/// uses a line by its number, irqfds among it, needs no other one.
+/// IOAPIC, the others to the IOAPIC, and the PIT's to another of its inputs than KVM by itself.
+/// What uses a line by its number, irqfds among it, needs no other one.
 pub(crate) fn connect_lines(vm: &VmFd) -> Result<()> {
     let lines = 0..IRQ_LINES as u8;
     // It is the PICs' own connection.

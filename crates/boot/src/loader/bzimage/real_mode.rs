@@ -1,5 +1,5 @@
-//! The 16-bit entry of the Linux boot protocol (boot.rst, "Loading the rest of the kernel", "Running
-//! the kernel"): the image's setup code runs in real mode, and asks a BIOS.
+//! The 16-bit entry of the Linux boot protocol (boot.rst, "Loading the rest of the kernel",
+//! "Running the kernel"): the image's setup code runs in real mode, and asks a BIOS.
 //!
 //! ```text
 //! 0x90000 ┌─────────────────────────┐ setup code, with the header; DS = ES = SS

@@ -82,8 +82,8 @@ pub(super) fn place_info<'a>(request: &LoadRequest<'a>, space: &mut Space<'a>) -
     space.place_low("info", info, WORD, 0)
 }
 
-/// The `framebuffer_*` fields that both versions have, and those of the colours, as far as there are
-/// any: position and size of red, green and blue.
+/// The `framebuffer_*` fields that both versions have, and those of the colours, as far as there
+/// are any: position and size of red, green and blue.
 pub fn framebuffer(screen: Screen) -> (Vec<u8>, &'static [u8]) {
     let (gpa, pitch, width, height, bits, kind) = match screen {
         Screen::Text => (TEXT_MEMORY.start, 160, 80, 25, 16, EGA_TEXT),

@@ -1,5 +1,5 @@
-//! Multiboot 2 images (Multiboot2 Specification 2.0): the header with its tags, and the kernel after
-//! it.
+//! Multiboot 2 images (Multiboot2 Specification 2.0): the header with its tags, and the kernel
+//! after it.
 
 mod info;
 
@@ -220,8 +220,8 @@ fn obey(image: &Image, tag: Tag, screen: Option<Screen>, wishes: &mut Wishes) ->
         }
         5 if is_blind => return Err(missing(image, tag, "a framebuffer")),
         7 if tag.is_required() => return Err(missing(image, tag, "EFI's boot services")),
-        // The screen is as it is: its size is a wish. Boot services that need not be there. Modules always lie on pages. The
-        // entries of 8 and 9 are for EFI.
+        // The screen is as it is: its size is a wish. Boot services that need not be there. Modules
+        // always lie on pages. The entries of 8 and 9 are for EFI.
         5..=9 => {}
         10 => wishes.relocatable = Some(relocatable(image, tag)?),
         _ if tag.is_required() => {
