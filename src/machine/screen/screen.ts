@@ -52,7 +52,10 @@ export let closeScreen: (screen: Screen) => void
  * console.log(vm.screen?.text()[0]?.trim()) // !
  * ```
  */
-export class Screen extends EventEmitter<{ change: [] }> {
+export class Screen extends EventEmitter<{
+  /** Something else shows than at the last look. */
+  change: []
+}> {
   static {
     closeScreen = (screen) => screen.#close()
   }
