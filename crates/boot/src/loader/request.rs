@@ -85,6 +85,16 @@ pub struct LoadRequest<'a> {
     pub screen: Option<Screen>,
 }
 
+/// The formats whose entry a caller may move.
+const ENTERED: [Format; 6] = [
+    Format::Flat,
+    Format::Elf,
+    Format::Multiboot,
+    Format::Multiboot2,
+    Format::Pvh,
+    Format::BzImage,
+];
+
 impl LoadRequest<'_> {
     /// Checks what does not depend on the image's content, so that nothing that was asked for is
     /// silently left out.
@@ -119,18 +129,7 @@ impl LoadRequest<'_> {
     fn check_takers(&self, format: Format) -> Result<()> {
         let strange = [
             ("loadGpa", self.load_gpa != 0, &[Format::Flat][..]),
-            (
-                "entryGpa",
-                self.entry_gpa.is_some(),
-                &[
-                    Format::Flat,
-                    Format::Elf,
-                    Format::Multiboot,
-                    Format::Multiboot2,
-                    Format::Pvh,
-                    Format::BzImage,
-                ][..],
-            ),
+            ("entryGpa", self.entry_gpa.is_some(), &ENTERED[..]),
             (
                 "a command line",
                 !self.command_line.is_empty(),
