@@ -15,7 +15,7 @@ const title =
 const cmdline = `console=ttyS0 quiet load=evdev,button run="setsid sh -c 'exec sh <>/dev/tty1 >&0 2>&1' &"`
 
 /** acpid answers the power button; no echo of this says what it says. */
-const answer = String.raw`mkdir -p /etc/acpi/PWRF
+const answer = String.raw`mkdir -p /etc/acpi/PWRF /var/log /var/run
 printf '#!/bin/sh\necho button $((6 * 7)) pressed >/dev/ttyS0\n' >/etc/acpi/PWRF/00000080
 chmod +x /etc/acpi/PWRF/00000080; acpid; echo $((6 * 7)) listens
 `

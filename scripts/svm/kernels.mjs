@@ -1,6 +1,13 @@
 // Further kernels of Debian's, for the tests that boot them as guests: one of them always, all of
 // them with VMEXIT_SOAK=1. One that cannot be had is said, and its tests skip themselves.
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { apt } from '../debian.mjs'
 import { run } from '../run.mjs'

@@ -1,4 +1,6 @@
 //! Disks: what a driver in the guest reads and writes, and the files behind.
+// A panic is a test's report.
+#![allow(clippy::unwrap_used)]
 
 #[macro_use]
 mod common;

@@ -11,12 +11,8 @@ export function encodePng(width: number, height: number, rgba: Uint8Array): Uint
   // Eight bits of each of three colours; compression, filters and order as they are always.
   header.set([8, 2, 0, 0, 0], 8)
   const data = deflateSync(rowsOf(width, height, rgba))
-  return Buffer.concat([
-    signature,
-    chunk('IHDR', header),
-    chunk('IDAT', data),
-    chunk('IEND', new Uint8Array()),
-  ])
+  const parts = [chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', new Uint8Array())]
+  return new Uint8Array(Buffer.concat([signature, ...parts]))
 }
 
 /** Each row after the number of its filter, which is none. */

@@ -52,7 +52,10 @@ export let closeScreen: (screen: Screen) => void
  * console.log(vm.screen?.text()[0]?.trim()) // !
  * ```
  */
-export class Screen extends EventEmitter<{ change: [] }> {
+export class Screen extends EventEmitter<{
+  /** Something else shows than at the last look. */
+  change: []
+}> {
   static {
     closeScreen = (screen) => screen.#close()
   }
@@ -143,7 +146,9 @@ export class Screen extends EventEmitter<{ change: [] }> {
    * using vm = new VirtualMachine({
    *   mode: 'real', pc: true, memoryBytes: 2 ** 20, screen: 'text', payload: guests.hello,
    * })
-   * writeFileSync('screen.png', vm.screen!.png())
+   * const png = vm.screen!.png()
+   * writeFileSync('screen.png', png)
+   * console.log(png.subarray(0, 4)) // Uint8Array(4) [ 137, 80, 78, 71 ]
    * ```
    */
   png(): Uint8Array {

@@ -112,6 +112,11 @@ impl LoadRequest<'_> {
                 format!("modules: at most {MAX_MODULES}, got {got}"),
             ));
         }
+        self.check_takers(format)
+    }
+
+    /// Refuses what a format has no use for.
+    fn check_takers(&self, format: Format) -> Result<()> {
         let strange = [
             ("loadGpa", self.load_gpa != 0, &[Format::Flat][..]),
             (

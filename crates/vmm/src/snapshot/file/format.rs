@@ -19,8 +19,9 @@ const MAGIC: [u8; 16] = *b"vmexit snapshot\0";
 /// Changes with every change of what is in a file.
 pub(crate) const VERSION: u32 = 2;
 
-/// The most that state and index may take: the text of 16 MiB, and devices of the caller's.
-const MOST_BYTES: u64 = 1 << 30;
+/// The most that state and index may take: the text of 16 MiB, devices of the caller's, and what
+/// was written to volatile disks.
+pub(crate) const MOST_BYTES: u64 = 1 << 30;
 
 /// The first page of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::image::MemoryImage;
 use crate::limits::PAGE_BYTES;
-use crate::snapshot::file::format::{Header, Index};
+use crate::snapshot::file::format::{Header, Index, MOST_BYTES};
 
 /// Pages that one call writes, if they lie in a row.
 const RUN_PAGES: usize = 256;
@@ -23,6 +23,16 @@ pub(crate) fn write(path: &Path, state: &[u8], image: &MemoryImage) -> Result<()
     let index = index_of(image).to_bytes();
     let image_bytes = image.layout().end() as u64 * PAGE_BYTES;
     let header = Header::new(state, &index, image_bytes);
+    if header.pages_at > MOST_BYTES {
+        return Err(Error::new(
+            ErrorCode::Limit,
+            format!(
+                "{} needs {} bytes for the state, got a limit of {MOST_BYTES}; let the guest write less to volatile disks",
+                path.display(),
+                header.pages_at
+            ),
+        ));
+    }
     check_limit(path, header.file_bytes)?;
     let aside = Aside::new(path)?;
     let failed = |call| move |error: io::Error| failure(path, call, &error);
