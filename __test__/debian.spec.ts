@@ -1,5 +1,5 @@
 // A whole Debian from its own disk: stock kernel, its own initramfs, systemd, a login prompt. What
-// it writes is on the disk, and the disk is clean. `npm run test:svm` makes it of Debian's packages.
+// it writes is on the disk, and the disk is clean. `npm run test:svm` makes it of Debian packages.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -192,8 +192,8 @@ export class Screen extends EventEmitter<{
   }
 
   /**
-   * Serves the screen to viewers of VNC, which also type: at a Unix socket for this user only, or at
-   * a port of 127.0.0.1 with a password. A socket that nobody serves any more is replaced.
+   * Serves the screen to viewers of VNC, which also type: at a Unix socket for this user only, or
+   * at a port of 127.0.0.1 with a password. A socket that nobody serves any more is replaced.
    *
    * Rejects with `ERR_INVALID_OPTION` naming what cannot be listened on, and with `ERR_VM_CLOSED`.
    *
