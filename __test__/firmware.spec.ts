@@ -105,7 +105,7 @@ biosTest(
   },
 )
 
-biosTest('A BIOS goes on in a fork and in a file', ['seabios'], async (t, tree) => {
+biosTest('A BIOS goes on in a fork', ['seabios'], async (t, tree) => {
   const { vm, said } = machine(tree, 'bios.bin')
   using _ = vm
   const before = await said('Found QEMU fw_cfg')
