@@ -109,7 +109,8 @@ biosTest('A BIOS goes on in a fork', ['seabios'], async (t, tree) => {
   const { vm, said } = machine(tree, 'bios.bin')
   using _ = vm
   const before = await said('Found QEMU fw_cfg')
-  t.false(before.includes('Detected non-PCI system'), before)
+  // On a fast KVM some more was said until it stopped.
+  t.false(before.includes('No bootable device.'), before)
   using snapshot = vm.snapshot()
   let told = ''
   using fork = new VirtualMachine({
@@ -121,7 +122,7 @@ biosTest('A BIOS goes on in a fork', ['seabios'], async (t, tree) => {
   const running = fork.run({ timeoutMs: 500_000 })
   const timer = setInterval(() => told.includes('No bootable device.') && fork.stop(), 50)
   t.is((await running.finally(() => clearInterval(timer))).reason, 'stopped', told)
-  t.true(told.includes('Detected non-PCI system'), told)
+  t.true((before + told).includes('Detected non-PCI system'), told)
 })
 
 /** A disk of 4 MiB whose GRUB has `modules` in it. */
