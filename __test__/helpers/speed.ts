@@ -7,7 +7,8 @@ const slowExitNs = 20_000
 
 const slowness = 10
 
-const isSlow = (): boolean => (probe()?.exitCostNs ?? 0) > slowExitNs
+/** Whether exits are slow, as on an emulated processor. */
+export const isSlow = (): boolean => (probe()?.exitCostNs ?? 0) > slowExitNs
 
 /** The count, or a tenth of it where exits are slow. */
 export function affordable(count: number): number {
