@@ -149,7 +149,7 @@ const routesOf = (disk: AtaDisk): Route[] => disk.routes() as unknown as Route[]
 
 const grub = ['seabios', 'grub-pc-bin', 'grub-common']
 
-/** GRUB is read by the word, and unpacks itself: on an emulated processor for longer than a test. */
+/** GRUB is read by the word and unpacks itself: an emulated processor takes too long for it. */
 function grubTest(title: string, body: Parameters<typeof biosTest>[2]): void {
   if (isSlow()) test.skip(`${title}: an emulated processor takes too long`, (t) => t.pass())
   else biosTest(title, grub, body)
