@@ -1,33 +1,14 @@
 // Viewers that mean no good: each is bounded in what it takes, is dropped, and harms nobody else.
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
 
-import { type ScreenServer, listen } from '../src/machine/rfb/listen.ts'
 import { RfbClient, formatBytes, messages } from './fixtures/rfb-client.ts'
-import { NotedKeys, PaintedScreen } from './fixtures/rfb-screen.ts'
+import { type Served, serve } from './fixtures/rfb-served.ts'
 import { until } from './fixtures/until.ts'
 import { affordable } from './helpers/speed.ts'
-
-interface Served {
-  screen: PaintedScreen
-  keyboard: NotedKeys
-  server: ScreenServer
-}
-
-async function serve(t: ExecutionContext, width = 640, height = 400): Promise<Served> {
-  const screen = new PaintedScreen(width, height)
-  const keyboard = new NotedKeys()
-  const path = join(mkdtempSync(join(tmpdir(), 'rfb-')), 'screen')
-  const server = await listen({ screen, keyboard, name: 'painted' }, { path })
-  t.teardown(() => server.close())
-  return { screen, keyboard, server }
-}
 
 /** Somebody else gets the screen, and in good time. */
 async function othersAreServed(t: ExecutionContext, { server, screen }: Served): Promise<void> {
@@ -48,7 +29,7 @@ const nonsense: Record<string, Buffer> = {
 }
 for (const [title, bytes] of Object.entries(nonsense)) {
   test(`a stranger that sends ${title} is dropped`, async (t) => {
-    const served = await serve(t)
+    const served = await serve(t, 640, 400)
     using client = new RfbClient(served.server.address)
     client.send(bytes)
     await client.dropped()
@@ -79,7 +60,7 @@ const lies: Record<string, Buffer> = {
 }
 for (const [title, bytes] of Object.entries(lies)) {
   test(`a viewer that sends ${title} is dropped`, async (t) => {
-    const served = await serve(t)
+    const served = await serve(t, 640, 400)
     using client = await RfbClient.open(served.server.address)
     // Random bytes may begin with a message that takes all of them.
     client.send(bytes, Buffer.of(77), Buffer.alloc(300_000, 77))
@@ -111,7 +92,7 @@ test('whatever a viewer sends may come byte by byte', async (t) => {
 })
 
 test('half a message holds up nobody but its sender', async (t) => {
-  const served = await serve(t)
+  const served = await serve(t, 640, 400)
   using client = await RfbClient.open(served.server.address)
   client.send(messages.key(true, 0x61).subarray(0, 5))
   await othersAreServed(t, served)
@@ -120,7 +101,7 @@ test('half a message holds up nobody but its sender', async (t) => {
 })
 
 test('1000 connections: the first are heard, the rest are closed, and then anybody is heard', async (t) => {
-  const served = await serve(t)
+  const served = await serve(t, 640, 400)
   using viewer = await RfbClient.open(served.server.address)
   const crowd = Array.from({ length: 1000 }, () => connect(served.server.address))
   let closed = 0
@@ -169,7 +150,7 @@ test('a viewer that asks without end and never reads holds one piece of a pictur
 })
 
 test('formats and encodings without end are read, and keys too', async (t) => {
-  const served = await serve(t)
+  const served = await serve(t, 640, 400)
   using client = await RfbClient.open(served.server.address)
   const all = messages.encodings(...Array.from({ length: 65_535 }, (_, index) => index - 300))
   const format = messages.format(formatBytes(32, true, [255, 255, 255], [0, 8, 16]))

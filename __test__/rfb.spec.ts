@@ -1,33 +1,14 @@
 // A screen served by RFB, as RFC 6143 has it: a viewer sees the screen's own pixels, only what
 // differs is sent, and what it types reaches the keyboard.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 
-import { listen } from '../src/machine/rfb/listen.ts'
-import type { ScreenServer } from '../src/machine/rfb/listen.ts'
 import { answerTo } from '../src/machine/rfb/password.ts'
 import { RfbClient, type Rectangle, formatBytes, messages } from './fixtures/rfb-client.ts'
-import { NotedKeys, PaintedScreen } from './fixtures/rfb-screen.ts'
+import type { PaintedScreen } from './fixtures/rfb-screen.ts'
+import { serve } from './fixtures/rfb-served.ts'
 import { until } from './fixtures/until.ts'
-
-interface Served {
-  screen: PaintedScreen
-  keyboard: NotedKeys
-  server: ScreenServer
-}
-
-async function serve(t: ExecutionContext, width = 200, height = 100): Promise<Served> {
-  const screen = new PaintedScreen(width, height)
-  const keyboard = new NotedKeys()
-  const path = join(mkdtempSync(join(tmpdir(), 'rfb-')), 'screen')
-  const server = await listen({ screen, keyboard, name: 'painted' }, { path })
-  t.teardown(() => server.close())
-  return { screen, keyboard, server }
-}
 
 /** What a viewer's picture is after an update, as RGB words. */
 function draw(picture: Uint32Array, stride: number, rectangles: readonly Rectangle[]): void {

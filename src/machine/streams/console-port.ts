@@ -1,11 +1,6 @@
-import { checkBytes, lengthOf } from '../../options/check.ts'
-import { VmError, raise } from '../../native/errors.ts'
+import { raise } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import { GuestStream } from './guest-stream.ts'
-
-type WriteCallback = (error?: Error | null) => void
-
-const { subarray } = Uint8Array.prototype
 
 /**
  * The host's end of a console port. The guest receives what is written to the stream; what the
@@ -22,8 +17,6 @@ export class ConsolePort extends GuestStream {
   #isOver = false
   /** Whether a run is under way that can wait for the reader. */
   #mayWait = false
-  /** A write for which there was no room. */
-  #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
 
   /** @internal */
   constructor(machine: NativeMachine, index: number) {
@@ -42,7 +35,7 @@ export class ConsolePort extends GuestStream {
 
   /** Something waits at its other end; returns whether somebody has got something. @internal */
   serve(): boolean {
-    this.#send()
+    this.send()
     return this.#receive()
   }
 
@@ -63,53 +56,23 @@ export class ConsolePort extends GuestStream {
   }
 
   /** @internal */
-  override _write(chunk: Buffer, _encoding: string, done: WriteCallback): void {
-    try {
-      const bytes = checkBytes('chunk', chunk)
-      this.#waiting = { bytes, length: lengthOf(bytes), done }
-    } catch (error) {
-      return done(error as VmError)
-    }
-    this.#send()
+  protected override give(bytes: Uint8Array): number {
+    return this.#machine.pushPortBytes(this.#index, bytes)
+  }
+
+  /** Its other end rings when there is room. @internal */
+  protected override waitForRoom(): void {}
+
+  /** @internal */
+  protected override leave(): void {
+    this.#machine.openPort(this.#index, false)
   }
 
   /** @internal */
-  override _destroy(error: Error | null, done: WriteCallback): void {
-    this.#machine.openPort(this.#index, false)
-    this.letGo()
-    this.#waiting?.done(new VmError('ERR_VM_CLOSED', 'the guest did not read what was written'))
-    this.#waiting = undefined
-    done(error)
-  }
-
-  /**
-   * The machine is closed: what was received can still be read, and what is written goes nowhere.
-   * @internal
-   */
-  finish(): void {
+  override finish(): void {
     if (this.destroyed) return
     this.#isOver = true
-    this.push(null)
-    if (!this.#waiting) return void this.end()
-    const isBehind = this.readableFlowing !== null && this.readableLength > 0
-    if (this.isRead || isBehind) this.once('end', () => this.destroy())
-    else this.destroy()
-  }
-
-  #send(): void {
-    if (!this.#waiting) return
-    const { bytes, length, done } = this.#waiting
-    if (lengthOf(bytes) !== length) {
-      this.#waiting = undefined
-      const what = 'what is written must keep its length until the guest has read it'
-      return done(new VmError('ERR_INVALID_OPTION', what))
-    }
-    const taken = this.#machine.pushPortBytes(this.#index, bytes)
-    if (taken === length) {
-      this.#waiting = undefined
-      return done()
-    }
-    this.#waiting = { bytes: subarray.call(bytes, taken), length: length - taken, done }
+    super.finish()
   }
 
   /** Hands over what waits at this moment, and returns whether there was something. */

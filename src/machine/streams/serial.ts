@@ -1,17 +1,12 @@
 import { clearTimeout, setTimeout as later } from 'node:timers'
 
-import { checkBytes, lengthOf } from '../../options/check.ts'
-import { VmError, fail } from '../../native/errors.ts'
+import { fail } from '../../native/errors.ts'
 import { GuestStream } from './guest-stream.ts'
 import { native } from '../../native/native.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 
 /** The most bytes that are kept for a reader while no thread can wait for it. */
 const { maxOutputBytes } = native.limits()
-
-type WriteCallback = (error?: Error | null) => void
-
-const { subarray } = Uint8Array.prototype
 
 /** How soon a write checks again whether the guest has read. */
 const retryMs = 1
@@ -40,8 +35,6 @@ const retryMs = 1
 export class SerialPort extends GuestStream {
   readonly #machine: NativeMachine
   #readOn: (() => void) | undefined
-  /** A write that the guest has not read yet. */
-  #waiting: { bytes: Uint8Array; length: number; done: WriteCallback } | undefined
   #retry: NodeJS.Timeout | undefined
 
   /** `mayWait` tells whether a run is under way that can wait for the reader. @internal */
@@ -79,44 +72,20 @@ export class SerialPort extends GuestStream {
   }
 
   /** @internal */
-  override _write(chunk: Buffer, _encoding: string, done: WriteCallback): void {
-    try {
-      // The stream itself takes whatever inherits from a Buffer.
-      const bytes = checkBytes('chunk', chunk)
-      this.#waiting = { bytes, length: lengthOf(bytes), done }
-    } catch (error) {
-      return done(error as VmError)
-    }
-    this.#send()
+  protected override give(bytes: Uint8Array): number {
+    return this.#machine.serialInput(bytes)
   }
 
-  readonly #send = (): void => {
-    if (!this.#waiting) return
-    const { bytes, length, done } = this.#waiting
-    if (lengthOf(bytes) !== length) {
-      this.#waiting = undefined
-      const what = 'what is written must keep its length until the guest has read it'
-      return done(new VmError('ERR_INVALID_OPTION', what))
-    }
-    const taken = this.#machine.serialInput(bytes)
-    if (taken === length) {
-      this.#waiting = undefined
-      return done()
-    }
-    this.#waiting = { bytes: subarray.call(bytes, taken), length: length - taken, done }
-    // The guest may never read; that alone keeps no process alive.
-    this.#retry = later(this.#send, retryMs).unref()
+  /** The guest may never read; that alone keeps no process alive. @internal */
+  protected override waitForRoom(): void {
+    this.#retry = later(() => this.send(), retryMs).unref()
   }
 
   /** @internal */
-  override _destroy(error: Error | null, done: WriteCallback): void {
+  protected override leave(): void {
     this.#machine.deliverSerial(false)
     this.#readOn?.()
-    this.letGo()
     clearTimeout(this.#retry)
-    this.#waiting?.done(new VmError('ERR_VM_CLOSED', 'the guest did not read what was written'))
-    this.#waiting = undefined
-    done(error)
   }
 
   /** Takes what the guest has sent; the promise of a reader that lags. @internal */
@@ -132,16 +101,9 @@ export class SerialPort extends GuestStream {
     return new Promise((resolve) => (this.#readOn = resolve))
   }
 
-  /**
-   * The machine is closed: what was received can still be read, and what is written goes nowhere.
-   * @internal
-   */
-  finish(): void {
+  /** @internal */
+  override finish(): void {
     this.#readOn?.()
-    this.push(null)
-    if (!this.#waiting) return void this.end()
-    const isBehind = this.readableFlowing !== null && this.readableLength > 0
-    if (this.isRead || isBehind) this.once('end', () => this.destroy())
-    else this.destroy()
+    super.finish()
   }
 }
