@@ -1,4 +1,4 @@
-// Compiles src/ into dist/. What users load is one CommonJS file: Node.js takes a millisecond for each file, and Jest and
+// Compiles src/ into dist/, and then the manager in packages/. What users load is one CommonJS file: Node.js takes a millisecond for each file, and Jest and
 // Vitest cannot require an ES module. An ES module beside it hands out the same names.
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -88,3 +88,7 @@ writeFileSync(join(dist, 'load.cjs'), LOADER)
 writeFileSync(join(dist, 'index.js'), esModule(found.map(({ name }) => name)))
 writeFileSync(join(dist, 'index.d.cts'), commonTypes(found))
 chmodSync(join(dist, 'cli', 'main.js'), 0o755)
+
+// The manager takes the package that was just compiled.
+rmSync(join(root, 'packages/manager/dist'), { recursive: true, force: true })
+must(['node_modules/.bin/tsc', '-p', 'packages/manager/tsconfig.build.json'])

@@ -7,9 +7,9 @@ import { capture, root } from '../run.mjs'
 
 const folder = join(root, '.cache', 'setup')
 
-const { name, version, napi, scripts, devDependencies, overrides } = JSON.parse(
-  readFileSync(join(root, 'package.json'), 'utf8'),
-)
+const manifest = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'))
+const { name, version, napi, scripts, devDependencies, overrides } = manifest('package.json')
+const manager = manifest('packages/manager/package.json')
 
 const steps = [
   {
@@ -19,7 +19,7 @@ const steps = [
     // platforms, and a registry that mirrors one platform lets no other be written.
     command: ['npm', 'install', '--no-save', '--no-audit', '--no-fund'],
     inputs: ['package-lock.json'],
-    settings: [devDependencies, overrides],
+    settings: [devDependencies, overrides, manager.dependencies, manager.devDependencies],
     outputs: ['node_modules/.package-lock.json'],
   },
   {
@@ -41,10 +41,14 @@ const steps = [
     command: ['npm', 'run', '--silent', 'build:ts'],
     inputs: [
       ...['src', 'index.d.ts', 'native.d.cts', 'tsconfig.json', 'tsconfig.build.json'],
-      'scripts/typescript.mjs',
+      ...['packages/manager/src', 'packages/manager/package.json'],
+      ...['packages/manager/tsconfig.build.json', 'scripts/typescript.mjs'],
     ],
     settings: [scripts['build:ts']],
-    outputs: ['dist/index.js', 'dist/index.cjs', 'dist/cli/main.js'],
+    outputs: [
+      ...['dist/index.js', 'dist/index.cjs', 'dist/cli/main.js'],
+      'packages/manager/dist/index.js',
+    ],
   },
 ]
 
