@@ -8,7 +8,8 @@ import { mustSetUp } from './setup.mjs'
 import { findTool } from './tools.mjs'
 
 const GENERATED = ['index.d.ts', 'src/native/words.generated.ts']
-const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench']
+const MANAGER = ['src', '__test__'].map((folder) => `packages/manager/${folder}`)
+const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench', ...MANAGER]
 
 const present = (file) => existsSync(join(root, file))
 const generated = () =>
