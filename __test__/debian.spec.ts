@@ -13,7 +13,7 @@ import { VirtualMachine } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { Listener } from './helpers/listener.ts'
 
-const debian = fileURLToPath(new URL('../.cache/debian', import.meta.url))
+const debian = fileURLToPath(new URL('../.cache/debian-root', import.meta.url))
 const title =
   'Debian boots from its disk to a login prompt, writes, powers off, and its disk is clean'
 

@@ -2,7 +2,7 @@
 // process, in turns, on the same KVM, with the same kernel and initramfs.
 //
 //   npm run bench:boot                     in the emulated machine, which has all that this needs
-//   npm run bench:boot -- --debian .cache/debian     a Debian from its disk, to its login prompt
+//   npm run bench:boot -- --debian .cache/debian-root     a Debian from its disk, to its login prompt
 //   node bench/boot.mjs --kernel vmlinuz --initrd initramfs --line 'what init prints' --runs 5 --cpus 1 --json
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'

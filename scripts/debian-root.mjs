@@ -1,6 +1,6 @@
 // A small Debian on a disk, made of its packages by mmdebstrap: `root.ext4` with its own kernel and
 // its own initramfs, both also beside it. Nothing of it is installed on the host. Made once, and
-// kept in .cache/debian.
+// kept in .cache/debian-root.
 //
 //   node scripts/debian-root.mjs        makes it, and prints its folder
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
@@ -85,7 +85,7 @@ rm -rf "$0/root"`
 /** The folder with `root.ext4`, `vmlinuz` and `initrd.img`. */
 export async function debianRoot(say) {
   const cache = join(root, '.cache')
-  const target = join(cache, 'debian')
+  const target = join(cache, 'debian-root')
   if (existsSync(target)) return target
   say('making a Debian of its packages')
   mkdirSync(cache, { recursive: true })
