@@ -22,7 +22,7 @@ export interface MachineView {
   readonly uuid: string
   /** What it does. */
   readonly state: MachineState
-  /** Why it ended or crashed: the `reason` of its `RunResult`, or `SIGKILL`, or an error's message. */
+  /** Why it ended or crashed: the `reason` of its `RunResult`, `SIGKILL`, or an error's message. */
   readonly reason?: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
@@ -75,8 +75,11 @@ export interface MachineStats {
   readonly exitsByReason: Readonly<Record<string, number>>
   /** Accesses by route, in the order of the routes. */
   readonly routes: readonly {
+    /** Its claim, such as `port 0xe9`. */
     readonly route: string
+    /** Reads by the guest. */
     readonly reads: number
+    /** Writes by the guest. */
     readonly writes: number
   }[]
 }
@@ -189,7 +192,12 @@ export interface Supervisor {
   /** The screen by RFB. */
   screen(machine: string): Promise<Duplex>
   /** Its sockets, for those who open them themselves. */
-  sockets(machine: string): { readonly serial: string; readonly screen?: string }
+  sockets(machine: string): {
+    /** Bytes of the console. */
+    readonly serial: string
+    /** RFB; where the machine has a screen. */
+    readonly screen?: string
+  }
   /** Saves the state of a machine that runs or is paused; it goes on. */
   saveSnapshot(
     machine: string,
@@ -207,8 +215,8 @@ export interface Supervisor {
   /** Forgets that state. */
   removeSaved(machine: string): Promise<void>
   /**
-   * Calls `listener` for each event from now on, or, with `since`, first for each after that number;
-   * `ERR_EVENTS_GONE` when they are no longer kept. Returns a function that ends it.
+   * Calls `listener` for each event from now on, or, with `since`, first for each after that
+   * number; `ERR_EVENTS_GONE` when they are no longer kept. Returns a function that ends it.
    */
   onEvent(listener: (event: ManagerEvent) => void, since?: number): () => void
   /** The number of the last event. */
