@@ -77,11 +77,11 @@ export function readDomain(
   stored: (name: string, uuid: string | undefined) => Described | undefined,
 ): Defined {
   const domain = parseXml(text, 'domain')
-  const words = said(domain)
-  const { name, uuid } = words
+  const spoken = said(domain)
+  const { name, uuid } = spoken
   const before = stored(name, uuid)
-  const wanted = withPatch(domain, words, name)
-  const full = withPassword(wanted, words.vnc, before)
+  const wanted = withPatch(domain, spoken, name)
+  const full = withPassword(wanted, spoken.vnc, before)
   if (!isObject(full['payload'])) {
     refuse('<os> needs <kernel> or <loader>, the file of a kernel or of firmware')
   }
