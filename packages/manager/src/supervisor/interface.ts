@@ -40,6 +40,8 @@ export interface MachineView {
   readonly saved: boolean
   /** What it is made of. Its paths are absolute. */
   readonly definition: MachineDefinition
+  /** The document of libvirt's front end that defined it, if that said more than the definition. */
+  readonly xml?: string
 }
 
 /** Where a definition came from: a module, which is code, is accepted from a local caller only. */
@@ -55,6 +57,11 @@ export interface DefineOptions {
   readonly persistent?: boolean
   /** The UUID to have; default: that of the machine of this name, or a fresh one. */
   readonly uuid?: string
+  /**
+   * What `MachineView.xml` is from now on, empty for none. Default: what it was. It is stored beside
+   * the definition, and means something to libvirt's front end only.
+   */
+  readonly xml?: string
 }
 
 /** What a machine costs and does. */
