@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { repositoryFiles, type SourceFile } from './helpers/architecture/files.ts'
+import { managerArrows } from './helpers/architecture/manager.ts'
 import * as rules from './helpers/architecture/rules.ts'
 import { expandUse, shippedCode } from './helpers/architecture/rust.ts'
 
@@ -24,6 +25,8 @@ const chain = (count: number): Record<string, string> =>
       index + 1 < count ? `use crate::m${index + 1}::X;` : '',
     ]),
   )
+
+const manager = 'packages/manager/src'
 
 interface Case {
   rule: Rule
@@ -179,6 +182,61 @@ const cases: Record<string, Case> = {
       'src/native/errors.ts': 'throw new Error()',
     },
   },
+  "the manager's front ends know the supervisor's interface, and nothing else of it": {
+    rule: managerArrows,
+    breaks: {
+      [`${manager}/http/a.ts`]: `import 'ws'\nimport {\n  a,\n} from '../supervisor/all.ts'`,
+    },
+    line: 2,
+    keeps: {
+      [`${manager}/http/server.ts`]:
+        `import 'node:http'\nimport { WebSocketServer } from 'ws'\nimport './routes/a.ts'\n` +
+        `import type { Supervisor } from '../supervisor/interface.ts'\n` +
+        `import '../supervisor/errors.ts'\nimport '../supervisor/front-end.ts'`,
+      [`${manager}/daemon/index.ts`]: `import '../http/server.ts'\nimport '../supervisor/all.ts'`,
+    },
+  },
+  "libvirt's front end does not reach the store": {
+    rule: managerArrows,
+    breaks: { [`${manager}/libvirt/rpc/a.ts`]: `export * from '../../store/a.ts'` },
+    line: 1,
+    keeps: { [`${manager}/supervisor/a.ts`]: `import '../store/a.ts'` },
+  },
+  'only the machine process of the manager opens /dev/kvm': {
+    rule: managerArrows,
+    breaks: { [`${manager}/supervisor/a.ts`]: `\nimport { VirtualMachine } from 'vmexit'` },
+    line: 2,
+    keeps: {
+      [`${manager}/supervisor/a.ts`]: `import type { MachineDefinition } from 'vmexit'`,
+      [`${manager}/machine/a.ts`]: `import { VirtualMachine } from 'vmexit'`,
+    },
+  },
+  'the daemon does not import what opens /dev/kvm': {
+    rule: managerArrows,
+    breaks: { [`${manager}/daemon/a.ts`]: `await import('../machine/main.ts')` },
+    line: 1,
+    keeps: { [`${manager}/machine/main.ts`]: `import '../wire/peer.ts'` },
+  },
+  "the manager's command line knows the client": {
+    rule: managerArrows,
+    breaks: { [`${manager}/cli/a.ts`]: `import '../supervisor/machines.ts'` },
+    line: 1,
+    keeps: {
+      [`${manager}/cli/a.ts`]: `import '../client/index.ts'\nimport '../daemon/index.ts'`,
+    },
+  },
+  'the manager imports no package but those on purpose': {
+    rule: managerArrows,
+    breaks: { [`${manager}/wire/a.ts`]: `import 'lodash'` },
+    line: 1,
+    keeps: { [`${manager}/libvirt/xml/a.ts`]: `import { XMLParser } from 'fast-xml-parser'` },
+  },
+  'every room of the manager has its row': {
+    rule: managerArrows,
+    breaks: { [`${manager}/attic/a.ts`]: `import './b.ts'` },
+    line: 1,
+    keeps: { 'packages/manager/__test__/a.spec.ts': `import '../src/attic/b.ts'` },
+  },
   'files keep to their budget': {
     rule: rules.fileBudgets,
     breaks: { 'src/a.ts': lines(401, '//') },
@@ -186,6 +244,7 @@ const cases: Record<string, Case> = {
     keeps: {
       'src/a.ts': lines(400, '//'),
       'crates/vmm/tests/a.rs': lines(600, '//'),
+      'packages/manager/__test__/a.spec.ts': lines(600, '//'),
       'a.md': lines(999, ''),
     },
   },

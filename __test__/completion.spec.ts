@@ -23,7 +23,7 @@ const cases: [typed: string, expected: string[]][] = [
   ['vmexit run x --mode p', ['protected', 'paged32']],
   ['vmexit boot x --si', ['--silence']],
   ['vmexit hello --privilege u', ['user']],
-  ['vmexit help do', ['doctor']],
+  ['vmexit help do', ['doctor', 'down']],
   ['vmexit completion z', ['zsh']],
   ['vmexit bench --route coa', ['coalesce']],
   ['vmexit run gu', ['guest.bin']],

@@ -16,6 +16,11 @@ test('npm packages of the wrong licence or kind are named', (t) => {
     'node_modules/@a/copyleft': { dev: true, license: 'GPL-2.0-only' },
     'node_modules/silent': { dev: true },
     'node_modules/runtime': { license: 'MIT' },
+    'node_modules/ws': { license: 'MIT' },
+    'node_modules/strnum': { license: 'ISC' },
+    'node_modules/vmexit': { link: true, resolved: '' },
+    'packages/manager': { name: '@vmexit/manager', license: '(MIT OR Apache-2.0)' },
+    'packages/other': { name: '@vmexit/other', license: 'MIT' },
   }
   t.deepEqual(licenceProblems({ packages }), [
     'npm runtime: a runtime dependency',
@@ -23,6 +28,12 @@ test('npm packages of the wrong licence or kind are named', (t) => {
     'npm @a/copyleft: licence GPL-2.0-only is not in the list',
     'npm silent: licence none is not in the list',
     'npm runtime: a runtime dependency',
+    'npm strnum: a runtime dependency',
+    'npm @vmexit/other: a runtime dependency',
+  ])
+  // What the manager may bring, vmexit may not.
+  t.deepEqual(licenceProblems({ packages: { '': { dependencies: { ws: '8' } } } }), [
+    'npm ws: a runtime dependency',
   ])
 })
 

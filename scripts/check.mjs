@@ -52,6 +52,10 @@ const checks = {
   lint: tool('oxlint', '--deny-warnings', ...FORMATTED),
   types: tool('tsc', '--noEmit'),
   reference: tool('typedoc', '--logLevel', 'Warn'),
+  "the manager's reference": tool(
+    'typedoc',
+    ...['--logLevel', 'Warn', '--options', 'packages/manager/typedoc.json'],
+  ),
   unused: tool('knip', '--treat-config-hints-as-errors'),
   'crates, by deny.toml': cratesAreAllowed,
   'licences of npm packages': npmLicences,

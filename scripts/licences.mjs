@@ -9,6 +9,22 @@ const ALLOWED = new Set([
   ...['BlueOak-1.0.0', 'CC0-1.0', 'Python-2.0', 'PSF-2.0'],
 ])
 
+/** What `@vmexit/manager` brings to its users, and the package itself. vmexit brings nothing. */
+const RUNTIME = {
+  '@vmexit/manager': '(MIT OR Apache-2.0)',
+  ws: 'MIT',
+  '@stellar/js-xdr': 'Apache-2.0',
+  'fast-xml-parser': 'MIT',
+  // Of fast-xml-parser's.
+  '@nodable/entities': 'MIT',
+  anynum: 'MIT',
+  'fast-xml-builder': 'MIT',
+  'is-unsafe': 'MIT',
+  'path-expression-matcher': 'MIT',
+  strnum: 'MIT',
+  'xml-naming': 'MIT',
+}
+
 /** One name, or any of several; packages of npm say nothing more involved. */
 const isAllowed = (licence) =>
   licence
@@ -18,14 +34,17 @@ const isAllowed = (licence) =>
 
 /** One line for each package of a lock file that may not be here. */
 export function licenceProblems({ packages }) {
-  return Object.entries(packages).flatMap(([path, { dev, license = 'none', dependencies }]) => {
-    if (path === '')
-      return Object.keys(dependencies ?? {}).map((name) => `npm ${name}: a runtime dependency`)
-    const name = path.replace(/^.*node_modules\//, '')
+  return Object.entries(packages).flatMap(([path, { dev, link, ...found }]) => {
+    const { name = path.replace(/^.*node_modules\//, ''), license = 'none', dependencies } = found
+    if (path === '') return Object.keys(dependencies ?? {}).map(isRuntime)
+    // Of the repository itself; what it points to has an entry of its own.
+    if (link) return []
     const known = isAllowed(license) ? [] : [`npm ${name}: licence ${license} is not in the list`]
-    return dev ? known : [...known, `npm ${name}: a runtime dependency`]
+    return dev || RUNTIME[name] === license ? known : [...known, isRuntime(name)]
   })
 }
+
+const isRuntime = (name) => `npm ${name}: a runtime dependency`
 
 /** As a step of the check. */
 export function npmLicences() {

@@ -1,5 +1,6 @@
 import { defaultExits, routeNames } from '../bench/route-names.ts'
 import type { Argument, Command, Option } from './command.ts'
+import { knownVerbs } from './manager.ts'
 import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
@@ -283,7 +284,7 @@ const completion: Command = {
 `.trimEnd(),
   load: async () => {
     const { completionOf } = await import('./completion.ts')
-    return completionOf(commands)
+    return completionOf(commands, await knownVerbs())
   },
 }
 

@@ -1,22 +1,23 @@
-import { type Command, type Option, type Run, UsageError } from './command.ts'
+import { type Option, type Run, UsageError } from './command.ts'
+import type { Verb } from './manager.ts'
 import { parseWord } from './values.ts'
 import { words } from './words.ts'
 
-/** `vmexit completion`, for these commands. */
-export function completionOf(commands: readonly Command[]): Run {
+/** `vmexit completion`, for these commands and those of the manager. */
+export function completionOf(commands: readonly Verb[], verbs: readonly Verb[]): Run {
   const writers = { bash, zsh, fish }
   return async (_, positionals) => {
     const [shell, extra] = positionals
     if (shell === undefined || extra !== undefined)
       return UsageError.raise(`completion needs one of ${words.shells.join(', ')}`)
-    process.stdout.write(writers[parseWord('SHELL', words.shells, shell)](commands))
+    process.stdout.write(writers[parseWord('SHELL', words.shells, shell)](commands, verbs))
     return 0
   }
 }
 
 const help: readonly [string, Option] = ['help', { about: 'show the help' }]
 
-function optionsOf({ options }: Command): (readonly [string, Option])[] {
+function optionsOf({ options = {} }: Verb): (readonly [string, Option])[] {
   return [...Object.entries(options), help]
 }
 
@@ -25,7 +26,8 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
-function bash(commands: readonly Command[]): string {
+function bash(own: readonly Verb[], verbs: readonly Verb[]): string {
+  const commands = [...own, ...verbs]
   const names = [...commands.map(({ name }) => name), 'help', '--help', '--version'].join(' ')
   const values = commands.flatMap((command) =>
     optionsOf(command).flatMap(([name, { value, words: list }]) => {
@@ -36,8 +38,8 @@ function bash(commands: readonly Command[]): string {
   )
   const rest = commands.map((command) => {
     const flags = optionsOf(command).map(([name]) => `--${name}`)
-    const own = command.argument?.words ?? []
-    const way = `list ${quote([...own, ...flags].join(' '))}`
+    const argument = command.argument?.words ?? []
+    const way = `list ${quote([...argument, ...flags].join(' '))}`
     const files = command.argument && !command.argument.words
     return `    ${command.name}) ${files ? `if [[ $word == -* ]]; then ${way}; else files; fi` : way} ;;`
   })
@@ -64,8 +66,10 @@ complete -F _vmexit vmexit
 `
 }
 
-function zsh(commands: readonly Command[]): string {
-  const described = commands.map(({ name, summary }) => quote(`${name}:${summary}`))
+function zsh(own: readonly Verb[], verbs: readonly Verb[]): string {
+  const commands = [...own, ...verbs]
+  const described = (rows: readonly Verb[]): string[] =>
+    rows.map(({ name, summary }) => quote(`${name}:${summary}`))
   const cases = commands.map((command) => {
     const { name, argument } = command
     const specs = optionsOf(command).map(([option, { about, value, words: list, multiple }]) => {
@@ -75,15 +79,20 @@ function zsh(commands: readonly Command[]): string {
       const taken = value === undefined ? '' : `:${value}:${action}`
       return quote(`${multiple ? '*' : ''}--${option}[${text}]${taken}`)
     })
-    const own = argument?.words ? `(${argument.words.join(' ')})` : '_files'
-    const all = argument ? [...specs, quote(`1:${argument.name}:${own}`)] : specs
+    const values = argument?.words ? `(${argument.words.join(' ')})` : '_files'
+    const all = argument ? [...specs, quote(`1:${argument.name}:${values}`)] : specs
     return `    ${name}) _arguments ${all.join(' \\\n      ')} ;;`
   })
   return `#compdef vmexit
 # vmexit completion for zsh
 _vmexit() {
-  local -a commands=(${[...described, quote('help:show the help of a command')].join(' \\\n    ')})
-  if (( CURRENT == 2 )); then _describe command commands; return; fi
+  local -a commands=(${[...described(own), quote('help:show the help of a command')].join(' \\\n    ')})
+  local -a verbs=(${described(verbs).join(' \\\n    ')})
+  if (( CURRENT == 2 )); then
+    _describe -t commands command commands
+    _describe -t verbs 'command of the manager' verbs
+    return
+  fi
   local command=$words[2]
   shift words
   (( CURRENT-- ))
@@ -96,7 +105,8 @@ if [[ $funcstack[1] == _vmexit ]]; then _vmexit "$@"; else compdef _vmexit vmexi
 `
 }
 
-function fish(commands: readonly Command[]): string {
+function fish(own: readonly Verb[], verbs: readonly Verb[]): string {
+  const commands = [...own, ...verbs]
   const names = commands.map(({ name }) => name)
   const withFiles = commands.filter(({ argument }) => argument && !argument.words)
   const lines = commands.flatMap((command) => {
@@ -107,12 +117,12 @@ function fish(commands: readonly Command[]): string {
       const values = list ? ` -a ${quote(list.join(' '))}` : ''
       return `complete -c vmexit ${seen} -l ${option}${taken}${values} -d ${quote(about)}`
     })
-    const own = argument?.words
+    const ownWords = argument?.words
       ? [`complete -c vmexit ${seen} -a ${quote(argument.words.join(' '))}`]
       : []
     return [
       `complete -c vmexit -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
-      ...own,
+      ...ownWords,
       ...options,
     ]
   })

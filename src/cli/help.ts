@@ -1,17 +1,22 @@
 import type { Command } from './command.ts'
+import type { Verb } from './manager.ts'
 
 const lineLength = 100
 
-/** The list of commands. */
-export function overview(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map(({ name }) => name.length)) + 2
-  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`)
+/** The list of commands, and of those that another package has. */
+export function overview(commands: readonly Command[], verbs: readonly Verb[]): string {
+  const width = Math.max(...[...commands, ...verbs].map(({ name }) => name.length)) + 2
+  const list = (rows: readonly Verb[]): string =>
+    rows.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`).join('\n')
   return `Usage: vmexit <command> [options]
 
 KVM virtual machines from the command line.
 
 Commands:
-${lines.join('\n')}
+${list(commands)}
+
+Machines that outlive their program (npm install @vmexit/manager):
+${list(verbs)}
 
 Options:
   --help     show this, or the help of a command

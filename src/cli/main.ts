@@ -3,6 +3,7 @@ import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, exitCodes, packageVersion } from './command.ts'
 import { commands } from './commands.ts'
 import { helpOf, overview } from './help.ts'
+import { handOver, isVerb, verbs } from './manager.ts'
 import { type Parsed, parseCommandLine } from './parse.ts'
 import { reportError } from './report.ts'
 
@@ -12,8 +13,9 @@ async function main(args: readonly string[]): Promise<number> {
   let command: Command | undefined
   let parsed: Parsed | undefined
   try {
-    if (name === '--help' || name === '-h') return print(overview(commands))
-    if (name === 'help') return print(help(rest))
+    if (name === '--help' || name === '-h') return print(overview(commands, verbs))
+    if (isVerb(name)) return await handOver(args)
+    if (name === 'help') return await help(rest)
     command = find(name)
     parsed = parseCommandLine(command, rest)
     if (parsed.help) return print(helpOf(command))
@@ -24,17 +26,19 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function help([name, extra]: readonly string[]): string {
-  if (name === undefined || name.startsWith('-')) return overview(commands)
+async function help([name, extra]: readonly string[]): Promise<number> {
+  if (name === undefined || name.startsWith('-')) return print(overview(commands, verbs))
   if (extra !== undefined) return UsageError.raise(`help takes one command, got '${extra}' too`)
-  return helpOf(find(name))
+  return isVerb(name) ? await handOver([name, '--help']) : print(helpOf(find(name)))
 }
 
 function find(name: string): Command {
   const found = commands.find((command) => command.name === name)
   if (found) return found
   const isOption = name.startsWith('-')
-  const names = isOption ? ['--help', '--version'] : [...commands.map((each) => each.name), 'help']
+  const names = isOption
+    ? ['--help', '--version']
+    : [...[...commands, ...verbs].map((each) => each.name), 'help']
   const what = `unknown ${isOption ? 'option' : 'command'} '${name}'`
   return UsageError.raise(`${what}${suggestion(name, names)}`)
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode, VmError } from '../native/errors.ts'
 import { type Command, UsageError, type Values, exitCodes, printJson } from './command.ts'
+import { NotInstalled } from './manager.ts'
 
 /** Failures that a different command line would not have. */
 const usageCodes: readonly ErrorCode[] = ['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD']
@@ -29,6 +30,7 @@ export function reportError(error: unknown, { json, command, values }: Asked): n
   const help = `vmexit ${command ? `${command.name} ` : ''}--help`
   if (isUsage)
     process.stderr.write(`vmexit: ${message}${message.endsWith('?') ? ' See' : '; see'} ${help}\n`)
+  else if (error instanceof NotInstalled) process.stderr.write(`vmexit: ${message}\n`)
   else if (isVmError(error)) process.stderr.write(`vmexit: ${error.code}: ${message}\n`)
   else process.stderr.write(`vmexit: ${error instanceof Error ? error.stack : said}\n`)
   return isUsage ? exitCodes.usage : exitCodes.hostFailure

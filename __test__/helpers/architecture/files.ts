@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const TEXT = /(\.(rs|ts|mts|cts|mjs|cjs|js|c|h|S|s|ld|toml|json|md|yml|sh)|^\.ci\/run)$/
 /** Not ours, or written by tools. */
 const LEFT_OUT = /^(\.git|\.cache|node_modules|target|dist|index\.d\.ts$|package-lock\.json$)/
-const BUILT = /\/(node_modules|target|build)\//
+const BUILT = /\/(node_modules|target|build|dist)\//
 
 /** The repository's own text files, committed or not. */
 export function repositoryFiles(): SourceFile[] {

@@ -68,7 +68,7 @@ const LAYERS = 8
 const LARGER: Record<string, number> = {}
 
 const CODE = /\.(rs|ts|mjs|c|h|S)$/
-const TEST = /^(__test__|bench)\/|^crates\/[^/]+\/(tests|benches)\/|\/tests?\//
+const TEST = /(^|\/)__test__\/|^bench\/|^crates\/[^/]+\/(tests|benches)\/|\/tests?\//
 /** The brackets keep this file from naming what it looks for. */
 const LEFTOVERS = /\b(TOD[O]|FIXM[E]|XX[X])\b/
 /** Specifiers of imports, re-exports, `import()` and `require`, as oxfmt writes them. */

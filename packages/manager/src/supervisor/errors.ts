@@ -18,6 +18,7 @@ export type ManagerErrorCode =
 
 /** The error of the manager: `code` for programs, a message with value and remedy for people. */
 export class ManagerError extends Error {
+  /** Always `ManagerError`, also where there are two copies of the class. */
   override readonly name = 'ManagerError'
   /** What kind it is. */
   readonly code: ManagerErrorCode

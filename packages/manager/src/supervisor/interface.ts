@@ -22,7 +22,7 @@ export interface MachineView {
   readonly uuid: string
   /** What it does. */
   readonly state: MachineState
-  /** Why it ended or crashed: the `reason` of its `RunResult`, or `SIGKILL`, or an error's message. */
+  /** Why it ended or crashed: the `reason` of its `RunResult`, `SIGKILL`, or an error's message. */
   readonly reason?: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
@@ -40,6 +40,8 @@ export interface MachineView {
   readonly saved: boolean
   /** What it is made of. Its paths are absolute. */
   readonly definition: MachineDefinition
+  /** The document of libvirt's front end that defined it, if that said more than the definition. */
+  readonly xml?: string
 }
 
 /** Where a definition came from: a module, which is code, is accepted from a local caller only. */
@@ -55,6 +57,11 @@ export interface DefineOptions {
   readonly persistent?: boolean
   /** The UUID to have; default: that of the machine of this name, or a fresh one. */
   readonly uuid?: string
+  /**
+   * What `MachineView.xml` is from now on, empty for none. Default: what it was. It is stored beside
+   * the definition, and means something to libvirt's front end only.
+   */
+  readonly xml?: string
 }
 
 /** What a machine costs and does. */
@@ -75,8 +82,11 @@ export interface MachineStats {
   readonly exitsByReason: Readonly<Record<string, number>>
   /** Accesses by route, in the order of the routes. */
   readonly routes: readonly {
+    /** Its claim, such as `port 0xe9`. */
     readonly route: string
+    /** Reads by the guest. */
     readonly reads: number
+    /** Writes by the guest. */
     readonly writes: number
   }[]
 }
@@ -189,7 +199,12 @@ export interface Supervisor {
   /** The screen by RFB. */
   screen(machine: string): Promise<Duplex>
   /** Its sockets, for those who open them themselves. */
-  sockets(machine: string): { readonly serial: string; readonly screen?: string }
+  sockets(machine: string): {
+    /** Bytes of the console. */
+    readonly serial: string
+    /** RFB; where the machine has a screen. */
+    readonly screen?: string
+  }
   /** Saves the state of a machine that runs or is paused; it goes on. */
   saveSnapshot(
     machine: string,
@@ -207,8 +222,8 @@ export interface Supervisor {
   /** Forgets that state. */
   removeSaved(machine: string): Promise<void>
   /**
-   * Calls `listener` for each event from now on, or, with `since`, first for each after that number;
-   * `ERR_EVENTS_GONE` when they are no longer kept. Returns a function that ends it.
+   * Calls `listener` for each event from now on, or, with `since`, first for each after that
+   * number; `ERR_EVENTS_GONE` when they are no longer kept. Returns a function that ends it.
    */
   onEvent(listener: (event: ManagerEvent) => void, since?: number): () => void
   /** The number of the last event. */
