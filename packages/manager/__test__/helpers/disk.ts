@@ -104,10 +104,12 @@ export class ModelDisk implements FileOperations {
     })
   }
 
-  async link(from: string, to: string): Promise<void> {
-    this.#step('link')
-    if (this.#find(to)) throw errno('EEXIST')
-    this.#set(to, this.#find(from)!)
+  async mark(path: string): Promise<void> {
+    throw errno(`EPERM for ${path}`)
+  }
+
+  async readMark(): Promise<undefined> {
+    return undefined
   }
 
   async unlink(path: string): Promise<void> {
