@@ -1,9 +1,9 @@
-/** A front end that listens: the HTTP API, or libvirt's protocol. */
+/** What serves clients on a socket. */
 export interface FrontEnd {
-  /** Where: a path, or a URL. */
+  /** Where it listens: a path, or a URL. */
   readonly address: string
-  /** Ends its connections and removes its socket. */
+  /** Ends all connections, and the socket. */
   close(): Promise<void>
-  /** What it holds and has done, by name, for people who look for leaks. */
+  /** What it has been asked for, by name. */
   counts(): Record<string, number>
 }
