@@ -94,8 +94,8 @@ serialTest('a process keeps no more after many closed machines than after one', 
     Record<'one' | 'many', number[]> & { machines: number }
   >(t, ['kept', String(many)])
   t.is(machines, many + 1)
-  // Less may be left: a thread that waited for a further run has ended meanwhile.
   const [files, threads] = rest.many as [number, number]
   t.is(files, one[0])
-  t.true(threads <= one[1]!, `${threads} threads, and ${one[1]} after one machine`)
+  // A thread that waits for a further run may have ended, or not: one for each machine is a leak.
+  t.true(threads <= one[1]! + 3, `${threads} threads, and ${one[1]} after one machine`)
 })
