@@ -34,14 +34,14 @@ const cases: Record<string, { happened: Happened[]; told: string }> = {
     happened: [
       ...(['starting', 'running', 'paused'] as const),
       ['ended', { reason: 'saved' }],
-      'starting',
-      ['running', { from: 'saved' }],
+      ['starting', { from: 'saved' }],
+      'running',
     ],
     told: '2/0 3/0 5/4 2/2',
   },
   'a start from a snapshot, and the same in place': {
     happened: [
-      ...(['starting', ['running', { from: 'snapshot' }]] as const),
+      ...([['starting', { from: 'snapshot' }], 'running'] as const),
       ['restored', { snapshot: 'a' }],
       ['restored', { snapshot: 'a' }],
     ],

@@ -24,6 +24,9 @@ const LIFE = {
 
 type Step = keyof typeof LIFE
 
+/** Where a start goes on from, as its event says it. */
+const STARTS: Readonly<Record<string, Step>> = { saved: 'restored', snapshot: 'fromSnapshot' }
+
 /** Reasons of an end that somebody outside the guest wanted. */
 const KILLED = new Set(['stopped', 'SIGKILL', 'SIGTERM'])
 
@@ -31,7 +34,8 @@ const KILLED = new Set(['stopped', 'SIGKILL', 'SIGTERM'])
 interface Known {
   /** Of its run, also while it ends. */
   id: number
-  isStarting: boolean
+  /** It is starting, and where from; `undefined` once it runs. */
+  starting: Step | undefined
   /** Its run began at a snapshot, which is told once. */
   isFromSnapshot: boolean
 }
@@ -45,7 +49,8 @@ export class Translator {
   constructor(supervisor: Supervisor) {
     this.#supervisor = supervisor
     for (const { uuid, id = -1, state } of supervisor.list()) {
-      this.#known.set(uuid, { id, isStarting: state === 'starting', isFromSnapshot: false })
+      const starting = state === 'starting' ? 'booted' : undefined
+      this.#known.set(uuid, { id, starting, isFromSnapshot: false })
     }
   }
 
@@ -53,7 +58,7 @@ export class Translator {
   translate(event: ManagerEvent): DomainEvent[] {
     const { uuid, machine: name, type } = event
     const before = this.#known.get(uuid)
-    const known = before ?? { id: -1, isStarting: false, isFromSnapshot: false }
+    const known = before ?? { id: -1, starting: undefined, isFromSnapshot: false }
     this.#known.set(uuid, known)
     known.id = this.#find(uuid)?.id ?? known.id
     const steps = this.#steps(event, known, before !== undefined)
@@ -74,23 +79,23 @@ export class Translator {
       case 'undefined':
         return ['removed']
       case 'starting':
-        known.isStarting = true
+        known.starting = STARTS[String(event['from'])] ?? 'booted'
         return []
       case 'running':
-        return begun(event, known)
+        return begun(known)
       case 'paused':
-        return known.isStarting ? [...begun(event, known), 'paused'] : ['paused']
+        return known.starting === undefined ? ['paused'] : [...begun(known), 'paused']
       case 'resumed':
         return ['unpaused']
       case 'restored':
         return this.#restored(event, known)
       case 'ended':
-        known.isStarting = false
+        known.starting = undefined
         return endOf(event)
       case 'crashed': {
-        const { isStarting } = known
-        known.isStarting = false
-        return [isStarting ? 'failed' : 'crashed']
+        const { starting } = known
+        known.starting = undefined
+        return [starting === undefined ? 'crashed' : 'failed']
       }
       default:
         return []
@@ -114,11 +119,12 @@ export class Translator {
   }
 }
 
-/** What the first event of a run tells; `from` in it says where the run began. */
-function begun({ from }: ManagerEvent, known: Known): Step[] {
-  known.isStarting = false
-  known.isFromSnapshot = from === 'snapshot'
-  return [from === 'snapshot' ? 'fromSnapshot' : from === 'saved' ? 'restored' : 'booted']
+/** What the first event of a run tells. */
+function begun(known: Known): Step[] {
+  const step = known.starting ?? 'booted'
+  known.starting = undefined
+  known.isFromSnapshot = step === 'fromSnapshot'
+  return [step]
 }
 
 function endOf({ reason }: ManagerEvent): Step[] {
