@@ -36,3 +36,12 @@ export function viewOf(record: MachineRecord, { state, last, pid, saved }: Prese
     ...(xml === undefined ? {} : { xml }),
   }
 }
+
+/** Where a start goes on from, for its event; nothing when it begins anew. */
+export function beginningOf(
+  { from, fresh }: { readonly from?: string; readonly fresh?: boolean },
+  saved: boolean,
+): { readonly from: 'snapshot' | 'saved' } | undefined {
+  if (from !== undefined) return { from: 'snapshot' }
+  return saved && fresh !== true ? { from: 'saved' } : undefined
+}
