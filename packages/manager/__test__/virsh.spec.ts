@@ -1,5 +1,6 @@
 // Debian's virsh, unpatched, drives machines through the daemon's socket.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 
 import { until } from '../../../__test__/fixtures/until.ts'
@@ -151,6 +152,25 @@ await clientTest('virsh screenshot gets a picture of the screen', async (t) => {
   t.deepEqual(png, Buffer.from(await bench.supervisor.screenshot('m')), 'nothing moves on it')
 })
 
+await clientTest('a screen at a port that was free is shown with its number', async (t) => {
+  const bench = await Bench.open(t)
+  const { virsh } = bound(bench)
+  const port = `port='-1' autoport='yes'`
+  const xml = readFileSync(bench.document('m'), 'utf8').replace(
+    `<graphics type='vnc'/>`,
+    `<graphics type='vnc' ${port} passwd='secret'/>`,
+  )
+  writeFileSync(join(bench.folder, 'm.xml'), xml)
+  await virsh('define', join(bench.folder, 'm.xml'))
+  t.regex(await virsh('dumpxml', 'm'), /port='-1' autoport='yes'/)
+  await virsh('start', 'm')
+  const [, number] = /port='(\d+)' autoport='yes'/.exec(await virsh('dumpxml', 'm')) ?? []
+  t.is(await rfbGreeting(Number(number)), 'RFB 003.008\n')
+  const display = Number(number) - 5900
+  t.is(await virsh('vncdisplay', 'm'), `127.0.0.1:${display}`)
+  t.regex(await virsh('dumpxml', 'm', '--inactive'), /port='-1' autoport='yes'/)
+})
+
 await clientTest('managed save keeps what a guest knows, and undefine asks about it', async (t) => {
   const bench = await Bench.open(t)
   const { virsh } = bound(bench)
@@ -273,6 +293,18 @@ await clientTest('virsh create makes a machine that is gone when it ends', async
 
 function bound(bench: Bench): { readonly virsh: (...words: string[]) => Promise<string> } {
   return { virsh: (...words) => bench.virsh(...words) }
+}
+
+/** What a server of a screen says first. */
+function rfbGreeting(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('error', reject)
+    socket.once('data', (chunk) => {
+      socket.destroy()
+      resolve(chunk.toString('latin1'))
+    })
+  })
 }
 
 /** Waits until a machine has said something. */
