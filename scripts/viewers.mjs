@@ -1,7 +1,16 @@
 // Programs that look at machines, from Debian, kept in .cache: viewers of VNC and noVNC in .cache/viewers, clients of libvirt in .cache/clients, each with an X server
 // without a screen. Nothing is installed: a command runs in a mount namespace of its own, in which /usr and /etc show what was unpacked over the host's own.
 import { randomBytes } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { apt, unpack } from './debian.mjs'
 import { Failure, attempt, root, run } from './run.mjs'
@@ -66,6 +75,19 @@ if command -v update-mime-database >/dev/null; then
 fi
 `
 
+/** A command has its own /usr and /etc only: what links lead to in /var is put in their place. */
+function copyFromVar(tree) {
+  const folder = join(tree, 'usr/share/misc')
+  if (!existsSync(folder)) return
+  const links = readdirSync(folder, { withFileTypes: true }).filter((it) => it.isSymbolicLink())
+  for (const link of links.map(({ name }) => join(folder, name))) {
+    const file = join(tree, readlinkSync(link))
+    if (!file.startsWith(join(tree, 'var')) || !existsSync(file)) continue
+    rmSync(link)
+    cpSync(file, link)
+  }
+}
+
 async function makeCaches(folder, tree) {
   const made = join(folder, 'made')
   mkdirSync(made)
@@ -95,6 +117,7 @@ async function fetchSet({ name, packages, alone, probe }) {
         })
         rmSync(join(tree, 'lib'), { recursive: true })
       }
+      copyFromVar(tree)
       await makeCaches(folder, tree)
       renameSync(tree, target)
     } catch (error) {
