@@ -6,8 +6,12 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { isVerb, verbs } from '../src/cli/manager.ts'
 import { vmexit } from './helpers/cli.ts'
+
+// The built one: what is checked here is the same whatever the KVM.
+const { isVerb, verbs } = (await import(
+  new URL('../dist/cli/manager.js', import.meta.url).href
+)) as { isVerb(name: string): boolean; verbs: readonly { name: string }[] }
 
 const folder = mkdtempSync(join(tmpdir(), 'vmexit-verbs-'))
 test.after.always(() => rmSync(folder, { recursive: true }))
@@ -27,7 +31,10 @@ function addManager(place: string): void {
   writeFileSync(join(manager, 'package.json'), JSON.stringify({ type: 'module', exports }))
   const argument = { name: 'WHAT', words: ['save', 'rm'] }
   const options = { loud: { about: 'say more' }, state: { about: 'where', value: 'FILE' } }
-  const known = [{ name: 'snapshot', summary: 'a state', argument, options }]
+  const known = [
+    { name: 'snapshot', summary: 'a state', argument, options },
+    { name: 'start', summary: 'go', argument: { name: 'MACHINE' }, options: {} },
+  ]
   writeFileSync(
     join(manager, 'cli.js'),
     `export const verbs = ${JSON.stringify(known)}
@@ -125,7 +132,8 @@ test('completion knows the verbs, and with the manager their options', (t) => {
     const script = join(folder, 'vmexit.bash')
     writeFileSync(script, run(command, ['completion', 'bash']).stdout)
     const quoted = words.map((word) => `'${word}'`).join(' ')
-    const ask = `source '${script}'; COMP_WORDS=(${quoted}) COMP_CWORD=${words.length - 1}
+    const ask = `vmexit() { [[ "$*" == 'ps --quiet' ]] && printf 'web\nwest\ndb\n'; }
+      source '${script}'; COMP_WORDS=(${quoted}) COMP_CWORD=${words.length - 1}
       _vmexit; printf '%s\\n' "\${COMPREPLY[@]}"`
     return spawnSync('bash', ['--norc', '-c', ask], { encoding: 'utf8' }).stdout.trim().split('\n')
   }
@@ -133,6 +141,8 @@ test('completion knows the verbs, and with the manager their options', (t) => {
   t.deepEqual(complete(main, ['vmexit', 'snap']), ['snapshot'])
   t.deepEqual(complete(main, ['vmexit', 'snapshot', 's']), ['save'])
   t.deepEqual(complete(main, ['vmexit', 'snapshot', '--l']), ['--loud'])
+  t.deepEqual(complete(main, ['vmexit', 'start', 'we']), ['web', 'west'])
+  t.deepEqual(complete(main, ['vmexit', 'start', 'web', 'd']), ['db'])
   for (const shell of ['zsh', 'fish'])
     t.true(run(main, ['completion', shell]).stdout.includes('say more'), shell)
 })

@@ -1,8 +1,12 @@
 // A package registry on the loopback device that takes and gives what npm sends and asks: a release can be published to
 // it and installed from it as its users will, without publishing anything.
+import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 
-/** `{ url, options, tarballs }`: npm's options to publish to it, and the published bytes by package name. */
+/**
+ * `{ url, options, tarballs, add }`: npm's options to publish to it, the published bytes by package name, and what takes
+ * in a package of others as it is installed here.
+ */
 export async function openRegistry() {
   const documents = new Map()
   const tarballs = new Map()
@@ -38,6 +42,17 @@ export async function openRegistry() {
     // npm publishes nothing without a token, whatever it says.
     options: [`--registry=http://${host}/`, `--//${host}/:_authToken=any`],
     tarballs,
+    add(manifest, tarball) {
+      const { name, version } = manifest
+      const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`
+      const dist = { tarball: `http://${host}/${name}/-/${version}.tgz`, integrity }
+      tarballs.set(name, tarball)
+      documents.set(name, {
+        name,
+        'dist-tags': { latest: version },
+        versions: { [version]: { ...manifest, dist } },
+      })
+    },
   }
 }
 

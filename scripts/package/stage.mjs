@@ -13,42 +13,59 @@ import { must, root } from '../run.mjs'
 import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
 
 /** Fields of package.json that serve the repository only. Without scripts, an install runs nothing. */
-const OURS = ['scripts', 'devDependencies', 'ava', 'napi']
+const OURS = ['scripts', 'devDependencies', 'ava', 'napi', 'workspaces']
 
 const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
+/** The package beside the main one. */
+export const MANAGER = '@vmexit/manager'
+
 /**
- * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: the main
- * package last, so that it cannot be installed without its binary.
+ * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: each
+ * after what it needs, so that it cannot be installed without.
  */
 export function stage(repository) {
   const main = join(cache, 'stage')
-  unpackMain(main)
-  editManifest(main, (manifest) => ({
+  unpack(root, main)
+  const located = (manifest) => ({
     ...manifest,
     // npm accepts provenance only from the repository that the package names.
     ...(repository && {
-      repository: { type: 'git', url: `git+https://github.com/${repository}.git` },
+      repository: {
+        ...manifest.repository,
+        url: `git+https://github.com/${repository}.git`,
+      },
     }),
-  }))
+  })
+  editManifest(main, located)
   const napi = (...words) => must(['node_modules/.bin/napi', ...words, '--cwd', main])
   napi('create-npm-dirs')
   napi('artifacts', '--output-dir', artifacts)
   napi('pre-publish', '--tag-style', 'npm', '--skip-optional-publish', '--no-gh-release')
-  editManifest(main, (manifest) =>
-    Object.fromEntries(Object.entries(manifest).filter(([key]) => !OURS.includes(key))),
-  )
+  editManifest(main, withoutOurs)
   return [
     ...targets.map((target) => finishPlatform(main, target)),
     { name: 'vmexit', folder: main },
+    stageManager(located),
   ]
 }
 
-/** What npm takes of the repository, and nothing else. */
-function unpackMain(folder) {
+function stageManager(located) {
+  const folder = join(cache, 'stage-manager')
+  unpack(join(root, 'packages', 'manager'), folder)
+  for (const name of LICENCES) copyFileSync(join(root, name), join(folder, name))
+  editManifest(folder, (manifest) => withoutOurs(located(manifest)))
+  return { name: MANAGER, folder }
+}
+
+const withoutOurs = (manifest) =>
+  Object.fromEntries(Object.entries(manifest).filter(([key]) => !OURS.includes(key)))
+
+/** What npm takes of a folder of the repository, and nothing else. */
+function unpack(from, folder) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  must(['npm', 'pack', '--silent', '--pack-destination', folder])
+  must(['npm', 'pack', '--silent', '--pack-destination', folder], { cwd: from })
   const path = join(folder, readdirSync(folder)[0])
   must(['tar', '-xzf', path, '--strip-components=1', '-C', folder])
   rmSync(path)

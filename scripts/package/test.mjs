@@ -4,6 +4,7 @@
 import { runCases } from '../cases.mjs'
 import { mustSetUp } from '../setup.mjs'
 import { buildAddons } from './addon.mjs'
+import { addDependencies } from './dependencies.mjs'
 import { nodes, tools } from './downloads.mjs'
 import { publish } from './publish.mjs'
 import { openRegistry } from './registry.mjs'
@@ -15,6 +16,7 @@ import { contentCases } from './test/contents.mjs'
 import { contextCases } from './test/context.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
+import { managerCases } from './test/manager.mjs'
 import { muslCases } from './test/musl.mjs'
 import { runnerCases } from './test/runners.mjs'
 import { runtimeCases } from './test/runtimes.mjs'
@@ -30,6 +32,7 @@ async function prepare() {
   mustSetUp()
   buildAddons(say)
   const [packages, registry] = [stage(), await openRegistry()]
+  addDependencies(registry, say)
   await publish(packages, registry.options, say)
   Object.assign(context, { packages, registry, nodes: nodes(say), tools: tools(say) })
 }
@@ -44,6 +47,7 @@ function isWanted([title]) {
 // In this order: what is published, who installs it, what they do with it.
 const all = [
   ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
+  managerCases,
   ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, muslCases],
 ]
 

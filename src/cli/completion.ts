@@ -1,4 +1,4 @@
-import { type Option, type Run, UsageError } from './command.ts'
+import { type Argument, type Option, type Run, UsageError } from './command.ts'
 import type { Verb } from './manager.ts'
 import { parseWord } from './values.ts'
 import { words } from './words.ts'
@@ -26,6 +26,13 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
+/** What an argument may be: words of its own, machines of the daemon, or a path. */
+const isPath = (argument?: Argument): boolean =>
+  argument !== undefined && !argument.words && argument.name !== 'MACHINE'
+
+/** Their names; without the manager, or a daemon, there are none. */
+const machines = 'vmexit ps --quiet 2>/dev/null'
+
 function bash(own: readonly Verb[], verbs: readonly Verb[]): string {
   const commands = [...own, ...verbs]
   const names = [...commands.map(({ name }) => name), 'help', '--help', '--version'].join(' ')
@@ -40,8 +47,10 @@ function bash(own: readonly Verb[], verbs: readonly Verb[]): string {
     const flags = optionsOf(command).map(([name]) => `--${name}`)
     const argument = command.argument?.words ?? []
     const way = `list ${quote([...argument, ...flags].join(' '))}`
-    const files = command.argument && !command.argument.words
-    return `    ${command.name}) ${files ? `if [[ $word == -* ]]; then ${way}; else files; fi` : way} ;;`
+    const other = isPath(command.argument)
+      ? 'files'
+      : command.argument?.name === 'MACHINE' && `list "$(${machines})"`
+    return `    ${command.name}) ${other ? `if [[ $word == -* ]]; then ${way}; else ${other}; fi` : way} ;;`
   })
   return `# vmexit completion for bash
 _vmexit() {
@@ -80,7 +89,11 @@ function zsh(own: readonly Verb[], verbs: readonly Verb[]): string {
       return quote(`${multiple ? '*' : ''}--${option}[${text}]${taken}`)
     })
     const values = argument?.words ? `(${argument.words.join(' ')})` : '_files'
-    const all = argument ? [...specs, quote(`1:${argument.name}:${values}`)] : specs
+    const all = !argument
+      ? specs
+      : argument.name === 'MACHINE'
+        ? [...specs, quote(`*:MACHINE:{compadd -- $(${machines})}`)]
+        : [...specs, quote(`1:${argument.name}:${values}`)]
     return `    ${name}) _arguments ${all.join(' \\\n      ')} ;;`
   })
   return `#compdef vmexit
@@ -108,7 +121,7 @@ if [[ $funcstack[1] == _vmexit ]]; then _vmexit "$@"; else compdef _vmexit vmexi
 function fish(own: readonly Verb[], verbs: readonly Verb[]): string {
   const commands = [...own, ...verbs]
   const names = commands.map(({ name }) => name)
-  const withFiles = commands.filter(({ argument }) => argument && !argument.words)
+  const withFiles = commands.filter(({ argument }) => isPath(argument))
   const lines = commands.flatMap((command) => {
     const { name, summary, argument } = command
     const seen = `-n '__fish_seen_subcommand_from ${name}'`
@@ -119,7 +132,9 @@ function fish(own: readonly Verb[], verbs: readonly Verb[]): string {
     })
     const ownWords = argument?.words
       ? [`complete -c vmexit ${seen} -a ${quote(argument.words.join(' '))}`]
-      : []
+      : argument?.name === 'MACHINE'
+        ? [`complete -c vmexit ${seen} -a ${quote(`(${machines})`)}`]
+        : []
     return [
       `complete -c vmexit -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`,
       ...ownWords,

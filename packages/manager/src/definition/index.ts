@@ -1,0 +1,5 @@
+export { canonicalJson } from './canonical.ts'
+export { type CheckOptions, checkDefinition, maxDefinitionBytes } from './check.ts'
+export { checkMachineName, checkName, checkUuid, isName, isUuid, newUuid } from './names.ts'
+export { type Project, parseProject, readDefinition, readProject } from './project.ts'
+export type { MachineLimits, ManagedDefinition, ManagerSettings } from './settings.ts'

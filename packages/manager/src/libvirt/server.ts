@@ -1,0 +1,88 @@
+import { chmodSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+
+import type { FrontEnd } from '../supervisor/front-end.ts'
+import type { Supervisor } from '../supervisor/interface.ts'
+import { Translator } from './events/lifecycle.ts'
+import type { Shared } from './rpc/connection.ts'
+import { Dispatcher } from './rpc/dispatch.ts'
+import { LIMITS, type Limits } from './rpc/limits.ts'
+import { serve, type Served } from './rpc/serve.ts'
+import { rows } from './table.ts'
+import { procedures } from './xdr/procedures.ts'
+
+/** What the front end is made of. */
+export interface LibvirtOptions {
+  /** What it serves. */
+  readonly supervisor: Supervisor
+  /** The manager's version. */
+  readonly version: string
+  /** Takes a line for what a client asked for in vain, and for connections that were closed. */
+  readonly log?: (line: string) => void
+  /** Other bounds than the usual ones. */
+  readonly limits?: Partial<Limits>
+}
+
+const OWNER_ONLY = 0o600
+
+/** Serves libvirt's protocol on a Unix socket. */
+export async function serveLibvirt(
+  { supervisor, version, log = () => {}, limits }: LibvirtOptions,
+  where: { readonly path: string } | { readonly fd: number },
+): Promise<FrontEnd> {
+  const shared: Shared = { supervisor, version, limits: { ...LIMITS, ...limits } }
+  const names = new Map(Object.values(procedures).map(({ number, name }) => [number, name]))
+  const dispatcher = new Dispatcher(rows, names, log)
+  const clients = new Set<Served>()
+  const counts = { connections: 0, refused: 0, closed: 0 }
+
+  const server = createServer((socket: Socket) => {
+    counts.connections++
+    if (clients.size >= shared.limits.connections) {
+      counts.refused++
+      socket.on('error', () => {})
+      socket.destroy()
+      return
+    }
+    const onClosed = (served: Served, reason: string): void => {
+      clients.delete(served)
+      if (reason === '') return
+      counts.closed++
+      log(`libvirt: a connection was closed: ${reason}`)
+    }
+    clients.add(serve(socket, shared, dispatcher, onClosed))
+  })
+  const translator = new Translator(supervisor)
+  const address = await listen(server, where)
+  const forget = supervisor.onEvent((event) => {
+    const told = translator.translate(event)
+    for (const { connection } of clients) {
+      for (const each of told) connection.callbacks.deliver(each)
+    }
+  })
+
+  return {
+    address,
+    counts: () => ({ ...counts, clients: clients.size, ...dispatcher.counts() }),
+    async close() {
+      forget()
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const served of clients) served.close()
+      await closed
+    },
+  }
+}
+
+async function listen(
+  server: Server,
+  where: { readonly path: string } | { readonly fd: number },
+): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(where, resolve)
+  })
+  server.on('error', () => {})
+  if ('fd' in where) return `fd:${where.fd}`
+  chmodSync(where.path, OWNER_ONLY)
+  return where.path
+}

@@ -1,0 +1,7 @@
+export { ConsoleLog, type ConsoleOptions, consoleTailBytes, readConsole } from './console.ts'
+export { EventLog, type NewEvent } from './events.ts'
+export { type StoreProblem, maxMachines } from './machines.ts'
+export { type ProcessIdentity, asIdentity, identify, isAlive } from './process.ts'
+export type { MachineRecord } from './record.ts'
+export { type SnapshotDraft, type Snapshots, maxSnapshots } from './snapshots.ts'
+export { type Store, openStore } from './store.ts'
