@@ -88,11 +88,14 @@ serialTest('a machine can be made as soon as close() of another has returned', a
   t.deepEqual({ code, made }, { code: EMFILE, made: times })
 })
 
-serialTest('a process keeps as much after one closed machine as after many', async (t) => {
+serialTest('a process keeps no more after many closed machines than after one', async (t) => {
   const many = affordable(100)
   const { one, machines, ...rest } = await run<
     Record<'one' | 'many', number[]> & { machines: number }
   >(t, ['kept', String(many)])
   t.is(machines, many + 1)
-  t.deepEqual(rest.many, one)
+  const [files, threads] = rest.many as [number, number]
+  t.is(files, one[0])
+  // A thread that waits for a further run may have ended, or not: one for each machine is a leak.
+  t.true(threads <= one[1]! + 3, `${threads} threads, and ${one[1]} after one machine`)
 })

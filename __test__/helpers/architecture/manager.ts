@@ -32,6 +32,8 @@ const PACKAGES: Record<string, readonly string[]> = {
   '@stellar/js-xdr': ['libvirt'],
   'fast-xml-parser': ['libvirt'],
   vmexit: ['machine'],
+  // Data, which opens nothing.
+  'vmexit/machine.schema.json': ['definition', 'http'],
 }
 
 /** Of imports, re-exports and `import()`, over several lines, too. */

@@ -16,7 +16,7 @@ export interface MachineLimits {
 export interface ManagerSettings {
   /** Whether the daemon starts it when it starts. Default false. */
   readonly autostart?: boolean
-  /** When it is started again: `on-failure` when it crashed, `always` when it ended. Default `no`. */
+  /** When it starts again: `on-failure` when it crashed, `always` when it ended. Default `no`. */
   readonly restart?: 'no' | 'on-failure' | 'always'
   /** Machines of one group share a process. Default: a process of its own. */
   readonly group?: string

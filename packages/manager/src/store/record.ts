@@ -28,7 +28,7 @@ export function recordText(record: MachineRecord): string {
   return canonicalJson(record)
 }
 
-/** The machine that a `machine.json` in the folder `name` tells of; throws what is wrong with it. */
+/** The machine that the `machine.json` in the folder `name` is about; throws what is wrong. */
 export function parseRecord(text: string, name: string): MachineRecord {
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) throw new Error('it is no object')

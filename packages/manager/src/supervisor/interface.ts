@@ -58,8 +58,8 @@ export interface DefineOptions {
   /** The UUID to have; default: that of the machine of this name, or a fresh one. */
   readonly uuid?: string
   /**
-   * What `MachineView.xml` is from now on, empty for none. Default: what it was. It is stored beside
-   * the definition, and means something to libvirt's front end only.
+   * What `MachineView.xml` is from now on, empty for none. Default: what it was. It is stored
+   * beside the definition, and means something to libvirt's front end only.
    */
   readonly xml?: string
 }

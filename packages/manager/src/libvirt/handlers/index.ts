@@ -1,5 +1,28 @@
 import type { Row } from '../rpc/row.ts'
-import { connectRows } from './connect.ts'
+import { rowsOf } from './call.ts'
+import { definitionHandlers } from './definitions.ts'
+import { deviceHandlers } from './devices.ts'
+import { factHandlers } from './facts.ts'
+import { jobHandlers } from './jobs.ts'
+import { lifecycleHandlers } from './lifecycle.ts'
+import { listHandlers } from './lists.ts'
+import { nodeHandlers } from './node/node.ts'
+import { nothingHandlers } from './node/nothing.ts'
+import { savedHandlers } from './saved.ts'
+import { snapshotHandlers } from './snapshots.ts'
+import { statsHandlers } from './stats.ts'
 
 /** What is answered about machines and the host. */
-export const handlerRows: readonly Row[] = [...connectRows]
+export const handlerRows: readonly Row[] = [
+  nodeHandlers,
+  nothingHandlers,
+  listHandlers,
+  definitionHandlers,
+  lifecycleHandlers,
+  factHandlers,
+  statsHandlers,
+  deviceHandlers,
+  snapshotHandlers,
+  savedHandlers,
+  jobHandlers,
+].flatMap(rowsOf)

@@ -49,3 +49,12 @@ function tidyManager(made: JsonObject, manager: JsonObject): void {
   if (isObject(vnc) && vnc['port'] === 0) delete vnc['port']
   if (Object.keys(manager).length === 0) delete made['manager']
 }
+
+/** How much memory and how many vCPUs a machine has. */
+export function sizeOf(machine: { readonly definition: MachineDefinition }): {
+  readonly memoryBytes: number
+  readonly vcpus: number
+} {
+  const { memoryBytes: bytes, vcpus } = machine.definition
+  return { memoryBytes: Number(bytes ?? defaultMemoryBytes), vcpus: vcpus ?? 1 }
+}
