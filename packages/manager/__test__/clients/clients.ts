@@ -11,7 +11,7 @@ const scripts = (await import(
 )) as Scripts
 
 /** Where they are, or why there are none. */
-export type Clients = { readonly usr: string } | { readonly reason: string }
+type Clients = { readonly usr: string } | { readonly reason: string }
 
 let found: Promise<Clients> | undefined
 

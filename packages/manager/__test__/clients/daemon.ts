@@ -28,7 +28,7 @@ export interface Served {
 }
 
 /** What a client said. */
-export interface Ended {
+interface Ended {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
