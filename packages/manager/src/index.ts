@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { type Daemon, type DaemonOptions, startDaemon } from './daemon/index.ts'
 export { ManagerError, type ManagerErrorCode } from './supervisor/errors.ts'
 export type {
   DefineOptions,
