@@ -7,8 +7,9 @@ import { Translator } from './events/lifecycle.ts'
 import type { Shared } from './rpc/connection.ts'
 import { Dispatcher } from './rpc/dispatch.ts'
 import { LIMITS, type Limits } from './rpc/limits.ts'
+import type { Row } from './rpc/row.ts'
 import { serve, type Served } from './rpc/serve.ts'
-import { rows } from './table.ts'
+import { rows as table } from './table.ts'
 import { procedures } from './xdr/procedures.ts'
 
 /** What the front end is made of. */
@@ -25,10 +26,18 @@ export interface LibvirtOptions {
 
 const OWNER_ONLY = 0o600
 
+type Where = { readonly path: string } | { readonly fd: number }
+
 /** Serves libvirt's protocol on a Unix socket. */
-export async function serveLibvirt(
+export function serveLibvirt(options: LibvirtOptions, where: Where): Promise<FrontEnd> {
+  return serveRows(table, options, where)
+}
+
+/** The same with other rows. */
+export async function serveRows(
+  rows: readonly Row[],
   { supervisor, version, log = () => {}, limits }: LibvirtOptions,
-  where: { readonly path: string } | { readonly fd: number },
+  where: Where,
 ): Promise<FrontEnd> {
   const shared: Shared = { supervisor, version, limits: { ...LIMITS, ...limits } }
   const names = new Map(Object.values(procedures).map(({ number, name }) => [number, name]))
@@ -73,10 +82,7 @@ export async function serveLibvirt(
   }
 }
 
-async function listen(
-  server: Server,
-  where: { readonly path: string } | { readonly fd: number },
-): Promise<string> {
+async function listen(server: Server, where: Where): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(where, resolve)

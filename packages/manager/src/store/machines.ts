@@ -2,7 +2,14 @@ import { join } from 'node:path'
 
 import { isName } from '../definition/index.ts'
 import { ManagerError } from '../supervisor/errors.ts'
-import { asideSuffix, isLeftover, notWritten, removedName, replaceFile } from './atomic.ts'
+import {
+  asideSuffix,
+  isLeftover,
+  notWritten,
+  removedName,
+  replaceFile,
+  syncNames,
+} from './atomic.ts'
 import type { FileOperations } from './operations.ts'
 import { Queue } from './queue.ts'
 import { type MachineRecord, maxRecordBytes, parseRecord, recordText } from './record.ts'
@@ -105,12 +112,12 @@ export class Machines {
       try {
         await this.#files.removeTree(aside)
         if (await this.#files.status(folder)) await this.#files.rename(folder, aside)
-        await this.#files.sync(this.#folder)
       } catch (error) {
         throw notWritten(folder, error)
       }
       this.#records.delete(name)
       this.#problems.delete(name)
+      await syncNames(this.#files, this.#folder)
       // It is gone already; what cannot be removed now is removed when the store is opened.
       await this.#files.removeTree(aside).catch(() => undefined)
     })

@@ -292,7 +292,7 @@ export const domainProcedures = {
   domainGetHostname: procedure(
     277,
     'DOMAIN_GET_HOSTNAME',
-    'read',
+    'write',
     struct({ dom: domain, flags: uint }),
     struct({ hostname: text }),
   ),
