@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module'
+
+import { serveLibvirt } from '../libvirt/server.ts'
+import type { DaemonSockets } from '../paths/index.ts'
 import type { FrontEnd } from '../supervisor/front-end.ts'
 import type { Supervisor } from '../supervisor/interface.ts'
-import type { DaemonSockets } from '../paths/index.ts'
 import type { DaemonOptions } from './options.ts'
 
 /** The front ends of a daemon. */
@@ -15,20 +18,36 @@ export interface FrontEnds {
   readonly all: readonly FrontEnd[]
 }
 
-/** Opens them. */
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+
+/** Opens them; if one cannot be opened, the others are closed. */
 export async function openFrontEnds(
   supervisor: Supervisor,
   sockets: DaemonSockets,
   options: DaemonOptions,
 ): Promise<FrontEnds> {
-  void supervisor
-  void options
-  const none = (address: string): FrontEnd => ({
-    address,
-    close: async () => {},
-    counts: () => ({}),
-  })
-  const api = none(sockets.api)
-  const libvirt = none(sockets.libvirt)
-  return { api, libvirt, all: [api, libvirt] }
+  const { log, fds = {} } = options
+  const all: FrontEnd[] = []
+  const opened = async (opening: Promise<FrontEnd>): Promise<FrontEnd> => {
+    const end = await opening
+    all.push(end)
+    return end
+  }
+  try {
+    const libvirt = await opened(
+      serveLibvirt(
+        { supervisor, version, ...(log ? { log } : {}) },
+        at(fds.libvirt, sockets.libvirt),
+      ),
+    )
+    const api = libvirt
+    return { api, libvirt, all }
+  } catch (error) {
+    await Promise.allSettled(all.map((end) => end.close()))
+    throw error
+  }
+}
+
+function at(fd: number | undefined, path: string): { path: string } | { fd: number } {
+  return fd === undefined ? { path } : { fd }
 }
