@@ -53,6 +53,8 @@ await guestTest('its text console replays, and answers what was typed', async (t
   const { supervisor, desktop, start } = await opened(t, '--show-domain-console', 'guest')
   await supervisor.start('guest')
   await start()
+  // It begins with the graphical console, and would return to it until that has an answer.
+  await desktop.find({ role: 'password text' })
   await desktop.click({ role: 'menu', name: 'View' })
   await desktop.click({ role: 'menu', name: 'Consoles' })
   await desktop.click({ role: 'radio menu item', name: /^(Serial|Text Console)/ })
