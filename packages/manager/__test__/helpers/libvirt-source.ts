@@ -76,6 +76,7 @@ export async function protocolFiles(): Promise<
     const [remote = '', net = ''] = FILES.map((file) => readFileSync(join(kept, file), 'utf8'))
     return { remote, net }
   } catch (error) {
-    return { reason: `no source package of libvirt: ${(error as Error).message.split('\n')[0]}` }
+    const said = (error as Error).message.trim().split('\n').at(-1)
+    return { reason: `no source package of libvirt: ${said}` }
   }
 }
