@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
 
 import test, { type ExecutionContext } from 'ava'
 
@@ -392,6 +392,34 @@ test('bytes of any number come whole and in order through a stream', async (t) =
   t.true(Buffer.concat(taken).equals(bytes))
   client.stream(number, serial, STATUS.ok)
   t.true(await until(() => ofStream().at(-1)?.status === STATUS.ok))
+})
+
+test('a stream gives no more than its client reads, and all of it in the end', async (t) => {
+  let given = 0
+  const most = 400 * 65_536
+  const endless = row(procedures.domainScreenshot, (_, _args, call) => {
+    const end = new Duplex({
+      read() {
+        given += 65_536
+        this.push(given > most ? null : Buffer.alloc(65_536))
+      },
+    })
+    call.openStream(end)
+    return { mime: undefined }
+  })
+  const setup = await setUp(t, {}, [endless])
+  const client = await setup.open()
+  client.socket.pause()
+  const asked = client.call(procedures.domainScreenshot, { dom: NOWHERE, screen: 0, flags: 0 })
+  t.true(await until(() => given > 0))
+  await servesOthers(t, setup)
+  // What the sockets hold, and no more.
+  t.true(given < most / 4, `${given} bytes were given`)
+  client.socket.resume()
+  await asked
+  const ofStream = () => client.told.filter(({ serial }) => serial === client.serial)
+  t.true(await until(() => ofStream().at(-1)?.payload.length === 0))
+  t.is(Buffer.concat(ofStream().map(({ payload }) => payload)).length, most)
 })
 
 test('what is written to a stream that takes nothing stops its connection, then is an error', async (t) => {

@@ -89,7 +89,7 @@ function valueOf(random: Random, layout: Layout): Buffer {
 }
 
 /** The first call of a client that means it. */
-export const opening = frame(
+const opening = frame(
   { ...REMOTE, procedure: 1, type: TYPE.call, serial: 0, status: STATUS.ok },
   encode(procedures.connectOpen.arguments, { name: 'vmexit:///system', flags: 0 }),
 )

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 
+import { serveHttp } from '../http/server.ts'
 import { serveLibvirt } from '../libvirt/server.ts'
 import type { DaemonSockets } from '../paths/index.ts'
 import type { FrontEnd } from '../supervisor/front-end.ts'
@@ -40,8 +41,11 @@ export async function openFrontEnds(
         at(fds.libvirt, sockets.libvirt),
       ),
     )
-    const api = libvirt
-    return { api, libvirt, all }
+    const http = { supervisor, version, ...(options.modules ? { modules: options.modules } : {}) }
+    const api = await opened(serveHttp(http, at(fds.api, sockets.api)))
+    const { port, token } = options
+    if (port === undefined || token === undefined) return { api, libvirt, all }
+    return { api, libvirt, tcp: await opened(serveHttp(http, { port, token })), all }
   } catch (error) {
     await Promise.allSettled(all.map((end) => end.close()))
     throw error

@@ -27,7 +27,7 @@ export function restore(machine: Machine, folder: string): Promise<void> {
   return machine.inTurn(async () => {
     using snapshot = await Snapshot.load(join(folder, memoryFile))
     if (!(machine.made.options.disks ?? []).some(isLasting))
-      return machine.whileHalted(async ({ vm }) => vm.restore(snapshot))
+      return await machine.whileHalted(async ({ vm }) => vm.restore(snapshot))
     const staged = await StagedDisks.of(folder, machine.ending, false)
     try {
       await machine.replace(async (console) => {

@@ -48,7 +48,8 @@ export class Machines {
     const machines = new Machines(files, state)
     await files.makeFolder(machines.#folder)
     await files.sync(state)
-    for (const name of await files.list(machines.#folder)) await machines.#load(name)
+    const names = new Map<string, string>()
+    for (const name of await files.list(machines.#folder)) await machines.#load(name, names)
     return machines
   }
 
@@ -165,7 +166,8 @@ export class Machines {
     this.#problems.delete(name)
   }
 
-  async #load(name: string): Promise<void> {
+  /** @param names Those of the machines that were read, by UUID. */
+  async #load(name: string, names: Map<string, string>): Promise<void> {
     const folder = join(this.#folder, name)
     const file = join(folder, 'machine.json')
     if (isLeftover(name)) {
@@ -189,8 +191,9 @@ export class Machines {
         return
       }
       const record = parseRecord(text, name)
-      const other = this.list().find(({ uuid }) => uuid === record.uuid)
-      if (other) return problem(file, `its uuid is that of ${other.name}, too`)
+      const other = names.get(record.uuid)
+      if (other !== undefined) return problem(file, `its uuid is that of ${other}, too`)
+      names.set(record.uuid, name)
       this.#records.set(name, record)
     } catch (error) {
       problem(file, (error as Error).message)

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer'
 
 /** Bytes of a message's length. */
-export const LENGTH_BYTES = 4
+const LENGTH_BYTES = 4
 /** Bytes of a message's header. */
-export const HEADER_BYTES = 24
+const HEADER_BYTES = 24
 /** Bytes that are kept for small messages. */
 export const SPARE_BYTES = 64 * 1024
 
