@@ -52,9 +52,9 @@ await guestTest(
     }
     const [graph, idle] = [await graphOf('guest', 'Running'), await graphOf('third', 'Shutoff')]
     // Each look adds some 44 pixels while the guest computes; one spike would have fewer than 150.
-  const grows = (): boolean => inked(desktop.picture(graph)) > 200
-  t.true(await until(grows, 60_000, () => sleep(100)), desktop.said)
-  t.is(inked(desktop.picture(idle)), 0)
+    const grows = (): boolean => inked(desktop.picture(graph)) > 200
+    t.true(await until(grows, 60_000, () => sleep(100)), desktop.said)
+    t.is(inked(desktop.picture(idle)), 0)
     desktop.keep('virt-manager')
     // It would like to have a pool for disks, and does without.
     t.deepEqual(
