@@ -51,8 +51,8 @@ await guestTest(
       return [header.box[0] + 12, box[1] + 5, header.box[2] - 24, box[3] - 10]
     }
     const [graph, idle] = [await graphOf('guest', 'Running'), await graphOf('third', 'Shutoff')]
-    const grown = new Set<number>()
-    const grows = (): boolean => grown.add(inked(desktop.picture(graph))).size > 3
+    // Each look adds some 44 pixels while the guest computes; one spike would have fewer than 150.
+    const grows = (): boolean => inked(desktop.picture(graph)) > 200
     t.true(await until(grows, 60_000, () => sleep(100)), desktop.said)
     t.is(inked(desktop.picture(idle)), 0)
     desktop.keep('virt-manager')
