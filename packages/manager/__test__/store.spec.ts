@@ -171,6 +171,7 @@ test('what a loss of power has left over is removed', async (t) => {
   await first.close()
   const machines = join(state, 'machines')
   writeFileSync(join(machines, 'a/machine.json.new'), '{"ver')
+  writeFileSync(join(machines, 'a/last.json.new'), '')
   mkdirSync(join(machines, 'empty'))
   mkdirSync(join(machines, '.old-b/snapshots/x'), { recursive: true })
   mkdirSync(join(machines, 'a/snapshots/.new-x'), { recursive: true })

@@ -1,5 +1,5 @@
 import type { JsonObject } from './patch.ts'
-import { refuse, shown } from './refuse.ts'
+import { refuse, shown } from './document/refuse.ts'
 import {
   all,
   attribute,
@@ -9,7 +9,7 @@ import {
   textOf,
   wholeNumber,
   type XmlElement,
-} from './tree.ts'
+} from './document/tree.ts'
 
 /** What a document says in libvirt's words. */
 export interface Said {
