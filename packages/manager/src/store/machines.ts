@@ -16,7 +16,7 @@ import { type MachineRecord, maxRecordBytes, parseRecord, recordText } from './r
 import { Snapshots } from './snapshots.ts'
 
 /** How many machines a store holds. */
-export const maxMachines = 10_000
+const maxMachines = 10_000
 
 /** Something in the store that is no machine, and is left as it is. */
 export interface StoreProblem {
