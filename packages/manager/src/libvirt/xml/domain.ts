@@ -162,17 +162,26 @@ function withPatch(domain: XmlElement, { definition }: Said, name: string): Json
 }
 
 function parseJson(text: string): Json {
-  let depth = 0
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === '[' || token === '{') depth += 1
-    else if (token === ']' || token === '}') depth -= 1
-    if (depth > maxJsonDepth) refuse(`<${definitionName}> has values in each other beyond 32`)
-  }
+  if (depthOf(text) > maxJsonDepth) refuse(`<${definitionName}> has values in each other beyond 32`)
   try {
     return JSON.parse(text) as Json
   } catch (error) {
     return refuse(`<${definitionName}> is no JSON: ${(error as Error).message}`)
   }
+}
+
+/** How deep values lie in each other; each character is looked at once, whatever they are. */
+function depthOf(text: string): number {
+  let [depth, deepest, inString] = [0, 0, false]
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (inString && character === '\\') at++
+    else if (character === '"') inString = !inString
+    else if (!inString && (character === '[' || character === '{')) depth++
+    else if (!inString && (character === ']' || character === '}')) depth--
+    deepest = Math.max(deepest, depth)
+  }
+  return deepest
 }
 
 /** A port for VNC without a password has the one of the machine that is there. */
