@@ -14,7 +14,9 @@ export function instrument(cache) {
   const given = { ...process.env, CARGO_TARGET_DIR: join(cache, 'target') }
   must([path, 'llvm-cov', 'clean', '--workspace', '--profraw-only'], { env: given })
   const shown = must([path, 'llvm-cov', 'show-env', '--sh'], { env: given })
-  const env = { ...given, ...parseEnv(shown) }
+  // A remark before them would become part of the first name.
+  const exported = shown.split('\n').filter((line) => line.startsWith('export '))
+  const env = { ...given, ...parseEnv(exported.join('\n')) }
   // One file for all processes of a program: the specs start hundreds.
   env.LLVM_PROFILE_FILE = env.LLVM_PROFILE_FILE.replace('-%p', '')
   must([...LIMIT, 'cargo', 'build', '--package', 'vmexit-node'], { env })

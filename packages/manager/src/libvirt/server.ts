@@ -7,8 +7,9 @@ import { Translator } from './events/lifecycle.ts'
 import type { Shared } from './rpc/connection.ts'
 import { Dispatcher } from './rpc/dispatch.ts'
 import { LIMITS, type Limits } from './rpc/limits.ts'
+import type { Row } from './rpc/row.ts'
 import { serve, type Served } from './rpc/serve.ts'
-import { rows } from './table.ts'
+import { rows as table } from './table.ts'
 import { procedures } from './xdr/procedures.ts'
 
 /** What the front end is made of. */
@@ -25,15 +26,44 @@ export interface LibvirtOptions {
 
 const OWNER_ONLY = 0o600
 
+/** Lines about connections in a minute: who makes the server close many fills no disk with them. */
+const REMARKS = 20
+const MINUTE_MS = 60_000
+
+class Remarks {
+  #since = 0
+  #count = 0
+
+  /** Whether there may be one more. */
+  take(): boolean {
+    const now = performance.now()
+    if (now - this.#since > MINUTE_MS) {
+      this.#since = now
+      this.#count = 0
+    }
+    return ++this.#count <= REMARKS
+  }
+}
+
+type Where = { readonly path: string } | { readonly fd: number }
+
 /** Serves libvirt's protocol on a Unix socket. */
-export async function serveLibvirt(
+export function serveLibvirt(options: LibvirtOptions, where: Where): Promise<FrontEnd> {
+  return serveRows(table, options, where)
+}
+
+/** The same with other rows. */
+export async function serveRows(
+  rows: readonly Row[],
   { supervisor, version, log = () => {}, limits }: LibvirtOptions,
-  where: { readonly path: string } | { readonly fd: number },
+  where: Where,
 ): Promise<FrontEnd> {
-  const shared: Shared = { supervisor, version, limits: { ...LIMITS, ...limits } }
+  const pool = { bytes: 0 }
+  const shared: Shared = { supervisor, version, pool, limits: { ...LIMITS, ...limits } }
   const names = new Map(Object.values(procedures).map(({ number, name }) => [number, name]))
   const dispatcher = new Dispatcher(rows, names, log)
   const clients = new Set<Served>()
+  const remarks = new Remarks()
   const counts = { connections: 0, refused: 0, closed: 0 }
 
   const server = createServer((socket: Socket) => {
@@ -48,7 +78,7 @@ export async function serveLibvirt(
       clients.delete(served)
       if (reason === '') return
       counts.closed++
-      log(`libvirt: a connection was closed: ${reason}`)
+      if (remarks.take()) log(`libvirt: a connection was closed: ${reason}`)
     }
     clients.add(serve(socket, shared, dispatcher, onClosed))
   })
@@ -63,7 +93,12 @@ export async function serveLibvirt(
 
   return {
     address,
-    counts: () => ({ ...counts, clients: clients.size, ...dispatcher.counts() }),
+    counts: () => ({
+      ...counts,
+      clients: clients.size,
+      partialBytes: pool.bytes,
+      ...dispatcher.counts(),
+    }),
     async close() {
       forget()
       const closed = new Promise((resolve) => server.close(resolve))
@@ -73,10 +108,7 @@ export async function serveLibvirt(
   }
 }
 
-async function listen(
-  server: Server,
-  where: { readonly path: string } | { readonly fd: number },
-): Promise<string> {
+async function listen(server: Server, where: Where): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(where, resolve)

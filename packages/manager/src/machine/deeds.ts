@@ -7,6 +7,7 @@ import type { Methods, Params } from '../wire/index.ts'
 import type { Machine } from './machine.ts'
 import { memoryBytesOf } from './making.ts'
 import { checkKeys, checkMemory, checkPath } from './params.ts'
+import { restore, save } from './saving.ts'
 
 type Deed<M extends keyof Methods> = (
   machine: Machine,
@@ -28,8 +29,8 @@ export const deeds: { readonly [M in Exclude<keyof Methods, 'start' | 'status'>]
   },
   screenshot,
   stats,
-  save: () => notYet(),
-  restore: () => notYet(),
+  save: (machine, { folder }) => save(machine, checkPath('folder', folder)),
+  restore: (machine, { folder }) => restore(machine, checkPath('folder', folder)),
 }
 
 async function sendKeys({ made }: Machine, params: Params): Promise<void> {
@@ -81,8 +82,4 @@ function stats({ made }: Machine): Methods['stats']['result'] {
 function placeOf(claim: { port?: number; gpa?: number } | undefined, index: number): string {
   if (claim?.port !== undefined) return `port 0x${claim.port.toString(16)}`
   return claim?.gpa === undefined ? `routes[${index}]` : `gpa 0x${claim.gpa.toString(16)}`
-}
-
-function notYet(): never {
-  throw new ManagerError('ERR_NOT_SUPPORTED', 'this process cannot do that')
 }

@@ -6,6 +6,7 @@ import { ManagerError } from '../supervisor/errors.ts'
 import type { MachineState } from '../supervisor/interface.ts'
 import { type End, type MachineEvent, type StartParams, endState, toldOf } from '../wire/index.ts'
 import type { Console } from './console.ts'
+import { StagedDisks } from './frozen-disks.ts'
 import { type Made, make } from './making.ts'
 import type { ScreenSockets } from './screens.ts'
 
@@ -54,7 +55,7 @@ export class Machine {
 
   /** Makes one, and lets it run unless it is to begin paused. */
   static async start(params: StartParams, around: Around): Promise<Machine> {
-    const made = await make(params.definition, around.console, params.from)
+    const made = await begin(params, around.console)
     try {
       await around.screens.serve(made.vm)
     } catch (error) {
@@ -80,6 +81,11 @@ export class Machine {
   get made(): Made {
     if (this.#end) throw hasEnded(this.#end)
     return this.#made
+  }
+
+  /** Aborted when it ends. */
+  get ending(): AbortSignal {
+    return this.#ending.signal
   }
 
   get #vm(): VirtualMachine {
@@ -136,24 +142,24 @@ export class Machine {
   }
 
   /** Does something while its vCPUs do not run; for whoever has the turn. */
-  async whileHalted<T>(act: () => Promise<T>): Promise<T> {
+  async whileHalted<T>(act: (made: Made) => Promise<T>): Promise<T> {
     await this.#halt()
     try {
-      return await act()
+      return await act(this.made)
     } finally {
       if (this.#state === 'running' && !this.#end) this.#goOn()
     }
   }
 
   /** Puts another machine in the place of this one's, and lets it do what this one did. */
-  async replace(another: () => Promise<Made>): Promise<void> {
+  async replace(another: (console: Console) => Promise<Made>): Promise<void> {
     const old = this.#vm
     this.#current = undefined
     await this.#around.screens.leave()
     old.close()
     await this.#around.console.heard
     try {
-      const made = await another()
+      const made = await another(this.#around.console)
       this.#made = made
       if (this.#end) return made.vm.close()
       await this.#around.screens.serve(made.vm)
@@ -202,7 +208,7 @@ export class Machine {
     const { signal } = this.#ending
     if (by === 'guest' && restMs > 0)
       await sleep(restMs, undefined, { signal }).catch(() => undefined)
-    await this.replace(() => make(this.params.definition, this.#around.console))
+    await this.replace((console) => make(this.params.definition, console))
     this.#around.emit({ event: 'reset', by })
   }
 
@@ -214,6 +220,18 @@ export class Machine {
     this.#ending.abort()
     this.#made.vm.close()
     this.#finish(end)
+  }
+}
+
+/** Of its definition, or of a saved state with the disks of then. */
+async function begin({ definition, from }: StartParams, console: Console): Promise<Made> {
+  if (from === undefined) return make(definition, console)
+  const staged = await StagedDisks.of(from, new AbortController().signal, true)
+  try {
+    await staged.take()
+    return await make(definition, console, from)
+  } finally {
+    await staged.drop()
   }
 }
 

@@ -39,7 +39,7 @@ async function goingOn(
   folder: string,
   { routes = [], network, disks }: VirtualMachineOptions,
 ): Promise<VirtualMachine> {
-  using snapshot = await Snapshot.load(join(folder, memoryFile), { copy: true })
+  using snapshot = await Snapshot.load(join(folder, memoryFile))
   return new VirtualMachine({
     snapshot,
     routes,

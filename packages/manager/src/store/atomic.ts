@@ -38,9 +38,15 @@ export async function replaceFile(
     await files.unlink(aside).catch(() => undefined)
     throw notWritten(path, error)
   }
-  // The new name is there; only a loss of power could still bring the old one back.
-  await files.sync(dirname(path)).catch((error: unknown) => {
-    throw notWritten(path, error)
+  await syncNames(files, dirname(path))
+}
+
+/** After a change of names: it is done, and when this fails, a loss of power may undo it. */
+export async function syncNames(files: FileOperations, folder: string): Promise<void> {
+  await files.sync(folder).catch((cause: unknown) => {
+    const { message } = cause as Error
+    const text = `${folder} has changed, but a loss of power may undo that: ${message}`
+    throw new ManagerError('ERR_STORE', `${text}: look at the disk`, { cause })
   })
 }
 

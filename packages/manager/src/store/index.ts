@@ -1,4 +1,5 @@
-export { ConsoleLog, type ConsoleOptions, consoleTailBytes, readConsole } from './console.ts'
+export { consoleTailBytes } from './bytes.ts'
+export { ConsoleLog, type ConsoleOptions, readConsole } from './console.ts'
 export { EventLog, type NewEvent } from './events.ts'
 export { type StoreProblem, maxMachines } from './machines.ts'
 export { type ProcessIdentity, asIdentity, identify, isAlive } from './process.ts'

@@ -1,15 +1,14 @@
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 
 import { ManagerError } from '../supervisor/errors.ts'
 import type { FileOperations } from './operations.ts'
-import { type ProcessIdentity, asIdentity, identify, isAlive } from './process.ts'
-
-/** Bytes of a lock's file. */
-const maxLockBytes = 4096
+import { type ProcessIdentity, identify, isAlive } from './process.ts'
 
 /** Rounds of daemons that take the lock over from each other. */
 const maxRounds = 100
+
+/** What a mark says whose daemon has ended by itself. */
+const released = 'released'
 
 /** What keeps a second daemon away. */
 export interface Lock {
@@ -20,33 +19,26 @@ export interface Lock {
 /**
  * Takes the lock of a state directory, or `ERR_DAEMON` naming the process that has it.
  *
- * The lock is a folder of numbered files, and the file with the highest number counts. It names its
- * process. Who finds that process gone links a file of the next number, which only one can. A file
- * is never removed before there is a higher one, so a number is never given twice, and who was slow
+ * The lock is a folder of numbered marks, and the highest number counts. A mark is a link that
+ * leads nowhere and names a process: it is made at once or not at all, by one process only, and a
+ * full disk has room for it. Who finds that process gone makes a mark of the next number. A mark is
+ * never removed before there is a higher one, so a number is never given twice, and who was slow
  * finds the higher one and gives way.
  */
 export async function takeLock(files: FileOperations, state: string): Promise<Lock> {
   const folder = join(state, 'lock')
   await files.makeFolder(folder)
-  const aside = join(folder, `.${process.pid}-${randomBytes(8).toString('hex')}`)
-  try {
-    const file = await files.create(aside)
-    await file.write(JSON.stringify(identify())).finally(() => file.close())
-    for (let round = 0; round < maxRounds; round++) {
-      const last = await highest(files, folder)
-      const owner = last === 0 ? undefined : await ownerOf(files, join(folder, `${last}`))
-      if (owner) throw inUse(state, owner)
-      const mine = last + 1
-      if (!(await linked(files, aside, join(folder, `${mine}`)))) continue
-      if ((await highest(files, folder)) !== mine) {
-        await files.unlink(join(folder, `${mine}`))
-        continue
-      }
-      await removeOthers(files, folder, mine)
+  for (let round = 0; round < maxRounds; round++) {
+    const last = await highest(files, folder)
+    const owner = last === 0 ? undefined : await ownerOf(files, join(folder, `${last}`))
+    if (owner) throw inUse(state, owner)
+    const mine = join(folder, `${last + 1}`)
+    if (!(await isMarked(files, mine))) continue
+    if ((await highest(files, folder)) === last + 1) {
+      await removeOthers(files, folder, last + 1)
       return { release: () => release(files, folder, mine) }
     }
-  } finally {
-    await files.unlink(aside).catch(() => undefined)
+    await files.unlink(mine)
   }
   throw new ManagerError(
     'ERR_DAEMON',
@@ -61,19 +53,17 @@ async function highest(files: FileOperations, folder: string): Promise<number> {
 
 /** The process that has the lock, if it is there still. */
 async function ownerOf(files: FileOperations, path: string): Promise<ProcessIdentity | undefined> {
-  const text = (await files.read(path, maxLockBytes)) ?? ''
-  let owner: ProcessIdentity | undefined
-  try {
-    owner = asIdentity(JSON.parse(text))
-  } catch {
-    // It is linked when it is whole, so only a loss of power leaves it torn, and no process.
-  }
-  return owner && isAlive(owner) ? owner : undefined
+  const [, pid, startTime] = /^(\d+)-(\d+)$/.exec((await files.readMark(path)) ?? '') ?? []
+  if (pid === undefined) return undefined
+  const owner = { pid: Number(pid), startTime: Number(startTime) }
+  return isAlive(owner) ? owner : undefined
 }
 
-async function linked(files: FileOperations, from: string, to: string): Promise<boolean> {
+/** Whether this process has made the mark, and not another one. */
+async function isMarked(files: FileOperations, path: string): Promise<boolean> {
+  const { pid, startTime } = identify() as ProcessIdentity
   try {
-    await files.link(from, to)
+    await files.mark(path, `${pid}-${startTime}`)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
@@ -81,22 +71,17 @@ async function linked(files: FileOperations, from: string, to: string): Promise<
   }
 }
 
-/** Lower numbers, and what daemons that were killed here have left. */
 async function removeOthers(files: FileOperations, folder: string, mine: number): Promise<void> {
-  for (const name of await files.list(folder)) {
-    const pid = /^\.(\d+)-/.exec(name)?.[1]
-    const isGone = pid !== undefined && identify(Number(pid)) === undefined
-    if (isGone || Number(name) < mine) await files.unlink(join(folder, name))
-  }
+  for (const name of await files.list(folder))
+    if (name === released || Number(name) < mine) await files.unlink(join(folder, name))
 }
 
-/** The file stays, as its number must, and names nobody. */
-async function release(files: FileOperations, folder: string, mine: number): Promise<void> {
-  const aside = join(folder, `.${process.pid}-released`)
+/** The mark stays, as its number must, and names nobody. */
+async function release(files: FileOperations, folder: string, mine: string): Promise<void> {
+  const aside = join(folder, released)
   try {
-    const file = await files.create(aside)
-    await file.write('{}').finally(() => file.close())
-    await files.rename(aside, join(folder, `${mine}`))
+    await files.mark(aside, released)
+    await files.rename(aside, mine)
   } catch {
     // The end of the process lets go of it, too.
     await files.unlink(aside).catch(() => undefined)

@@ -2,7 +2,14 @@ import { join } from 'node:path'
 
 import { isName } from '../definition/index.ts'
 import { ManagerError } from '../supervisor/errors.ts'
-import { asideSuffix, isLeftover, notWritten, removedName, replaceFile } from './atomic.ts'
+import {
+  asideSuffix,
+  isLeftover,
+  notWritten,
+  removedName,
+  replaceFile,
+  syncNames,
+} from './atomic.ts'
 import type { FileOperations } from './operations.ts'
 import { Queue } from './queue.ts'
 import { type MachineRecord, maxRecordBytes, parseRecord, recordText } from './record.ts'
@@ -41,7 +48,8 @@ export class Machines {
     const machines = new Machines(files, state)
     await files.makeFolder(machines.#folder)
     await files.sync(state)
-    for (const name of await files.list(machines.#folder)) await machines.#load(name)
+    const names = new Map<string, string>()
+    for (const name of await files.list(machines.#folder)) await machines.#load(name, names)
     return machines
   }
 
@@ -105,12 +113,12 @@ export class Machines {
       try {
         await this.#files.removeTree(aside)
         if (await this.#files.status(folder)) await this.#files.rename(folder, aside)
-        await this.#files.sync(this.#folder)
       } catch (error) {
         throw notWritten(folder, error)
       }
       this.#records.delete(name)
       this.#problems.delete(name)
+      await syncNames(this.#files, this.#folder)
       // It is gone already; what cannot be removed now is removed when the store is opened.
       await this.#files.removeTree(aside).catch(() => undefined)
     })
@@ -158,7 +166,8 @@ export class Machines {
     this.#problems.delete(name)
   }
 
-  async #load(name: string): Promise<void> {
+  /** @param names Those of the machines that were read, by UUID. */
+  async #load(name: string, names: Map<string, string>): Promise<void> {
     const folder = join(this.#folder, name)
     const file = join(folder, 'machine.json')
     if (isLeftover(name)) {
@@ -182,8 +191,9 @@ export class Machines {
         return
       }
       const record = parseRecord(text, name)
-      const other = this.list().find(({ uuid }) => uuid === record.uuid)
-      if (other) return problem(file, `its uuid is that of ${other.name}, too`)
+      const other = names.get(record.uuid)
+      if (other !== undefined) return problem(file, `its uuid is that of ${other}, too`)
+      names.set(record.uuid, name)
       this.#records.set(name, record)
     } catch (error) {
       problem(file, (error as Error).message)

@@ -1,14 +1,15 @@
 import { constants } from 'node:fs'
 import {
-  link,
   lstat,
   mkdir,
   open,
   readFile,
   readdir,
+  readlink,
   rename,
   rm,
   stat,
+  symlink,
   unlink,
 } from 'node:fs/promises'
 
@@ -39,8 +40,10 @@ export interface FileOperations {
   create(path: string): Promise<WrittenFile>
   /** Gives it another name, at which there may be a file. */
   rename(from: string, to: string): Promise<void>
-  /** Gives it a second name; `EEXIST`. */
-  link(from: string, to: string): Promise<void>
+  /** Makes a link that leads nowhere and holds a text, on a full disk, too; `EEXIST`. */
+  mark(path: string, text: string): Promise<void>
+  /** The text of such a link; undefined, if it is none. */
+  readMark(path: string): Promise<string | undefined>
   /** Removes a file; nothing, if it is not there. */
   unlink(path: string): Promise<void>
   /** Removes a folder with all that is in it; nothing, if it is not there. */
@@ -71,7 +74,8 @@ export const hostFiles: FileOperations = {
     }
   },
   rename,
-  link,
+  mark: async (path, text) => symlink(text, path),
+  readMark: async (path) => readlink(path).catch(() => undefined),
   unlink: async (path) => {
     await unlink(path).catch(unless('ENOENT'))
   },

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checkName, canonicalJson, isName } from '../definition/index.ts'
 import { ManagerError } from '../supervisor/errors.ts'
 import type { SnapshotView } from '../supervisor/interface.ts'
-import { draftName, isLeftover, notWritten, removedName, writeSynced } from './atomic.ts'
+import { draftName, isLeftover, notWritten, removedName, syncNames, writeSynced } from './atomic.ts'
 import type { FileOperations } from './operations.ts'
 import type { Queue } from './queue.ts'
 
@@ -147,7 +147,9 @@ export class Snapshots {
     const place = join(parent, name)
     if (await this.#files.status(place)) await this.#remove(parent, name)
     await this.#files.rename(folder, place)
-    await this.#files.sync(parent)
+    await syncNames(this.#files, parent)
+    // The folder of snapshots may be new, too.
+    if (parent !== this.#machine) await syncNames(this.#files, this.#machine)
     return view
   }
 

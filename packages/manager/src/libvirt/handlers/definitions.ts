@@ -3,7 +3,7 @@ import { ManagerError } from '../../supervisor/errors.ts'
 import { ERROR, fail, FROM } from '../errors.ts'
 import { capabilitiesOf } from './node/host.ts'
 import { domainCapabilitiesXml, machines } from '../xml/capabilities.ts'
-import { domainXml, readDomain, type Defined } from '../xml/domain.ts'
+import { domainXml, readDomain, type Defined, type Live } from '../xml/domain.ts'
 import type { Handlers } from './call.ts'
 import { startOptions } from './lifecycle.ts'
 import { checkFlags, domainOf, find, isActive, machineOf } from './machines.ts'
@@ -24,15 +24,13 @@ export function documentOf(supervisor: Supervisor, view: MachineView, flags: num
   const isLive = isActive(view) && (flags & XML.inactive) === 0
   const secure = (flags & XML.secure) !== 0
   if (!isLive) return domainXml(view, { secure })
-  const { screen } = sockets(supervisor, view)
-  const live = { id: domainOf(view).id, ...(screen !== undefined && { screen }) }
-  return domainXml(view, { secure, live })
+  return domainXml(view, { secure, live: { ...sockets(supervisor, view), id: domainOf(view).id } })
 }
 
 /** Its sockets; none for one that ended meanwhile. */
-function sockets(supervisor: Supervisor, view: MachineView): { screen?: string } {
+function sockets(supervisor: Supervisor, view: MachineView): Omit<Live, 'id'> {
   try {
-    return supervisor.sockets(view.uuid)
+    return supervisor.sockets(view.name)
   } catch (error) {
     if (error instanceof ManagerError) return {}
     throw error
@@ -40,26 +38,26 @@ function sockets(supervisor: Supervisor, view: MachineView): { screen?: string }
 }
 
 /** What a document defines; what is wrong with it is an error of XML. */
-export function read(supervisor: Supervisor, text: string): Defined {
+function read(supervisor: Supervisor, text: string): Defined {
   try {
-    return readDomain(text, (name, uuid) => {
-      const view = find(supervisor, uuid ?? name)
-      return view === undefined && uuid !== undefined ? find(supervisor, name) : view
-    })
+    return readDomain(text, (name) => find(supervisor, name))
   } catch (error) {
     if (!(error instanceof ManagerError)) throw error
     return fail(ERROR.xml, error.message, FROM.xml)
   }
 }
 
-async function define(
+/** Stores what a document defines. */
+export async function define(
   supervisor: Supervisor,
   text: string,
   persistent: boolean,
 ): Promise<MachineView> {
-  const { definition, uuid, xml } = read(supervisor, text)
+  const { definition, name, uuid, xml } = read(supervisor, text)
+  // What is there already was accepted: a module that was defined locally stays with its machine.
+  const isKept = (definition as unknown) === find(supervisor, name)?.definition
   return supervisor.define(definition, {
-    from: 'xml',
+    from: isKept ? 'local' : 'xml',
     persistent,
     xml,
     ...(uuid !== undefined && { uuid }),
@@ -70,14 +68,14 @@ async function undefine(supervisor: Supervisor, view: MachineView, flags: number
   if (view.saved && (flags & UNDEFINE.managedSave) === 0) {
     fail(ERROR.operationInvalid, `${view.name} has a saved state: --managed-save forgets it, too`)
   }
-  const { length } = await supervisor.snapshots(view.uuid)
+  const { length } = await supervisor.snapshots(view.name)
   if (length > 0 && (flags & UNDEFINE.snapshots) === 0) {
     fail(
       ERROR.operationInvalid,
       `${view.name} has ${length} snapshots: --snapshots-metadata forgets them, too`,
     )
   }
-  await supervisor.undefine(view.uuid)
+  await supervisor.undefine(view.name)
 }
 
 /** Documents of machines: to define, to show and to forget. */
@@ -97,10 +95,10 @@ export const definitionHandlers = {
     }
     const view = await define(supervisor, xml_desc, false)
     try {
-      return { dom: domainOf(await supervisor.start(view.uuid, options)) }
+      return { dom: domainOf(await supervisor.start(view.name, options)) }
     } catch (error) {
       // One that is not kept when it ends is not kept when it does not start.
-      await supervisor.undefine(view.uuid).catch(() => undefined)
+      await supervisor.undefine(view.name).catch(() => undefined)
       throw error
     }
   },

@@ -35,41 +35,41 @@ function finished(bytes: Uint8Array): Duplex {
 export const deviceHandlers = {
   domainOpenConsole: async ({ supervisor }, { dom, dev_name, flags }, call) => {
     checkFlags(flags, consoleFlags)
-    const { name, uuid } = activeOf(supervisor, dom)
+    const { name } = activeOf(supervisor, dom)
     if (!consoleNames.includes(dev_name)) {
       fail(ERROR.invalidArgument, `${name} has the console 'console0' only`)
     }
-    call.openStream(await supervisor.console(uuid))
+    call.openStream(await supervisor.console(name))
   },
   domainScreenshot: async ({ supervisor }, { dom, screen, flags }, call) => {
     checkFlags(flags, 0)
-    const { name, uuid } = activeOf(supervisor, dom)
+    const { name } = activeOf(supervisor, dom)
     if (screen !== 0) fail(ERROR.invalidArgument, `${name} has one screen, 0`)
-    call.openStream(finished(await supervisor.screenshot(uuid)))
+    call.openStream(finished(await supervisor.screenshot(name)))
     return { mime: 'image/png' }
   },
   domainSendKey: async ({ supervisor }, { dom, codeset, holdtime, keycodes, flags }) => {
     checkFlags(flags, 0)
-    const { uuid } = activeOf(supervisor, dom)
+    const { name } = activeOf(supervisor, dom)
     const holdMs = holdtime > MAX_HOLD_MS ? fail(ERROR.invalidArgument, 'held too long') : holdtime
     const codes = codesOf(codeset, keycodes)
     // virsh says 0 when it is not told: then the keyboard's own time is right.
     await (holdMs === 0
-      ? supervisor.sendKeys(uuid, codes)
-      : supervisor.sendKeys(uuid, codes, holdMs))
+      ? supervisor.sendKeys(name, codes)
+      : supervisor.sendKeys(name, codes, holdMs))
   },
   domainInjectNmi: async ({ supervisor }, { dom, flags }) => {
     checkFlags(flags, 0)
-    await supervisor.nmi(activeOf(supervisor, dom).uuid)
+    await supervisor.nmi(activeOf(supervisor, dom).name)
   },
   domainMemoryPeek: async ({ supervisor }, { dom, offset, size, flags }) => {
-    const { uuid } = activeOf(supervisor, dom)
+    const { name } = activeOf(supervisor, dom)
     if (flags !== PEEK.physical) {
       return fail(ERROR.argumentUnsupported, 'memory has physical addresses: VIR_MEMORY_PHYSICAL')
     }
     if (size > MAX_PEEK_BYTES || offset > BigInt(Number.MAX_SAFE_INTEGER)) {
       return fail(ERROR.invalidArgument, `at most ${MAX_PEEK_BYTES} bytes below 2^53`)
     }
-    return { buffer: await supervisor.memory(uuid, Number(offset), size) }
+    return { buffer: await supervisor.memory(name, Number(offset), size) }
   },
 } satisfies Handlers

@@ -26,7 +26,7 @@ export async function statsOf(
 ): Promise<MachineStats | undefined> {
   if (!isActive(view)) return undefined
   try {
-    return await supervisor.stats(view.uuid)
+    return await supervisor.stats(view.name)
   } catch (error) {
     if (error instanceof ManagerError) return undefined
     throw error

@@ -8,6 +8,7 @@ import { lifecycleHandlers } from './lifecycle.ts'
 import { listHandlers } from './lists.ts'
 import { nodeHandlers } from './node/node.ts'
 import { nothingHandlers } from './node/nothing.ts'
+import { noteHandlers } from './notes.ts'
 import { savedHandlers } from './saved.ts'
 import { snapshotHandlers } from './snapshots.ts'
 import { statsHandlers } from './stats.ts'
@@ -25,4 +26,5 @@ export const handlerRows: readonly Row[] = [
   snapshotHandlers,
   savedHandlers,
   jobHandlers,
+  noteHandlers,
 ].flatMap(rowsOf)

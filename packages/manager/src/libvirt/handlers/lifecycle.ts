@@ -2,7 +2,7 @@ import type { StartOptions, Supervisor } from '../../supervisor/interface.ts'
 import { ERROR, fail } from '../errors.ts'
 import type { Domain } from '../xdr/types.ts'
 import type { Handlers } from './call.ts'
-import { checkFlags, domainOf, isActive, machineOf } from './machines.ts'
+import { activeOf, checkFlags, domainOf, isActive, machineOf } from './machines.ts'
 
 /** `virDomainCreateFlags`. */
 const CREATE = { paused: 1, bypassCache: 4, forceBoot: 8, validate: 16 } as const
@@ -18,23 +18,19 @@ export function startOptions(flags: number): StartOptions {
 const byAcpi = 1
 
 async function start(supervisor: Supervisor, dom: Domain, flags: number): Promise<Domain> {
-  const { name, uuid } = machineOf(supervisor, dom)
+  const view = machineOf(supervisor, dom)
   const options = startOptions(flags)
-  if (isActive(supervisor.find(uuid))) {
-    return fail(ERROR.operationInvalid, `${name} runs already`)
-  }
-  return domainOf(await supervisor.start(uuid, options))
+  if (isActive(view)) return fail(ERROR.operationInvalid, `${view.name} runs already`)
+  return domainOf(await supervisor.start(view.name, options))
 }
 
 async function powerButton(supervisor: Supervisor, dom: Domain, flags: number): Promise<void> {
   checkFlags(flags, byAcpi)
-  await supervisor.powerButton(machineOf(supervisor, dom).uuid)
+  await supervisor.powerButton(machineOf(supervisor, dom).name)
 }
 
 async function kill(supervisor: Supervisor, dom: Domain): Promise<void> {
-  const { name, uuid } = machineOf(supervisor, dom)
-  if (!isActive(supervisor.find(uuid))) fail(ERROR.operationInvalid, `${name} does not run`)
-  await supervisor.kill(uuid)
+  await supervisor.kill(activeOf(supervisor, dom).name)
 }
 
 /** Start, stop and what lies between them. */
@@ -49,11 +45,11 @@ export const lifecycleHandlers = {
   domainShutdownFlags: ({ supervisor }, { dom, flags }) => powerButton(supervisor, dom, flags),
   domainReboot: async ({ supervisor }, { dom, flags }) => {
     checkFlags(flags, byAcpi)
-    await supervisor.reset(machineOf(supervisor, dom).uuid)
+    await supervisor.reset(machineOf(supervisor, dom).name)
   },
   domainReset: async ({ supervisor }, { dom, flags }) => {
     checkFlags(flags, 0)
-    await supervisor.reset(machineOf(supervisor, dom).uuid)
+    await supervisor.reset(machineOf(supervisor, dom).name)
   },
   domainDestroy: ({ supervisor }, { dom }) => kill(supervisor, dom),
   domainDestroyFlags: ({ supervisor }, { dom, flags }) => {
@@ -62,15 +58,15 @@ export const lifecycleHandlers = {
     return kill(supervisor, dom)
   },
   domainSuspend: async ({ supervisor }, { dom }) => {
-    await supervisor.pause(machineOf(supervisor, dom).uuid)
+    await supervisor.pause(machineOf(supervisor, dom).name)
   },
   domainResume: async ({ supervisor }, { dom }) => {
-    await supervisor.resume(machineOf(supervisor, dom).uuid)
+    await supervisor.resume(machineOf(supervisor, dom).name)
   },
   domainGetAutostart: ({ supervisor }, { dom }) => ({
     autostart: machineOf(supervisor, dom).autostart ? 1 : 0,
   }),
   domainSetAutostart: async ({ supervisor }, { dom, autostart }) => {
-    await supervisor.setAutostart(machineOf(supervisor, dom).uuid, autostart !== 0)
+    await supervisor.setAutostart(machineOf(supervisor, dom).name, autostart !== 0)
   },
 } satisfies Handlers

@@ -50,7 +50,7 @@ export async function listed(supervisor: Supervisor, flags: number): Promise<Mac
   const chosen: MachineView[] = []
   for (const view of supervisor.list()) {
     const asks = (flags & asksForSnapshots) !== 0
-    const snapshots = asks ? (await supervisor.snapshots(view.uuid)).length : 0
+    const snapshots = asks ? (await supervisor.snapshots(view.name)).length : 0
     const fits = groups.every((group) => {
       const asked = group.filter(([flag]) => (flags & flag) !== 0)
       return asked.length === 0 || asked.some(([, trait]) => trait(view, snapshots))
@@ -86,8 +86,7 @@ export const listHandlers = {
   }),
   domainLookupByName: ({ supervisor }, { name }) => {
     const view = find(supervisor, name)
-    // A UUID would be found, too, and is no name.
-    if (view?.name !== name) return fail(ERROR.noDomain, `no machine is called '${name}'`)
+    if (view === undefined) return fail(ERROR.noDomain, `no machine is called '${name}'`)
     return { dom: domainOf(view) }
   },
   domainLookupByUuid: ({ supervisor }, { uuid }) => ({

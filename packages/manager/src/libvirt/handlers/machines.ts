@@ -3,13 +3,23 @@ import { ManagerError } from '../../supervisor/errors.ts'
 import { ERROR, fail } from '../errors.ts'
 import type { Domain } from '../xdr/types.ts'
 
-/** The machine that a client means: its UUID says which. */
+/**
+ * The machine that a client means: its UUID says which. A name may look like a UUID, and the
+ * supervisor looks for names first; so what is found is the right one, or is looked for.
+ */
 export function machineOf(supervisor: Supervisor, { name, uuid }: Domain): MachineView {
-  return find(supervisor, uuid) ?? fail(ERROR.noDomain, `no machine has the UUID ${uuid} (${name})`)
+  const found = lookedUp(supervisor, uuid)
+  const view = found?.uuid === uuid ? found : supervisor.list().find((each) => each.uuid === uuid)
+  return view ?? fail(ERROR.noDomain, `no machine has the UUID ${uuid} (${name})`)
 }
 
-/** The machine of a name or UUID. */
-export function find(supervisor: Supervisor, machine: string): MachineView | undefined {
+/** The machine of a name. */
+export function find(supervisor: Supervisor, name: string): MachineView | undefined {
+  const view = lookedUp(supervisor, name)
+  return view?.name === name ? view : undefined
+}
+
+function lookedUp(supervisor: Supervisor, machine: string): MachineView | undefined {
   try {
     return supervisor.find(machine)
   } catch (error) {

@@ -9,7 +9,7 @@ const bypassCache = 1
 export const savedHandlers = {
   domainManagedSave: async ({ supervisor }, { dom, flags }) => {
     checkFlags(flags, bypassCache)
-    await supervisor.save(activeOf(supervisor, dom).uuid)
+    await supervisor.save(activeOf(supervisor, dom).name)
   },
   domainHasManagedSaveImage: ({ supervisor }, { dom, flags }) => {
     checkFlags(flags, 0)
@@ -17,8 +17,8 @@ export const savedHandlers = {
   },
   domainManagedSaveRemove: async ({ supervisor }, { dom, flags }) => {
     checkFlags(flags, 0)
-    const { name, saved, uuid } = machineOf(supervisor, dom)
+    const { name, saved } = machineOf(supervisor, dom)
     if (!saved) fail(ERROR.operationInvalid, `${name} has no saved state`)
-    await supervisor.removeSaved(uuid)
+    await supervisor.removeSaved(name)
   },
 } satisfies Handlers

@@ -33,7 +33,9 @@ const listFlags = 0x7ff
 const currents = new WeakMap<Supervisor, Map<string, string>>()
 
 function setCurrent(supervisor: Supervisor, uuid: string, name: string): void {
-  const names = currents.get(supervisor) ?? new Map<string, string>()
+  const there = new Set(supervisor.list().map((view) => view.uuid))
+  const before = [...(currents.get(supervisor) ?? [])]
+  const names = new Map(before.filter(([machine]) => there.has(machine)))
   currents.set(supervisor, names)
   names.set(uuid, name)
 }
@@ -45,7 +47,7 @@ interface Found {
 
 async function snapshotsOf(supervisor: Supervisor, dom: Domain): Promise<Found> {
   const view = machineOf(supervisor, dom)
-  return { view, all: await supervisor.snapshots(view.uuid) }
+  return { view, all: await supervisor.snapshots(view.name) }
 }
 
 async function snapshotOf(
@@ -107,12 +109,12 @@ export const snapshotHandlers = {
   domainSnapshotCreateXml: async ({ supervisor }, { dom, xml_desc, flags }) => {
     checkFlags(flags, createFlags)
     const { name, description } = read(xml_desc)
-    const { uuid } = activeOf(supervisor, dom)
-    const called = name ?? freeName(await supervisor.snapshots(uuid))
+    const view = activeOf(supervisor, dom)
+    const called = name ?? freeName(await supervisor.snapshots(view.name))
     const options = description === undefined ? {} : { description }
-    const one = await supervisor.saveSnapshot(uuid, called, options)
-    setCurrent(supervisor, uuid, one.name)
-    return { snap: named(one, supervisor.find(uuid)) }
+    const one = await supervisor.saveSnapshot(view.name, called, options)
+    setCurrent(supervisor, view.uuid, one.name)
+    return { snap: named(one, view) }
   },
   domainSnapshotGetXmlDesc: async ({ supervisor }, { snap, flags }) => {
     // VIR_DOMAIN_SNAPSHOT_XML_SECURE: there is nothing secret in it.
@@ -179,14 +181,14 @@ export const snapshotHandlers = {
   domainRevertToSnapshot: async ({ supervisor }, { snap, flags }) => {
     checkFlags(flags, REVERT.running | REVERT.paused | REVERT.force)
     const { one, view } = await snapshotOf(supervisor, snap)
-    const { state } = await supervisor.restoreSnapshot(view.uuid, one.name)
+    const { state } = await supervisor.restoreSnapshot(view.name, one.name)
     setCurrent(supervisor, view.uuid, one.name)
-    if ((flags & REVERT.paused) !== 0 && state === 'running') await supervisor.pause(view.uuid)
-    if ((flags & REVERT.running) !== 0 && state === 'paused') await supervisor.resume(view.uuid)
+    if ((flags & REVERT.paused) !== 0 && state === 'running') await supervisor.pause(view.name)
+    if ((flags & REVERT.running) !== 0 && state === 'paused') await supervisor.resume(view.name)
   },
   domainSnapshotDelete: async ({ supervisor }, { snap, flags }) => {
     checkFlags(flags, DELETE.children | DELETE.childrenOnly)
     const { one, view } = await snapshotOf(supervisor, snap)
-    if ((flags & DELETE.childrenOnly) === 0) await supervisor.removeSnapshot(view.uuid, one.name)
+    if ((flags & DELETE.childrenOnly) === 0) await supervisor.removeSnapshot(view.name, one.name)
   },
 } satisfies Handlers

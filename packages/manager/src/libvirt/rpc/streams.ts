@@ -28,6 +28,7 @@ export class Streams {
   readonly #open = new Map<number, Stream>()
   /** The other ends of streams that are finished, until what was written to them has gone. */
   readonly #closing = new Set<Duplex>()
+  #isClosed = false
 
   constructor(host: StreamHost, limits: Limits) {
     this.#host = host
@@ -39,16 +40,11 @@ export class Streams {
     return this.#open.size + this.#closing.size
   }
 
-  /** Adds one; `undefined`, and the other end is destroyed, where that is one too many. */
+  /** Adds one; where that cannot be, the other end is destroyed, and the error says why. */
   add(procedure: number, serial: number, end: Duplex): Stream | LibvirtError {
     // An error of a stream that is destroyed already has nobody to tell.
     end.on('error', () => {})
-    const problem =
-      this.count >= this.#limits.streams
-        ? `a connection may have ${this.#limits.streams} streams`
-        : this.#open.has(serial)
-          ? `there is a stream of the serial ${serial}`
-          : ''
+    const problem = this.#problem(serial)
     if (problem !== '') {
       end.destroy()
       return new LibvirtError(ERROR.invalidStream, problem, FROM.stream)
@@ -79,8 +75,16 @@ export class Streams {
 
   /** Ends all of them without a word. */
   close(): void {
+    this.#isClosed = true
     for (const stream of this.#open.values()) stream.destroy()
     for (const end of this.#closing) end.destroy()
+  }
+
+  #problem(serial: number): string {
+    const { streams } = this.#limits
+    if (this.#isClosed) return 'the client has gone'
+    if (this.count >= streams) return `a connection may have ${streams} streams`
+    return this.#open.has(serial) ? `there is a stream of the serial ${serial}` : ''
   }
 
   #remove(serial: number, end: Duplex): void {
@@ -107,6 +111,7 @@ export class Stream {
   readonly #limits: Limits
   readonly #end: Duplex
   readonly #onOver: () => void
+  #isStarted = false
   #isOver = false
   #hasEnded = false
   #stall: NodeJS.Timeout | undefined
@@ -129,6 +134,7 @@ export class Stream {
   /** Lets bytes go to the client, once it has had the answer to its call. */
   start(): void {
     if (this.#isOver) return
+    this.#isStarted = true
     const end = this.#end
     end.on('data', (chunk: Buffer) => this.#send(chunk))
     end.on('drain', () => this.#unhold())
@@ -140,7 +146,7 @@ export class Stream {
 
   /** Goes on after the client has read. */
   flow(): void {
-    if (!this.#isOver) this.#end.resume()
+    if (this.#isStarted && !this.#isOver) this.#end.resume()
   }
 
   /** What the client writes, or that it has ended. */
@@ -163,9 +169,9 @@ export class Stream {
 
   /** Ends it without a word. */
   destroy(): void {
-    this.#isOver = true
-    this.#unhold()
+    if (this.#isOver) return
     this.#end.destroy()
+    this.#over()
   }
 
   #write(payload: Buffer): void {

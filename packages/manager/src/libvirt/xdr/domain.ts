@@ -292,7 +292,7 @@ export const domainProcedures = {
   domainGetHostname: procedure(
     277,
     'DOMAIN_GET_HOSTNAME',
-    'read',
+    'write',
     struct({ dom: domain, flags: uint }),
     struct({ hostname: text }),
   ),
@@ -383,5 +383,12 @@ export const domainProcedures = {
     'read',
     struct({ dom: domain, path: text, flags: uint }),
     struct({ allocation: uhyper, capacity: uhyper, physical: uhyper }),
+  ),
+  domainGetMessages: procedure(
+    426,
+    'DOMAIN_GET_MESSAGES',
+    'read',
+    struct({ dom: domain, flags: uint }),
+    struct({ msgs: list(text, 2048) }),
   ),
 } as const

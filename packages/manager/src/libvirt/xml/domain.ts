@@ -61,25 +61,27 @@ export interface DomainXmlOptions {
 
 /** The `<domain>` of a machine. */
 export function domainXml(machine: Described, options: DomainXmlOptions = {}): string {
+  return writeXml(domainTree(machine, options))
+}
+
+/** The same, as a tree. */
+export function domainTree(machine: Described, options: DomainXmlOptions = {}): XmlElement {
   const fresh = freshDomain(machine, options.secure === true)
   const kept = keptDomain(machine)
   const whole = kept === undefined ? fresh : merged(kept, fresh, domainShape)
   if (options.live !== undefined) enliven(whole, options.live)
-  return writeXml(whole)
+  return whole
 }
 
 /**
  * What a `<domain>` defines. `stored` finds the machine that it replaces, whose password stays when
  * the document has none, and whose way to write the definition stays when it says the same.
  */
-export function readDomain(
-  text: string,
-  stored: (name: string, uuid: string | undefined) => Described | undefined,
-): Defined {
+export function readDomain(text: string, stored: (name: string) => Described | undefined): Defined {
   const domain = parseXml(text, 'domain')
   const spoken = said(domain)
   const { name, uuid } = spoken
-  const before = stored(name, uuid)
+  const before = stored(name)
   const wanted = withPatch(domain, spoken, name)
   const full = withPassword(wanted, spoken.vnc, before)
   if (!isObject(full['payload'])) {

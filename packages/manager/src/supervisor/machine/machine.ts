@@ -11,7 +11,7 @@ import { type Run, within } from '../process/run.ts'
 import { type Outcome, Restarts } from './restart.ts'
 import { awake, busy, move, need, still } from './states.ts'
 import { Turns } from './turns.ts'
-import { viewOf } from './view.ts'
+import { beginningOf, viewOf, type ProcessView } from './view.ts'
 
 /** How long the end of a machine may take to be known, once its process is gone. */
 const endMs = 10_000
@@ -70,9 +70,9 @@ export class Machine {
   }
 
   /** The process that it is in. */
-  get process(): { readonly pid: number; readonly shared: boolean } | undefined {
+  get process(): ProcessView | undefined {
     const run = this.#run
-    return run && { pid: run.process.pid, shared: run.shared }
+    return run && { pid: run.process.pid, shared: run.shared, vncPort: run.vncPort }
   }
 
   /** As front ends see it. */
@@ -268,7 +268,7 @@ export class Machine {
       id: this.#context.nextId(),
     }
     this.#enter('starting')
-    this.tell('starting')
+    this.tell('starting', beginningOf(options, this.#saved))
     try {
       const { group } = this.#settings
       const where = group === undefined ? {} : { group }

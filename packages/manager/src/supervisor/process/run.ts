@@ -40,6 +40,8 @@ export class Run {
   readonly over: Promise<Outcome>
   /** Whether its end was asked for, so that no signal is a crash. */
   wanted = false
+  /** The port of 127.0.0.1 of its screen, if it has one. */
+  vncPort: number | undefined
   readonly #paths: MachinePaths
   readonly #onEvent: (event: ControlEvent) => void
   #finish!: (outcome: Outcome) => void

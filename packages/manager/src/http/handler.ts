@@ -1,0 +1,167 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+import { ManagerError } from '../supervisor/errors.ts'
+import {
+  Answers,
+  HttpError,
+  type Reply,
+  emptyReply,
+  errorReply,
+  jsonReply,
+  replyOf,
+  sendRaw,
+} from './answer.ts'
+import { Bodies } from './body.ts'
+import { EventStreams } from './events.ts'
+import type { Guard } from './guard.ts'
+import { maxPipelined } from './limits.ts'
+import type { PlainOperation, Service } from './operation.ts'
+import { type Route, routeOf } from './router.ts'
+import { problem } from './schema.ts'
+import { Sockets } from './sockets.ts'
+
+/** Answers requests. */
+export class Handler {
+  readonly #service: Service
+  readonly #guard: Guard
+  readonly #bodies = new Bodies()
+  readonly #answers = new Answers()
+  readonly #events: EventStreams
+  readonly #sockets = new Sockets()
+  /** Requests of each connection that have no answer yet. */
+  readonly #waiting = new WeakMap<Duplex, number>()
+  #requests = 0
+  #failures = 0
+
+  /** With a guard before it. */
+  constructor(service: Service, guard: Guard) {
+    this.#service = service
+    this.#guard = guard
+    this.#events = new EventStreams(service.supervisor)
+  }
+
+  /** What it holds and has done. */
+  counts(): Record<string, number> {
+    return {
+      httpRequests: this.#requests,
+      httpFailures: this.#failures,
+      httpEventStreams: this.#events.count,
+      httpEventStreamsDropped: this.#events.dropped,
+      httpWebSockets: this.#sockets.count,
+      httpBodyBytes: this.#bodies.bytes,
+      httpAnswerBytes: this.#answers.bytes,
+    }
+  }
+
+  /** Ends the streams; `terminate` those that do not end. */
+  close(): void {
+    this.#events.close()
+    this.#sockets.close()
+  }
+
+  /** Ends what does not end by itself. */
+  terminate(): void {
+    this.#sockets.terminate()
+  }
+
+  /** Whether a connection waits for an answer. */
+  isWaiting(socket: Duplex): boolean {
+    return (this.#waiting.get(socket) ?? 0) > 0
+  }
+
+  /** Answers a request; nothing is thrown. */
+  async request(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request
+    const waiting = (this.#waiting.get(socket) ?? 0) + 1
+    if (waiting > maxPipelined) {
+      socket.destroy()
+      return
+    }
+    this.#requests += 1
+    this.#waiting.set(socket, waiting)
+    response.once('close', () => this.#waiting.set(socket, this.#waiting.get(socket)! - 1))
+    response.on('error', () => undefined)
+    try {
+      this.#guard(request)
+      const route = routeOf(request)
+      if (route.operation.kind === 'events') this.#stream(request, response, route)
+      else this.#answers.send(request, response, await this.#plain(request, route))
+    } catch (error) {
+      this.#failures += 1
+      this.#answers.send(request, response, errorReply(error))
+    }
+  }
+
+  /** Answers a request for another protocol, which is a WebSocket's or none. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    this.#requests += 1
+    socket.on('error', () => undefined)
+    if (this.isWaiting(socket)) {
+      socket.destroy()
+      return
+    }
+    try {
+      this.#guard(request)
+      const { operation, name } = routeOf(request)
+      if (operation.kind !== 'socket')
+        throw new ManagerError('ERR_INVALID_OPTION', 'this path does not upgrade')
+      checkHandshake(request)
+      const { supervisor } = this.#service
+      const open = () => operation.open({ supervisor, name })
+      await this.#sockets.open(request, socket, head, open)
+    } catch (error) {
+      this.#failures += 1
+      sendRaw(socket, errorReply(error))
+    }
+  }
+
+  async #plain(request: IncomingMessage, route: Route): Promise<Reply> {
+    const { operation, ...words } = route
+    if (operation.kind !== 'plain') {
+      const headers = { upgrade: 'websocket', connection: 'upgrade' }
+      throw new HttpError(426, 'ERR_NOT_SUPPORTED', 'this path is a WebSocket', headers)
+    }
+    const isRead = operation.method === 'GET'
+    const body = isRead ? {} : checked(operation, await this.#bodies.read(request))
+    const result = await operation.handle({ ...this.#service, ...words, body })
+    const { answer } = operation
+    if (answer === undefined) return emptyReply
+    return typeof answer === 'string'
+      ? replyOf(200, answer, result as Uint8Array)
+      : jsonReply(200, result)
+  }
+
+  #stream(request: IncomingMessage, response: ServerResponse, { query }: Route): void {
+    if ((this.#waiting.get(request.socket) ?? 0) > 1)
+      throw new ManagerError('ERR_INVALID_OPTION', 'a stream of events needs its own connection')
+    const last = request.headers['last-event-id']
+    this.#events.open(response, last === undefined ? query['since'] : numberIn(String(last)))
+    // What is asked after it would never be answered.
+    this.#waiting.set(request.socket, maxPipelined)
+  }
+}
+
+function checked({ body, bodyIsOptional = false }: PlainOperation, given: unknown): unknown {
+  if (!body && given === undefined) return {}
+  const value = given === undefined && bodyIsOptional ? {} : given
+  const schema = body ?? { type: 'object', additionalProperties: false }
+  const found = value === undefined ? 'the body is missing' : problem(schema, value, 'the body')
+  if (found === undefined) return value
+  throw new ManagerError('ERR_INVALID_OPTION', found)
+}
+
+function numberIn(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new ManagerError('ERR_INVALID_OPTION', 'Last-Event-ID must be the number of an event')
+}
+
+/** What a WebSocket's handshake must have: nothing is opened for less. */
+function checkHandshake({ headers, method }: IncomingMessage): void {
+  const isOne =
+    method === 'GET' &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    headers['sec-websocket-version'] === '13' &&
+    /^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')
+  if (!isOne) throw new ManagerError('ERR_INVALID_OPTION', 'this is no handshake of a WebSocket')
+}

@@ -1,0 +1,118 @@
+import { chmodSync } from 'node:fs'
+import { type Server, createServer } from 'node:http'
+import type { AddressInfo, ListenOptions, Socket } from 'node:net'
+
+import { ManagerError } from '../supervisor/errors.ts'
+import type { FrontEnd } from '../supervisor/front-end.ts'
+import type { Supervisor } from '../supervisor/interface.ts'
+import { HttpError, errorReply, sendRaw } from './answer.ts'
+import { localGuard, tokenGuard } from './guard.ts'
+import { Handler } from './handler.ts'
+import {
+  checkingIntervalMs,
+  closeMs,
+  headersTimeoutMs,
+  keepAliveTimeoutMs,
+  maxConnections,
+  maxHeaderBytes,
+  requestTimeoutMs,
+} from './limits.ts'
+
+/** What is served. */
+export interface HttpOptions {
+  /** The machines. */
+  readonly supervisor: Supervisor
+  /** The manager's. */
+  readonly version: string
+  /** The folder below which modules are accepted over TCP; the supervisor checks them. */
+  readonly modules?: string
+}
+
+/** Where: a Unix socket, a socket that was opened for us, or a port of the loopback (0: any). */
+export type HttpPlace =
+  | { readonly path: string }
+  | { readonly fd: number }
+  | { readonly port: number; readonly token: string }
+
+/** Serves the HTTP API; resolves when it listens. */
+export async function serveHttp(options: HttpOptions, where: HttpPlace): Promise<FrontEnd> {
+  const { supervisor, version } = options
+  const isTcp = 'port' in where
+  const guard = isTcp ? tokenGuard(where.token) : localGuard
+  const handler = new Handler({ supervisor, version, from: isTcp ? 'tcp' : 'local' }, guard)
+  const server = makeServer(handler)
+  const connections = new Set<Socket>()
+  server.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
+  await listen(server, placeOf(where))
+  if ('path' in where) chmodSync(where.path, 0o600)
+  return {
+    address: addressOf(server, where),
+    close: () => close(server, handler, connections),
+    counts: () => ({ ...handler.counts(), httpConnections: connections.size }),
+  }
+}
+
+function makeServer(handler: Handler): Server {
+  const server = createServer({
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    connectionsCheckingInterval: checkingIntervalMs,
+    insecureHTTPParser: false,
+  })
+  server.maxConnections = maxConnections
+  server.on('request', (request, response) => void handler.request(request, response))
+  server.on('upgrade', (request, socket, head) => void handler.upgrade(request, socket, head))
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (handler.isWaiting(socket) || error.code === 'ECONNRESET') socket.destroy()
+    else sendRaw(socket, errorReply(unreadable(error)))
+  })
+  return server
+}
+
+function unreadable({ code }: NodeJS.ErrnoException): HttpError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new HttpError(408, 'ERR_TIMEOUT', 'the request did not come in time')
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new HttpError(431, 'ERR_LIMIT', `headers have at most ${maxHeaderBytes} bytes`)
+  return new HttpError(400, 'ERR_INVALID_OPTION', 'this is no HTTP')
+}
+
+function placeOf(where: HttpPlace): ListenOptions | { fd: number } {
+  return 'port' in where ? { port: where.port, host: '127.0.0.1' } : where
+}
+
+function listen(server: Server, place: ListenOptions | { fd: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      const message = `cannot listen for HTTP: ${cause.message}`
+      reject(new ManagerError('ERR_SOCKET', message, { cause }))
+    })
+    server.listen(place, () => resolve())
+  })
+}
+
+function addressOf(server: Server, where: HttpPlace): string {
+  if ('path' in where) return where.path
+  const address = server.address() as AddressInfo | string | null
+  if (typeof address === 'string') return address
+  return 'port' in where ? `http://127.0.0.1:${address?.port}` : `fd ${where.fd}`
+}
+
+/** Who waits for an answer may have it, if it comes soon. */
+async function close(server: Server, handler: Handler, connections: Set<Socket>): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  handler.close()
+  server.closeIdleConnections()
+  const timer = setTimeout(() => {
+    handler.terminate()
+    for (const socket of connections) socket.destroy()
+  }, closeMs)
+  for (const socket of connections) if (!handler.isWaiting(socket)) socket.destroySoon()
+  await closed
+  clearTimeout(timer)
+}
