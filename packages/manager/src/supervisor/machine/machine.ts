@@ -3,7 +3,7 @@ import type { MachineRecord } from '../../store/index.ts'
 import type { Context } from './context.ts'
 import { ManagerError } from '../errors.ts'
 import type { EventType, MachineState, MachineView, StartOptions } from '../interface.ts'
-import type { ControlEvent } from '../process/control.ts'
+import type { WireEvent } from '../../wire/index.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { type LastRun, writeLast } from './last-run.ts'
 import { bootId } from '../process/proc.ts'
@@ -226,7 +226,7 @@ export class Machine {
   }
 
   /** What the machine's process tells. */
-  heard(event: ControlEvent): void {
+  heard(event: WireEvent): void {
     if (event.event === 'running' || event.event === 'resumed') {
       this.follow('running', this.#state === 'paused' ? 'resumed' : 'running')
     } else if (event.event === 'paused') this.follow('paused', 'paused')
