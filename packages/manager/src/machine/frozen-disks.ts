@@ -61,7 +61,8 @@ export class StagedDisks {
       for (const { index, file, image } of disks) {
         const aside = `${file}.vmexit-new`
         staged.#staged.push({ aside, file })
-        await copyDisk({ disk: nameOf(index, file), from: join(folder, image), to: aside, signal })
+        const copy = { disk: nameOf(index, file), from: join(folder, image), to: aside, signal }
+        await copyDisk({ ...copy, synced: true })
       }
       return staged
     } catch (error) {

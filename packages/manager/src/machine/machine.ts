@@ -157,7 +157,7 @@ export class Machine {
     this.#current = undefined
     await this.#around.screens.leave()
     old.close()
-    await this.#around.console.heard
+    await Promise.race([this.#around.console.heard, sleep(stopMs, undefined, { ref: false })])
     try {
       const made = await another(this.#around.console)
       this.#made = made
