@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
@@ -27,7 +27,7 @@ test('what a machine says is kept, and goes on after another start', async (t) =
   await second.close()
   t.is(text(await readConsole(folder)), 'one\ntwo\nthree\n')
   t.is(text(await readConsole(folder, 6)), 'three\n')
-  t.is(text(await readConsole(folder, 0)), '')
+  for (const none of [0, -1, Number.NaN, 0.5]) t.is(text(await readConsole(folder, none)), '')
   t.is(statSync(join(folder, 'console.log')).mode & 0o777, 0o600)
 })
 
@@ -89,7 +89,7 @@ test('a disk that fails costs text in the file, and no machine', async (t) => {
   await log.flush()
   t.is(log.failure, undefined)
   await log.close()
-  t.true(readFileSync(join(folder, 'console.log')).length > 900_000)
+  t.true((await readConsole(folder)).length > 900_000)
 })
 
 test('what stands in the place of the file is left alone', async (t) => {
@@ -107,4 +107,18 @@ test('what stands in the place of the file is left alone', async (t) => {
   other.write(Buffer.from('text'))
   await other.close()
   t.is(text(await readConsole(folder, 6)), 'zztext')
+})
+
+test('a guest that says a million single bytes costs no more than one that says them at once', async (t) => {
+  const folder = temporary(t)
+  const log = await ConsoleLog.open(folder)
+  const before = process.memoryUsage().rss
+  for (let index = 0; index < 1_000_000; index++) log.write(Uint8Array.of(index % 251))
+  t.true(process.memoryUsage().rss - before < 64 * 2 ** 20)
+  await log.close()
+  t.is(log.lostBytes, 0)
+  const kept = await readConsole(folder)
+  t.is(kept.length, 1_000_000)
+  t.true(kept.every((byte, index) => byte === index % 251))
+  t.deepEqual(Buffer.from(log.tail()), Buffer.from(kept.subarray(-64 * 1024)))
 })

@@ -1,7 +1,8 @@
 // What goes over the wire of libvirt's protocol, and what a client cannot make the server do.
+import { existsSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
 
 import test, { type ExecutionContext } from 'ava'
 
@@ -393,6 +394,34 @@ test('bytes of any number come whole and in order through a stream', async (t) =
   t.true(await until(() => ofStream().at(-1)?.status === STATUS.ok))
 })
 
+test('a stream gives no more than its client reads, and all of it in the end', async (t) => {
+  let given = 0
+  const most = 400 * 65_536
+  const endless = row(procedures.domainScreenshot, (_, _args, call) => {
+    const end = new Duplex({
+      read() {
+        given += 65_536
+        this.push(given > most ? null : Buffer.alloc(65_536))
+      },
+    })
+    call.openStream(end)
+    return { mime: undefined }
+  })
+  const setup = await setUp(t, {}, [endless])
+  const client = await setup.open()
+  client.socket.pause()
+  const asked = client.call(procedures.domainScreenshot, { dom: NOWHERE, screen: 0, flags: 0 })
+  t.true(await until(() => given > 0))
+  await servesOthers(t, setup)
+  // What the sockets hold, and no more.
+  t.true(given < most / 4, `${given} bytes were given`)
+  client.socket.resume()
+  await asked
+  const ofStream = () => client.told.filter(({ serial }) => serial === client.serial)
+  t.true(await until(() => ofStream().at(-1)?.payload.length === 0))
+  t.is(Buffer.concat(ofStream().map(({ payload }) => payload)).length, most)
+})
+
 test('what is written to a stream that takes nothing stops its connection, then is an error', async (t) => {
   const stuck = row(procedures.domainScreenshot, (_, _args, call) => {
     const [, theirs] = duplexPair()
@@ -468,6 +497,40 @@ test('more connections than are allowed are not let in, and one that never opens
   await idle.closed
   await servesOthers(t, setup)
   for (const client of kept) t.false(client.isClosed)
+})
+
+test('half a message is waited for, but not for ever', async (t) => {
+  const setup = await setUp(t, { messageMs: 300 })
+  const [idle, half] = [await setup.open(), await setup.open()]
+  half.socket.write(frame(HEADER).subarray(0, 20))
+  await half.closed
+  await idle.call(procedures.connectGetHostname, undefined)
+  t.is(setup.counts()['closed'], 1)
+})
+
+test('halves of large messages have a bound together, and small ones go on', async (t) => {
+  const setup = await setUp(t, { partialBytes: 2_000_000 })
+  const bystander = await setup.open()
+  const half = frame(HEADER, Buffer.alloc(1_500_000)).subarray(0, 900_000)
+  const hoarders = [await setup.open(), await setup.open(), await setup.open(), await setup.open()]
+  for (const { socket } of hoarders) socket.write(half)
+  t.true(await until(() => setup.counts()['closed'] !== 0))
+  await bystander.call(procedures.connectGetHostname, undefined)
+  for (const hoarder of hoarders) hoarder[Symbol.dispose]()
+  t.true(await until(() => setup.counts()['clients'] === 1))
+  t.true((setup.counts()['partialBytes'] ?? 0) <= 64 * 1024)
+  // Whole, it is taken.
+  const name = 'x'.repeat(1_500_000)
+  await t.throwsAsync(bystander.call(procedures.connectOpen, { name, flags: 0 }), {
+    message: /open already/,
+  })
+})
+
+test('the socket is for its owner alone, and goes with the server', async (t) => {
+  const { path, close } = await setUp(t)
+  t.is(statSync(path).mode & 0o777, 0o600)
+  await close()
+  t.false(existsSync(path))
 })
 
 test('calls of a connection are answered at once up to a bound, and all in the end', async (t) => {

@@ -10,6 +10,9 @@ import { ConsoleLog, EventLog, type MachineRecord, openStore } from '../src/stor
 import { rejects } from './helpers/errors.ts'
 import { temporary } from './helpers/folder.ts'
 
+const moduleOf = (room: string): string =>
+  pathToFileURL(join(import.meta.dirname, `../dist/${room}/index.js`)).href
+
 const uuid = newUuid()
 const record = (name: string, cmdline: string): MachineRecord => ({
   version: 1,
@@ -110,19 +113,38 @@ test('a daemon starts on a full disk, and tells of its machines', async (t) => {
   await (await openStore(state)).close()
 })
 
+test('of many daemons that start at once one has the directory, and the next one takes it over', async (t) => {
+  const state = temporary(t)
+  const script = `
+    const { openStore } = await import('${moduleOf('store')}')
+    await openStore(${JSON.stringify(state)}).then(() => console.log('has it'), (error) => console.log(error.code))
+    setInterval(() => {}, 1000)`
+  for (let round = 0; round < 3; round++) {
+    const children = Array.from({ length: 8 }, () =>
+      spawn(process.execPath, ['--input-type=module', '-e', script]),
+    )
+    t.teardown(() => children.map((child) => child.kill('SIGKILL')))
+    const said = await Promise.all(
+      children.map(async ({ stdout }) => String((await once(stdout, 'data'))[0]).trim()),
+    )
+    t.is(said.filter((each) => each === 'has it').length, 1)
+    t.is(said.filter((each) => each === 'ERR_DAEMON').length, 7)
+    for (const child of children) child.kill('SIGKILL')
+    await Promise.all(children.map((child) => once(child, 'exit')))
+  }
+  t.is(readdirSync(join(state, 'lock')).length, 1)
+})
+
 test('a daemon that is killed while it writes leaves the old or the new', async (t) => {
   const state = temporary(t)
-  const modules = ['store', 'definition'].map((name) =>
-    pathToFileURL(join(import.meta.dirname, `../dist/${name}/index.js`)),
-  )
   const script = `
-    const { openStore } = await import('${modules[0]}')
+    const { openStore } = await import('${moduleOf('store')}')
     const store = await openStore(${JSON.stringify(state)})
-    console.log('open')
     for (let count = 0; ; count++) {
       const definition = { name: 'a', payload: { file: '/k', cmdline: 'x'.repeat(count % 50000) } }
       await store.save({ version: 1, name: 'a', uuid: '${uuid}', autostart: false, persistent: true, definition })
       store.events.append({ machine: 'a', uuid: '${uuid}', type: 'defined' })
+      if (count === 1) console.log('writing')
       if (count % 5 === 4) await store.remove('a')
     }`
   let last = 0

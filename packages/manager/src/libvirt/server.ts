@@ -26,6 +26,25 @@ export interface LibvirtOptions {
 
 const OWNER_ONLY = 0o600
 
+/** Lines about connections in a minute: who makes the server close many fills no disk with them. */
+const REMARKS = 20
+const MINUTE_MS = 60_000
+
+class Remarks {
+  #since = 0
+  #count = 0
+
+  /** Whether there may be one more. */
+  take(): boolean {
+    const now = performance.now()
+    if (now - this.#since > MINUTE_MS) {
+      this.#since = now
+      this.#count = 0
+    }
+    return ++this.#count <= REMARKS
+  }
+}
+
 type Where = { readonly path: string } | { readonly fd: number }
 
 /** Serves libvirt's protocol on a Unix socket. */
@@ -39,10 +58,12 @@ export async function serveRows(
   { supervisor, version, log = () => {}, limits }: LibvirtOptions,
   where: Where,
 ): Promise<FrontEnd> {
-  const shared: Shared = { supervisor, version, limits: { ...LIMITS, ...limits } }
+  const pool = { bytes: 0 }
+  const shared: Shared = { supervisor, version, pool, limits: { ...LIMITS, ...limits } }
   const names = new Map(Object.values(procedures).map(({ number, name }) => [number, name]))
   const dispatcher = new Dispatcher(rows, names, log)
   const clients = new Set<Served>()
+  const remarks = new Remarks()
   const counts = { connections: 0, refused: 0, closed: 0 }
 
   const server = createServer((socket: Socket) => {
@@ -57,7 +78,7 @@ export async function serveRows(
       clients.delete(served)
       if (reason === '') return
       counts.closed++
-      log(`libvirt: a connection was closed: ${reason}`)
+      if (remarks.take()) log(`libvirt: a connection was closed: ${reason}`)
     }
     clients.add(serve(socket, shared, dispatcher, onClosed))
   })
@@ -72,7 +93,12 @@ export async function serveRows(
 
   return {
     address,
-    counts: () => ({ ...counts, clients: clients.size, ...dispatcher.counts() }),
+    counts: () => ({
+      ...counts,
+      clients: clients.size,
+      partialBytes: pool.bytes,
+      ...dispatcher.counts(),
+    }),
     async close() {
       forget()
       const closed = new Promise((resolve) => server.close(resolve))

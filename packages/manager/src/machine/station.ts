@@ -33,6 +33,7 @@ export class Station {
   /** Resolves when the machine has ended and all was told; rejects when it did not start. */
   readonly over: Promise<void>
   #control: Control | undefined
+  #screens: ScreenSockets | undefined
   #machine: Machine | undefined
   #starting: StartParams | undefined
   #settle!: { done: () => void; failed: (error: unknown) => void }
@@ -81,6 +82,7 @@ export class Station {
       definition,
       ...(reason === undefined ? {} : { reason }),
       ...(exitCode === undefined ? {} : { exitCode }),
+      ...(this.#screens?.port === undefined ? {} : { vncPort: this.#screens.port }),
     }
   }
 
@@ -128,6 +130,7 @@ export class Station {
     const serial = await SerialServer.serve(this.#paths.serial, console)
     try {
       const screens = new ScreenSockets(this.#paths.screen, params.definition)
+      this.#screens = screens
       const emit = (event: MachineEvent): void => this.#control?.emit(event)
       const machine = await Machine.start(params, { console, screens, emit })
       this.#machine = machine

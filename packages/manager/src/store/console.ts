@@ -2,11 +2,10 @@ import { type FileHandle, open, rename } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
 
-/** Bytes of `console.log`; when it has them it becomes `console.log.1`, in the place of that. */
-export const maxConsoleBytes = 1024 * 1024
+import { Bytes, Tail, consoleTailBytes } from './bytes.ts'
 
-/** Bytes of the end that is kept in memory for who attaches. */
-export const consoleTailBytes = 64 * 1024
+/** Bytes of `console.log`; when it has them it becomes `console.log.1`, in the place of that. */
+const maxConsoleBytes = 1024 * 1024
 
 /** Bytes that wait for a slow disk; more are left out of the file. */
 const maxWaitingBytes = 1024 * 1024
@@ -31,9 +30,8 @@ export class ConsoleLog {
   readonly #maxBytes: number
   #handle: FileHandle | undefined
   #size = 0
-  #tail: Uint8Array
-  #waiting: Uint8Array[] = []
-  #waitingBytes = 0
+  readonly #tail: Tail
+  #waiting = new Bytes()
   #lostBytes = 0
   #writing: Promise<void> | undefined
   #retryAt = 0
@@ -42,7 +40,7 @@ export class ConsoleLog {
 
   private constructor(folder: string, tail: Uint8Array, { maxBytes }: ConsoleOptions) {
     this.#path = join(folder, 'console.log')
-    this.#tail = tail
+    this.#tail = new Tail(tail)
     this.#maxBytes = maxBytes ?? maxConsoleBytes
   }
 
@@ -55,20 +53,15 @@ export class ConsoleLog {
   /** Appends what was said. The bytes are copied. */
   write(bytes: Uint8Array): void {
     if (this.#isClosed || bytes.length === 0) return
-    const both = Buffer.concat([this.#tail, bytes.subarray(-consoleTailBytes)])
-    this.#tail = both.subarray(-consoleTailBytes)
-    if (this.#waitingBytes + bytes.length > maxWaitingBytes) {
-      this.#lostBytes += bytes.length
-      return
-    }
-    this.#waiting.push(Uint8Array.from(bytes))
-    this.#waitingBytes += bytes.length
+    this.#tail.append(bytes)
+    if (this.#waiting.length + bytes.length > maxWaitingBytes) this.#lostBytes += bytes.length
+    else this.#waiting.append(bytes)
     if (performance.now() >= this.#retryAt) this.#writing ??= this.#drain()
   }
 
   /** The end of what was said, at most so many bytes of it. */
   tail(bytes: number = consoleTailBytes): Uint8Array {
-    return bytes <= 0 ? new Uint8Array() : this.#tail.slice(-bytes)
+    return this.#tail.last(bytes)
   }
 
   /** Bytes that are not in the file, as the disk did not take them. */
@@ -107,30 +100,38 @@ export class ConsoleLog {
     }
   }
 
-  /** What waits is written at once, but for what is too much for this file. */
+  /** What waits; more may come to wait in the meantime. */
   async #writeWaiting(): Promise<void> {
-    const handle = await this.#opened()
-    const bytes = Buffer.concat(this.#waiting).subarray(0, this.#maxBytes - this.#size)
-    const { bytesWritten } = await handle.write(bytes)
-    this.#size += bytesWritten
-    this.#taken(bytesWritten)
-    if (this.#size < this.#maxBytes) return
-    await this.#giveBack()
-    await rename(this.#path, `${this.#path}.1`)
+    const bytes = this.#waiting.all()
+    this.#waiting = new Bytes()
+    let written = 0
+    try {
+      while (written < bytes.length) written += await this.#writeSome(bytes.subarray(written))
+    } catch (error) {
+      const later = this.#waiting.all()
+      this.#waiting = new Bytes()
+      this.#waiting.append(bytes.subarray(written))
+      this.#waiting.append(later)
+      throw error
+    }
   }
 
-  #taken(count: number): void {
-    this.#waitingBytes -= count
-    let left = count
-    while (left > 0) {
-      const [first] = this.#waiting as [Uint8Array]
-      if (first.length > left) {
-        this.#waiting[0] = first.subarray(left)
-        return
-      }
-      left -= first.length
-      this.#waiting.shift()
-    }
+  /** What there is room for in this file. */
+  async #writeSome(bytes: Uint8Array): Promise<number> {
+    const handle = await this.#opened()
+    const { bytesWritten } = await handle.write(bytes, 0, Math.min(bytes.length, this.#room()))
+    this.#size += bytesWritten
+    if (this.#room() === 0) await this.#putAway()
+    return bytesWritten
+  }
+
+  #room(): number {
+    return Math.max(0, this.#maxBytes - this.#size)
+  }
+
+  async #putAway(): Promise<void> {
+    await this.#giveBack()
+    await rename(this.#path, `${this.#path}.1`)
   }
 
   /** The file, which may have been full already. */
@@ -139,9 +140,8 @@ export class ConsoleLog {
     const handle = await open(this.#path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600)
     this.#handle = handle
     this.#size = (await handle.stat()).size
-    if (this.#size < this.#maxBytes) return handle
-    await this.#giveBack()
-    await rename(this.#path, `${this.#path}.1`)
+    if (this.#room() > 0) return handle
+    await this.#putAway()
     return this.#opened()
   }
 
@@ -155,8 +155,9 @@ export class ConsoleLog {
 /** The kept text in a machine's folder, at most the last `bytes` of it; none is no error. */
 export async function readConsole(folder: string, bytes = Infinity): Promise<Uint8Array> {
   const path = join(folder, 'console.log')
-  const last = await endOf(path, bytes)
-  const before = await endOf(`${path}.1`, bytes - (last?.bytes.length ?? 0))
+  const most = bytes > 0 ? Math.floor(bytes) : 0
+  const last = await endOf(path, most)
+  const before = await endOf(`${path}.1`, most - (last?.bytes.length ?? 0))
   // It was put away in between, and is both.
   const isSame = last !== undefined && before?.inode === last.inode
   return Buffer.concat([isSame ? none : (before?.bytes ?? none), last?.bytes ?? none])

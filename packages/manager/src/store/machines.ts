@@ -16,7 +16,7 @@ import { type MachineRecord, maxRecordBytes, parseRecord, recordText } from './r
 import { Snapshots } from './snapshots.ts'
 
 /** How many machines a store holds. */
-export const maxMachines = 10_000
+const maxMachines = 10_000
 
 /** Something in the store that is no machine, and is left as it is. */
 export interface StoreProblem {
@@ -48,7 +48,8 @@ export class Machines {
     const machines = new Machines(files, state)
     await files.makeFolder(machines.#folder)
     await files.sync(state)
-    for (const name of await files.list(machines.#folder)) await machines.#load(name)
+    const names = new Map<string, string>()
+    for (const name of await files.list(machines.#folder)) await machines.#load(name, names)
     return machines
   }
 
@@ -165,7 +166,8 @@ export class Machines {
     this.#problems.delete(name)
   }
 
-  async #load(name: string): Promise<void> {
+  /** @param names Those of the machines that were read, by UUID. */
+  async #load(name: string, names: Map<string, string>): Promise<void> {
     const folder = join(this.#folder, name)
     const file = join(folder, 'machine.json')
     if (isLeftover(name)) {
@@ -189,8 +191,9 @@ export class Machines {
         return
       }
       const record = parseRecord(text, name)
-      const other = this.list().find(({ uuid }) => uuid === record.uuid)
-      if (other) return problem(file, `its uuid is that of ${other.name}, too`)
+      const other = names.get(record.uuid)
+      if (other !== undefined) return problem(file, `its uuid is that of ${other}, too`)
+      names.set(record.uuid, name)
       this.#records.set(name, record)
     } catch (error) {
       problem(file, (error as Error).message)
@@ -200,7 +203,8 @@ export class Machines {
   /** Removes what was being written when power was lost. */
   async #tidy(folder: string): Promise<void> {
     try {
-      await this.#files.unlink(join(folder, `machine.json${asideSuffix}`))
+      for (const name of await this.#files.list(folder))
+        if (name.endsWith(asideSuffix)) await this.#files.unlink(join(folder, name))
       await new Snapshots(this.#files, folder, this.#queue).tidy()
     } catch {
       // On a disk that cannot be written it does no harm.

@@ -204,6 +204,8 @@ export interface Supervisor {
     readonly serial: string
     /** RFB; where the machine has a screen. */
     readonly screen?: string
+    /** RFB at a port of 127.0.0.1; where `manager.vnc` asks for it. */
+    readonly vncPort?: number
   }
   /** Saves the state of a machine that runs or is paused; it goes on. */
   saveSnapshot(

@@ -257,11 +257,13 @@ class Supervised implements OwnedSupervisor {
     return this.#streamsOf(machine).open(screen, 'screen')
   }
 
-  sockets(machine: string): { readonly serial: string; readonly screen?: string } {
+  sockets(machine: string): ReturnType<Supervisor['sockets']> {
     const found = this.#get(machine)
     need(found.name, found.state, [...awake, 'stopping'], 'connect to')
     const { serial, screen } = machinePaths(this.#options.runtime, found.name)
-    return found.record.definition.screen === undefined ? { serial } : { serial, screen }
+    if (found.record.definition.screen === undefined) return { serial }
+    const vncPort = found.process?.vncPort
+    return { serial, screen, ...(vncPort === undefined ? {} : { vncPort }) }
   }
 
   async saveSnapshot(
@@ -317,7 +319,7 @@ class Supervised implements OwnedSupervisor {
 
   async close(): Promise<void> {
     for (const streams of this.#streams.values()) streams.close()
-    for (const machine of this.#machines.values()) machine.leave()
+    await Promise.all([...this.#machines.values()].map((machine) => machine.leave()))
     await this.#turns.take(() => {})
   }
 

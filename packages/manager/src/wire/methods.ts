@@ -53,6 +53,8 @@ export interface Status {
   readonly reason?: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
+  /** The port of 127.0.0.1 of its screen, if the definition asks for one. */
+  readonly vncPort?: number
   /** Of a group's process: its machines. */
   readonly machines?: readonly Pick<Status, 'name' | 'uuid' | 'state'>[]
 }

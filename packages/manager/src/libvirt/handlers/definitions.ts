@@ -3,7 +3,7 @@ import { ManagerError } from '../../supervisor/errors.ts'
 import { ERROR, fail, FROM } from '../errors.ts'
 import { capabilitiesOf } from './node/host.ts'
 import { domainCapabilitiesXml, machines } from '../xml/capabilities.ts'
-import { domainXml, readDomain, type Defined } from '../xml/domain.ts'
+import { domainXml, readDomain, type Defined, type Live } from '../xml/domain.ts'
 import type { Handlers } from './call.ts'
 import { startOptions } from './lifecycle.ts'
 import { checkFlags, domainOf, find, isActive, machineOf } from './machines.ts'
@@ -24,13 +24,11 @@ export function documentOf(supervisor: Supervisor, view: MachineView, flags: num
   const isLive = isActive(view) && (flags & XML.inactive) === 0
   const secure = (flags & XML.secure) !== 0
   if (!isLive) return domainXml(view, { secure })
-  const { screen } = sockets(supervisor, view)
-  const live = { id: domainOf(view).id, ...(screen !== undefined && { screen }) }
-  return domainXml(view, { secure, live })
+  return domainXml(view, { secure, live: { ...sockets(supervisor, view), id: domainOf(view).id } })
 }
 
 /** Its sockets; none for one that ended meanwhile. */
-function sockets(supervisor: Supervisor, view: MachineView): { screen?: string } {
+function sockets(supervisor: Supervisor, view: MachineView): Omit<Live, 'id'> {
   try {
     return supervisor.sockets(view.name)
   } catch (error) {

@@ -33,6 +33,11 @@ export const jobHandlers = {
     machineOf(supervisor, dom)
     return { type: 0, params: [] }
   },
+  // Of what is deprecated or spoils a guarantee, which nothing here does.
+  domainGetMessages: ({ supervisor }, { dom }) => {
+    machineOf(supervisor, dom)
+    return { msgs: [] }
+  },
   domainGetBlockInfo: async ({ supervisor }, { dom, path, flags }) => {
     checkFlags(flags, 0)
     const { name, definition } = machineOf(supervisor, dom)

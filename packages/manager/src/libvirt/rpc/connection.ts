@@ -9,7 +9,7 @@ import { failure } from '../xdr/types.ts'
 import { frame, STATUS, TYPE, type Header } from './frames.ts'
 import type { Limits } from './limits.ts'
 import { Streams, type Stream } from './streams.ts'
-import type { Transport } from './transport.ts'
+import type { Pool, Transport } from './transport.ts'
 
 /** libvirt's program of remote calls. */
 export const REMOTE = { program: 0x20008086, version: 1 } as const
@@ -21,6 +21,8 @@ export interface Shared {
   readonly supervisor: Supervisor
   readonly version: string
   readonly limits: Limits
+  /** Bytes that all connections hold. */
+  readonly pool: Pool
 }
 
 /** One call, to a handler that answers with more than a result. */

@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer'
 
 /** Bytes of a message's length. */
-export const LENGTH_BYTES = 4
+const LENGTH_BYTES = 4
 /** Bytes of a message's header. */
-export const HEADER_BYTES = 24
+const HEADER_BYTES = 24
 /** Bytes that are kept for small messages. */
-const SPARE_BYTES = 64 * 1024
+export const SPARE_BYTES = 64 * 1024
 
 /** What a message says of itself. */
 export interface Header {
@@ -59,6 +59,16 @@ export class Frames {
   #bytes = Buffer.allocUnsafe(0)
   #start = 0
   #end = 0
+
+  /** Bytes that it takes of memory. */
+  get size(): number {
+    return this.#bytes.length
+  }
+
+  /** Whether a part of a message is held. */
+  get isPartial(): boolean {
+    return this.#end > this.#start
+  }
 
   /** Takes what came. */
   push(chunk: Buffer): void {

@@ -6,6 +6,10 @@ export interface Limits {
   readonly messageBytes: number
   /** The same before the connection is opened. */
   readonly firstMessageBytes: number
+  /** For how long a message may come in parts. */
+  readonly messageMs: number
+  /** Bytes of messages that have not come whole, of all connections that send large ones. */
+  readonly partialBytes: number
   /** For how long a connection may stay without being opened. */
   readonly openMs: number
   /** Calls of a connection that are being answered; further ones wait in its socket. */
@@ -28,6 +32,8 @@ export const LIMITS: Limits = {
   // A string of the protocol's bound, which a definition may be, and what goes with it.
   messageBytes: 4 * 1024 * 1024 + 64 * 1024,
   firstMessageBytes: 64 * 1024,
+  messageMs: 60_000,
+  partialBytes: 64 * 1024 * 1024,
   openMs: 30_000,
   calls: 16,
   outgoingBytes: 16 * 1024 * 1024,

@@ -27,7 +27,7 @@ export function serve(
   const { limits } = shared
   let calls = 0
 
-  const transport = new Transport(socket, limits, {
+  const transport = new Transport(socket, limits, shared.pool, {
     message(bytes) {
       const header = headerOf(bytes)
       const problem = take(header, bytes)

@@ -1,10 +1,16 @@
 import type { Socket } from 'node:net'
 
-import { Frames } from './frames.ts'
+import { Frames, SPARE_BYTES } from './frames.ts'
 import type { Limits } from './limits.ts'
 
 /** Messages that one connection is served before others have their turn. */
 const MESSAGES_PER_TURN = 32
+
+/** What the connections of a server share. */
+export interface Pool {
+  /** Bytes of messages that have not come whole. */
+  bytes: number
+}
 
 /** What happens on a connection's socket. */
 export interface TransportEvents {
@@ -24,19 +30,24 @@ export class Transport {
   readonly #socket: Socket
   readonly #limits: Limits
   readonly #events: TransportEvents
+  readonly #pool: Pool
   readonly #frames = new Frames()
+  /** Of the pool. */
+  #bytes = 0
   #messageBytes: number
   #holds = 0
   #isFull = false
   #isWaiting = false
   #isClosed = false
   #stall: NodeJS.Timeout | undefined
+  #partial: NodeJS.Timeout | undefined
   /** Why the server closed it. */
   reason = ''
 
-  constructor(socket: Socket, limits: Limits, events: TransportEvents) {
+  constructor(socket: Socket, limits: Limits, pool: Pool, events: TransportEvents) {
     this.#socket = socket
     this.#limits = limits
+    this.#pool = pool
     this.#events = events
     this.#messageBytes = limits.firstMessageBytes
     socket.on('data', (chunk) => this.#take(chunk))
@@ -65,6 +76,7 @@ export class Transport {
   /** Reads nothing until {@link release} was called as often. */
   hold(): void {
     this.#holds++
+    this.#forgetPartial()
     this.#socket.pause()
   }
 
@@ -102,6 +114,8 @@ export class Transport {
     this.#isClosed = true
     this.reason = reason
     clearTimeout(this.#stall)
+    this.#forgetPartial()
+    this.#pool.bytes -= this.#bytes
     this.#socket.destroy()
     this.#events.closed()
   }
@@ -117,6 +131,10 @@ export class Transport {
 
   #take(chunk: Buffer): void {
     this.#frames.push(chunk)
+    this.#account()
+    if (this.#bytes > SPARE_BYTES && this.#pool.bytes > this.#limits.partialBytes) {
+      return this.close(`${this.#pool.bytes} bytes of messages wait for their rest`)
+    }
     if (!this.#isWaiting) this.#serve()
   }
 
@@ -133,14 +151,33 @@ export class Transport {
     for (let served = 0; served < MESSAGES_PER_TURN; served++) {
       if (this.#isClosed || this.#holds > 0) return
       const message = this.#frames.next(this.#messageBytes)
-      if (message === undefined) {
-        this.#socket.resume()
-        return
-      }
+      if (message === undefined) return this.#await()
+      this.#forgetPartial()
       if (message === 'broken') return this.close('a message of an impossible length')
       this.#events.message(message)
     }
     this.#socket.pause()
     this.#wake()
+  }
+
+  /** Reads on: the next message has to come in time, once it has begun. */
+  #await(): void {
+    this.#account()
+    if (this.#frames.isPartial) {
+      const { messageMs } = this.#limits
+      const close = (): void => this.close(`half a message for ${messageMs} ms`)
+      this.#partial ??= setTimeout(close, messageMs)
+    }
+    this.#socket.resume()
+  }
+
+  #forgetPartial(): void {
+    clearTimeout(this.#partial)
+    this.#partial = undefined
+  }
+
+  #account(): void {
+    this.#pool.bytes += this.#frames.size - this.#bytes
+    this.#bytes = this.#frames.size
   }
 }

@@ -384,4 +384,11 @@ export const domainProcedures = {
     struct({ dom: domain, path: text, flags: uint }),
     struct({ allocation: uhyper, capacity: uhyper, physical: uhyper }),
   ),
+  domainGetMessages: procedure(
+    426,
+    'DOMAIN_GET_MESSAGES',
+    'read',
+    struct({ dom: domain, flags: uint }),
+    struct({ msgs: list(text, 2048) }),
+  ),
 } as const

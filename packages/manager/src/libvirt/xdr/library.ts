@@ -3,12 +3,12 @@
 import { createRequire } from 'node:module'
 
 /** Takes values off bytes. */
-export interface XdrReader {
+interface XdrReader {
   ensureInputConsumed(): void
 }
 
 /** Collects bytes of values. */
-export interface XdrWriter {
+interface XdrWriter {
   finalize(): Buffer
 }
 

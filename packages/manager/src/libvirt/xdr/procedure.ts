@@ -23,11 +23,6 @@ export interface Message<M> {
   readonly body: Shape<M>
 }
 
-/** The arguments of a procedure. */
-export type ArgumentsOf<P> = P extends Procedure<infer A, unknown> ? A : never
-/** The result of a procedure. */
-export type ResultOf<P> = P extends Procedure<never, infer R> ? R : never
-
 /** Describes a procedure. */
 export function procedure<A, R>(
   number: number,

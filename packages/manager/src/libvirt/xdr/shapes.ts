@@ -25,7 +25,7 @@ export interface Shape<T> extends XdrType<T> {
 export type ValueOf<S> = S extends Shape<infer T> ? T : never
 
 /** The longest string: the protocol's own bound. */
-export const STRING_BYTES = 4 * 1024 * 1024
+const STRING_BYTES = 4 * 1024 * 1024
 
 const of = <T>(type: XdrType<T>, layout: Layout): Shape<T> => ({
   layout,

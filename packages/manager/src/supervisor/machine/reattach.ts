@@ -23,6 +23,7 @@ async function took(context: Context, machine: Machine, run: Run): Promise<boole
   const status = await run.request('status').catch(() => ({}) as Record<string, unknown>)
   const state = status['state'] as MachineState
   if (status['uuid'] === machine.record.uuid && busy.includes(state)) {
+    run.vncPort = status['vncPort'] as number | undefined
     machine.attach(run, state)
     return true
   }

@@ -15,6 +15,16 @@ export interface Present {
   readonly saved: boolean
 }
 
+/** The process that a machine is in. */
+export interface ProcessView {
+  /** Its number. */
+  readonly pid: number
+  /** Whether other machines are in it. */
+  readonly shared: boolean
+  /** The port of 127.0.0.1 of the machine's screen, if it has one. */
+  readonly vncPort: number | undefined
+}
+
 /** A machine as front ends see it. */
 export function viewOf(record: MachineRecord, { state, last, pid, saved }: Present): MachineView {
   const { name, uuid, persistent, autostart, definition, xml } = record
@@ -35,4 +45,13 @@ export function viewOf(record: MachineRecord, { state, last, pid, saved }: Prese
     definition,
     ...(xml === undefined ? {} : { xml }),
   }
+}
+
+/** Where a start goes on from, for its event; nothing when it begins anew. */
+export function beginningOf(
+  { from, fresh }: { readonly from?: string; readonly fresh?: boolean },
+  saved: boolean,
+): { readonly from: 'snapshot' | 'saved' } | undefined {
+  if (from !== undefined) return { from: 'snapshot' }
+  return saved && fresh !== true ? { from: 'saved' } : undefined
 }

@@ -7,7 +7,8 @@ import { promisify } from 'node:util'
 import { groupPaths, machinePaths } from '../../paths/index.ts'
 import { asIdentity, isAlive, type ProcessIdentity } from '../../store/index.ts'
 import { ManagerError } from '../errors.ts'
-import { Control, type ControlEvent } from './control.ts'
+import type { WireEvent } from '../../wire/index.ts'
+import { Control } from './control.ts'
 import { findLimitTools, limited, type Limits, type LimitTools } from './limits.ts'
 import { ChildOfOurs, FoundProcess, type MachineProcess } from './process.ts'
 import type { Outcome } from '../machine/restart.ts'
@@ -46,7 +47,7 @@ export interface Launch {
   /** The parameters of `start`. */
   readonly params: Readonly<Record<string, unknown>>
   /** Gets what the machine tells. */
-  readonly onEvent: (event: ControlEvent) => void
+  readonly onEvent: (event: WireEvent) => void
   /** Rejects as soon as the start is not wanted any more. */
   readonly abort: Promise<never>
 }
@@ -113,7 +114,8 @@ export class Spawner {
     try {
       await Promise.race([child.ready, abort])
       run = await Run.open({ paths, process: child, shared: false }, onEvent)
-      await Promise.race([run.request('start', params, startMs), abort])
+      const { vncPort } = await Promise.race([run.request('start', params, startMs), abort])
+      run.vncPort = vncPort as number | undefined
       return run
     } catch (error) {
       run?.abandon()
@@ -140,13 +142,16 @@ export class Spawner {
   async #join(launch: Launch, group: string, process: MachineProcess): Promise<Run> {
     const { name, params, onEvent, abort } = launch
     const control = await Control.open(groupPaths(this.#options.runtime, group).control, () => {})
+    let started: Record<string, unknown>
     try {
-      await Promise.race([control.request('start', params, startMs), control.closed.then(lost)])
+      const answer = control.request('start', params, startMs)
+      started = await Promise.race([answer, control.closed.then(lost)])
     } finally {
       control.close()
     }
     const paths = machinePaths(this.#options.runtime, name)
     const run = await Run.open({ paths, process, shared: true }, onEvent)
+    run.vncPort = started['vncPort'] as number | undefined
     const wanted = await Promise.race([abort, true]).catch((error: unknown) => error)
     if (wanted === true) return run
     await run.kill()
