@@ -9,7 +9,7 @@ import test from 'ava'
 import { until } from '../../../__test__/fixtures/until.ts'
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
 import { Console } from '../src/machine/console.ts'
-import { SerialServer } from '../src/machine/serial.ts'
+import { SerialServer } from '../src/machine/sockets/serial.ts'
 import { Places, echo, spin } from './helpers/machine-process.ts'
 
 const serial: typeof kvmTest = (title, body) => kvmTest(title, body, test.serial)

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 
 import { VirtualMachine, type VirtualMachineOptions, guests } from 'vmexit'
 
-import { ManagerError } from '../supervisor/errors.ts'
+import { ManagerError } from '../../supervisor/errors.ts'
 import { copyDisk, failed } from './disk-copy.ts'
-import { isLasting } from './making.ts'
+import { isLasting } from '../making.ts'
 
 const listFile = 'disks.json'
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, chmod, chown, copyFile, open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-import { ManagerError } from '../supervisor/errors.ts'
+import { ManagerError } from '../../supervisor/errors.ts'
 
 /** What is read at once; a part of zeros is not written, and takes no room. */
 const partBytes = 1024 * 1024
