@@ -100,6 +100,11 @@ export class Transport {
       maxPayload: maxMessageBytes,
       ...('socket' in where && { createConnection: () => openSocket(where.socket) }),
     })
+    // Before it is open: the first bytes may come with the answer that opens it.
+    const stream = createWebSocketStream(webSocket)
+    // What fails meanwhile rejects below.
+    const unheard = (): void => undefined
+    stream.on('error', unheard)
     await new Promise<void>((resolve, reject) => {
       webSocket.once('open', () => resolve())
       webSocket.once('error', (error) => reject(this.#broken(error)))
@@ -109,7 +114,7 @@ export class Transport {
         response.once('close', () => request.destroy())
       })
     })
-    const stream = createWebSocketStream(webSocket)
+    stream.off('error', unheard)
     webSocket.prependListener('close', (code, reason) => {
       const why = reason.toString()
       if (code === failed) stream.destroy(new ManagerError('ERR_MACHINE', why || 'it broke off'))
