@@ -37,6 +37,9 @@ function helpOf(command: string): Promise<string> {
   return help
 }
 
+/** Programs that are not ours, and are not looked into. */
+const foreign = ['virsh', 'virt-install', 'virt-manager', 'virt-viewer', 'curl']
+
 /**
  * What is wrong with a command line that is not run: a script, command or option that does not
  * exist.
@@ -48,7 +51,9 @@ async function problem(line: string): Promise<string | undefined> {
     const help = await helpOf(command)
     return words.filter((word) => word.startsWith('--')).find((option) => !help.includes(option))
   }
-  if (program === 'npm' && verb === 'install') return command === name ? undefined : command
+  if (program === 'npm' && verb === 'install')
+    return words.slice(2).find((each) => ![name, '@vmexit/manager'].includes(each))
+  if (foreign.includes(program!)) return undefined
   if (program === 'npm') return (verb === 'run' ? command : verb) in known ? undefined : line
   return line
 }

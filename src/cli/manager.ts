@@ -27,7 +27,7 @@ export const verbs: readonly Verb[] = [
   { name: 'events', summary: 'show what happened to machines' },
   { name: 'snapshot', summary: 'save, list, restore or remove states of a machine' },
   { name: 'up', summary: 'define and start the machines of a project file' },
-  { name: 'down', summary: 'stop and undefine the machines of a project file' },
+  { name: 'down', summary: 'stop the machines of a project file' },
 ]
 
 /** Whether the manager answers to it. */

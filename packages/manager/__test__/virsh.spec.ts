@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 
 import { until } from '../../../__test__/fixtures/until.ts'
+import { vmexitJson } from '../../../__test__/helpers/cli.ts'
 import { clientTest } from './clients/clients.ts'
 import { countGpa, greeting } from './fixtures/watchful-kernel.ts'
 import { Bench } from './helpers/virsh.ts'
@@ -44,6 +45,32 @@ await clientTest('virsh defines a machine, and shows what it is', async (t) => {
   t.is(view!.state, 'defined')
   t.deepEqual(view!.definition.payload, { file: bench.kernel })
   t.regex(await virsh('dumpxml', 'm'), /<title>Another<\/title>/)
+})
+
+await clientTest('virsh and vmexit ps know the same machines', async (t) => {
+  const bench = await Bench.open(t)
+  const { virsh } = bound(bench)
+  const vmexit = async (...words: string[]): Promise<any> => {
+    const [code, document] = await vmexitJson([...words, '--runtime', bench.runtime])
+    t.is(code, 0, JSON.stringify(document))
+    return document
+  }
+  await virsh('define', bench.document('one'))
+  const definition = { name: 'two', pc: true, payload: { file: bench.kernel } }
+  writeFileSync(join(bench.folder, 'two.json'), JSON.stringify(definition))
+  await vmexit('define', join(bench.folder, 'two.json'))
+  await vmexit('start', 'one')
+  await virsh('start', 'two')
+  const { machines } = await vmexit('ps')
+  const uuids = [await virsh('domuuid', 'one'), await virsh('domuuid', 'two')]
+  t.deepEqual(
+    machines.map(({ name, uuid, state }: Record<string, string>) => [name, uuid, state]),
+    [
+      ['one', uuids[0], 'running'],
+      ['two', uuids[1], 'running'],
+    ],
+  )
+  t.deepEqual((await virsh('list', '--name')).split('\n'), ['one', 'two'])
 })
 
 await clientTest('virsh lists what a machine that runs is and costs', async (t) => {
@@ -169,6 +196,28 @@ await clientTest('a screen at a port that was free is shown with its number', as
   const display = Number(number) - 5900
   t.is(await virsh('vncdisplay', 'm'), `127.0.0.1:${display}`)
   t.regex(await virsh('dumpxml', 'm', '--inactive'), /port='-1' autoport='yes'/)
+})
+
+await clientTest('virt-install imports a disk, and virt-xml changes its machine', async (t) => {
+  const bench = await Bench.open(t)
+  const { virsh } = bound(bench)
+  const disk = join(bench.folder, 'disk.img')
+  writeFileSync(disk, Buffer.alloc(1 << 20))
+  const { code, stderr } = await bench.client(
+    ...['virt-install', '--name', 'm', '--memory', '16', '--import', '--disk', disk],
+    ...['--network', 'none', '--graphics', 'vnc', '--boot', `kernel=${bench.kernel}`],
+    ...['--noautoconsole', '--osinfo', 'detect=off,require=off'],
+  )
+  t.is(code, 0, stderr)
+  t.is(await virsh('domstate', 'm'), 'running')
+  t.regex(await virsh('dominfo', 'm'), /^Persistent: +yes$/m)
+  t.regex(await virsh('domblklist', 'm'), /^ vda +\S+disk\.img$/m)
+  t.regex(await virsh('domblkinfo', 'm', 'vda'), /^Capacity: +1048576$/m)
+  const edited = await bench.client('virt-xml', 'm', '--edit', '--memory', '32', '--define')
+  t.is(edited.code, 0, edited.stderr)
+  await virsh('destroy', 'm')
+  t.regex(await virsh('dominfo', 'm'), /^Max memory: +32768 KiB$/m)
+  t.deepEqual(bench.supervisor.find('m').definition.disks, [{ file: disk }])
 })
 
 await clientTest('managed save keeps what a guest knows, and undefine asks about it', async (t) => {

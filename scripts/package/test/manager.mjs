@@ -73,8 +73,7 @@ async function install({ registry }, { major, node }, users) {
     assert.deepEqual([code, stdout], [1, ''])
     assert.match(stderr, /npm install @vmexit\/manager/)
   }
-  const told = await user.run(['npm', 'install', MANAGER])
-  assert.match(told, /added 10 packages/)
+  await user.run(['npm', 'install', MANAGER])
   assert.ok(existsSync(join(user.folder, 'node_modules', MANAGER)))
   assert.match(await user.run(['npx', 'vmexit', 'ps', '--help']), /^Usage: vmexit ps/)
   users.set(major, { ...user, node })

@@ -13,7 +13,7 @@ import type { ExecutionContext } from 'ava'
 import { until } from '../../../../__test__/fixtures/until.ts'
 import { type Client, connect } from '../../src/client/index.ts'
 
-const program = fileURLToPath(new URL('../fixtures/daemon.mjs', import.meta.url))
+const program = fileURLToPath(new URL('../fixtures/http-daemon.mjs', import.meta.url))
 
 /** For TCP. */
 export const token = 'a-token-that-nobody-guesses'

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { MachinePaths } from '../../paths/index.ts'
 import { ManagerError } from '../errors.ts'
 import { type Outcome, outcomeOf } from '../machine/restart.ts'
-import { Control, type ControlEvent } from './control.ts'
+import type { WireEvent } from '../../wire/index.ts'
+import { Control } from './control.ts'
 import { type MachineProcess, type ProcessEnd, toldEnd } from './process.ts'
 
 /** How long a process may live on after it told that its machine has ended. */
@@ -18,6 +19,9 @@ const reconnects = 3
 
 /** How long `kill` waits for a process that answers before it ends the process. */
 const killMs = 3000
+
+/** Events that are kept of a machine that nobody can ask yet; further ones are lost. */
+const maxEarlyEvents = 1000
 
 /** How long other requests wait. */
 export const requestMs = 30_000
@@ -43,16 +47,14 @@ export class Run {
   /** The port of 127.0.0.1 of its screen, if it has one. */
   vncPort: number | undefined
   readonly #paths: MachinePaths
-  readonly #onEvent: (event: ControlEvent) => void
+  readonly #onEvent: (event: WireEvent) => void
+  #early: WireEvent[] | undefined = []
   #finish!: (outcome: Outcome) => void
   #control: Control | undefined
   #told: Outcome | undefined
   #left = false
 
-  private constructor(
-    { paths, process, shared }: RunParts,
-    onEvent: (event: ControlEvent) => void,
-  ) {
+  private constructor({ paths, process, shared }: RunParts, onEvent: (event: WireEvent) => void) {
     this.process = process
     this.shared = shared
     this.#paths = paths
@@ -66,11 +68,19 @@ export class Run {
   }
 
   /** Connects to a machine of a process that is ready; watches it from then on. */
-  static async open(parts: RunParts, onEvent: (event: ControlEvent) => void): Promise<Run> {
+  static async open(parts: RunParts, onEvent: (event: WireEvent) => void): Promise<Run> {
     const run = new Run(parts, onEvent)
     await run.#connect()
     void run.#watch()
     return run
+  }
+
+  /** Passes on what it tells, first what it has told: whoever hears that may ask it from now on. */
+  passOn(): this {
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const event of early) this.#onEvent(event)
+    return this
   }
 
   /** Whether its process hears nothing at the moment. */
@@ -90,7 +100,7 @@ export class Run {
     return this.#control.request(method, params, limitMs)
   }
 
-  /** Ends it: by asking, and if that does not help and the process has no other machine, by a signal. */
+  /** Ends it: by asking, and if that does not help and no other machine is there, by a signal. */
   async kill(reason?: string): Promise<void> {
     this.wanted = true
     if (reason !== undefined) this.#told = { state: 'ended', reason }
@@ -127,8 +137,12 @@ export class Run {
     this.#control = await Control.open(this.#paths.control, (event) => this.#take(event))
   }
 
-  #take(event: ControlEvent): void {
-    if (event.event !== 'ended') return this.#onEvent(event)
+  #take(event: WireEvent): void {
+    if (event.event !== 'ended') {
+      if (this.#early === undefined) this.#onEvent(event)
+      else if (this.#early.length < maxEarlyEvents) this.#early.push(event)
+      return
+    }
     this.#told ??= readOutcome(event)
     if (this.shared) this.#control?.close()
     else void this.#hurry()
