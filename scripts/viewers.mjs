@@ -1,7 +1,16 @@
 // Programs that look at machines, from Debian, kept in .cache: viewers of VNC and noVNC in .cache/viewers, clients of libvirt in .cache/clients, each with an X server
 // without a screen. Nothing is installed: a command runs in a mount namespace of its own, in which /usr and /etc show what was unpacked over the host's own.
 import { randomBytes } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { apt, unpack } from './debian.mjs'
 import { Failure, attempt, root, run } from './run.mjs'
@@ -29,8 +38,9 @@ const clients = {
   probe: ['virt-manager', '--version'],
 }
 
-/** Words that start a command where /usr has what was fetched, too. */
+/** Words that start a command where /usr has what was fetched, too; as they are for the host's own /usr. */
 export function within(usr, words, flags = []) {
+  if (usr === '/usr') return [...words]
   const lay = (to, from) => `mount -t overlay fetched -o lowerdir="${from}:${to}" ${to}`
   const etc = `{ [ ! -d "$0/../etc" ] || ${lay('/etc', '$0/../etc')}; }`
   const script = `${lay('/usr', '$0')} && ${etc} && exec "$@"`
@@ -66,6 +76,19 @@ if command -v update-mime-database >/dev/null; then
 fi
 `
 
+/** A command has its own /usr and /etc only: what links lead to in /var is put in their place. */
+function copyFromVar(tree) {
+  const folder = join(tree, 'usr/share/misc')
+  if (!existsSync(folder)) return
+  const links = readdirSync(folder, { withFileTypes: true }).filter((it) => it.isSymbolicLink())
+  for (const link of links.map(({ name }) => join(folder, name))) {
+    const file = join(tree, readlinkSync(link))
+    if (!file.startsWith(join(tree, 'var')) || !existsSync(file)) continue
+    rmSync(link)
+    cpSync(file, link)
+  }
+}
+
 async function makeCaches(folder, tree) {
   const made = join(folder, 'made')
   mkdirSync(made)
@@ -95,6 +118,7 @@ async function fetchSet({ name, packages, alone, probe }) {
         })
         rmSync(join(tree, 'lib'), { recursive: true })
       }
+      copyFromVar(tree)
       await makeCaches(folder, tree)
       renameSync(tree, target)
     } catch (error) {
@@ -110,5 +134,23 @@ async function fetchSet({ name, packages, alone, probe }) {
 /** virt-viewer, an X server and what types into it, and noVNC. */
 export const fetchViewers = () => fetchSet(viewers)
 
+const hasGi = ['/usr/bin/python3', '-c', 'import gi; gi.require_version("Atspi", "2.0")']
+
+/** Whether the host has clients installed, as one without namespaces must. */
+async function areInstalled() {
+  const probes = [clients.probe, ['xdotool', '--version'], ['which', 'Xvfb', 'dbus-daemon'], hasGi]
+  for (const probe of probes) {
+    if ((await attempt(probe, { seconds: 60 })).code !== 0) return false
+  }
+  return true
+}
+
 /** virsh, virt-install, virt-viewer and virt-manager, and a desktop for them. */
-export const fetchClients = () => fetchSet(clients)
+export async function fetchClients() {
+  try {
+    return await fetchSet(clients)
+  } catch (error) {
+    if (await areInstalled()) return '/usr'
+    throw error
+  }
+}

@@ -27,7 +27,7 @@ test('what a machine says is kept, and goes on after another start', async (t) =
   await second.close()
   t.is(text(await readConsole(folder)), 'one\ntwo\nthree\n')
   t.is(text(await readConsole(folder, 6)), 'three\n')
-  t.is(text(await readConsole(folder, 0)), '')
+  for (const none of [0, -1, Number.NaN, 0.5]) t.is(text(await readConsole(folder, none)), '')
   t.is(statSync(join(folder, 'console.log')).mode & 0o777, 0o600)
 })
 

@@ -1,6 +1,7 @@
-// Clients of libvirt's protocol that say anything: VMEXIT_SOAK=1 sends a hundred times as much.
+// A server of libvirt's protocol in a process of its own, and clients that say anything:
+// VMEXIT_SOAK=1 sends a hundred times as much.
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import test from 'ava'
@@ -132,4 +133,19 @@ test('a hundred clients at once are served, and leave nothing', async (t) => {
   t.is(after.consoles, 0)
   t.is(after.files, before.files)
   t.deepEqual(after.stray, [])
+})
+
+test('a socket that listens already is served, as by socket activation', async (t) => {
+  // An abstract one: it stays when who opened it closes it.
+  const path = `\0vmexit-test-${process.pid}`
+  const opener = createServer().listen(path)
+  await once(opener, 'listening')
+  const { fd } = (opener as unknown as Record<string, { fd: number }>)['_handle']!
+  const { census } = await servedApart(t, { fd, path })
+  opener.close()
+  await once(opener, 'close')
+  using client = await LibvirtClient.open(path)
+  const list = await client.call(procedures.connectListAllDomains, { need_results: 1, flags: 0 })
+  t.is(list.ret, 3)
+  t.is((await census()).counts['clients'], 1)
 })

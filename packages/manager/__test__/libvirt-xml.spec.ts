@@ -4,7 +4,7 @@ import test from 'ava'
 import type { ManagerError } from '../src/supervisor/errors.ts'
 import { domainXml, readDomain, type Described } from '../src/libvirt/xml/domain.ts'
 import { normalForm } from '../src/libvirt/xml/normal.ts'
-import { MAX_CHARACTERS, MAX_DEPTH, MAX_ELEMENTS } from '../src/libvirt/xml/parse.ts'
+import { MAX_CHARACTERS, MAX_DEPTH, MAX_ELEMENTS } from '../src/libvirt/xml/document/parse.ts'
 import { readSnapshot } from '../src/libvirt/xml/snapshot.ts'
 import { randomDefinition, randomOf } from './helpers/random-definition.ts'
 import { samples } from './helpers/sample-domains.ts'
@@ -187,6 +187,14 @@ const wrong: Record<string, readonly [string, RegExp]> = {
   'a screen by SPICE': [document(`${os}<devices><graphics type='spice'/></devices>`), /spice/],
   'JSON that is none': [document(`${os}<vmexit:definition>{</vmexit:definition>`), /no JSON/],
   'JSON that is no object': [document(`${os}<vmexit:definition>[]</vmexit:definition>`), /object/],
+  'a string of JSON without an end': [
+    document(`${os}<vmexit:definition>${'"\\'.repeat(1.2e5)}</vmexit:definition>`),
+    /no JSON/,
+  ],
+  'disks without end': [
+    document(`${os}<devices>${`<disk type='file'/>`.repeat(4000)}</devices>`),
+    /at most 64 of <disk>/,
+  ],
   'JSON in itself without end': [
     document(`${os}<vmexit:definition>{"a":${'['.repeat(9e4)}</vmexit:definition>`),
     /beyond 32/,
@@ -194,10 +202,15 @@ const wrong: Record<string, readonly [string, RegExp]> = {
 }
 
 for (const [title, [text, message]] of Object.entries(wrong)) {
-  test(`${title} is refused with a reason`, (t) => {
+  test(`${title} is refused with a reason, and soon`, (t) => {
+    const began = performance.now()
     const error = t.throws(() => readDomain(text, nobody)) as ManagerError
     t.is(error.code, 'ERR_INVALID_OPTION', error.stack)
     t.regex(error.message, message)
+    t.true(
+      performance.now() - began < 10_000,
+      'its time grows with its length, not with the square',
+    )
   })
 }
 

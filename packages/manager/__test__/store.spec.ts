@@ -16,7 +16,14 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
 import { newUuid } from '../src/definition/index.ts'
-import { type MachineRecord, type Store, identify, isAlive, openStore } from '../src/store/index.ts'
+import {
+  ConsoleLog,
+  type MachineRecord,
+  type Store,
+  identify,
+  isAlive,
+  openStore,
+} from '../src/store/index.ts'
 import { rejects } from './helpers/errors.ts'
 import { temporary } from './helpers/folder.ts'
 
@@ -171,6 +178,7 @@ test('what a loss of power has left over is removed', async (t) => {
   await first.close()
   const machines = join(state, 'machines')
   writeFileSync(join(machines, 'a/machine.json.new'), '{"ver')
+  writeFileSync(join(machines, 'a/last.json.new'), '')
   mkdirSync(join(machines, 'empty'))
   mkdirSync(join(machines, '.old-b/snapshots/x'), { recursive: true })
   mkdirSync(join(machines, 'a/snapshots/.new-x'), { recursive: true })
@@ -214,6 +222,21 @@ test('a snapshot is there when it is whole', async (t) => {
       () => snapshots.folder(name),
     ])
       await rejects(t, 'ERR_INVALID_OPTION', call)
+})
+
+test('a machine has 256 snapshots at most, and none is begun that would be one more', async (t) => {
+  const store = await opened(t, temporary(t))
+  await store.save(record('a'))
+  const folder = join(store.folder('a'), 'snapshots')
+  for (let index = 0; index < 256; index++)
+    mkdirSync(join(folder, `s${index}`), { recursive: true })
+  const { message } = await rejects(t, 'ERR_LIMIT', () => store.snapshots('a').begin('more'))
+  t.regex(message, /at most 256 snapshots: remove others first/)
+  // They are broken, and can be removed all the same.
+  t.deepEqual(await store.snapshots('a').list(), [])
+  await rejects(t, 'ERR_SNAPSHOT', () => store.snapshots('a').folder('s0'))
+  await store.snapshots('a').remove('s0')
+  await (await store.snapshots('a').begin('more')).discard()
 })
 
 test('a saved state takes the place of the one before', async (t) => {
@@ -276,4 +299,26 @@ test('a state directory that others may write is refused', async (t) => {
   chmodSync(state, 0o777)
   const { message } = await rejects(t, 'ERR_FORBIDDEN', () => openStore(state))
   t.true(message.includes('0777') && message.includes('chmod 0700'), message)
+})
+
+test.serial('many machines, snapshots and events later the store holds no more', async (t) => {
+  const store = await opened(t, temporary(t))
+  const files = (): number => readdirSync('/proc/self/fd').length
+  const cycle = async (index: number): Promise<void> => {
+    const name = `m${index}`
+    await store.save(record(name))
+    const log = await ConsoleLog.open(store.folder(name))
+    log.write(Buffer.from('text'))
+    await log.close()
+    t.is((await store.console(name)).length, 4)
+    const draft = await store.snapshots(name).begin('one')
+    await draft.commit({ state: 'paused' })
+    store.events.append({ machine: name, uuid: newUuid(), type: 'defined' })
+    await store.remove(name)
+  }
+  await cycle(0)
+  const before = files()
+  for (let index = 1; index <= 100; index++) await cycle(index)
+  t.is(files(), before)
+  t.deepEqual(readdirSync(join(store.state, 'machines')), [])
 })

@@ -171,6 +171,28 @@ await clientTest('a screen at a port that was free is shown with its number', as
   t.regex(await virsh('dumpxml', 'm', '--inactive'), /port='-1' autoport='yes'/)
 })
 
+await clientTest('virt-install imports a disk, and virt-xml changes its machine', async (t) => {
+  const bench = await Bench.open(t)
+  const { virsh } = bound(bench)
+  const disk = join(bench.folder, 'disk.img')
+  writeFileSync(disk, Buffer.alloc(1 << 20))
+  const { code, stderr } = await bench.client(
+    ...['virt-install', '--name', 'm', '--memory', '16', '--import', '--disk', disk],
+    ...['--network', 'none', '--graphics', 'vnc', '--boot', `kernel=${bench.kernel}`],
+    ...['--noautoconsole', '--osinfo', 'detect=off,require=off'],
+  )
+  t.is(code, 0, stderr)
+  t.is(await virsh('domstate', 'm'), 'running')
+  t.regex(await virsh('dominfo', 'm'), /^Persistent: +yes$/m)
+  t.regex(await virsh('domblklist', 'm'), /^ vda +\S+disk\.img$/m)
+  t.regex(await virsh('domblkinfo', 'm', 'vda'), /^Capacity: +1048576$/m)
+  const edited = await bench.client('virt-xml', 'm', '--edit', '--memory', '32', '--define')
+  t.is(edited.code, 0, edited.stderr)
+  await virsh('destroy', 'm')
+  t.regex(await virsh('dominfo', 'm'), /^Max memory: +32768 KiB$/m)
+  t.deepEqual(bench.supervisor.find('m').definition.disks, [{ file: disk }])
+})
+
 await clientTest('managed save keeps what a guest knows, and undefine asks about it', async (t) => {
   const bench = await Bench.open(t)
   const { virsh } = bound(bench)

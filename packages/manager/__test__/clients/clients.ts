@@ -11,12 +11,12 @@ const scripts = (await import(
 )) as Scripts
 
 /** Where they are, or why there are none. */
-export type Clients = { readonly usr: string } | { readonly reason: string }
+type Clients = { readonly usr: string } | { readonly reason: string }
 
 let found: Promise<Clients> | undefined
 
 /** virsh, virt-install, virt-viewer, virt-manager and python3-libvirt; fetched the first time. */
-export function findClients(): Promise<Clients> {
+function findClients(): Promise<Clients> {
   found ??= scripts.fetchClients().then(
     (usr) => ({ usr }),
     (error: Error) => ({ reason: error.message.trim().split('\n').at(-1)! }),

@@ -3,11 +3,14 @@
 # first process of its own namespace.
 import json
 import os
-import re
 import subprocess
 import sys
+import warnings
 
 import gi
+
+# Its documentation has no other names for these.
+warnings.simplefilter("ignore", DeprecationWarning)
 
 WIDTH, HEIGHT = 1280, 1024
 # Of what a client shows; one that shows more is not looked at further.
@@ -61,13 +64,14 @@ def input(words):
 
 def describe(node):
     states = node.get_state_set()
-    box = node.get_extents(accessible.CoordType.SCREEN)
     shown = {"role": node.get_role_name(), "name": node.get_name() or ""}
     for state in ("showing", "sensitive", "checked", "focused"):
         shown[state] = states.contains(getattr(accessible.StateType, state.upper()))
-    shown["box"] = [box.x, box.y, box.width, box.height]
-    text = node.get_text_iface()
-    if text is not None:
+    shown["box"] = [0, 0, 0, 0]
+    if shown["showing"]:
+        box = node.get_extents(accessible.CoordType.SCREEN)
+        shown["box"] = [box.x, box.y, box.width, box.height]
+    if (text := node.get_text_iface()) is not None:
         count = accessible.Text.get_character_count(text)
         shown["text"] = accessible.Text.get_text(text, 0, count)
     return shown

@@ -234,7 +234,7 @@ export class Desktop implements Disposable {
 }
 
 /** A part of a picture. */
-export function crop(whole: Image, [left, top, width, height]: Box): Image {
+function crop(whole: Image, [left, top, width, height]: Box): Image {
   const words = new Uint32Array(width * height)
   for (let y = 0; y < height; y++) {
     const from = (top + y) * whole.width + left

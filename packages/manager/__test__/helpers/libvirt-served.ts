@@ -17,11 +17,17 @@ export interface LibvirtServed {
   census(): Promise<ServerCensus>
 }
 
-/** Starts one; it ends with the test. */
-export async function servedApart(t: ExecutionContext): Promise<LibvirtServed> {
-  const path = join(temporary(t), 's')
+/** Starts one, at a socket that listens already where there is one; it ends with the test. */
+export async function servedApart(
+  t: ExecutionContext,
+  listening?: { readonly fd: number; readonly path: string },
+): Promise<LibvirtServed> {
+  const path = listening?.path ?? join(temporary(t), 's')
   const execArgv = ['--import=@oxc-node/core/register', '--expose-gc']
-  const child = fork(program, [path], { execArgv })
+  const passed = listening === undefined ? [] : [listening.fd]
+  const stdio = ['ignore', 'inherit', 'inherit', ...passed, 'ipc'] as const
+  const args = listening === undefined ? [path] : []
+  const child = fork(program, args, { execArgv, stdio: [...stdio] })
   t.teardown(() => child.kill('SIGKILL'))
   const [said] = (await once(child, 'message')) as unknown[]
   if (said !== 'ready') throw new Error(`the server said ${String(said)}`)

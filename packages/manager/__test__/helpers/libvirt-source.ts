@@ -17,30 +17,41 @@ const { run } = await load<'run'>('run.mjs')
 const kept = resolve('.cache/libvirt-protocol')
 const FILES = ['src/remote/remote_protocol.x', 'src/rpc/virnetprotocol.x']
 const SECONDS = 120
-/** Where a release stands that the host's lists do not name sources of. */
-const FALLBACK =
-  'Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: main\n'
+/** A distribution's own archive, of which there are sources. */
+const ARCHIVE = /\/(debian|ubuntu)\b/
 
-/** The host's lists, for sources. */
-function sourceLists(): string {
+/** What the host's lists say, for sources, in both of their languages. */
+function sourceLists(): { readonly sources: string; readonly list: string } {
   const folder = '/etc/apt/sources.list.d'
-  const names = existsSync(folder) ? readdirSync(folder) : []
-  const texts = names
-    .filter((name) => name.endsWith('.sources'))
-    .map((name) => readFileSync(join(folder, name), 'utf8'))
-    .flatMap((text) => text.split(/\n\s*\n/))
-  const debian = texts.filter((text) => /^URIs:.*\bdebian\b/m.test(text))
-  const all = debian.length > 0 ? debian : [FALLBACK]
-  return all.map((text) => text.trim().replace(/^Types:.*$/m, 'Types: deb-src')).join('\n\n')
+  const names = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : []
+  const texts = (ending: string): string[] =>
+    [...names, '/etc/apt/sources.list']
+      .filter((name) => name.endsWith(ending) && existsSync(name))
+      .map((name) => readFileSync(name, 'utf8'))
+  const stanzas = texts('.sources').flatMap((text) => text.split(/\n\s*\n/))
+  const lines = texts('.list').flatMap((text) => text.split('\n'))
+  return {
+    sources: stanzas
+      .filter((text) => /^URIs:/m.test(text) && ARCHIVE.test(text))
+      .map((text) => text.trim().replace(/^Types:.*$/m, 'Types: deb-src'))
+      .join('\n\n'),
+    list: lines
+      .filter((line) => /^deb\s/.test(line) && ARCHIVE.test(line))
+      .map((line) => line.replace(/^deb/, 'deb-src'))
+      .join('\n'),
+  }
 }
 
 async function fetch(): Promise<void> {
   mkdirSync(resolve('.cache'), { recursive: true })
   const folder = mkdtempSync(resolve('.cache/libvirt-fresh-'))
   try {
-    const lists = join(folder, 'source.sources')
-    writeFileSync(lists, `${sourceLists()}\n`)
-    const own = [`Dir::Etc::SourceList=${lists}`, `Dir::Etc::SourceParts=${folder}/none`]
+    const parts = join(folder, 'parts')
+    mkdirSync(parts)
+    const { sources, list } = sourceLists()
+    writeFileSync(join(parts, 'a.sources'), `${sources}\n`)
+    writeFileSync(join(parts, 'b.list'), `${list}\n`)
+    const own = [`Dir::Etc::SourceList=${folder}/none`, `Dir::Etc::SourceParts=${parts}`]
     await apt(folder, ['apt-get', '-qq', 'update'], own)
     await apt(folder, ['apt-get', '-qq', 'source', '--download-only', 'libvirt'], own)
     const archive = readdirSync(folder).find((name) => /^libvirt_.*\.orig\.tar\.\w+$/.test(name))
@@ -65,6 +76,7 @@ export async function protocolFiles(): Promise<
     const [remote = '', net = ''] = FILES.map((file) => readFileSync(join(kept, file), 'utf8'))
     return { remote, net }
   } catch (error) {
-    return { reason: `no source package of libvirt: ${(error as Error).message.split('\n')[0]}` }
+    const said = (error as Error).message.trim().split('\n').at(-1)
+    return { reason: `no source package of libvirt: ${said}` }
   }
 }

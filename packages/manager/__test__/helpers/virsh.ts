@@ -88,8 +88,13 @@ export class Bench {
   }
 
   /** Runs virsh to its end. */
-  async try(...words: string[]): Promise<Said> {
-    const [command, ...args] = await withClients(['virsh', ...words])
+  try(...words: string[]): Promise<Said> {
+    return this.client('virsh', ...words)
+  }
+
+  /** Runs a client to its end. */
+  async client(...words: string[]): Promise<Said> {
+    const [command, ...args] = await withClients(words)
     return new Promise((resolve) => {
       const options = { env: this.#env, timeout: 100_000 }
       execFile(command!, args, options, (error, stdout, stderr) => {

@@ -27,7 +27,9 @@ export async function openFrontEnds(
   sockets: DaemonSockets,
   options: DaemonOptions,
 ): Promise<FrontEnds> {
-  const { log, fds = {} } = options
+  const { log, fds = {}, modules, port, token = '' } = options
+  const http = { supervisor, version, ...(modules === undefined ? {} : { modules }) }
+  const rpc = { supervisor, version, ...(log ? { log } : {}) }
   const all: FrontEnd[] = []
   const opened = async (opening: Promise<FrontEnd>): Promise<FrontEnd> => {
     const end = await opening
@@ -35,17 +37,11 @@ export async function openFrontEnds(
     return end
   }
   try {
-    const libvirt = await opened(
-      serveLibvirt(
-        { supervisor, version, ...(log ? { log } : {}) },
-        at(fds.libvirt, sockets.libvirt),
-      ),
-    )
-    const http = { supervisor, version, ...(options.modules ? { modules: options.modules } : {}) }
+    const libvirt = await opened(serveLibvirt(rpc, at(fds.libvirt, sockets.libvirt)))
     const api = await opened(serveHttp(http, at(fds.api, sockets.api)))
-    const { port, token } = options
-    if (port === undefined || token === undefined) return { api, libvirt, all }
-    return { api, libvirt, tcp: await opened(serveHttp(http, { port, token })), all }
+    if (port === undefined) return { api, libvirt, all }
+    const tcp = await opened(serveHttp(http, { port, token }))
+    return { api, libvirt, tcp, all }
   } catch (error) {
     await Promise.allSettled(all.map((end) => end.close()))
     throw error

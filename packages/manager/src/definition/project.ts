@@ -7,7 +7,7 @@ import { checkMachineName } from './names.ts'
 import { show, suggestion } from './show.ts'
 
 /** How many machines a project has at most. */
-export const maxProjectMachines = 1_000
+const maxProjectMachines = 1_000
 
 /** Bytes of a file with definitions. */
 const maxFileBytes = 16 * 1024 * 1024

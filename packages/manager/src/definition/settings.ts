@@ -3,7 +3,7 @@ import type { MachineDefinition } from 'vmexit'
 import type { Schema } from './schema.ts'
 
 /** What a machine's process may have. */
-export interface MachineLimits {
+interface MachineLimits {
   /** Bytes of address space (`RLIMIT_AS`), and of a cgroup's memory where there is one. */
   readonly memoryBytes?: number
   /** Open files (`RLIMIT_NOFILE`). */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 import { ManagerError, type ManagerErrorCode } from '../supervisor/errors.ts'
+import type { Connections } from './connections.ts'
 import { lingerMs, maxAnswersBytes, maxDiscardedBytes } from './limits.ts'
 
 /** What the API answers to each kind of error. */
@@ -82,7 +83,13 @@ function described(error: unknown): { code: ManagerErrorCode; message: string } 
 
 /** Bytes of answers that clients have not read. */
 export class Answers {
+  readonly #connections: Connections
   #bytes = 0
+
+  /** Of these connections. */
+  constructor(connections: Connections) {
+    this.#connections = connections
+  }
 
   /** How many they are. */
   get bytes(): number {
@@ -99,15 +106,16 @@ export class Answers {
       ? errorReply(new HttpError(503, 'ERR_LIMIT', message))
       : reply
     this.#bytes += body.byteLength
-    response.once('close', () => (this.#bytes -= body.byteLength))
+    this.#connections.whenOver(request, response, () => (this.#bytes -= body.byteLength))
     response.writeHead(status, headers)
     response.end(request.method === 'HEAD' ? undefined : body)
-    if (!request.complete) discard(request)
+    discard(request)
   }
 }
 
 /** Reads what a client goes on to send, so that it comes to read the answer, up to a limit. */
-function discard(request: IncomingMessage): void {
+export function discard(request: IncomingMessage): void {
+  if (request.complete) return
   let left = maxDiscardedBytes
   request.on('data', (chunk: Buffer) => {
     left -= chunk.length

@@ -1,7 +1,8 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import { ManagerError } from '../supervisor/errors.ts'
 import type { ManagerEvent, Supervisor } from '../supervisor/interface.ts'
+import type { Connections } from './connections.ts'
 import { eventBufferBytes, heartbeatMs, lingerMs, maxEventStreams } from './limits.ts'
 
 const headers = {
@@ -16,13 +17,15 @@ const retryMs = 1000
 /** Streams of server-sent events. */
 export class EventStreams {
   readonly #supervisor: Supervisor
+  readonly #connections: Connections
   readonly #open = new Set<EventStream>()
   #dropped = 0
   #beat: NodeJS.Timeout | undefined
 
   /** Of these machines. */
-  constructor(supervisor: Supervisor) {
+  constructor(supervisor: Supervisor, connections: Connections) {
     this.#supervisor = supervisor
+    this.#connections = connections
   }
 
   /** How many are open. */
@@ -36,7 +39,7 @@ export class EventStreams {
   }
 
   /** Answers with a stream, from after an event on or from now on. */
-  open(response: ServerResponse, since: number | undefined): void {
+  open(request: IncomingMessage, response: ServerResponse, since: number | undefined): void {
     if (this.#open.size >= maxEventStreams) {
       const message = `${maxEventStreams} streams of events are open already; end one of them`
       throw new ManagerError('ERR_LIMIT', message)
@@ -45,7 +48,7 @@ export class EventStreams {
     stream.listen(this.#supervisor, since)
     this.#open.add(stream)
     this.#beat ??= setInterval(() => this.#heartbeat(), heartbeatMs)
-    response.once('close', () => this.#remove(stream))
+    this.#connections.whenOver(request, response, () => this.#remove(stream))
   }
 
   /** Ends them all. */

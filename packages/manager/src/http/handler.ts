@@ -6,6 +6,7 @@ import {
   Answers,
   HttpError,
   type Reply,
+  discard,
   emptyReply,
   errorReply,
   jsonReply,
@@ -13,9 +14,9 @@ import {
   sendRaw,
 } from './answer.ts'
 import { Bodies } from './body.ts'
+import { Connections } from './connections.ts'
 import { EventStreams } from './events.ts'
 import type { Guard } from './guard.ts'
-import { maxPipelined } from './limits.ts'
 import type { PlainOperation, Service } from './operation.ts'
 import { type Route, routeOf } from './router.ts'
 import { problem } from './schema.ts'
@@ -26,11 +27,11 @@ export class Handler {
   readonly #service: Service
   readonly #guard: Guard
   readonly #bodies = new Bodies()
-  readonly #answers = new Answers()
+  readonly #answers: Answers
   readonly #events: EventStreams
   readonly #sockets = new Sockets()
-  /** Requests of each connection that have no answer yet. */
-  readonly #waiting = new WeakMap<Duplex, number>()
+  /** What is asked over which connection. */
+  readonly connections = new Connections()
   #requests = 0
   #failures = 0
 
@@ -38,12 +39,14 @@ export class Handler {
   constructor(service: Service, guard: Guard) {
     this.#service = service
     this.#guard = guard
-    this.#events = new EventStreams(service.supervisor)
+    this.#answers = new Answers(this.connections)
+    this.#events = new EventStreams(service.supervisor, this.connections)
   }
 
   /** What it holds and has done. */
   counts(): Record<string, number> {
     return {
+      httpConnections: this.connections.count,
       httpRequests: this.#requests,
       httpFailures: this.#failures,
       httpEventStreams: this.#events.count,
@@ -54,33 +57,20 @@ export class Handler {
     }
   }
 
-  /** Ends the streams; `terminate` those that do not end. */
+  /** Ends the streams, and connections that wait for no answer. */
   close(): void {
     this.#events.close()
     this.#sockets.close()
-  }
-
-  /** Ends what does not end by itself. */
-  terminate(): void {
-    this.#sockets.terminate()
-  }
-
-  /** Whether a connection waits for an answer. */
-  isWaiting(socket: Duplex): boolean {
-    return (this.#waiting.get(socket) ?? 0) > 0
+    this.connections.endIdle()
   }
 
   /** Answers a request; nothing is thrown. */
   async request(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { socket } = request
-    const waiting = (this.#waiting.get(socket) ?? 0) + 1
-    if (waiting > maxPipelined) {
-      socket.destroy()
+    if (!this.connections.begin(request, response)) {
+      request.socket.destroy()
       return
     }
     this.#requests += 1
-    this.#waiting.set(socket, waiting)
-    response.once('close', () => this.#waiting.set(socket, this.#waiting.get(socket)! - 1))
     response.on('error', () => undefined)
     try {
       this.#guard(request)
@@ -97,7 +87,7 @@ export class Handler {
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     this.#requests += 1
     socket.on('error', () => undefined)
-    if (this.isWaiting(socket)) {
+    if (this.connections.waiting(socket) > 0) {
       socket.destroy()
       return
     }
@@ -133,12 +123,15 @@ export class Handler {
   }
 
   #stream(request: IncomingMessage, response: ServerResponse, { query }: Route): void {
-    if ((this.#waiting.get(request.socket) ?? 0) > 1)
+    if (this.connections.waiting(request.socket) > 1)
       throw new ManagerError('ERR_INVALID_OPTION', 'a stream of events needs its own connection')
     const last = request.headers['last-event-id']
-    this.#events.open(response, last === undefined ? query['since'] : numberIn(String(last)))
+    const since = last === undefined ? query['since'] : numberIn(String(last))
+    this.#events.open(request, response, since)
     // What is asked after it would never be answered.
-    this.#waiting.set(request.socket, maxPipelined)
+    this.connections.take(request.socket)
+    // A connection that is not read does not say that it has ended.
+    discard(request)
   }
 }
 

@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs'
 import { type Server, createServer } from 'node:http'
-import type { AddressInfo, ListenOptions, Socket } from 'node:net'
+import type { AddressInfo, ListenOptions } from 'node:net'
 
 import { ManagerError } from '../supervisor/errors.ts'
 import type { FrontEnd } from '../supervisor/front-end.ts'
@@ -41,17 +41,13 @@ export async function serveHttp(options: HttpOptions, where: HttpPlace): Promise
   const guard = isTcp ? tokenGuard(where.token) : localGuard
   const handler = new Handler({ supervisor, version, from: isTcp ? 'tcp' : 'local' }, guard)
   const server = makeServer(handler)
-  const connections = new Set<Socket>()
-  server.on('connection', (socket) => {
-    connections.add(socket)
-    socket.once('close', () => connections.delete(socket))
-  })
+  server.on('connection', (socket) => handler.connections.add(socket))
   await listen(server, placeOf(where))
   if ('path' in where) chmodSync(where.path, 0o600)
   return {
     address: addressOf(server, where),
-    close: () => close(server, handler, connections),
-    counts: () => ({ ...handler.counts(), httpConnections: connections.size }),
+    close: () => close(server, handler),
+    counts: () => handler.counts(),
   }
 }
 
@@ -68,7 +64,7 @@ function makeServer(handler: Handler): Server {
   server.on('request', (request, response) => void handler.request(request, response))
   server.on('upgrade', (request, socket, head) => void handler.upgrade(request, socket, head))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (handler.isWaiting(socket) || error.code === 'ECONNRESET') socket.destroy()
+    if (handler.connections.waiting(socket) > 0 || error.code === 'ECONNRESET') socket.destroy()
     else sendRaw(socket, errorReply(unreadable(error)))
   })
   return server
@@ -104,15 +100,10 @@ function addressOf(server: Server, where: HttpPlace): string {
 }
 
 /** Who waits for an answer may have it, if it comes soon. */
-async function close(server: Server, handler: Handler, connections: Set<Socket>): Promise<void> {
+async function close(server: Server, handler: Handler): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve))
   handler.close()
-  server.closeIdleConnections()
-  const timer = setTimeout(() => {
-    handler.terminate()
-    for (const socket of connections) socket.destroy()
-  }, closeMs)
-  for (const socket of connections) if (!handler.isWaiting(socket)) socket.destroySoon()
+  const timer = setTimeout(() => handler.connections.destroy(), closeMs)
   await closed
   clearTimeout(timer)
 }

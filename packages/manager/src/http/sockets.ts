@@ -71,11 +71,6 @@ export class Sockets {
     for (const webSocket of this.#open.keys()) webSocket.close(codes.goingAway, 'the daemon ends')
   }
 
-  /** Ends those that do not close. */
-  terminate(): void {
-    for (const webSocket of this.#open.keys()) webSocket.terminate()
-  }
-
   #tie(webSocket: WebSocket, stream: Duplex): void {
     const state = { silent: 0 }
     this.#open.set(webSocket, state)

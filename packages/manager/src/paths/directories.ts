@@ -15,7 +15,7 @@ export interface Surroundings {
 }
 
 /** Those of this process. */
-export function surroundings(): Surroundings {
+function surroundings(): Surroundings {
   return { env: process.env, uid: process.geteuid?.() ?? 0, home: homedir() }
 }
 

@@ -1,9 +1,4 @@
-export {
-  type Surroundings,
-  makePrivateDirectory,
-  runtimeDirectory,
-  stateDirectory,
-} from './directories.ts'
+export { makePrivateDirectory, runtimeDirectory, stateDirectory } from './directories.ts'
 export {
   type DaemonSockets,
   type GroupPaths,
@@ -14,5 +9,4 @@ export {
   groupPaths,
   isServed,
   machinePaths,
-  maxSocketPathBytes,
 } from './sockets.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { ManagerError } from '../supervisor/errors.ts'
 
 /** What `sun_path` holds, without the NUL at its end (unix(7)). */
-export const maxSocketPathBytes = 107
+const maxSocketPathBytes = 107
 
 /** How long a socket that somebody may serve is given to answer. */
 const connectMs = 5_000

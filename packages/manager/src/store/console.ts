@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Bytes, Tail, consoleTailBytes } from './bytes.ts'
 
 /** Bytes of `console.log`; when it has them it becomes `console.log.1`, in the place of that. */
-export const maxConsoleBytes = 1024 * 1024
+const maxConsoleBytes = 1024 * 1024
 
 /** Bytes that wait for a slow disk; more are left out of the file. */
 const maxWaitingBytes = 1024 * 1024
@@ -155,8 +155,9 @@ export class ConsoleLog {
 /** The kept text in a machine's folder, at most the last `bytes` of it; none is no error. */
 export async function readConsole(folder: string, bytes = Infinity): Promise<Uint8Array> {
   const path = join(folder, 'console.log')
-  const last = await endOf(path, bytes)
-  const before = await endOf(`${path}.1`, bytes - (last?.bytes.length ?? 0))
+  const most = bytes > 0 ? Math.floor(bytes) : 0
+  const last = await endOf(path, most)
+  const before = await endOf(`${path}.1`, most - (last?.bytes.length ?? 0))
   // It was put away in between, and is both.
   const isSame = last !== undefined && before?.inode === last.inode
   return Buffer.concat([isSame ? none : (before?.bytes ?? none), last?.bytes ?? none])

@@ -14,10 +14,10 @@ import { join } from 'node:path'
 import type { ManagerEvent } from '../supervisor/interface.ts'
 
 /** Bytes of `events.jsonl`; when it has them it becomes `events.jsonl.1`, in the place of that. */
-export const maxEventsBytes = 1024 * 1024
+const maxEventsBytes = 1024 * 1024
 
 /** Events that are kept in memory. */
-export const maxEvents = 10_000
+const maxEvents = 10_000
 
 /** Letters of a text in an event: an error's message may be long. */
 const maxTextLetters = 2_000

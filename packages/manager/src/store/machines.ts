@@ -16,7 +16,7 @@ import { type MachineRecord, maxRecordBytes, parseRecord, recordText } from './r
 import { Snapshots } from './snapshots.ts'
 
 /** How many machines a store holds. */
-export const maxMachines = 10_000
+const maxMachines = 10_000
 
 /** Something in the store that is no machine, and is left as it is. */
 export interface StoreProblem {
@@ -203,7 +203,8 @@ export class Machines {
   /** Removes what was being written when power was lost. */
   async #tidy(folder: string): Promise<void> {
     try {
-      await this.#files.unlink(join(folder, `machine.json${asideSuffix}`))
+      for (const name of await this.#files.list(folder))
+        if (name.endsWith(asideSuffix)) await this.#files.unlink(join(folder, name))
       await new Snapshots(this.#files, folder, this.#queue).tidy()
     } catch {
       // On a disk that cannot be written it does no harm.

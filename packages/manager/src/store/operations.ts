@@ -24,7 +24,7 @@ export interface WrittenFile {
 }
 
 /** What something in a folder is. */
-export interface FileStatus {
+interface FileStatus {
   readonly kind: 'file' | 'folder' | 'other'
   readonly bytes: number
 }

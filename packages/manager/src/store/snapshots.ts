@@ -8,7 +8,7 @@ import type { FileOperations } from './operations.ts'
 import type { Queue } from './queue.ts'
 
 /** How many snapshots a machine has. */
-export const maxSnapshots = 256
+const maxSnapshots = 256
 
 /** Bytes of a `snapshot.json`. */
 const maxInfoBytes = 64 * 1024

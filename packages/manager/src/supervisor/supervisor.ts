@@ -319,7 +319,7 @@ class Supervised implements OwnedSupervisor {
 
   async close(): Promise<void> {
     for (const streams of this.#streams.values()) streams.close()
-    for (const machine of this.#machines.values()) machine.leave()
+    await Promise.all([...this.#machines.values()].map((machine) => machine.leave()))
     await this.#turns.take(() => {})
   }
 

@@ -8,6 +8,7 @@ import { lifecycleHandlers } from './lifecycle.ts'
 import { listHandlers } from './lists.ts'
 import { nodeHandlers } from './node/node.ts'
 import { nothingHandlers } from './node/nothing.ts'
+import { storageHandlers } from './node/storage.ts'
 import { noteHandlers } from './notes.ts'
 import { savedHandlers } from './saved.ts'
 import { snapshotHandlers } from './snapshots.ts'
@@ -17,6 +18,7 @@ import { statsHandlers } from './stats.ts'
 export const handlerRows: readonly Row[] = [
   nodeHandlers,
   nothingHandlers,
+  storageHandlers,
   listHandlers,
   definitionHandlers,
   lifecycleHandlers,

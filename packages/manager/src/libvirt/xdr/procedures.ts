@@ -4,6 +4,7 @@ import { domainProcedures } from './domain.ts'
 import { eventProcedures } from './events.ts'
 import { listProcedures } from './lists.ts'
 import { stateProcedures } from './state.ts'
+import { storageProcedures } from './storage.ts'
 
 /** All procedures that we have words for, by name. */
 export const procedures = {
@@ -12,5 +13,6 @@ export const procedures = {
   ...domainProcedures,
   ...stateProcedures,
   ...deviceProcedures,
+  ...storageProcedures,
   ...eventProcedures,
 } as const

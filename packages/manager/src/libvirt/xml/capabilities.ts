@@ -1,5 +1,5 @@
-import { element, type XmlElement } from './tree.ts'
-import { writeXml } from './write.ts'
+import { element, type XmlElement } from './document/tree.ts'
+import { writeXml } from './document/write.ts'
 
 /** What is known of the host. */
 export interface Host {

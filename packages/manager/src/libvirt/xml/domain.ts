@@ -3,13 +3,13 @@ import type { MachineDefinition } from 'vmexit'
 import { said, type Said } from './from-words.ts'
 import { merged } from './merge.ts'
 import { normalForm } from './normal.ts'
-import { parseXml } from './parse.ts'
+import { parseXml } from './document/parse.ts'
 import { difference, isObject, isSame, patched, type Json, type JsonObject } from './patch.ts'
-import { refuse } from './refuse.ts'
+import { refuse } from './document/refuse.ts'
 import { definitionName, domainShape } from './shapes.ts'
 import { words } from './to-words.ts'
-import { attribute, element, first, only, textOf, type XmlElement } from './tree.ts'
-import { writeXml } from './write.ts'
+import { attribute, element, first, only, textOf, type XmlElement } from './document/tree.ts'
+import { writeXml } from './document/write.ts'
 
 /** The namespace of `<vmexit:definition>`. */
 export const namespace = 'https://github.com/vmexit/vmexit/domain/1'
@@ -162,17 +162,26 @@ function withPatch(domain: XmlElement, { definition }: Said, name: string): Json
 }
 
 function parseJson(text: string): Json {
-  let depth = 0
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token === '[' || token === '{') depth += 1
-    else if (token === ']' || token === '}') depth -= 1
-    if (depth > maxJsonDepth) refuse(`<${definitionName}> has values in each other beyond 32`)
-  }
+  if (depthOf(text) > maxJsonDepth) refuse(`<${definitionName}> has values in each other beyond 32`)
   try {
     return JSON.parse(text) as Json
   } catch (error) {
     return refuse(`<${definitionName}> is no JSON: ${(error as Error).message}`)
   }
+}
+
+/** How deep values lie in each other; each character is looked at once, whatever they are. */
+function depthOf(text: string): number {
+  let [depth, deepest, inString] = [0, 0, false]
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (inString && character === '\\') at++
+    else if (character === '"') inString = !inString
+    else if (!inString && (character === '[' || character === '{')) depth++
+    else if (!inString && (character === ']' || character === '}')) depth--
+    deepest = Math.max(deepest, depth)
+  }
+  return deepest
 }
 
 /** A port for VNC without a password has the one of the machine that is there. */

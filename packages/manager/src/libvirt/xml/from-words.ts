@@ -1,5 +1,5 @@
 import type { JsonObject } from './patch.ts'
-import { refuse, shown } from './refuse.ts'
+import { refuse, shown } from './document/refuse.ts'
 import {
   all,
   attribute,
@@ -9,7 +9,7 @@ import {
   textOf,
   wholeNumber,
   type XmlElement,
-} from './tree.ts'
+} from './document/tree.ts'
 
 /** What a document says in libvirt's words. */
 export interface Said {
@@ -22,6 +22,9 @@ export interface Said {
   /** A TCP port for VNC is asked for, and the document has no password for it. */
   readonly vnc: { readonly port: number; readonly isAsked: boolean } | undefined
 }
+
+/** Devices of one kind in a document; a definition has at most 15. */
+const MAX_OF_A_KIND = 64
 
 const memoryUnits: Readonly<Record<string, number>> = {
   b: 1,
@@ -100,9 +103,9 @@ function restartOf(domain: XmlElement): string {
 }
 
 function devicesOf(devices: XmlElement, hasGraphics: boolean): JsonObject {
-  const disks = all(devices, 'disk').filter(isDisk).map(diskOf)
-  const network = all(devices, 'interface').map(cardOf)
-  const ports = all(devices, 'channel')
+  const disks = some(devices, 'disk').filter(isDisk).map(diskOf)
+  const network = some(devices, 'interface').map(cardOf)
+  const ports = some(devices, 'channel')
     .filter(isPort)
     .map((one) => attribute(first(one, 'target'), 'name')!)
   const screen = screenOf(devices, hasGraphics)
@@ -112,6 +115,14 @@ function devicesOf(devices: XmlElement, hasGraphics: boolean): JsonObject {
     ...(ports.length > 0 && { ports }),
     ...(screen !== undefined && { screen }),
   }
+}
+
+/** Elements of a name, which are compared with each other: not thousands of them. */
+function some(devices: XmlElement, name: string): XmlElement[] {
+  const found = all(devices, name)
+  return found.length <= MAX_OF_A_KIND
+    ? found
+    : refuse(`<devices> has at most ${MAX_OF_A_KIND} of <${name}>, this one ${found.length}`)
 }
 
 /** Whether it is a disk; a drive without a medium is none. */

@@ -1,5 +1,5 @@
 import type { Shape } from './shapes.ts'
-import { elements, type XmlElement } from './tree.ts'
+import { elements, type XmlElement } from './document/tree.ts'
 
 /**
  * What `fresh` says, at the places of `kept`, with everything of `kept` that is not ours. Reading

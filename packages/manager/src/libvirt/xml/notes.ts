@@ -1,6 +1,6 @@
 import { domainTree, type Described } from './domain.ts'
-import { element, first, textOf } from './tree.ts'
-import { writeXml } from './write.ts'
+import { element, first, textOf } from './document/tree.ts'
+import { writeXml } from './document/write.ts'
 
 /** What people write about a machine, which means nothing to it. */
 export type Note = 'description' | 'title'

@@ -1,5 +1,5 @@
 import { isDisk, isPort, isFirstPort, sourceOf } from './from-words.ts'
-import { attribute, first, type XmlElement } from './tree.ts'
+import { attribute, first, type XmlElement } from './document/tree.ts'
 
 /** What of an element is said by the definition; everything else of it is kept as it came. */
 export interface Shape {

@@ -1,7 +1,7 @@
 import type { SnapshotView } from '../../supervisor/interface.ts'
-import { parseXml } from './parse.ts'
-import { element, only, textOf } from './tree.ts'
-import { writeXml } from './write.ts'
+import { parseXml } from './document/parse.ts'
+import { element, only, textOf } from './document/tree.ts'
+import { writeXml } from './document/write.ts'
 
 /** What a `<domainsnapshot>` asks for. */
 export interface AskedSnapshot {

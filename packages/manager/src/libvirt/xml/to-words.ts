@@ -1,6 +1,6 @@
-import { isSayable } from './characters.ts'
+import { isSayable } from './document/characters.ts'
 import { isObject, type Json, type JsonObject } from './patch.ts'
-import { element, type XmlElement } from './tree.ts'
+import { element, type XmlElement } from './document/tree.ts'
 
 /** What a definition in its normal form says in libvirt's own words. */
 export function words(uuid: string | undefined, normal: JsonObject): XmlElement {

@@ -1,15 +1,15 @@
 import type { ManagerSettings } from '../../definition/index.ts'
 import type { MachineRecord } from '../../store/index.ts'
 import type { Context } from './context.ts'
-import { ManagerError } from '../errors.ts'
+import type { ManagerError } from '../errors.ts'
 import type { EventType, MachineState, MachineView, StartOptions } from '../interface.ts'
-import type { ControlEvent } from '../process/control.ts'
+import type { WireEvent } from '../../wire/index.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { type LastRun, writeLast } from './last-run.ts'
 import { bootId } from '../process/proc.ts'
 import { type Run, within } from '../process/run.ts'
 import { type Outcome, Restarts } from './restart.ts'
-import { awake, busy, move, need, still } from './states.ts'
+import { awake, busy, endedAtStart, move, need, still } from './states.ts'
 import { Turns } from './turns.ts'
 import { beginningOf, viewOf, type ProcessView } from './view.ts'
 
@@ -29,6 +29,7 @@ export class Machine {
   readonly #context: Context
   readonly #restarts: Restarts
   readonly #turns = new Turns()
+  readonly #writes = new Turns()
   #record: MachineRecord
   #state: MachineState
   #last: LastRun
@@ -116,7 +117,7 @@ export class Machine {
     // It may have ended while `stop` was waiting.
     if (this.#state !== 'stopping') need(this.name, this.#state, busy, 'kill')
     this.#stopping()
-    this.#abort?.(ended(this.name))
+    this.#abort?.(endedAtStart(this.name))
     await this.#run?.kill()
     await over
     return this.view
@@ -213,9 +214,10 @@ export class Machine {
   }
 
   /** Leaves it alone: it goes on, and this object hears nothing more of it. */
-  leave(): void {
+  async leave(): Promise<void> {
     this.#restarts.cancel()
     this.#run?.leave()
+    await this.#writes.take(() => {})
   }
 
   /** Goes on with a run that an earlier daemon began. */
@@ -226,11 +228,11 @@ export class Machine {
   }
 
   /** What the machine's process tells. */
-  heard(event: ControlEvent): void {
+  heard(event: WireEvent): void {
     if (event.event === 'running' || event.event === 'resumed') {
       this.follow('running', this.#state === 'paused' ? 'resumed' : 'running')
     } else if (event.event === 'paused') this.follow('paused', 'paused')
-    else if (event.event === 'reset') this.tell('reset')
+    else if (event.event === 'reset') this.tell('reset', { by: event['by'] })
   }
 
   /** What the process says or answers, in either order, and not of a machine that is to end. */
@@ -306,7 +308,7 @@ export class Machine {
     await this.removeSaved().catch((error: unknown) => this.#complain(error))
     if (this.#state === 'stopping') {
       await this.#run?.kill()
-      throw ended(this.name)
+      throw endedAtStart(this.name)
     }
     this.follow(paused ? 'paused' : 'running', paused ? 'paused' : 'running')
   }
@@ -334,17 +336,19 @@ export class Machine {
   }
 
   /** The end of a run: told once, and the last thing that is. */
-  async #conclude(outcome: Outcome, wanted: boolean): Promise<void> {
-    const { state, reason, exitCode } = outcome
+  async #conclude({ state, reason, exitCode }: Outcome, wanted: boolean): Promise<void> {
+    const over = this.#over
     const ranMs = Date.now() - Date.parse(this.#last.startedAt ?? new Date().toISOString())
-    this.#last = { ...this.#last, reason, ...(exitCode === undefined ? {} : { exitCode }) }
+    const why = { reason, ...(exitCode === undefined ? {} : { exitCode }) }
     this.#enter(state)
-    this.tell(state, { reason, ...(exitCode === undefined ? {} : { exitCode }) })
-    await this.#keepLast({ ...this.#last, state })
+    this.tell(state, why)
+    const kept = this.#keepLast({ ...this.#last, ...why, state })
     if (!this.#record.persistent) {
+      await kept
       await this.#context.vanish(this.name).catch((error: unknown) => this.#complain(error))
-    } else if (!wanted && this.#state === state) this.#restartPerhaps(outcome, ranMs)
-    this.#over.resolve()
+    } else if (!wanted && this.#state === state) this.#restartPerhaps({ state, ...why }, ranMs)
+    await kept
+    over.resolve()
   }
 
   #restartPerhaps(outcome: Outcome, ranMs: number): void {
@@ -385,16 +389,12 @@ export class Machine {
 
   async #keepLast(last: LastRun): Promise<void> {
     this.#last = last
-    await writeLast(this.#context.store.folder(this.name), last).catch((error: unknown) =>
-      this.#complain(error),
-    )
+    const { store } = this.#context
+    const write = (): Promise<void> => writeLast(store.folder(this.name), last)
+    await this.#writes.take(write).catch((error: unknown) => this.#complain(error))
   }
 
   #complain(error: unknown): void {
     this.#context.log(`machine '${this.name}': ${(error as Error).message}`)
   }
-}
-
-function ended(name: string): ManagerError {
-  return new ManagerError('ERR_STATE', `machine '${name}' was ended while it was starting`)
 }

@@ -1,3 +1,4 @@
+import { endState } from '../../wire/index.ts'
 import type { MachineState } from '../interface.ts'
 
 /** When a machine that ended is started again. */
@@ -33,12 +34,9 @@ export interface Outcome {
   readonly exitCode?: number
 }
 
-/** Ends that a guest, or whoever runs it, chose; any other is a crash. */
-const orderly = new Set(['stopped', 'timeout', 'exit-port', 'power-off', 'hlt', 'reset', 'saved'])
-
 /** The outcome of a run that told how it ended. */
 export function outcomeOf(reason: string, exitCode?: number): Outcome {
-  const state = orderly.has(reason) ? 'ended' : 'crashed'
+  const state = endState(reason)
   return { state, reason, ...(exitCode === undefined ? {} : { exitCode }) }
 }
 

@@ -50,3 +50,8 @@ export function need(
   if (allowed.includes(state)) return
   throw new ManagerError('ERR_STATE', `cannot ${verb} machine '${machine}': it ${words[state]}`)
 }
+
+/** What a start is told that was not to be any more. */
+export function endedAtStart(machine: string): ManagerError {
+  return new ManagerError('ERR_STATE', `machine '${machine}' was ended while it was starting`)
+}

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { MachinePaths } from '../../paths/index.ts'
 import { ManagerError } from '../errors.ts'
 import { type Outcome, outcomeOf } from '../machine/restart.ts'
-import { Control, type ControlEvent } from './control.ts'
+import type { WireEvent } from '../../wire/index.ts'
+import { Control } from './control.ts'
 import { type MachineProcess, type ProcessEnd, toldEnd } from './process.ts'
 
 /** How long a process may live on after it told that its machine has ended. */
@@ -43,16 +44,13 @@ export class Run {
   /** The port of 127.0.0.1 of its screen, if it has one. */
   vncPort: number | undefined
   readonly #paths: MachinePaths
-  readonly #onEvent: (event: ControlEvent) => void
+  readonly #onEvent: (event: WireEvent) => void
   #finish!: (outcome: Outcome) => void
   #control: Control | undefined
   #told: Outcome | undefined
   #left = false
 
-  private constructor(
-    { paths, process, shared }: RunParts,
-    onEvent: (event: ControlEvent) => void,
-  ) {
+  private constructor({ paths, process, shared }: RunParts, onEvent: (event: WireEvent) => void) {
     this.process = process
     this.shared = shared
     this.#paths = paths
@@ -66,7 +64,7 @@ export class Run {
   }
 
   /** Connects to a machine of a process that is ready; watches it from then on. */
-  static async open(parts: RunParts, onEvent: (event: ControlEvent) => void): Promise<Run> {
+  static async open(parts: RunParts, onEvent: (event: WireEvent) => void): Promise<Run> {
     const run = new Run(parts, onEvent)
     await run.#connect()
     void run.#watch()
@@ -127,7 +125,7 @@ export class Run {
     this.#control = await Control.open(this.#paths.control, (event) => this.#take(event))
   }
 
-  #take(event: ControlEvent): void {
+  #take(event: WireEvent): void {
     if (event.event !== 'ended') return this.#onEvent(event)
     this.#told ??= readOutcome(event)
     if (this.shared) this.#control?.close()

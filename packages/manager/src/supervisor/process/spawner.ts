@@ -7,7 +7,8 @@ import { promisify } from 'node:util'
 import { groupPaths, machinePaths } from '../../paths/index.ts'
 import { asIdentity, isAlive, type ProcessIdentity } from '../../store/index.ts'
 import { ManagerError } from '../errors.ts'
-import { Control, type ControlEvent } from './control.ts'
+import type { WireEvent } from '../../wire/index.ts'
+import { Control } from './control.ts'
 import { findLimitTools, limited, type Limits, type LimitTools } from './limits.ts'
 import { ChildOfOurs, FoundProcess, type MachineProcess } from './process.ts'
 import type { Outcome } from '../machine/restart.ts'
@@ -46,7 +47,7 @@ export interface Launch {
   /** The parameters of `start`. */
   readonly params: Readonly<Record<string, unknown>>
   /** Gets what the machine tells. */
-  readonly onEvent: (event: ControlEvent) => void
+  readonly onEvent: (event: WireEvent) => void
   /** Rejects as soon as the start is not wanted any more. */
   readonly abort: Promise<never>
 }

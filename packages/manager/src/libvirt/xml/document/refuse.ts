@@ -1,4 +1,4 @@
-import { ManagerError } from '../../supervisor/errors.ts'
+import { ManagerError } from '../../../supervisor/errors.ts'
 
 /** Says what is wrong with a document. */
 export function refuse(message: string): never {
