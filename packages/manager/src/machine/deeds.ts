@@ -7,7 +7,7 @@ import type { Methods, Params } from '../wire/index.ts'
 import type { Machine } from './machine.ts'
 import { memoryBytesOf } from './making.ts'
 import { checkKeys, checkMemory, checkPath } from './params.ts'
-import { restore, save } from './saving.ts'
+import { restore, save } from './saved/saving.ts'
 
 type Deed<M extends keyof Methods> = (
   machine: Machine,

@@ -6,9 +6,9 @@ import { ManagerError } from '../supervisor/errors.ts'
 import type { MachineState } from '../supervisor/interface.ts'
 import { type End, type MachineEvent, type StartParams, endState, toldOf } from '../wire/index.ts'
 import type { Console } from './console.ts'
-import { StagedDisks } from './frozen-disks.ts'
+import { StagedDisks } from './saved/frozen-disks.ts'
 import { type Made, make } from './making.ts'
-import type { ScreenSockets } from './screens.ts'
+import type { ScreenSockets } from './sockets/screens.ts'
 
 /** A guest that resets itself sooner after it began waits for the rest of this. */
 const resetRestMs = 1000
@@ -157,7 +157,7 @@ export class Machine {
     this.#current = undefined
     await this.#around.screens.leave()
     old.close()
-    await this.#around.console.heard
+    await Promise.race([this.#around.console.heard, sleep(stopMs, undefined, { ref: false })])
     try {
       const made = await another(this.#around.console)
       this.#made = made

@@ -6,13 +6,13 @@ import { type MachinePaths, machinePaths } from '../paths/index.ts'
 import { ManagerError } from '../supervisor/errors.ts'
 import type { End, MachineEvent, Params, StartParams, Started, Status } from '../wire/index.ts'
 import { Console } from './console.ts'
-import { Control } from './control.ts'
+import { Control } from './sockets/control.ts'
 import { deeds } from './deeds.ts'
 import { writeIdentity } from './identity.ts'
 import { Machine } from './machine.ts'
 import { checkStart } from './params.ts'
-import { ScreenSockets } from './screens.ts'
-import { SerialServer } from './serial.ts'
+import { ScreenSockets } from './sockets/screens.ts'
+import { SerialServer } from './sockets/serial.ts'
 
 /** How long the console of a machine that has ended may take for the rest of its text. */
 const restMs = 2000

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { Snapshot } from 'vmexit'
 
 import { StagedDisks, freezeDisks } from './frozen-disks.ts'
-import type { Machine } from './machine.ts'
-import { isLasting, make, memoryFile } from './making.ts'
+import type { Machine } from '../machine.ts'
+import { isLasting, make, memoryFile } from '../making.ts'
 
 /** Writes a machine's state, and copies of its writable disks, into a folder; it then goes on. */
 export async function save(machine: Machine, folder: string): Promise<{ bytes: number }> {

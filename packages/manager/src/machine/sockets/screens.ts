@@ -1,6 +1,6 @@
 import type { MachineDefinition, ScreenServer, VirtualMachine } from 'vmexit'
 
-import { ManagerError } from '../supervisor/errors.ts'
+import { ManagerError } from '../../supervisor/errors.ts'
 
 /** Where a machine's screen is shown. */
 export class ScreenSockets {

@@ -1,7 +1,7 @@
 import type { Server, Socket } from 'node:net'
 
-import type { Console } from './console.ts'
-import { farewellMs, serveSocket, stopServing } from './sockets.ts'
+import type { Console } from '../console.ts'
+import { farewellMs, serveSocket, stopServing } from './serve.ts'
 
 /** Bytes that wait for one who does not read; with more it is dropped. */
 export const maxLagBytes = 1024 * 1024

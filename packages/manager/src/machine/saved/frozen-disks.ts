@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 
 import { VirtualMachine, type VirtualMachineOptions, guests } from 'vmexit'
 
-import { ManagerError } from '../supervisor/errors.ts'
+import { ManagerError } from '../../supervisor/errors.ts'
 import { copyDisk, failed } from './disk-copy.ts'
-import { isLasting } from './making.ts'
+import { isLasting } from '../making.ts'
 
 const listFile = 'disks.json'
 
@@ -61,7 +61,8 @@ export class StagedDisks {
       for (const { index, file, image } of disks) {
         const aside = `${file}.vmexit-new`
         staged.#staged.push({ aside, file })
-        await copyDisk({ disk: nameOf(index, file), from: join(folder, image), to: aside, signal })
+        const copy = { disk: nameOf(index, file), from: join(folder, image), to: aside, signal }
+        await copyDisk({ ...copy, synced: true })
       }
       return staged
     } catch (error) {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, chmod, chown, copyFile, open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-import { ManagerError } from '../supervisor/errors.ts'
+import { ManagerError } from '../../supervisor/errors.ts'
 
 /** What is read at once; a part of zeros is not written, and takes no room. */
 const partBytes = 1024 * 1024
@@ -19,6 +19,8 @@ export interface DiskCopy {
   readonly to: string
   /** Ends it between two parts. */
   readonly signal: AbortSignal
+  /** Whether it is on the disk afterwards; else whoever keeps the copy sees to it. */
+  readonly synced?: boolean
 }
 
 /**
@@ -55,7 +57,7 @@ async function sharesBytes(from: string, to: string): Promise<boolean> {
   )
 }
 
-async function copyBytes({ disk, from, to, signal }: DiskCopy): Promise<void> {
+async function copyBytes({ disk, from, to, signal, synced }: DiskCopy): Promise<void> {
   await checkRoom(disk, from, to)
   await using source = await open(from, 'r')
   await using target = await open(to, 'w', 0o600)
@@ -70,7 +72,7 @@ async function copyBytes({ disk, from, to, signal }: DiskCopy): Promise<void> {
     if (!bytes.equals(zeros.subarray(0, bytesRead))) await writeAll(target, bytes, at)
     at += bytesRead
   }
-  await target.sync()
+  if (synced) await target.sync()
 }
 
 async function writeAll(target: FileHandle, bytes: Buffer, at: number): Promise<void> {

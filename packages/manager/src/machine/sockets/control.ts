@@ -1,7 +1,7 @@
 import type { Server } from 'node:net'
 
-import { type Answerer, type MachineEvent, Peer } from '../wire/index.ts'
-import { farewellMs, serveSocket, stopServing } from './sockets.ts'
+import { type Answerer, type MachineEvent, Peer } from '../../wire/index.ts'
+import { farewellMs, serveSocket, stopServing } from './serve.ts'
 
 /** A control socket: whoever is connected asks, and is told events. */
 export class Control {
