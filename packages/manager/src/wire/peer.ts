@@ -5,19 +5,19 @@ import { Lines } from './lines.ts'
 import { type Message, type Params, type WireEvent, readMessage, writeMessage } from './message.ts'
 
 /** A line of more bytes closes the connection. */
-export const maxLineBytes = 1024 * 1024
+const maxLineBytes = 1024 * 1024
 
 /** Requests of the other side that are being answered; it is not read on until one is. */
-export const maxServed = 64
+const maxServed = 64
 
 /** Requests that wait for answers of the other side. */
-export const maxAsked = 1000
+const maxAsked = 1000
 
 /** Bytes that wait for a side that does not read; more close the connection. */
-export const maxUnreadBytes = 4 * 1024 * 1024
+const maxUnreadBytes = 4 * 1024 * 1024
 
 /** How long an answer may take, unless said otherwise. */
-export const usualLimitMs = 30_000
+const usualLimitMs = 30_000
 
 /** Answers a request; what it throws is told, by `code` and `message`. */
 export type Answerer = (method: string, params: Params) => unknown

@@ -24,7 +24,7 @@ const killMs = 3000
 const maxEarlyEvents = 1000
 
 /** How long other requests wait. */
-export const requestMs = 30_000
+const requestMs = 30_000
 
 /** What a run of a machine is made of. */
 export interface RunParts {
@@ -100,7 +100,10 @@ export class Run {
     return this.#control.request(method, params, limitMs)
   }
 
-  /** Ends it: by asking, and if that does not help and the process has no other machine, by a signal. */
+  /**
+   * Ends it: by asking, and if that does not help and the process has no other machine, by a
+   * signal.
+   */
   async kill(reason?: string): Promise<void> {
     this.wanted = true
     if (reason !== undefined) this.#told = { state: 'ended', reason }
@@ -195,7 +198,7 @@ export async function readEnd({ end }: Pick<MachinePaths, 'end'>): Promise<Outco
 }
 
 /** The outcome of a process that is gone and said nothing. */
-export function crashedBy(end: ProcessEnd): Outcome {
+function crashedBy(end: ProcessEnd): Outcome {
   return { state: 'crashed', reason: end.signal ?? `its process ${toldEnd(end)}` }
 }
 
