@@ -15,7 +15,7 @@ import { type Client, connect } from '../../src/client/index.ts'
 const program = fileURLToPath(new URL('../fixtures/http-daemon.mjs', import.meta.url))
 
 /** For TCP. */
-export const token = 'a-token-that-nobody-guesses'
+const token = 'a-token-that-nobody-guesses'
 
 /** An answer, read whole. */
 export interface Answer {
@@ -179,7 +179,7 @@ export function echoing(daemon: HttpDaemon, name: string): object {
  * mov dx,0x3f8; mov al,'x'; out dx,al; jmp -3
  */
 /** A machine that never stops to print. */
-export function flooding(daemon: HttpDaemon, name: string): object {
+function flooding(daemon: HttpDaemon, name: string): object {
   const file = daemon.image('flood.bin', Buffer.from('baf803b078eeebfd', 'hex'))
   const payload = { file, format: 'flat' }
   return { name, mode: 'real', pc: true, memoryBytes: 2 ** 20, payload }
