@@ -179,7 +179,7 @@ export function echoing(daemon: HttpDaemon, name: string): object {
  * mov dx,0x3f8; mov al,'x'; out dx,al; jmp -3
  */
 /** A machine that never stops to print. */
-function flooding(daemon: HttpDaemon, name: string): object {
+export function flooding(daemon: HttpDaemon, name: string): object {
   const file = daemon.image('flood.bin', Buffer.from('baf803b078eeebfd', 'hex'))
   const payload = { file, format: 'flat' }
   return { name, mode: 'real', pc: true, memoryBytes: 2 ** 20, payload }
