@@ -4,7 +4,7 @@ import type { Schema } from './schema.ts'
 
 /** What a machine's process may have. */
 interface MachineLimits {
-  /** Bytes of address space (`RLIMIT_AS`), and of a cgroup's memory where there is one. */
+  /** Bytes of memory, the guest's too: of a cgroup, or of `RLIMIT_DATA` where there is none. */
   readonly memoryBytes?: number
   /** Open files (`RLIMIT_NOFILE`). */
   readonly openFiles?: number
@@ -58,7 +58,7 @@ export const managerSchema: Schema = {
     limits: {
       type: 'object',
       properties: {
-        memoryBytes: most('Address space.', Number.MAX_SAFE_INTEGER),
+        memoryBytes: most('Memory.', Number.MAX_SAFE_INTEGER),
         openFiles: most('Open files.', 2 ** 20),
         cpuSeconds: most('Processor time.', 2 ** 31 - 1),
       },

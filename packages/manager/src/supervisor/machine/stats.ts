@@ -2,7 +2,7 @@ import type { MachineStats } from '../interface.ts'
 import type { Machine } from './machine.ts'
 import { useOf } from '../process/proc.ts'
 
-/** What a machine costs and does: what its process tells, and what the host tells of the process. */
+/** What a machine costs and does: what its process tells, and the host of that process. */
 export async function statsOf(machine: Machine, machinesInProcess: number): Promise<MachineStats> {
   const told = await machine.ask('ask for the statistics of', 'stats')
   const { process } = machine

@@ -21,7 +21,7 @@ export class Streams {
     return this.#open.size
   }
 
-  /** Connects to one; what is read slowly waits in the machine's process, which drops it at last. */
+  /** Connects to one; the machine's process drops whoever reads too slowly. */
   open(path: string, what: string): Promise<Duplex> {
     if (this.#open.size >= maxStreams) {
       const message = `${maxStreams} streams of machine '${this.#machine}' are open; close one of them`

@@ -100,7 +100,7 @@ export class Run {
     return this.#control.request(method, params, limitMs)
   }
 
-  /** Ends it: by asking, and if that does not help and the process has no other machine, by a signal. */
+  /** Ends it: by asking, and if that does not help and no other machine is there, by a signal. */
   async kill(reason?: string): Promise<void> {
     this.wanted = true
     if (reason !== undefined) this.#told = { state: 'ended', reason }
