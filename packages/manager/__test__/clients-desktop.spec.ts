@@ -10,12 +10,11 @@ await clientTest('a desktop shows virt-manager, and presses its buttons', async 
   using desktop = await Desktop.open()
   const pid = await desktop.start(['virt-manager', '--no-fork', '-c', 'test:///default'])
   const running = { role: 'table cell', name: 'test\nRunning' }
-  await desktop.click(await desktop.find(running))
-  await desktop.click({ role: 'push button', name: 'Shut Down', sensitive: true })
-  await desktop.find({ role: 'table cell', name: 'test\nShutoff' })
+  const shutDown = { role: 'push button', name: 'Shut Down', sensitive: true }
+  await desktop.clickFor(running, shutDown)
+  await desktop.clickFor(shutDown, { role: 'table cell', name: 'test\nShutoff' })
   const before = desktop.picture()
-  await desktop.click({ role: 'push button', name: 'Run', sensitive: true })
-  await desktop.find(running)
+  await desktop.clickFor({ role: 'push button', name: 'Run', sensitive: true }, running)
   t.notDeepEqual(desktop.picture().words, before.words)
   const { width, height } = decodePng(readFileSync(desktop.keep('desktop')))
   t.deepEqual([width, height], [1280, 1024])

@@ -40,8 +40,9 @@ await guestTest(
     const { daemon, supervisor, desktop, start } = await opened(t)
     await start()
     for (const name of ['first', 'guest', 'third']) await desktop.find(row(name, 'Shutoff'))
-    await desktop.click(row('guest', 'Shutoff'))
-    await desktop.click({ role: 'push button', name: 'Run', sensitive: true })
+    const run = { role: 'push button', name: 'Run', sensitive: true }
+    await desktop.clickFor(row('guest', 'Shutoff'), run)
+    await desktop.click(run)
     await desktop.find(row('guest', 'Running'))
     t.is(supervisor.find('guest').state, 'running')
     const header = await desktop.find({ role: 'table column header', name: 'CPU usage' })
@@ -70,10 +71,12 @@ await guestTest('its text console replays, and answers what was typed', async (t
   await start()
   // It begins with the graphical console, and would return to it until that has an answer.
   await desktop.find({ role: 'password text' })
-  await desktop.click({ role: 'menu', name: 'View' })
-  await desktop.click({ role: 'menu', name: 'Consoles' })
-  await desktop.click({ role: 'radio menu item', name: /^(Serial|Text Console)/ })
-  const terminal = await desktop.find({ role: 'terminal', text: new RegExp(greeting.trim()) })
+  const consoles = { role: 'menu', name: 'Consoles' }
+  const serial = { role: 'radio menu item', name: /^Serial/ }
+  await desktop.clickFor({ role: 'menu', name: 'View' }, consoles)
+  await desktop.clickFor(consoles, serial)
+  const replayed = { role: 'terminal', text: new RegExp(greeting.trim()) }
+  const terminal = await desktop.clickFor(serial, replayed)
   await desktop.click(terminal)
   await desktop.type('hello')
   await desktop.find({ role: 'terminal', text: /ready\s+hello/ })
@@ -87,8 +90,8 @@ await guestTest("its graphical console shows the guest's screen, and types", asy
   await start()
   await desktop.click({ role: 'password text' })
   await desktop.type(password)
-  await desktop.press('Return')
-  await desktop.click({ role: 'drawing area' })
+  const login = { role: 'push button', name: 'Login' }
+  await desktop.click(await desktop.clickFor(login, { role: 'drawing area' }))
   const isShown = async (): Promise<boolean> => {
     const screen = await screenOf(daemon, 'guest')
     return until(() => contains(desktop.picture(), screen), 30_000)

@@ -46,6 +46,9 @@ export interface Wanted {
   readonly sensitive?: boolean
 }
 
+/** How long a click is given to show its effect before the next one. */
+const patienceMs = 10_000
+
 const windows = new Set(['frame', 'dialog', 'alert', 'window'])
 
 const fits = (value: string | undefined, wanted: string | RegExp | undefined): boolean =>
@@ -143,6 +146,7 @@ export class Desktop implements Disposable {
       const [node] = await this.all(wanted)
       if (node !== undefined) return node
       if (performance.now() > end) {
+        this.keep('failed')
         const parts = [wanted.role, wanted.name, wanted.text, wanted.window].map(String)
         throw new Error(`nothing shown as ${parts.join(', ')}:\n${await this.tree()}`)
       }
@@ -170,6 +174,25 @@ export class Desktop implements Disposable {
     const press = ['click', '--repeat', String(clicks), '--delay', '50', '1']
     await this.input('mousemove', ...at, ...press)
     return node
+  }
+
+  /**
+   * Clicks where something is until something else is shown, which it returns: on a busy host a
+   * click may come before what it is for.
+   */
+  async clickFor(wanted: Wanted, effect: Wanted, limitMs = 60_000): Promise<Shown> {
+    const end = performance.now() + limitMs
+    await this.find(wanted, limitMs)
+    for (;;) {
+      const [target] = await this.all(wanted)
+      if (target !== undefined) await this.click(target)
+      const left = end - performance.now()
+      try {
+        return await this.find(effect, Math.min(left, patienceMs))
+      } catch (error) {
+        if (left < patienceMs) throw error
+      }
+    }
   }
 
   /** Gives xdotool(1) its words. */

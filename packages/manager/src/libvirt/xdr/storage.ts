@@ -5,7 +5,7 @@ import { reference } from './types.ts'
 const nameText = string(1024)
 
 /** A volume of a pool, as a client names it and as it is named to it. */
-export const volume = struct({ pool: nameText, name: nameText, key: text })
+const volume = struct({ pool: nameText, name: nameText, key: text })
 
 /** Of the files that disks are made of. */
 export const storageProcedures = {

@@ -324,7 +324,7 @@ export class Machine {
 
   #watch(run: Run): void {
     this.#run = run
-    void this.#until(run)
+    void this.#until(run.passOn())
   }
 
   async #until(run: Run): Promise<void> {

@@ -20,6 +20,9 @@ const reconnects = 3
 /** How long `kill` waits for a process that answers before it ends the process. */
 const killMs = 3000
 
+/** Events that are kept of a machine that nobody can ask yet; further ones are lost. */
+const maxEarlyEvents = 1000
+
 /** How long other requests wait. */
 export const requestMs = 30_000
 
@@ -45,6 +48,7 @@ export class Run {
   vncPort: number | undefined
   readonly #paths: MachinePaths
   readonly #onEvent: (event: WireEvent) => void
+  #early: WireEvent[] | undefined = []
   #finish!: (outcome: Outcome) => void
   #control: Control | undefined
   #told: Outcome | undefined
@@ -69,6 +73,14 @@ export class Run {
     await run.#connect()
     void run.#watch()
     return run
+  }
+
+  /** Passes on what it tells, first what it has told: whoever hears that may ask it from now on. */
+  passOn(): this {
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const event of early) this.#onEvent(event)
+    return this
   }
 
   /** Whether its process hears nothing at the moment. */
@@ -126,7 +138,11 @@ export class Run {
   }
 
   #take(event: WireEvent): void {
-    if (event.event !== 'ended') return this.#onEvent(event)
+    if (event.event !== 'ended') {
+      if (this.#early === undefined) this.#onEvent(event)
+      else if (this.#early.length < maxEarlyEvents) this.#early.push(event)
+      return
+    }
     this.#told ??= readOutcome(event)
     if (this.shared) this.#control?.close()
     else void this.#hurry()
