@@ -3,7 +3,7 @@ import { ManagerError } from './errors.ts'
 import type { EventType, ManagerEvent } from './interface.ts'
 
 /** Listeners at once: each is called for each event. */
-const maxListeners = 1000
+export const maxListeners = 1000
 
 /** What happened to which machine. */
 export interface Happening {

@@ -11,4 +11,4 @@ export {
   maxKeys,
   maxMemoryBytes,
 } from './methods.ts'
-export { type Answerer, Peer, toldOf } from './peer.ts'
+export { type Answerer, Peer, maxLineBytes, toldOf } from './peer.ts'

@@ -5,13 +5,13 @@ import { Lines } from './lines.ts'
 import { type Message, type Params, type WireEvent, readMessage, writeMessage } from './message.ts'
 
 /** A line of more bytes closes the connection. */
-const maxLineBytes = 1024 * 1024
+export const maxLineBytes = 1024 * 1024
 
 /** Requests of the other side that are being answered; it is not read on until one is. */
-const maxServed = 64
+export const maxServed = 64
 
 /** Requests that wait for answers of the other side. */
-const maxAsked = 1000
+export const maxAsked = 1000
 
 /** Bytes that wait for a side that does not read; more close the connection. */
 const maxUnreadBytes = 4 * 1024 * 1024

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { ManagerError } from '../errors.ts'
 
 /** Consoles and screens of one machine that are open through the daemon. */
-const maxStreams = 64
+export const maxStreams = 64
 
 /** Connections to the sockets of one machine. */
 export class Streams {
