@@ -5,6 +5,7 @@ import type { ManagerError } from '../src/supervisor/errors.ts'
 import { domainXml, readDomain, type Described } from '../src/libvirt/xml/domain.ts'
 import { normalForm } from '../src/libvirt/xml/normal.ts'
 import { MAX_CHARACTERS, MAX_DEPTH, MAX_ELEMENTS } from '../src/libvirt/xml/document/parse.ts'
+import { difference, patched } from '../src/libvirt/xml/patch.ts'
 import { readSnapshot } from '../src/libvirt/xml/snapshot.ts'
 import { randomDefinition, randomOf } from './helpers/random-definition.ts'
 import { samples } from './helpers/sample-domains.ts'
@@ -244,6 +245,24 @@ test('what a document defines has units, white space and CDATA as libvirt has th
   t.is(definition(`<memory unit='b'>4097</memory>`), 8192)
   const text = document(`<os><kernel>\n /k\n</kernel><cmdline><![CDATA[a < b & c]]></cmdline></os>`)
   t.deepEqual(readDomain(text, nobody).definition['payload'], { file: '/k', cmdline: 'a < b & c' })
+})
+
+test('JSON beside the words adds, changes and removes', (t) => {
+  const patch = `{"pc":null,"vcpus":2,"payload":{"format":"elf"}}`
+  const text = document(`${os}<vmexit:definition>${patch}</vmexit:definition>`)
+  t.deepEqual(readDomain(text, nobody).definition, {
+    name: 'm',
+    memoryBytes: 2 ** 22,
+    vcpus: 2,
+    payload: { file: '/k', format: 'elf' },
+  })
+  const [from, to] = [
+    { a: 1, b: { c: [1], d: 2 } },
+    { b: { c: [2] }, e: {} },
+  ]
+  t.deepEqual(difference(from, to), { a: null, b: { c: [2], d: null }, e: {} })
+  t.deepEqual(patched(from, difference(from, to)!), to)
+  t.is(difference(to, structuredClone(to)), undefined)
 })
 
 test('a snapshot is asked for by name, or without one', (t) => {

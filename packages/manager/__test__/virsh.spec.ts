@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 
 import { until } from '../../../__test__/fixtures/until.ts'
+import { vmexitJson } from '../../../__test__/helpers/cli.ts'
 import { clientTest } from './clients/clients.ts'
 import { countGpa, greeting } from './fixtures/watchful-kernel.ts'
 import { Bench } from './helpers/virsh.ts'
@@ -44,6 +45,32 @@ await clientTest('virsh defines a machine, and shows what it is', async (t) => {
   t.is(view!.state, 'defined')
   t.deepEqual(view!.definition.payload, { file: bench.kernel })
   t.regex(await virsh('dumpxml', 'm'), /<title>Another<\/title>/)
+})
+
+await clientTest('virsh and vmexit ps know the same machines', async (t) => {
+  const bench = await Bench.open(t)
+  const { virsh } = bound(bench)
+  const vmexit = async (...words: string[]): Promise<any> => {
+    const [code, document] = await vmexitJson([...words, '--runtime', bench.runtime])
+    t.is(code, 0, JSON.stringify(document))
+    return document
+  }
+  await virsh('define', bench.document('one'))
+  const definition = { name: 'two', pc: true, payload: { file: bench.kernel } }
+  writeFileSync(join(bench.folder, 'two.json'), JSON.stringify(definition))
+  await vmexit('define', join(bench.folder, 'two.json'))
+  await vmexit('start', 'one')
+  await virsh('start', 'two')
+  const { machines } = await vmexit('ps')
+  const uuids = [await virsh('domuuid', 'one'), await virsh('domuuid', 'two')]
+  t.deepEqual(
+    machines.map(({ name, uuid, state }: Record<string, string>) => [name, uuid, state]),
+    [
+      ['one', uuids[0], 'running'],
+      ['two', uuids[1], 'running'],
+    ],
+  )
+  t.deepEqual((await virsh('list', '--name')).split('\n'), ['one', 'two'])
 })
 
 await clientTest('virsh lists what a machine that runs is and costs', async (t) => {

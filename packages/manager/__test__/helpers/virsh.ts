@@ -39,6 +39,8 @@ export class Bench {
   readonly folder: string
   /** Where the daemon keeps its machines. */
   readonly state: string
+  /** Where its sockets are. */
+  readonly runtime: string
   /** The supervisor of the daemon. */
   readonly supervisor: Supervisor
   /** The kernel that its machines run. */
@@ -46,12 +48,13 @@ export class Bench {
 
   private constructor(
     t: ExecutionContext,
-    places: { folder: string; state: string; kernel: string },
+    places: Pick<Bench, 'folder' | 'state' | 'runtime' | 'kernel'>,
     daemon: { supervisor: Supervisor; libvirt: string },
   ) {
     this.#t = t
     this.folder = places.folder
     this.state = places.state
+    this.runtime = places.runtime
     this.kernel = places.kernel
     this.supervisor = daemon.supervisor
     const uri = `vmexit:///system?socket=${daemon.libvirt}`
@@ -72,7 +75,7 @@ export class Bench {
       await Promise.allSettled(running.map(({ name }) => supervisor.kill(name)))
       await daemon.close()
     })
-    return new Bench(t, { folder, state, kernel }, daemon)
+    return new Bench(t, { folder, state, runtime, kernel }, daemon)
   }
 
   /** A document of a machine with the kernel; `more` are further elements, `devices` devices. */

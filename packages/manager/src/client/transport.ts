@@ -100,26 +100,25 @@ export class Transport {
       maxPayload: maxMessageBytes,
       ...('socket' in where && { createConnection: () => openSocket(where.socket) }),
     })
-    // Before it is open: the first bytes may come with the answer that opens it.
-    const stream = createWebSocketStream(webSocket)
-    // What fails meanwhile rejects below.
-    const unheard = (): void => undefined
-    stream.on('error', unheard)
-    await new Promise<void>((resolve, reject) => {
-      webSocket.once('open', () => resolve())
-      webSocket.once('error', (error) => reject(this.#broken(error)))
-      webSocket.once('unexpected-response', (request, response) => {
-        const refuse = async () => errorIn(response, await this.bytes(response))
-        refuse().then(reject, reject)
-        response.once('close', () => request.destroy())
-      })
-    })
-    stream.off('error', unheard)
-    webSocket.prependListener('close', (code, reason) => {
+    webSocket.once('close', (code, reason) => {
       const why = reason.toString()
       if (code === failed) stream.destroy(new ManagerError('ERR_MACHINE', why || 'it broke off'))
     })
+    // Before it is open: what comes with the handshake's answer would be lost.
+    const stream = createWebSocketStream(webSocket)
     this.#keep(stream)
+    await new Promise<void>((resolve, reject) => {
+      webSocket.once('open', () => {
+        stream.off('error', refuse)
+        resolve()
+      })
+      const refuse = (error: Error): void => reject(this.#broken(error))
+      stream.on('error', refuse)
+      webSocket.once('unexpected-response', (_, response) => {
+        const refused = this.bytes(response).then((body) => errorIn(response, body))
+        void refused.then(reject, reject).finally(() => stream.destroy())
+      })
+    })
     return stream
   }
 

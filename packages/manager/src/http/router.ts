@@ -53,7 +53,7 @@ function matchesOf(path: readonly string[]): Match[] {
     const fits = segments.every((segment, at) => {
       if (!segment.startsWith('{')) return segment === path[at]
       words[segment.slice(1, -1)] = path[at]!
-      return true
+      return path[at] !== ''
     })
     return fits ? [{ operation, words: decoded(words) }] : []
   })

@@ -20,7 +20,7 @@ const UNDEFINE = { managedSave: 1, snapshots: 2, rest: 4 | 8 | 16 | 32 | 64 } as
 const undefineFlags = UNDEFINE.managedSave | UNDEFINE.snapshots | UNDEFINE.rest
 
 /** The document of a machine, as libvirt's flags want it. */
-export function documentOf(supervisor: Supervisor, view: MachineView, flags: number): string {
+function documentOf(supervisor: Supervisor, view: MachineView, flags: number): string {
   const isLive = isActive(view) && (flags & XML.inactive) === 0
   const secure = (flags & XML.secure) !== 0
   if (!isLive) return domainXml(view, { secure })

@@ -53,7 +53,7 @@ export interface StateNumbers {
 }
 
 /** `virDomainState`. */
-export const STATE = { running: 1, paused: 3, shutdown: 4, shutOff: 5 } as const
+const STATE = { running: 1, paused: 3, shutdown: 4, shutOff: 5 } as const
 
 /** Why a machine is shut off: `virDomainShutoffReason`. */
 const OFF = { unknown: 0, shutdown: 1, destroyed: 2, crashed: 3, saved: 5 } as const

@@ -29,7 +29,7 @@ const groups = [
 
 const listFlags = 0x7ff
 
-/** The snapshot with which each machine goes on, by UUID: the last that was made or gone back to. */
+/** What each machine goes on with, by UUID: the last that was made or gone back to. */
 const currents = new WeakMap<Supervisor, Map<string, string>>()
 
 function setCurrent(supervisor: Supervisor, uuid: string, name: string): void {

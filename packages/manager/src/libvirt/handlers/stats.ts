@@ -4,14 +4,16 @@ import { sizeOf } from '../xml/normal.ts'
 import type { Handlers } from './call.ts'
 import { kib, processorTime, statsOf } from './facts.ts'
 import { listed } from './lists.ts'
-import { domainOf, isActive, machineOf, stateOf } from './machines.ts'
+import { checkFlags, domainOf, isActive, machineOf, stateOf } from './machines.ts'
 
 /** `virDomainStatsTypes`. */
 const STATS = { state: 1, cpu: 2, balloon: 4, vcpu: 8, interface: 16, block: 32 } as const
 
-/** `virConnectGetAllDomainStatsFlags`, without those that lists have, too. */
-const ENFORCE = 0x8000_0000
-const listFlags = 0xffff
+/**
+ * `virConnectGetAllDomainStatsFlags`: those of lists, two that change nothing here (backing chains
+ * and not waiting), and the wish for an error when a group is not known.
+ */
+const FLAGS = { lists: 0xffff, idle: 0x6000_0000, enforce: 0x8000_0000 } as const
 
 /** What `vmexit.` has goes with every group: no flag of libvirt's asks for it. */
 function exits(stats: MachineStats | undefined): TypedParam[] {
@@ -73,11 +75,13 @@ async function paramsOf(
 /** What machines cost and do. */
 export const statsHandlers = {
   connectGetAllDomainStats: async ({ supervisor }, { doms, stats, flags }) => {
-    const known = (flags & ~(ENFORCE | listFlags)) >>> 0
+    checkFlags(flags, FLAGS.lists | FLAGS.idle | FLAGS.enforce)
+    const known = Object.values(STATS).reduce((all, group) => all | group, 0)
+    if ((flags & FLAGS.enforce) !== 0) checkFlags(stats, known)
     const views =
       doms.length > 0
         ? doms.map((dom) => machineOf(supervisor, dom))
-        : await listed(supervisor, known === 0 ? flags & listFlags : 0)
+        : await listed(supervisor, flags & FLAGS.lists)
     const retStats = await Promise.all(
       views.map(async (view) => ({
         dom: domainOf(view),

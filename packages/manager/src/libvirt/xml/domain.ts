@@ -12,7 +12,7 @@ import { attribute, element, first, only, textOf, type XmlElement } from './docu
 import { writeXml } from './document/write.ts'
 
 /** The namespace of `<vmexit:definition>`. */
-export const namespace = 'https://github.com/vmexit/vmexit/domain/1'
+const namespace = 'https://github.com/vmexit/vmexit/domain/1'
 
 /** Values of the JSON in each other; a definition's own go to five. */
 const maxJsonDepth = 32

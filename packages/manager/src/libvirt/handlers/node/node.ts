@@ -17,7 +17,7 @@ const libvirtVersion = 9_000_000n
 const allProcessors = -1
 
 /** `major * 1,000,000 + minor * 1,000 + patch`. */
-export function versionNumber(version: string): bigint {
+function versionNumber(version: string): bigint {
   const [major = 0, minor = 0, patch = 0] = version
     .split(/[.+-]/, 3)
     .map((part) => Number(part) || 0)

@@ -14,7 +14,7 @@ export const MAX_DEPTH = 32
 export const MAX_ELEMENTS = 4096
 
 /** Attributes of an element. */
-export const MAX_ATTRIBUTES = 64
+const MAX_ATTRIBUTES = 64
 
 const attributesKey = ':@'
 const textKey = '#text'
