@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { request } from 'node:http'
 import { type Socket, connect as open } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import type { ExecutionContext } from 'ava'
@@ -15,7 +16,7 @@ import { type Client, connect } from '../../src/client/index.ts'
 const program = fileURLToPath(new URL('../fixtures/http-daemon.mjs', import.meta.url))
 
 /** For TCP. */
-export const token = 'a-token-that-nobody-guesses'
+const token = 'a-token-that-nobody-guesses'
 
 /** An answer, read whole. */
 export interface Answer {
@@ -77,7 +78,7 @@ export class HttpDaemon {
         await this.counts()
       const held = [httpConnections, httpEventStreams, httpWebSockets, httpBodyBytes]
       if ([...held, httpAnswerBytes].every((count) => count === 0)) return true
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await sleep(50)
     }
     return false
   }
@@ -116,7 +117,11 @@ export class HttpDaemon {
     let heard = ''
     socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')))
     socket.write(bytes)
-    await once(socket, 'close')
+    await until(
+      () => socket.closed,
+      90_000,
+      () => sleep(5),
+    )
     return heard
   }
 

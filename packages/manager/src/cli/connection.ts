@@ -3,7 +3,7 @@ import { daemonSockets, runtimeDirectory } from '../paths/index.ts'
 import { type Values, textOf } from './verb.ts'
 
 /** Where the daemon is: `--socket`, `--runtime`, `VMEXIT_SOCKET`, or the user's own place. */
-export function socketOf(values: Values): string {
+function socketOf(values: Values): string {
   const runtime = textOf(values, 'runtime')
   const given =
     textOf(values, 'socket') ??

@@ -4,7 +4,7 @@ import type { Client } from '../client/index.ts'
 export type Values = Record<string, string | boolean | undefined>
 
 /** What a verb works with. */
-export interface Context {
+interface Context {
   /** Its options. */
   readonly values: Values
   /** What else stands on the line. */
@@ -28,7 +28,7 @@ export interface Option {
 }
 
 /** What follows the name of a verb. */
-export interface Argument {
+interface Argument {
   /** MACHINE stands for the name or UUID of a machine. */
   readonly name: string
   /** The words that there are. */

@@ -8,8 +8,8 @@ import type { Transport } from './transport.ts'
 const maxEventLength = 1024 * 1024
 
 /**
- * The events after `since`, or from now on. A daemon that tells a slow reader to come again is asked
- * from there; one that ends is an error.
+ * The events after `since`, or from now on. A daemon that tells a slow reader to come again is
+ * asked from there; one that ends is an error.
  */
 export async function* eventsOf(
   transport: Transport,

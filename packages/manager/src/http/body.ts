@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 
 import { ManagerError } from '../supervisor/errors.ts'
 import { HttpError } from './answer.ts'
-import { maxBodiesBytes, maxBodyBytes, maxDepth } from './limits.ts'
+import { maxBodiesBytes, maxBodyBytes, maxDepth, maxDiscardedBytes } from './limits.ts'
 
 /** Reads bodies, and counts what they hold. */
 export class Bodies {
@@ -26,26 +26,38 @@ export class Bodies {
   }
 
   async #bytesOf(request: IncomingMessage): Promise<Buffer> {
-    const announced = Number(request.headers['content-length'] ?? 0)
-    if (announced > maxBodyBytes) throw tooLarge()
-    let own = 0
+    let [length, held] = [0, 0]
     const chunks: Buffer[] = []
+    const keep = (chunk: Buffer): void => {
+      chunks.push(chunk)
+      held += chunk.length
+      this.#bytes += chunk.length
+    }
+    const drop = (): void => {
+      chunks.length = 0
+      this.#bytes -= held
+      held = 0
+    }
     try {
       return await new Promise<Buffer>((resolve, reject) => {
         request.on('data', (chunk: Buffer) => {
-          own += chunk.length
-          this.#bytes += chunk.length
-          chunks.push(chunk)
-          if (own > maxBodyBytes) reject(tooLarge())
+          length += chunk.length
+          if (length <= maxBodyBytes) keep(chunk)
+          else drop()
+          // Who sends too much reads the answer after it, if it comes to its end.
+          if (length > maxDiscardedBytes) reject(tooLarge())
           if (this.#bytes > maxBodiesBytes) reject(tooMany())
         })
-        request.once('end', () => resolve(Buffer.concat(chunks)))
+        request.once('end', () => {
+          if (length > maxBodyBytes) reject(tooLarge())
+          else resolve(Buffer.concat(chunks))
+        })
         request.once('error', reject)
         request.once('close', () => reject(brokenOff()))
       })
     } finally {
       request.removeAllListeners('data')
-      this.#bytes -= own
+      drop()
     }
   }
 }

@@ -24,7 +24,7 @@ export const maxBodyBytes = MIB
 /** Bytes of all bodies that are being read. */
 export const maxBodiesBytes = 64 * MIB
 
-/** Bytes of a body that are thrown away after the answer, before the connection is closed. */
+/** Bytes of a body that is too large, or that nobody wants; with more the connection is closed. */
 export const maxDiscardedBytes = 8 * MIB
 
 /** Bytes of all answers that clients have not read yet. */

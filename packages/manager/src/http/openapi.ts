@@ -38,7 +38,7 @@ const documentOperation: Operation = {
 export const allOperations: readonly Operation[] = [...operations, documentOperation]
 
 /** The OpenAPI document of the table. */
-export function documentOf(version: string): object {
+function documentOf(version: string): object {
   const paths: Record<string, Record<string, object>> = {}
   for (const operation of allOperations)
     (paths[operation.path] ??= {})[operation.method.toLowerCase()] = described(operation)

@@ -24,7 +24,7 @@ export interface Call extends Service {
 }
 
 /** Methods of the API. */
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 /** What each operation has. */
 interface Row {
@@ -56,12 +56,12 @@ export interface PlainOperation extends Row {
 }
 
 /** A stream of server-sent events. */
-export interface EventsOperation extends Row {
+interface EventsOperation extends Row {
   readonly kind: 'events'
 }
 
 /** A WebSocket. */
-export interface SocketOperation extends Row {
+interface SocketOperation extends Row {
   readonly kind: 'socket'
   /** Opens what the WebSocket is tied to. */
   open(call: Pick<Call, 'supervisor' | 'name'>): ReturnType<Supervisor['console']>

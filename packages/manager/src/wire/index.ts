@@ -1,4 +1,4 @@
-export { type EndState, endState } from './ends.ts'
+export { endState } from './ends.ts'
 export type { Params, WireEvent } from './message.ts'
 export {
   type End,
@@ -11,4 +11,4 @@ export {
   maxKeys,
   maxMemoryBytes,
 } from './methods.ts'
-export { type Answerer, Peer, maxLineBytes, toldOf, usualLimitMs } from './peer.ts'
+export { type Answerer, Peer, maxLineBytes, toldOf } from './peer.ts'

@@ -106,7 +106,7 @@ export interface Methods {
 }
 
 /** No parameters, or an answer that only says that it is done. */
-export type Nothing = Readonly<Record<never, never>>
+type Nothing = Readonly<Record<never, never>>
 
 /** What a machine tells all who are connected. */
 export type MachineEvent =

@@ -14,10 +14,10 @@ export const maxServed = 64
 export const maxAsked = 1000
 
 /** Bytes that wait for a side that does not read; more close the connection. */
-export const maxUnreadBytes = 4 * 1024 * 1024
+const maxUnreadBytes = 4 * 1024 * 1024
 
 /** How long an answer may take, unless said otherwise. */
-export const usualLimitMs = 30_000
+const usualLimitMs = 30_000
 
 /** Answers a request; what it throws is told, by `code` and `message`. */
 export type Answerer = (method: string, params: Params) => unknown

@@ -4,7 +4,7 @@ import type { Console } from '../console.ts'
 import { farewellMs, serveSocket, stopServing } from './serve.ts'
 
 /** Bytes that wait for one who does not read; with more it is dropped. */
-export const maxLagBytes = 1024 * 1024
+const maxLagBytes = 1024 * 1024
 
 /** The console's socket: first the end of the kept text, then what comes; what is sent is typed. */
 export class SerialServer {

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { type Server, type Socket, createServer } from 'node:net'
 
 /** Connections to one socket that are open at the same time; further ones are closed at once. */
-export const maxConnections = 64
+const maxConnections = 64
 
 /** How long whoever is connected may take for the rest when a machine has ended. */
 export const farewellMs = 1000

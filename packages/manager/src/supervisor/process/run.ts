@@ -24,7 +24,7 @@ const killMs = 3000
 const maxEarlyEvents = 1000
 
 /** How long other requests wait. */
-export const requestMs = 30_000
+const requestMs = 30_000
 
 /** What a run of a machine is made of. */
 export interface RunParts {
@@ -195,7 +195,7 @@ export async function readEnd({ end }: Pick<MachinePaths, 'end'>): Promise<Outco
 }
 
 /** The outcome of a process that is gone and said nothing. */
-export function crashedBy(end: ProcessEnd): Outcome {
+function crashedBy(end: ProcessEnd): Outcome {
   return { state: 'crashed', reason: end.signal ?? `its process ${toldEnd(end)}` }
 }
 
