@@ -16,7 +16,7 @@ import { type Client, connect } from '../../src/client/index.ts'
 const program = fileURLToPath(new URL('../fixtures/http-daemon.mjs', import.meta.url))
 
 /** For TCP. */
-const token = 'a-token-that-nobody-guesses'
+export const token = 'a-token-that-nobody-guesses'
 
 /** An answer, read whole. */
 export interface Answer {
