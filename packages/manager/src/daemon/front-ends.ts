@@ -1,3 +1,4 @@
+import { fstatSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 import { serveHttp } from '../http/server.ts'
@@ -37,8 +38,11 @@ export async function openFrontEnds(
     return end
   }
   try {
-    const libvirt = await opened(serveLibvirt(rpc, at(fds.libvirt, sockets.libvirt)))
-    const api = await opened(serveHttp(http, at(fds.api, sockets.api)))
+    const libvirt = named(
+      await opened(serveLibvirt(rpc, at(fds.libvirt, sockets.libvirt))),
+      fds.libvirt,
+    )
+    const api = named(await opened(serveHttp(http, at(fds.api, sockets.api))), fds.api)
     if (port === undefined) return { api, libvirt, all }
     const tcp = await opened(serveHttp(http, { port, token }))
     return { api, libvirt, tcp, all }
@@ -50,4 +54,20 @@ export async function openFrontEnds(
 
 function at(fd: number | undefined, path: string): { path: string } | { fd: number } {
   return fd === undefined ? { path } : { fd }
+}
+
+/** A front end on a socket that was handed over, by the path that clients need. */
+function named(end: FrontEnd, fd: number | undefined): FrontEnd {
+  const address = fd === undefined ? undefined : pathOf(fd)
+  if (address === undefined) return end
+  return { address, close: () => end.close(), counts: () => end.counts() }
+}
+
+/** The path of a Unix socket that this process has open; undefined if it has none. */
+export function pathOf(fd: number): string | undefined {
+  const inode = String(fstatSync(fd).ino)
+  // Num RefCount Protocol Flags Type St Inode Path (proc(5)).
+  const lines = readFileSync('/proc/net/unix', 'utf8').split('\n')
+  const fields = lines.map((line) => /^(?:\S+ +){6}(\d+) (\/.*)$/.exec(line))
+  return fields.find((found) => found?.[1] === inode)?.[2]
 }
