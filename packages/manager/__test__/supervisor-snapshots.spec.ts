@@ -1,4 +1,3 @@
-import { until } from '../../../__test__/fixtures/until.ts'
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
 import { place, supervise } from './helpers/supervised.ts'
 
@@ -38,9 +37,18 @@ kvmTest('a snapshot is kept, restored in place and by a start, and removed', asy
   t.is((await supervisor.restoreSnapshot('web', 'one')).state, 'paused')
   t.is(await at(), then)
 
+  // A machine that runs is paused by a snapshot of a paused one, and the other way round.
+  await supervisor.resume('web')
+  t.is((await supervisor.restoreSnapshot('web', 'one')).state, 'paused')
+  t.is(await at(), then)
+  await supervisor.resume('web')
+  t.like(await supervisor.saveSnapshot('web', 'two'), { state: 'running' })
+  await supervisor.pause('web')
+  t.is((await supervisor.restoreSnapshot('web', 'two')).state, 'running')
+
   await supervisor.kill('web')
-  await supervisor.restoreSnapshot('web', 'one')
-  t.true(await until(() => ['running', 'paused'].includes(supervisor.find('web').state)))
+  t.is((await supervisor.restoreSnapshot('web', 'one')).state, 'paused')
+  t.is(await at(), then)
   t.true(types('web').includes('restored'))
   await supervisor.kill('web')
   await supervisor.removeSnapshot('web', 'one')

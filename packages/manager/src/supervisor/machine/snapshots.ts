@@ -37,18 +37,32 @@ export function saveAndEnd(machine: Machine, kept: Snapshots): Promise<void> {
   })
 }
 
-/** Makes a machine what it was: in place when it runs, else by starting it. */
+/** Makes a machine what it was, paused or running: in place when it runs, else by starting it. */
 export async function restoreSnapshot(
   machine: Machine,
   kept: Snapshots,
   name: string,
 ): Promise<void> {
   const folder = await kept.folder(name)
+  const found = (await kept.list()).find((one) => one.name === name)
+  const paused = found?.state === 'paused'
   await machine.inTurn(async () => {
-    if (still.includes(machine.state)) await machine.start({ from: folder })
-    else await machine.askNow('restore', 'restore', { folder }, awake, saveMs)
+    if (still.includes(machine.state)) await machine.start({ from: folder, paused })
+    else await restoreInPlace(machine, folder, paused)
     machine.tell('restored', { snapshot: name })
   })
+}
+
+async function restoreInPlace(machine: Machine, folder: string, paused: boolean): Promise<void> {
+  // Before, so that not one instruction more than in the snapshot has been executed.
+  if (paused && machine.state === 'running') {
+    await machine.askNow('pause', 'pause')
+    machine.follow('paused', 'paused')
+  }
+  await machine.askNow('restore', 'restore', { folder }, awake, saveMs)
+  if (paused || machine.state !== 'paused') return
+  await machine.askNow('resume', 'resume')
+  machine.follow('running', 'resumed')
 }
 
 async function fill(
