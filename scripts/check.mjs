@@ -8,7 +8,7 @@ import { mustSetUp } from './setup.mjs'
 import { findTool } from './tools.mjs'
 
 const GENERATED = ['index.d.ts', 'src/native/words.generated.ts']
-const MANAGER = ['src', '__test__'].map((folder) => `packages/manager/${folder}`)
+const MANAGER = ['src', 'web', '__test__'].map((folder) => `packages/manager/${folder}`)
 const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench', ...MANAGER]
 
 const present = (file) => existsSync(join(root, file))
@@ -51,6 +51,7 @@ const checks = {
   clippy: command('cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'),
   lint: tool('oxlint', '--deny-warnings', ...FORMATTED),
   types: tool('tsc', '--noEmit'),
+  "the page's types": tool('tsc', '--noEmit', '-p', 'packages/manager/web/tsconfig.json'),
   reference: tool('typedoc', '--logLevel', 'Warn'),
   "the manager's reference": tool(
     'typedoc',

@@ -4,6 +4,7 @@ import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import ts from 'typescript'
+import { buildPage } from './package/page.mjs'
 import { must, root } from './run.mjs'
 
 const dist = join(root, 'dist')
@@ -92,3 +93,4 @@ chmodSync(join(dist, 'cli', 'main.js'), 0o755)
 // The manager takes the package that was just compiled.
 rmSync(join(root, 'packages/manager/dist'), { recursive: true, force: true })
 must(['node_modules/.bin/tsc', '-p', 'packages/manager/tsconfig.build.json'])
+buildPage()

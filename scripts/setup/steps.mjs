@@ -41,8 +41,9 @@ const steps = [
     command: ['npm', 'run', '--silent', 'build:ts'],
     inputs: [
       ...['src', 'index.d.ts', 'native.d.cts', 'tsconfig.json', 'tsconfig.build.json'],
-      ...['packages/manager/src', 'packages/manager/package.json'],
+      ...['packages/manager/src', 'packages/manager/web', 'packages/manager/package.json'],
       ...['packages/manager/tsconfig.build.json', 'scripts/typescript.mjs'],
+      'scripts/package/page.mjs',
     ],
     settings: [scripts['build:ts']],
     outputs: [
