@@ -210,12 +210,24 @@ async function live(vm, tape, { questions, onExit, nmi, vectors = [], write, rep
   return reason
 }
 
-/** Everything that can be seen of a machine's state. */
+/**
+ * RF says whether an instruction was interrupted before it was complete (Intel SDM vol. 3B §17.3.1.1):
+ * at an exit, whether the host was, which no state of the guest decides.
+ */
+const RESUME_FLAG = 1n << 16n
+
+/** Everything that can be seen of a machine's state, and that a guest decides. */
 function stateOf(vm) {
   const names = ['registers', 'specialRegisters', 'fpu', 'xcr0', 'debugRegisters', 'events']
-  return vm.vcpus.map((vcpu) =>
-    Object.fromEntries(names.map((name) => [name, vcpu[name] && allow(() => vcpu[name]())])),
-  )
+  return vm.vcpus.map((vcpu) => {
+    const state = Object.fromEntries(
+      names.map((name) => [name, vcpu[name] && allow(() => vcpu[name]())]),
+    )
+    const { rflags } = state.registers ?? {}
+    if (rflags !== undefined)
+      state.registers = { ...state.registers, rflags: rflags & ~RESUME_FLAG }
+    return state
+  })
 }
 
 /** A life from here on. */
