@@ -1,0 +1,76 @@
+import { make } from './dom.ts'
+
+/** What the keyboard does. */
+export interface Keys {
+  readonly move: (by: number) => void
+  readonly search: () => void
+  readonly back: () => void
+  readonly define: () => void
+  readonly press: (key: string) => void
+}
+
+const meanings: readonly (readonly [string, string])[] = [
+  ['j, ↓', 'next machine'],
+  ['k, ↑', 'machine before'],
+  ['Enter', 'open the machine'],
+  ['/', 'search'],
+  ['d', 'define a machine'],
+  ['s', 'start it'],
+  ['p', 'pause it, or let it go on'],
+  ['Esc', 'back to the list'],
+  ['?', 'this help'],
+]
+
+/** Whether keys belong to what has the focus: a field, a terminal, the guest's screen. */
+function isTaken(target: EventTarget | null): boolean {
+  return (
+    target instanceof Element &&
+    target.closest('input, textarea, select, dialog, .terminal, .screen') !== null
+  )
+}
+
+/** Shows what the keys do. */
+export function openHelp(): void {
+  const dialog = make('dialog', { attributes: { 'aria-label': 'Keyboard control' } })
+  const list = meanings.flatMap(([key, text]) => [
+    make('dt', {}, make('kbd', { text: key })),
+    make('dd', { text }),
+  ])
+  const close = make('button', { text: 'Close', click: () => dialog.close() })
+  dialog.append(
+    make('h2', { text: 'Keyboard control' }),
+    make('dl', {}, ...list),
+    make('div', { class: 'buttons' }, close),
+  )
+  dialog.addEventListener('close', () => dialog.remove())
+  document.body.append(dialog)
+  dialog.showModal()
+}
+
+/** Listens to the keyboard. */
+export function listenToKeys(keys: Keys): void {
+  const search = document.getElementById('search')
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return
+    const { key, target } = event
+    if (key === 'Escape' && target === search) return search?.blur()
+    if (isTaken(target)) return
+    const isTab = target instanceof Element && target.getAttribute('role') === 'tab'
+    const deeds: Readonly<Record<string, () => void>> = {
+      j: () => keys.move(1),
+      k: () => keys.move(-1),
+      ArrowDown: () => keys.move(1),
+      ArrowUp: () => keys.move(-1),
+      '/': keys.search,
+      '?': openHelp,
+      d: keys.define,
+      Escape: keys.back,
+      s: () => keys.press('s'),
+      p: () => keys.press('p'),
+    }
+    const deed = deeds[key]
+    if (!deed || (isTab && key.startsWith('Arrow'))) return
+    event.preventDefault()
+    deed()
+  })
+}

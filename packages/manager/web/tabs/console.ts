@@ -1,0 +1,118 @@
+import { FitAddon } from '../vendor/xterm/addon-fit.mjs'
+import { Terminal } from '../vendor/xterm/xterm.mjs'
+
+import { type Machine, socketUrl } from '../api.ts'
+import { bytesText, make, setText } from '../dom.ts'
+import { dropSheets, strictDocument } from './document.ts'
+import { isAlive, type MakeTab } from './tab.ts'
+
+/** Bytes that wait for the terminal; what comes beyond is left out. */
+const maxWaiting = 1024 * 1024
+const maxMessage = 64 * 1024
+
+/** The serial port. */
+class Console {
+  readonly element = make('div', { class: 'console' })
+  readonly #says = make('p', { class: 'says', attributes: { role: 'status' } })
+  readonly #place = make('div', { class: 'terminal' })
+  readonly #sheets = new Set<CSSStyleSheet>()
+  readonly #terminal = new Terminal({
+    documentOverride: strictDocument(this.#sheets),
+    fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace',
+    fontSize: 13,
+    scrollback: 5000,
+    screenReaderMode: true,
+    theme: { background: '#12151b', foreground: '#e4e8ef', cursor: '#7aa2ff' },
+  })
+  readonly #fit = new FitAddon()
+  readonly #resized = new ResizeObserver(() => this.#fit.fit())
+  readonly #url: string
+  #socket: WebSocket | undefined
+  #process: number | undefined
+  #waiting = 0
+  #left = 0
+
+  constructor(name: string) {
+    this.#url = socketUrl(name, 'serial')
+    this.element.append(this.#says, this.#place)
+    this.#terminal.loadAddon(this.#fit)
+    this.#terminal.onData((text) => this.#type(new TextEncoder().encode(text)))
+    this.#terminal.onBinary((text) =>
+      this.#type(Uint8Array.from(text, (letter) => letter.charCodeAt(0))),
+    )
+    // It measures letters: the place must be in the page.
+    requestAnimationFrame(() => {
+      if (!this.#place.isConnected) return
+      this.#terminal.open(this.#place)
+      this.#resized.observe(this.#place)
+      this.#terminal.focus()
+    })
+  }
+
+  /** Connects when there is a process that it was not connected to. */
+  update(machine: Machine): void {
+    if (!isAlive(machine)) {
+      setText(this.#says, `The machine does not run (${machine.state}).`)
+      return
+    }
+    if (this.#process === machine.pid && this.#socket) return
+    this.#process = machine.pid
+    this.#connect()
+  }
+
+  /** Ends it. */
+  stop(): void {
+    this.#resized.disconnect()
+    this.#leave()
+    this.#terminal.dispose()
+    dropSheets(this.#sheets)
+  }
+
+  #leave(): void {
+    const socket = this.#socket
+    this.#socket = undefined
+    socket?.close()
+  }
+
+  #connect(): void {
+    this.#leave()
+    this.#terminal.reset()
+    const socket = new WebSocket(this.#url)
+    socket.binaryType = 'arraybuffer'
+    this.#socket = socket
+    setText(this.#says, 'Connecting…')
+    socket.addEventListener('open', () => setText(this.#says, 'Connected: what you type is sent.'))
+    socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => this.#hear(data))
+    socket.addEventListener('close', () => {
+      if (this.#socket !== socket) return
+      this.#socket = undefined
+      setText(this.#says, 'Not connected.')
+    })
+  }
+
+  #hear(data: ArrayBuffer): void {
+    if (this.#waiting > maxWaiting) {
+      this.#left += data.byteLength
+      setText(this.#says, `Too fast to show: ${bytesText(this.#left)} left out (see Log).`)
+      return
+    }
+    this.#waiting += data.byteLength
+    this.#terminal.write(new Uint8Array(data), () => (this.#waiting -= data.byteLength))
+  }
+
+  #type(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return
+    for (let at = 0; at < bytes.length; at += maxMessage)
+      this.#socket.send(bytes.subarray(at, at + maxMessage))
+  }
+}
+
+/** The serial port in a terminal. */
+export const consoleTab: MakeTab = ({ name }) => {
+  const console = new Console(name)
+  return {
+    element: console.element,
+    update: (machine) => console.update(machine),
+    stop: () => console.stop(),
+  }
+}

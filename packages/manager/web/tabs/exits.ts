@@ -1,0 +1,158 @@
+import uPlot from '../vendor/uplot/uPlot.esm.js'
+
+import { bytesText, countText, make, setText } from '../dom.ts'
+import type { Rates } from '../stats.ts'
+import type { MakeTab, Of } from './tab.ts'
+
+/** Reasons that have a line of their own. */
+const maxLines = 6
+const maxRows = 40
+const chartHeight = 260
+const colours = ['#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#a855f7', '#14b8a6'] as const
+
+type Pair = readonly [string, number]
+
+interface Bar {
+  readonly row: HTMLElement
+  readonly label: HTMLElement
+  readonly meter: HTMLProgressElement
+  readonly number: HTMLElement
+}
+
+/** A table of names and rates with bars, changed in place. */
+class Bars {
+  readonly element: HTMLElement
+  readonly #body = make('tbody')
+  readonly #rows: Bar[] = []
+
+  constructor(title: string) {
+    const head = make(
+      'tr',
+      {},
+      make('th', { text: title, attributes: { scope: 'col' } }),
+      make('th', { text: 'per second', attributes: { scope: 'col' } }),
+    )
+    this.element = make('table', { class: 'bars' }, make('thead', {}, head), this.#body)
+  }
+
+  show(pairs: readonly Pair[]): void {
+    const shown = pairs.slice(0, maxRows)
+    const top = Math.max(1, ...shown.map(([, rate]) => rate))
+    for (const { row } of this.#rows.splice(shown.length)) row.remove()
+    while (this.#rows.length < shown.length) this.#rows.push(this.#add())
+    for (const [index, { label, meter, number }] of this.#rows.entries()) {
+      const [name, rate] = shown[index] as Pair
+      setText(label, name)
+      setText(number, countText(rate))
+      meter.value = rate / top
+    }
+  }
+
+  #add(): Bar {
+    const label = make('span')
+    const meter = make('progress', { attributes: { max: '1', 'aria-hidden': 'true' } })
+    const number = make('td', { class: 'number' })
+    const row = make('tr', {}, make('td', {}, label, meter), number)
+    this.#body.append(row)
+    return { row, label, meter, number }
+  }
+}
+
+const byRate = (pairs: readonly Pair[]): Pair[] => pairs.toSorted(([, a], [, b]) => b - a)
+
+/** The lines over time; they are made anew when other reasons are in front. */
+class Chart {
+  readonly element = make('div', { class: 'chart' })
+  readonly #resized = new ResizeObserver(() => this.#fit())
+  #plot: uPlot | undefined
+  #reasons: readonly string[] = []
+
+  constructor() {
+    this.#resized.observe(this.element)
+  }
+
+  show(history: readonly Rates[]): void {
+    const sums = new Map<string, number>()
+    for (const { exitsByReason } of history)
+      for (const [reason, rate] of Object.entries(exitsByReason))
+        sums.set(reason, (sums.get(reason) ?? 0) + rate)
+    const wanted = byRate([...sums])
+      .slice(0, maxLines)
+      .map(([reason]) => reason)
+    const isSame =
+      wanted.length === this.#reasons.length && wanted.every((each) => this.#reasons.includes(each))
+    if (!isSame || !this.#plot) this.#make(wanted)
+    this.#plot?.setData([
+      history.map(({ at }) => at),
+      ...this.#reasons.map((reason) => history.map((each) => each.exitsByReason[reason] ?? 0)),
+    ])
+  }
+
+  stop(): void {
+    this.#resized.disconnect()
+    this.#plot?.destroy()
+  }
+
+  #make(reasons: readonly string[]): void {
+    this.#plot?.destroy()
+    this.#reasons = reasons
+    const { color } = getComputedStyle(this.element)
+    const grid = { stroke: '#8884', width: 1 }
+    const values = (_: unknown, ticks: number[]): string[] => ticks.map(countText)
+    this.#plot = new uPlot(
+      {
+        width: Math.max(200, this.element.clientWidth),
+        height: chartHeight,
+        series: [
+          {},
+          ...reasons.map((label, index) => ({
+            label,
+            stroke: colours[index % colours.length] as string,
+            width: 2,
+            value: (_: unknown, rate: number | null) => (rate === null ? '–' : countText(rate)),
+          })),
+        ],
+        axes: [
+          { stroke: color, grid, ticks: grid },
+          { stroke: color, grid, ticks: grid, size: 60, values },
+        ],
+        scales: {
+          y: { range: (_: unknown, __: number, top: number) => [0, Math.max(1, top * 1.1)] },
+        },
+      },
+      [[], ...reasons.map(() => [])],
+      this.element,
+    )
+  }
+
+  #fit(): void {
+    this.#plot?.setSize({ width: Math.max(200, this.element.clientWidth), height: chartHeight })
+  }
+}
+
+/** Why and where the guest leaves its processor, live. */
+export const exitsTab: MakeTab = ({ name, stats }: Of) => {
+  const chart = new Chart()
+  const [reasons, routes] = [new Bars('Reason'), new Bars('Route')]
+  const says = make('p', { class: 'says' })
+  const tables = make('div', { class: 'tables' }, reasons.element, routes.element)
+  const element = make('div', { class: 'exits' }, says, chart.element, tables)
+  const show = (): void => {
+    const last = stats.last(name)
+    if (!last) return setText(says, 'No figures: the machine does not run.')
+    const { exitsPerSecond, cpu, rssBytes, memoryBytes } = last
+    const memory = `${bytesText(memoryBytes)} of memory (${bytesText(rssBytes)} resident)`
+    const parts = [`${countText(exitsPerSecond)} exits/s`, `${Math.round(cpu * 100)} % CPU`, memory]
+    setText(says, parts.join(' · '))
+    chart.show(stats.history(name))
+    reasons.show(byRate(Object.entries(last.exitsByReason)))
+    routes.show(byRate(last.routes.map(({ route, perSecond }) => [route, perSecond] as const)))
+  }
+  stats.addEventListener('stats', show)
+  requestAnimationFrame(show)
+  const stop = (): void => {
+    stats.removeEventListener('stats', show)
+    chart.stop()
+  }
+  return { element, stop }
+}
