@@ -248,6 +248,15 @@ const cases: Record<string, Case> = {
       'a.md': lines(999, ''),
     },
   },
+  "text of guests is no markup in the manager's page": {
+    rule: rules.pageMarkup,
+    breaks: { 'packages/manager/web/a.ts': `\nrow.innerHTML = name` },
+    line: 2,
+    keeps: {
+      'packages/manager/web/a.ts': 'row.textContent = name',
+      'src/a.ts': 'const innerHTML = 1',
+    },
+  },
   'nothing is left over': {
     rule: rules.leftovers,
     breaks: { 'a.rs': `\n// ${'FIX'}ME: later` },

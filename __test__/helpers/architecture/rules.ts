@@ -124,6 +124,18 @@ export function leftovers(files: SourceFile[]): string[] {
   })
 }
 
+/** What makes markup, or a program, of text; what guests and names say is text. */
+const MARKUP =
+  /\b(?:(?:inner|outer)HTML|insertAdjacentHTML|setHTMLUnsafe|createContextualFragment|document\.write|DOMParser|eval|new Function)\b/
+
+export function pageMarkup(files: SourceFile[]): string[] {
+  const page = files.filter(({ path }) => path.startsWith('packages/manager/web/'))
+  return eachLine(page, (line) => {
+    const found = MARKUP.exec(line)?.[0]
+    return found === undefined ? '' : `${found}: use textContent`
+  })
+}
+
 /** The modules of each crate. */
 function crates(files: SourceFile[]) {
   const sources = files.filter(({ path }) => crateOf(path) !== undefined)

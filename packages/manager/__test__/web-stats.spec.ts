@@ -1,8 +1,12 @@
 // One stream of what all machines do, asked once for all who listen.
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
+import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
+import test from 'ava'
+
+import { serveHttp } from '../src/http/server.ts'
+import type { Supervisor } from '../src/supervisor/interface.ts'
 import { HttpDaemon, echoing } from './helpers/http-daemon.ts'
 
 /** The data of a stream, one after another. */
@@ -53,4 +57,60 @@ kvmTest('rates of the machines that run are streamed, and only while they run', 
   asked.destroy()
   t.true(await daemon.isIdle())
   t.is((await daemon.counts())['httpStatsStreams'], 0)
+})
+
+/** Two machines, of which one never answers, and how often each was asked. */
+function twoMachines() {
+  const asked = { quick: 0, stuck: 0 }
+  const rest = {
+    memoryBytes: 1,
+    rssBytes: 1,
+    vcpus: 1,
+    routes: [{ route: 'r', reads: 1, writes: 0 }],
+  }
+  const stats = (name: 'quick' | 'stuck') => {
+    const count = (asked[name] += 1)
+    if (name === 'stuck') return new Promise(() => undefined)
+    const at = new Date(count * 2000).toISOString()
+    const exits = count * 10
+    return Promise.resolve({
+      at,
+      cpuMs: count * 1000,
+      exits,
+      exitsByReason: { hlt: exits },
+      ...rest,
+    })
+  }
+  const list = () => Object.keys(asked).map((name) => ({ name, state: 'running' }))
+  return { asked, supervisor: { list, stats, lastSeq: 0 } as unknown as Supervisor }
+}
+
+test('each machine is asked once for all who listen, and one that is stuck holds up none', async (t) => {
+  const { asked, supervisor } = twoMachines()
+  const path = `/tmp/vmx-stats-${process.pid}.sock`
+  const end = await serveHttp({ supervisor, version: '0' }, { path })
+  t.teardown(() => end.close())
+  const requests: ClientRequest[] = []
+  const began = performance.now()
+  t.teardown(() => requests.forEach((each) => each.destroy()))
+  const listen = async (): Promise<unknown> => {
+    const asks = request({ socketPath: path, path: '/v1/stats', agent: false }).end()
+    requests.push(asks)
+    const [response] = await once(asks, 'response')
+    asks.on('error', () => undefined)
+    let rounds = 0
+    for await (const { machines: found } of heard(response))
+      if (found.quick && (rounds += 1) === 3) return found
+    return undefined
+  }
+  const all = await Promise.all(Array.from({ length: 50 }, listen))
+  // Each round is 2 seconds by the machine's clock.
+  const rates = {
+    ...{ cpu: 0.5, rssBytes: 1, memoryBytes: 1, exitsPerSecond: 5 },
+    ...{ exitsByReason: { hlt: 5 }, routes: [{ route: 'r', perSecond: 0 }] },
+  }
+  for (const found of all) t.deepEqual(found, { quick: rates })
+  const seconds = (performance.now() - began) / 1000
+  t.true(asked.quick <= seconds + 2, `${asked.quick} in ${seconds} s`)
+  t.is(asked.stuck, 1)
 })
