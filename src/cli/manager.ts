@@ -11,6 +11,7 @@ export type Verb = Pick<Command, 'name' | 'summary'> &
 /** In the order of the help. */
 export const verbs: readonly Verb[] = [
   { name: 'daemon', summary: 'keep machines, in the foreground' },
+  { name: 'web', summary: 'print a URL of the web screen' },
   { name: 'define', summary: 'store the definition of a machine' },
   { name: 'undefine', summary: 'forget machines that do not run' },
   { name: 'ps', summary: 'list the machines' },

@@ -15,10 +15,12 @@ const ARROWS: Record<string, readonly string[]> = {
   // Front ends know what can be done with machines, and not how.
   http: ['supervisor/front-end.ts'],
   libvirt: ['supervisor/front-end.ts'],
+  // The page, and who may see it.
+  web: ['http/answer.ts', 'http/guard.ts'],
   client: [],
   // What opens /dev/kvm, and so nothing that a daemon imports.
   machine: ['wire', 'store', 'definition', 'paths'],
-  daemon: ['supervisor', 'http', 'libvirt', 'store', 'wire', 'definition', 'paths'],
+  daemon: ['supervisor', 'http', 'web', 'libvirt', 'store', 'wire', 'definition', 'paths'],
   cli: ['client', 'daemon/index.ts', 'definition', 'paths'],
   'index.ts': ['daemon/index.ts'],
 }

@@ -60,6 +60,7 @@ class Checker {
 const steps = (definition: object): [method: string, path: string, body?: unknown][] => [
   ['GET', '/v1/version'],
   ['GET', '/v1/openapi.json'],
+  ['POST', '/v1/web-token'],
   ['POST', '/v1/machines', { definition }],
   ['PUT', '/v1/machines/m', { definition }],
   ['PUT', '/v1/machines/m/autostart', { autostart: false }],
@@ -92,10 +93,10 @@ const steps = (definition: object): [method: string, path: string, body?: unknow
 ]
 
 /** What is not answered by one body. */
-const streams = ['attachSerial', 'attachScreen', 'listenForEvents']
+const streams = ['attachSerial', 'attachScreen', 'listenForEvents', 'listenForStats']
 
 kvmTest('every operation of the document answers as the document says', async (t) => {
-  const daemon = await HttpDaemon.start(t)
+  const daemon = await HttpDaemon.start(t, '0')
   const document = JSON.parse((await daemon.ask({ path: '/v1/openapi.json' })).body.toString())
   const checker = new Checker(document)
   for (const [method, path, body] of steps(echoing(daemon, 'm'))) {

@@ -42,12 +42,16 @@ export class HttpDaemon {
   #child: ChildProcess | undefined
   api = ''
   url = ''
+  /** The URL of the web screen, if it has one. */
+  web = ''
 
   /** Starts one. */
-  static async start(t: ExecutionContext): Promise<HttpDaemon> {
+  static async start(t: ExecutionContext, web = ''): Promise<HttpDaemon> {
     const daemon = new HttpDaemon()
     t.teardown(() => daemon.#remove())
-    const child = fork(program, [join(daemon.folder, 's'), daemon.runtime, token], { execArgv: [] })
+    const child = fork(program, [join(daemon.folder, 's'), daemon.runtime, token, web], {
+      execArgv: [],
+    })
     daemon.#child = child
     const [said] = await once(child, 'message')
     Object.assign(daemon, said)

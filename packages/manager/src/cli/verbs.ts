@@ -40,12 +40,15 @@ function act(
 const keep: Verb = {
   name: 'daemon',
   summary: 'keep machines, in the foreground',
-  usage: '[--state DIR] [--runtime DIR] [--modules DIR] [--listen PORT --token-file FILE]',
+  usage:
+    '[--state DIR] [--runtime DIR] [--modules DIR] [--listen PORT --token-file FILE]\n' +
+    '                     [--web [127.0.0.1:PORT]]',
   about:
     'Keeps machines: serves the other commands, HTTP and libvirt at sockets, and starts and watches the processes of ' +
     'machines. Prints the sockets when it is ready. It stays in the foreground; its end ends no machine, and the next one ' +
     'takes them up again.',
-  words: [0, 0],
+  argument: { name: '127.0.0.1:PORT' },
+  words: [0, 1],
   options: {
     state: {
       value: 'DIR',
@@ -68,12 +71,28 @@ const keep: Verb = {
       about:
         'what callers at the port have to know; a file that is not there is made, with a new one',
     },
+    web: {
+      about:
+        'serve the screen for browsers, too, at 127.0.0.1:PORT (default any port), and print a URL ' +
+        'that lets one browser in',
+    },
     json,
   },
   notes: `Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 usage.
 
 Sockets that systemd hands over (LISTEN_FDS) are taken: the first or "api", the second or "libvirt".`,
   load: async () => (await import('./verbs/daemon.ts')).runDaemon,
+}
+
+const web: Verb = {
+  name: 'web',
+  summary: 'print a URL of the web screen',
+  usage: '[options]',
+  about:
+    'Prints a URL of the web screen of a daemon that was started with --web. It lets one browser in, once.',
+  words: [0, 0],
+  options: { ...daemon, json },
+  load: async () => (await import('./verbs/web.ts')).web,
 }
 
 const define: Verb = {
@@ -224,6 +243,7 @@ const down: Verb = {
 /** In the order of the help. */
 export const verbs: readonly Verb[] = [
   keep,
+  web,
   define,
   act(
     'undefine',

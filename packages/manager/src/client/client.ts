@@ -44,6 +44,12 @@ export class Client {
     return this.#json({ method: 'GET', path: '/v1/version' })
   }
 
+  /** A URL that lets one browser in to the daemon's web screen, once. */
+  async webUrl(): Promise<string> {
+    const { url } = await this.#json<{ url: string }>({ method: 'POST', path: '/v1/web-token' })
+    return url
+  }
+
   /** All machines by name. */
   async list(): Promise<readonly MachineView[]> {
     const { machines } = await this.#json<{ machines: readonly MachineView[] }>({

@@ -1,11 +1,14 @@
 import { fstatSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 
-import { serveHttp } from '../http/server.ts'
+import { type HttpOptions, serveHttp } from '../http/server.ts'
 import { serveLibvirt } from '../libvirt/server.ts'
 import type { DaemonSockets } from '../paths/index.ts'
 import type { FrontEnd } from '../supervisor/front-end.ts'
 import type { Supervisor } from '../supervisor/interface.ts'
+import { keyIn } from '../web/key.ts'
+import { WebScreen } from '../web/screen.ts'
 import type { DaemonOptions } from './options.ts'
 
 /** The front ends of a daemon. */
@@ -16,6 +19,8 @@ export interface FrontEnds {
   readonly libvirt: FrontEnd
   /** HTTP by TCP. */
   readonly tcp?: FrontEnd
+  /** A URL of the screen for browsers, each good once. */
+  readonly webUrl?: () => string
   /** All of them. */
   readonly all: readonly FrontEnd[]
 }
@@ -25,10 +30,10 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 /** Opens them; if one cannot be opened, the others are closed. */
 export async function openFrontEnds(
   supervisor: Supervisor,
-  sockets: DaemonSockets,
+  sockets: DaemonSockets & { readonly runtime: string },
   options: DaemonOptions,
 ): Promise<FrontEnds> {
-  const { log, fds = {}, modules, port, token = '' } = options
+  const { log, fds = {}, modules, port, token = '', web } = options
   const http = { supervisor, version, ...(modules === undefined ? {} : { modules }) }
   const rpc = { supervisor, version, ...(log ? { log } : {}) }
   const all: FrontEnd[] = []
@@ -42,14 +47,23 @@ export async function openFrontEnds(
       await opened(serveLibvirt(rpc, at(fds.libvirt, sockets.libvirt))),
       fds.libvirt,
     )
-    const api = named(await opened(serveHttp(http, at(fds.api, sockets.api))), fds.api)
-    if (port === undefined) return { api, libvirt, all }
-    const tcp = await opened(serveHttp(http, { port, token }))
-    return { api, libvirt, tcp, all }
+    const shown = web && (await openWeb(http, web.port, sockets.runtime))
+    if (shown) all.push(shown.end)
+    const urls = shown && { webUrl: shown.webUrl }
+    const local = await opened(serveHttp({ ...http, ...urls }, at(fds.api, sockets.api)))
+    const ends = { api: named(local, fds.api), libvirt, all, ...urls }
+    if (port === undefined) return ends
+    return { ...ends, tcp: await opened(serveHttp(http, { port, token })) }
   } catch (error) {
     await Promise.allSettled(all.map((end) => end.close()))
     throw error
   }
+}
+
+async function openWeb(http: HttpOptions, port: number, runtime: string) {
+  const face = new WebScreen(keyIn(join(runtime, 'web.key')))
+  const end = await serveHttp(http, { port, face })
+  return { end, webUrl: () => face.url(end.address) }
 }
 
 function at(fd: number | undefined, path: string): { path: string } | { fd: number } {

@@ -25,6 +25,8 @@ export interface Daemon {
   readonly libvirt: string
   /** Where it serves HTTP by TCP, if it does. */
   readonly url?: string
+  /** The URL of the web screen, if there is one, that lets one browser in, once. */
+  readonly web?: string
   /** What it holds, by name, for those who look for leaks. */
   counts(): Record<string, number>
   /** Ends it; its machines go on, and the next daemon finds them. */
@@ -64,7 +66,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     const own = { store, runtime, log, ...(modules === undefined ? {} : { modules }) }
     const supervisor = await createSupervisor(own)
     undo.push(() => supervisor.close())
-    const ends = await openFrontEnds(supervisor, sockets, options)
+    const ends = await openFrontEnds(supervisor, { ...sockets, runtime }, options)
     undo.push(async () => {
       await Promise.all(ends.all.map((end) => end.close()))
     })
@@ -75,6 +77,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       api: ends.api.address,
       libvirt: ends.libvirt.address,
       ...(ends.tcp === undefined ? {} : { url: ends.tcp.address }),
+      ...(ends.webUrl === undefined ? {} : { web: ends.webUrl() }),
       counts: () => counted(supervisor.counts(), ends.all),
       close,
     }

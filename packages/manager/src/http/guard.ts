@@ -2,10 +2,18 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
 import { ManagerError } from '../supervisor/errors.ts'
-import { HttpError } from './answer.ts'
+import { HttpError, type Reply } from './answer.ts'
 
-/** Who may ask; throws if the one who asks may not. */
-export type Guard = (request: IncomingMessage) => void
+/** Who may ask; throws if the one who asks may not. What it returns is the answer. */
+export type Guard = (request: IncomingMessage) => Reply | undefined
+
+/** What stands before the API where browsers ask. */
+export interface Face {
+  /** Answers what is not of the API. */
+  readonly guard: Guard
+  /** Said with every answer. */
+  readonly headers: Readonly<Record<string, string>>
+}
 
 /** Shorter ones can be tried out. */
 const minTokenLength = 16
@@ -17,6 +25,7 @@ const loopback = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i
 /** On a Unix socket its directory and mode say who may ask; a page of a browser may not. */
 export const localGuard: Guard = ({ headers }) => {
   if (headers.origin !== undefined) throw forbidden('pages of other origins may not ask')
+  return undefined
 }
 
 /** On TCP the token says who may ask. A page that a name leads here is found out by its Host. */
@@ -40,6 +49,7 @@ export function tokenGuard(token: string): Guard {
       throw new HttpError(401, 'ERR_FORBIDDEN', 'Authorization must be Bearer and the token', {
         'www-authenticate': 'Bearer realm="vmexit"',
       })
+    return undefined
   }
 }
 

@@ -16,19 +16,21 @@ import {
 import { Bodies } from './body.ts'
 import { Connections } from './connections.ts'
 import { EventStreams } from './events.ts'
-import type { Guard } from './guard.ts'
+import type { Face } from './guard.ts'
 import type { PlainOperation, Service } from './operation.ts'
 import { type Route, routeOf } from './router.ts'
 import { problem } from './schema.ts'
 import { Sockets } from './sockets.ts'
+import { StatsStreams } from './stats.ts'
 
 /** Answers requests. */
 export class Handler {
   readonly #service: Service
-  readonly #guard: Guard
+  readonly #face: Face
   readonly #bodies = new Bodies()
   readonly #answers: Answers
   readonly #events: EventStreams
+  readonly #stats: StatsStreams
   readonly #sockets = new Sockets()
   /** What is asked over which connection. */
   readonly connections = new Connections()
@@ -36,11 +38,12 @@ export class Handler {
   #failures = 0
 
   /** With a guard before it. */
-  constructor(service: Service, guard: Guard) {
+  constructor(service: Service, face: Face) {
     this.#service = service
-    this.#guard = guard
+    this.#face = face
     this.#answers = new Answers(this.connections)
     this.#events = new EventStreams(service.supervisor, this.connections)
+    this.#stats = new StatsStreams(service.supervisor, this.connections)
   }
 
   /** What it holds and has done. */
@@ -51,6 +54,7 @@ export class Handler {
       httpFailures: this.#failures,
       httpEventStreams: this.#events.count,
       httpEventStreamsDropped: this.#events.dropped,
+      httpStatsStreams: this.#stats.count,
       httpWebSockets: this.#sockets.count,
       httpBodyBytes: this.#bodies.bytes,
       httpAnswerBytes: this.#answers.bytes,
@@ -60,6 +64,7 @@ export class Handler {
   /** Ends the streams, and connections that wait for no answer. */
   close(): void {
     this.#events.close()
+    this.#stats.close()
     this.#sockets.close()
     this.connections.endIdle()
   }
@@ -72,8 +77,11 @@ export class Handler {
     }
     this.#requests += 1
     response.on('error', () => undefined)
+    const { guard, headers } = this.#face
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
     try {
-      this.#guard(request)
+      const own = guard(request)
+      if (own) return this.#answers.send(request, response, own)
       const route = routeOf(request)
       if (route.operation.kind === 'events') this.#stream(request, response, route)
       else this.#answers.send(request, response, await this.#plain(request, route))
@@ -92,9 +100,9 @@ export class Handler {
       return
     }
     try {
-      this.#guard(request)
+      const own = this.#face.guard(request)
       const { operation, name } = routeOf(request)
-      if (operation.kind !== 'socket')
+      if (own || operation.kind !== 'socket')
         throw new ManagerError('ERR_INVALID_OPTION', 'this path does not upgrade')
       checkHandshake(request)
       const { supervisor } = this.#service
@@ -102,7 +110,8 @@ export class Handler {
       await this.#sockets.open(request, socket, head, open)
     } catch (error) {
       this.#failures += 1
-      sendRaw(socket, errorReply(error))
+      const { headers, ...rest } = errorReply(error)
+      sendRaw(socket, { ...rest, headers: { ...this.#face.headers, ...headers } })
     }
   }
 
@@ -122,12 +131,16 @@ export class Handler {
       : jsonReply(200, result)
   }
 
-  #stream(request: IncomingMessage, response: ServerResponse, { query }: Route): void {
+  #stream(request: IncomingMessage, response: ServerResponse, { operation, query }: Route): void {
     if (this.connections.waiting(request.socket) > 1)
       throw new ManagerError('ERR_INVALID_OPTION', 'a stream of events needs its own connection')
-    const last = request.headers['last-event-id']
-    const since = last === undefined ? query['since'] : numberIn(String(last))
-    this.#events.open(request, response, since)
+    if (operation.kind === 'events' && operation.of === 'stats')
+      this.#stats.open(request, response, query['interval'])
+    else {
+      const last = request.headers['last-event-id']
+      const since = last === undefined ? query['since'] : numberIn(String(last))
+      this.#events.open(request, response, since)
+    }
     // What is asked after it would never be answered.
     this.connections.take(request.socket)
     // A connection that is not read does not say that it has ended.

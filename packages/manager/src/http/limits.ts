@@ -57,6 +57,15 @@ export const closeMs = 2000
 /** Bytes of events that wait for a slow reader; with more it is told to come again. */
 export const eventBufferBytes = 256 * KIB
 
+/** Between two questions for the stats of a machine. */
+export const statsIntervalMs = 1000
+
+/** The longest time between two stats that a listener may ask for. */
+export const maxStatsIntervalMs = 60_000
+
+/** Stats that are left out for a slow reader; with more its stream ends. */
+export const maxSkipped = 60
+
 /** Between two signs of life, of streams of events and of WebSockets. */
 export const heartbeatMs = 15_000
 

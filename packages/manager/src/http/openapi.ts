@@ -65,7 +65,7 @@ function documentOf(version: string): object {
 function described(operation: Operation): object {
   const { id, summary, path, body, bodyIsOptional = false } = operation
   const parameters = [...parametersIn(path), ...queryOf(operation)]
-  if (operation.kind === 'events') parameters.push(lastEventId)
+  if (operation.kind === 'events' && operation.of === 'events') parameters.push(lastEventId)
   return {
     operationId: id,
     summary,
@@ -105,10 +105,10 @@ function answerOf(operation: Operation): Record<string, object> {
   if (operation.kind === 'socket')
     return { 101: { description: 'The WebSocket; its messages are bytes' } }
   if (operation.kind === 'events') {
-    const description = 'A stream; each data is an Event'
-    return {
-      200: { description, content: { 'text/event-stream': { schema: ref('Event') } } },
-    }
+    const isEvents = operation.of === 'events'
+    const description = `A stream; each data is ${isEvents ? 'an Event' : 'the Rates'}`
+    const schema = ref(isEvents ? 'Event' : 'Rates')
+    return { 200: { description, content: { 'text/event-stream': { schema } } } }
   }
   const { answer } = operation
   if (answer === undefined) return { 204: { description: 'Done' } }

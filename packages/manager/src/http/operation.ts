@@ -9,6 +9,8 @@ export interface Service {
   readonly version: string
   /** Who can reach this front end. */
   readonly from: 'local' | 'tcp'
+  /** A URL that lets one browser in to the screen, once; undefined: there is no screen. */
+  readonly webUrl?: () => string
 }
 
 /** One request, checked. */
@@ -58,6 +60,8 @@ export interface PlainOperation extends Row {
 /** A stream of server-sent events. */
 interface EventsOperation extends Row {
   readonly kind: 'events'
+  /** What is streamed. */
+  readonly of: 'events' | 'stats'
 }
 
 /** A WebSocket. */

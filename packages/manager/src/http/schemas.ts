@@ -7,6 +7,7 @@ export const nameSchema: Schema = { type: 'string', pattern: '^[A-Za-z0-9][A-Za-
 const text: Schema = { type: 'string' }
 const flag: Schema = { type: 'boolean' }
 const count: Schema = { type: 'integer', minimum: 0 }
+const rate: Schema = { type: 'number', minimum: 0 }
 const time: Schema = { type: 'string', description: 'ISO 8601, UTC' }
 
 /** An object with these properties; those whose names end in `?` may be missing. */
@@ -67,6 +68,20 @@ export const schemas = {
     exits: count,
     exitsByReason: { type: 'object', additionalProperties: count },
     routes: arrayOf(objectOf({ route: text, reads: count, writes: count })),
+  }),
+  Rates: objectOf({
+    at: time,
+    machines: {
+      type: 'object',
+      additionalProperties: objectOf({
+        cpu: rate,
+        rssBytes: count,
+        memoryBytes: count,
+        exitsPerSecond: rate,
+        exitsByReason: { type: 'object', additionalProperties: rate },
+        routes: arrayOf(objectOf({ route: text, perSecond: rate })),
+      }),
+    },
   }),
   Snapshot: objectOf({
     name: nameSchema,

@@ -6,7 +6,7 @@ import { ManagerError } from '../supervisor/errors.ts'
 import type { FrontEnd } from '../supervisor/front-end.ts'
 import type { Supervisor } from '../supervisor/interface.ts'
 import { HttpError, errorReply, sendRaw } from './answer.ts'
-import { localGuard, tokenGuard } from './guard.ts'
+import { type Face, localGuard, tokenGuard } from './guard.ts'
 import { Handler } from './handler.ts'
 import {
   checkingIntervalMs,
@@ -26,20 +26,26 @@ export interface HttpOptions {
   readonly version: string
   /** The folder below which modules are accepted over TCP; the supervisor checks them. */
   readonly modules?: string
+  /** A URL that lets one browser in to the screen, if there is one. */
+  readonly webUrl?: () => string
 }
 
-/** Where: a Unix socket, a socket that was opened for us, or a port of the loopback (0: any). */
+/**
+ * Where: a Unix socket, a socket that was opened for us, or a port of the loopback (0: any), for
+ * those who have the token, or for browsers.
+ */
 export type HttpPlace =
   | { readonly path: string }
   | { readonly fd: number }
   | { readonly port: number; readonly token: string }
+  | { readonly port: number; readonly face: Face }
 
 /** Serves the HTTP API; resolves when it listens. */
 export async function serveHttp(options: HttpOptions, where: HttpPlace): Promise<FrontEnd> {
-  const { supervisor, version } = options
-  const isTcp = 'port' in where
-  const guard = isTcp ? tokenGuard(where.token) : localGuard
-  const handler = new Handler({ supervisor, version, from: isTcp ? 'tcp' : 'local' }, guard)
+  const { supervisor, version, webUrl } = options
+  const from = 'port' in where ? 'tcp' : 'local'
+  const service = { supervisor, version, from, ...(webUrl && { webUrl }) } as const
+  const handler = new Handler(service, faceOf(where))
   const server = makeServer(handler)
   server.on('connection', (socket) => handler.connections.add(socket))
   await listen(server, placeOf(where))
@@ -49,6 +55,11 @@ export async function serveHttp(options: HttpOptions, where: HttpPlace): Promise
     close: () => close(server, handler),
     counts: () => handler.counts(),
   }
+}
+
+function faceOf(where: HttpPlace): Face {
+  if ('face' in where) return where.face
+  return { guard: 'token' in where ? tokenGuard(where.token) : localGuard, headers: {} }
 }
 
 function makeServer(handler: Handler): Server {

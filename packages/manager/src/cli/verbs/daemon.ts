@@ -4,9 +4,12 @@ import { print, printJson, tell } from '../output.ts'
 import { tokenIn } from '../token.ts'
 import { type Run, UsageError, type Values, exitCodes, numberOf, textOf } from '../verb.ts'
 
+const maxPort = 65_535
+
 /** `vmexit daemon`. */
-export const runDaemon: Run = async ({ values }) => {
+export const runDaemon: Run = async ({ values, words }) => {
   const listen = listenerOf(values)
+  const web = webOf(values, words)
   const places = ['state', 'runtime', 'modules'].flatMap((name) => {
     const path = textOf(values, name)
     return path === undefined ? [] : [[name, path]]
@@ -15,6 +18,7 @@ export const runDaemon: Run = async ({ values }) => {
   const daemon = await startDaemon({
     ...Object.fromEntries(places),
     ...listen,
+    ...(web && { web }),
     ...(fds && { fds }),
     log: tell,
   })
@@ -26,12 +30,23 @@ export const runDaemon: Run = async ({ values }) => {
 }
 
 function listenerOf(values: Values): { port: number; token: string } | undefined {
-  const port = numberOf(values, 'listen', 65_535)
+  const port = numberOf(values, 'listen', maxPort)
   const file = textOf(values, 'token-file')
   if (port === undefined && file === undefined) return undefined
   if (port === undefined || file === undefined)
     throw new UsageError('--listen PORT and --token-file FILE go together')
   return { port, token: tokenIn(file) }
+}
+
+/** `--web` alone, or with the place where. */
+function webOf(values: Values, [place]: readonly string[]): { port: number } | undefined {
+  const isAsked = values['web'] === true
+  if (place === undefined) return isAsked ? { port: 0 } : undefined
+  if (!isAsked) throw new UsageError(`daemon takes no words, got '${place}'`)
+  const [, digits] = /^(?:(?:127\.0\.0\.1|localhost):)?(\d{1,5})$/.exec(place) ?? []
+  const port = Number(digits)
+  if (port <= maxPort) return { port }
+  throw new UsageError(`--web takes 127.0.0.1:PORT, and no other host, got '${place}'`)
 }
 
 /** Resolves at the first signal; the next one ends this process at once. */
@@ -47,11 +62,13 @@ function askedToEnd(): Promise<void> {
   })
 }
 
-function announce({ api, libvirt, url }: Daemon, json: boolean): void {
+function announce({ api, libvirt, url, web }: Daemon, json: boolean): void {
   const { pid } = process
-  if (json) return printJson({ pid, api, libvirt, ...(url !== undefined && { url }) })
+  const more = { ...(url !== undefined && { url }), ...(web !== undefined && { web }) }
+  if (json) return printJson({ pid, api, libvirt, ...more })
   print(`api      ${api}`)
   print(`libvirt  ${libvirt}`)
   if (url !== undefined) print(`http     ${url}`)
+  if (web !== undefined) print(`web      ${web}`)
   print(`ready    virsh -c 'vmexit:///system?socket=${libvirt}' list --all`)
 }

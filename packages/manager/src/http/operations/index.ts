@@ -1,4 +1,6 @@
-import type { Operation } from '../operation.ts'
+import { ManagerError } from '../../supervisor/errors.ts'
+import { maxStatsIntervalMs, statsIntervalMs } from '../limits.ts'
+import type { Call, Operation } from '../operation.ts'
 import { objectOf } from '../schemas.ts'
 import { machines } from './machines.ts'
 import { runs } from './runs.ts'
@@ -17,6 +19,7 @@ const service: readonly Operation[] = [
   },
   {
     kind: 'events',
+    of: 'events',
     id: 'listenForEvents',
     method: 'GET',
     path: '/v1/events',
@@ -24,7 +27,38 @@ const service: readonly Operation[] = [
     query: { since: { type: 'integer', minimum: 0 } },
     errors: [410],
   },
+  {
+    kind: 'events',
+    of: 'stats',
+    id: 'listenForStats',
+    method: 'GET',
+    path: '/v1/stats',
+    summary: 'What all machines that run do in a second, again and again, as server-sent events',
+    query: {
+      interval: { type: 'integer', minimum: statsIntervalMs, maximum: maxStatsIntervalMs },
+    },
+  },
+  {
+    kind: 'plain',
+    id: 'makeWebUrl',
+    method: 'POST',
+    path: '/v1/web-token',
+    summary: 'A URL that lets one browser in to the web screen, once; at the socket only',
+    answer: objectOf({ url: { type: 'string' } }),
+    errors: [501],
+    handle: makeWebUrl,
+  },
 ]
+
+function makeWebUrl({ from, webUrl }: Call): { readonly url: string } {
+  if (from !== 'local')
+    throw new ManagerError('ERR_FORBIDDEN', 'only who can reach the socket may let browsers in')
+  if (!webUrl) {
+    const message = 'this daemon has no web screen; `vmexit daemon --web` has one'
+    throw new ManagerError('ERR_NOT_SUPPORTED', message)
+  }
+  return { url: webUrl() }
+}
 
 /** All that the API can do. */
 export const operations: readonly Operation[] = [
