@@ -18,6 +18,7 @@ const meanings: readonly (readonly [string, string])[] = [
   ['s', 'start it'],
   ['p', 'pause it, or let it go on'],
   ['Esc', 'back to the list'],
+  ['Ctrl+Shift+F6', 'leave the console or the screen, to which all other keys go'],
   ['?', 'this help'],
 ]
 
@@ -47,8 +48,20 @@ export function openHelp(): void {
   dialog.showModal()
 }
 
+/** A terminal takes all keys, Tab too: this one leads out of it. */
+function listenToExit(): void {
+  const listener = (event: KeyboardEvent): void => {
+    if (event.key !== 'F6' || !event.ctrlKey || !event.shiftKey) return
+    event.preventDefault()
+    event.stopPropagation()
+    document.querySelector<HTMLElement>('[role=tab][aria-selected=true]')?.focus()
+  }
+  document.addEventListener('keydown', listener, { capture: true })
+}
+
 /** Listens to the keyboard. */
 export function listenToKeys(keys: Keys): void {
+  listenToExit()
   const search = document.getElementById('search')
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return

@@ -40,7 +40,9 @@ const themeKey = 'vmexit-theme'
 
 function useTheme(theme: string): void {
   document.documentElement.dataset['theme'] = theme
-  setText(byId('theme'), `Theme: ${theme}`)
+  const button = byId('theme')
+  setText(button, `◐ ${theme}`)
+  button.setAttribute('aria-label', `Theme: ${theme}`)
 }
 
 function turnTheme(): void {

@@ -74,6 +74,7 @@ export class View {
     }
     const tab = begin({ name: this.#name, live: this.#live, stats: this.#stats })
     this.#tab = tab
+    this.#buttons.get(open)?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
     this.#panel.setAttribute('aria-label', open)
     this.#panel.replaceChildren(tab.element)
     this.#update()

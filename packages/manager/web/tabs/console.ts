@@ -3,7 +3,7 @@ import { Terminal } from '../vendor/xterm/xterm.mjs'
 
 import { type Machine, socketUrl } from '../api.ts'
 import { bytesText, make, setText } from '../dom.ts'
-import { dropSheets, strictDocument } from './document.ts'
+import { dropSheets, strictDocument, strictly } from './document.ts'
 import { isAlive, type MakeTab } from './tab.ts'
 
 /** Bytes that wait for the terminal; what comes beyond is left out. */
@@ -43,7 +43,7 @@ class Console {
     // It measures letters: the place must be in the page.
     requestAnimationFrame(() => {
       if (!this.#place.isConnected) return
-      this.#terminal.open(this.#place)
+      strictly(this.#sheets, () => this.#terminal.open(this.#place))
       this.#resized.observe(this.#place)
       this.#terminal.focus()
     })

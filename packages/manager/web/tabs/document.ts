@@ -4,8 +4,7 @@
  * near: here sheets become constructed ones, and attributes are set as properties.
  */
 export function strictDocument(sheets: Set<CSSStyleSheet>): Document {
-  const createElement = (name: string): HTMLElement =>
-    name === 'style' ? constructed(sheets) : plain(name)
+  const createElement = strictCreate(sheets)
   return new Proxy(document, {
     get(target, key) {
       if (key === 'createElement') return createElement
@@ -16,8 +15,30 @@ export function strictDocument(sheets: Set<CSSStyleSheet>): Document {
   })
 }
 
+/**
+ * Does something while the page's own document makes elements that way, too: a part of the terminal
+ * asks that one, whatever it was told.
+ */
+export function strictly(sheets: Set<CSSStyleSheet>, doing: () => void): void {
+  const createElement = strictCreate(sheets)
+  Object.defineProperty(document, 'createElement', { value: createElement, configurable: true })
+  try {
+    doing()
+  } finally {
+    Reflect.deleteProperty(document, 'createElement')
+  }
+}
+
+const strictCreate =
+  (sheets: Set<CSSStyleSheet>) =>
+  (name: string): HTMLElement =>
+    name === 'style' ? constructed(sheets) : plain(name)
+
+const create = (name: string): HTMLElement =>
+  Document.prototype.createElement.call(document, name) as HTMLElement
+
 function plain(name: string): HTMLElement {
-  const element = document.createElement(name)
+  const element = create(name)
   const own = element.setAttribute.bind(element)
   element.setAttribute = (key, value) => {
     if (key === 'style') element.style.cssText = value
@@ -28,7 +49,7 @@ function plain(name: string): HTMLElement {
 
 /** An element whose text is a style sheet's. */
 function constructed(sheets: Set<CSSStyleSheet>): HTMLElement {
-  const element = document.createElement('span')
+  const element = create('span')
   element.hidden = true
   const sheet = new CSSStyleSheet()
   sheets.add(sheet)

@@ -58,7 +58,9 @@ class Bars {
   }
 }
 
-const byRate = (pairs: readonly Pair[]): Pair[] => pairs.toSorted(([, a], [, b]) => b - a)
+/** What happens at all, the most frequent first. */
+const byRate = (pairs: readonly Pair[]): Pair[] =>
+  pairs.filter(([, rate]) => rate > 0).toSorted(([, a], [, b]) => b - a)
 
 /** The lines over time; they are made anew when other reasons are in front. */
 class Chart {
@@ -96,7 +98,8 @@ class Chart {
   #make(reasons: readonly string[]): void {
     this.#plot?.destroy()
     this.#reasons = reasons
-    const { color } = getComputedStyle(this.element)
+    // Asked whenever it is drawn: the theme may have changed.
+    const stroke = (): string => getComputedStyle(this.element).color
     const grid = { stroke: '#8884', width: 1 }
     const values = (_: unknown, ticks: number[]): string[] => ticks.map(countText)
     this.#plot = new uPlot(
@@ -113,8 +116,8 @@ class Chart {
           })),
         ],
         axes: [
-          { stroke: color, grid, ticks: grid },
-          { stroke: color, grid, ticks: grid, size: 60, values },
+          { stroke, grid, ticks: grid },
+          { stroke, grid, ticks: grid, size: 60, values },
         ],
         scales: {
           y: { range: (_: unknown, __: number, top: number) => [0, Math.max(1, top * 1.1)] },

@@ -1,0 +1,235 @@
+// The page of the web screen in Chromium, over a daemon with machines on the real KVM.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import type { ExecutionContext } from 'ava'
+
+import { findChromium, Page } from '../../../__test__/fixtures/viewers/chromium.ts'
+import { kvmTest } from '../../../__test__/helpers/kvm.ts'
+import { startDaemon } from '../dist/index.js'
+import { temporary } from './helpers/folder.ts'
+import { echoing, flooding, HttpDaemon } from './helpers/http-daemon.ts'
+
+const chromium = findChromium()
+const pictures = join(import.meta.dirname, '../../../.cache/web-pictures')
+
+/** A page with what it said and asked for. */
+class Browser {
+  readonly said: string[] = []
+  readonly hosts = new Set<string>()
+  readonly page: Page
+
+  constructor(page: Page) {
+    this.page = page
+    page.onEvent = (method, params) => this.#hear(method, params)
+  }
+
+  /** Opens an address, listening from the beginning. */
+  static async open(t: ExecutionContext, url: string): Promise<Browser> {
+    const page = await Page.open(chromium!, 'about:blank')
+    t.teardown(() => page[Symbol.dispose]())
+    const browser = new Browser(page)
+    for (const domain of ['Runtime', 'Log', 'Network', 'Page'])
+      await page.send(`${domain}.enable`, {})
+    await browser.size(1920, 1080, 'light')
+    await page.send('Page.navigate', { url })
+    return browser
+  }
+
+  async size(width: number, height: number, theme: string): Promise<void> {
+    const metrics = { width, height, deviceScaleFactor: 1, mobile: false }
+    await this.page.send('Emulation.setDeviceMetricsOverride', metrics)
+    const features = [{ name: 'prefers-color-scheme', value: theme }]
+    await this.page.send('Emulation.setEmulatedMedia', { features })
+  }
+
+  /** Waits until an expression is true. */
+  async until(t: ExecutionContext, expression: string): Promise<void> {
+    for (let tries = 0; tries < 600; tries++) {
+      if (await this.page.evaluate(`Boolean(${expression})`)) return
+      await sleep(50)
+    }
+    t.fail(`${expression}: ${String(await this.page.evaluate('document.body.innerText'))}`)
+  }
+
+  /** Presses the button with this text. */
+  async click(t: ExecutionContext, text: string): Promise<void> {
+    const find = `[...document.querySelectorAll('button')].find((each) =>
+      !each.hidden && !each.disabled && each.textContent === ${JSON.stringify(text)})`
+    await this.until(t, find)
+    await this.page.evaluate(`${find}.click()`)
+  }
+
+  async type(text: string): Promise<void> {
+    for (const key of text) await this.page.press(key, '', key.toUpperCase().charCodeAt(0))
+  }
+
+  async picture(name: string): Promise<void> {
+    const { data } = await this.page.send('Page.captureScreenshot', {})
+    mkdirSync(pictures, { recursive: true })
+    writeFileSync(join(pictures, `${name}.png`), Buffer.from(String(data), 'base64'))
+  }
+
+  /** At both widths and in both themes. */
+  async pictures(name: string): Promise<void> {
+    for (const theme of ['light', 'dark'])
+      for (const width of [1920, 390]) {
+        await this.size(width, width === 390 ? 844 : 1080, theme)
+        await sleep(400)
+        await this.picture(`${name}-${width}-${theme}`)
+      }
+    await this.size(1920, 1080, 'light')
+  }
+
+  #hear(method: string, params: Record<string, unknown>): void {
+    if (method === 'Network.requestWillBeSent' || method === 'Network.webSocketCreated') {
+      const { request, url = (request as { url: string }).url } = params as Record<string, unknown>
+      this.hosts.add(new URL(String(url)).host)
+    }
+    const isWrong =
+      method === 'Runtime.exceptionThrown' ||
+      method === 'Log.entryAdded' ||
+      (method === 'Runtime.consoleAPICalled' && params['type'] === 'error')
+    if (isWrong) this.said.push(JSON.stringify(params))
+  }
+}
+
+const leave = { key: 'F6', code: 'F6', windowsVirtualKeyCode: 117 }
+const state = (name: string): string =>
+  `document.querySelector('a.row[href="#/${name}"]')?.closest('li').dataset.state`
+const text = (selector: string): string => `document.querySelector('${selector}')?.textContent`
+
+const browserTest = (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
+  kvmTest(chromium ? title : `${title}: no Chromium`, chromium ? body : (t) => void t.pass())
+
+browserTest('machines are seen and driven in a browser', async (t) => {
+  t.timeout(180_000)
+  const daemon = await HttpDaemon.start(t, '0')
+  for (const name of ['echo', 'other']) await daemon.client.define(echoing(daemon, name) as never)
+  const browser = await Browser.open(t, daemon.web)
+  const { page } = browser
+
+  await browser.until(t, `${state('echo')} === 'defined' && ${state('other')} === 'defined'`)
+  await browser.pictures('list')
+  await page.press('j', 'KeyJ', 74)
+  await page.evaluate('document.activeElement.click()')
+  await browser.until(t, `${text('h2')} === 'echo'`)
+  await browser.click(t, 'Start')
+  await browser.until(t, `${state('echo')} === 'running'`)
+
+  await browser.until(t, `${text('.says')}.startsWith('Connected')`)
+  await browser.until(t, `document.activeElement.matches('.xterm textarea')`)
+  await browser.type('hello jk')
+  await browser.until(t, `${text('.xterm-rows')}.replaceAll('\\u00a0', ' ').includes('hello jk')`)
+  await browser.until(t, `${text('a.row[href="#/echo"] .number:nth-of-type(4)')} !== ''`)
+  await browser.page.send('Input.dispatchKeyEvent', { ...leave, type: 'keyDown', modifiers: 10 })
+  await browser.until(t, `document.activeElement.matches('[role=tab]')`)
+  await browser.pictures('console')
+
+  await browser.click(t, 'Exits')
+  await browser.until(t, `document.querySelector('.chart canvas') && ${text('.bars td.number')}`)
+  await sleep(2000)
+  await browser.pictures('exits')
+  await browser.click(t, 'Screen')
+  await browser.until(t, `${text('.says')}.startsWith('Connected')`)
+  await browser.until(t, `document.querySelector('.screen canvas').width > 100`)
+  await browser.pictures('screen')
+
+  await browser.click(t, 'Pause')
+  await browser.until(t, `${state('echo')} === 'paused'`)
+  await browser.click(t, 'Resume')
+  await browser.until(t, `${state('echo')} === 'running'`)
+  await browser.click(t, 'Snapshots')
+  await browser.click(t, 'Save snapshot')
+  await browser.until(t, `document.querySelectorAll('.snapshots tbody tr').length === 1`)
+  await browser.pictures('snapshots')
+
+  await browser.click(t, 'Kill')
+  await browser.until(t, `['crashed', 'ended'].includes(${state('echo')})`)
+  t.regex(String(await page.evaluate(text('.head .state'))), /crashed|ended/)
+  for (const tab of ['Definition', 'Events', 'Log']) {
+    await browser.click(t, tab)
+    await sleep(300)
+    await browser.pictures(tab.toLowerCase())
+  }
+  t.deepEqual(browser.said, [])
+  t.deepEqual([...browser.hosts], [new URL(daemon.web).host])
+})
+
+browserTest('a definition that is wrong is refused where it is wrong', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
+  await browser.click(t, 'Define…')
+  const hostile = { ...echoing(daemon, 'm'), memoryBytes: '<b>much</b>' }
+  const json = JSON.stringify(JSON.stringify(hostile, undefined, 2))
+  await browser.page.evaluate(`document.querySelector('textarea').value = ${json}`)
+  await browser.click(t, 'Define')
+  await browser.until(t, `${text('.wrong')}.startsWith('Line ')`)
+  t.regex(String(await browser.page.evaluate(text('.wrong'))), /^Line \d+: .*memoryBytes.*<b>/)
+  await browser.pictures('define')
+  const right = JSON.stringify(JSON.stringify(echoing(daemon, 'm')))
+  await browser.page.evaluate(`document.querySelector('textarea').value = ${right}`)
+  await browser.click(t, 'Define')
+  await browser.until(t, `${state('m')} === 'defined'`)
+  // Chromium notes an answer of 400 itself.
+  t.deepEqual(
+    browser.said.filter((each) => !each.includes('status of 400')),
+    [],
+  )
+})
+
+browserTest('a page says that its daemon is gone, and comes back by itself', async (t) => {
+  const folder = temporary(t)
+  const folders = { state: join(folder, 's'), runtime: join(folder, 'r') }
+  const first = await startDaemon({ ...folders, web: { port: 0 } })
+  t.teardown(() => first.close())
+  const url = String(first.web)
+  const browser = await Browser.open(t, url)
+  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
+  t.false(String(await browser.page.evaluate('location.href')).includes('token'))
+  await first.close()
+  await browser.until(t, `!document.getElementById('banner').hidden`)
+  await browser.pictures('gone')
+  const second = await startDaemon({ ...folders, web: { port: Number(new URL(url).port) } })
+  t.teardown(() => second.close())
+  await browser.until(t, `document.getElementById('banner').hidden`)
+  const definition = { name: 'late', memoryBytes: 4096, payload: { file: '/none' } } as never
+  await second.supervisor.define(definition, { from: 'local' })
+  await browser.until(t, `${state('late')} === 'defined'`)
+})
+
+browserTest('a guest that never stops to print leaves the page usable', async (t) => {
+  t.timeout(180_000)
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  const many = Array.from({ length: 200 }, (_, index) => `quiet-${index}`)
+  for (const name of many) await daemon.client.define(echoing(daemon, name) as never)
+  await daemon.client.define(flooding(daemon, 'flood') as never)
+  await daemon.client.start('flood')
+  await browser.until(t, `${state('flood')} === 'running'`)
+  await browser.page.evaluate(`location.hash = '#/flood'`)
+  await browser.until(t, `${text('.xterm-rows')}?.includes('xxx')`)
+  const turns = `new Promise((done) => {
+    let [turns, last, longest] = [0, performance.now(), 0]
+    const turn = (now) => {
+      longest = Math.max(longest, now - last)
+      last = now
+      if (++turns === 60) done(longest)
+      else requestAnimationFrame(turn)
+    }
+    requestAnimationFrame(turn)
+  })`
+  t.log(`the longest of 60 frames took ${String(await browser.page.evaluate(turns))} ms`)
+  await browser.page.evaluate(`{
+    const search = document.getElementById('search')
+    search.value = 'quiet-19'
+    search.dispatchEvent(new Event('input'))
+  }`)
+  await browser.until(t, `document.querySelectorAll('#machines li:not([hidden])').length === 11`)
+  await browser.pictures('many')
+  await browser.click(t, 'Kill')
+  await browser.until(t, `['crashed', 'ended'].includes(${state('flood')})`)
+  t.deepEqual(browser.said, [])
+})
