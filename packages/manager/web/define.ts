@@ -51,7 +51,7 @@ const fields: readonly Field[] = [
 ]
 
 /** Where the key that a message names is in a text: the server's paths are `machine.a.b[0]`. */
-export function placeOf(message: string, json: string): readonly [number, number] | undefined {
+function placeOf(message: string, json: string): readonly [number, number] | undefined {
   const path = /^[A-Za-z]\w*((?:\.[\w-]+|\[\d+\])*)/.exec(message)?.[1] ?? ''
   const named = /has no key "?([\w-]+)/.exec(message)?.[1]
   const keys = [...path.matchAll(/\.([\w-]+)/g)].map(([, key]) => key as string)

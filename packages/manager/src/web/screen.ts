@@ -9,8 +9,8 @@ import { Passes } from './pass.ts'
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
-  // xterm.js, noVNC and uPlot place what they draw by attributes and elements of style.
-  "style-src 'self' 'unsafe-inline'",
+  // What xterm.js writes as elements and attributes of style, the page makes constructed sheets of.
+  "style-src 'self'",
   "img-src 'self' blob: data:",
   "connect-src 'self'",
   "font-src 'self'",

@@ -14,7 +14,7 @@ const escapes = /\u001B(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u00
 const controls = /[\u0000-\u0008\u000B-\u001F\u007F]/g
 
 /** The lines of a text with some words in them, the last ones. */
-export function matching(text: string, search: string): string[] {
+function matching(text: string, search: string): string[] {
   const wanted = search.toLowerCase()
   const lines = text.split('\n')
   const found = wanted ? lines.filter((line) => line.toLowerCase().includes(wanted)) : lines
