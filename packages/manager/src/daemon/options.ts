@@ -11,7 +11,10 @@ export interface DaemonOptions {
   /** What HTTP by TCP asks for. */
   readonly token?: string
   /** The screen for browsers, at a port of 127.0.0.1, 0 for any. Default: none. */
-  readonly web?: { readonly port: number }
+  readonly web?: {
+    /** Of the loopback; 0 for any. */
+    readonly port: number
+  }
   /** Gets a line for what nobody waits for. Default: nowhere. */
   readonly log?: (line: string) => void
   /** Sockets that listen already, as systemd hands them over. */
