@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import '@oxc-node/core/register'
+import { sendInPieces } from '../wire/pieces.mjs'
 
 const manager = '../../../packages/manager'
 const { session } = await import(`${manager}/__test__/helpers/libvirt-random.ts`)
@@ -50,20 +51,7 @@ async function misbehave(path, { messages, pieceBytes, reads, ends }) {
   await once(socket, 'connect')
   if (reads) socket.resume()
   const all = Buffer.from(messages.join(''), 'hex')
-  const step = pieceBytes || all.length || 1
-  // Not for ever byte by byte.
-  for (let at = 0, count = 0; at < all.length && !socket.destroyed; at += step, count++) {
-    const isLast = count === 200
-    socket.write(all.subarray(at, isLast ? all.length : at + step))
-    if (isLast) break
-    if (pieceBytes) await sleep(0)
-  }
-  await sleep(2)
-  if (ends === 'end') {
-    socket.end()
-    await sleep(2)
-  }
-  socket.destroy()
+  await sendInPieces(socket, all, { pieceBytes, ends, lingerMs: 2 })
 }
 
 /** A client as it should be is answered. */

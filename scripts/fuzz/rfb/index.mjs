@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { VirtualMachine, guests } from '../../../dist/index.js'
+import { sendInPieces } from '../wire/pieces.mjs'
 
 const BOUND_MS = 10_000
 const [WIDTH, HEIGHT] = [640, 400]
@@ -99,20 +100,7 @@ async function misbehave(path, { hello, messages, pieceBytes, reads, repeats, en
     [...hello, ...Array.from({ length: repeats }, () => messages.join(''))].join(''),
     'hex',
   )
-  const step = pieceBytes || all.length || 1
-  // Not for ever byte by byte.
-  for (let at = 0, count = 0; at < all.length && !socket.destroyed; at += step, count++) {
-    const isLast = count === 200
-    socket.write(all.subarray(at, isLast ? all.length : at + step))
-    if (isLast) break
-    if (pieceBytes) await sleep(0)
-  }
-  await sleep(1)
-  if (ends === 'end') {
-    socket.end()
-    await sleep(1)
-  }
-  socket.destroy()
+  await sendInPieces(socket, all, { pieceBytes, ends, lingerMs: 1 })
 }
 
 /** A viewer as it should be gets every pixel. */
