@@ -22,6 +22,7 @@ export type {
   NativePayload,
   NativePrivilege,
   NativeRegisters,
+  NativeReplay,
   NativeReport,
   NativeRest,
   NativeRoute,
