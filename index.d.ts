@@ -308,6 +308,12 @@ export declare class NativeSnapshot {
  */
 export declare function attend(fresh: boolean, look: boolean): number
 
+/**
+ * The first instructions of bytes that lie at an address, up to `count`, of code with 16, 32 or 64
+ * bits. `ERR_INVALID_OPTION` for other bits.
+ */
+export declare function disassemble(bytes: Uint8Array, address: bigint, bits: number, count: number): Array<NativeInstruction> | Failure
+
 /** How often the doorbell was rung. */
 export declare function doorbells(): number
 
@@ -666,6 +672,22 @@ export interface NativeFrameCounts {
   dropped: number
 }
 
+/** One instruction, or one byte that begins none. */
+export interface NativeInstruction {
+  /** The instruction pointer at it. */
+  address: bigint
+  /** How many bytes it has. */
+  length: number
+  /** In Intel's syntax, or `(bad)`. */
+  text: string
+  /** The text's first word after prefixes. */
+  mnemonic: string
+  /** Where it jumps to or calls, if it says so itself. */
+  target?: bigint
+  /** Its memory operand; the first of two. */
+  memory?: NativeMemoryOperand
+}
+
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
   /** Bytes that one read of guest memory copies at most. */
@@ -702,6 +724,25 @@ export interface NativeLoaded {
   entryGpa: number
   /** In the order of placing. */
   parts: Array<NativePart>
+}
+
+/**
+ * How an instruction finds its operand in memory: base, index times scale and displacement, modulo
+ * the size of these registers.
+ */
+export interface NativeMemoryOperand {
+  /** The segment register. */
+  segment: string
+  /** A general register. */
+  base?: string
+  /** A general register. */
+  index?: string
+  /** By which the index is multiplied. */
+  scale: number
+  /** The rest. Of an address relative to RIP it is all: the sum. */
+  displacement: bigint
+  /** Whether the instruction says it relative to RIP. */
+  relative: boolean
 }
 
 /**

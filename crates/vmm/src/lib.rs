@@ -27,6 +27,7 @@ mod screen;
 mod snapshot;
 
 pub use board::Panel;
+pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
 pub use boot::{
     CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
 };
