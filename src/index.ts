@@ -49,6 +49,7 @@ export type {
   Written,
 } from './results/exit.ts'
 export { type Guest, guests } from './options/guest.ts'
+export type { DisassembleOptions, Instruction } from './debug/disassemble.ts'
 export type { IrqLine } from './machine/irq.ts'
 export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'

@@ -14,6 +14,7 @@ export type {
   NativeFile,
   NativeFormat,
   NativeFrameCounts,
+  NativeInstruction,
   NativeLoaded,
   NativeMachine,
   NativeMode,
