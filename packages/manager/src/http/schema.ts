@@ -19,8 +19,8 @@ export interface Schema {
 }
 
 /**
- * What is wrong with a value, or undefined. `$ref` and `anyOf` are for answers, which are not checked
- * here.
+ * What is wrong with a value, or undefined. `$ref` and `anyOf` are for answers, which are not
+ * checked here.
  */
 export function problem(schema: Schema, value: unknown, place: string): string | undefined {
   if (schema.type !== undefined && !isOfType(schema.type, value))
