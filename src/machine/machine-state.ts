@@ -7,6 +7,7 @@ import { GuestMemory } from './memory.ts'
 import type { Registers } from '../results/registers.ts'
 import type { SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
+import { VirtualMemory } from '../debug/virtual.ts'
 import { Vcpu } from './vcpu/vcpu.ts'
 import type { Fpu } from './vcpu/fpu.ts'
 import type { DebugRegisters, VcpuEvents } from './vcpu/state.ts'
@@ -238,6 +239,22 @@ export abstract class MachineState {
    */
   events(): VcpuEvents {
     return this.vcpus[0].events()
+  }
+
+  /**
+   * Memory by linear address, as the page tables of a vCPU have it.
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
+   * ```
+   */
+  virtual(vcpu = 0): VirtualMemory {
+    return new VirtualMemory(this.#machine, checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1))
   }
 
   /**

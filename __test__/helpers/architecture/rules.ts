@@ -47,6 +47,7 @@ const STOREYS = [
   'results',
   'options',
   'definition',
+  'debug',
   'machine',
   'index.ts',
   'bench',

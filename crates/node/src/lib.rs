@@ -22,3 +22,4 @@ mod runs;
 mod screen;
 mod snapshot;
 mod vcpu_state;
+mod virtual_memory;
