@@ -64,6 +64,14 @@ export type {
   SpecialRegisters,
   SpecialRegistersUpdate,
 } from './machine/registers.ts'
+export type {
+  Autopsied,
+  Autopsy,
+  ExplainOptions,
+  Finding,
+  Walk,
+  WalkLevel,
+} from './results/autopsy.ts'
 export type { Registers } from './results/registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'

@@ -46,6 +46,7 @@ const STOREYS = [
   'native',
   'results',
   'options',
+  'debug',
   'definition',
   'machine',
   'index.ts',
