@@ -1,6 +1,7 @@
 import { VmError, raise, take } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeInstruction } from '../native/seam.ts'
+import type { CpuMode } from '../native/words.ts'
 import type { Symbols } from './symbols.ts'
 
 /** One instruction of a guest, or one byte that begins none. */
@@ -42,6 +43,11 @@ export interface CodeSegment {
 export function bitsOf({ cs, efer }: CodeSegment): CodeBits {
   if ((efer & EFER_LMA) !== 0n && cs.l !== 0) return 64
   return cs.db === 0 ? 16 : 32
+}
+
+/** How many bits code has that begins in a mode. */
+export function bitsOfMode(mode: CpuMode): CodeBits {
+  return mode === 'long' ? 64 : mode === 'real' ? 16 : 32
 }
 
 /** The first instructions of bytes, of which the first is at this instruction pointer. */
