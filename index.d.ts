@@ -282,6 +282,12 @@ export declare class NativeSnapshot {
    * of the same memory; `null` when there is none any more.
    */
   difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /**
+   * Finds the last instruction before the shutdown to which it leads, within bounds of the
+   * core's, and puts the registers before it into the words. The thread waits meanwhile.
+   * `ERR_INVALID_OPTION` for several vCPUs, `ERR_SNAPSHOT`, `ERR_KVM_IOCTL`.
+   */
+  replay(): NativeReplay | Failure
   /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
   description(): NativeDescription | Failure
   /**
@@ -918,6 +924,20 @@ export interface NativeRegisters {
   rip?: bigint
   /** RFLAGS (Intel SDM vol. 1 §3.4.3); bit 1 is always 1. */
   rflags?: bigint
+}
+
+/** What a replay has come to. */
+export interface NativeReplay {
+  /** The exception that KVM names, if it came to a shutdown; then the words have registers. */
+  vector?: number
+  /** The reason for its end: that of a run, or `instructions` if they were too many. */
+  ended: string
+  /** Exits at full speed before the first step. */
+  exits: number
+  /** Instructions that were stepped through. */
+  steps: number
+  /** Accesses that JavaScript had answered, and that an empty bus has answered here. */
+  answered: number
 }
 
 /** What this machine's KVM can do. */

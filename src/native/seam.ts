@@ -23,6 +23,7 @@ export type {
   NativePayload,
   NativePrivilege,
   NativeRegisters,
+  NativeReplay,
   NativeReport,
   NativeRest,
   NativeRoute,
