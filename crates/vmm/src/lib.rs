@@ -13,6 +13,7 @@ mod board;
 mod bus;
 mod config;
 mod counters;
+mod debug;
 mod disks;
 mod error;
 mod interrupts;
@@ -29,6 +30,9 @@ mod snapshot;
 
 pub use board::Panel;
 pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
+pub use boot::paging::{
+    Miss, MissReason, Page, PagingFeatures, PagingState, Step, TableLevel, Walk, walk,
+};
 pub use boot::{
     CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
 };
@@ -38,6 +42,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
+pub use debug::VirtualMemory;
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
