@@ -7,10 +7,8 @@ import { GuestMemory } from './memory.ts'
 import {
   type DisassembleOptions,
   type Instruction,
-  MAX_INSTRUCTIONS,
-  bitsOf,
-  instructionsOf,
-  readCode,
+  checkDisassembleOptions,
+  disassembleAt,
 } from '../debug/disassemble.ts'
 import type { Symbols } from '../debug/symbols.ts'
 import type { Registers } from '../results/registers.ts'
@@ -283,15 +281,9 @@ export abstract class MachineState {
     count = 8,
     options: DisassembleOptions = {},
   ): Instruction[] {
-    const index = checkInteger('vcpu', options.vcpu ?? 0, 0, this.vcpus.length - 1)
-    checkInteger('count', count, 1, MAX_INSTRUCTIONS)
-    const linear = this.#symbols.resolve(address)
-    const special = this.vcpus[index]!.specialRegisters()
-    const read = (at: bigint, length: number) => this.memory.read(Number(at), length)
-    const bytes = readCode(read, linear, count)
-    const bits = bitsOf(special)
-    const base = bits === 64 ? 0n : special.cs.base
-    return [...instructionsOf({ bytes, address: linear, base, bits }, count, this.#symbols)]
+    const vcpu = checkDisassembleOptions(options, this.vcpus.length)
+    const special = this.vcpus[vcpu]!.specialRegisters()
+    return disassembleAt(this.virtual(vcpu), special, address, count, this.#symbols)
   }
 
   /**
@@ -307,7 +299,8 @@ export abstract class MachineState {
    * ```
    */
   virtual(vcpu = 0): VirtualMemory {
-    return new VirtualMemory(this.#machine, checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1))
+    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
+    return new VirtualMemory(this.#machine, index, this.#symbols)
   }
 
   /**
