@@ -104,6 +104,34 @@ browserTest('a page says that its daemon is gone, and comes back by itself', asy
   await browser.until(t, `${state('late')} === 'defined'`)
 })
 
+browserTest('a page holds one stream, and none while it is not seen', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  const streams = async (wanted: number): Promise<void> => {
+    const held = async (): Promise<unknown> => {
+      const { httpEventStreams, httpStatsStreams } = await daemon.counts()
+      return `${httpEventStreams} ${httpStatsStreams}`
+    }
+    for (let tries = 0; tries < 600 && (await held()) !== `${wanted} ${wanted}`; tries++)
+      await sleep(50)
+    t.is(await held(), `${wanted} ${wanted}`)
+  }
+  const turn = (seen: string): Promise<unknown> =>
+    browser.page.evaluate(`{
+      Object.defineProperty(document, 'visibilityState', { value: '${seen}', configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }`)
+  await streams(1)
+  await turn('hidden')
+  await streams(0)
+  await daemon.client.define(echoing(daemon, 'late') as never)
+  await turn('visible')
+  await streams(1)
+  await browser.until(t, `${state('late')} === 'defined'`)
+  t.true(await browser.page.evaluate(`document.getElementById('banner').hidden`))
+  t.deepEqual(browser.said, [])
+})
+
 browserTest('a guest that never stops to print leaves the page usable', async (t) => {
   t.timeout(180_000)
   const daemon = await HttpDaemon.start(t, '0')
