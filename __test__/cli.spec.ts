@@ -153,7 +153,7 @@ kvmTest('run: every other end has its exit code, and says why on stderr', async 
     native.hostBackend() === 'kvm_amd'
       ? 'KVM has reset the vCPU, so nothing tells where it was'
       : `vCPU 0 is at RIP 0x0 (long mode, CS 0x8), instruction bytes 0f0b${'00'.repeat(13)}`
-  t.is(ended.stderr, `vmexit: the guest shut down (triple fault); ${place}\n`)
+  t.is(ended.stderr, `vmexit: the guest shut down (triple fault after #UD); ${place}\n`)
   const unclaimed = await vmexit(['run', image('out.bin', [0xe6, 0x10]), '--mode', 'long'])
   t.is(unclaimed.code, 3)
   t.regex(

@@ -56,7 +56,14 @@ export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
 export type { FramesCard, NetworkCard, PasstCard } from './options/virtio/network.ts'
 export type { Image, Module } from './options/payload.ts'
 export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
-export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
+export type {
+  CpuMode,
+  EndReason,
+  ExitReason,
+  Faults,
+  ImageFormat,
+  Privilege,
+} from './native/words.ts'
 export type {
   DescriptorTable,
   Segment,
@@ -64,6 +71,7 @@ export type {
   SpecialRegisters,
   SpecialRegistersUpdate,
 } from './machine/registers.ts'
+export type { Fault } from './results/fault.ts'
 export type { Registers } from './results/registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'

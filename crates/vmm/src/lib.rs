@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
+//!          │                    ├─► debug                                 │
 //!          │                    └─► interrupts ────────────────────────────┴─► kvm
 //!          └─► placement, board, offload
 //! ```
@@ -13,6 +14,7 @@ mod board;
 mod bus;
 mod config;
 mod counters;
+mod debug;
 mod disks;
 mod error;
 mod interrupts;
@@ -28,7 +30,8 @@ mod snapshot;
 
 pub use board::Panel;
 pub use boot::{
-    CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
+    CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format, each_mode,
+    each_privilege,
 };
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
@@ -36,6 +39,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
+pub use debug::Fault;
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
@@ -55,7 +59,7 @@ pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
-    Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
+    Reply, RunLimits, Shutdown, Unanswered, Whereabouts, WriteAnswer,
 };
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bus::Access;
+use crate::debug::{self, Caught};
 use crate::error::Result;
 use crate::interrupts::Injection;
 use crate::kvm::exit::Exit;
@@ -16,7 +17,7 @@ use crate::run::handler::LeftOpen;
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::processor::{Pending, Processor};
 use crate::run::verdict::Verdict;
-use crate::run::{post, text};
+use crate::run::{post, text, whereabouts};
 
 /// An application processor sleeps in KVM until it is started, after a refused entry or two. If
 /// entries are refused more often, something keeps KVM from waiting, such as an NMI.
@@ -190,6 +191,9 @@ impl<'a> Run<'a> {
         {
             return (None, Err(error));
         }
+        if let Some(caught) = self.caught(exit) {
+            return (None, caught.map(Verdict::Fault));
+        }
         if exit.is_access() {
             let asker = Asker {
                 index: self.processor.index,
@@ -212,6 +216,24 @@ impl<'a> Run<'a> {
         (None, Ok(Verdict::Over(End::Exit(record))))
     }
 
+    /// The fault that an exit tells of, if a stub of the trap table has made it.
+    fn caught(&mut self, exit: &Exit) -> Option<Result<Box<Caught>>> {
+        if !self.processor.faults || !debug::is_told(exit) {
+            return None;
+        }
+        let vcpu = &mut self.processor.vcpu;
+        let registers = vcpu.registers();
+        let special = vcpu.special_registers();
+        let (registers, special) = match (registers, special) {
+            (Ok(registers), Ok(special)) => (registers, special),
+            (Err(error), _) | (_, Err(error)) => return Some(Err(error)),
+        };
+        let memory = vcpu.page().memory();
+        let read =
+            |linear, bytes: &mut [u8]| whereabouts::read_linear(&special, memory, linear, bytes);
+        debug::recognise(&registers, &special, read).map(|caught| Ok(Box::new(caught)))
+    }
+
     /// Writes down what became of an exit: what is pending, and what is counted. Nothing else does.
     fn settle(
         &mut self,
@@ -223,6 +245,12 @@ impl<'a> Run<'a> {
         let (rest, next) = match verdict {
             Verdict::Done | Verdict::Flush | Verdict::Nothing => (None, Ok(None)),
             Verdict::End(end) | Verdict::Over(end) => (None, Ok(Some(end))),
+            Verdict::Fault(caught) => {
+                let fault = caught.fault;
+                self.processor.reads.clear();
+                self.processor.pending = Pending::Caught(caught);
+                return Ok(Some(End::Fault(fault)));
+            }
             Verdict::AwaitsReply(end) => {
                 self.processor.pending = Pending::Reply(exit);
                 return Ok(Some(end));

@@ -26,6 +26,6 @@ mod yardstick;
 pub use clock::RunLimits;
 pub(crate) use crew::{Crew, CrewState, Scene};
 pub use handler::{At, ExitHandler, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};
-pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
+pub use outcome::{End, ExitRecord, Outcome, Shutdown, Whereabouts};
 pub use processor::Processor;
 pub use saved::ProcessorState;
