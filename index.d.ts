@@ -282,6 +282,12 @@ export declare class NativeSnapshot {
    * of the same memory; `null` when there is none any more.
    */
   difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /**
+   * Finds the last instruction before the shutdown to which it leads, within bounds of the
+   * core's, and puts the registers before it into the words. The thread waits meanwhile.
+   * `ERR_INVALID_OPTION` for several vCPUs, `ERR_SNAPSHOT`, `ERR_KVM_IOCTL`.
+   */
+  replay(): NativeReplay | Failure
   /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
   description(): NativeDescription | Failure
   /**
@@ -307,6 +313,12 @@ export declare class NativeSnapshot {
  * `NativeTurn`.
  */
 export declare function attend(fresh: boolean, look: boolean): number
+
+/**
+ * The first instructions of bytes that lie at an address, up to `count`, of code with 16, 32 or 64
+ * bits. `ERR_INVALID_OPTION` for other bits.
+ */
+export declare function disassemble(bytes: Uint8Array, address: bigint, bits: number, count: number): Array<NativeInstruction> | Failure
 
 /** How often the doorbell was rung. */
 export declare function doorbells(): number
@@ -695,6 +707,22 @@ export interface NativeFrameCounts {
   dropped: number
 }
 
+/** One instruction, or one byte that begins none. */
+export interface NativeInstruction {
+  /** The instruction pointer at it. */
+  address: bigint
+  /** How many bytes it has. */
+  length: number
+  /** In Intel's syntax, or `(bad)`. */
+  text: string
+  /** The text's first word after prefixes. */
+  mnemonic: string
+  /** Where it jumps to or calls, if it says so itself. */
+  target?: bigint
+  /** Its memory operand; the first of two. */
+  memory?: NativeMemoryOperand
+}
+
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
   /** Bytes that one read of guest memory copies at most. */
@@ -731,6 +759,25 @@ export interface NativeLoaded {
   entryGpa: number
   /** In the order of placing. */
   parts: Array<NativePart>
+}
+
+/**
+ * How an instruction finds its operand in memory: base, index times scale and displacement, modulo
+ * the size of these registers.
+ */
+export interface NativeMemoryOperand {
+  /** The segment register. */
+  segment: string
+  /** A general register. */
+  base?: string
+  /** A general register. */
+  index?: string
+  /** By which the index is multiplied. */
+  scale: number
+  /** The rest. Of an address relative to RIP it is all: the sum. */
+  displacement: bigint
+  /** Whether the instruction says it relative to RIP. */
+  relative: boolean
 }
 
 /**
@@ -906,6 +953,20 @@ export interface NativeRegisters {
   rip?: bigint
   /** RFLAGS (Intel SDM vol. 1 §3.4.3); bit 1 is always 1. */
   rflags?: bigint
+}
+
+/** What a replay has come to. */
+export interface NativeReplay {
+  /** The exception that KVM names, if it came to a shutdown; then the words have registers. */
+  vector?: number
+  /** The reason for its end: that of a run, or `instructions` if they were too many. */
+  ended: string
+  /** Exits at full speed before the first step. */
+  exits: number
+  /** Instructions that were stepped through. */
+  steps: number
+  /** Accesses that JavaScript had answered, and that an empty bus has answered here. */
+  answered: number
 }
 
 /** What this machine's KVM can do. */

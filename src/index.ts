@@ -49,6 +49,7 @@ export type {
   Written,
 } from './results/exit.ts'
 export { type Guest, guests } from './options/guest.ts'
+export type { DisassembleOptions, Instruction } from './debug/disassemble.ts'
 export type { IrqLine } from './machine/irq.ts'
 export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'
@@ -64,15 +65,10 @@ export type {
   ImageFormat,
   Privilege,
 } from './native/words.ts'
-export type {
-  DescriptorTable,
-  Segment,
-  SegmentUpdate,
-  SpecialRegisters,
-  SpecialRegistersUpdate,
-} from './machine/registers.ts'
+export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
 export type { Fault } from './results/fault.ts'
 export type { Registers } from './results/registers.ts'
+export type { DescriptorTable, Segment, SpecialRegisters } from './results/special-registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
 export type { DeviceDisk, Disk, DiskDevice, FileDisk } from './options/virtio/disks.ts'

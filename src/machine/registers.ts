@@ -9,8 +9,8 @@ import {
   type Segment,
   type SpecialRegisters,
   segmentNames,
+  specialOfWords,
   tableNames,
-  toSpecialRegisters,
 } from '../results/special-registers.ts'
 
 const controlNames = ['cr0', 'cr2', 'cr3', 'cr4', 'cr8', 'efer', 'apicBase'] as const
@@ -29,8 +29,6 @@ const segmentFields = {
   unusable: 1,
 } as const
 type Flag = 'present' | 'db' | 's' | 'l' | 'g' | 'avl' | 'unusable'
-
-export type { DescriptorTable, Segment, SpecialRegisters }
 
 /**
  * Fields of a segment to set; what is absent keeps its value. Flags may be given as booleans.
@@ -69,7 +67,7 @@ export function writeRegisters(machine: NativeMachine, vcpu: number, value: unkn
 /** All special registers. */
 export function readSpecialRegisters(machine: NativeMachine, vcpu: number): SpecialRegisters {
   take(machine.specialRegisters(vcpu))
-  return toSpecialRegisters()
+  return specialOfWords()
 }
 
 /** Sets some special registers. */

@@ -8,7 +8,7 @@ import { ending, numbers } from '../native/block.ts'
 import type { NativeMachine, NativeRest } from '../native/seam.ts'
 import { type EndReason, endings } from '../native/words.ts'
 import type { Registers } from './registers.ts'
-import { type SpecialRegisters, toSpecialRegisters } from './special-registers.ts'
+import { type SpecialRegisters, specialOfWords } from './special-registers.ts'
 import { type Where, toWhere } from './where.ts'
 
 /**
@@ -71,7 +71,7 @@ export class RunResult {
     this.reason = how === 0 ? this.exit!.reason : endings[how - 1]!
     this.vcpu = vcpu === 0 ? null : vcpu - 1
     this.where = toWhere(rest?.whereabouts)
-    this.#special = this.where && toSpecialRegisters()
+    this.#special = this.where && specialOfWords()
     if (rest?.fault) this.fault = toFault(rest.fault)
     if (this.reason === 'exit-port') this.exitCode = exitCode
     this.output = rest?.output ?? new Uint8Array(0)

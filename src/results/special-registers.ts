@@ -6,9 +6,7 @@ import type {
   NativeSpecialRegisters,
 } from '../native/seam.ts'
 
-/** The names of the segment registers. */
 export const segmentNames = ['cs', 'ds', 'es', 'fs', 'gs', 'ss', 'tr', 'ldt'] as const
-/** The names of the registers for descriptor tables. */
 export const tableNames = ['gdt', 'idt'] as const
 
 /**
@@ -31,8 +29,8 @@ export type SpecialRegisters = {
   [Name in keyof Pick<NativeSpecialRegisters, (typeof tableNames)[number]>]-?: DescriptorTable
 } & Required<NativeControlRegisters>
 
-/** Of the shared words, right after they were written. */
-export function toSpecialRegisters(): SpecialRegisters {
+/** All special registers, of the shared words. */
+export function specialOfWords(): SpecialRegisters {
   const [cr0, cr2, cr3, cr4, cr8, efer, apicBase] = special.subarray(28) as unknown as bigint[]
   return {
     cs: toSegment(0),

@@ -9,6 +9,7 @@
 mod asking;
 mod buffer;
 mod caught;
+mod code;
 mod convert;
 mod ffi;
 mod guests;

@@ -1,10 +1,10 @@
 //! KVM virtual machines: memory, vCPUs in any x86 mode, and where each of its exits goes.
 //!
 //! ```text
-//! machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
-//!          │                    ├─► debug                                 │
-//!          │                    └─► interrupts ────────────────────────────┴─► kvm
-//!          └─► placement, board, offload
+//! replay ─► machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
+//!                    │                    ├─► debug                                 │
+//!                    │                    └─► interrupts ────────────────────────────┴─► kvm
+//!                    └─► placement, board, offload
 //! ```
 //!
 //! Nothing here knows who calls it: no logging, no printing. What the guest does
@@ -24,11 +24,13 @@ mod machine;
 mod offload;
 mod placement;
 mod probe;
+mod replay;
 mod run;
 mod screen;
 mod snapshot;
 
 pub use board::Panel;
+pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
 pub use boot::{
     CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format, each_mode,
     each_privilege,
@@ -57,6 +59,7 @@ pub use kvm_bindings::{
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use replay::{LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Shutdown, Unanswered, Whereabouts, WriteAnswer,

@@ -93,7 +93,13 @@ const steps = (definition: object): [method: string, path: string, body?: unknow
 ]
 
 /** What is not answered by one body. */
-const streams = ['attachSerial', 'attachScreen', 'listenForEvents', 'listenForStats']
+const streams = [
+  'attachSerial',
+  'attachScreen',
+  'listenForEvents',
+  'listenForStats',
+  'listenForAll',
+]
 
 kvmTest('every operation of the document answers as the document says', async (t) => {
   const daemon = await HttpDaemon.start(t, '0')

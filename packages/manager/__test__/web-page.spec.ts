@@ -1,107 +1,11 @@
 // The page of the web screen in Chromium, over a daemon with machines on the real KVM.
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { ExecutionContext } from 'ava'
-
-import { findChromium, Page } from '../../../__test__/fixtures/viewers/chromium.ts'
-import { kvmTest } from '../../../__test__/helpers/kvm.ts'
 import { startDaemon } from '../dist/index.js'
+import { Browser, browserTest, leave, state, text } from './helpers/browser.ts'
 import { temporary } from './helpers/folder.ts'
 import { echoing, flooding, HttpDaemon } from './helpers/http-daemon.ts'
-
-const chromium = findChromium()
-const pictures = join(import.meta.dirname, '../../../.cache/web-pictures')
-
-/** A page with what it said and asked for. */
-class Browser {
-  readonly said: string[] = []
-  readonly hosts = new Set<string>()
-  readonly page: Page
-
-  constructor(page: Page) {
-    this.page = page
-    page.onEvent = (method, params) => this.#hear(method, params)
-  }
-
-  /** Opens an address, listening from the beginning. */
-  static async open(t: ExecutionContext, url: string): Promise<Browser> {
-    const page = await Page.open(chromium!, 'about:blank')
-    t.teardown(() => page[Symbol.dispose]())
-    const browser = new Browser(page)
-    for (const domain of ['Runtime', 'Log', 'Network', 'Page'])
-      await page.send(`${domain}.enable`, {})
-    await browser.size(1920, 1080, 'light')
-    await page.send('Page.navigate', { url })
-    return browser
-  }
-
-  async size(width: number, height: number, theme: string): Promise<void> {
-    const metrics = { width, height, deviceScaleFactor: 1, mobile: false }
-    await this.page.send('Emulation.setDeviceMetricsOverride', metrics)
-    const features = [{ name: 'prefers-color-scheme', value: theme }]
-    await this.page.send('Emulation.setEmulatedMedia', { features })
-  }
-
-  /** Waits until an expression is true. */
-  async until(t: ExecutionContext, expression: string): Promise<void> {
-    for (let tries = 0; tries < 600; tries++) {
-      if (await this.page.evaluate(`Boolean(${expression})`)) return
-      await sleep(50)
-    }
-    t.fail(`${expression}: ${String(await this.page.evaluate('document.body.innerText'))}`)
-  }
-
-  /** Presses the button with this text. */
-  async click(t: ExecutionContext, text: string): Promise<void> {
-    const find = `[...document.querySelectorAll('button')].find((each) =>
-      !each.hidden && !each.disabled && each.textContent === ${JSON.stringify(text)})`
-    await this.until(t, find)
-    await this.page.evaluate(`${find}.click()`)
-  }
-
-  async type(text: string): Promise<void> {
-    for (const key of text) await this.page.press(key, '', key.toUpperCase().charCodeAt(0))
-  }
-
-  async picture(name: string): Promise<void> {
-    const { data } = await this.page.send('Page.captureScreenshot', {})
-    mkdirSync(pictures, { recursive: true })
-    writeFileSync(join(pictures, `${name}.png`), Buffer.from(String(data), 'base64'))
-  }
-
-  /** At both widths and in both themes. */
-  async pictures(name: string): Promise<void> {
-    for (const theme of ['light', 'dark'])
-      for (const width of [1920, 390]) {
-        await this.size(width, width === 390 ? 844 : 1080, theme)
-        await sleep(400)
-        await this.picture(`${name}-${width}-${theme}`)
-      }
-    await this.size(1920, 1080, 'light')
-  }
-
-  #hear(method: string, params: Record<string, unknown>): void {
-    if (method === 'Network.requestWillBeSent' || method === 'Network.webSocketCreated') {
-      const { request, url = (request as { url: string }).url } = params as Record<string, unknown>
-      this.hosts.add(new URL(String(url)).host)
-    }
-    const isWrong =
-      method === 'Runtime.exceptionThrown' ||
-      method === 'Log.entryAdded' ||
-      (method === 'Runtime.consoleAPICalled' && params['type'] === 'error')
-    if (isWrong) this.said.push(JSON.stringify(params))
-  }
-}
-
-const leave = { key: 'F6', code: 'F6', windowsVirtualKeyCode: 117 }
-const state = (name: string): string =>
-  `document.querySelector('a.row[href="#/${name}"]')?.closest('li').dataset.state`
-const text = (selector: string): string => `document.querySelector('${selector}')?.textContent`
-
-const browserTest = (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
-  kvmTest(chromium ? title : `${title}: no Chromium`, chromium ? body : (t) => void t.pass())
 
 browserTest('machines are seen and driven in a browser', async (t) => {
   t.timeout(180_000)
@@ -198,6 +102,34 @@ browserTest('a page says that its daemon is gone, and comes back by itself', asy
   const definition = { name: 'late', memoryBytes: 4096, payload: { file: '/none' } } as never
   await second.supervisor.define(definition, { from: 'local' })
   await browser.until(t, `${state('late')} === 'defined'`)
+})
+
+browserTest('a page holds one stream, and none while it is not seen', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  const streams = async (wanted: number): Promise<void> => {
+    const held = async (): Promise<unknown> => {
+      const { httpEventStreams, httpStatsStreams } = await daemon.counts()
+      return `${httpEventStreams} ${httpStatsStreams}`
+    }
+    for (let tries = 0; tries < 600 && (await held()) !== `${wanted} ${wanted}`; tries++)
+      await sleep(50)
+    t.is(await held(), `${wanted} ${wanted}`)
+  }
+  const turn = (seen: string): Promise<unknown> =>
+    browser.page.evaluate(`{
+      Object.defineProperty(document, 'visibilityState', { value: '${seen}', configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }`)
+  await streams(1)
+  await turn('hidden')
+  await streams(0)
+  await daemon.client.define(echoing(daemon, 'late') as never)
+  await turn('visible')
+  await streams(1)
+  await browser.until(t, `${state('late')} === 'defined'`)
+  t.true(await browser.page.evaluate(`document.getElementById('banner').hidden`))
+  t.deepEqual(browser.said, [])
 })
 
 browserTest('a guest that never stops to print leaves the page usable', async (t) => {

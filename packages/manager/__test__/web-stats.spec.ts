@@ -59,6 +59,59 @@ kvmTest('rates of the machines that run are streamed, and only while they run', 
   t.is((await daemon.counts())['httpStatsStreams'], 0)
 })
 
+/** The blocks of a stream, one after another. */
+async function* blocks(response: IncomingMessage) {
+  let text = ''
+  for await (const chunk of response) {
+    const found = (text + chunk).split('\n\n')
+    text = found.pop()!
+    yield* found
+  }
+}
+
+kvmTest('events and rates come in one stream, which goes on after the last event', async (t) => {
+  const daemon = await HttpDaemon.start(t)
+  const { client } = daemon
+  const listen = async (headers: Record<string, string> = {}) => {
+    const asked = request({ socketPath: daemon.api, path: '/v1/live?since=0', headers }).end()
+    t.teardown(() => asked.destroy())
+    const [response] = await once(asked, 'response')
+    return { asked, response, said: blocks(response) }
+  }
+  const { asked, said } = await listen()
+  await client.define(echoing(daemon, 'm'))
+  await client.start('m')
+  const types: string[] = []
+  let [last, hasRates] = [0, false]
+  while (!hasRates || !types.includes('running')) {
+    const { value = '' } = await said.next()
+    const [, id = String(last)] = /^id: (\d+)$/m.exec(value) ?? []
+    const data = JSON.parse(/^data: (.*)$/m.exec(value)?.[1] ?? '{}')
+    last = Number(id)
+    if (value.startsWith('event: stats\n')) hasRates ||= data.machines.m?.rssBytes > 0
+    else if (data.type) types.push(data.type)
+  }
+  t.deepEqual(types, ['defined', 'starting', 'running'])
+  const counts = await daemon.counts()
+  t.deepEqual([counts['httpEventStreams'], counts['httpStatsStreams']], [1, 1])
+  asked.destroy()
+  await client.kill('m')
+  const again = await listen({ 'last-event-id': String(last) })
+  for (let type: unknown; type === undefined;) {
+    const { value = '' } = await again.said.next()
+    type = JSON.parse(/^data: (.*)$/m.exec(value)?.[1] ?? '{}').type
+    if (type !== undefined) t.true(['stopping', 'ended'].includes(String(type)), String(type))
+  }
+  again.asked.destroy()
+  t.true(await daemon.isIdle())
+  t.is((await daemon.counts())['httpStatsStreams'], 0)
+  // Events that are no longer kept, and what is no number.
+  const gone = { path: '/v1/live', headers: { 'last-event-id': String(last + 1000) } }
+  t.is((await daemon.ask(gone)).status, 410)
+  t.is((await daemon.ask({ path: '/v1/live?since=-1' })).status, 400)
+  t.true(await daemon.isIdle())
+})
+
 /** Two machines, of which one never answers, and how often each was asked. */
 function twoMachines() {
   const asked = { quick: 0, stuck: 0 }

@@ -74,4 +74,3 @@ listenToKeys({
 })
 window.addEventListener('hashchange', route)
 void live.start().then(route)
-stats.start()

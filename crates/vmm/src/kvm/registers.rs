@@ -26,6 +26,8 @@ pub(crate) struct Registers {
     syncs: bool,
     /// The page shows the general registers that the vCPU has, or those that are staged.
     shows: bool,
+    /// And the special registers.
+    shows_special: bool,
     /// The vCPU does not wait for INIT and SIPI. One that does takes nothing over, and forgets what
     /// was set when it is started.
     is_started: bool,
@@ -43,7 +45,18 @@ impl Registers {
             staged: 0,
             syncs,
             shows: false,
+            shows_special: false,
             is_started: true,
+        }
+    }
+
+    /// Has KVM show the special registers too with every exit, which takes their ioctl's place.
+    pub fn show_special(&mut self) {
+        // Until the next exit the page has older ones.
+        self.shows = false;
+        if self.syncs {
+            self.page.show(REGS | SREGS);
+            self.shows_special = true;
         }
     }
 
@@ -113,6 +126,9 @@ impl Registers {
     pub fn sregs(&mut self, fd: &VcpuFd) -> Result<kvm_sregs> {
         if self.known & SREGS != 0 {
             return Ok(self.values.sregs);
+        }
+        if self.shows && self.shows_special {
+            return Ok(self.page.special_registers());
         }
         let sregs = fd.get_sregs().map_err(Error::ioctl("KVM_GET_SREGS"))?;
         self.values.sregs = sregs;

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use boot::state::cpuid::with_tsc;
 use kvm_bindings::{
-    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
-    kvm_vcpu_events, kvm_xcrs,
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVMIO,
+    kvm_guest_debug, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -323,6 +323,25 @@ impl Vcpu {
     ) -> Result<()> {
         self.forget_interrupts();
         self.registers.stage(&self.fd, registers, special, events)
+    }
+
+    /// Makes the next entry end after one instruction, by [`Exit::Debug`] (`KVM_SET_GUEST_DEBUG`).
+    /// An access comes before that, and may take its place.
+    pub fn step_once(&mut self) -> Result<()> {
+        // KVM remembers the instruction from which it steps.
+        self.flush()?;
+        let debug = kvm_guest_debug {
+            control: KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+            ..Default::default()
+        };
+        self.fd
+            .set_guest_debug(&debug)
+            .map_err(Error::ioctl("KVM_SET_GUEST_DEBUG"))
+    }
+
+    /// Has KVM show special registers with every exit, for a vCPU that is asked for them each time.
+    pub fn show_special_registers(&mut self) {
+        self.registers.show_special();
     }
 
     /// Sets what is staged at once. To be called before an ioctl that depends on registers

@@ -77,6 +77,8 @@ class EventStream {
   #stop: (() => void) | undefined
   #isOver = false
   #isDropped = false
+  /** Of events alone: between them there may be stats. */
+  #waiting = 0
 
   constructor(response: ServerResponse, since: number) {
     this.#response = response
@@ -104,10 +106,13 @@ class EventStream {
   /** Writes something, unless too much waits already. */
   write(text: string): void {
     if (this.#isOver) return
-    if (this.#response.writableLength > eventBufferBytes) {
+    if (this.#waiting > eventBufferBytes) {
       this.#isDropped = true
       this.end('read too slowly; come again with Last-Event-ID')
-    } else this.#response.write(text)
+      return
+    }
+    this.#waiting += text.length
+    this.#response.write(text, () => (this.#waiting -= text.length))
   }
 
   /** Ends it after what waits; a reader that reads nothing of it has no long time. */

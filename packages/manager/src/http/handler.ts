@@ -134,13 +134,14 @@ export class Handler {
   #stream(request: IncomingMessage, response: ServerResponse, { operation, query }: Route): void {
     if (this.connections.waiting(request.socket) > 1)
       throw new ManagerError('ERR_INVALID_OPTION', 'a stream of events needs its own connection')
-    if (operation.kind === 'events' && operation.of === 'stats')
-      this.#stats.open(request, response, query['interval'])
-    else {
+    const of = operation.kind === 'events' ? operation.of : 'events'
+    if (of !== 'events') this.#stats.check()
+    if (of !== 'stats') {
       const last = request.headers['last-event-id']
       const since = last === undefined ? query['since'] : numberIn(String(last))
       this.#events.open(request, response, since)
     }
+    if (of !== 'events') this.#stats.open(request, response, query['interval'])
     // What is asked after it would never be answered.
     this.connections.take(request.socket)
     // A connection that is not read does not say that it has ended.

@@ -1,4 +1,4 @@
-import type { Operation } from './operation.ts'
+import type { EventsOperation, Operation } from './operation.ts'
 import { operations } from './operations/index.ts'
 import type { Schema } from './schema.ts'
 import { nameSchema, ref, schemas } from './schemas.ts'
@@ -65,7 +65,7 @@ function documentOf(version: string): object {
 function described(operation: Operation): object {
   const { id, summary, path, body, bodyIsOptional = false } = operation
   const parameters = [...parametersIn(path), ...queryOf(operation)]
-  if (operation.kind === 'events' && operation.of === 'events') parameters.push(lastEventId)
+  if (operation.kind === 'events' && operation.of !== 'stats') parameters.push(lastEventId)
   return {
     operationId: id,
     summary,
@@ -101,13 +101,21 @@ function queryOf({ query = {}, requiredQuery = [] }: Operation): object[] {
   }))
 }
 
+const streamed: Readonly<Record<EventsOperation['of'], { data: string; schema: Schema }>> = {
+  events: { data: 'an Event', schema: ref('Event') },
+  stats: { data: 'the Rates', schema: ref('Rates') },
+  live: {
+    data: 'an Event, or the Rates',
+    schema: { anyOf: [ref('Event'), ref('Rates')] },
+  },
+}
+
 function answerOf(operation: Operation): Record<string, object> {
   if (operation.kind === 'socket')
     return { 101: { description: 'The WebSocket; its messages are bytes' } }
   if (operation.kind === 'events') {
-    const isEvents = operation.of === 'events'
-    const description = `A stream; each data is ${isEvents ? 'an Event' : 'the Rates'}`
-    const schema = ref(isEvents ? 'Event' : 'Rates')
+    const { data, schema } = streamed[operation.of]
+    const description = `A stream; each data is ${data}`
     return { 200: { description, content: { 'text/event-stream': { schema } } } }
   }
   const { answer } = operation

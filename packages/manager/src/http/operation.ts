@@ -58,10 +58,10 @@ export interface PlainOperation extends Row {
 }
 
 /** A stream of server-sent events. */
-interface EventsOperation extends Row {
+export interface EventsOperation extends Row {
   readonly kind: 'events'
-  /** What is streamed. */
-  readonly of: 'events' | 'stats'
+  /** What is streamed; `live` is both of the others. */
+  readonly of: 'events' | 'stats' | 'live'
 }
 
 /** A WebSocket. */

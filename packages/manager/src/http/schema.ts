@@ -2,6 +2,7 @@
 export interface Schema {
   readonly $ref?: string
   readonly description?: string
+  readonly anyOf?: readonly Schema[]
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean'
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
@@ -17,7 +18,10 @@ export interface Schema {
   readonly maximum?: number
 }
 
-/** What is wrong with a value, or undefined. `$ref` is for answers, which are not checked here. */
+/**
+ * What is wrong with a value, or undefined. `$ref` and `anyOf` are for answers, which are not
+ * checked here.
+ */
 export function problem(schema: Schema, value: unknown, place: string): string | undefined {
   if (schema.type !== undefined && !isOfType(schema.type, value))
     return `${place} must be ${article(schema.type)}, got ${shown(value)}`

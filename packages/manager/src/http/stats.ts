@@ -56,16 +56,22 @@ export class StatsStreams {
     return this.#open.size
   }
 
-  /** Answers with a stream. */
+  /** Throws when there are too many for a further one. */
+  check(): void {
+    if (this.#open.size < maxEventStreams) return
+    const message = `${maxEventStreams} streams of stats are open already; end one of them`
+    throw new ManagerError('ERR_LIMIT', message)
+  }
+
+  /** Answers with a stream, or goes on in one of events. */
   open(request: IncomingMessage, response: ServerResponse, intervalMs = statsIntervalMs): void {
-    if (this.#open.size >= maxEventStreams) {
-      const message = `${maxEventStreams} streams of stats are open already; end one of them`
-      throw new ManagerError('ERR_LIMIT', message)
-    }
+    this.check()
     const every = Math.max(1, Math.round(intervalMs / statsIntervalMs))
     const listener = { response, every, skipped: 0 }
-    response.writeHead(200, headers)
-    response.write(`retry: ${statsIntervalMs}\n\n`)
+    if (!response.headersSent) {
+      response.writeHead(200, headers)
+      response.write(`retry: ${statsIntervalMs}\n\n`)
+    }
     this.#open.add(listener)
     this.#connections.whenOver(request, response, () => this.#remove(listener))
     if (this.#timer || this.#open.size === 0) return
@@ -75,7 +81,7 @@ export class StatsStreams {
 
   /** Ends them all. */
   close(): void {
-    for (const listener of this.#open) listener.response.end()
+    for (const { response } of this.#open) if (!response.writableEnded) response.end()
   }
 
   #remove(listener: Listener): void {
@@ -123,6 +129,8 @@ export class StatsStreams {
 /** What waits for a slow reader is not added to; who never reads is not kept. */
 function write(listener: Listener, text: string): void {
   const { response } = listener
+  // The events of a stream of both end it.
+  if (response.writableEnded) return
   if (response.writableLength <= eventBufferBytes) {
     listener.skipped = 0
     response.write(text)

@@ -1,11 +1,19 @@
 import { ManagerError } from '../../supervisor/errors.ts'
 import { maxStatsIntervalMs, statsIntervalMs } from '../limits.ts'
 import type { Call, Operation } from '../operation.ts'
+import type { Schema } from '../schema.ts'
 import { objectOf } from '../schemas.ts'
 import { machines } from './machines.ts'
 import { runs } from './runs.ts'
 import { states } from './states.ts'
 import { views } from './views.ts'
+
+const since: Schema = { type: 'integer', minimum: 0 }
+const interval: Schema = {
+  type: 'integer',
+  minimum: statsIntervalMs,
+  maximum: maxStatsIntervalMs,
+}
 
 const service: readonly Operation[] = [
   {
@@ -24,7 +32,7 @@ const service: readonly Operation[] = [
     method: 'GET',
     path: '/v1/events',
     summary: 'What happens to machines, as server-sent events; Last-Event-ID says from where on',
-    query: { since: { type: 'integer', minimum: 0 } },
+    query: { since },
     errors: [410],
   },
   {
@@ -34,9 +42,17 @@ const service: readonly Operation[] = [
     method: 'GET',
     path: '/v1/stats',
     summary: 'What all machines that run do in a second, again and again, as server-sent events',
-    query: {
-      interval: { type: 'integer', minimum: statsIntervalMs, maximum: maxStatsIntervalMs },
-    },
+    query: { interval },
+  },
+  {
+    kind: 'events',
+    of: 'live',
+    id: 'listenForAll',
+    method: 'GET',
+    path: '/v1/live',
+    summary: 'The events and, as events of the type `stats`, the stats, in one stream',
+    query: { since, interval },
+    errors: [410],
   },
   {
     kind: 'plain',
