@@ -250,6 +250,21 @@ export declare class NativeMachine {
   setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
   /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
   events(vcpu: number): NativeVcpuEvents | Failure
+  /**
+   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
+   * CR3, CR4 and EFER count instead of the vCPU's.
+   */
+  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
+  /**
+   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
+   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
+   */
+  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
+  /**
+   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
+   * written.
+   */
+  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
 }
 
 /**
@@ -780,6 +795,21 @@ export interface NativeMemoryOperand {
   relative: boolean
 }
 
+/** Why a linear address has no page. */
+export interface NativeMiss {
+  /** The level at which the walk ended; `null` if no table was asked. */
+  level?: NativeTableLevel | null
+  /** What was wrong there. */
+  why: NativeMissReason
+}
+
+/**
+ * r" Why a linear address has no page: an entry of the page tables is not present, sets a bit
+ * r" that must be zero, is a page of 1 GiB without that feature, or lies outside memory; or the
+ * r" address is none that this form of paging has.
+ */
+export type NativeMissReason = 'not-present' | 'reserved' | 'no-gigabyte-page' | 'no-memory' | 'non-canonical'
+
 /**
  * r" The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2):
  * r" `'real'`, 16-bit real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`,
@@ -804,6 +834,20 @@ export interface NativeModule {
   image: Uint8Array
   /** Its string, default empty. */
   string: string
+}
+
+/** The page that a linear address lies in. */
+export interface NativePage {
+  /** Guest physical address of the byte itself. */
+  gpa: number
+  /** How large the page is: 4 KiB, 2 MiB, 4 MiB or 1 GiB; 4 KiB without paging. */
+  pageBytes: number
+  /** Ring 3 may reach it: U/S is set on all levels. */
+  user: boolean
+  /** It may be written to: R/W is set on all levels. With CR0.WP clear, rings 0 to 2 may anyway. */
+  writable: boolean
+  /** Instructions may be fetched from it: XD is set on no level. */
+  executable: boolean
 }
 
 /** One thing in memory. */
@@ -957,8 +1001,12 @@ export interface NativeRegisters {
 
 /** What a replay has come to. */
 export interface NativeReplay {
-  /** The exception that KVM names, if it came to a shutdown; then the words have registers. */
+  /** Whether it came to a shutdown; then the words have registers. */
+  isFound: boolean
+  /** The exception that could not be delivered, if KVM names one. */
   vector?: number
+  /** Its error code, if it has one. */
+  errorCode?: number
   /** The reason for its end: that of a run, or `instructions` if they were too many. */
   ended: string
   /** Exits at full speed before the first step. */
@@ -1150,6 +1198,9 @@ export interface NativeSpecialRegisters {
   control?: NativeControlRegisters
 }
 
+/** r" A level of page tables (Intel SDM vol. 3A §5.3 to §5.5). */
+export type NativeTableLevel = 'PML5' | 'PML4' | 'PDPT' | 'PD' | 'PT'
+
 /** Console text of one route. */
 export interface NativeText {
   /** The route's id: its index, or what `attach` gave. */
@@ -1202,6 +1253,39 @@ export interface NativeVcpuEvents {
   queued: Array<number>
   /** An NMI was queued that KVM does not have yet. */
   nmiQueued: boolean
+}
+
+/** How a linear address is translated. */
+export interface NativeWalk {
+  /** The entries from the top table on, as far as the walk went; none without paging. */
+  levels: Array<NativeWalkLevel>
+  /** What it found, or the next. */
+  page?: NativePage
+  /** Why it found none. */
+  miss?: NativeMiss
+}
+
+/** An entry of the page tables on the way to a page. */
+export interface NativeWalkLevel {
+  /** The level of its table. */
+  name: NativeTableLevel
+  /** Guest physical address of the entry. */
+  gpa: number
+  /** The entry, 64 bits, or 32 in 32-bit paging. */
+  entry: bigint
+  /** P: it says something. */
+  present: boolean
+  /**
+   * R/W: the page may be written to, as far as this entry says. The pointers of PAE paging have
+   * no rights and allow everything.
+   */
+  writable: boolean
+  /** U/S: ring 3 may reach it. */
+  user: boolean
+  /** Instructions may be fetched: XD is clear, or EFER.NXE is. */
+  executable: boolean
+  /** PS, where it counts: a page begins here, and no further table. */
+  pageSize: boolean
 }
 
 /** Where a vCPU was. */

@@ -65,6 +65,7 @@ export type {
   ImageFormat,
   Privilege,
 } from './native/words.ts'
+export type { Autopsied, Autopsy, ExplainOptions, Finding } from './results/autopsy.ts'
 export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
 export type { Fault } from './results/fault.ts'
 export type { Registers } from './results/registers.ts'
@@ -98,4 +99,6 @@ export type { MachineDevices } from './machine/machine-devices.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'
 export { VirtualMachine } from './machine/virtual-machine.ts'
+export type { VirtualMemory } from './debug/virtual.ts'
+export type { Translation, TranslatedPage, Walk, WalkLevel } from './results/walk.ts'
 export type { Where } from './results/where.ts'

@@ -17,6 +17,7 @@ import type { Registers } from '../results/registers.ts'
 import type { SpecialRegisters } from '../results/special-registers.ts'
 import type { SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
+import { VirtualMemory } from '../debug/virtual.ts'
 import { Vcpu } from './vcpu/vcpu.ts'
 import type { Fpu } from './vcpu/fpu.ts'
 import type { DebugRegisters, VcpuEvents } from './vcpu/state.ts'
@@ -291,6 +292,22 @@ export abstract class MachineState {
     const bits = bitsOf(special)
     const base = bits === 64 ? 0n : special.cs.base
     return [...instructionsOf({ bytes, address: linear, base, bits }, count, this.#symbols)]
+  }
+
+  /**
+   * Memory by linear address, as the page tables of a vCPU have it.
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
+   * ```
+   */
+  virtual(vcpu = 0): VirtualMemory {
+    return new VirtualMemory(this.#machine, checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1))
   }
 
   /**

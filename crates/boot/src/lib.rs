@@ -20,6 +20,7 @@ pub mod limits;
 mod loader;
 mod mode;
 mod named;
+pub mod paging;
 mod screen;
 mod slot;
 pub mod state;

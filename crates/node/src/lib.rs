@@ -23,3 +23,4 @@ mod runs;
 mod screen;
 mod snapshot;
 mod vcpu_state;
+mod virtual_memory;

@@ -31,6 +31,9 @@ mod snapshot;
 
 pub use board::Panel;
 pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
+pub use boot::paging::{
+    Miss, MissReason, Page, PagingFeatures, PagingState, Step, TableLevel, Walk, walk,
+};
 pub use boot::{
     CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format, each_mode,
     each_privilege,
@@ -41,7 +44,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use debug::Fault;
+pub use debug::{Fault, VirtualMemory};
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
@@ -59,7 +62,7 @@ pub use kvm_bindings::{
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
-pub use replay::{LastInstruction, Replay, ReplayLimits, replay};
+pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Shutdown, Unanswered, Whereabouts, WriteAnswer,

@@ -1,6 +1,8 @@
-//! What tells why a guest failed: pure functions over its registers and readers of memory.
+//! What looks into a guest, and tells why it failed.
 
 mod fault;
+mod virtual_memory;
 
 pub use fault::Fault;
 pub(crate) use fault::{Caught, is_told, recognise};
+pub use virtual_memory::VirtualMemory;

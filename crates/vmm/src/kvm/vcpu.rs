@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use boot::paging::PagingFeatures;
 use boot::state::cpuid::with_tsc;
 use kvm_bindings::{
     CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVMIO,
@@ -60,6 +61,8 @@ pub(crate) struct Vcpu {
     pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
     registers: Registers,
+    /// As its CPUID says.
+    pub paging: PagingFeatures,
     /// Since the state was saved or restored, the guest has exited by accesses alone, and the host
     /// has set no special register, MSR or debug register.
     pub(super) is_untouched: bool,
@@ -82,6 +85,7 @@ impl Vcpu {
             fd,
             page,
             registers,
+            paging: PagingFeatures::of(cpuid),
             is_untouched: false,
         })
     }
@@ -339,9 +343,18 @@ impl Vcpu {
             .map_err(Error::ioctl("KVM_SET_GUEST_DEBUG"))
     }
 
-    /// Has KVM show special registers with every exit, for a vCPU that is asked for them each time.
-    pub fn show_special_registers(&mut self) {
-        self.registers.show_special();
+    /// Has KVM show all registers and events with every exit, for a vCPU that is asked for them
+    /// each time.
+    pub fn show_all(&mut self) {
+        self.registers.show_all();
+    }
+
+    /// The vector of the last exception (`KVM_GET_VCPU_EVENTS`), also if it was delivered.
+    pub fn last_exception(&self) -> Result<u8> {
+        match self.registers.exception_at_hand() {
+            Some(vector) => Ok(vector),
+            None => Ok(self.events()?.exception.nr),
+        }
     }
 
     /// Sets what is staged at once. To be called before an ioctl that depends on registers

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boot::paging::PagingState;
+
 use crate::bus::Access;
-use crate::debug::{self, Caught};
+use crate::debug::{self, Caught, VirtualMemory};
 use crate::error::Result;
 use crate::interrupts::Injection;
 use crate::kvm::exit::Exit;
@@ -17,7 +19,7 @@ use crate::run::handler::LeftOpen;
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::processor::{Pending, Processor};
 use crate::run::verdict::Verdict;
-use crate::run::{post, text, whereabouts};
+use crate::run::{post, text};
 
 /// An application processor sleeps in KVM until it is started, after a refused entry or two. If
 /// entries are refused more often, something keeps KVM from waiting, such as an NMI.
@@ -233,9 +235,9 @@ impl<'a> Run<'a> {
             (Ok(registers), Ok(special)) => (registers, special),
             (Err(error), _) | (_, Err(error)) => return Some(Err(error)),
         };
-        let memory = vcpu.page().memory();
-        let read =
-            |linear, bytes: &mut [u8]| whereabouts::read_linear(&special, memory, linear, bytes);
+        let paging = PagingState::new(&special, vcpu.paging);
+        let memory = VirtualMemory::new(paging, vcpu.page().memory());
+        let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
         debug::recognise(&registers, &special, read).map(|caught| Ok(Box::new(caught)))
     }
 
