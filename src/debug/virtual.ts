@@ -1,18 +1,11 @@
 import { fail, take } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeControlRegisters, NativeMachine } from '../native/seam.ts'
-import { checkBytes, checkInteger, checkUint64 } from '../options/check.ts'
+import { checkBytes, checkInteger } from '../options/check.ts'
 import { type Translation, type Walk, toWalk } from '../results/walk.ts'
+import type { Symbols } from './symbols.ts'
 
 const { maxReadBytes } = native.limits()
-
-/** Names of addresses. */
-export interface Symbols {
-  /** Such as `main+0x12`. */
-  readonly symbolOf: (address: bigint) => string | undefined
-  /** Of such a name; an unknown one is `ERR_INVALID_OPTION`. */
-  readonly addressOf: (name: string) => bigint
-}
 
 /**
  * How a vCPU of an idle machine translates a linear address; with `control`, by these registers
@@ -46,10 +39,10 @@ export class VirtualMemory {
   /** Index of the vCPU. */
   readonly vcpu: number
   readonly #machine: NativeMachine
-  readonly #symbols: Symbols | undefined
+  readonly #symbols: Symbols
 
   /** @internal */
-  constructor(machine: NativeMachine, vcpu: number, symbols?: Symbols) {
+  constructor(machine: NativeMachine, vcpu: number, symbols: Symbols) {
     this.vcpu = vcpu
     this.#machine = machine
     this.#symbols = symbols
@@ -71,7 +64,7 @@ export class VirtualMemory {
    */
   read(address: bigint | string, length: number): Uint8Array {
     checkInteger('length', length, 0, Number.MAX_SAFE_INTEGER)
-    const at = this.#address(address)
+    const at = this.#symbols.resolve(address)
     if (length > maxReadBytes)
       return fail('ERR_LIMIT', `length must be at most ${maxReadBytes}, got ${length}`)
     const bytes = new Uint8Array(length)
@@ -94,7 +87,7 @@ export class VirtualMemory {
    * ```
    */
   write(address: bigint | string, bytes: Uint8Array): void {
-    const at = this.#address(address)
+    const at = this.#symbols.resolve(address)
     take(this.#machine.writeVirtual(this.vcpu, at, checkBytes('bytes', bytes)))
   }
 
@@ -112,19 +105,14 @@ export class VirtualMemory {
    * ```
    */
   translate(address: bigint | string): Translation {
-    const at = this.#address(address)
+    const at = this.#symbols.resolve(address)
     const { levels, page, miss } = walkOf(this.#machine, this.vcpu, at)
     if (!page) {
       const where = miss?.level === 'address' ? '' : ` at the ${miss?.level}`
       const what = `linear address 0x${at.toString(16)} has no page: ${miss?.why}${where}`
       return fail('ERR_GUEST_MEMORY', what)
     }
-    const symbol = this.#symbols?.symbolOf(at)
+    const symbol = this.#symbols.symbolOf(at)
     return { ...page, walk: levels, ...(symbol !== undefined && { symbol }) }
-  }
-
-  #address(address: unknown): bigint {
-    if (typeof address === 'string' && this.#symbols) return this.#symbols.addressOf(address)
-    return checkUint64('address', address)
   }
 }

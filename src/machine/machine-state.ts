@@ -6,10 +6,8 @@ import type { Loaded } from './loaded.ts'
 import { GuestMemory } from './memory.ts'
 import {
   type DisassembleOptions,
-  MAX_INSTRUCTIONS,
-  bitsOf,
-  instructionsOf,
-  readCode,
+  checkDisassembleOptions,
+  disassembleAt,
 } from '../debug/disassemble.ts'
 import type { Symbols } from '../debug/symbols.ts'
 import type { Instruction } from '../results/instruction.ts'
@@ -260,6 +258,24 @@ export abstract class MachineState {
   }
 
   /**
+   * Memory by linear address, as the page tables of a vCPU have it. Addresses may be symbols of the
+   * image: `'main+0x12'`.
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
+   * ```
+   */
+  virtual(vcpu = 0): VirtualMemory {
+    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
+    return new VirtualMemory(this.#machine, index, this.#symbols)
+  }
+
+  /**
    * The instructions from a linear address on, in the mode that the vCPU is in. Where the image is
    * an ELF with symbols, they have names, and the address may be one: `'main+0x12'`. Fewer than
    * `count` come where no more memory is mapped.
@@ -283,31 +299,9 @@ export abstract class MachineState {
     count = 8,
     options: DisassembleOptions = {},
   ): Instruction[] {
-    const index = checkInteger('vcpu', options.vcpu ?? 0, 0, this.vcpus.length - 1)
-    checkInteger('count', count, 1, MAX_INSTRUCTIONS)
-    const linear = this.#symbols.resolve(address)
-    const special = this.vcpus[index]!.specialRegisters()
-    const read = (at: bigint, length: number) => this.memory.read(Number(at), length)
-    const bytes = readCode(read, linear, count)
-    const bits = bitsOf(special)
-    const base = bits === 64 ? 0n : special.cs.base
-    return [...instructionsOf({ bytes, address: linear, base, bits }, count, this.#symbols)]
-  }
-
-  /**
-   * Memory by linear address, as the page tables of a vCPU have it.
-   *
-   * @param vcpu - Index of the vCPU, default 0.
-   * @throws {VmError} `ERR_INVALID_OPTION`.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
-   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
-   * ```
-   */
-  virtual(vcpu = 0): VirtualMemory {
-    return new VirtualMemory(this.#machine, checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1))
+    const vcpu = checkDisassembleOptions(options, this.vcpus.length)
+    const special = this.vcpus[vcpu]!.specialRegisters()
+    return disassembleAt(this.virtual(vcpu), special, address, count, this.#symbols)
   }
 
   /**
