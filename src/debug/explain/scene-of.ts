@@ -19,15 +19,15 @@ export interface Ended {
   readonly symbols: Symbols
   readonly result: RunResult
   readonly special: SpecialRegisters
-  /** The exception that KVM has at hand. */
-  readonly exception: { readonly vector: number; readonly errorCode?: number }
+  /** Of the exception that KVM has at hand after a shutdown. */
+  readonly errorCode: number | undefined
   readonly replay: ReplayScene | undefined
 }
 
 /** The end as rules see it. */
 export function sceneOf(ended: Ended): Scene {
   const { machine, result, replay } = ended
-  const { reason, exit, where } = result
+  const { reason, exit } = result
   const registers = replay?.registers ?? result.registers
   const special = replay?.special ?? ended.special
   const vcpu = result.vcpu ?? 0
@@ -38,7 +38,7 @@ export function sceneOf(ended: Ended): Scene {
     vector: null,
     registers,
     special,
-    registersKept: reason !== 'shutdown' || where !== null || Boolean(replay?.registers),
+    registersKept: exit?.reason !== 'shutdown' || exit.registersKept || Boolean(replay?.registers),
     mode,
     backend: native.hostBackend(),
     parts,
@@ -60,16 +60,26 @@ export function sceneOf(ended: Ended): Scene {
 /** Which exception it was, if it was one. */
 function exceptionOf(
   scene: Scene,
-  { result, exception, replay, special }: Ended,
+  { result, errorCode, replay }: Ended,
 ): Pick<Scene, 'vector' | 'errorCode' | 'address'> {
-  if (result.reason !== 'shutdown') return { vector: null }
-  const { vector, errorCode } = replay?.registers ? replay : exception
+  const { fault, exit } = result
+  if (fault) {
+    const { vector, errorCode: code, address } = fault
+    return {
+      vector,
+      ...(code !== undefined && { errorCode: code }),
+      ...(address !== undefined && { address }),
+    }
+  }
+  if (exit?.reason !== 'shutdown') return { vector: null }
+  const found = replay?.registers ? replay : { vector: exit.vector, errorCode }
+  const vector = found.vector ?? null
   // No exception has number 0, too.
   if (vector === null || (vector === 0 && !isDivision(scene))) return { vector: null }
   return {
     vector,
-    ...(errorCode !== undefined && { errorCode }),
-    ...(vector === 14 && { address: (replay?.special ?? special).cr2 }),
+    ...(found.errorCode !== undefined && { errorCode: found.errorCode }),
+    ...(vector === 14 && { address: scene.special.cr2 }),
   }
 }
 

@@ -19,7 +19,7 @@ declare module '../../results/autopsy.ts' {
 
 /** `explain` on an idle machine. */
 export function explainEnd(
-  end: Omit<Ended, 'special' | 'exception' | 'replay'>,
+  end: Omit<Ended, 'special' | 'errorCode' | 'replay'>,
   options: ExplainOptions = {},
 ): Autopsy {
   const { machine, result } = end
@@ -28,12 +28,14 @@ export function explainEnd(
     options.replay === undefined
       ? undefined
       : contentOf(checkSnapshot('explain options.replay', options.replay)).native
-  const isLost = result.reason === 'shutdown' && result.where === null
+  const { exit } = result
+  const isLost = exit?.reason === 'shutdown' && !exit.registersKept
   const vcpu = result.vcpu ?? 0
   const scene = sceneOf({
     ...end,
-    exception: readEvents(machine, vcpu).exception,
-    special: readSpecialRegisters(machine, vcpu),
+    errorCode:
+      exit?.reason === 'shutdown' ? readEvents(machine, vcpu).exception.errorCode : undefined,
+    special: result.special ?? readSpecialRegisters(machine, vcpu),
     replay: replay && isLost ? replayScene(replay) : undefined,
   })
   return explainScene(scene, String(result))
