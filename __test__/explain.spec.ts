@@ -47,6 +47,13 @@ function tables(vm: VirtualMachine, at: bigint, entry: bigint, level: 'pt' | 'pd
 }
 
 const user = { privilege: 'user' } as const
+const unreported = { ...user, faults: 'off' } as const
+
+/** A TSS at 0x5000 with a stack for ring 0. */
+function tss(vm: VirtualMachine, rsp0: bigint): void {
+  vm.memory.writeUint64(0x5004, rsp0)
+  vm.setSpecialRegisters({ tr: { base: 0x5000n, limit: 0x67 } })
+}
 const kernelFaults = { faults: 'report' } as const
 const load = 'a1 00 80 00 00 00 00 00 00 f4 ; movabs 0x8000,%eax; hlt'
 
@@ -62,13 +69,31 @@ const list: Broken[] = [
     rule: 'idt-gate-type',
     about: 'a gate of the wrong type',
     listing: '0f 0b ; ud2',
-    spoil: (vm) => idt(vm, '08 00 00 8c'),
+    options: unreported,
+    spoil: (vm) => {
+      idt(vm, '08 00 00 8c')
+      tss(vm, 0x9000n)
+    },
+    // It looks at no type.
+    except: ['kvm_pvm'],
   },
   {
     rule: 'gdt-selector',
     about: 'a gate to a data segment',
     listing: '0f 0b ; ud2',
-    spoil: (vm) => idt(vm, '10 00 00 8e'),
+    options: unreported,
+    spoil: (vm) => {
+      idt(vm, '10 00 00 8e')
+      tss(vm, 0x9000n)
+    },
+    // It looks at no type.
+    except: ['kvm_pvm'],
+  },
+  {
+    rule: 'gdt-selector',
+    about: 'a selector beyond the GDT',
+    listing: '66 b8 28 00 8e d8 ; mov $0x28,%ax; mov %ax,%ds',
+    options: user,
   },
   {
     rule: 'stack-unmapped',
@@ -83,11 +108,10 @@ const list: Broken[] = [
     rule: 'tss-rsp0',
     about: 'RSP0 is zero',
     listing: '0f 0b ; ud2',
-    options: { ...user, faults: 'off' },
+    options: unreported,
     spoil: (vm) => {
       idt(vm)
-      vm.memory.write(0x5000, new Uint8Array(0x70))
-      vm.setSpecialRegisters({ tr: { base: 0x5000n, limit: 0x67 } })
+      tss(vm, 0n)
     },
   },
   {
