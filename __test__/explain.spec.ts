@@ -92,7 +92,7 @@ const list: Broken[] = [
   {
     rule: 'gdt-selector',
     about: 'a selector beyond the GDT',
-    listing: '66 b8 28 00 8e d8 ; mov $0x28,%ax; mov %ax,%ds',
+    listing: '66 b8 00 10 8e d8 ; mov $0x1000,%ax; mov %ax,%ds',
     options: user,
   },
   {
