@@ -972,8 +972,12 @@ export interface NativeRegisters {
 
 /** What a replay has come to. */
 export interface NativeReplay {
-  /** The exception that KVM names, if it came to a shutdown; then the words have registers. */
+  /** Whether it came to a shutdown; then the words have registers. */
+  isFound: boolean
+  /** The exception that could not be delivered, if KVM names one. */
   vector?: number
+  /** Its error code, if it has one. */
+  errorCode?: number
   /** The reason for its end: that of a run, or `instructions` if they were too many. */
   ended: string
   /** Exits at full speed before the first step. */

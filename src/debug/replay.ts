@@ -10,8 +10,10 @@ export interface ReplayScene {
   readonly registers: Registers | null
   /** Special registers, likewise. */
   readonly special: SpecialRegisters | null
-  /** The exception that KVM names, likewise. */
+  /** The exception that could not be delivered, if KVM names one. */
   readonly vector: number | null
+  /** Its error code, if it has one. */
+  readonly errorCode?: number
   /** What is to be known of the replay, each a sentence. */
   readonly notes: readonly string[]
 }
@@ -25,14 +27,15 @@ export interface ReplayScene {
 export function replayScene(snapshot: NativeSnapshot): ReplayScene {
   const replay = take(snapshot.replay())
   const notes = notesOf(replay)
-  if (replay.vector === undefined) return { registers: null, special: null, vector: null, notes }
+  if (!replay.isFound) return { registers: null, special: null, vector: null, notes }
+  const { vector = null, errorCode } = replay
   const [registers, special] = [toRegisters(registerWords), specialOfWords()]
-  return { registers, special, vector: replay.vector, notes }
+  return { registers, special, vector, ...(errorCode !== undefined && { errorCode }), notes }
 }
 
-function notesOf({ vector, ended, exits, steps, answered }: NativeReplay): string[] {
+function notesOf({ isFound, ended, exits, steps, answered }: NativeReplay): string[] {
   const notes: string[] = []
-  if (vector === undefined) notes.push(endings[ended] ?? `the replay ended with '${ended}'`)
+  if (!isFound) notes.push(endings[ended] ?? `the replay ended with '${ended}'`)
   else if (steps > 0) notes.push(`the replay stepped ${steps} instructions after ${exits} exits`)
   if (answered > 0) {
     const what = `${answered} ${answered === 1 ? 'access' : 'accesses'}`

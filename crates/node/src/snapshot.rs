@@ -43,8 +43,12 @@ pub struct NativeDifference {
 /// What a replay has come to.
 #[napi(object)]
 pub struct NativeReplay {
-    /// The exception that KVM names, if it came to a shutdown; then the words have registers.
+    /// Whether it came to a shutdown; then the words have registers.
+    pub is_found: bool,
+    /// The exception that could not be delivered, if KVM names one.
     pub vector: Option<u32>,
+    /// Its error code, if it has one.
+    pub error_code: Option<u32>,
     /// The reason for its end: that of a run, or `instructions` if they were too many.
     pub ended: String,
     /// Exits at full speed before the first step.
@@ -57,8 +61,11 @@ pub struct NativeReplay {
 
 impl From<&Replay> for NativeReplay {
     fn from(replay: &Replay) -> Self {
+        let exception = replay.last.and_then(|last| last.exception);
         Self {
-            vector: replay.last.map(|last| u32::from(last.vector)),
+            is_found: replay.last.is_some(),
+            vector: exception.map(|exception| u32::from(exception.vector)),
+            error_code: exception.and_then(|exception| exception.error_code),
             ended: replay.ended.to_owned(),
             exits: replay.exits as f64,
             steps: replay.steps as f64,

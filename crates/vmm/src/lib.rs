@@ -60,7 +60,7 @@ pub use kvm_bindings::{
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
-pub use replay::{LastInstruction, Replay, ReplayLimits, replay};
+pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,

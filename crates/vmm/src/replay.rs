@@ -62,9 +62,22 @@ pub struct LastInstruction {
     pub registers: kvm_regs,
     /// Segment, descriptor-table and control registers.
     pub special: kvm_sregs,
-    /// The exception that KVM names.
-    pub vector: u8,
+    /// The exception, if KVM names one.
+    pub exception: Option<Exception>,
 }
+
+/// An exception that could not be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// 0 to 31.
+    pub vector: u8,
+    /// Of those exceptions that have one.
+    pub error_code: Option<u32>,
+}
+
+/// In KVM's place for the vector of the last exception it stands for none. KVM never asks what
+/// stands there while no exception is on its way.
+const NO_VECTOR: u8 = 0xff;
 
 /// Finds the last instruction before the shutdown to which a snapshot leads.
 ///
@@ -90,6 +103,7 @@ pub fn replay(snapshot: &Snapshot, limits: ReplayLimits) -> Result<Replay> {
         answers: Answers::default(),
     };
     player.reply();
+    player.forget_exception()?;
     let first = player.run(None)?;
     if !is_shutdown(&first.end) {
         return Ok(player.over(first.end.name(), None));
@@ -152,6 +166,7 @@ impl Player {
     fn again(&mut self, snapshot: &Snapshot, exits: u64) -> Result<bool> {
         self.machine.restore(snapshot)?;
         self.reply();
+        self.forget_exception()?;
         if exits == 0 {
             return Ok(true);
         }
@@ -162,12 +177,13 @@ impl Player {
     /// Steps to the shutdown.
     fn step(&mut self, exits: u64, most: u64) -> Result<Replay> {
         let mut steps = 0;
-        self.processor()?.vcpu.show_special_registers();
+        self.processor()?.vcpu.show_all();
         let mut state = self.state()?;
         let ended = loop {
             if steps >= most {
                 break "instructions";
             }
+            self.forget_exception()?;
             self.processor()?.vcpu.step_once()?;
             let end = self.run(Some(1))?.end;
             match &end {
@@ -186,12 +202,31 @@ impl Player {
     }
 
     fn last(&mut self, (registers, special): State) -> Result<LastInstruction> {
-        let events = self.processor()?.events()?;
+        let raw = self.processor()?.events()?.exception;
+        let exception = (raw.nr != NO_VECTOR).then(|| Exception {
+            vector: raw.nr,
+            error_code: (raw.has_error_code != 0).then_some(raw.error_code),
+        });
         Ok(LastInstruction {
             registers,
             special,
-            vector: events.exception.nr,
+            exception,
         })
+    }
+
+    /// KVM keeps the vector of an exception that the guest has handled.
+    fn forget_exception(&mut self) -> Result<()> {
+        let vcpu = &mut self.processor()?.vcpu;
+        if vcpu.last_exception()? == NO_VECTOR {
+            return Ok(());
+        }
+        let mut events = vcpu.events()?;
+        let is_on_its_way = events.exception.injected != 0 || events.exception.pending != 0;
+        if !is_on_its_way {
+            events.exception.nr = NO_VECTOR;
+            vcpu.set_events(&events)?;
+        }
+        Ok(())
     }
 
     fn over(&self, ended: &'static str, last: Option<LastInstruction>) -> Replay {

@@ -150,6 +150,14 @@ impl RunPage {
         unsafe { from.read_volatile() }
     }
 
+    /// The exception that it shows, likewise: one that is on its way, or the last that was.
+    pub fn exception(&self) -> u8 {
+        // SAFETY: inside the mapping.
+        let from = unsafe { &raw const (*self.synced()).events.exception.nr };
+        // SAFETY: as in `special_registers`.
+        unsafe { from.read_volatile() }
+    }
+
     /// Shows other general registers.
     pub fn set_registers(&self, registers: &kvm_regs) {
         // SAFETY: inside the mapping.

@@ -343,9 +343,18 @@ impl Vcpu {
             .map_err(Error::ioctl("KVM_SET_GUEST_DEBUG"))
     }
 
-    /// Has KVM show special registers with every exit, for a vCPU that is asked for them each time.
-    pub fn show_special_registers(&mut self) {
-        self.registers.show_special();
+    /// Has KVM show all registers and events with every exit, for a vCPU that is asked for them
+    /// each time.
+    pub fn show_all(&mut self) {
+        self.registers.show_all();
+    }
+
+    /// The vector of the last exception (`KVM_GET_VCPU_EVENTS`), also if it was delivered.
+    pub fn last_exception(&self) -> Result<u8> {
+        match self.registers.exception_at_hand() {
+            Some(vector) => Ok(vector),
+            None => Ok(self.events()?.exception.nr),
+        }
     }
 
     /// Sets what is staged at once. To be called before an ioctl that depends on registers
