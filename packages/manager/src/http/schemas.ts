@@ -50,6 +50,10 @@ export const schemas = {
     },
     'reason?': text,
     'exitCode?': { type: 'integer' },
+    'crash?': objectOf({
+      sentence: text,
+      'registers?': { type: 'object', additionalProperties: text },
+    }),
     'pid?': count,
     'startedAt?': time,
     'id?': count,
