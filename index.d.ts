@@ -250,6 +250,21 @@ export declare class NativeMachine {
   setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
   /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
   events(vcpu: number): NativeVcpuEvents | Failure
+  /**
+   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
+   * CR3, CR4 and EFER count instead of the vCPU's.
+   */
+  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
+  /**
+   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
+   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
+   */
+  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
+  /**
+   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
+   * written.
+   */
+  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
 }
 
 /**
@@ -282,6 +297,12 @@ export declare class NativeSnapshot {
    * of the same memory; `null` when there is none any more.
    */
   difference(other: NativeSnapshot, after: number): NativeDifference | undefined | null | Failure
+  /**
+   * Finds the last instruction before the shutdown to which it leads, within bounds of the
+   * core's, and puts the registers before it into the words. The thread waits meanwhile.
+   * `ERR_INVALID_OPTION` for several vCPUs, `ERR_SNAPSHOT`, `ERR_KVM_IOCTL`.
+   */
+  replay(): NativeReplay | Failure
   /** What a machine that is made of it has. `ERR_SNAPSHOT`. */
   description(): NativeDescription | Failure
   /**
@@ -307,6 +328,12 @@ export declare class NativeSnapshot {
  * `NativeTurn`.
  */
 export declare function attend(fresh: boolean, look: boolean): number
+
+/**
+ * The first instructions of bytes that lie at an address, up to `count`, of code with 16, 32 or 64
+ * bits. `ERR_INVALID_OPTION` for other bits.
+ */
+export declare function disassemble(bytes: Uint8Array, address: bigint, bits: number, count: number): Array<NativeInstruction> | Failure
 
 /** How often the doorbell was rung. */
 export declare function doorbells(): number
@@ -666,6 +693,22 @@ export interface NativeFrameCounts {
   dropped: number
 }
 
+/** One instruction, or one byte that begins none. */
+export interface NativeInstruction {
+  /** The instruction pointer at it. */
+  address: bigint
+  /** How many bytes it has. */
+  length: number
+  /** In Intel's syntax, or `(bad)`. */
+  text: string
+  /** The text's first word after prefixes. */
+  mnemonic: string
+  /** Where it jumps to or calls, if it says so itself. */
+  target?: bigint
+  /** Its memory operand; the first of two. */
+  memory?: NativeMemoryOperand
+}
+
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
   /** Bytes that one read of guest memory copies at most. */
@@ -705,6 +748,40 @@ export interface NativeLoaded {
 }
 
 /**
+ * How an instruction finds its operand in memory: base, index times scale and displacement, modulo
+ * the size of these registers.
+ */
+export interface NativeMemoryOperand {
+  /** The segment register. */
+  segment: string
+  /** A general register. */
+  base?: string
+  /** A general register. */
+  index?: string
+  /** By which the index is multiplied. */
+  scale: number
+  /** The rest. Of an address relative to RIP it is all: the sum. */
+  displacement: bigint
+  /** Whether the instruction says it relative to RIP. */
+  relative: boolean
+}
+
+/** Why a linear address has no page. */
+export interface NativeMiss {
+  /** The level at which the walk ended; `null` if no table was asked. */
+  level?: NativeTableLevel | null
+  /** What was wrong there. */
+  why: NativeMissReason
+}
+
+/**
+ * r" Why a linear address has no page: an entry of the page tables is not present, sets a bit
+ * r" that must be zero, is a page of 1 GiB without that feature, or lies outside memory; or the
+ * r" address is none that this form of paging has.
+ */
+export type NativeMissReason = 'not-present' | 'reserved' | 'no-gigabyte-page' | 'no-memory' | 'non-canonical'
+
+/**
  * r" The mode in which the vCPU executes its first instruction (Intel SDM vol. 3A §2.2):
  * r" `'real'`, 16-bit real-address mode; `'protected'`, 32 bits with flat segments; `'paged32'`,
  * r" the same with 4 MiB pages; `'long'`, 64 bits with 2 MiB pages. `npx vmexit doctor` prints
@@ -728,6 +805,20 @@ export interface NativeModule {
   image: Uint8Array
   /** Its string, default empty. */
   string: string
+}
+
+/** The page that a linear address lies in. */
+export interface NativePage {
+  /** Guest physical address of the byte itself. */
+  gpa: number
+  /** How large the page is: 4 KiB, 2 MiB, 4 MiB or 1 GiB; 4 KiB without paging. */
+  pageBytes: number
+  /** Ring 3 may reach it: U/S is set on all levels. */
+  user: boolean
+  /** It may be written to: R/W is set on all levels. With CR0.WP clear, rings 0 to 2 may anyway. */
+  writable: boolean
+  /** Instructions may be fetched from it: XD is set on no level. */
+  executable: boolean
 }
 
 /** One thing in memory. */
@@ -877,6 +968,24 @@ export interface NativeRegisters {
   rip?: bigint
   /** RFLAGS (Intel SDM vol. 1 §3.4.3); bit 1 is always 1. */
   rflags?: bigint
+}
+
+/** What a replay has come to. */
+export interface NativeReplay {
+  /** Whether it came to a shutdown; then the words have registers. */
+  isFound: boolean
+  /** The exception that could not be delivered, if KVM names one. */
+  vector?: number
+  /** Its error code, if it has one. */
+  errorCode?: number
+  /** The reason for its end: that of a run, or `instructions` if they were too many. */
+  ended: string
+  /** Exits at full speed before the first step. */
+  exits: number
+  /** Instructions that were stepped through. */
+  steps: number
+  /** Accesses that JavaScript had answered, and that an empty bus has answered here. */
+  answered: number
 }
 
 /** What this machine's KVM can do. */
@@ -1051,6 +1160,9 @@ export interface NativeSpecialRegisters {
   control?: NativeControlRegisters
 }
 
+/** r" A level of page tables (Intel SDM vol. 3A §5.3 to §5.5). */
+export type NativeTableLevel = 'PML5' | 'PML4' | 'PDPT' | 'PD' | 'PT'
+
 /** Console text of one route. */
 export interface NativeText {
   /** The route's id: its index, or what `attach` gave. */
@@ -1103,6 +1215,39 @@ export interface NativeVcpuEvents {
   queued: Array<number>
   /** An NMI was queued that KVM does not have yet. */
   nmiQueued: boolean
+}
+
+/** How a linear address is translated. */
+export interface NativeWalk {
+  /** The entries from the top table on, as far as the walk went; none without paging. */
+  levels: Array<NativeWalkLevel>
+  /** What it found, or the next. */
+  page?: NativePage
+  /** Why it found none. */
+  miss?: NativeMiss
+}
+
+/** An entry of the page tables on the way to a page. */
+export interface NativeWalkLevel {
+  /** The level of its table. */
+  name: NativeTableLevel
+  /** Guest physical address of the entry. */
+  gpa: number
+  /** The entry, 64 bits, or 32 in 32-bit paging. */
+  entry: bigint
+  /** P: it says something. */
+  present: boolean
+  /**
+   * R/W: the page may be written to, as far as this entry says. The pointers of PAE paging have
+   * no rights and allow everything.
+   */
+  writable: boolean
+  /** U/S: ring 3 may reach it. */
+  user: boolean
+  /** Instructions may be fetched: XD is clear, or EFER.NXE is. */
+  executable: boolean
+  /** PS, where it counts: a page begins here, and no further table. */
+  pageSize: boolean
 }
 
 /** Where a vCPU was. */

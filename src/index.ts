@@ -49,6 +49,7 @@ export type {
   Written,
 } from './results/exit.ts'
 export { type Guest, guests } from './options/guest.ts'
+export type { DisassembleOptions, Instruction } from './debug/disassemble.ts'
 export type { IrqLine } from './machine/irq.ts'
 export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'
@@ -58,13 +59,16 @@ export type { Image, Module } from './options/payload.ts'
 export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
 export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
 export type {
-  DescriptorTable,
-  Segment,
-  SegmentUpdate,
-  SpecialRegisters,
-  SpecialRegistersUpdate,
-} from './machine/registers.ts'
+  Autopsied,
+  Autopsy,
+  ExplainOptions,
+  Finding,
+  Walk,
+  WalkLevel,
+} from './results/autopsy.ts'
+export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
 export type { Registers } from './results/registers.ts'
+export type { DescriptorTable, Segment, SpecialRegisters } from './results/special-registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'
 export type { Device, DeviceContext, DeviceTarget } from './options/device.ts'
 export type { DeviceDisk, Disk, DiskDevice, FileDisk } from './options/virtio/disks.ts'
@@ -94,4 +98,6 @@ export type { MachineDevices } from './machine/machine-devices.ts'
 export type { MachineRuns } from './machine/machine-runs.ts'
 export type { MachineState } from './machine/machine-state.ts'
 export { VirtualMachine } from './machine/virtual-machine.ts'
+export type { VirtualMemory } from './debug/virtual.ts'
+export type { Translation, TranslatedPage, Walk, WalkLevel } from './results/walk.ts'
 export type { Where } from './results/where.ts'

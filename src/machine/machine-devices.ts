@@ -2,6 +2,7 @@ import { VmError, fail, raise } from '../native/errors.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { Keyboard } from './keyboard/keyboard.ts'
 import { MachineRuns } from './machine-runs.ts'
+import type { Processors } from './machine-state.ts'
 import type { RunControl } from './run/run-control.ts'
 import { type Screen, closeScreen, screenOf } from './screen/screen.ts'
 
@@ -13,8 +14,8 @@ export abstract class MachineDevices extends MachineRuns {
   #keyboard: Keyboard | undefined
 
   /** @internal */
-  constructor(machine: NativeMachine, vcpus: number, control: RunControl) {
-    super(machine, vcpus, control)
+  constructor(machine: NativeMachine, processors: Processors, control: RunControl) {
+    super(machine, processors, control)
     this.#machine = machine
     this.#control = control
     this.#screen = screenOf(machine, () => this.keyboard)

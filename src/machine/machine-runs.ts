@@ -1,6 +1,6 @@
 import { checkBytes, checkUint64 } from '../options/check.ts'
 import { take } from '../native/errors.ts'
-import { MachineState } from './machine-state.ts'
+import { MachineState, type Processors } from './machine-state.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import type { RunOptions, RunSyncOptions } from '../options/run-options.ts'
 import type { RunControl } from './run/run-control.ts'
@@ -12,8 +12,8 @@ export abstract class MachineRuns extends MachineState {
   readonly #control: RunControl
 
   /** @internal */
-  constructor(machine: NativeMachine, vcpus: number, control: RunControl) {
-    super(machine, vcpus)
+  constructor(machine: NativeMachine, processors: Processors, control: RunControl) {
+    super(machine, processors)
     this.#machine = machine
     this.#control = control
   }

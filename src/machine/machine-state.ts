@@ -4,12 +4,27 @@ import { take } from '../native/errors.ts'
 import { IrqLine } from './irq.ts'
 import type { Loaded } from './loaded.ts'
 import { GuestMemory } from './memory.ts'
+import {
+  type DisassembleOptions,
+  type Instruction,
+  checkDisassembleOptions,
+  disassembleAt,
+} from '../debug/disassemble.ts'
+import type { Symbols } from '../debug/symbols.ts'
 import type { Registers } from '../results/registers.ts'
-import type { SpecialRegisters, SpecialRegistersUpdate } from './registers.ts'
+import type { SpecialRegisters } from '../results/special-registers.ts'
+import type { SpecialRegistersUpdate } from './registers.ts'
 import type { NativeMachine } from '../native/seam.ts'
+import { VirtualMemory } from '../debug/virtual.ts'
 import { Vcpu } from './vcpu/vcpu.ts'
 import type { Fpu } from './vcpu/fpu.ts'
 import type { DebugRegisters, VcpuEvents } from './vcpu/state.ts'
+
+/** The vCPUs of a machine, and the names of what they run. @internal */
+export interface Processors {
+  readonly vcpus: number
+  readonly symbols: Symbols
+}
 
 /**
  * The state of a machine at any moment: memory, registers, counts, and the interrupts that reach
@@ -21,10 +36,12 @@ export abstract class MachineState {
   /** The vCPUs, by index. */
   readonly vcpus: readonly [Vcpu, ...Vcpu[]]
   readonly #machine: NativeMachine
+  readonly #symbols: Symbols
 
   /** @internal */
-  constructor(machine: NativeMachine, vcpus: number) {
+  constructor(machine: NativeMachine, { vcpus, symbols }: Processors) {
     this.#machine = machine
+    this.#symbols = symbols
     this.memory = new GuestMemory(machine)
     const others = Array.from({ length: vcpus - 1 }, (_, index) => new Vcpu(machine, index + 1))
     this.vcpus = [new Vcpu(machine, 0), ...others]
@@ -238,6 +255,52 @@ export abstract class MachineState {
    */
   events(): VcpuEvents {
     return this.vcpus[0].events()
+  }
+
+  /**
+   * The instructions from a linear address on, in the mode that the vCPU is in. Where the image is
+   * an ELF with symbols, they have names, and the address may be one: `'main+0x12'`. Fewer than
+   * `count` come where no more memory is mapped.
+   *
+   * @param address - A linear address, which with flat segments is RIP; else CS.base is added.
+   * @param count - How many, 1 to 65536.
+   * @param options - `vcpu`: the index of the vCPU, default 0.
+   * @throws {VmError} `ERR_GUEST_MEMORY` when nothing is mapped there, `ERR_VM_BUSY` during a run,
+   * `ERR_VM_CLOSED`, `ERR_INVALID_OPTION`, `ERR_KVM_IOCTL`.
+   *
+   * @example
+   * ```ts
+   * const image = Uint8Array.of(0xb8, 0x2a, 0, 0, 0, 0xf4)
+   * using vm = new VirtualMachine({ mode: 'long', payload: { image } })
+   * const code = vm.disassemble(vm.registers().rip, 2)
+   * console.log(code.map(({ text }) => text)) // [ 'mov eax, 0x2a', 'hlt' ]
+   * ```
+   */
+  disassemble(
+    address: bigint | string,
+    count = 8,
+    options: DisassembleOptions = {},
+  ): Instruction[] {
+    const vcpu = checkDisassembleOptions(options, this.vcpus.length)
+    const special = this.vcpus[vcpu]!.specialRegisters()
+    return disassembleAt(this.virtual(vcpu), special, address, count, this.#symbols)
+  }
+
+  /**
+   * Memory by linear address, as the page tables of a vCPU have it.
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
+   * ```
+   */
+  virtual(vcpu = 0): VirtualMemory {
+    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
+    return new VirtualMemory(this.#machine, index, this.#symbols)
   }
 
   /**

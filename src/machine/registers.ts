@@ -1,19 +1,19 @@
 import { checkInteger, checkKeys, checkObject, checkUint64 } from '../options/check.ts'
 import { take } from '../native/errors.ts'
-import type {
-  NativeControlRegisters,
-  NativeDescriptorTable,
-  NativeMachine,
-  NativeSegment,
-  NativeSpecialRegisters,
-} from '../native/seam.ts'
-import { registerWords, special, specialBytes } from '../native/block.ts'
+import type { NativeMachine, NativeSegment, NativeSpecialRegisters } from '../native/seam.ts'
+import { registerWords } from '../native/block.ts'
 import { checkRegisters, putRegisters } from '../options/registers.ts'
 import { type Registers, toRegisters } from '../results/registers.ts'
+import {
+  type DescriptorTable,
+  type Segment,
+  type SpecialRegisters,
+  segmentNames,
+  specialOfWords,
+  tableNames,
+} from '../results/special-registers.ts'
 
 const controlNames = ['cr0', 'cr2', 'cr3', 'cr4', 'cr8', 'efer', 'apicBase'] as const
-const segmentNames = ['cs', 'ds', 'es', 'fs', 'gs', 'ss', 'tr', 'ldt'] as const
-const tableNames = ['gdt', 'idt'] as const
 /** Fields of a segment but its base, with their largest value. */
 const segmentFields = {
   limit: 0xffff_ffff,
@@ -29,26 +29,6 @@ const segmentFields = {
   unusable: 1,
 } as const
 type Flag = 'present' | 'db' | 's' | 'l' | 'g' | 'avl' | 'unusable'
-
-/**
- * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
- * §3.4.3). Flags are 0 or 1.
- */
-export interface Segment extends Required<NativeSegment> {}
-
-/** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
-export interface DescriptorTable extends Required<NativeDescriptorTable> {}
-
-/**
- * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`).
- *
- * @interface
- */
-export type SpecialRegisters = {
-  [Name in keyof Pick<NativeSpecialRegisters, (typeof segmentNames)[number]>]-?: Segment
-} & {
-  [Name in keyof Pick<NativeSpecialRegisters, (typeof tableNames)[number]>]-?: DescriptorTable
-} & Required<NativeControlRegisters>
 
 /**
  * Fields of a segment to set; what is absent keeps its value. Flags may be given as booleans.
@@ -87,50 +67,7 @@ export function writeRegisters(machine: NativeMachine, vcpu: number, value: unkn
 /** All special registers. */
 export function readSpecialRegisters(machine: NativeMachine, vcpu: number): SpecialRegisters {
   take(machine.specialRegisters(vcpu))
-  const [cr0, cr2, cr3, cr4, cr8, efer, apicBase] = special.subarray(28) as unknown as bigint[]
-  return {
-    cs: toSegment(0),
-    ds: toSegment(1),
-    es: toSegment(2),
-    fs: toSegment(3),
-    gs: toSegment(4),
-    ss: toSegment(5),
-    tr: toSegment(6),
-    ldt: toSegment(7),
-    gdt: toTable(24),
-    idt: toTable(26),
-    cr0: cr0!,
-    cr2: cr2!,
-    cr3: cr3!,
-    cr4: cr4!,
-    cr8: cr8!,
-    efer: efer!,
-    apicBase: apicBase!,
-  }
-}
-
-/** Of the words, by its place among them; its fields are where `struct kvm_segment` has them. */
-function toSegment(index: number): Segment {
-  const at = 24 * index
-  const byte = (offset: number): number => specialBytes.getUint8(at + offset)
-  return {
-    base: special[3 * index]!,
-    limit: specialBytes.getUint32(at + 8, true),
-    selector: specialBytes.getUint16(at + 12, true),
-    type: byte(14),
-    present: byte(15),
-    dpl: byte(16),
-    db: byte(17),
-    s: byte(18),
-    l: byte(19),
-    g: byte(20),
-    avl: byte(21),
-    unusable: byte(22),
-  }
-}
-
-function toTable(word: number): DescriptorTable {
-  return { base: special[word]!, limit: Number(special[word + 1]!) }
+  return specialOfWords()
 }
 
 /** Sets some special registers. */

@@ -88,7 +88,7 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
     const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
     const control = new RunControl(machine, asker, remotes)
-    super(machine, parts.vcpus, control)
+    super(machine, parts, control)
     this.#parts = parts
     this.#machine = machine
     this.#asker = asker

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util'
 
+import type { Autopsy, ExplainOptions } from './autopsy.ts'
 import { describeEnding, describeExitRecord } from './describe.ts'
 import { type Exit, exitOfWords, toExit } from './exit.ts'
 import { KeptRegisters } from './kept-registers.ts'
@@ -8,6 +9,13 @@ import type { NativeMachine, NativeRest } from '../native/seam.ts'
 import { type EndReason, endings } from '../native/words.ts'
 import type { Registers } from './registers.ts'
 import { type Where, toWhere } from './where.ts'
+
+/** The runs of a machine, of which the last one can be explained. */
+export interface Explains {
+  /** How many there were. */
+  readonly runs: number
+  explain(result: RunResult, run: number, options: ExplainOptions | undefined): Autopsy
+}
 
 /**
  * How a run ended. Whatever the guest does is a result, never an error.
@@ -58,9 +66,11 @@ export class RunResult {
   readonly durationMs: number
 
   readonly #registers: KeptRegisters
+  readonly #explains: Explains
+  readonly #run: number
 
   /** Of the shared words, and of the rest that they do not hold. @internal */
-  constructor(rest: NativeRest | undefined, machine: NativeMachine) {
+  constructor(rest: NativeRest | undefined, machine: NativeMachine, explains: Explains) {
     const [how, why, vcpu, exitCode] = [ending[0]!, ending[1]!, ending[2]!, ending[3]!]
     this.exit = why === 0 ? null : rest?.exit ? toExit(rest.exit) : exitOfWords()
     this.reason = how === 0 ? this.exit!.reason : endings[how - 1]!
@@ -72,6 +82,8 @@ export class RunResult {
     this.exits = numbers[1]!
     this.durationMs = numbers[2]!
     this.#registers = new KeptRegisters(machine, this.vcpu ?? 0)
+    this.#explains = explains
+    this.#run = explains.runs
   }
 
   /**
@@ -92,6 +104,23 @@ export class RunResult {
    */
   get registers(): Readonly<Registers> {
     return this.#registers.values
+  }
+
+  /**
+   * Why the run ended so: what is wrong in registers, tables and memory. Registers are those of the
+   * end, memory is as it is at the call. A guest that ended well has no findings.
+   *
+   * @throws {VmError} `ERR_VM_CLOSED` after `close()`, `ERR_VM_BUSY` during a run,
+   * `ERR_INVALID_OPTION` after a further one.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.tripleFault })
+   * console.log(vm.runSync().explain().findings.length > 0) // true
+   * ```
+   */
+  explain(options?: ExplainOptions): Autopsy {
+    return this.#explains.explain(this, this.#run, options)
   }
 
   /** `output` as text, UTF-8; invalid bytes become U+FFFD. */

@@ -31,7 +31,7 @@ const UNSAFE_FILES = [
 /** All that each crate below the binding may depend on. */
 const DEPENDENCIES: Record<string, string> = {
   'crates/devices': 'serde virtio-bindings virtio-queue vm-memory vm-superio vmm-sys-util',
-  'crates/boot': 'acpi_tables devices kvm-bindings linux-loader serde vm-memory',
+  'crates/boot': 'acpi_tables devices iced-x86 kvm-bindings linux-loader serde vm-memory',
   'crates/vmm':
     'boot crc32fast devices kvm-bindings kvm-ioctls libc postcard serde vm-memory vmm-sys-util',
 }
@@ -47,6 +47,7 @@ const STOREYS = [
   'results',
   'options',
   'definition',
+  'debug',
   'machine',
   'index.ts',
   'bench',

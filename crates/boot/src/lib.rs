@@ -7,9 +7,12 @@
 //!           slot: memory      layout: our addresses      firmware: a PC's devices, ACPI tables
 //! ```
 //!
+//! `code` reads what a guest executes.
+//!
 //! The maker of a machine writes the parts and tables into its memory and sets the registers.
 #![forbid(unsafe_code)]
 
+pub mod code;
 mod error;
 pub mod firmware;
 pub mod layout;
@@ -17,6 +20,7 @@ pub mod limits;
 mod loader;
 mod mode;
 mod named;
+pub mod paging;
 mod screen;
 mod slot;
 pub mod state;

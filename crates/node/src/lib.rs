@@ -9,6 +9,7 @@
 mod asking;
 mod buffer;
 mod caught;
+mod code;
 mod convert;
 mod ffi;
 mod guests;
@@ -22,3 +23,4 @@ mod runs;
 mod screen;
 mod snapshot;
 mod vcpu_state;
+mod virtual_memory;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi::{Either, Env, Task};
 use napi_derive::napi;
-use vmm::{Error, ErrorCode, LoadOptions, Machine, Others, Result, Snapshot};
+use vmm::{Error, ErrorCode, LoadOptions, Machine, Others, Replay, ReplayLimits, Result, Snapshot};
 
 use crate::caught::caught;
 use crate::convert::block;
 use crate::convert::config::{NativeDescription, NativeDisk, NativeRoute};
-use crate::convert::failure::Failure;
+use crate::convert::failure::{Failure, either};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::reaper;
 use crate::machine::NativeMachine;
@@ -38,6 +38,40 @@ pub struct NativeDifference {
     pub before: Uint8Array,
     /// Its 4096 bytes in the second.
     pub after: Uint8Array,
+}
+
+/// What a replay has come to.
+#[napi(object)]
+pub struct NativeReplay {
+    /// Whether it came to a shutdown; then the words have registers.
+    pub is_found: bool,
+    /// The exception that could not be delivered, if KVM names one.
+    pub vector: Option<u32>,
+    /// Its error code, if it has one.
+    pub error_code: Option<u32>,
+    /// The reason for its end: that of a run, or `instructions` if they were too many.
+    pub ended: String,
+    /// Exits at full speed before the first step.
+    pub exits: f64,
+    /// Instructions that were stepped through.
+    pub steps: f64,
+    /// Accesses that JavaScript had answered, and that an empty bus has answered here.
+    pub answered: f64,
+}
+
+impl From<&Replay> for NativeReplay {
+    fn from(replay: &Replay) -> Self {
+        let exception = replay.last.and_then(|last| last.exception);
+        Self {
+            is_found: replay.last.is_some(),
+            vector: exception.map(|exception| u32::from(exception.vector)),
+            error_code: exception.and_then(|exception| exception.error_code),
+            ended: replay.ended.to_owned(),
+            exits: replay.exits as f64,
+            steps: replay.steps as f64,
+            answered: replay.answered as f64,
+        }
+    }
 }
 
 #[napi]
@@ -123,6 +157,23 @@ impl NativeSnapshot {
             })),
             Err(error) => Either::B(error.into()),
         }
+    }
+
+    /// Finds the last instruction before the shutdown to which it leads, within bounds of the
+    /// core's, and puts the registers before it into the words. The thread waits meanwhile.
+    /// `ERR_INVALID_OPTION` for several vCPUs, `ERR_SNAPSHOT`, `ERR_KVM_IOCTL`.
+    #[napi(ts_return_type = "NativeReplay | Failure")]
+    pub fn replay(&self) -> Either<NativeReplay, Failure> {
+        let replayed = self.open().and_then(|snapshot| {
+            let replay = caught(|| vmm::replay(&snapshot, ReplayLimits::default()))?;
+            if let Some(last) = &replay.last {
+                let words = shared::required_words()?;
+                block::put_registers(words, &last.registers);
+                block::put_special_registers(words, &last.special);
+            }
+            Ok(NativeReplay::from(&replay))
+        });
+        either(replayed)
     }
 
     /// What a machine that is made of it has. `ERR_SNAPSHOT`.

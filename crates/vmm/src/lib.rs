@@ -1,9 +1,9 @@
 //! KVM virtual machines: memory, vCPUs in any x86 mode, and where each of its exits goes.
 //!
 //! ```text
-//! machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
-//!          │                    └─► interrupts ────────────────────────────┴─► kvm
-//!          └─► placement, board, offload
+//! replay ─► machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
+//!                    │                    └─► interrupts ────────────────────────────┴─► kvm
+//!                    └─► placement, board, offload
 //! ```
 //!
 //! Nothing here knows who calls it: no logging, no printing. What the guest does
@@ -13,6 +13,7 @@ mod board;
 mod bus;
 mod config;
 mod counters;
+mod debug;
 mod disks;
 mod error;
 mod interrupts;
@@ -22,11 +23,16 @@ mod machine;
 mod offload;
 mod placement;
 mod probe;
+mod replay;
 mod run;
 mod screen;
 mod snapshot;
 
 pub use board::Panel;
+pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
+pub use boot::paging::{
+    Miss, MissReason, Page, PagingFeatures, PagingState, Step, TableLevel, Walk, walk,
+};
 pub use boot::{
     CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
 };
@@ -36,6 +42,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
+pub use debug::VirtualMemory;
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
@@ -53,6 +60,7 @@ pub use kvm_bindings::{
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
     Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,

@@ -1,5 +1,7 @@
 //! Every limit, with its reason; those of images and devices come from their crates.
 
+use std::time::Duration;
+
 pub use boot::firmware::fw_cfg::MAX_FILES;
 pub use boot::limits::{
     MAX_COMMAND_LINE_BYTES, MAX_GPA, MAX_MEMORY_BYTES, MAX_MEMORY_MAP_ENTRIES, MAX_MODULES,
@@ -47,6 +49,12 @@ pub const MIN_SCREEN_SIDE: u32 = 64;
 pub const MAX_SCREEN_WIDTH: u32 = 4096;
 /// See [`MIN_SCREEN_SIDE`].
 pub const MAX_SCREEN_HEIGHT: u32 = 2160;
+
+/// Instructions that a replay steps through: at 10 µs each, about its time.
+pub const MAX_REPLAY_INSTRUCTIONS: u64 = 1_000_000;
+
+/// How long a replay takes at most, for which its caller waits.
+pub const MAX_REPLAY: Duration = Duration::from_secs(10);
 
 /// Bytes that one read of guest memory copies.
 pub const MAX_READ_BYTES: u64 = 1 << 30;

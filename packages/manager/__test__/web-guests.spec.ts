@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava'
 
 import { Browser, browserTest, leave, state, text } from './helpers/browser.ts'
 import { HttpDaemon } from './helpers/http-daemon.ts'
-import { losing, routed, typing } from './helpers/web-guests.ts'
+import { losing, routed, typing } from './helpers/shown-guests.ts'
 
 /** The pixels of a picture, or of a part of one: of a copy, so that noVNC's own stays as it is. */
 const pixels = `const pixels = (picture, x = 0, y = 0, w = picture.width, h = picture.height) => {

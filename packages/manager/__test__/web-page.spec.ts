@@ -61,36 +61,44 @@ browserTest('machines are seen and driven in a browser', async (t) => {
   t.deepEqual([...browser.hosts], [new URL(daemon.web).host])
 })
 
-browserTest('a definition that is wrong is refused where it is wrong', async (t) => {
-  const daemon = await HttpDaemon.start(t, '0')
-  const browser = await Browser.open(t, daemon.web)
-  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
-  await browser.click(t, 'Define…')
-  const { page } = browser
-  const field = (label: string): string =>
-    `[...document.querySelectorAll('.fields label')].find((each) =>
-      each.textContent.startsWith('${label}')).querySelector('input, select, textarea')`
-  const fill = (label: string, value: string): Promise<unknown> =>
-    page.evaluate(`{
+/** An expression for a field of the form. */
+const field = (label: string): string =>
+  `[...document.querySelectorAll('.fields label')].find((each) =>
+    each.textContent.startsWith('${label}')).querySelector('input, select, textarea')`
+
+/** Writes into fields as a person does. */
+async function fill({ page }: Browser, values: Readonly<Record<string, string>>): Promise<void> {
+  for (const [label, value] of Object.entries(values))
+    await page.evaluate(`{
       const field = ${field(label)}
       field.focus()
       field.value = ${JSON.stringify(value)}
       field.dispatchEvent(new Event('input'))
     }`)
+}
+
+browserTest('a form writes a definition, and says which field is wrong', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
+  await browser.click(t, 'Define…')
+  const { page } = browser
   const json = `JSON.parse(document.querySelector('textarea.json').value)`
   const { payload } = echoing(daemon, 'm') as { payload: { file: string } }
-  await fill('Name', 'formed')
-  await fill('Mode', 'real')
-  await fill('Image', payload.file)
-  await fill('Format', 'flat')
-  await fill('Command line', 'quiet')
-  await fill('Memory', 'much')
-  await fill('vCPUs', '2')
-  await fill('Disks', '/a.img\n/b.img')
-  await fill('Screen', 'text')
-  await fill('Network', 'passt')
-  await fill('Group', 'g')
-  await fill('Restart', 'on-failure')
+  await fill(browser, {
+    Name: 'formed',
+    Mode: 'real',
+    Image: payload.file,
+    Format: 'flat',
+    'Command line': 'quiet',
+    Memory: 'much',
+    vCPUs: '2',
+    Disks: '/a.img\n/b.img',
+    Screen: 'text',
+    Network: 'passt',
+    Group: 'g',
+    Restart: 'on-failure',
+  })
   await page.evaluate(`${field('Starts with')}.click()`)
   await browser.click(t, 'Define')
   await browser.until(t, `${field('Memory')}.getAttribute('aria-invalid') === 'true'`)
@@ -98,7 +106,7 @@ browserTest('a definition that is wrong is refused where it is wrong', async (t)
   t.is(await page.evaluate(`document.querySelectorAll('.fields [aria-invalid]').length`), 1)
   t.regex(String(await page.evaluate(text('.wrong'))), /^Line \d+: .*memoryBytes.*much/)
   await browser.pictures('define')
-  await fill('Memory', '1')
+  await fill(browser, { Memory: '1' })
   t.is(await page.evaluate(text('.wrong')), '')
   t.deepEqual(await page.evaluate(json), {
     name: 'formed',
@@ -113,8 +121,8 @@ browserTest('a definition that is wrong is refused where it is wrong', async (t)
     manager: { group: 'g', restart: 'on-failure', autostart: true },
   })
   // What is taken away in the form is taken away.
-  for (const label of ['Command line', 'Disks', 'Group', 'Restart', 'Network', 'vCPUs'])
-    await fill(label, '')
+  const labels = ['Command line', 'Disks', 'Group', 'Restart', 'Network', 'vCPUs']
+  await fill(browser, Object.fromEntries(labels.map((label) => [label, ''])))
   await page.evaluate(`${field('Starts with')}.click()`)
   await browser.click(t, 'Define')
   await browser.until(t, `${state('formed')} === 'defined'`)
@@ -126,7 +134,13 @@ browserTest('a definition that is wrong is refused where it is wrong', async (t)
     screen: 'text',
     payload: { file: payload.file, format: 'flat' },
   })
+})
 
+browserTest('a definition that is wrong is refused where it is wrong', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  const { page } = browser
+  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
   await browser.click(t, 'Define…')
   await page.evaluate(`document.querySelector('textarea.json').focus()`)
   const hostile = { ...echoing(daemon, 'm'), memoryBytes: '<b>much</b>' }

@@ -65,11 +65,13 @@ function sayHello(mode: CpuMode, privilege: Privilege): HelloResult {
       { port: 0xf4, to: 'stop' },
     ],
   })
-  const { reason, exitCode, outputText: output, exits, durationMs } = vm.runSync({ timeoutMs })
+  const result = vm.runSync({ timeoutMs })
+  const { reason, exitCode, outputText: output, exits, durationMs } = result
   const { rax } = vm.registers()
   const memory400 = BigInt(vm.memory.readUint32(0x400))
   const ended = privilege === 'user' ? exitCode === 42 : reason === 'hlt'
   const ok = ended && output === 'Hello, world!\n' && rax === 42n && memory400 === 42n
+  if (!ended) process.stderr.write(`vmexit: ${mode}, ${privilege}: ${result.explain()}\n`)
   return {
     mode,
     privilege,

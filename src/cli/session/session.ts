@@ -5,6 +5,8 @@ import type { RunResult } from '../../results/result.ts'
 import type { Route } from '../../options/routes.ts'
 import type { VirtualMachine } from '../../machine/virtual-machine.ts'
 import { describeWhere } from '../../results/where.ts'
+import type { Autopsy } from '../../results/autopsy.ts'
+import { autopsyText } from './autopsy-text.ts'
 import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
 import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
@@ -67,12 +69,15 @@ export class Session {
     this.#silence.end()
     await terminal?.drained()
     // A run that was stopped does not say where; one that has no time does.
-    const { where } = this.#silence.gaveUp ? await vm.run({ timeoutMs: 0 }) : result
+    const last = this.#silence.gaveUp ? await vm.run({ timeoutMs: 0 }) : result
+    const { where } = last
+    const code = this.#exitCode(result)
+    const autopsy = isAbnormal(code) ? last.explain() : null
     await this.#save(vm)
     this.#shoot(vm)
-    if (this.#json) printJson(this.#document(vm, result, where))
-    else this.#report(vm, result, where)
-    return this.#exitCode(result)
+    if (this.#json) printJson({ ...this.#document(vm, result, where), explain: autopsy })
+    else this.#report(vm, result, where, autopsy)
+    return code
   }
 
   /** What `--vnc` asks for; it ends with the machine. */
@@ -122,9 +127,14 @@ export class Session {
     }
   }
 
-  #report(vm: VirtualMachine, result: RunResult, where: RunResult['where']): void {
+  #report(
+    vm: VirtualMachine,
+    result: RunResult,
+    where: RunResult['where'],
+    autopsy: Autopsy | null,
+  ): void {
     const sentence = this.#sentence(result, where)
-    if (sentence !== '') process.stderr.write(`vmexit: ${sentence}\n`)
+    if (sentence !== '') process.stderr.write(`vmexit: ${sentence}\n${autopsyText(autopsy)}`)
     if (!this.#values['registers']) return
     const registers = vm.vcpus[result.vcpu ?? 0]!.registers()
     const cells = Object.entries(registers).map(
@@ -171,6 +181,11 @@ export class Session {
         return exitCodes.abnormalGuest
     }
   }
+}
+
+/** Ends that are explained; an exit port's code is the guest's own word. */
+function isAbnormal(code: number): boolean {
+  return code === exitCodes.abnormalGuest || code === exitCodes.timeout
 }
 
 /** The low byte, as with a process; a failure stays one. */

@@ -7,7 +7,7 @@ import { LoopHold } from '../../native/loop.ts'
 import { native } from '../../native/native.ts'
 import type { Remotes } from '../remote/remotes.ts'
 import { Pause } from './pause.ts'
-import { RunResult } from '../../results/result.ts'
+import { type Explains, RunResult } from '../../results/result.ts'
 import type { Failure, NativeMachine, NativeRest, NativeText } from '../../native/seam.ts'
 import { putRegisters } from '../../options/registers.ts'
 import type { CheckedRun } from '../../options/run-options.ts'
@@ -26,6 +26,7 @@ export class BackgroundRun {
   readonly #remotes: Remotes
   readonly #signal: AbortSignal | undefined
   readonly #onEnd: () => void
+  readonly #explains: Explains
   readonly #context = new RunContext()
   #resolve: (result: RunResult) => void = () => undefined
   #reject: (error: unknown) => void = () => undefined
@@ -45,12 +46,14 @@ export class BackgroundRun {
     remotes: Remotes,
     signal: AbortSignal | undefined,
     onEnd: () => void,
+    explains: Explains,
   ) {
     this.#machine = machine
     this.#asker = asker
     this.#remotes = remotes
     this.#signal = signal
     this.#onEnd = onEnd
+    this.#explains = explains
   }
 
   /** Starts the thread. */
@@ -172,7 +175,7 @@ export class BackgroundRun {
       return
     }
     const rest = typeof ended === 'object' ? ended : undefined
-    const result = new RunResult(rest, this.#machine)
+    const result = new RunResult(rest, this.#machine, this.#explains)
     if (result.reason === 'stopped' || result.reason === 'timeout') this.#stopped = true
     void this.#deliver(result, rest?.undelivered ?? [])
   }

@@ -10,9 +10,11 @@ import {
   checkRunSyncOptions,
 } from '../../options/run-options.ts'
 import { isAborted, reasonOf } from '../../options/signal.ts'
-import { RunResult } from '../../results/result.ts'
+import type { Autopsy, ExplainOptions } from '../../results/autopsy.ts'
+import { type Explains, RunResult } from '../../results/result.ts'
 import type { Remotes } from '../remote/remotes.ts'
 import { RunPromise } from './run-promise.ts'
+import { explainEnd } from './autopsies.ts'
 
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
@@ -30,7 +32,7 @@ interface Listener {
 }
 
 /** The runs of one machine, one at a time. */
-export class RunControl {
+export class RunControl implements Explains {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #remotes: Remotes
@@ -38,6 +40,7 @@ export class RunControl {
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
   #closed = false
+  #runs = 0
 
   constructor(machine: NativeMachine, asker: Asker, remotes: Remotes) {
     this.#machine = machine
@@ -104,6 +107,7 @@ export class RunControl {
     this.#remotes.checkSync()
     this.#asker.begin(onExit, false)
     this.#running = true
+    this.#runs++
     try {
       const given = putRegisters(registers)
       const { ask } = this.#asker
@@ -111,7 +115,7 @@ export class RunControl {
       const failure = isFailure(ended) ? fromFailure(ended) : undefined
       const rest = typeof ended === 'object' ? (ended as NativeRest) : undefined
       // The words hold it until anything else is called.
-      const result = failure ? undefined : new RunResult(rest, this.#machine)
+      const result = failure ? undefined : new RunResult(rest, this.#machine, this)
       this.#asker.drainLast()
       if (!result) {
         const error = this.#failure(failure)
@@ -162,18 +166,32 @@ export class RunControl {
     }
     this.#asker.begin(onExit, true)
     this.#running = true
+    this.#runs++
     const ended = () => {
       this.#running = false
       this.#run = undefined
       this.#changed()
     }
     const remotes = this.#remotes
-    const background = new BackgroundRun(this.#machine, this.#asker, remotes, signal, ended)
+    const background = new BackgroundRun(this.#machine, this.#asker, remotes, signal, ended, this)
     background.start(checked, this.#asker.needsTicks ? tickMs : -1, resolve, (error) => {
       if (isInternal(error)) this.#failed()
       reject(error)
     })
     return background
+  }
+
+  /** How many have begun. */
+  get runs(): number {
+    return this.#runs
+  }
+
+  /** `explain` of the result of a run, by its number. */
+  explain(result: RunResult, run: number, options: ExplainOptions | undefined): Autopsy {
+    this.checkIdle()
+    if (run === this.#runs) return explainEnd(this.#machine, result, options)
+    const what = 'explain() speaks of the last run, and the machine has run again since'
+    return raise(new VmError('ERR_INVALID_OPTION', what))
   }
 
   /** `stop`. */

@@ -5,6 +5,7 @@ import { type CheckedDisk, type DiskDevice, otherDisksKey } from '../../options/
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
 import { checkShape, optional, required } from '../../options/shape.ts'
+import { Symbols } from '../../debug/symbols.ts'
 import { Devices } from '../devices.ts'
 import { makeEnds } from '../remote/ends.ts'
 import { summarize } from './summary.ts'
@@ -48,6 +49,7 @@ function anew(options: unknown): Beginning {
     ...makeEnds(machine, { disks, network }, config.ports),
     network: config.network.map(({ mac }, index) => ({ mac, isPasst: !network[index]?.frames })),
     vcpus: config.vcpus,
+    symbols: Symbols.of(config.payload.image),
     hasSerial: config.serial,
     summary: summarize(config),
     handlers: new Map(own.entries()),
@@ -64,7 +66,17 @@ function again(options: unknown): Beginning {
     disks: given,
   } = checkShape('options', options, snapshotShape, '')
   const content = contentOf(snapshot)
-  const { native: saved, vcpus, hasSerial, summary, handlers, states, binding, ports } = content
+  const {
+    native: saved,
+    vcpus,
+    symbols,
+    hasSerial,
+    summary,
+    handlers,
+    states,
+    binding,
+    ports,
+  } = content
   const cards = cardsOf(content, network)
   const rebindings = new Map(routes.map((pair) => [pair[1].place as string, pair]))
   const own = handlers.map((handler) =>
@@ -79,6 +91,7 @@ function again(options: unknown): Beginning {
   return {
     machine,
     vcpus,
+    symbols,
     hasSerial,
     summary,
     handlers: new Map(own.entries()),

@@ -1,4 +1,5 @@
 import type { NativeRoute, NativeSnapshot } from '../../native/seam.ts'
+import type { Symbols } from '../../debug/symbols.ts'
 import type { Device } from '../../options/device.ts'
 import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { Handlers } from '../../options/routes.ts'
@@ -15,6 +16,8 @@ export interface SavedCard {
 export interface Content {
   readonly native: NativeSnapshot
   readonly vcpus: number
+  /** None in one that was read from a file. */
+  readonly symbols: Symbols
   readonly hasSerial: boolean
   readonly summary: Summary
   /** The network cards. */

@@ -5,6 +5,7 @@ import { types } from 'node:util'
 import { fail, fromFailure, invalid, raise, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import type { NativeRoute } from '../../native/seam.ts'
+import { Symbols } from '../../debug/symbols.ts'
 import type { Device } from '../../options/device.ts'
 import { type Handlers, placeOf } from '../../options/routes.ts'
 import { summarize } from './summary.ts'
@@ -60,6 +61,7 @@ function contentOf(loaded: Content['native'], bound: readonly [NativeRoute, Hand
   return {
     native: loaded,
     vcpus: description.vcpus,
+    symbols: Symbols.none,
     hasSerial: description.serial,
     summary: summarize(description),
     // A file does not tell what was at their other ends.

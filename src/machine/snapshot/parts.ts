@@ -1,3 +1,4 @@
+import type { Symbols } from '../../debug/symbols.ts'
 import type { Handlers } from '../../options/routes.ts'
 import type { DiskDevice } from '../../options/virtio/disks.ts'
 import type { NativeMachine } from '../../native/seam.ts'
@@ -11,6 +12,8 @@ import type { Summary } from './summary.ts'
 export interface Parts {
   readonly machine: NativeMachine
   readonly vcpus: number
+  /** Of the image that its first machine was made with. */
+  readonly symbols: Symbols
   readonly hasSerial: boolean
   readonly summary: Summary
   /** By the id of the route, in the order of the routes. */

@@ -269,14 +269,14 @@ function lastingDisks(disks: readonly NativeDisk[]): string[] {
 
 /** The state of an idle machine. */
 export function takeSnapshot(parts: Parts): Snapshot {
-  const { vcpus, hasSerial, summary, network } = parts
+  const { vcpus, symbols, hasSerial, summary, network } = parts
   const names = [...parts.ports.keys()].filter((name) => typeof name === 'string')
   const ports = parts.ports.size > 0 ? names : undefined
   const handlers = [...parts.handlers.values()].filter(({ place }) => place !== undefined)
   // Before the machine's: what a device writes into memory for it belongs to the snapshot.
   const states = saveStates(handlers)
   const taken = take(native.NativeSnapshot.take(parts.machine))
-  const devices = { network, ports, disks: parts.disks }
+  const devices = { symbols, network, ports, disks: parts.disks }
   return new Snapshot({ native: taken, vcpus, hasSerial, summary, handlers, states, ...devices })
 }
 

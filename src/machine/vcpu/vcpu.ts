@@ -1,6 +1,6 @@
 import type { Registers } from '../../results/registers.ts'
+import type { SpecialRegisters } from '../../results/special-registers.ts'
 import {
-  type SpecialRegisters,
   type SpecialRegistersUpdate,
   readRegisters,
   readSpecialRegisters,

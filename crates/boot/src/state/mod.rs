@@ -32,10 +32,14 @@ pub const CR0_PG: u64 = 1 << 31;
 pub const CR4_PSE: u64 = 1 << 4;
 /// CR4.PAE, 64-bit page-table entries.
 pub const CR4_PAE: u64 = 1 << 5;
+/// CR4.LA57, page tables of five levels.
+pub const CR4_LA57: u64 = 1 << 12;
 /// EFER.LME, long mode enable (§2.2.1).
 pub const EFER_LME: u64 = 1 << 8;
 /// EFER.LMA, long mode active.
 pub const EFER_LMA: u64 = 1 << 10;
+/// EFER.NXE, the no-execute flag of page-table entries.
+pub const EFER_NXE: u64 = 1 << 11;
 /// RFLAGS bit 1, always set (vol. 1 §3.4.3).
 pub const RFLAGS_FIXED: u64 = 1 << 1;
 /// RFLAGS.IOPL = 3: port I/O is allowed at every privilege level.

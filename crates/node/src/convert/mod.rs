@@ -9,4 +9,5 @@ pub mod loaded;
 pub mod outcome;
 pub mod registers;
 pub mod vcpu_state;
+pub mod walk;
 pub mod words;

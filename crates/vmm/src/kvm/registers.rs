@@ -26,6 +26,8 @@ pub(crate) struct Registers {
     syncs: bool,
     /// The page shows the general registers that the vCPU has, or those that are staged.
     shows: bool,
+    /// And all others.
+    shows_all: bool,
     /// The vCPU does not wait for INIT and SIPI. One that does takes nothing over, and forgets what
     /// was set when it is started.
     is_started: bool,
@@ -43,7 +45,19 @@ impl Registers {
             staged: 0,
             syncs,
             shows: false,
+            shows_all: false,
             is_started: true,
+        }
+    }
+
+    /// Has KVM show special registers and events too with every exit, which takes the place of an
+    /// ioctl for each.
+    pub fn show_all(&mut self) {
+        // Until the next exit the page has older ones.
+        self.shows = false;
+        if self.syncs {
+            self.page.show(REGS | SREGS | EVENTS);
+            self.shows_all = true;
         }
     }
 
@@ -114,6 +128,9 @@ impl Registers {
         if self.known & SREGS != 0 {
             return Ok(self.values.sregs);
         }
+        if self.shows && self.shows_all {
+            return Ok(self.page.special_registers());
+        }
         let sregs = fd.get_sregs().map_err(Error::ioctl("KVM_GET_SREGS"))?;
         self.values.sregs = sregs;
         self.known |= SREGS;
@@ -137,6 +154,11 @@ impl Registers {
         }
         fd.get_vcpu_events()
             .map_err(Error::ioctl("KVM_GET_VCPU_EVENTS"))
+    }
+
+    /// The exception of the last exit, if the page shows it.
+    pub fn exception_at_hand(&self) -> Option<u8> {
+        (self.shows && self.shows_all).then(|| self.page.exception())
     }
 
     /// Sets all three.

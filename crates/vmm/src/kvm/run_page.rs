@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8};
 
 use kvm_bindings::{
-    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_regs, kvm_run, kvm_sync_regs,
+    KVM_SYNC_X86_EVENTS, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, kvm_regs, kvm_run, kvm_sregs,
+    kvm_sync_regs,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -140,7 +141,24 @@ impl RunPage {
         unsafe { from.read_volatile() }
     }
 
-    /// Shows other ones.
+    /// The special registers that it shows, if KVM was asked to show them.
+    pub fn special_registers(&self) -> kvm_sregs {
+        // SAFETY: inside the mapping.
+        let from = unsafe { &raw const (*self.synced()).sregs };
+        // SAFETY: plain words, which any bits are valid for; the kernel writes them only during
+        // KVM_RUN.
+        unsafe { from.read_volatile() }
+    }
+
+    /// The exception that it shows, likewise: one that is on its way, or the last that was.
+    pub fn exception(&self) -> u8 {
+        // SAFETY: inside the mapping.
+        let from = unsafe { &raw const (*self.synced()).events.exception.nr };
+        // SAFETY: as in `special_registers`.
+        unsafe { from.read_volatile() }
+    }
+
+    /// Shows other general registers.
     pub fn set_registers(&self, registers: &kvm_regs) {
         // SAFETY: inside the mapping.
         let to = unsafe { &raw mut (*self.synced()).regs };

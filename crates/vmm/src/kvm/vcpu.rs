@@ -6,10 +6,11 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use boot::paging::PagingFeatures;
 use boot::state::cpuid::with_tsc;
 use kvm_bindings::{
-    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
-    kvm_vcpu_events, kvm_xcrs,
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVMIO,
+    kvm_guest_debug, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -60,6 +61,8 @@ pub(crate) struct Vcpu {
     pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
     registers: Registers,
+    /// As its CPUID says.
+    pub paging: PagingFeatures,
     /// Since the state was saved or restored, the guest has exited by accesses alone, and the host
     /// has set no special register, MSR or debug register.
     pub(super) is_untouched: bool,
@@ -82,6 +85,7 @@ impl Vcpu {
             fd,
             page,
             registers,
+            paging: PagingFeatures::of(cpuid),
             is_untouched: false,
         })
     }
@@ -323,6 +327,34 @@ impl Vcpu {
     ) -> Result<()> {
         self.forget_interrupts();
         self.registers.stage(&self.fd, registers, special, events)
+    }
+
+    /// Makes the next entry end after one instruction, by [`Exit::Debug`] (`KVM_SET_GUEST_DEBUG`).
+    /// An access comes before that, and may take its place.
+    pub fn step_once(&mut self) -> Result<()> {
+        // KVM remembers the instruction from which it steps.
+        self.flush()?;
+        let debug = kvm_guest_debug {
+            control: KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+            ..Default::default()
+        };
+        self.fd
+            .set_guest_debug(&debug)
+            .map_err(Error::ioctl("KVM_SET_GUEST_DEBUG"))
+    }
+
+    /// Has KVM show all registers and events with every exit, for a vCPU that is asked for them
+    /// each time.
+    pub fn show_all(&mut self) {
+        self.registers.show_all();
+    }
+
+    /// The vector of the last exception (`KVM_GET_VCPU_EVENTS`), also if it was delivered.
+    pub fn last_exception(&self) -> Result<u8> {
+        match self.registers.exception_at_hand() {
+            Some(vector) => Ok(vector),
+            None => Ok(self.events()?.exception.nr),
+        }
     }
 
     /// Sets what is staged at once. To be called before an ioctl that depends on registers

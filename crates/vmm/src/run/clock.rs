@@ -17,6 +17,8 @@ pub struct RunLimits {
     /// The time inside `KVM_RUN` is added to [`Counters::kvm_run_ns`](crate::Counters::kvm_run_ns),
     /// at the price of two clock readings per entry.
     pub time_kvm_run: bool,
+    /// The run ends with [`KickCause::Stop`] when so many exits of each vCPU are answered.
+    pub exits: Option<u64>,
 }
 
 /// Keeps a run's times until it is dropped.

@@ -51,6 +51,7 @@ impl<'a> Run<'a> {
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
         // P4: text on its way when a pause came.
         text::catch_up(&mut self.desk)?;
+        let mut exits = 0;
         loop {
             // R2 (docs/stop.md): a kick that came before is found here, one that comes later
             // interrupts R3.
@@ -80,6 +81,10 @@ impl<'a> Run<'a> {
             }
             if let Some(end) = self.settle(exit, access, verdict)? {
                 return Ok(end);
+            }
+            exits += u64::from(!matches!(self.processor.pending, Pending::Open(..)));
+            if self.limits.exits.is_some_and(|most| exits >= most) {
+                return Ok(End::Kicked(KickCause::Stop));
             }
         }
     }

@@ -23,6 +23,7 @@ mod verdict;
 mod whereabouts;
 mod yardstick;
 
+pub(crate) use clock::Alarm;
 pub use clock::RunLimits;
 pub(crate) use crew::{Crew, CrewState, Scene};
 pub use handler::{At, ExitHandler, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};

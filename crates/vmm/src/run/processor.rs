@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use boot::paging::PagingState;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::bus::fill_items;
@@ -121,6 +122,15 @@ impl Processor {
     pub fn special_registers(&mut self) -> Result<kvm_sregs> {
         self.complete()?;
         self.vcpu.special_registers()
+    }
+
+    /// How it translates linear addresses.
+    ///
+    /// # Errors
+    /// `KvmIoctl`.
+    pub fn paging(&mut self) -> Result<PagingState> {
+        let special = self.special_registers()?;
+        Ok(PagingState::new(&special, self.vcpu.paging))
     }
 
     /// Sets segment, descriptor-table and control registers.

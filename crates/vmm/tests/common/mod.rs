@@ -46,6 +46,7 @@ pub const LIMITS: RunLimits = RunLimits {
     timeout: Some(Duration::from_secs(60)),
     tick: None,
     time_kvm_run: false,
+    exits: None,
 };
 
 /// Returns from a test that cannot run here: no KVM, or one that cannot run the mode.

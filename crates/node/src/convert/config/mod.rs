@@ -204,6 +204,7 @@ pub fn limits(timeout_ms: f64, tick_ms: f64, time_kvm_run: bool) -> RunLimits {
         timeout: time(timeout_ms),
         tick: time(tick_ms),
         time_kvm_run,
+        exits: None,
     }
 }
 

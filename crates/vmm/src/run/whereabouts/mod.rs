@@ -1,7 +1,8 @@
 //! Where a vCPU is when its run ends without an answer to why: pure functions over its registers
 //! and a reader of memory.
 
-use boot::state::{CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LMA};
+use boot::paging::{PagingState, walk};
+use boot::state::{CR0_PE, CR0_PG, EFER_LMA};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::kvm::exit::Exit;
@@ -16,12 +17,6 @@ const PAGE_BYTES: u64 = 4096;
 
 /// RFLAGS.VM, virtual-8086 mode (Intel SDM vol. 3A §2.3).
 const RFLAGS_VM: u64 = 1 << 17;
-/// CR4.LA57, page tables of five levels (§2.5).
-const CR4_LA57: u64 = 1 << 12;
-/// A page-table entry's P and PS flags, and its address (§4.5).
-const PRESENT: u64 = 1;
-const LARGE: u64 = 1 << 7;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Whether users ask of such an end where the guest was.
 pub(crate) const fn is_asked(end: &End) -> bool {
@@ -47,13 +42,14 @@ pub(crate) fn of(
     if crashed && is_reset(&registers, &special) {
         return None;
     }
+    let paging = PagingState::new(&special, processor.vcpu.paging);
     let read = |gpa, bytes: &mut [u8]| memory.read(gpa, bytes).is_ok();
     Some(Whereabouts {
         vcpu: processor.index,
         rip: registers.rip,
         cs: special.cs.selector,
         mode: mode(&registers, &special),
-        bytes: instruction_bytes(&registers, &special, read),
+        bytes: instruction_bytes(&registers, &special, &paging, read),
     })
 }
 
@@ -79,6 +75,7 @@ fn mode(registers: &kvm_regs, special: &kvm_sregs) -> &'static str {
 fn instruction_bytes(
     registers: &kvm_regs,
     special: &kvm_sregs,
+    paging: &PagingState,
     read: impl Fn(u64, &mut [u8]) -> bool,
 ) -> Vec<u8> {
     let is_64_bit = special.efer & EFER_LMA != 0 && special.cs.l != 0;
@@ -90,93 +87,17 @@ fn instruction_bytes(
         } else {
             special.cs.base.wrapping_add(at) & 0xffff_ffff
         };
-        let Some(gpa) = physical(special, linear, &read) else {
+        let Ok(page) = walk(paging, linear, &read).result else {
             break;
         };
-        let in_page = (PAGE_BYTES - gpa % PAGE_BYTES) as usize;
+        let in_page = (PAGE_BYTES - page.gpa % PAGE_BYTES) as usize;
         let mut piece = vec![0; in_page.min(MOST_INSTRUCTION_BYTES - bytes.len())];
-        if !read(gpa, &mut piece) {
+        if !read(page.gpa, &mut piece) {
             break;
         }
         bytes.extend(piece);
     }
     bytes
-}
-
-/// A page table's levels: how far each shifts a linear address, the bits of an index, the bytes of
-/// an entry.
-struct Paging {
-    shifts: &'static [u32],
-    index_bits: u32,
-    entry_bytes: usize,
-    /// The largest shift of a level that may hold pages itself.
-    largest_page: u32,
-}
-
-/// How the vCPU translates linear addresses; none without paging (Intel SDM vol. 3A §4.1.1).
-const fn paging(special: &kvm_sregs) -> Option<Paging> {
-    let (shifts, index_bits, entry_bytes, largest_page): (&[u32], _, _, _) =
-        if special.cr0 & CR0_PG == 0 {
-            return None;
-        } else if special.efer & EFER_LMA != 0 && special.cr4 & CR4_LA57 != 0 {
-            (&[48, 39, 30, 21, 12], 9, 8, 30)
-        } else if special.efer & EFER_LMA != 0 {
-            (&[39, 30, 21, 12], 9, 8, 30)
-        } else if special.cr4 & CR4_PAE != 0 {
-            (&[30, 21, 12], 9, 8, 21)
-        } else if special.cr4 & CR4_PSE != 0 {
-            (&[22, 12], 10, 4, 22)
-        } else {
-            (&[22, 12], 10, 4, 12)
-        };
-    Some(Paging {
-        shifts,
-        index_bits,
-        entry_bytes,
-        largest_page,
-    })
-}
-
-/// The guest physical address of a linear one; none where no page is mapped.
-fn physical(
-    special: &kvm_sregs,
-    linear: u64,
-    read: &impl Fn(u64, &mut [u8]) -> bool,
-) -> Option<u64> {
-    let Some(paging) = paging(special) else {
-        return Some(linear);
-    };
-    // The table of four pointers of PAE paging is aligned to 32 bytes, every other one to a page.
-    let is_pae = paging.shifts.len() == 3;
-    let mut table = if is_pae {
-        special.cr3 & 0xffff_ffe0
-    } else {
-        special.cr3 & ADDRESS
-    };
-    for &shift in paging.shifts {
-        let index = (linear >> shift) & ((1 << paging.index_bits) - 1);
-        let mut bytes = [0; 8];
-        let at = table.checked_add(index * paging.entry_bytes as u64)?;
-        if !read(at, bytes.get_mut(..paging.entry_bytes)?) {
-            return None;
-        }
-        let entry = u64::from_le_bytes(bytes);
-        if entry & PRESENT == 0 {
-            return None;
-        }
-        if shift == 12 || (entry & LARGE != 0 && shift <= paging.largest_page) {
-            let offset = (1 << shift) - 1;
-            // A page of 4 MiB has its address bits 32 to 39 in bits 13 to 20 (§4.3).
-            let high = if shift == 22 {
-                (entry >> 13 & 0xff) << 32
-            } else {
-                0
-            };
-            return Some(entry & ADDRESS & !offset | high | linear & offset);
-        }
-        table = entry & ADDRESS;
-    }
-    None
 }
 
 #[cfg(test)]

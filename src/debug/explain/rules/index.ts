@@ -1,0 +1,102 @@
+import { type Rule, type Scene, isReal } from '../scene.ts'
+import { biosMissing, codeRanOff, jumpNowhere, portDenied, unclaimed } from './code.ts'
+import {
+  csLAndD,
+  lmeWithoutPae,
+  modeUnsupported,
+  notEmulated,
+  pgWithoutPe,
+  sseOff,
+} from './control.ts'
+import {
+  gateNotPresent,
+  gateType,
+  gdtSelector,
+  handlerUnmapped,
+  idtMissing,
+} from './descriptors.ts'
+import {
+  gigabytePage,
+  noExecute,
+  nonCanonical,
+  pageNotPresent,
+  pageProtection,
+  reservedBit,
+} from './pages.ts'
+import { stackOverTables, stackUnmapped, stackWild, tssStack } from './stacks.ts'
+import { describeVector, vectorRules } from './vectors.ts'
+
+const registersLost: Rule = ({ registersKept, reason }) =>
+  registersKept || reason !== 'shutdown'
+    ? []
+    : [
+        {
+          found: 'KVM has reset the vCPU, so its registers are not those of the crash',
+          wanted: "a snapshot of before: explain({ replay: snapshot }), or faults: 'report'",
+          manual: 'docs/crashes.md',
+        },
+      ]
+
+const tripleFault: Rule = (scene) =>
+  scene.reason !== 'shutdown' || scene.vector !== null
+    ? []
+    : [
+        {
+          found: 'an exception could not be delivered, nor the double fault after it',
+          wanted: isReal(scene) ? 'a vector table at 0' : 'an IDT, and a stack for its handlers',
+          manual: 'SDM 3A §7.15, vector 8',
+        },
+      ]
+
+/** Whether rules that need the guest's registers make sense. */
+const ofRegisters: Readonly<Record<string, Rule>> = {
+  'mode-unsupported': modeUnsupported,
+  'not-emulated': notEmulated,
+  'cs-l-and-d': csLAndD,
+  'lme-without-pae': lmeWithoutPae,
+  'pg-without-pe': pgWithoutPe,
+  'sse-off': sseOff,
+  'port-denied': portDenied,
+  'bios-missing': biosMissing,
+  'non-canonical': nonCanonical,
+  'jump-nowhere': jumpNowhere,
+  'code-ran-off': codeRanOff,
+  'page-1gib': gigabytePage,
+  'page-reserved-bit': reservedBit,
+  'page-no-execute': noExecute,
+  'page-protection': pageProtection,
+  'page-not-present': pageNotPresent,
+  'stack-over-tables': stackOverTables,
+  'stack-wild': stackWild,
+  'stack-unmapped': stackUnmapped,
+  'tss-rsp0': tssStack,
+  'idt-missing': idtMissing,
+  'idt-gate-not-present': gateNotPresent,
+  'idt-gate-type': gateType,
+  'idt-handler': handlerUnmapped,
+  'gdt-selector': gdtSelector,
+}
+
+const always: Readonly<Record<string, Rule>> = {
+  unclaimed,
+  'registers-lost': registersLost,
+  'triple-fault': tripleFault,
+  ...Object.fromEntries(
+    vectorRules.map((name, vector): [string, Rule] => [
+      name,
+      (scene) => describeVector(scene, vector),
+    ]),
+  ),
+}
+
+/** Ends of guests that do what they shall. */
+const SOUND = ['hlt', 'exit-port', 'power-off', 'reset', 'stopped']
+
+/** The rules that there are for the end of a run. */
+export function rulesFor({ reason, registersKept }: Scene): [name: string, rule: Rule][] {
+  if (SOUND.includes(reason)) return []
+  return Object.entries(registersKept ? { ...ofRegisters, ...always } : always)
+}
+
+/** The name of every rule, in the order in which findings come. */
+export const ruleNames: readonly string[] = Object.keys({ ...ofRegisters, ...always })
