@@ -58,14 +58,7 @@ export type { FramesCard, NetworkCard, PasstCard } from './options/virtio/networ
 export type { Image, Module } from './options/payload.ts'
 export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
 export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
-export type {
-  Autopsied,
-  Autopsy,
-  ExplainOptions,
-  Finding,
-  Walk,
-  WalkLevel,
-} from './results/autopsy.ts'
+export type { Autopsied, Autopsy, ExplainOptions, Finding } from './results/autopsy.ts'
 export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
 export type { Registers } from './results/registers.ts'
 export type { DescriptorTable, Segment, SpecialRegisters } from './results/special-registers.ts'

@@ -1,6 +1,6 @@
 // Ends of runs that are made up, for rules to look at.
 import type { Scene } from '../../src/debug/explain/scene.ts'
-import type { Walk } from '../../src/results/autopsy.ts'
+import type { Walk } from '../../src/results/walk.ts'
 import { code } from './machine.ts'
 
 const segment = {

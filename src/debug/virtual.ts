@@ -2,8 +2,8 @@ import { fail, take } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeControlRegisters, NativeMachine } from '../native/seam.ts'
 import { checkBytes, checkInteger } from '../options/check.ts'
-import type { Symbols } from './symbols.ts'
 import { type Translation, type Walk, toWalk } from '../results/walk.ts'
+import type { Symbols } from './symbols.ts'
 
 const { maxReadBytes } = native.limits()
 

@@ -258,6 +258,24 @@ export abstract class MachineState {
   }
 
   /**
+   * Memory by linear address, as the page tables of a vCPU have it. Addresses may be symbols of the
+   * image: `'main+0x12'`.
+   *
+   * @param vcpu - Index of the vCPU, default 0.
+   * @throws {VmError} `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
+   * ```
+   */
+  virtual(vcpu = 0): VirtualMemory {
+    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
+    return new VirtualMemory(this.#machine, index, this.#symbols)
+  }
+
+  /**
    * The instructions from a linear address on, in the mode that the vCPU is in. Where the image is
    * an ELF with symbols, they have names, and the address may be one: `'main+0x12'`. Fewer than
    * `count` come where no more memory is mapped.
@@ -284,23 +302,6 @@ export abstract class MachineState {
     const vcpu = checkDisassembleOptions(options, this.vcpus.length)
     const special = this.vcpus[vcpu]!.specialRegisters()
     return disassembleAt(this.virtual(vcpu), special, address, count, this.#symbols)
-  }
-
-  /**
-   * Memory by linear address, as the page tables of a vCPU have it.
-   *
-   * @param vcpu - Index of the vCPU, default 0.
-   * @throws {VmError} `ERR_INVALID_OPTION`.
-   *
-   * @example
-   * ```ts
-   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
-   * console.log(vm.virtual().translate(0x500n).gpa === 0x500) // true
-   * ```
-   */
-  virtual(vcpu = 0): VirtualMemory {
-    const index = checkInteger('vcpu', vcpu, 0, this.vcpus.length - 1)
-    return new VirtualMemory(this.#machine, index, this.#symbols)
   }
 
   /**

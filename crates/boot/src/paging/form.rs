@@ -157,7 +157,7 @@ impl PagingForm {
     }
 
     /// The bits of a present entry that must be zero (§5.3 table 5-4, §5.4.2 tables 5-8 to 5-11,
-    /// §5.5.4 tables 5-15 to 5-20).
+    /// §5.5.4 tables 5-15 to 5-20; AMD APM vol. 2 §5.3.3).
     pub(super) fn reserved(self, level: TableLevel, is_page: bool, state: &PagingState) -> u64 {
         let max = u32::from(state.features.max_phys_bits);
         if self == Self::Bits32 {
@@ -180,6 +180,7 @@ impl PagingForm {
         };
         let own = match level {
             Pdpt if self == Self::Pae => bits(1, 2) | bits(5, 8),
+            Pml4 | Pml5 if state.features.is_amd => bits(7, 8),
             Pml4 | Pml5 => PAGE_SIZE,
             Pd | Pdpt if is_page => bits(13, self.shift(level) - 1),
             Pt | Pd | Pdpt => 0,

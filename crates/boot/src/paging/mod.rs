@@ -16,6 +16,9 @@ const NO_EXECUTE: u32 = 1 << 20;
 const FEATURES_LEAF: u32 = 0x8000_0001;
 /// Leaf 0x80000008, EAX: how many bits a physical address has.
 const ADDRESSES_LEAF: u32 = 0x8000_0008;
+/// Leaf 0, EBX: how the names of the makers whose manual is AMD's begin.
+const AMD_NAMES: [&[u8; 4]; 2] = [b"Auth", b"Hygo"];
+const VENDOR_LEAF: u32 = 0;
 /// Where there is no such leaf (§5.1.4), and the most that any processor has.
 const DEFAULT_PHYS_BITS: u8 = 36;
 const MOST_PHYS_BITS: u8 = 52;
@@ -37,6 +40,8 @@ pub struct PagingFeatures {
     pub has_1gib: bool,
     /// The no-execute flag, which EFER.NXE enables.
     pub has_nx: bool,
+    /// AMD's manual counts: it reserves one bit more (AMD APM vol. 2 §5.3.3).
+    pub is_amd: bool,
 }
 
 impl PagingFeatures {
@@ -47,6 +52,7 @@ impl PagingFeatures {
             entries.find(|entry| entry.function == function)
         };
         let features = leaf(FEATURES_LEAF).map_or(0, |leaf| leaf.edx);
+        let maker = leaf(VENDOR_LEAF).map_or(0, |leaf| leaf.ebx);
         let bits = leaf(ADDRESSES_LEAF).map_or(0, |leaf| leaf.eax as u8);
         Self {
             max_phys_bits: match bits {
@@ -55,6 +61,7 @@ impl PagingFeatures {
             },
             has_1gib: features & GIGABYTE_PAGES != 0,
             has_nx: features & NO_EXECUTE != 0,
+            is_amd: AMD_NAMES.contains(&&maker.to_le_bytes()),
         }
     }
 }

@@ -8,6 +8,7 @@ const FEATURES: PagingFeatures = PagingFeatures {
     max_phys_bits: 40,
     has_1gib: true,
     has_nx: true,
+    is_amd: false,
 };
 const ALL: u64 = PRESENT | WRITABLE | USER;
 const PAGED: u64 = CR0_PE | CR0_PG;
@@ -251,4 +252,10 @@ fn features_are_those_of_cpuid() {
         (36, false, false)
     );
     assert_eq!(of(&[entry(ADDRESSES_LEAF, 0xff, 0)]).max_phys_bits, 52);
+    let by = |ebx| {
+        let leaf = entry(VENDOR_LEAF, 0, 0);
+        of(&[kvm_bindings::kvm_cpuid_entry2 { ebx, ..leaf }]).is_amd
+    };
+    assert!(by(u32::from_le_bytes(*b"Auth")));
+    assert!(!by(u32::from_le_bytes(*b"Genu")));
 }

@@ -34,6 +34,7 @@ fn bytes_end_where_memory_or_the_mapping_does() {
             max_phys_bits: 40,
             has_1gib: true,
             has_nx: true,
+            is_amd: false,
         };
         let paging = PagingState::new(&special, features);
         instruction_bytes(&registers, &special, &paging, read)
