@@ -77,7 +77,8 @@ function walk(machine: NativeMachine, { cr0, cr3, efer }: Scene['special'], addr
       boolean,
     ]
     const executable = entry >> 63n === 0n
-    levels.push({ name, gpa, entry, present, writable, user, executable })
+    const pageSize = (entry & 128n) !== 0n
+    levels.push({ name, gpa, entry, present, writable, user, executable, pageSize })
     if (!present) return { address, levels, page: null, miss: { level: name, why: 'not-present' } }
     all.user &&= user
     all.writable &&= writable
