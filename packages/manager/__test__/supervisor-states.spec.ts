@@ -124,6 +124,7 @@ kvmTest('a machine that ended or crashed tells why, and starts again', async (t)
   const { crash } = supervisor.find('lost')
   t.is(crash!.sentence, 'the guest wrote 1 byte (0x2a) to port 0x10, which no route claims')
   t.is(crash!.registers!['rax'], '0x2a')
+  t.regex(crash!.explanation!, /unclaimed: no route claims port 0x10/)
   // A later daemon knows it, too.
   await close()
   const { supervisor: later } = await supervise(t, there)

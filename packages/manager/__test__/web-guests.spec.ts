@@ -55,12 +55,17 @@ function isQuiet(t: ExecutionContext, browser: Browser, daemon: HttpDaemon): voi
   t.deepEqual([...browser.hosts], [new URL(daemon.web).host])
 }
 
-async function opened(t: ExecutionContext, name: string, definition: (d: HttpDaemon) => object) {
+async function opened(
+  t: ExecutionContext,
+  name: string,
+  definition: (daemon: HttpDaemon) => object,
+  tab = 'Console',
+) {
   const daemon = await HttpDaemon.start(t, '0')
   await daemon.client.define(definition(daemon) as never)
   const browser = await Browser.open(t, daemon.web)
   await browser.until(t, `${state(name)} === 'defined'`)
-  await browser.page.evaluate(`location.hash = '#/${name}'`)
+  await browser.page.evaluate(`location.hash = '#/${name}/${tab}'`)
   await browser.until(t, `${text('h2')} === '${name}'`)
   await browser.click(t, 'Start')
   return { daemon, browser }
@@ -165,7 +170,7 @@ browserTest('rates move by reason and by route, and stand still in a pause', asy
 browserTest(
   'a crash is told with its sentence and registers, a kill with what it was',
   async (t) => {
-    const { daemon, browser } = await opened(t, 'lost', (it) => losing(it, 'lost'))
+    const { daemon, browser } = await opened(t, 'lost', (it) => losing(it, 'lost'), 'Events')
     const { client } = daemon
     const { page } = browser
     await browser.until(t, `${state('lost')} === 'crashed'`)
@@ -175,6 +180,7 @@ browserTest(
       'Crashed: the guest wrote 1 byte (0x2a) to port 0x10, which no route claims.',
     )
     t.regex(String(await page.evaluate(text('.registers'))), /RAX000000000000002a/)
+    t.regex(String(await page.evaluate(text('.crash pre'))), /no route claims port 0x10/)
     await browser.pictures('crashed')
 
     await client.define(typing(daemon, 'm') as never)

@@ -5,6 +5,7 @@ export type State = 'defined' | 'starting' | 'running' | 'paused' | 'stopping' |
 export interface Crash {
   readonly sentence: string
   readonly registers?: Readonly<Record<string, string>>
+  readonly explanation?: string
 }
 
 /** A machine, as the API tells. */

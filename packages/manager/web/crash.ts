@@ -10,7 +10,7 @@ function sentenceOf({ crash, reason = 'unknown' }: Machine): string {
   return /^SIG[A-Z0-9]+$/.test(reason) ? `its process was ended by ${reason}` : reason
 }
 
-/** Why a machine has crashed, and with which registers; hidden while it has not. */
+/** Why a machine has crashed, as far as that is explained, with its registers. */
 export class CrashReport {
   /** The place for it. */
   readonly element = make('section', { class: 'crash', attributes: { 'aria-label': 'Crash' } })
@@ -28,8 +28,11 @@ export class CrashReport {
       make('dt', { text: name.toUpperCase() }),
       make('dd', { text: value.slice(2).padStart(registerDigits, '0') }),
     ])
+    const explanation = machine.crash?.explanation
+    const attributes = { tabindex: '0', 'aria-label': 'Explanation' }
     this.element.replaceChildren(
       make('p', { text: `Crashed: ${sentenceOf(machine)}.` }),
+      ...(explanation === undefined ? [] : [make('pre', { text: explanation, attributes })]),
       ...(list.length > 0
         ? [make('dl', { class: 'registers', attributes: { 'aria-label': 'Registers' } }, ...list)]
         : []),

@@ -32,7 +32,10 @@ export class View {
   readonly #buttons = new Map<string, HTMLButtonElement>()
   readonly #state = make('span', { class: 'state' })
   readonly #crash = new CrashReport()
-  readonly #panel = make('section', { class: 'panel', attributes: { role: 'tabpanel' } })
+  readonly #panel = make('section', {
+    class: 'panel',
+    attributes: { role: 'tabpanel', tabindex: '0' },
+  })
   readonly #show = (): void => this.#update()
   #open = 'Console'
   #tab: Tab | undefined

@@ -53,6 +53,7 @@ export const schemas = {
     'crash?': objectOf({
       sentence: text,
       'registers?': { type: 'object', additionalProperties: text },
+      'explanation?': text,
     }),
     'pid?': count,
     'startedAt?': time,

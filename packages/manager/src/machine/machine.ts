@@ -256,12 +256,14 @@ function endOf(result: RunResult): End {
 /** A shutdown whose place is not known has left no registers of the guest's. */
 function crashIn(result: RunResult): Crash {
   const sentence = result.toString()
-  if (result.reason === 'shutdown' && result.where === null) return { sentence }
+  const isLost = result.reason === 'shutdown' && result.where === null
   try {
-    const registers = Object.entries(result.registers).map(
+    const registers = Object.entries(isLost ? {} : result.registers).map(
       ([name, value]) => [name, `0x${value.toString(16)}`] as const,
     )
-    return { sentence, registers: Object.fromEntries(registers) }
+    // Its first line is the sentence.
+    const [, ...lines] = result.explain().toString().split('\n')
+    return { sentence, registers: Object.fromEntries(registers), explanation: lines.join('\n') }
   } catch {
     return { sentence }
   }

@@ -33,15 +33,19 @@ export interface Crash {
   readonly sentence: string
   /** General registers of the vCPU that ended it, in hexadecimal; none where KVM lost them. */
   readonly registers?: Readonly<Record<string, string>>
+  /** What is wrong with them and with the guest's tables, as `explain()` says it. */
+  readonly explanation?: string
 }
 
 /** Characters of a sentence. */
 const maxSentence = 4096
 const maxRegisters = 32
+/** Characters of an explanation. */
+const maxExplanation = 16_384
 
 /** A crash as a process or a file tells of it; undefined if it is none. */
 export function crashOf(value: unknown): Crash | undefined {
-  const { sentence, registers } = (value ?? {}) as Record<string, unknown>
+  const { sentence, registers, explanation } = (value ?? {}) as Record<string, unknown>
   if (typeof sentence !== 'string') return undefined
   const pairs = Object.entries((registers ?? {}) as Record<string, unknown>)
   const kept = pairs
@@ -51,6 +55,9 @@ export function crashOf(value: unknown): Crash | undefined {
   return {
     sentence: sentence.slice(0, maxSentence),
     ...(kept.length > 0 ? { registers: Object.fromEntries(kept) } : {}),
+    ...(typeof explanation === 'string' && explanation !== ''
+      ? { explanation: explanation.slice(0, maxExplanation) }
+      : {}),
   }
 }
 
