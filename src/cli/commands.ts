@@ -4,7 +4,7 @@ import { knownVerbs } from './manager.ts'
 import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
-const { modes, privileges, formats, networks, shells } = words
+const { modes, privileges, faults, formats, networks, shells } = words
 
 const json: Option = { about: 'one JSON document on stdout instead of text' }
 
@@ -107,6 +107,14 @@ const run: Command = {
       words: privileges,
       about: 'kernel (default) or user; user needs mode long',
       api: ['privilege'],
+    },
+    faults: {
+      value: 'FAULTS',
+      words: faults,
+      about:
+        'report: a fault that the guest does not handle ends the run and is named; off: it shuts the guest down ' +
+        '(default: report for flat and ELF images with --privilege user)',
+      api: ['faults'],
     },
     format: {
       value: 'FORMAT',
