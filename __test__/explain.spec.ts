@@ -342,3 +342,30 @@ kvmTest('registers are those of the end, memory is that of the call', (t) => {
   t.is(after.instruction?.address, before.instruction?.address)
   t.deepEqual([before.instruction?.text, after.instruction?.text], ['ud2', 'hlt'])
 })
+
+kvmTest('a replay that ends otherwise is a finding', (t) => {
+  using vm = machine('0f 0b ; ud2')
+  vm.memory.writeUint8(0, 0xf4)
+  using replay = vm.snapshot()
+  vm.memory.writeUint8(0, 0x0f)
+  const { findings } = vm.runSync().explain({ replay })
+  const lost = findings.filter(({ rule }) => rule === 'replay-failed' || rule === 'registers-lost')
+  t.is(lost.length, backend === 'kvm_amd' ? 2 : 0)
+})
+
+kvmTest('guests of random bytes are explained', (t) => {
+  const modes: CpuMode[] = ['real', 'protected', 'long']
+  let state = 7
+  const byte = (): number => (state = (state * 48_271) % 0x7fff_ffff) & 0xff
+  for (let round = 0; round < 60; round++) {
+    const image = Uint8Array.from({ length: 64 }, byte)
+    const mode = modes[round % 3]!
+    const privilege = mode === 'long' && round % 2 === 0 ? 'user' : 'kernel'
+    using vm = new VirtualMachine({ mode, privilege, payload: { image } })
+    vm.setRegisters({ rsp: BigInt(byte()) << 8n, rdx: BigInt(byte()) })
+    const result = vm.runSync({ timeoutMs: 10 })
+    const autopsy = result.explain()
+    t.true(String(autopsy).startsWith(String(result)))
+    if (['fault', 'shutdown'].includes(result.reason)) t.true(autopsy.findings.length > 0)
+  }
+})
