@@ -18,7 +18,7 @@ export function explainScene(scene: Scene, title: string): Autopsy {
   })
 }
 
-/** Ends at which RIP is that of an instruction to look at; after an access it may be the next one. */
+/** Ends at which RIP is an instruction to look at; after an access it may be the next one. */
 const ENDS = ['fault', 'shutdown', 'internal-error', 'fail-entry', 'timeout']
 
 const isAt = ({ reason, registersKept }: Scene): boolean => registersKept && ENDS.includes(reason)
