@@ -429,6 +429,14 @@ export interface NativeConfig {
   /** The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`. */
   privilege: NativePrivilege
   /**
+   * What becomes of a fault that the guest has no handler for: `'report'` ends the run with
+   * reason `'fault'`, by a trap table of ours, which is the guest's IDT until it loads its own;
+   * `'off'` leaves it to the processor, which shuts down. Default `'report'` for flat and ELF
+   * images with privilege `'user'` and one vCPU, else `'off'`. Mode `'real'` and several vCPUs
+   * have no trap table.
+   */
+  faults?: NativeFaults
+  /**
    * Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed
    * when touched.
    */
@@ -533,6 +541,8 @@ export interface NativeDebugRegisters {
 /** What a machine of a snapshot is made of. */
 export interface NativeDescription {
   /** As in `NativeConfig`. */
+  faults?: NativeFaults
+  /** As in `NativeConfig`. */
   memoryBytes: number
   /** As in `NativeConfig`. */
   slots: Array<NativeSlot>
@@ -605,9 +615,10 @@ export interface NativeDiskRequests {
 
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
- * r" route, a PC that the guest turned off or reset, or `reset()`.
+ * r" route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table has
+ * r" caught.
  */
-export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset'
+export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset' | 'fault'
 
 /**
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
@@ -668,6 +679,24 @@ export interface NativeExitCount {
  * r" Each of the `…Exit` types says which `KVM_EXIT_…` it is.
  */
 export type NativeExitReason = 'pio-out' | 'pio-in' | 'mmio-write' | 'mmio-read' | 'hlt' | 'shutdown' | 'fail-entry' | 'internal-error' | 'debug' | 'system-event' | 'unknown'
+
+/** A fault that the trap table has caught. */
+export interface NativeFault {
+  /** 0 to 31. */
+  vector: number
+  /** What the processor pushed as the error code, if the vector has one. */
+  errorCode?: number
+  /** The address of a page fault (CR2). */
+  address?: bigint
+  /** The instruction, relative to the base of CS; of a trap such as `int3` the one after it. */
+  rip: bigint
+}
+
+/**
+ * r" What becomes of a fault that the guest has no handler for: `'report'`, the run ends with
+ * r" reason `'fault'`; `'off'`, with `'shutdown'`.
+ */
+export type NativeFaults = 'report' | 'off'
 
 /** What firmware finds by name in its configuration device. */
 export interface NativeFile {
@@ -1009,7 +1038,16 @@ export interface NativeReport {
 export interface NativeRest {
   /** The exit that ended it, if the words do not hold it. */
   exit?: NativeExit
-  /** Where the guest was, after a time-out, a shutdown, an internal error or a failed entry. */
+  /** The fault that ended it. */
+  fault?: NativeFault
+  /** After a shutdown, the vector of the exception that had no handler, if KVM says it. */
+  shutdownVector?: number
+  /** After a shutdown, whether registers are still the guest's. */
+  registersKept?: boolean
+  /**
+   * Where the guest was, after a time-out, a fault, a shutdown, an internal error or a failed
+   * entry. Its special registers are in the shared words then, see `NativePlace`.
+   */
   whereabouts?: NativeWhereabouts
   /** Console text without a handler, up to 16 MiB. */
   output?: Uint8Array

@@ -88,7 +88,7 @@ kvmTest('a guest that crashes is code 3, with RIP and the bytes there', async (t
     native.hostBackend() === 'kvm_amd'
       ? 'KVM has reset the vCPU'
       : 'vCPU 0 is at RIP 0x10000a (long mode, CS 0x8), instruction bytes 0f0b'
-  const what = `vmexit: the guest shut down (triple fault); ${where}`
+  const what = `vmexit: the guest shut down (triple fault after #UD); ${where}`
   t.is(ran.stderr.slice(0, what.length), what)
 })
 

@@ -154,7 +154,7 @@ kvmTest('run: every other end has its exit code, and says why on stderr', async 
       ? 'KVM has reset the vCPU, so nothing tells where it was'
       : `vCPU 0 is at RIP 0x0 (long mode, CS 0x8), instruction bytes 0f0b${'00'.repeat(13)}`
   const [sentence, ...explained] = ended.stderr.split('\n')
-  t.is(sentence, `vmexit: the guest shut down (triple fault); ${place}`)
+  t.is(sentence, `vmexit: the guest shut down (triple fault after #UD); ${place}`)
   t.regex(explained.join('\n'), /^  vector-ud: vector 6, #UD: /m)
   const unclaimed = await vmexit(['run', image('out.bin', [0xe6, 0x10]), '--mode', 'long'])
   t.is(unclaimed.code, 3)

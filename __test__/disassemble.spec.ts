@@ -55,7 +55,8 @@ test('a segment with a base: addresses are linear, targets are offsets in it', (
 })
 
 test('names of an ELF image', (t) => {
-  using vm = new VirtualMachine({ payload: { image: named() } })
+  // As files are read: a Buffer in a pool.
+  using vm = new VirtualMachine({ payload: { image: Buffer.from(named()) } })
   const code = vm.disassemble('main', 4)
   t.deepEqual(
     code.map(({ address, symbol, text }) => [address - at, symbol, text]),

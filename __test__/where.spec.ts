@@ -49,7 +49,11 @@ kvmTestBoth('a shutdown says where, unless KVM has reset the vCPU', async (t, ru
     says(t, result, /KVM has reset the vCPU, so nothing tells where it was$/)
   } else {
     t.like(result.where, { vcpu: 0, rip: 1n, mode: 'long', cs: 8 })
-    says(t, result, /^the guest shut down \(triple fault\); vCPU 0 is at RIP 0x1 .* 0f0b0+$/)
+    says(
+      t,
+      result,
+      /^the guest shut down \(triple fault after #UD\); vCPU 0 is at RIP 0x1 .* 0f0b0+$/,
+    )
   }
 })
 
@@ -129,7 +133,7 @@ test('exits are described one by one, without what only a run knows', (t) => {
       'the guest wrote 3 items of 2 bytes (first 0x7) to port 0x3f8',
     ],
     [{ reason: 'pio-in', port: 0x60, size: 1, count: 1 }, 'the guest read 1 byte from port 0x60'],
-    [{ reason: 'shutdown' }, 'the guest shut down (triple fault)'],
+    [{ reason: 'shutdown', registersKept: false }, 'the guest shut down (triple fault)'],
     [
       { reason: 'fail-entry', hardwareEntryFailureReason: 0x8000_0021n, cpu: 0 },
       "the processor refused the guest's state (failed entry, reason 0x80000021)",

@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { root } from './run.mjs'
 
 const declared = readFileSync(join(root, 'index.d.ts'), 'utf8')
-const types = ['Ending', 'ExitReason', 'Format', 'Mode', 'Privilege']
+const types = ['Ending', 'ExitReason', 'Faults', 'Format', 'Mode', 'Privilege']
 const lists = types.map((name) => {
   const [, words] = new RegExp(`^export type Native${name} = (.*)$`, 'm').exec(declared)
-  const what = name.replace(/(?<=.)[A-Z]/g, (letter) => ` ${letter}`).toLowerCase()
-  const list = `${name[0].toLowerCase()}${name.slice(1)}s`
+  const isMany = name.endsWith('s')
+  const plain = name.replace(/(?<=.)[A-Z]/g, (letter) => ` ${letter}`).toLowerCase()
+  const what = isMany ? `word for ${plain}` : plain
+  const list = `${name[0].toLowerCase()}${name.slice(1)}${isMany ? '' : 's'}`
   return `/** Every ${what}, in the seam's order. */
 export const ${list}: readonly Native${name}[] = [${words.replaceAll(' | ', ', ')}]
 `

@@ -57,16 +57,17 @@ export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
 export type { FramesCard, NetworkCard, PasstCard } from './options/virtio/network.ts'
 export type { Image, Module } from './options/payload.ts'
 export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
-export type { CpuMode, EndReason, ExitReason, ImageFormat, Privilege } from './native/words.ts'
 export type {
-  Autopsied,
-  Autopsy,
-  ExplainOptions,
-  Finding,
-  Walk,
-  WalkLevel,
-} from './results/autopsy.ts'
+  CpuMode,
+  EndReason,
+  ExitReason,
+  Faults,
+  ImageFormat,
+  Privilege,
+} from './native/words.ts'
+export type { Autopsied, Autopsy, ExplainOptions, Finding } from './results/autopsy.ts'
 export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
+export type { Fault } from './results/fault.ts'
 export type { Registers } from './results/registers.ts'
 export type { DescriptorTable, Segment, SpecialRegisters } from './results/special-registers.ts'
 export { type RunResult, describeExit } from './results/result.ts'

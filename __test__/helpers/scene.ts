@@ -1,6 +1,6 @@
 // Ends of runs that are made up, for rules to look at.
 import type { Scene } from '../../src/debug/explain/scene.ts'
-import type { Walk } from '../../src/results/autopsy.ts'
+import type { Walk } from '../../src/results/walk.ts'
 import { code } from './machine.ts'
 
 const segment = {
@@ -64,7 +64,10 @@ export interface Given extends Partial<Omit<Scene, 'registers' | 'special' | 'co
   /** Listings, by address. */
   memory?: Record<number, string>
   /** Rights and holes of pages, by the address of the page. */
-  pages?: Record<number, Partial<NonNullable<Walk['page']>> | { miss: string }>
+  pages?: Record<
+    number,
+    Partial<NonNullable<Walk['page']>> | { miss: NonNullable<Walk['miss']>['why'] }
+  >
 }
 
 /** 64-bit descriptors: null, code, data, TSS. */
@@ -88,9 +91,9 @@ export function scene(given: Given = {}): Scene {
     gpa >= 0 && gpa + length <= memory.length ? memory.slice(gpa, gpa + length) : null
   const walk = (address: bigint): Walk => {
     const own = given.pages?.[Number(address & ~0xfffn)] ?? {}
-    const rights = { user: true, writable: true, executable: true, ...own }
+    const rights = { user: true, writable: true, executable: true, pageSize: false, ...own }
     const entry = { gpa: 0x1_3000, entry: address | 7n, present: !('miss' in own), ...rights }
-    const levels = [{ ...entry, name: 'PT' }]
+    const levels = [{ ...entry, name: 'PT' as const }]
     if ('miss' in own) return { address, levels, page: null, miss: { level: 'PT', why: own.miss } }
     const far = address >> 47n !== 0n
     if (far) return { address, levels: [], page: null, miss: { level: 'PML4', why: 'not-present' } }

@@ -4,7 +4,7 @@ import { knownVerbs } from './manager.ts'
 import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
-const { modes, privileges, formats, networks, shells } = words
+const { modes, privileges, faults, formats, networks, shells } = words
 
 const json: Option = { about: 'one JSON document on stdout instead of text' }
 
@@ -107,6 +107,14 @@ const run: Command = {
       words: privileges,
       about: 'kernel (default) or user; user needs mode long',
       api: ['privilege'],
+    },
+    faults: {
+      value: 'FAULTS',
+      words: faults,
+      about:
+        'report: a fault that the guest does not handle ends the run and is named; off: it shuts the guest down ' +
+        '(default: report for flat and ELF images with --privilege user)',
+      api: ['faults'],
     },
     format: {
       value: 'FORMAT',
@@ -238,6 +246,38 @@ Example:
   load: async () => (await import('./commands/boot.ts')).bootKernel,
 }
 
+const disassemble: Command = {
+  name: 'disassemble',
+  summary: 'show the machine code of an image',
+  usage: 'FILE [--mode real|protected|paged32|long] [--at ADDRESS|SYMBOL] [--count N] [--json]',
+  about:
+    'Shows the instructions of an image in Intel syntax, and runs nothing: it needs no /dev/kvm. Of an ELF image it shows ' +
+    'the sections with code, by the names of its symbols; a flat image needs --mode. - reads it from stdin.',
+  argument: { name: 'FILE' },
+  options: {
+    mode: {
+      value: 'MODE',
+      words: modes,
+      about:
+        'CPU mode of the code: real (16 bits), protected or paged32 (32 bits), long (64 bits); ' +
+        'an ELF image says it itself',
+    },
+    at: {
+      value: 'ADDRESS',
+      about: 'where to begin: an address, or a symbol of an ELF image, such as main or main+0x12',
+    },
+    count: { value: 'N', about: 'how many instructions at most (default: all)' },
+    load: { value: 'GPA', about: 'where a flat image lies (default 0)' },
+    json: {
+      about: 'one JSON document: addresses are decimal strings, bytes are hexadecimal ones',
+    },
+  },
+  notes: `Example:
+  vmexit disassemble guest.elf --at main --count 20
+  vmexit disassemble guest.bin --mode long`,
+  load: async () => (await import('./commands/disassemble.ts')).runDisassemble,
+}
+
 const doctor: Command = {
   name: 'doctor',
   summary: 'say what this machine can do',
@@ -289,4 +329,12 @@ const completion: Command = {
 }
 
 /** In the order of the help. */
-export const commands: readonly Command[] = [hello, run, boot, doctor, bench, completion]
+export const commands: readonly Command[] = [
+  hello,
+  run,
+  boot,
+  disassemble,
+  doctor,
+  bench,
+  completion,
+]

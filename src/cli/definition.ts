@@ -15,6 +15,7 @@ export function machineOf(values: Values): Omit<MachineDefinition, 'payload'> {
   const take = taker(values)
   take('mode', (text, flag) => (machine.mode = parseWord(flag, words.modes, text)))
   take('privilege', (text, flag) => (machine.privilege = parseWord(flag, words.privileges, text)))
+  take('faults', (text, flag) => (machine.faults = parseWord(flag, words.faults, text)))
   take('memory', (text, flag) => (machine.memoryBytes = parseSize(flag, text)))
   take('cpus', (text, flag) => (machine.vcpus = parseNumber(flag, text)))
   const disks = (values['disk'] ?? []) as string[]

@@ -1,9 +1,10 @@
-import { formats, modes, privileges } from '../native/words.ts'
+import { faults, formats, modes, privileges } from '../native/words.ts'
 
 /** The values of options that take a word, as parsing, help and completion know them. */
 export const words = {
   modes,
   privileges,
+  faults,
   formats,
   networks: ['passt'],
   shells: ['bash', 'zsh', 'fish'],

@@ -1,6 +1,8 @@
 import { VmError, raise, take } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeInstruction } from '../native/seam.ts'
+import type { CpuMode } from '../native/words.ts'
+import { checkInteger, checkKeys, checkObject } from '../options/check.ts'
 import type { Symbols } from './symbols.ts'
 import type { VirtualMemory } from './virtual.ts'
 
@@ -45,6 +47,11 @@ export function bitsOf({ cs, efer }: CodeSegment): CodeBits {
   return cs.db === 0 ? 16 : 32
 }
 
+/** How many bits code has that begins in a mode. */
+export function bitsOfMode(mode: CpuMode): CodeBits {
+  return mode === 'long' ? 64 : mode === 'real' ? 16 : 32
+}
+
 /** The first instructions of bytes, of which the first is at this instruction pointer. */
 export function decode(
   bytes: Uint8Array,
@@ -63,18 +70,6 @@ export interface Code {
   /** The base of its segment, which instruction pointers do not count. */
   readonly base: bigint
   readonly bits: CodeBits
-}
-
-/** Enough code of a vCPU with these registers for `count` instructions, as far as it is mapped. */
-export function codeAt(
-  memory: Pick<VirtualMemory, 'read'>,
-  special: CodeSegment,
-  address: bigint,
-  count: number,
-): Code {
-  const bytes = readCode((at, length) => memory.read(at, length), address, count)
-  const bits = bitsOf(special)
-  return { bytes, address, base: bits === 64 ? 0n : special.cs.base, bits }
 }
 
 /**
@@ -113,23 +108,41 @@ function named({ target, memory }: NativeInstruction, base: bigint, symbols: Sym
   return symbol === undefined ? place : `${place} <${symbol}>`
 }
 
-/**
- * Bytes from an address on, page by page as far as they can be read: enough for `count`
- * instructions. `read` throws for the first page if it has none.
- */
-export function readCode(
-  read: (address: bigint, length: number) => Uint8Array,
-  address: bigint,
+/** The index of the vCPU whose code is read. */
+export function checkDisassembleOptions(options: unknown, vcpus: number): number {
+  const given = checkObject('options', options)
+  checkKeys('options', given, ['vcpu'])
+  return checkInteger('vcpu', given['vcpu'] ?? 0, 0, vcpus - 1)
+}
+
+/** Instructions in memory, from an address or a symbol on. */
+export function disassembleAt(
+  memory: VirtualMemory,
+  segment: CodeSegment,
+  given: unknown,
   count: number,
-): Uint8Array {
-  const wanted = count * MAX_INSTRUCTION_BYTES
+  symbols: Symbols,
+): Instruction[] {
+  checkInteger('count', count, 1, MAX_INSTRUCTIONS)
+  const address = symbols.resolve(given)
+  const bits = bitsOf(segment)
+  const base = bits === 64 ? 0n : segment.cs.base
+  const bytes = readCode(memory, address, count * MAX_INSTRUCTION_BYTES)
+  return [...instructionsOf({ bytes, address, base, bits }, count, symbols)]
+}
+
+/**
+ * Bytes from an address on, page by page as far as they can be read; nothing in the first page is
+ * an error.
+ */
+export function readCode(memory: VirtualMemory, address: bigint, wanted: number): Uint8Array {
   const bytes = new Uint8Array(wanted)
   let length = 0
   while (length < wanted) {
     const at = BigInt.asUintN(64, address + BigInt(length))
     const inPage = PAGE_BYTES - Number(at % BigInt(PAGE_BYTES))
     try {
-      const piece = read(at, Math.min(inPage, wanted - length))
+      const piece = memory.read(at, Math.min(inPage, wanted - length))
       bytes.set(piece, length)
       length += piece.length
     } catch (error) {

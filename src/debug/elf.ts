@@ -72,9 +72,11 @@ const ELF64: Layout = {
 }
 
 /** Reads headers; nothing for what is no ELF image of x86. What lies outside the image is empty. */
-export function readElf(image: Uint8Array): Elf | undefined {
-  const layout = layoutOf(image)
+export function readElf(given: Uint8Array): Elf | undefined {
+  const layout = layoutOf(given)
   if (!layout) return undefined
+  // A Buffer's slice would be no copy.
+  const image = new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength)
   const word = (at: number): bigint =>
     layout.bits === 64 ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true))

@@ -3,7 +3,7 @@ import { native } from '../native/native.ts'
 import { plainKinds } from '../options/plain-routes.ts'
 import { macPattern } from '../options/virtio/network.ts'
 import { portExpected, portPattern } from '../options/virtio/ports.ts'
-import { formats, modes, privileges } from '../native/words.ts'
+import { faults, formats, modes, privileges } from '../native/words.ts'
 import type { EitherRule, NumberRule, ObjectRule, Rule, TextRule } from './rules.ts'
 import type {
   DefinedCard,
@@ -153,6 +153,13 @@ const keys = {
     kind: 'word',
     words: privileges,
     about: "The ring of the first instruction, default 'kernel'; 'user' needs mode 'long'.",
+  },
+  faults: {
+    kind: 'word',
+    words: faults,
+    about:
+      "What becomes of a fault that the guest does not handle: reason 'fault' or 'shutdown'. " +
+      "Default 'report' for flat and ELF images with privilege 'user', else 'off'.",
   },
   memoryBytes: number(
     'Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB.',

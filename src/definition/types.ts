@@ -1,4 +1,4 @@
-import type { CpuMode, ImageFormat, Privilege } from '../native/words.ts'
+import type { CpuMode, Faults, ImageFormat, Privilege } from '../native/words.ts'
 import type { ConsoleTarget, ConstantTarget, PlainTarget } from '../options/plain-routes.ts'
 import type { VirtualMachineOptions } from '../options/options.ts'
 
@@ -149,6 +149,8 @@ export interface MachineDefinition {
   mode?: CpuMode
   /** As in {@link VirtualMachineOptions}. */
   privilege?: Privilege
+  /** As in {@link VirtualMachineOptions}. */
+  faults?: Faults
   /** As in {@link VirtualMachineOptions}. */
   memoryBytes?: DefinedNumber
   /** As in {@link VirtualMachineOptions}. */

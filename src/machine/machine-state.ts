@@ -7,9 +7,8 @@ import { GuestMemory } from './memory.ts'
 import {
   type DisassembleOptions,
   type Instruction,
-  MAX_INSTRUCTIONS,
-  codeAt,
-  instructionsOf,
+  checkDisassembleOptions,
+  disassembleAt,
 } from '../debug/disassemble.ts'
 import type { Symbols } from '../debug/symbols.ts'
 import type { Registers } from '../results/registers.ts'
@@ -300,12 +299,9 @@ export abstract class MachineState {
     count = 8,
     options: DisassembleOptions = {},
   ): Instruction[] {
-    const index = checkInteger('vcpu', options.vcpu ?? 0, 0, this.vcpus.length - 1)
-    checkInteger('count', count, 1, MAX_INSTRUCTIONS)
-    const virtual = this.virtual(index)
-    const special = this.vcpus[index]!.specialRegisters()
-    const code = codeAt(virtual, special, this.#symbols.resolve(address), count)
-    return [...instructionsOf(code, count, this.#symbols)]
+    const vcpu = checkDisassembleOptions(options, this.vcpus.length)
+    const special = this.vcpus[vcpu]!.specialRegisters()
+    return disassembleAt(this.virtual(vcpu), special, address, count, this.#symbols)
   }
 
   /**

@@ -11,6 +11,8 @@ export type {
   NativeErrorCode,
   NativeExit,
   NativeExitReason,
+  NativeFault,
+  NativeFaults,
   NativeFile,
   NativeFormat,
   NativeFrameCounts,

@@ -1,6 +1,7 @@
 import type {
   NativeEnding,
   NativeExitReason,
+  NativeFaults,
   NativeFormat,
   NativeMode,
   NativePrivilege,
@@ -20,6 +21,12 @@ export type CpuMode = NativeMode
  */
 export type Privilege = NativePrivilege
 
+/**
+ * What becomes of a fault that the guest has no handler for: `'report'`, the run ends with reason
+ * `'fault'`; `'off'`, with `'shutdown'`.
+ */
+export type Faults = NativeFaults
+
 /** The format of an image, which determines where its bytes go and where it starts. */
 export type ImageFormat = NativeFormat
 
@@ -31,9 +38,9 @@ export type ExitReason = NativeExitReason
 
 /**
  * Why a run ended: an unanswered exit, `stop()`, the time-out, a write to a `stop` route, a PC that
- * the guest turned off or reset, or `reset()`. A well-behaved guest ends with `'hlt'`,
+ * the guest turned off or reset, `reset()`, or a fault that it does not handle. A well-behaved guest ends with `'hlt'`,
  * `'exit-port'` or `'power-off'`.
  */
 export type EndReason = ExitReason | NativeEnding
 
-export { endings, exitReasons, formats, modes, privileges } from './words.generated.ts'
+export { endings, exitReasons, faults, formats, modes, privileges } from './words.generated.ts'

@@ -2,7 +2,7 @@ import { checkArray, checkBoolean, checkInteger, checkWord } from './check.ts'
 import type { Guest } from './guest.ts'
 import { native } from '../native/native.ts'
 import type { NativeConfig, NativeSlot } from '../native/seam.ts'
-import { modes, privileges } from '../native/words.ts'
+import { faults, modes, privileges } from '../native/words.ts'
 import { type Disk, type DiskDevice, disksKey } from './virtio/disks.ts'
 import { type CheckedCard, type NetworkCard, checkNetwork, randomMac } from './virtio/network.ts'
 import { checkPorts } from './virtio/ports.ts'
@@ -62,6 +62,7 @@ const slotShape = {
 const machineShape = {
   mode: optional((name, value) => checkWord(name, value, modes)),
   privilege: otherwise('kernel', (name, value) => checkWord(name, value, privileges)),
+  faults: optional((name, value) => checkWord(name, value, faults)),
   memoryBytes: otherwise(2 * 1024 * 1024, (name, value) => checkInteger(name, value, 1, maxGpa)),
   slots: otherwise<NativeSlot[]>([], (name, value) =>
     checkArray(name, value, maxSlots, (item, at) => checkShape(at, item, slotShape)),

@@ -1,3 +1,5 @@
+import type { Walk } from './walk.ts'
+
 /** What a rule has to say of the end of a run. */
 export interface Finding {
   /** The rule's name; docs/crashes.md has causes and remedies by it. */
@@ -18,42 +20,6 @@ export interface Autopsied {
   readonly bytes: Uint8Array
   /** In Intel's syntax. */
   readonly text: string
-}
-
-/** An entry of a page table that the processor reads for an address. */
-export interface WalkLevel {
-  /** The table: `'PML5'`, `'PML4'`, `'PDPT'`, `'PD'` or `'PT'`. */
-  readonly name: string
-  /** The entry's guest physical address. */
-  readonly gpa: number
-  /** The entry. */
-  readonly entry: bigint
-  /** Its flag P. */
-  readonly present: boolean
-  /** Its flag R/W. */
-  readonly writable: boolean
-  /** Its flag U/S. */
-  readonly user: boolean
-  /** Whether its flag XD is clear. */
-  readonly executable: boolean
-}
-
-/** The way from a linear address to its page, or to where there is none. */
-export interface Walk {
-  /** The linear address. */
-  readonly address: bigint
-  /** The entries, from the top; none without paging. */
-  readonly levels: readonly WalkLevel[]
-  /** The page, if there is one. */
-  readonly page: {
-    readonly gpa: number
-    readonly pageBytes: number
-    readonly user: boolean
-    readonly writable: boolean
-    readonly executable: boolean
-  } | null
-  /** At which table it ends, and why. */
-  readonly miss?: { readonly level: string; readonly why: string }
 }
 
 /** Options of `explain()`. */

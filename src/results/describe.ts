@@ -1,4 +1,5 @@
-import type { Exit } from './exit.ts'
+import type { Exit, ShutdownExit } from './exit.ts'
+import { type Fault, describeFault, exceptionName } from './fault.ts'
 import { type Where, describeWhere } from './where.ts'
 
 /** What a sentence about the end of a run is made of. */
@@ -6,17 +7,20 @@ export interface Ending {
   readonly reason: string
   readonly exit: Exit | null
   readonly exitCode?: number
+  readonly fault?: Fault
   readonly where: Where | null
 }
 
 /** How a run ended, in one sentence. */
-export function describeEnding({ reason, exit, exitCode, where }: Ending): string {
+export function describeEnding({ reason, exit, exitCode, fault, where }: Ending): string {
   const place = where ? `; ${describeWhere(where)}` : ''
   switch (reason) {
     case 'timeout':
       return `the time is up${place}`
     case 'stopped':
       return 'the run was stopped'
+    case 'fault':
+      return `${fault ? describeFault(fault) : reason}${place}`
     case 'exit-port':
       return `the guest ended the run with code ${exitCode ?? 0}`
     case 'power-off':
@@ -30,7 +34,7 @@ export function describeEnding({ reason, exit, exitCode, where }: Ending): strin
       return `${exit ? describeExitRecord(exit) : reason}, which no route claims`
     case 'shutdown':
       // KVM on SVM.
-      return `the guest shut down (triple fault)${place || '; KVM has reset the vCPU, so nothing tells where it was'}`
+      return `${exit ? describeExitRecord(exit) : reason}${place || '; KVM has reset the vCPU, so nothing tells where it was'}`
     default:
       return `${exit ? describeExitRecord(exit) : reason}${place}`
   }
@@ -50,7 +54,7 @@ export function describeExitRecord(exit: Exit): string {
     case 'hlt':
       return 'the guest halted'
     case 'shutdown':
-      return 'the guest shut down (triple fault)'
+      return `the guest shut down (${tripleFault(exit)})`
     case 'fail-entry':
       return `the processor refused the guest's state (failed entry, reason ${hex(exit.hardwareEntryFailureReason)})`
     case 'internal-error':
@@ -62,6 +66,10 @@ export function describeExitRecord(exit: Exit): string {
     case 'unknown':
       return `KVM returned for reason ${exit.exitReason}, which vmexit does not know`
   }
+}
+
+function tripleFault({ vector }: ShutdownExit): string {
+  return vector === undefined ? 'triple fault' : `triple fault after ${exceptionName(vector)}`
 }
 
 function hex(value: number | bigint): string {

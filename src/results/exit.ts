@@ -1,5 +1,5 @@
 import { ending, numbers, written } from '../native/block.ts'
-import type { NativeExit } from '../native/seam.ts'
+import type { NativeExit, NativeRest } from '../native/seam.ts'
 import { exitReasons } from '../native/words.ts'
 
 /** Bytes of one access that a device or a posted route sees. */
@@ -61,10 +61,20 @@ export interface HltExit {
   readonly reason: 'hlt'
 }
 
-/** `KVM_EXIT_SHUTDOWN`: a triple fault, or what this KVM counts as one. */
+/**
+ * `KVM_EXIT_SHUTDOWN`: a triple fault, or what this KVM counts as one. With `faults: 'report'` a
+ * run ends with `'fault'` before.
+ */
 export interface ShutdownExit {
   /** Tells this exit from the others. */
   readonly reason: 'shutdown'
+  /** The exception for which the vCPU found no handler, if KVM says it. */
+  readonly vector?: number
+  /**
+   * Whether registers are the guest's, as they were then; otherwise KVM has reset the vCPU, as it
+   * does on AMD processors.
+   */
+  readonly registersKept: boolean
 }
 
 /** `KVM_EXIT_FAIL_ENTRY`: the processor refused the guest's state. */
@@ -169,12 +179,18 @@ function firstItem(data: Uint8Array, size: number): number | bigint {
  * The exit in the shared words, see `NativePlace`: an access with up to 8 bytes, a halt or a
  * shutdown.
  */
-export function exitOfWords(): Exit {
+export function exitOfWords(rest: NativeRest | undefined): Exit {
   const reason = exitReasons[ending[1]! - 1]!
   const size = ending[4]!
-  if (size === 0) return { reason } as HltExit | ShutdownExit
+  if (reason === 'hlt') return { reason }
+  if (reason === 'shutdown') return toShutdown(rest)
   const place = { port: numbers[0]!, gpa: numbers[0]! }
   return toExit({ reason, ...place, size, count: ending[5]!, data: written.slice(0, ending[6]!) })
+}
+
+function toShutdown(rest: NativeRest | undefined): ShutdownExit {
+  const { shutdownVector: vector, registersKept = false } = rest ?? {}
+  return { reason: 'shutdown', ...(vector === undefined ? {} : { vector }), registersKept }
 }
 
 /** An exit as users see it. */
@@ -191,8 +207,9 @@ export function toExit(native: NativeExit): Exit {
     case 'mmio-read':
       return { reason, gpa, size }
     case 'hlt':
-    case 'shutdown':
       return { reason }
+    case 'shutdown':
+      return toShutdown(undefined)
     case 'fail-entry':
       return {
         reason,

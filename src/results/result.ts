@@ -3,11 +3,13 @@ import { inspect, type InspectOptions } from 'node:util'
 import type { Autopsy, ExplainOptions } from './autopsy.ts'
 import { describeEnding, describeExitRecord } from './describe.ts'
 import { type Exit, exitOfWords, toExit } from './exit.ts'
+import { type Fault, toFault } from './fault.ts'
 import { KeptRegisters } from './kept-registers.ts'
 import { ending, numbers } from '../native/block.ts'
 import type { NativeMachine, NativeRest } from '../native/seam.ts'
 import { type EndReason, endings } from '../native/words.ts'
 import type { Registers } from './registers.ts'
+import { type SpecialRegisters, specialOfWords } from './special-registers.ts'
 import { type Where, toWhere } from './where.ts'
 
 /** The runs of a machine, of which the last one can be explained. */
@@ -40,7 +42,7 @@ export class RunResult {
   readonly reason: EndReason
   /**
    * The exit that ended it, with everything that KVM reports about it; `null` after `stop()`,
-   * `reset()` and a time-out.
+   * `reset()`, a time-out and a fault.
    */
   readonly exit: Exit | null
   /**
@@ -48,8 +50,10 @@ export class RunResult {
    * another vCPU came to an end at the same time, that end is the result of the next run.
    */
   readonly vcpu: number | null
+  /** The fault that ended it; only with reason `'fault'`. */
+  declare readonly fault?: Fault
   /**
-   * Where the guest was: after a time-out, a shutdown, an internal error and a failed entry. `null`
+   * Where the guest was: after a time-out, a fault, a shutdown, an internal error and a failed entry. `null`
    * after any other end, and if KVM does not report it: on AMD processors a shutdown resets the
    * vCPU.
    */
@@ -66,16 +70,19 @@ export class RunResult {
   readonly durationMs: number
 
   readonly #registers: KeptRegisters
+  readonly #special: SpecialRegisters | null
   readonly #explains: Explains
   readonly #run: number
 
   /** Of the shared words, and of the rest that they do not hold. @internal */
   constructor(rest: NativeRest | undefined, machine: NativeMachine, explains: Explains) {
     const [how, why, vcpu, exitCode] = [ending[0]!, ending[1]!, ending[2]!, ending[3]!]
-    this.exit = why === 0 ? null : rest?.exit ? toExit(rest.exit) : exitOfWords()
+    this.exit = why === 0 ? null : rest?.exit ? toExit(rest.exit) : exitOfWords(rest)
     this.reason = how === 0 ? this.exit!.reason : endings[how - 1]!
     this.vcpu = vcpu === 0 ? null : vcpu - 1
     this.where = toWhere(rest?.whereabouts)
+    this.#special = this.where && specialOfWords()
+    if (rest?.fault) this.fault = toFault(rest.fault)
     if (this.reason === 'exit-port') this.exitCode = exitCode
     this.output = rest?.output ?? new Uint8Array(0)
     this.outputDroppedBytes = rest?.outputDroppedBytes ?? 0
@@ -104,6 +111,13 @@ export class RunResult {
    */
   get registers(): Readonly<Registers> {
     return this.#registers.values
+  }
+
+  /**
+   * The special registers of that vCPU where `where` says where it was, else `null`. @internal
+   */
+  get special(): SpecialRegisters | null {
+    return this.#special
   }
 
   /**

@@ -9,7 +9,7 @@
 //! 0xf000_0000 ├──────────────────────────┤ FRAMEBUFFER_START: the pixels of a screen, if any
 //!             │ free for MMIO routes     │
 //! 0xfe00_0000 ├──────────────────────────┤ RESERVED_START = SYSTEM_START
-//!             │ GDT, TSS, page tables    │
+//!             │ GDT, TSS, traps, paging  │
 //! 0xfeb0_0000 ├──────────────────────────┤ VIRTIO_START: registers of virtio devices
 //! 0xfec0_0000 ├──────────────────────────┤ SYSTEM_LIMIT: IOAPIC, local APIC, KVM's own pages
 //! 0xff00_0000 ├──────────────────────────┤ RESERVED_END
@@ -107,9 +107,8 @@ pub const RESET_VECTOR: u64 = ROM_END - 16;
 /// The global descriptor table has a page of its own.
 pub const GDT: u64 = SYSTEM_START;
 
-/// The task state segment, and pages of its own up to the end of its I/O bitmap. What the processor
-/// is yet to read from here (an IDT, stacks for its handlers) goes after it, before the page
-/// tables.
+/// The task state segment, and pages of its own up to the end of its I/O bitmap. The rest of the
+/// last one has what the processor needs for faults.
 pub const TSS: u64 = GDT + PAGE_BYTES;
 
 /// A TSS without I/O bitmap: 104 bytes in 32 and in 64 bits (Intel SDM vol. 3A §8.2.1, §8.7).
@@ -121,6 +120,25 @@ pub const IO_BITMAP_BYTES: u64 = (1 << 16) / 8;
 /// State, bitmap, and the byte of ones that ends it, as the processor reads two bytes of the bitmap
 /// at a time (vol. 1 §19.5.2).
 pub const TSS_BYTES: u64 = TSS_STATE_BYTES + IO_BITMAP_BYTES + 1;
+
+/// The interrupt descriptor table, for the vectors of exceptions alone.
+pub const IDT: u64 = (TSS + TSS_BYTES).next_multiple_of(IDT_BYTES);
+
+/// Vectors that are the processor's own (Intel SDM vol. 3A §6.2).
+pub const EXCEPTIONS: u64 = 32;
+
+/// The table in long mode, where a gate has 16 bytes; in 32 bits the half of it.
+pub const IDT_BYTES: u64 = EXCEPTIONS * 16;
+
+/// What its gates lead to.
+pub const STUBS: u64 = IDT + IDT_BYTES;
+
+/// From one stub to the next.
+pub const STUB_BYTES: u64 = 16;
+
+/// The end of long mode's stack for faults, which begins after the stubs. Nothing but the
+/// processor's own frame of six words ever lies on it.
+pub const FAULT_STACK_END: u64 = TOP_TABLE;
 
 /// PML4 (long mode) or page directory (paged32).
 pub const TOP_TABLE: u64 = (TSS + TSS_BYTES).next_multiple_of(PAGE_BYTES);
@@ -160,6 +178,8 @@ const _: () = {
     assert!(SYSTEM_START + system_bytes(MAX_GPA) <= VIRTIO_START);
     assert!(VIRTIO_START + MAX_VIRTIO as u64 * VIRTIO_STRIDE <= SYSTEM_LIMIT);
     assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
-    assert!(GDT + PAGE_BYTES <= TSS && TSS + TSS_BYTES <= TOP_TABLE);
+    assert!(GDT + PAGE_BYTES <= TSS && TSS + TSS_BYTES <= IDT);
+    assert!(STUBS + EXCEPTIONS * STUB_BYTES + 256 <= FAULT_STACK_END);
+    assert!(FAULT_STACK_END.is_multiple_of(16));
     assert!(SYSTEM_LIMIT <= KVM_IDENTITY_MAP && KVM_TSS + 3 * PAGE_BYTES <= RESERVED_END);
 };

@@ -27,6 +27,6 @@ pub mod state;
 
 pub use error::{Error, ErrorKind, Result};
 pub use loader::{Format, LoadRequest, Loaded, Module, Part, StartRegisters, load};
-pub use mode::{CpuMode, Privilege};
+pub use mode::{CpuMode, Faults, Privilege};
 pub use screen::Screen;
 pub use slot::{MemorySlot, writable};

@@ -55,3 +55,21 @@ macro_rules! each_privilege {
     };
 }
 each_privilege!(named Privilege);
+
+/// What becomes of a fault that the guest has no handler for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// A trap table of ours catches it.
+    Report,
+    /// It shuts the vCPU down.
+    Off,
+}
+
+/// As `each_mode`, with every way.
+#[macro_export]
+macro_rules! each_faults {
+    ($call:ident $($given:tt)*) => {
+        $call! { $($given)* { Report = "report", Off = "off" } }
+    };
+}
+each_faults!(named Faults);

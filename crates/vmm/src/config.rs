@@ -4,7 +4,7 @@ mod payload;
 
 use std::borrow::Cow;
 
-use boot::{CpuMode, Format, MemorySlot, Privilege, Screen, layout};
+use boot::{CpuMode, Faults, Format, MemorySlot, Privilege, Screen, layout};
 
 use crate::bus::RouteConfig;
 use crate::disks::{self, DiskConfig};
@@ -22,6 +22,8 @@ pub struct MachineConfig<'a> {
     pub mode: Option<CpuMode>,
     /// The ring of the first instruction.
     pub privilege: Privilege,
+    /// What becomes of faults; without it they are reported for guests of ring 3 with one vCPU.
+    pub faults: Option<Faults>,
     /// Bytes of slot 0, which starts at gpa 0.
     pub memory_bytes: u64,
     /// Further slots, outside slot 0.
@@ -57,6 +59,7 @@ impl<'a> MachineConfig<'a> {
         Self {
             mode: Some(mode),
             privilege: Privilege::Kernel,
+            faults: None,
             memory_bytes: 2 << 20,
             slots: Vec::new(),
             payload: Payload {
@@ -190,6 +193,30 @@ impl<'a> MachineConfig<'a> {
             )));
         }
         Ok(())
+    }
+
+    /// Whether the trap table is there for a machine that starts in a mode.
+    ///
+    /// # Errors
+    /// `InvalidOption` where it cannot be.
+    pub(crate) fn reports_faults(&self, mode: CpuMode, format: Format) -> Result<bool> {
+        let is_plain = matches!(format, Format::Flat | Format::Elf);
+        let is_default = is_plain && self.privilege == Privilege::User && self.vcpus == 1;
+        match self.faults {
+            Some(Faults::Off) => Ok(false),
+            None => Ok(is_default),
+            Some(Faults::Report) if mode == CpuMode::Real => Err(invalid(
+                "faults 'report' needs mode 'protected', 'paged32' or 'long', got mode 'real'"
+                    .into(),
+            )),
+            Some(Faults::Report) if self.vcpus > 1 => {
+                let got = self.vcpus;
+                Err(invalid(format!(
+                    "faults 'report' needs vcpus: 1, as vCPUs share a stack for faults, got {got}"
+                )))
+            }
+            Some(Faults::Report) => Ok(true),
+        }
     }
 
     fn check_screen(&self) -> Result<()> {

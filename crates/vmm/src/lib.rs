@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! replay ─► machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
+//!                    │                    ├─► debug                                 │
 //!                    │                    └─► interrupts ────────────────────────────┴─► kvm
 //!                    └─► placement, board, offload
 //! ```
@@ -34,7 +35,8 @@ pub use boot::paging::{
     Miss, MissReason, Page, PagingFeatures, PagingState, Step, TableLevel, Walk, walk,
 };
 pub use boot::{
-    CpuMode, Format, MemorySlot, Privilege, Screen, each_format, each_mode, each_privilege,
+    CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format, each_mode,
+    each_privilege,
 };
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,
@@ -42,7 +44,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use debug::VirtualMemory;
+pub use debug::{Fault, VirtualMemory};
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
@@ -63,7 +65,7 @@ pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
-    Reply, RunLimits, Unanswered, Whereabouts, WriteAnswer,
+    Reply, RunLimits, Shutdown, Unanswered, Whereabouts, WriteAnswer,
 };
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};

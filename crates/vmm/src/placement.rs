@@ -86,10 +86,12 @@ pub(crate) fn prepare(
     })?;
     let mode = agree(config.mode, loaded.mode, loaded.format)?;
     config.check_privilege(mode)?;
+    let faults = config.reports_faults(mode, loaded.format)?;
     let boot = BootConfig {
         mode,
         privilege: config.privilege,
         protocol: loaded.protocol,
+        faults,
         entry_gpa: loaded.entry_gpa,
         stack_top: stack_top(config.memory_bytes, &loaded),
         top: config.top(),

@@ -3,7 +3,8 @@ import type {
   NativeDescriptorTable,
   NativeSegment,
 } from '../../native/seam.ts'
-import type { Autopsied, Finding, Walk } from '../../results/autopsy.ts'
+import type { Autopsied, Finding } from '../../results/autopsy.ts'
+import type { Walk } from '../../results/walk.ts'
 import type { Exit } from '../../results/exit.ts'
 import type { Registers } from '../../results/registers.ts'
 

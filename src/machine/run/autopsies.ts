@@ -4,7 +4,8 @@ import { isFailure } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import { checkKeys, checkObject } from '../../options/check.ts'
-import type { Autopsy, ExplainOptions, Walk } from '../../results/autopsy.ts'
+import type { Autopsy, ExplainOptions } from '../../results/autopsy.ts'
+import type { Walk } from '../../results/walk.ts'
 import type { RunResult } from '../../results/result.ts'
 import { readSpecialRegisters } from '../registers.ts'
 import { readEvents } from '../vcpu/state.ts'
@@ -64,7 +65,7 @@ function walk(machine: NativeMachine, { cr0, cr3, efer }: Scene['special'], addr
   if ((cr0 & (1n << 31n)) === 0n || (efer & 0x400n) === 0n)
     return { address, levels, page: { gpa: Number(address), pageBytes: 4096, ...all } }
   let table = cr3 & 0x000f_ffff_ffff_f000n
-  for (const [index, name] of ['PML4', 'PDPT', 'PD', 'PT'].entries()) {
+  for (const [index, name] of (['PML4', 'PDPT', 'PD', 'PT'] as const).entries()) {
     const shift = BigInt(39 - 9 * index)
     const gpa = Number(table + ((address >> shift) & 511n) * 8n)
     const bytes = readGpa(machine, gpa, 8)
@@ -76,7 +77,8 @@ function walk(machine: NativeMachine, { cr0, cr3, efer }: Scene['special'], addr
       boolean,
     ]
     const executable = entry >> 63n === 0n
-    levels.push({ name, gpa, entry, present, writable, user, executable })
+    const pageSize = (entry & 128n) !== 0n
+    levels.push({ name, gpa, entry, present, writable, user, executable, pageSize })
     if (!present) return { address, levels, page: null, miss: { level: name, why: 'not-present' } }
     all.user &&= user
     all.writable &&= writable

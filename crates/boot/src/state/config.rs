@@ -26,6 +26,8 @@ pub struct BootConfig {
     pub privilege: Privilege,
     /// The protocol to start by.
     pub protocol: Protocol,
+    /// Whether the trap table is there, and IDTR is for it.
+    pub faults: bool,
     /// The first instruction.
     pub entry_gpa: u64,
     /// One past the stack's first byte: where it begins.

@@ -8,12 +8,14 @@ pub mod fit;
 mod paging;
 mod segments;
 mod task;
+pub mod traps;
 
 use kvm_bindings::{CpuId, kvm_dtable, kvm_regs, kvm_sregs};
 
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
 pub use config::{BootConfig, Protocol, Table};
+pub use segments::segment;
 use segments::{Segments, gdt_bytes};
 
 /// CR0.PE, protection enable (Intel SDM vol. 3A §2.5, as all below).
@@ -110,8 +112,12 @@ pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sreg
         // KVM's first LDT is the first 64 KiB of memory, in which ring 3 can write a call gate.
         sregs.ldt = segments::no_ldt();
     }
-    // No IDT: every fault is a triple fault, which is an exit, never a silent loop.
-    sregs.idt = kvm_dtable::default();
+    // Without an IDT every fault is a triple fault, which is an exit, never a silent loop.
+    sregs.idt = if config.faults {
+        traps::register(config.mode)
+    } else {
+        kvm_dtable::default()
+    };
     sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP;
     if config.protocol == Protocol::Pvh {
         sregs.cr0 = CR0_PE | CR0_ET;
@@ -133,7 +139,7 @@ pub fn special_registers(config: &BootConfig, xcr0: Option<u64>, reset: kvm_sreg
     sregs
 }
 
-/// The bytes of the system slot: GDT, TSS and page tables, as far as the mode has them.
+/// The bytes of the system slot: GDT, TSS, trap table and page tables, as far as the mode has them.
 pub fn tables(config: &BootConfig) -> Vec<Table> {
     let gdt = Table {
         gpa: layout::GDT,
@@ -145,8 +151,13 @@ pub fn tables(config: &BootConfig) -> Vec<Table> {
         CpuMode::Paged32 => vec![paging::page_directory_32()],
         CpuMode::Long => paging::long_mode_tables(config.top, config.privilege),
     };
+    let traps = match config.faults {
+        true => traps::tables(config.mode, segments::kernel_code(config.protocol)),
+        false => Vec::new(),
+    };
     std::iter::once(gdt)
         .chain(task::tables())
+        .chain(traps)
         .chain(pages)
         .collect()
 }

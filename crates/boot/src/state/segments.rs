@@ -39,9 +39,9 @@ impl Indices {
 
 /// Execute/read, accessed (table 3-1).
 const TYPE_CODE: u8 = 0xb;
-/// Read/write, accessed.
 /// A system segment: a local descriptor table.
 const TYPE_LDT: u8 = 2;
+/// Read/write, accessed.
 const TYPE_DATA: u8 = 0x3;
 /// The code and the data segment that a vCPU starts with.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,11 @@ pub const fn gdt_limit(protocol: Protocol) -> u16 {
     (Indices::of(protocol).entries() * size_of::<u64>() - 1) as u16
 }
 
+/// The selector of the code segment of ring 0.
+pub const fn kernel_code(protocol: Protocol) -> u16 {
+    Indices::of(protocol).kernel_code << 3
+}
+
 /// The table as it lies at [`layout::GDT`], little-endian.
 pub fn gdt_bytes(mode: CpuMode, protocol: Protocol) -> Vec<u8> {
     let indices = Indices::of(protocol);
@@ -137,6 +142,31 @@ pub fn descriptor(segment: &kvm_segment) -> u64 {
         | (limit >> 16 & 0xf) << 48
         | flags << 52
         | (segment.base >> 24 & 0xff) << 56
+}
+
+/// What the processor loads of a code or data segment descriptor.
+pub fn segment(selector: u16, descriptor: u64) -> kvm_segment {
+    let nibble = |shift: u32| (descriptor >> shift & 0xf) as u8;
+    let bit = |shift: u32| (descriptor >> shift & 1) as u8;
+    let limit = (descriptor & 0xffff | descriptor >> 32 & 0xf_0000) as u32;
+    kvm_segment {
+        base: descriptor >> 16 & 0xff_ffff | descriptor >> 32 & 0xff00_0000,
+        limit: if bit(55) == 1 {
+            limit << 12 | 0xfff
+        } else {
+            limit
+        },
+        selector,
+        type_: nibble(40),
+        s: bit(44),
+        dpl: nibble(45) & 3,
+        present: bit(47),
+        avl: bit(52),
+        l: bit(53),
+        db: bit(54),
+        g: bit(55),
+        ..Default::default()
+    }
 }
 
 fn flat_code(mode: CpuMode, index: u16, dpl: u8) -> kvm_segment {

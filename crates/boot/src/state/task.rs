@@ -11,6 +11,9 @@ use crate::layout::{self, IO_BITMAP_BYTES, TSS_BYTES, TSS_STATE_BYTES};
 /// A system descriptor: 32-bit or 64-bit TSS, busy (tables 3-2 and 8-1).
 const TYPE_TSS_BUSY: u8 = 0xb;
 
+/// Where a 64-bit state has the first stack of its interrupt stack table (vol. 3A §8.7).
+const IST_1: u64 = 0x24;
+
 /// Where the state says at which offset the I/O bitmap begins.
 const IO_MAP_BASE: u64 = 0x66;
 
@@ -30,8 +33,7 @@ pub fn register(protocol: Protocol) -> kvm_segment {
 }
 
 /// The bytes of the TSS that are not zero (memory is zero anyway): the bitmap's place and its end.
-/// No bit of the bitmap is set, so every port is open. No stack pointer is set, as nothing changes
-/// rings yet.
+/// No bit of the bitmap is set, so every port is open.
 pub fn tables() -> [Table; 2] {
     let io_map_base = TSS_STATE_BYTES as u16;
     [
@@ -44,6 +46,14 @@ pub fn tables() -> [Table; 2] {
             bytes: vec![0xff],
         },
     ]
+}
+
+/// The stack that long mode's gates of the trap table switch to.
+pub fn fault_stack() -> Table {
+    Table {
+        gpa: layout::TSS + IST_1,
+        bytes: layout::FAULT_STACK_END.to_le_bytes().to_vec(),
+    }
 }
 
 const _: () = assert!(IO_MAP_BASE + size_of::<u16>() as u64 == TSS_STATE_BYTES);

@@ -7,6 +7,7 @@ fn config(mode: CpuMode) -> BootConfig {
         mode,
         privilege: Privilege::Kernel,
         protocol: Protocol::Plain,
+        faults: false,
         entry_gpa: 0x7c00,
         stack_top: 2 << 20,
         top: 2 << 20,

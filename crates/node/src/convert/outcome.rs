@@ -2,7 +2,9 @@
 
 use napi::bindgen_prelude::{BigInt, BigUint64Array, Either3, Uint8Array, Uint32Array};
 use napi_derive::napi;
-use vmm::{Counters, End, NicCounts, Outcome, PostedWrite, Result, RouteId, Whereabouts, kvm_regs};
+use vmm::{
+    Counters, End, Fault, NicCounts, Outcome, PostedWrite, Result, RouteId, Whereabouts, kvm_regs,
+};
 
 use crate::convert::block;
 use crate::convert::exit::NativeExit;
@@ -16,7 +18,14 @@ use crate::ffi::Words;
 pub struct NativeRest {
     /// The exit that ended it, if the words do not hold it.
     pub exit: Option<NativeExit>,
-    /// Where the guest was, after a time-out, a shutdown, an internal error or a failed entry.
+    /// The fault that ended it.
+    pub fault: Option<NativeFault>,
+    /// After a shutdown, the vector of the exception that had no handler, if KVM says it.
+    pub shutdown_vector: Option<u32>,
+    /// After a shutdown, whether registers are still the guest's.
+    pub registers_kept: Option<bool>,
+    /// Where the guest was, after a time-out, a fault, a shutdown, an internal error or a failed
+    /// entry. Its special registers are in the shared words then, see `NativePlace`.
     pub whereabouts: Option<NativeWhereabouts>,
     /// Console text without a handler, up to 16 MiB.
     pub output: Option<Uint8Array>,
@@ -39,6 +48,7 @@ pub fn tell(words: Words, ended: Result<(Outcome, Option<kvm_regs>)>) -> Told {
     let (output, dropped) = (outcome.output.bytes, outcome.output.dropped_bytes);
     let is_all = is_whole
         && outcome.whereabouts.is_none()
+        && outcome.shutdown.is_none()
         && output.is_empty()
         && dropped == 0
         && outcome.undelivered.is_empty();
@@ -49,16 +59,51 @@ pub fn tell(words: Words, ended: Result<(Outcome, Option<kvm_regs>)>) -> Told {
         End::Exit(record) | End::Power { record, .. } | End::ExitPort { record, .. } => {
             Some(record)
         }
-        End::Kicked(_) => None,
+        End::Kicked(_) | End::Fault(_) => None,
     };
+    let fault = match outcome.end {
+        End::Fault(fault) => Some(NativeFault::from(fault)),
+        _ => None,
+    };
+    if let Some(at) = &outcome.whereabouts {
+        block::put_special_registers(words, &at.special);
+    }
+    let shutdown = outcome.shutdown;
     Either3::B(NativeRest {
         exit: record.filter(|_| !is_whole).map(NativeExit::from),
+        fault,
+        shutdown_vector: shutdown.and_then(|shutdown| shutdown.vector.map(u32::from)),
+        registers_kept: shutdown.map(|shutdown| shutdown.registers_kept),
         whereabouts: outcome.whereabouts.map(NativeWhereabouts::from),
         output: (!output.is_empty()).then(|| Uint8Array::from(output)),
         output_dropped_bytes: (dropped > 0).then_some(dropped as f64),
         undelivered: (!outcome.undelivered.is_empty())
             .then(|| NativeText::all(outcome.undelivered)),
     })
+}
+
+/// A fault that the trap table has caught.
+#[napi(object)]
+pub struct NativeFault {
+    /// 0 to 31.
+    pub vector: u32,
+    /// What the processor pushed as the error code, if the vector has one.
+    pub error_code: Option<u32>,
+    /// The address of a page fault (CR2).
+    pub address: Option<BigInt>,
+    /// The instruction, relative to the base of CS; of a trap such as `int3` the one after it.
+    pub rip: BigInt,
+}
+
+impl From<Fault> for NativeFault {
+    fn from(fault: Fault) -> Self {
+        Self {
+            vector: u32::from(fault.vector),
+            error_code: fault.error_code,
+            address: fault.address.map(BigInt::from),
+            rip: BigInt::from(fault.rip),
+        }
+    }
 }
 
 /// Where a vCPU was.

@@ -3,8 +3,8 @@
 
 use napi_derive::napi;
 use vmm::{
-    CpuMode, End, Exit, Format, KickCause, MissReason, PowerRequest, Privilege, TableLevel,
-    each_format, each_mode, each_privilege,
+    CpuMode, End, Exit, Faults, Format, KickCause, MissReason, PowerRequest, Privilege, TableLevel,
+    each_faults, each_format, each_mode, each_privilege,
 };
 
 /// An enum of JavaScript's by its words.
@@ -67,6 +67,12 @@ each_privilege! {
     /// (long mode only).
     NativePrivilege for Privilege
 }
+each_faults! {
+    of_core
+    /// What becomes of a fault that the guest has no handler for: `'report'`, the run ends with
+    /// reason `'fault'`; `'off'`, with `'shutdown'`.
+    NativeFaults for Faults
+}
 each_format! {
     of_core
     /// The format of an image, which determines where its bytes go and where it starts.
@@ -111,13 +117,15 @@ impl From<&Exit> for NativeExitReason {
 
 words! {
     /// Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
-    /// route, a PC that the guest turned off or reset, or `reset()`.
+    /// route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table has
+    /// caught.
     NativeEnding {
         Stopped = "stopped",
         Timeout = "timeout",
         ExitPort = "exit-port",
         PowerOff = "power-off",
         Reset = "reset",
+        Fault = "fault",
     }
 }
 
@@ -137,6 +145,7 @@ impl NativeEnding {
             End::Kicked(KickCause::Timeout) => Some(Self::Timeout),
             End::Kicked(KickCause::Reset) => Some(Self::Reset),
             End::Kicked(_) => Some(Self::Stopped),
+            End::Fault(_) => Some(Self::Fault),
         }
     }
 }

@@ -124,6 +124,13 @@ impl Vcpu {
             .map_err(Error::ioctl("KVM_SET_VCPU_EVENTS"))
     }
 
+    /// Has it take NMIs, as after the `iret` of a handler.
+    pub fn unmask_nmi(&mut self) -> Result<()> {
+        let mut events = self.events()?;
+        events.nmi.masked = 0;
+        self.set_events(&events)
+    }
+
     /// `KVM_GET_DEBUGREGS`.
     pub fn debug_registers(&self) -> Result<kvm_debugregs> {
         self.fd

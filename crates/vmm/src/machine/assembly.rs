@@ -58,9 +58,17 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
     } = placement::prepare(config, format, &slots)?;
     let fd = create::vm(host, boot.mode, config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
-    let crew = crew(host, &vm, config, None, Some((&boot, &registers)))?;
+    let crew = crew(
+        host,
+        &vm,
+        config,
+        None,
+        Some((&boot, &registers)),
+        boot.faults,
+    )?;
     let origin = Origin::default();
-    assemble(config, slots, &rows, vm, crew, origin, placement, disks)
+    let shape = Shape::of(config, slots, boot.faults);
+    assemble(config, shape, &rows, vm, crew, origin, placement, disks)
 }
 
 /// Of a snapshot: all vCPUs as they come, all routes empty.
@@ -71,27 +79,35 @@ pub(crate) fn again(snapshot: &Snapshot, others: &Others) -> Result<Made> {
     let rows = check_routes(&config, &slots)?;
     let host = check_host(&config, &slots)?;
     let placement = snapshot.placement.clone();
+    let shape = Shape::of(&config, slots, snapshot.shape.faults);
+    let faults = shape.faults;
     if let Some(Spare {
         vcpu, origin, vm, ..
     }) = pool::take(snapshot)
     {
         let counters = Arc::new(Counters::default());
-        let boot = Processor::new(vcpu, BOOT_VCPU, config.irqchip, Arc::clone(&counters));
+        let boot = Processor::new(
+            vcpu,
+            BOOT_VCPU,
+            config.irqchip,
+            faults,
+            Arc::clone(&counters),
+        );
         let crew = (Crew::new(boot, Vec::new()), counters);
-        return assemble(&config, slots, &rows, vm, crew, origin, placement, disks);
+        return assemble(&config, shape, &rows, vm, crew, origin, placement, disks);
     }
     let memory = GuestMemory::from_image(&snapshot.image)?;
     let fd = create::vm(host, placement.mode, &config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let origin = Origin::of_image(&snapshot.image);
-    let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None)?;
-    assemble(&config, slots, &rows, vm, crew, origin, placement, disks)
+    let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None, faults)?;
+    assemble(&config, shape, &rows, vm, crew, origin, placement, disks)
 }
 
 #[allow(clippy::too_many_arguments)] // each is made in another way
 fn assemble(
     config: &MachineConfig<'_>,
-    slots: Vec<MemorySlot>,
+    shape: Shape,
     rows: &[Row],
     vm: Arc<Vm>,
     (mut crew, counters): (Crew, Arc<Counters>),
@@ -108,6 +124,7 @@ fn assemble(
         host: Host::get()?,
         vm: &vm,
         interrupts: &interrupts,
+        faults: shape.faults,
     };
     let mut routes = Vec::new();
     for (row, route) in rows.iter().zip(&config.routes) {
@@ -121,7 +138,7 @@ fn assemble(
         mut remotes,
     } = disks;
     virtio.extend(board::cards(config, &mut remotes));
-    let (own, panel) = board::routes(config, &slots, &interrupts, &vga, virtio)?;
+    let (own, panel) = board::routes(config, &shape.slots, &interrupts, &vga, virtio)?;
     for route in own {
         routes.push(attach::plugged(&surroundings, route)?);
     }
@@ -144,7 +161,7 @@ fn assemble(
         placement,
         counters,
         disks,
-        shape: Shape::of(config, slots),
+        shape,
         panel,
     })
 }
@@ -188,9 +205,11 @@ fn crew(
     config: &MachineConfig<'_>,
     first: Option<&CpuId>,
     start: Option<(&BootConfig, &StartRegisters)>,
+    faults: bool,
 ) -> Result<(Crew, Arc<Counters>)> {
     let counters = Arc::new(Counters::default());
-    let create = |index| create::processor(host, vm, config, first, start, &counters, index);
+    let create =
+        |index| create::processor(host, vm, config, first, start, (&counters, faults), index);
     let first = create(BOOT_VCPU)?;
     let others = (1..config.vcpus).map(create).collect::<Result<Vec<_>>>()?;
     Ok((Crew::new(first, others), counters))

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use boot::firmware::{DEBUG_CONSOLE_PORT, DEBUG_CONSOLE_VALUE};
+use boot::state::traps;
 use devices::{Clock, Context, DmaMemory, Memory, SystemClock, Trigger};
 use kvm_ioctls::Cap;
 use vmm_sys_util::eventfd::EventFd;
@@ -23,6 +24,8 @@ pub(crate) struct Surroundings<'a> {
     pub host: &'a Host,
     pub vm: &'a Arc<Vm>,
     pub interrupts: &'a Interrupts,
+    /// It has a trap table.
+    pub faults: bool,
 }
 
 /// The row of a route that is to be attached with an id.
@@ -64,6 +67,12 @@ pub(crate) fn configured(
     config: &RouteConfig,
     vcpus: u32,
 ) -> Result<Route> {
+    if matches!(
+        config.target,
+        RouteTarget::Coalesce { .. } | RouteTarget::Event { .. }
+    ) {
+        check_exits(around, &row.claim, &row.standing.name(row.id))?;
+    }
     let mut backend = Backend::new(config.target)?;
     if let (Backend::Console(console), Base::Port(DEBUG_CONSOLE_PORT)) = (&mut backend, config.base)
     {
@@ -77,6 +86,25 @@ pub(crate) fn configured(
     let feed = route.feed.as_ref();
     route.is_gathered = offload::register(around.host, around.vm, config, feed, vcpus)?;
     Ok(route)
+}
+
+/// Refuses what would have the kernel take the writes of the trap table's stubs without an exit.
+fn check_exits(around: &Surroundings<'_>, claim: &Claim, name: &str) -> Result<()> {
+    let port = Claim {
+        base: Base::Port(u16::from(traps::FAULT_PORT)),
+        length: 1,
+    };
+    if !around.faults || !claim.meets(&port) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::InvalidOption,
+        format!(
+            "{name} ({}) overlaps {}, to which the trap table writes: with faults: 'report' it cannot be one that the kernel answers",
+            claim.describe(),
+            port.describe()
+        ),
+    ))
 }
 
 /// A route whose device, if it has one, knows its machine.
@@ -163,16 +191,17 @@ impl Wall<'_> {
                 ),
             ));
         }
+        let base = match self.claim.base {
+            Base::Port(port) => Base::Port(port.wrapping_add(offset as u16)),
+            Base::Gpa(gpa) => Base::Gpa(gpa + u64::from(offset)),
+        };
+        check_exits(self.around, &Claim { base, length: 1 }, "a doorbell")?;
         self.around
             .host
             .require(Cap::Ioeventfd, "KVM_CAP_IOEVENTFD")?;
         let fd = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         let fd = fd.map_err(Error::io("eventfd"))?;
         let bell = Bell(fd.try_clone().map_err(Error::io("dup"))?);
-        let base = match self.claim.base {
-            Base::Port(port) => Base::Port(port.wrapping_add(offset as u16)),
-            Base::Gpa(gpa) => Base::Gpa(gpa + u64::from(offset)),
-        };
         offload::count_writes(self.around.vm, &fd, base, datamatch)?;
         Ok((
             bell,

@@ -25,7 +25,7 @@ pub(crate) fn processor(
     config: &MachineConfig<'_>,
     first: Option<&CpuId>,
     start: Option<(&BootConfig, &StartRegisters)>,
-    counters: &Arc<Counters>,
+    (counters, faults): (&Arc<Counters>, bool),
     index: u32,
 ) -> Result<Processor> {
     let place = Place {
@@ -58,6 +58,7 @@ pub(crate) fn processor(
         vcpu,
         index,
         config.irqchip,
+        faults,
         Arc::clone(counters),
     ))
 }

@@ -24,7 +24,6 @@ use crate::kvm::kick::KickHandle;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::origin::Origin;
 use crate::kvm::vm::Vm;
-use crate::machine::assembly::Made;
 use crate::machine::attach::Surroundings;
 use crate::offload;
 use crate::placement::Placement;
@@ -90,7 +89,7 @@ impl Machine {
         Ok(machine)
     }
 
-    fn assemble(made: Made, cpuid: Option<Arc<CpuId>>) -> Result<Self> {
+    fn assemble(made: assembly::Made, cpuid: Option<Arc<CpuId>>) -> Result<Self> {
         let mut machine = Self {
             next_id: made.bus.routes().len() as u32,
             bus: made.bus,
@@ -224,6 +223,7 @@ impl Machine {
             host: Host::get()?,
             vm: &self.vm,
             interrupts: &self.interrupts,
+            faults: self.shape.faults,
         })
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::exit::Exit;
 use crate::kvm::kick::{KickCause, KickHandle};
 use crate::kvm::memory::GuestMemory;
 use crate::limits::BOOT_VCPU;
@@ -195,7 +196,7 @@ impl Crew {
             counters: scene.counters,
         };
         let end = Run::new(&mut self.boot, desk, limits).until_end();
-        let completed = self.boot.complete_read();
+        let completed = self.boot.complete_at_end();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);
         self.finish(scene, begin, end.map(|end| (BOOT_VCPU, end)))
@@ -331,17 +332,28 @@ impl Crew {
             end,
             vcpu,
             whereabouts: None,
+            shutdown: None,
             output,
             undelivered,
             exits,
             duration: begin.elapsed(),
         };
         if whereabouts::is_asked(&outcome.end) {
-            let processor = self.get_mut(vcpu.unwrap_or(BOOT_VCPU));
-            outcome.whereabouts = processor
-                .and_then(|processor| whereabouts::of(processor, scene.memory, &outcome.end));
+            self.look_at(&mut outcome, vcpu.unwrap_or(BOOT_VCPU), scene.memory);
         }
         Ok(outcome)
+    }
+
+    /// Notes where a vCPU is whose end users ask about.
+    fn look_at(&mut self, outcome: &mut Outcome, vcpu: u32, memory: &GuestMemory) {
+        let Some(processor) = self.get_mut(vcpu) else {
+            return;
+        };
+        outcome.whereabouts = whereabouts::of(processor, memory, &outcome.end);
+        if matches!(&outcome.end, End::Exit(record) if record.exit == Exit::Shutdown) {
+            let at = outcome.whereabouts.as_ref();
+            outcome.shutdown = Some(whereabouts::shutdown(processor, at));
+        }
     }
 
     /// How a vCPU would have ended the last run, had another not been first.

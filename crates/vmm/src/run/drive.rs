@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boot::paging::PagingState;
+
 use crate::bus::Access;
+use crate::debug::{self, Caught, VirtualMemory};
 use crate::error::Result;
 use crate::interrupts::Injection;
 use crate::kvm::exit::Exit;
@@ -195,6 +198,9 @@ impl<'a> Run<'a> {
         {
             return (None, Err(error));
         }
+        if let Some(caught) = self.caught(exit) {
+            return (None, caught.map(Verdict::Fault));
+        }
         if exit.is_access() {
             let asker = Asker {
                 index: self.processor.index,
@@ -217,6 +223,24 @@ impl<'a> Run<'a> {
         (None, Ok(Verdict::Over(End::Exit(record))))
     }
 
+    /// The fault that an exit tells of, if a stub of the trap table has made it.
+    fn caught(&mut self, exit: &Exit) -> Option<Result<Box<Caught>>> {
+        if !self.processor.faults || !debug::is_told(exit) {
+            return None;
+        }
+        let vcpu = &mut self.processor.vcpu;
+        let registers = vcpu.registers();
+        let special = vcpu.special_registers();
+        let (registers, special) = match (registers, special) {
+            (Ok(registers), Ok(special)) => (registers, special),
+            (Err(error), _) | (_, Err(error)) => return Some(Err(error)),
+        };
+        let paging = PagingState::new(&special, vcpu.paging);
+        let memory = VirtualMemory::new(paging, vcpu.page().memory());
+        let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
+        debug::recognise(&registers, &special, read).map(|caught| Ok(Box::new(caught)))
+    }
+
     /// Writes down what became of an exit: what is pending, and what is counted. Nothing else does.
     fn settle(
         &mut self,
@@ -228,6 +252,12 @@ impl<'a> Run<'a> {
         let (rest, next) = match verdict {
             Verdict::Done | Verdict::Flush | Verdict::Nothing => (None, Ok(None)),
             Verdict::End(end) | Verdict::Over(end) => (None, Ok(Some(end))),
+            Verdict::Fault(caught) => {
+                let fault = caught.fault;
+                self.processor.reads.clear();
+                self.processor.pending = Pending::Caught(caught);
+                return Ok(Some(End::Fault(fault)));
+            }
             Verdict::AwaitsReply(end) => {
                 self.processor.pending = Pending::Reply(exit);
                 return Ok(Some(end));

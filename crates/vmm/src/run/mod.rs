@@ -27,6 +27,6 @@ pub(crate) use clock::Alarm;
 pub use clock::RunLimits;
 pub(crate) use crew::{Crew, CrewState, Scene};
 pub use handler::{At, ExitHandler, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};
-pub use outcome::{End, ExitRecord, Outcome, Whereabouts};
+pub use outcome::{End, ExitRecord, Outcome, Shutdown, Whereabouts};
 pub use processor::Processor;
 pub use saved::ProcessorState;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use devices::{Output, PowerRequest};
+use kvm_bindings::kvm_sregs;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::RouteId;
+use crate::debug::Fault;
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickCause;
 
@@ -39,11 +41,13 @@ pub enum End {
     },
     /// It was ended from outside.
     Kicked(KickCause),
+    /// The trap table has caught a fault. The vCPU is at its instruction.
+    Fault(Fault),
 }
 
 impl End {
     /// The name as users see it: an exit's, or `exit-port`, `reset`, `power-off`, `timeout`,
-    /// `stopped`.
+    /// `stopped`, `fault`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Exit(record) => record.exit.name(),
@@ -55,12 +59,13 @@ impl End {
             Self::Kicked(KickCause::Timeout) => "timeout",
             Self::Kicked(KickCause::Reset) => "reset",
             Self::Kicked(_) => "stopped",
+            Self::Fault(_) => "fault",
         }
     }
 }
 
 /// Where a vCPU was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Whereabouts {
     /// Index of the vCPU.
     pub vcpu: u32,
@@ -72,10 +77,21 @@ pub struct Whereabouts {
     pub mode: &'static str,
     /// The bytes at RIP, up to 15.
     pub bytes: Vec<u8>,
+    /// Its special registers.
+    pub special: kvm_sregs,
+}
+
+/// What KVM has kept of a vCPU that shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// The exception that no handler could be entered for, if KVM names one.
+    pub vector: Option<u8>,
+    /// Registers are the guest's; else KVM has reset them.
+    pub registers_kept: bool,
 }
 
 /// The result of one run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// Why it ended.
     pub end: End,
@@ -84,6 +100,8 @@ pub struct Outcome {
     /// Where that vCPU was, or the first at a time-out; only if the guest crashed or ran out of
     /// time, and if KVM has kept it.
     pub whereabouts: Option<Whereabouts>,
+    /// More of a shutdown; none after any other end.
+    pub shutdown: Option<Shutdown>,
     /// Console text without a handler.
     pub output: Output,
     /// Console text for handlers that they have yet to get, by route.

@@ -9,6 +9,7 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::bus::fill_items;
 use crate::counters::Counters;
+use crate::debug::Caught;
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::{Injection, Injections};
 use crate::kvm::exit::Exit;
@@ -28,6 +29,8 @@ pub(crate) enum Pending {
     Written,
     /// An I/O exit is yet to be answered, from this piece on.
     Open(Exit, usize),
+    /// A stub of the trap table has told of a fault, and the vCPU goes back to where it was.
+    Caught(Box<Caught>),
     /// An unclaimed read ended a run; [`Processor::reply`] answers it.
     Reply(Exit),
 }
@@ -60,11 +63,19 @@ pub struct Processor {
     pub(crate) nmi_sent: bool,
     /// Whether it has a local APIC.
     pub(crate) irqchip: bool,
+    /// Whether the machine has a trap table.
+    pub(crate) faults: bool,
     counters: Arc<Counters>,
 }
 
 impl Processor {
-    pub(crate) fn new(vcpu: Vcpu, index: u32, irqchip: bool, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        vcpu: Vcpu,
+        index: u32,
+        irqchip: bool,
+        faults: bool,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             vcpu,
             index,
@@ -77,6 +88,7 @@ impl Processor {
             injections: Arc::default(),
             nmi_sent: false,
             irqchip,
+            faults,
             counters,
         }
     }
@@ -94,7 +106,7 @@ impl Processor {
     /// The same, if they are known without a call to KVM.
     pub fn registers_at_hand(&self) -> Option<kvm_regs> {
         match self.pending {
-            Pending::Answered | Pending::Written => None,
+            Pending::Answered | Pending::Written | Pending::Caught(_) => None,
             _ => self.registers_at_exit(),
         }
     }
@@ -235,9 +247,10 @@ impl Processor {
         }
     }
 
-    /// Lets KVM take over the value of an answered read, which may change memory.
-    pub(crate) fn complete_read(&mut self) -> Result<()> {
-        if matches!(self.pending, Pending::Answered) {
+    /// Lets KVM take over the value of an answered read, which may change memory, and takes a vCPU
+    /// out of the trap table.
+    pub(crate) fn complete_at_end(&mut self) -> Result<()> {
+        if matches!(self.pending, Pending::Answered | Pending::Caught(_)) {
             return self.complete();
         }
         Ok(())
@@ -246,6 +259,10 @@ impl Processor {
     /// Lets KVM complete an answered access, so that registers are final. The next access of the
     /// same instruction is kept.
     pub(crate) fn complete(&mut self) -> Result<()> {
+        if let Pending::Caught(caught) = &self.pending {
+            let caught = caught.clone();
+            return self.go_back(&caught);
+        }
         if !matches!(self.pending, Pending::Answered | Pending::Written) {
             return Ok(());
         }
@@ -256,6 +273,18 @@ impl Processor {
                 Pending::Open(exit, 0)
             }
         };
+        Ok(())
+    }
+
+    /// Leaves the trap table as `iret` would.
+    fn go_back(&mut self, caught: &Caught) -> Result<()> {
+        self.vcpu.complete()?;
+        self.pending = Pending::Nothing;
+        self.vcpu.set_special_registers(&caught.special)?;
+        self.vcpu.set_registers(&caught.registers)?;
+        if caught.fault.is_nmi() {
+            self.vcpu.unmask_nmi()?;
+        }
         Ok(())
     }
 

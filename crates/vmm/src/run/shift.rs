@@ -47,7 +47,7 @@ impl Shift<'_> {
         if let Some(late) = self.judge(index, end) {
             processor.keep(late);
         }
-        if let Err(error) = processor.complete_read() {
+        if let Err(error) = processor.complete_at_end() {
             self.judge(index, Err(error));
         }
     }

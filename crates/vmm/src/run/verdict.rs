@@ -1,6 +1,7 @@
 //! The verdict about an exit.
 
 use crate::bus::Access;
+use crate::debug::Caught;
 use crate::error::Error;
 use crate::run::outcome::End;
 
@@ -19,6 +20,8 @@ pub(crate) enum Verdict {
     Nothing,
     /// There is nothing to answer, and the run ends.
     Over(End),
+    /// A fault, which ends the run.
+    Fault(Box<Caught>),
     /// A kick came. From this piece on the next run asks; without one all is answered.
     Kicked(Option<usize>),
     /// As `Kicked`, and the run fails.

@@ -5,7 +5,7 @@ mod shape;
 
 use std::sync::Arc;
 
-use boot::Privilege;
+use boot::{Faults, Privilege};
 use kvm_bindings::{CpuId, kvm_regs};
 
 use crate::bus::{BusState, Claim, RouteConfig, RouteId, RouteTarget};
@@ -213,6 +213,10 @@ impl Snapshot {
         MachineConfig {
             mode: Some(self.placement.mode),
             privilege: Privilege::Kernel,
+            faults: Some(match shape.faults {
+                true => Faults::Report,
+                false => Faults::Off,
+            }),
             memory_bytes: main.map_or(0, |slot| slot.bytes),
             slots: shape.further_slots().to_vec(),
             payload: Payload {

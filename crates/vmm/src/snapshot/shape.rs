@@ -18,11 +18,13 @@ pub(crate) struct Shape {
     pub screen: Option<Screen>,
     pub network: Vec<[u8; 6]>,
     pub ports: Option<Vec<String>>,
+    /// Whether the trap table is there.
+    pub faults: bool,
 }
 
 impl Shape {
     /// Of a machine with this configuration, whose slots these are.
-    pub fn of(config: &MachineConfig<'_>, slots: Vec<MemorySlot>) -> Self {
+    pub fn of(config: &MachineConfig<'_>, slots: Vec<MemorySlot>, faults: bool) -> Self {
         Self {
             slots,
             vcpus: config.vcpus,
@@ -32,6 +34,7 @@ impl Shape {
             screen: config.screen,
             network: config.network.clone(),
             ports: config.ports.clone(),
+            faults,
         }
     }
 
@@ -81,6 +84,7 @@ impl Shape {
                         .as_ref()
                         .map_or("none".into(), |names| format!("{names:?}")),
                 ),
+                ("faults", describe_faults(shape.faults)),
             ]
         };
         if self == machine {
@@ -96,6 +100,11 @@ impl Shape {
         }
         Ok(())
     }
+}
+
+fn describe_faults(faults: bool) -> String {
+    let way = if faults { "report" } else { "off" };
+    format!("'{way}'")
 }
 
 fn describe_screen(screen: Option<Screen>) -> String {
@@ -147,6 +156,7 @@ mod tests {
             screen: None,
             network: vec![[2, 0, 0, 0, 0, 0xab]],
             ports: Some(vec!["agent".into()]),
+            faults: false,
         };
         assert_eq!(saved.check(&saved.clone()), Ok(()));
         let other = |change: fn(&mut Shape)| {
@@ -162,6 +172,7 @@ mod tests {
             other(|shape| shape.screen = Some(Screen::Text)),
             other(|shape| shape.network[0][5] = 1),
             other(|shape| shape.ports = None),
+            other(|shape| shape.faults = true),
         ]
         .map(|error| {
             assert_eq!(error.code, ErrorCode::Snapshot);
@@ -175,6 +186,7 @@ mod tests {
             "screen must be none as in the snapshot, got 'text'",
             "network must be 02:00:00:00:00:ab as in the snapshot, got 02:00:00:00:00:01",
             "ports must be [\"agent\"] as in the snapshot, got none",
+            "faults must be 'off' as in the snapshot, got 'report'",
         ];
         assert_eq!(messages, expected);
     }

@@ -87,6 +87,8 @@ export class Browser {
     const isWrong =
       method === 'Runtime.exceptionThrown' ||
       method === 'Log.entryAdded' ||
+      method === 'Page.javascriptDialogOpening' ||
+      method === 'Page.windowOpen' ||
       (method === 'Runtime.consoleAPICalled' && params['type'] === 'error')
     if (isWrong) this.said.push(JSON.stringify(params))
   }

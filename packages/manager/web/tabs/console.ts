@@ -4,11 +4,12 @@ import { Terminal } from '../vendor/xterm/xterm.mjs'
 import { type Machine, socketUrl } from '../api.ts'
 import { bytesText, make, setText } from '../dom.ts'
 import { dropSheets, strictDocument, strictly } from './document.ts'
+import { Feed } from './feed.ts'
 import { isAlive, type MakeTab } from './tab.ts'
 
-/** Bytes that wait for the terminal; what comes beyond is left out. */
-const maxWaiting = 1024 * 1024
 const maxMessage = 64 * 1024
+/** Bytes that wait for a machine that does not read; a guest may ask for more than it reads. */
+const maxTyped = 1024 * 1024
 
 /** The serial port. */
 class Console {
@@ -20,6 +21,8 @@ class Console {
     documentOverride: strictDocument(this.#sheets),
     fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace',
     fontSize: 13,
+    // It would tell of each sequence that is none.
+    logLevel: 'off',
     scrollback: 5000,
     screenReaderMode: true,
     theme: { background: '#12151b', foreground: '#e4e8ef', cursor: '#7aa2ff' },
@@ -29,8 +32,7 @@ class Console {
   readonly #url: string
   #socket: WebSocket | undefined
   #process: number | undefined
-  #waiting = 0
-  #left = 0
+  readonly #feed = new Feed(this.#terminal)
 
   constructor(name: string) {
     this.#url = socketUrl(name, 'serial')
@@ -64,6 +66,7 @@ class Console {
   stop(): void {
     this.#resized.disconnect()
     this.#leave()
+    this.#feed.stop()
     this.#terminal.dispose()
     dropSheets(this.#sheets)
   }
@@ -76,6 +79,7 @@ class Console {
 
   #connect(): void {
     this.#leave()
+    this.#feed.stop()
     this.#terminal.reset()
     const socket = new WebSocket(this.#url)
     socket.binaryType = 'arraybuffer'
@@ -91,17 +95,14 @@ class Console {
   }
 
   #hear(data: ArrayBuffer): void {
-    if (this.#waiting > maxWaiting) {
-      this.#left += data.byteLength
-      setText(this.#says, `Too fast to show: ${bytesText(this.#left)} left out (see Log).`)
-      return
-    }
-    this.#waiting += data.byteLength
-    this.#terminal.write(new Uint8Array(data), () => (this.#waiting -= data.byteLength))
+    this.#feed.write(new Uint8Array(data))
+    const { left } = this.#feed
+    if (left > 0) setText(this.#says, `Too fast to show: ${bytesText(left)} left out (see Log).`)
   }
 
   #type(bytes: Uint8Array<ArrayBuffer>): void {
     if (this.#socket?.readyState !== WebSocket.OPEN) return
+    if (this.#socket.bufferedAmount > maxTyped) return
     for (let at = 0; at < bytes.length; at += maxMessage)
       this.#socket.send(bytes.subarray(at, at + maxMessage))
   }

@@ -11,7 +11,7 @@ import {
   ring,
   ripOf,
 } from '../scene.ts'
-import type { Walk } from '../../../results/autopsy.ts'
+import type { Walk } from '../../../results/walk.ts'
 import { isReturn, jumpTarget } from './opcodes.ts'
 
 /** Bits of a page fault's error code (Intel SDM vol. 3A §5.7). */

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
-use vmm::{CpuMode, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
+use vmm::{CpuMode, Faults, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
 
 pub use self::disks::NativeDisk;
 pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
 use self::screen::NativeScreen;
 pub use self::screen::NativeScreenSize;
-use crate::convert::words::{NativeMode, NativePrivilege};
+use crate::convert::words::{NativeFaults, NativeMode, NativePrivilege};
 
 /// A machine, with every default filled in. Numbers are whole and not negative.
 #[napi(object)]
@@ -27,6 +27,12 @@ pub struct NativeConfig {
     pub mode: Option<NativeMode>,
     /// The privilege of the first instruction, default `'kernel'`; `'user'` needs mode `'long'`.
     pub privilege: NativePrivilege,
+    /// What becomes of a fault that the guest has no handler for: `'report'` ends the run with
+    /// reason `'fault'`, by a trap table of ours, which is the guest's IDT until it loads its own;
+    /// `'off'` leaves it to the processor, which shuts down. Default `'report'` for flat and ELF
+    /// images with privilege `'user'` and one vCPU, else `'off'`. Mode `'real'` and several vCPUs
+    /// have no trap table.
+    pub faults: Option<NativeFaults>,
     /// Bytes of memory from address 0 on: a multiple of 4096, up to 3 GiB, default 2 MiB. Committed
     /// when touched.
     pub memory_bytes: f64,
@@ -102,6 +108,7 @@ impl NativeConfig {
         Ok(MachineConfig {
             mode,
             privilege,
+            faults: self.faults.map(Faults::from),
             memory_bytes: self.memory_bytes as u64,
             slots: self.slots.iter().map(NativeSlot::parse).collect(),
             payload: self.payload.parse(mode, privilege)?,
@@ -148,6 +155,8 @@ impl NativeSlot {
 #[napi(object, object_from_js = false)]
 pub struct NativeDescription {
     /// As in `NativeConfig`.
+    pub faults: Option<NativeFaults>,
+    /// As in `NativeConfig`.
     pub memory_bytes: f64,
     /// As in `NativeConfig`.
     pub slots: Vec<NativeSlot>,
@@ -176,6 +185,7 @@ impl NativeDescription {
     pub fn of(config: &MachineConfig<'_>) -> Self {
         let slots = config.slots.iter();
         Self {
+            faults: config.faults.map(NativeFaults::from),
             memory_bytes: config.memory_bytes as f64,
             slots: slots
                 .map(|slot| NativeSlot {

@@ -3,12 +3,12 @@
 //! A guest changes MSRs, XCR0 and debug registers by instructions of ring 0 (Intel SDM vol. 3A
 //! §6.9), and ring 3 is left in the ways below only, of which none is open to a confined vCPU. So
 //! these kinds of state are what they were as long as all that it does is to run, and to exit with
-//! port and MMIO accesses. (A debug exception changes DR6 without leaving ring 3, but it ends with
-//! a shutdown, which is no such exit.)
+//! port and MMIO accesses. (A debug exception changes DR6, but it ends with a shutdown, which is
+//! no such exit, or with a fault, for which the host sets special registers.)
 //!
 //! | way to ring 0 | why it is closed |
 //! | --- | --- |
-//! | interrupts, exceptions, `int n` | IDTR's limit holds no gate: the vCPU shuts down |
+//! | interrupts, exceptions, `int n` | IDTR's limit holds no gate: the vCPU shuts down; or the trap table is ours, and its stubs do nothing but write to a port and halt |
 //! | `syscall` | EFER.SCE is 0 |
 //! | `sysenter` | IA32_SYSENTER_CS is null |
 //! | far calls and jumps through gates | GDT has none, which ring 3 cannot change; no LDT |
@@ -23,8 +23,9 @@
 //!
 //! [`GuestMemory::system_writes`]: crate::kvm::memory::GuestMemory::system_writes
 
-use boot::layout::{SYSTEM_LIMIT, SYSTEM_START};
-use boot::state::{CR0_PE, CR0_PG, EFER_LMA};
+use boot::CpuMode;
+use boot::layout::{SYSTEM_LIMIT, SYSTEM_START, TSS};
+use boot::state::{CR0_PE, CR0_PG, EFER_LMA, traps};
 use kvm_bindings::{kvm_msr_entry, kvm_sregs};
 
 use crate::kvm::vcpu_state::VcpuState;
@@ -59,7 +60,7 @@ const MOST_TABLES: usize = 1024;
 /// reads.
 pub(crate) fn is_confined(state: &VcpuState, read: impl Fn(u64, &mut [u8]) -> bool) -> bool {
     let sregs = &state.sregs;
-    is_closed(sregs, &state.msrs) && gdt_has_no_gate(sregs, &read).unwrap_or(false)
+    is_closed(sregs, &state.msrs) && tables_are_closed(sregs, &read).unwrap_or(false)
 }
 
 /// The registers alone.
@@ -75,7 +76,7 @@ fn is_closed(sregs: &kvm_sregs, msrs: &[kvm_msr_entry]) -> bool {
     in_ring_3
         && in_long_mode
         && has_no_ldt
-        && sregs.idt.limit < ONE_GATE
+        && (sregs.idt.limit < ONE_GATE || has_trap_table(sregs))
         && sregs.efer & EFER_SCE == 0
         && sregs.cr4 & CR4_OTHERS == 0
         && msrs.iter().all(|msr| !is_off(msr.index) || msr.data == 0)
@@ -83,10 +84,19 @@ fn is_closed(sregs: &kvm_sregs, msrs: &[kvm_msr_entry]) -> bool {
         && msrs.iter().any(|msr| msr.index == SYSENTER_CS)
 }
 
+/// Whether IDTR is for the trap table. What lies there is yet to be looked at.
+const fn has_trap_table(sregs: &kvm_sregs) -> bool {
+    let ours = traps::register(CpuMode::Long);
+    sregs.idt.base == ours.base && sregs.idt.limit == ours.limit && sregs.tr.base == TSS
+}
+
 /// The tables, which lie out of the reach of ring 3.
-fn gdt_has_no_gate(sregs: &kvm_sregs, read: &impl Fn(u64, &mut [u8]) -> bool) -> Option<bool> {
+fn tables_are_closed(sregs: &kvm_sregs, read: &impl Fn(u64, &mut [u8]) -> bool) -> Option<bool> {
     let tables = Tables::of(sregs.cr3 & ADDRESS, read)?;
     let mut guarded = tables.pages.clone();
+    if has_trap_table(sregs) {
+        guarded.extend(trap_pages(sregs, &tables, read)?);
+    }
     let bytes = u64::from(sregs.gdt.limit) + 1;
     for at in (0..bytes).step_by(8) {
         let linear = sregs.gdt.base.checked_add(at)?;
@@ -116,6 +126,27 @@ fn gdt_has_no_gate(sregs: &kvm_sregs, read: &impl Fn(u64, &mut [u8]) -> bool) ->
             .iter()
             .all(|page| is_ours(page) && !is_writable(page)),
     )
+}
+
+/// The pages of the trap table, if they have what was put there.
+fn trap_pages(
+    sregs: &kvm_sregs,
+    tables: &Tables,
+    read: &impl Fn(u64, &mut [u8]) -> bool,
+) -> Option<Vec<u64>> {
+    let mut gate = [0; 8];
+    if !read(sregs.idt.base, &mut gate) {
+        return None;
+    }
+    let [_, _, low, high, ..] = gate;
+    let wanted = traps::tables(CpuMode::Long, u16::from_le_bytes([low, high]));
+    let is_there = |table: &boot::state::Table| {
+        let mut bytes = vec![0; table.bytes.len()];
+        let is_mapped = tables.physical(table.gpa, read) == Some(table.gpa);
+        is_mapped && read(table.gpa, &mut bytes) && bytes == table.bytes
+    };
+    let pages = wanted.iter().map(|table| table.gpa & ADDRESS);
+    wanted.iter().all(is_there).then(|| pages.collect())
 }
 
 /// A code or data segment, or a task state segment, or nothing (§3.4.5, §3.5). The second half of a

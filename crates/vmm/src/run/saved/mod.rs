@@ -73,7 +73,8 @@ impl Processor {
                 let exit = exit.clone();
                 HalfDone::Read(self.open_read(exit, None)?)
             }
-            Pending::Nothing | Pending::Answered | Pending::Written => HalfDone::Nothing,
+            // None of the others is left after it is completed.
+            _ => HalfDone::Nothing,
         };
         let vcpu = self.vcpu.save_state(self.irqchip)?;
         let identity = Arc::new(());

@@ -8,7 +8,7 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickCause;
 use crate::kvm::memory::GuestMemory;
-use crate::run::outcome::{End, Whereabouts};
+use crate::run::outcome::{End, Shutdown, Whereabouts};
 use crate::run::processor::Processor;
 
 /// The longest instruction (Intel SDM vol. 2A §2.3.11).
@@ -26,6 +26,7 @@ pub(crate) const fn is_asked(end: &End) -> bool {
             Exit::Shutdown | Exit::FailEntry { .. } | Exit::InternalError { .. }
         ),
         End::Kicked(cause) => matches!(cause, KickCause::Timeout),
+        End::Fault(_) => true,
         End::ExitPort { .. } | End::Power { .. } => false,
     }
 }
@@ -50,7 +51,30 @@ pub(crate) fn of(
         cs: special.cs.selector,
         mode: mode(&registers, &special),
         bytes: instruction_bytes(&registers, &special, &paging, read),
+        special,
     })
+}
+
+/// What KVM says of a vCPU that shut down: a state after power-on still has the exception. Of one
+/// that had none it says 0, too, which is that of a division.
+pub(crate) fn shutdown(processor: &mut Processor, at: Option<&Whereabouts>) -> Shutdown {
+    let vector = processor.events().ok().map(|events| events.exception.nr);
+    let is_possible = |vector: &u8| *vector != 0 || at.is_none_or(|at| divides(at));
+    Shutdown {
+        vector: vector.filter(is_possible),
+        registers_kept: at.is_some(),
+    }
+}
+
+/// Whether the next instruction is `div`, `idiv` or `aam`, by its first byte after prefixes (Intel
+/// SDM vol. 2A §2.1.1, §2.2.1).
+fn divides(at: &Whereabouts) -> bool {
+    const PREFIXES: [u8; 11] = [
+        0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3,
+    ];
+    let is_prefix = |byte: u8| PREFIXES.contains(&byte) || at.mode == "long" && byte & 0xf0 == 0x40;
+    let code = at.bytes.iter().find(|byte| !is_prefix(**byte));
+    matches!(code, Some(0xf6 | 0xf7 | 0xd4))
 }
 
 /// KVM on SVM puts a vCPU that shuts down into its state after power-on (Intel SDM vol. 3A

@@ -17,7 +17,7 @@ use crate::limits::PAGE_BYTES;
 const MAGIC: [u8; 16] = *b"vmexit snapshot\0";
 
 /// Changes with every change of what is in a file.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The most that state and index may take: the text of 16 MiB, devices of the caller's, and what
 /// was written to volatile disks.

@@ -24,6 +24,7 @@ impl Guest {
             mode,
             privilege,
             protocol: Protocol::Plain,
+            faults: false,
             entry_gpa: 0,
             stack_top: MEMORY_BYTES,
             top: MEMORY_BYTES,
