@@ -187,6 +187,8 @@ function attempt(vm: VirtualMachine, mapped: Mapped, rip: bigint, rdi: bigint): 
     },
   })
   const done = result.reason === 'hlt' || result.fault?.vector === 13
+  // KVM on SVM resets a vCPU that shuts down.
+  if (!done) vm.setSpecialRegisters(mapped.special)
   return { result, accesses, done }
 }
 
