@@ -14,6 +14,8 @@ export interface ReplayScene {
   readonly vector: number | null
   /** Its error code, if it has one. */
   readonly errorCode?: number
+  /** The linear address of a page fault, if it is known. */
+  readonly address?: bigint
   /** What is to be known of the replay, each a sentence. */
   readonly notes: readonly string[]
 }
@@ -28,9 +30,16 @@ export function replayScene(snapshot: NativeSnapshot): ReplayScene {
   const replay = take(snapshot.replay())
   const notes = notesOf(replay)
   if (!replay.isFound) return { registers: null, special: null, vector: null, notes }
-  const { vector = null, errorCode } = replay
+  const { vector = null, errorCode, address } = replay
   const [registers, special] = [toRegisters(registerWords), specialOfWords()]
-  return { registers, special, vector, ...(errorCode !== undefined && { errorCode }), notes }
+  return {
+    registers,
+    special,
+    vector,
+    ...(errorCode !== undefined && { errorCode }),
+    ...(address !== undefined && { address }),
+    notes,
+  }
 }
 
 function notesOf({ isFound, ended, exits, steps, answered }: NativeReplay): string[] {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use boot::CpuMode;
+use boot::state::{CR0_PE, EFER_LMA, trapped};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::bus::{PostedRing, RouteId};
@@ -62,8 +64,10 @@ pub struct LastInstruction {
     pub registers: kvm_regs,
     /// Segment, descriptor-table and control registers.
     pub special: kvm_sregs,
-    /// The exception, if KVM names one.
+    /// The exception, if it is known.
     pub exception: Option<Exception>,
+    /// The linear address of a page fault, if it is known.
+    pub address: Option<u64>,
 }
 
 /// An exception that could not be delivered.
@@ -73,6 +77,12 @@ pub struct Exception {
     pub vector: u8,
     /// Of those exceptions that have one.
     pub error_code: Option<u32>,
+}
+
+impl LastInstruction {
+    const fn is_page_fault(&self) -> bool {
+        matches!(self.exception, Some(Exception { vector: 14, .. }))
+    }
 }
 
 /// In KVM's place for the vector of the last exception it stands for none. KVM never asks what
@@ -110,7 +120,8 @@ pub fn replay(snapshot: &Snapshot, limits: ReplayLimits) -> Result<Replay> {
     }
     if first.whereabouts.is_some() && !limits.always_steps {
         let state = player.state()?;
-        let last = player.last(state)?;
+        let mut last = player.last(state)?;
+        last.address = last.is_page_fault().then_some(last.special.cr2);
         return Ok(player.over(first.end.name(), Some(last)));
     }
     // What comes before the last exit needs no stepping, if the guest does the same again.
@@ -191,7 +202,8 @@ impl Player {
                 // An access was answered.
                 End::Kicked(_) if self.kick.requested().is_none() => {}
                 end if is_shutdown(end) => {
-                    let last = self.last(state)?;
+                    let mut last = self.last(state)?;
+                    self.ask_again(&mut last)?;
                     return Ok(self.over_after(end.name(), Some(last), (exits, steps)));
                 }
                 end => break end.name(),
@@ -211,7 +223,46 @@ impl Player {
             registers,
             special,
             exception,
+            address: None,
         })
+    }
+
+    /// Has the last instruction fail once more, with a trap table in force, if that tells more: CR2
+    /// went with the registers, and of some exceptions KVM has no vector. The guest may map no such
+    /// table; then nothing more is known.
+    fn ask_again(&mut self, last: &mut LastInstruction) -> Result<()> {
+        let is_known = last.exception.is_some() && !last.is_page_fault();
+        if is_known || last.special.cr0 & CR0_PE == 0 {
+            return Ok(());
+        }
+        let mode = match last.special.efer & EFER_LMA {
+            0 => CpuMode::Protected,
+            _ => CpuMode::Long,
+        };
+        let (special, tables) = trapped(mode, &last.special);
+        for table in tables {
+            self.machine.memory().write(table.gpa, &table.bytes)?;
+        }
+        let processor = self.processor()?;
+        processor.faults = true;
+        processor.vcpu.step_no_more()?;
+        processor.set_special_registers(&special)?;
+        processor.set_registers(&last.registers)?;
+        let answered = self.answers.0;
+        let end = self.run(Some(1))?.end;
+        self.answers.0 = answered;
+        let End::Fault(fault) = end else {
+            return Ok(());
+        };
+        let exception = Exception {
+            vector: fault.vector,
+            error_code: fault.error_code,
+        };
+        if last.exception.is_none_or(|known| known == exception) {
+            last.exception = Some(exception);
+            last.address = fault.address;
+        }
+        Ok(())
     }
 
     /// KVM keeps the vector of an exception that the guest has handled.
