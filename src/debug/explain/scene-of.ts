@@ -54,7 +54,17 @@ export function sceneOf(ended: Ended): Scene {
   }
   if (!base.registersKept) return { ...base, ...exceptionOf(base, ended) }
   const seen = { ...base, code: codeAt(base) }
-  return { ...seen, ...exceptionOf(seen, ended), ...instructionOf(seen, ended.symbols) }
+  const read = { ...seen, ...instructionOf(seen, ended.symbols) }
+  return { ...read, ...exceptionOf(read, ended) }
+}
+
+/** In the error code of a page fault: a fetch (Intel SDM vol. 3A §5.7). */
+const FETCH = 16
+
+/** The address of a page fault of which a replay has no CR2: that of the code, or of the operand. */
+function likelyAddress(scene: Scene, errorCode = 0): bigint | undefined {
+  const isFetch = (errorCode & FETCH) !== 0 || scene.code.length === 0
+  return isFetch ? ripOf(scene) : scene.operand
 }
 
 /** Which exception it was, if it was one. */
@@ -72,14 +82,17 @@ function exceptionOf(
     }
   }
   if (exit?.reason !== 'shutdown') return { vector: null }
-  const found = replay?.registers ? replay : { vector: exit.vector, errorCode }
+  const kept = { vector: exit.vector, errorCode, address: scene.special.cr2 }
+  const found = replay?.registers ? replay : kept
   const vector = found.vector ?? null
   // No exception has number 0, too.
   if (vector === null || (vector === 0 && !isDivision(scene))) return { vector: null }
+  const address =
+    vector === 14 ? (found.address ?? likelyAddress(scene, found.errorCode)) : undefined
   return {
     vector,
     ...(found.errorCode !== undefined && { errorCode: found.errorCode }),
-    ...(vector === 14 && { address: scene.special.cr2 }),
+    ...(address !== undefined && { address }),
   }
 }
 
