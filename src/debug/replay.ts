@@ -45,12 +45,21 @@ export function replayScene(snapshot: NativeSnapshot): ReplayScene {
 function notesOf({ isFound, ended, exits, steps, answered }: NativeReplay): string[] {
   const notes: string[] = []
   if (!isFound) notes.push(endings[ended] ?? `the replay ended with '${ended}'`)
-  else if (steps > 0) notes.push(`the replay stepped ${steps} instructions after ${exits} exits`)
+  else if (steps > 0)
+    notes.push(
+      `the replay stepped through ${counted(steps, 'instruction')} after ${counted(exits, 'exit')}`,
+    )
   if (answered > 0) {
-    const what = `${answered} ${answered === 1 ? 'access' : 'accesses'}`
-    notes.push(`the replay answered ${what} by itself: reads got all ones, writes went nowhere`)
+    const what = answered === 1 ? 'access' : 'accesses'
+    notes.push(
+      `the replay answered ${answered} ${what} by itself: reads got all ones, writes went nowhere`,
+    )
   }
   return notes
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 /** Ends of its own. */

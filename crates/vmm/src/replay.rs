@@ -5,15 +5,18 @@
 
 use std::time::Duration;
 
-use boot::CpuMode;
+use boot::paging::{MissReason, PagingState, TableLevel};
 use boot::state::{CR0_PE, EFER_LMA, trapped};
+use boot::{CpuMode, layout};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::bus::{PostedRing, RouteId};
+use crate::debug::VirtualMemory;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickHandle;
-use crate::limits::{BOOT_VCPU, MAX_REPLAY, MAX_REPLAY_INSTRUCTIONS};
+use crate::kvm::memory::GuestMemory;
+use crate::limits::{BOOT_VCPU, MAX_REPLAY, MAX_REPLAY_INSTRUCTIONS, PAGE_BYTES};
 use crate::machine::Machine;
 use crate::run::{
     Alarm, At, End, ExitHandler, Outcome, Processor, ReadAnswer, Reply, RunLimits, WriteAnswer,
@@ -240,14 +243,21 @@ impl Player {
             _ => CpuMode::Long,
         };
         let (special, tables) = trapped(mode, &last.special);
-        for table in tables {
-            self.machine.memory().write(table.gpa, &table.bytes)?;
-        }
         let processor = self.processor()?;
+        let paging = PagingState::new(&special, processor.vcpu.paging);
         processor.faults = true;
         processor.vcpu.step_no_more()?;
         processor.set_special_registers(&special)?;
         processor.set_registers(&last.registers)?;
+        let memory = self.machine.memory();
+        let mut writes = tables.iter();
+        if !writes.all(|table| memory.write(table.gpa, &table.bytes).is_ok()) {
+            // The slot of a machine that began in another mode is smaller.
+            return Ok(());
+        }
+        if mode == CpuMode::Long {
+            map_system_slot(paging, memory)?;
+        }
         let answered = self.answers.0;
         let end = self.run(Some(1))?.end;
         self.answers.0 = answered;
@@ -298,6 +308,47 @@ impl Player {
             answered: self.answers.0,
         }
     }
+}
+
+/// Maps the system slot in the guest's own tables of long mode, if an entry is free on the way.
+fn map_system_slot(paging: PagingState, memory: &GuestMemory) -> Result<()> {
+    const LARGE: u64 = 1 << 7;
+    const PRESENT_WRITABLE: u64 = 3;
+    /// Where the tables of ours are that the guest has left.
+    const SPARE: [u64; 2] = [layout::TOP_TABLE, layout::PDPT];
+    let walk = VirtualMemory::new(paging, memory).walk(layout::SYSTEM_START);
+    let uses_spare = walk
+        .steps
+        .iter()
+        .any(|step| SPARE.contains(&(step.gpa & !(PAGE_BYTES - 1))));
+    let is_free = matches!(walk.result, Err(miss) if miss.why == MissReason::NotPresent);
+    let (Some(last), false, true) = (walk.steps.last(), uses_spare, is_free) else {
+        return Ok(());
+    };
+    if SPARE
+        .iter()
+        .any(|page| memory.write(*page, &[0; PAGE_BYTES as usize]).is_err())
+    {
+        return Ok(());
+    }
+    let entry = |table: u64, shift: u32| table + (layout::SYSTEM_START >> shift & 0x1ff) * 8;
+    let [third, second] = SPARE;
+    // The entries from the lowest level up to the one that is free.
+    let chain = [
+        (entry(second, 21), layout::SYSTEM_START | LARGE),
+        (entry(third, 30), second),
+        (last.gpa, third),
+    ];
+    let levels = match last.level {
+        TableLevel::Pml4 => &chain[..],
+        TableLevel::Pdpt => &[chain[0], (last.gpa, second)],
+        TableLevel::Pd => &[(last.gpa, layout::SYSTEM_START | LARGE)],
+        TableLevel::Pml5 | TableLevel::Pt => &[],
+    };
+    for (gpa, to) in levels {
+        memory.write(*gpa, &(to | PRESENT_WRITABLE).to_le_bytes())?;
+    }
+    Ok(())
 }
 
 /// Answers as an empty bus in the place of handlers, and counts.
