@@ -9,7 +9,7 @@ import type { ReplayScene } from '../replay.ts'
 import type { Symbols } from '../symbols.ts'
 import { walkOf } from '../virtual.ts'
 import { isDivision } from './rules/opcodes.ts'
-import { type Scene, codeAt, isLong, isReal, ripOf } from './scene.ts'
+import { type Scene, codeAt, isLong, isReal, pushAt, ripOf } from './scene.ts'
 
 type MemoryOperand = NonNullable<NativeInstruction['memory']>
 
@@ -53,18 +53,9 @@ export function sceneOf(ended: Ended): Scene {
     walk: (address) => walkOf(machine, vcpu, address, special),
   }
   if (!base.registersKept) return { ...base, ...exceptionOf(base, ended) }
-  const seen = { ...base, code: codeAt(base) }
-  const read = { ...seen, ...instructionOf(seen, ended.symbols) }
-  return { ...read, ...exceptionOf(read, ended) }
-}
-
-/** In the error code of a page fault: a fetch (Intel SDM vol. 3A §5.7). */
-const FETCH = 16
-
-/** The address of a page fault of which a replay has no CR2: that of the code, or of the operand. */
-function likelyAddress(scene: Scene, errorCode = 0): bigint | undefined {
-  const isFetch = (errorCode & FETCH) !== 0 || scene.code.length === 0
-  return isFetch ? ripOf(scene) : scene.operand
+  const coded = { ...base, code: codeAt(base) }
+  const seen = { ...coded, ...instructionOf(coded, ended.symbols) }
+  return { ...seen, ...exceptionOf(seen, ended) }
 }
 
 /** Which exception it was, if it was one. */
@@ -87,13 +78,19 @@ function exceptionOf(
   const vector = found.vector ?? null
   // No exception has number 0, too.
   if (vector === null || (vector === 0 && !isDivision(scene))) return { vector: null }
-  const address =
-    vector === 14 ? (found.address ?? likelyAddress(scene, found.errorCode)) : undefined
   return {
     vector,
     ...(found.errorCode !== undefined && { errorCode: found.errorCode }),
-    ...(address !== undefined && { address }),
+    ...(vector === 14 && { address: found.address ?? addressOf(scene, found.errorCode) }),
   }
+}
+
+/** The page fault sets bit 4 of its error code for a fetch (Intel SDM vol. 3A §5.7). */
+const FETCH = 16
+
+/** What the instruction reaches for, where a replay has found no CR2. */
+function addressOf(scene: Scene, errorCode = 0): bigint {
+  return errorCode & FETCH ? ripOf(scene) : (scene.operand ?? pushAt(scene))
 }
 
 /** The instruction at RIP, and the linear address that it names. */
