@@ -201,7 +201,7 @@ const list: Broken[] = [
     listing: `b9 80 00 00 c0 0f 32 0d 00 01 00 00 0f 30 ; EFER.LME
       0f 20 c0 0d 00 00 00 80 0f 22 c0 f4 ; CR0.PG`,
     options: { mode: 'protected' },
-    // The emulated machine itself stands still at it.
+    // The emulated machine stops altogether there.
     except: ['kvm_amd'],
   },
   {

@@ -73,23 +73,22 @@ function exceptionOf(
     }
   }
   if (exit?.reason !== 'shutdown') return { vector: null }
-  const found = replay?.registers ? replay : { vector: exit.vector, errorCode }
+  const kept = { vector: exit.vector, errorCode, address: scene.special.cr2 }
+  const found = replay?.registers ? replay : kept
   const vector = found.vector ?? null
   // No exception has number 0, too.
   if (vector === null || (vector === 0 && !isDivision(scene))) return { vector: null }
   return {
     vector,
     ...(found.errorCode !== undefined && { errorCode: found.errorCode }),
-    ...(vector === 14 && {
-      address: replay?.registers ? addressOf(scene, found.errorCode) : scene.special.cr2,
-    }),
+    ...(vector === 14 && { address: found.address ?? addressOf(scene, found.errorCode) }),
   }
 }
 
 /** The page fault sets bit 4 of its error code for a fetch (Intel SDM vol. 3A §5.7). */
 const FETCH = 16
 
-/** What the instruction reaches for: before it CR2 has yet to say so. */
+/** What the instruction reaches for, where a replay has found no CR2. */
 function addressOf(scene: Scene, errorCode = 0): bigint {
   return errorCode & FETCH ? ripOf(scene) : (scene.operand ?? pushAt(scene))
 }
