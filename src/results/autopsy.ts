@@ -41,7 +41,7 @@ export interface AutopsyParts {
 export class Autopsy {
   /** The exception's vector, 0 to 31, if one is known. */
   readonly vector: number | null
-  /** The instruction that the vCPU was at. */
+  /** The instruction that the vCPU was at; `null` after an access, when it may be the next one. */
   readonly instruction: Instruction | null
   /** The likely causes, the likeliest first. None for a guest that is sound. */
   readonly findings: readonly Finding[]
@@ -66,8 +66,8 @@ export class Autopsy {
    * @example
    * ```ts
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
-   * const lines = String(vm.runSync().explain()).split('\n')
-   * console.log(lines[1]) //   unclaimed: no route claims port 0xe9
+   * const [, line] = String(vm.runSync().explain()).split('\n')
+   * console.log(line) //   unclaimed: no route claims port 0xe9
    * ```
    */
   toString(): string {

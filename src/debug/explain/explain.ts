@@ -1,5 +1,5 @@
 import { Autopsy, type Finding } from '../../results/autopsy.ts'
-import { isSound, rulesFor } from './rules/index.ts'
+import { rulesFor } from './rules/index.ts'
 import { type Scene, isCanonical, isLong, isReal, ripOf } from './scene.ts'
 
 /** What the rules find in it, and the page walk that matters. */
@@ -11,18 +11,22 @@ export function explainScene(scene: Scene, title: string): Autopsy {
   return new Autopsy({
     title: [title, ...(registersKept ? notes : [])].join('\n  '),
     vector,
-    instruction: registersKept && !isSound(scene) ? instruction : null,
+    instruction: isAt(scene) ? instruction : null,
     operands: operandsOf(scene),
     findings,
     walk: walkOf(scene),
   })
 }
 
+/** Ends at which RIP is that of an instruction to look at; after an access it may be the next one. */
+const ENDS = ['fault', 'shutdown', 'internal-error', 'fail-entry', 'timeout']
+
+const isAt = ({ reason, registersKept }: Scene): boolean => registersKept && ENDS.includes(reason)
+
 /** That of the address of a page fault, or else of RIP. */
 function walkOf(scene: Scene): Scene['walk'] extends (at: bigint) => infer W ? W | null : never {
-  const { reason, address, registersKept } = scene
-  const isCrash = ['fault', 'shutdown', 'internal-error', 'fail-entry'].includes(reason)
-  if (!isCrash || !registersKept || isReal(scene)) return null
+  const { reason, address } = scene
+  if (!isAt(scene) || reason === 'timeout' || isReal(scene)) return null
   const at = address ?? ripOf(scene)
   if (isLong(scene) && !isCanonical(scene, at)) return null
   return scene.walk(at)
@@ -33,8 +37,8 @@ const named = /\b(?:[re]?([abcd])[xlh]|[re]?(si|di|sp|bp)l?|(r(?:[89]|1[0-5]))[d
 
 /** The registers that the instruction names, with their values. */
 function operandsOf(scene: Scene): string {
-  const { instruction, registers, registersKept } = scene
-  if (!instruction || !registersKept || isSound(scene)) return ''
+  const { instruction, registers } = scene
+  if (!instruction || !isAt(scene)) return ''
   const names = [...instruction.text.matchAll(named)].map(([, letter, pair, high]) =>
     letter ? `r${letter}x` : pair ? `r${pair}` : high!,
   )

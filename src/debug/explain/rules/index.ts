@@ -103,7 +103,7 @@ const always: Readonly<Record<string, Rule>> = {
 const SOUND = ['hlt', 'exit-port', 'power-off', 'reset', 'stopped']
 
 /** Whether there is nothing to explain. */
-export const isSound = ({ reason }: Scene): boolean => SOUND.includes(reason)
+const isSound = ({ reason }: Scene): boolean => SOUND.includes(reason)
 
 /** The rules that there are for the end of a run. */
 export function rulesFor(scene: Scene): [name: string, rule: Rule][] {
