@@ -1009,6 +1009,8 @@ export interface NativeReplay {
   errorCode?: number
   /** The reason for its end: that of a run, or `instructions` if they were too many. */
   ended: string
+  /** The linear address of a page fault, if it is known. */
+  address?: bigint
   /** Exits at full speed before the first step. */
   exits: number
   /** Instructions that were stepped through. */

@@ -1,5 +1,5 @@
 // The last instruction of a guest that shuts down, found again from a snapshot.
-import { replayScene } from '../src/debug/replay.ts'
+import { type ReplayScene, replayScene } from '../src/debug/replay.ts'
 import { Snapshot } from '../src/index.ts'
 import { contentOf } from '../src/machine/snapshot/snapshot.ts'
 import { kvmTest } from './helpers/kvm.ts'
@@ -45,3 +45,62 @@ kvmTest('a replay needs a machine with one vCPU, and an open snapshot', (t) => {
   base.close()
   t.throws(() => replayed(base), { code: 'ERR_SNAPSHOT' })
 })
+
+/** Guests of ring 0 in long mode with page tables of their own, and what ends each: equal on every KVM. */
+const ends: readonly (readonly [
+  about: string,
+  listing: string,
+  entry: bigint,
+  end: Pick<ReplayScene, 'vector' | 'errorCode' | 'address'> & { rip: bigint },
+])[] = [
+  [
+    'a page that is not there',
+    '90 8b 04 25 00 20 00 00 ; nop; mov 0x2000,%eax',
+    0n,
+    { vector: 14, errorCode: 0, address: 0x2000n, rip: 1n },
+  ],
+  [
+    'a write to a page that may only be read',
+    '90 89 04 25 00 20 00 00 ; nop; mov %eax,0x2000',
+    0x2001n,
+    { vector: 14, errorCode: 3, address: 0x2000n, rip: 1n },
+  ],
+  [
+    'code that may not be run',
+    'b8 00 20 00 00 ff e0 ; mov $0x2000,%eax; jmp *%rax',
+    0x2003n | (1n << 63n),
+    { vector: 14, errorCode: 0x11, address: 0x2000n, rip: 0x2000n },
+  ],
+  [
+    'an address that is not canonical',
+    '48 b8 00 00 00 00 00 80 00 00 8b 00 ; movabs $1<<47,%rax; mov (%rax),%eax',
+    0n,
+    { vector: 13, errorCode: 0, rip: 10n },
+  ],
+  ['a division by zero', '31 c9 f7 f1 ; xor %ecx,%ecx; div %ecx', 0n, { vector: 0, rip: 2n }],
+]
+
+for (const [about, listing, entry, { rip, ...exception }] of ends) {
+  kvmTest(`a replay gives exception and place: ${about}`, (t) => {
+    using vm = machine(listing, [], { faults: 'off' })
+    const [pml4, pdpt, pd, pt] = [0x1_0000, 0x1_1000, 0x1_2000, 0x1_3000]
+    for (const [gpa, next] of [
+      [pml4, pdpt],
+      [pdpt, pd],
+      [pd, pt],
+    ] as const)
+      vm.memory.writeUint64(gpa, BigInt(next) | 3n)
+    for (let page = 0; page < 512; page++)
+      vm.memory.writeUint64(pt + 8 * page, BigInt(page * 4096) | 3n)
+    vm.memory.writeUint64(pt + 16, entry)
+    const { efer } = vm.specialRegisters()
+    vm.setSpecialRegisters({ cr3: BigInt(pml4), efer: efer | 0x800n })
+    using base = vm.snapshot()
+    t.is(vm.runSync().reason, 'shutdown')
+    const { vector, errorCode, address, registers } = replayed(base)
+    t.deepEqual(
+      { vector, errorCode, address, rip: registers?.rip },
+      { errorCode: undefined, address: undefined, ...exception, rip },
+    )
+  })
+}

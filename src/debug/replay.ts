@@ -14,6 +14,8 @@ export interface ReplayScene {
   readonly vector: number | null
   /** Its error code, if it has one. */
   readonly errorCode?: number
+  /** The linear address of a page fault, if it is known. */
+  readonly address?: bigint
   /** What is to be known of the replay, each a sentence. */
   readonly notes: readonly string[]
 }
@@ -28,20 +30,36 @@ export function replayScene(snapshot: NativeSnapshot): ReplayScene {
   const replay = take(snapshot.replay())
   const notes = notesOf(replay)
   if (!replay.isFound) return { registers: null, special: null, vector: null, notes }
-  const { vector = null, errorCode } = replay
+  const { vector = null, errorCode, address } = replay
   const [registers, special] = [toRegisters(registerWords), specialOfWords()]
-  return { registers, special, vector, ...(errorCode !== undefined && { errorCode }), notes }
+  return {
+    registers,
+    special,
+    vector,
+    ...(errorCode !== undefined && { errorCode }),
+    ...(address !== undefined && { address }),
+    notes,
+  }
 }
 
 function notesOf({ isFound, ended, exits, steps, answered }: NativeReplay): string[] {
   const notes: string[] = []
   if (!isFound) notes.push(endings[ended] ?? `the replay ended with '${ended}'`)
-  else if (steps > 0) notes.push(`the replay stepped ${steps} instructions after ${exits} exits`)
+  else if (steps > 0)
+    notes.push(
+      `the replay stepped through ${counted(steps, 'instruction')} after ${counted(exits, 'exit')}`,
+    )
   if (answered > 0) {
-    const what = `${answered} ${answered === 1 ? 'access' : 'accesses'}`
-    notes.push(`the replay answered ${what} by itself: reads got all ones, writes went nowhere`)
+    const what = answered === 1 ? 'access' : 'accesses'
+    notes.push(
+      `the replay answered ${answered} ${what} by itself: reads got all ones, writes went nowhere`,
+    )
   }
   return notes
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 /** Ends of its own. */

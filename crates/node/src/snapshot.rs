@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, BigInt, Uint8Array};
 use napi::{Either, Env, Task};
 use napi_derive::napi;
 use vmm::{Error, ErrorCode, LoadOptions, Machine, Others, Replay, ReplayLimits, Result, Snapshot};
@@ -51,6 +51,8 @@ pub struct NativeReplay {
     pub error_code: Option<u32>,
     /// The reason for its end: that of a run, or `instructions` if they were too many.
     pub ended: String,
+    /// The linear address of a page fault, if it is known.
+    pub address: Option<BigInt>,
     /// Exits at full speed before the first step.
     pub exits: f64,
     /// Instructions that were stepped through.
@@ -66,6 +68,7 @@ impl From<&Replay> for NativeReplay {
             is_found: replay.last.is_some(),
             vector: exception.map(|exception| u32::from(exception.vector)),
             error_code: exception.and_then(|exception| exception.error_code),
+            address: replay.last.and_then(|last| last.address).map(BigInt::from),
             ended: replay.ended.to_owned(),
             exits: replay.exits as f64,
             steps: replay.steps as f64,

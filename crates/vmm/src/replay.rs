@@ -5,13 +5,18 @@
 
 use std::time::Duration;
 
+use boot::paging::{MissReason, PagingState, TableLevel};
+use boot::state::{CR0_PE, EFER_LMA, trapped};
+use boot::{CpuMode, layout};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::bus::{PostedRing, RouteId};
+use crate::debug::VirtualMemory;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickHandle;
-use crate::limits::{BOOT_VCPU, MAX_REPLAY, MAX_REPLAY_INSTRUCTIONS};
+use crate::kvm::memory::GuestMemory;
+use crate::limits::{BOOT_VCPU, MAX_REPLAY, MAX_REPLAY_INSTRUCTIONS, PAGE_BYTES};
 use crate::machine::Machine;
 use crate::run::{
     Alarm, At, End, ExitHandler, Outcome, Processor, ReadAnswer, Reply, RunLimits, WriteAnswer,
@@ -62,8 +67,10 @@ pub struct LastInstruction {
     pub registers: kvm_regs,
     /// Segment, descriptor-table and control registers.
     pub special: kvm_sregs,
-    /// The exception, if KVM names one.
+    /// The exception, if it is known.
     pub exception: Option<Exception>,
+    /// The linear address of a page fault, if it is known.
+    pub address: Option<u64>,
 }
 
 /// An exception that could not be delivered.
@@ -73,6 +80,12 @@ pub struct Exception {
     pub vector: u8,
     /// Of those exceptions that have one.
     pub error_code: Option<u32>,
+}
+
+impl LastInstruction {
+    const fn is_page_fault(&self) -> bool {
+        matches!(self.exception, Some(Exception { vector: 14, .. }))
+    }
 }
 
 /// In KVM's place for the vector of the last exception it stands for none. KVM never asks what
@@ -110,7 +123,8 @@ pub fn replay(snapshot: &Snapshot, limits: ReplayLimits) -> Result<Replay> {
     }
     if first.whereabouts.is_some() && !limits.always_steps {
         let state = player.state()?;
-        let last = player.last(state)?;
+        let mut last = player.last(state)?;
+        last.address = last.is_page_fault().then_some(last.special.cr2);
         return Ok(player.over(first.end.name(), Some(last)));
     }
     // What comes before the last exit needs no stepping, if the guest does the same again.
@@ -191,7 +205,8 @@ impl Player {
                 // An access was answered.
                 End::Kicked(_) if self.kick.requested().is_none() => {}
                 end if is_shutdown(end) => {
-                    let last = self.last(state)?;
+                    let mut last = self.last(state)?;
+                    self.ask_again(&mut last)?;
                     return Ok(self.over_after(end.name(), Some(last), (exits, steps)));
                 }
                 end => break end.name(),
@@ -211,7 +226,53 @@ impl Player {
             registers,
             special,
             exception,
+            address: None,
         })
+    }
+
+    /// Has the last instruction fail once more, with a trap table in force, if that tells more: CR2
+    /// went with the registers, and of some exceptions KVM has no vector. The guest may map no such
+    /// table; then nothing more is known.
+    fn ask_again(&mut self, last: &mut LastInstruction) -> Result<()> {
+        let is_known = last.exception.is_some() && !last.is_page_fault();
+        if is_known || last.special.cr0 & CR0_PE == 0 {
+            return Ok(());
+        }
+        let mode = match last.special.efer & EFER_LMA {
+            0 => CpuMode::Protected,
+            _ => CpuMode::Long,
+        };
+        let (special, tables) = trapped(mode, &last.special);
+        let processor = self.processor()?;
+        let paging = PagingState::new(&special, processor.vcpu.paging);
+        processor.faults = true;
+        processor.vcpu.step_no_more()?;
+        processor.set_special_registers(&special)?;
+        processor.set_registers(&last.registers)?;
+        let memory = self.machine.memory();
+        let mut writes = tables.iter();
+        if !writes.all(|table| memory.write(table.gpa, &table.bytes).is_ok()) {
+            // The slot of a machine that began in another mode is smaller.
+            return Ok(());
+        }
+        if mode == CpuMode::Long {
+            map_system_slot(paging, memory)?;
+        }
+        let answered = self.answers.0;
+        let end = self.run(Some(1))?.end;
+        self.answers.0 = answered;
+        let End::Fault(fault) = end else {
+            return Ok(());
+        };
+        let exception = Exception {
+            vector: fault.vector,
+            error_code: fault.error_code,
+        };
+        if last.exception.is_none_or(|known| known == exception) {
+            last.exception = Some(exception);
+            last.address = fault.address;
+        }
+        Ok(())
     }
 
     /// KVM keeps the vector of an exception that the guest has handled.
@@ -247,6 +308,47 @@ impl Player {
             answered: self.answers.0,
         }
     }
+}
+
+/// Maps the system slot in the guest's own tables of long mode, if an entry is free on the way.
+fn map_system_slot(paging: PagingState, memory: &GuestMemory) -> Result<()> {
+    const LARGE: u64 = 1 << 7;
+    const PRESENT_WRITABLE: u64 = 3;
+    /// Where the tables of ours are that the guest has left.
+    const SPARE: [u64; 2] = [layout::TOP_TABLE, layout::PDPT];
+    let walk = VirtualMemory::new(paging, memory).walk(layout::SYSTEM_START);
+    let uses_spare = walk
+        .steps
+        .iter()
+        .any(|step| SPARE.contains(&(step.gpa & !(PAGE_BYTES - 1))));
+    let is_free = matches!(walk.result, Err(miss) if miss.why == MissReason::NotPresent);
+    let (Some(last), false, true) = (walk.steps.last(), uses_spare, is_free) else {
+        return Ok(());
+    };
+    if SPARE
+        .iter()
+        .any(|page| memory.write(*page, &[0; PAGE_BYTES as usize]).is_err())
+    {
+        return Ok(());
+    }
+    let entry = |table: u64, shift: u32| table + (layout::SYSTEM_START >> shift & 0x1ff) * 8;
+    let [third, second] = SPARE;
+    // The entries from the lowest level up to the one that is free.
+    let chain = [
+        (entry(second, 21), layout::SYSTEM_START | LARGE),
+        (entry(third, 30), second),
+        (last.gpa, third),
+    ];
+    let levels = match last.level {
+        TableLevel::Pml4 => &chain[..],
+        TableLevel::Pdpt => &[chain[0], (last.gpa, second)],
+        TableLevel::Pd => &[(last.gpa, layout::SYSTEM_START | LARGE)],
+        TableLevel::Pml5 | TableLevel::Pt => &[],
+    };
+    for (gpa, to) in levels {
+        memory.write(*gpa, &(to | PRESENT_WRITABLE).to_le_bytes())?;
+    }
+    Ok(())
 }
 
 /// Answers as an empty bus in the place of handlers, and counts.

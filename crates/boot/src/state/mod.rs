@@ -162,5 +162,28 @@ pub fn tables(config: &BootConfig) -> Vec<Table> {
         .collect()
 }
 
+/// Puts the trap table of a mode into force for a guest that has come with, or without, tables of
+/// its own: its special registers so changed, and what belongs into the system slot.
+pub fn trapped(mode: CpuMode, special: &kvm_sregs) -> (kvm_sregs, Vec<Table>) {
+    let protocol = Protocol::Plain;
+    let gdt = Table {
+        gpa: layout::GDT,
+        bytes: gdt_bytes(mode, protocol),
+    };
+    let traps = traps::tables(mode, segments::kernel_code(protocol));
+    let changed = kvm_sregs {
+        gdt: kvm_dtable {
+            base: layout::GDT,
+            limit: segments::gdt_limit(protocol),
+            ..Default::default()
+        },
+        tr: task::register(protocol),
+        idt: traps::register(mode),
+        ..*special
+    };
+    let tables = std::iter::once(gdt).chain(task::tables()).chain(traps);
+    (changed, tables.collect())
+}
+
 #[cfg(test)]
 mod tests;

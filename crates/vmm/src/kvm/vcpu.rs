@@ -332,10 +332,19 @@ impl Vcpu {
     /// Makes the next entry end after one instruction, by [`Exit::Debug`] (`KVM_SET_GUEST_DEBUG`).
     /// An access comes before that, and may take its place.
     pub fn step_once(&mut self) -> Result<()> {
+        self.debug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
+    }
+
+    /// Takes that back.
+    pub fn step_no_more(&mut self) -> Result<()> {
+        self.debug(0)
+    }
+
+    fn debug(&mut self, control: u32) -> Result<()> {
         // KVM remembers the instruction from which it steps.
         self.flush()?;
         let debug = kvm_guest_debug {
-            control: KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+            control,
             ..Default::default()
         };
         self.fd
