@@ -49,7 +49,8 @@ export type {
   Written,
 } from './results/exit.ts'
 export { type Guest, guests } from './options/guest.ts'
-export type { DisassembleOptions, Instruction } from './debug/disassemble.ts'
+export type { DisassembleOptions } from './debug/disassemble.ts'
+export type { Instruction } from './results/instruction.ts'
 export type { IrqLine } from './machine/irq.ts'
 export type { Loaded, LoadedPart } from './machine/loaded.ts'
 export type { GuestMemory } from './machine/memory.ts'
@@ -57,6 +58,7 @@ export type { MemorySlot, VirtualMachineOptions } from './options/options.ts'
 export type { FramesCard, NetworkCard, PasstCard } from './options/virtio/network.ts'
 export type { Image, Module } from './options/payload.ts'
 export type { ExitAnswer, ExitContext, RunOptions, RunSyncOptions } from './options/run-options.ts'
+export type { Autopsy, ExplainOptions, Finding } from './results/autopsy.ts'
 export type {
   CpuMode,
   EndReason,
@@ -65,7 +67,6 @@ export type {
   ImageFormat,
   Privilege,
 } from './native/words.ts'
-export type { Autopsied, Autopsy, ExplainOptions, Finding } from './results/autopsy.ts'
 export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
 export type { Fault } from './results/fault.ts'
 export type { Registers } from './results/registers.ts'

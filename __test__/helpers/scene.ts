@@ -91,13 +91,18 @@ export function scene(given: Given = {}): Scene {
     gpa >= 0 && gpa + length <= memory.length ? memory.slice(gpa, gpa + length) : null
   const walk = (address: bigint): Walk => {
     const own = given.pages?.[Number(address & ~0xfffn)] ?? {}
-    const rights = { user: true, writable: true, executable: true, pageSize: false, ...own }
-    const entry = { gpa: 0x1_3000, entry: address | 7n, present: !('miss' in own), ...rights }
-    const levels = [{ ...entry, name: 'PT' as const }]
+    const rights = { user: true, writable: true, executable: true, ...own }
+    const { user, writable, executable } = rights
+    const flags = { user, writable, executable, present: !('miss' in own), pageSize: false }
+    const levels = [{ name: 'PT' as const, gpa: 0x1_3000, entry: address | 7n, ...flags }]
     if ('miss' in own) return { address, levels, page: null, miss: { level: 'PT', why: own.miss } }
     const far = address >> 47n !== 0n
     if (far) return { address, levels: [], page: null, miss: { level: 'PML4', why: 'not-present' } }
-    return { address, levels, page: { gpa: Number(address), pageBytes: 4096, ...rights } }
+    return {
+      address,
+      levels,
+      page: { gpa: Number(address), pageBytes: 4096, user, writable, executable },
+    }
   }
   return {
     reason: 'shutdown',

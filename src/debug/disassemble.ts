@@ -3,20 +3,9 @@ import { native } from '../native/native.ts'
 import type { NativeInstruction } from '../native/seam.ts'
 import type { CpuMode } from '../native/words.ts'
 import { checkInteger, checkKeys, checkObject } from '../options/check.ts'
+import type { Instruction } from '../results/instruction.ts'
 import type { Symbols } from './symbols.ts'
 import type { VirtualMemory } from './virtual.ts'
-
-/** One instruction of a guest, or one byte that begins none. */
-export interface Instruction {
-  /** Its linear address. */
-  readonly address: bigint
-  /** Its bytes; a copy. */
-  readonly bytes: Uint8Array
-  /** What an assembler would be given, in Intel's syntax; `(bad)` for a byte that begins none. */
-  readonly text: string
-  /** Where it is in an ELF image with symbols, such as `main+0x12`. */
-  readonly symbol?: string
-}
 
 /** Whose code it is. */
 export interface DisassembleOptions {

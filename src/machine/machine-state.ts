@@ -6,11 +6,11 @@ import type { Loaded } from './loaded.ts'
 import { GuestMemory } from './memory.ts'
 import {
   type DisassembleOptions,
-  type Instruction,
   checkDisassembleOptions,
   disassembleAt,
 } from '../debug/disassemble.ts'
 import type { Symbols } from '../debug/symbols.ts'
+import type { Instruction } from '../results/instruction.ts'
 import type { Registers } from '../results/registers.ts'
 import type { SpecialRegisters } from '../results/special-registers.ts'
 import type { SpecialRegistersUpdate } from './registers.ts'

@@ -87,7 +87,7 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
     const { machine, handlers, devices, remotes } = parts
     const own = [...handlers.values()]
     const asker = new Asker(handlers, machine)
-    const control = new RunControl(machine, asker, remotes)
+    const control = new RunControl(machine, asker, parts)
     super(machine, parts, control)
     this.#parts = parts
     this.#machine = machine

@@ -1,3 +1,4 @@
+import type { Instruction } from './instruction.ts'
 import type { Walk } from './walk.ts'
 
 /** What a rule has to say of the end of a run. */
@@ -12,16 +13,6 @@ export interface Finding {
   readonly manual: string
 }
 
-/** An instruction as it lies in memory. */
-export interface Autopsied {
-  /** Its linear address. */
-  readonly address: bigint
-  /** Its bytes; up to 15 if it is none. */
-  readonly bytes: Uint8Array
-  /** In Intel's syntax. */
-  readonly text: string
-}
-
 /** Options of `explain()`. */
 // What else there is follows where machines are known.
 export interface ExplainOptions {}
@@ -30,7 +21,7 @@ export interface ExplainOptions {}
 export interface AutopsyParts {
   readonly title: string
   readonly vector: number | null
-  readonly instruction: Autopsied | null
+  readonly instruction: Instruction | null
   /** The registers that the instruction names, with their values. */
   readonly operands: string
   readonly findings: readonly Finding[]
@@ -51,7 +42,7 @@ export class Autopsy {
   /** The exception's vector, 0 to 31, if one is known. */
   readonly vector: number | null
   /** The instruction that the vCPU was at. */
-  readonly instruction: Autopsied | null
+  readonly instruction: Instruction | null
   /** The likely causes, the likeliest first. None for a guest that is sound. */
   readonly findings: readonly Finding[]
   /** The page walk for the address that could not be reached. */
@@ -91,8 +82,9 @@ export class Autopsy {
   }
 }
 
-function describeInstruction({ address, bytes, text }: Autopsied): string {
-  return `0x${address.toString(16)}: ${Buffer.from(bytes).toString('hex')}  ${text}`
+function describeInstruction({ address, bytes, text, symbol }: Instruction): string {
+  const place = `0x${address.toString(16)}${symbol === undefined ? '' : ` <${symbol}>`}`
+  return `${place}: ${Buffer.from(bytes).toString('hex')}  ${text}`
 }
 
 function describeWalk({ address, levels, page, miss }: Walk): string[] {

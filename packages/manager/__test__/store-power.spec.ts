@@ -164,7 +164,7 @@ test('a loss of power at any moment: a snapshot is whole or not there', async (t
       seen.add(found.length)
       if (isDone) t.is(found.length, 1)
       if (found.length > 0) {
-        const path = `${await snapshots.folder('one')}/memory.vmexit`
+        const path = `${(await snapshots.find('one')).folder}/memory.vmexit`
         t.is(await survivor.read(path), memory)
       }
       t.false(survivor.paths().some((path) => path.includes('/.')))

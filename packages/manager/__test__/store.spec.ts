@@ -199,7 +199,7 @@ test('a snapshot is there when it is whole', async (t) => {
   writeFileSync(join(draft.folder, 'memory.vmexit'), 'memory')
   writeFileSync(join(draft.folder, 'disk0.img'), 'disk')
   t.deepEqual(await snapshots.list(), [])
-  await rejects(t, 'ERR_NOT_FOUND', () => snapshots.folder('one'))
+  await rejects(t, 'ERR_NOT_FOUND', () => snapshots.find('one'))
   await rejects(t, 'ERR_STATE', () => snapshots.begin('one'))
   const view = await draft.commit({ state: 'paused', description: 'before' })
   t.like(view, { name: 'one', bytes: 10, state: 'paused', description: 'before' })
@@ -211,7 +211,9 @@ test('a snapshot is there when it is whole', async (t) => {
     (await snapshots.list()).map(({ name }) => name),
     ['one', 'two'],
   )
-  t.is(readFileSync(join(await snapshots.folder('one'), 'memory.vmexit'), 'utf8'), 'memory')
+  const { folder } = await snapshots.find('one')
+  t.is(readFileSync(join(folder, 'memory.vmexit'), 'utf8'), 'memory')
+  t.deepEqual((await snapshots.find('one')).view, view)
   await rejects(t, 'ERR_EXISTS', () => snapshots.begin('one'))
   await snapshots.remove('one')
   await rejects(t, 'ERR_NOT_FOUND', () => snapshots.remove('one'))
@@ -219,7 +221,7 @@ test('a snapshot is there when it is whole', async (t) => {
     for (const call of [
       () => snapshots.begin(name),
       () => snapshots.remove(name),
-      () => snapshots.folder(name),
+      () => snapshots.find(name),
     ])
       await rejects(t, 'ERR_INVALID_OPTION', call)
 })
@@ -234,7 +236,7 @@ test('a machine has 256 snapshots at most, and none is begun that would be one m
   t.regex(message, /at most 256 snapshots: remove others first/)
   // They are broken, and can be removed all the same.
   t.deepEqual(await store.snapshots('a').list(), [])
-  await rejects(t, 'ERR_SNAPSHOT', () => store.snapshots('a').folder('s0'))
+  await rejects(t, 'ERR_SNAPSHOT', () => store.snapshots('a').find('s0'))
   await store.snapshots('a').remove('s0')
   await (await store.snapshots('a').begin('more')).discard()
 })

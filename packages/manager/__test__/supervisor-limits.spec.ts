@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import test from 'ava'
 
+import { until } from '../../../__test__/fixtures/until.ts'
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
 import { findLimitTools, limited } from '../src/supervisor/process/limits.ts'
 import { place, sleeper, supervise } from './helpers/supervised.ts'
@@ -68,3 +71,43 @@ kvmTest(
     t.deepEqual(there.pids(), [])
   },
 )
+
+/** Complains at its start more than a file takes, and again and again. */
+const loud = `
+const line = 'x'.repeat(64 * 1024 - 1)
+export default () => {
+  for (let count = 0; count < 50; count++) console.error(line)
+  process.stderr.write('y'.repeat(3 * 1024 * 1024) + '\\n')
+  setInterval(() => console.error(line), 1)
+  return {}
+}
+`
+
+kvmTest('what a process complains is kept in so many bytes, and the last of it', async (t) => {
+  const there = place(t)
+  const { supervisor } = await supervise(t, there)
+  const module = there.image('loud.mjs', Buffer.from(loud))
+  await supervisor.define({ name: 'web', ...sleeper(there), module }, { from: 'local' })
+  await supervisor.start('web')
+  const log = join(there.state, 'machines/web/process.log')
+  const sizes = [log, `${log}.1`]
+  let [most, turns, last] = [0, 0, 0]
+  const look = (): void => {
+    const [now = 0, before = 0] = sizes.map((path) => statSync(path).size)
+    most = Math.max(most, now, before)
+    if (now < last) turns += 1
+    last = now
+  }
+  t.true(
+    await until(
+      () => turns >= 3,
+      60_000,
+      () => sleep(5).then(look),
+    ),
+  )
+  t.true(most <= 2 ** 20, `${most} bytes`)
+  t.is(supervisor.find('web').state, 'running')
+  await supervisor.kill('web')
+  const text = readFileSync(log, 'utf8')
+  t.regex(text, /^x*(?:\nx+)*\n$/)
+})

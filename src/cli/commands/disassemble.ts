@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 
 import { bitsOfMode, instructionsOf } from '../../debug/disassemble.ts'
-import type { Code, Instruction } from '../../debug/disassemble.ts'
+import type { Code } from '../../debug/disassemble.ts'
+import type { Instruction } from '../../results/instruction.ts'
 import { type Elf, readElf } from '../../debug/elf.ts'
 import { Symbols } from '../../debug/symbols.ts'
 import type { CpuMode } from '../../native/words.ts'

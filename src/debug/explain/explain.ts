@@ -1,5 +1,5 @@
 import { Autopsy, type Finding } from '../../results/autopsy.ts'
-import { rulesFor } from './rules/index.ts'
+import { isSound, rulesFor } from './rules/index.ts'
 import { type Scene, isCanonical, isLong, isReal, ripOf } from './scene.ts'
 
 /** What the rules find in it, and the page walk that matters. */
@@ -11,7 +11,7 @@ export function explainScene(scene: Scene, title: string): Autopsy {
   return new Autopsy({
     title: [title, ...notes].join('\n  '),
     vector,
-    instruction: scene.registersKept ? instruction : null,
+    instruction: scene.registersKept && !isSound(scene) ? instruction : null,
     operands: operandsOf(scene),
     findings,
     walk: walkOf(scene),
@@ -32,8 +32,9 @@ function walkOf(scene: Scene): Scene['walk'] extends (at: bigint) => infer W ? W
 const named = /\b(?:[re]?([abcd])[xlh]|[re]?(si|di|sp|bp)l?|(r(?:[89]|1[0-5]))[dwb]?)\b/g
 
 /** The registers that the instruction names, with their values. */
-function operandsOf({ instruction, registers, registersKept }: Scene): string {
-  if (!instruction || !registersKept) return ''
+function operandsOf(scene: Scene): string {
+  const { instruction, registers, registersKept } = scene
+  if (!instruction || !registersKept || isSound(scene)) return ''
   const names = [...instruction.text.matchAll(named)].map(([, letter, pair, high]) =>
     letter ? `r${letter}x` : pair ? `r${pair}` : high!,
   )

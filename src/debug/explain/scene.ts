@@ -3,7 +3,8 @@ import type {
   NativeDescriptorTable,
   NativeSegment,
 } from '../../native/seam.ts'
-import type { Autopsied, Finding } from '../../results/autopsy.ts'
+import type { Finding } from '../../results/autopsy.ts'
+import type { Instruction } from '../../results/instruction.ts'
 import type { Walk } from '../../results/walk.ts'
 import type { Exit } from '../../results/exit.ts'
 import type { Registers } from '../../results/registers.ts'
@@ -41,7 +42,7 @@ export interface Scene {
   readonly parts: readonly { readonly gpa: number; readonly bytes: number }[]
   /** The bytes at RIP, up to 15, as far as there is memory. */
   readonly code: Uint8Array
-  readonly instruction: Autopsied | null
+  readonly instruction: Instruction | null
   /** The linear address of its operand in memory. */
   readonly operand?: bigint
   /** What a replay has to say of itself. */
@@ -103,6 +104,8 @@ export function isCanonical({ special }: Scene, address: bigint): boolean {
 }
 
 const PAGE_BYTES = 4096
+/** The longest instruction (Intel SDM vol. 2A §2.3.11). */
+const INSTRUCTION_BYTES = 15
 
 /** Bytes at a linear address, over page borders; `null` unless all of them can be read. */
 export function readLinear(scene: Scene, address: bigint, length: number): Uint8Array | null {
@@ -117,6 +120,15 @@ export function readLinear(scene: Scene, address: bigint, length: number): Uint8
     done += piece.length
   }
   return bytes
+}
+
+/** As many bytes at RIP as there are, up to the longest instruction. */
+export function codeAt(scene: Scene): Uint8Array {
+  const rip = ripOf(scene)
+  const inPage = PAGE_BYTES - Number(rip & 0xfffn)
+  const whole = readLinear(scene, rip, INSTRUCTION_BYTES)
+  if (whole || inPage >= INSTRUCTION_BYTES) return whole ?? new Uint8Array(0)
+  return readLinear(scene, rip, inPage) ?? new Uint8Array(0)
 }
 
 /** As messages show it. */

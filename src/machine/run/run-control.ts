@@ -12,7 +12,9 @@ import {
 import { isAborted, reasonOf } from '../../options/signal.ts'
 import type { Autopsy, ExplainOptions } from '../../results/autopsy.ts'
 import { type Explains, RunResult } from '../../results/result.ts'
+import type { Symbols } from '../../debug/symbols.ts'
 import type { Remotes } from '../remote/remotes.ts'
+import type { Parts } from '../snapshot/parts.ts'
 import { RunPromise } from './run-promise.ts'
 import { explainEnd } from './autopsies.ts'
 
@@ -36,16 +38,22 @@ export class RunControl implements Explains {
   readonly #machine: NativeMachine
   readonly #asker: Asker
   readonly #remotes: Remotes
+  readonly #symbols: Symbols
   readonly #listeners: Listener[] = []
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
   #closed = false
   #runs = 0
 
-  constructor(machine: NativeMachine, asker: Asker, remotes: Remotes) {
+  constructor(
+    machine: NativeMachine,
+    asker: Asker,
+    { remotes, symbols }: Pick<Parts, 'remotes' | 'symbols'>,
+  ) {
     this.#machine = machine
     this.#asker = asker
     this.#remotes = remotes
+    this.#symbols = symbols
   }
 
   /** Reports to it from now on. */
@@ -189,7 +197,8 @@ export class RunControl implements Explains {
   /** `explain` of the result of a run, by its number. */
   explain(result: RunResult, run: number, options: ExplainOptions | undefined): Autopsy {
     this.checkIdle()
-    if (run === this.#runs) return explainEnd(this.#machine, result, options)
+    if (run === this.#runs)
+      return explainEnd({ machine: this.#machine, symbols: this.#symbols, result }, options)
     const what = 'explain() speaks of the last run, and the machine has run again since'
     return raise(new VmError('ERR_INVALID_OPTION', what))
   }

@@ -29,12 +29,21 @@ export class Bench {
 
   /** Starts the daemon and resolves to its document, when it is ready. */
   async startDaemon(...more: string[]): Promise<any> {
+    return JSON.parse(await this.#start(['--json', ...more], '}\n'))
+  }
+
+  /** The same without `--json`; resolves to what it prints. */
+  startDaemonAsText(...more: string[]): Promise<string> {
+    return this.#start(more, 'ready')
+  }
+
+  async #start(more: readonly string[], last: string): Promise<string> {
     const places = ['--state', this.state, '--runtime', this.runtime]
-    const { child, said } = this.spawn(['daemon', ...places, '--json', ...more])
+    const { child, said } = this.spawn(['daemon', ...places, ...more])
     this.#daemon = child
-    const isReady = await until(() => said.stdout.includes('}\n') || child.exitCode !== null)
+    const isReady = await until(() => said.stdout.includes(last) || child.exitCode !== null)
     if (!isReady || child.exitCode !== null) throw new Error(`no daemon: ${said.stderr}`)
-    return JSON.parse(said.stdout)
+    return said.stdout
   }
 
   /** Ends the daemon; resolves to its exit code, or the signal. */

@@ -9,7 +9,7 @@ import { RfbClient } from '../../../../__test__/fixtures/rfb-client.ts'
 import type { HttpDaemon } from './http-daemon.ts'
 
 /** What a page listens to as long as it is open. */
-export const pageStreams = ['/v1/events', '/v1/stats?interval=1000'] as const
+export const pageStreams = ['/v1/live?interval=1000'] as const
 
 /** Connections that a browser has to one host, beside WebSockets. */
 const maxSockets = 6

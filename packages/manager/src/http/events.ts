@@ -79,6 +79,9 @@ class EventStream {
   #isDropped = false
   /** Of events alone: between them there may be stats. */
   #waiting = 0
+  /** Written when what was written before it is: a write costs more than an event. */
+  #text = ''
+  #isWriting = false
 
   constructor(response: ServerResponse, since: number) {
     this.#response = response
@@ -112,7 +115,8 @@ class EventStream {
       return
     }
     this.#waiting += text.length
-    this.#response.write(text, () => (this.#waiting -= text.length))
+    this.#text += text
+    if (!this.#isWriting) this.#flush()
   }
 
   /** Ends it after what waits; a reader that reads nothing of it has no long time. */
@@ -121,9 +125,21 @@ class EventStream {
     this.#isOver = true
     this.stop()
     this.#begin()
-    this.#response.end(`: ${why}\n\n`)
+    this.#response.end(`${this.#text}: ${why}\n\n`)
+    this.#text = ''
     const timer = setTimeout(() => this.#response.destroy(), lingerMs)
     this.#response.once('close', () => clearTimeout(timer))
+  }
+
+  #flush(): void {
+    const text = this.#text
+    this.#text = ''
+    this.#isWriting = text !== ''
+    if (!this.#isWriting) return
+    this.#response.write(text, () => {
+      this.#waiting -= text.length
+      this.#flush()
+    })
   }
 
   #event(event: ManagerEvent): void {

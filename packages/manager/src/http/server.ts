@@ -95,9 +95,12 @@ function placeOf(where: HttpPlace): ListenOptions | { fd: number } {
 
 function listen(server: Server, place: ListenOptions | { fd: number }): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const message = `cannot listen for HTTP: ${cause.message}`
-      reject(new ManagerError('ERR_SOCKET', message, { cause }))
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const isTaken = cause.code === 'EADDRINUSE' && 'port' in place
+      const why = isTaken
+        ? `port ${place.port} of 127.0.0.1 is taken; give another one, or 0 for any`
+        : cause.message
+      reject(new ManagerError('ERR_SOCKET', `cannot listen for HTTP: ${why}`, { cause }))
     })
     server.listen(place, () => resolve())
   })

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { readArguments } from './arguments.ts'
+import { keepComplaintsShort } from './complaints.ts'
 import { Group } from './group.ts'
 import { Station } from './station.ts'
 
@@ -11,6 +12,7 @@ const endMs = 5000
 const { runtime, state, name, group } = readArguments(process.argv.slice(2))
 // What is made here is this user's alone.
 process.umask(0o077)
+keepComplaintsShort()
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 process.on('SIGHUP', () => undefined)
 

@@ -26,6 +26,14 @@ export interface SnapshotDraft {
   discard(): Promise<void>
 }
 
+/** A snapshot that is kept. */
+export interface KeptSnapshot {
+  /** The folder with its files. */
+  readonly folder: string
+  /** What is known of it. */
+  readonly view: SnapshotView
+}
+
 /** The snapshots of a machine, each a folder, and its saved state, another one. */
 export class Snapshots {
   readonly #files: FileOperations
@@ -50,13 +58,14 @@ export class Snapshots {
       .toSorted((a, b) => (a.at === b.at ? 0 : a.at < b.at ? -1 : 1))
   }
 
-  /** The folder of a snapshot; `ERR_NOT_FOUND`, and `ERR_SNAPSHOT` if it cannot be read. */
-  async folder(snapshot: string): Promise<string> {
+  /** One snapshot; `ERR_NOT_FOUND`, and `ERR_SNAPSHOT` if it cannot be read. */
+  async find(snapshot: string): Promise<KeptSnapshot> {
     const name = checkName(snapshot, 'snapshot')
     const folder = join(this.#folder, name)
     if (!(await this.#files.status(folder)))
       throw new ManagerError('ERR_NOT_FOUND', `there is no snapshot ${name}`)
-    if (await this.#view(folder, name)) return folder
+    const view = await this.#view(folder, name)
+    if (view) return { folder, view }
     throw new ManagerError('ERR_SNAPSHOT', `${folder} cannot be read: remove the snapshot ${name}`)
   }
 

@@ -88,9 +88,9 @@ const instead: Record<string, string> = {
 /** An instruction that KVM's emulator lacks. */
 export const notEmulated: Rule = (scene) => {
   const { exit, backend, instruction } = scene
-  if (exit?.reason !== 'internal-error' || exit.suberror !== 1) return []
+  if (exit?.reason !== 'internal-error' || exit.suberror !== 1 || scene.code.length === 0) return []
   const bytes = Buffer.from(scene.code).toString('hex')
-  const what = instruction?.text ?? (bytes === '' ? 'what is at RIP' : `the instruction ${bytes}`)
+  const what = instruction?.text ?? `the instruction ${bytes}`
   return [
     {
       found: `${backend} cannot emulate ${what} in ring ${ring(scene)}`,

@@ -92,9 +92,13 @@ const always: Readonly<Record<string, Rule>> = {
 /** Ends of guests that do what they shall. */
 const SOUND = ['hlt', 'exit-port', 'power-off', 'reset', 'stopped']
 
+/** Whether there is nothing to explain. */
+export const isSound = ({ reason }: Scene): boolean => SOUND.includes(reason)
+
 /** The rules that there are for the end of a run. */
-export function rulesFor({ reason, registersKept }: Scene): [name: string, rule: Rule][] {
-  if (SOUND.includes(reason)) return []
+export function rulesFor(scene: Scene): [name: string, rule: Rule][] {
+  if (isSound(scene)) return []
+  const { registersKept } = scene
   return Object.entries(registersKept ? { ...ofRegisters, ...always } : always)
 }
 

@@ -48,6 +48,14 @@ export function jumpTarget(scene: Scene): bigint | null {
   return kind === 0xe0 || kind === 0xd0 ? operandRegister(scene, opcode) : null
 }
 
+/** Whether it divides, which alone raises vector 0. */
+export function isDivision(scene: Scene): boolean {
+  const opcode = opcodeOf(scene)
+  if (!opcode || opcode.map !== 1) return false
+  const { byte, next } = opcode
+  return byte === 0xd4 || ((byte === 0xf6 || byte === 0xf7) && (next & 0x30) === 0x30)
+}
+
 /** Whether it returns from a call. */
 export function isReturn({ map, byte }: Opcode): boolean {
   return map === 1 && (byte === 0xc3 || byte === 0xc2)

@@ -43,9 +43,8 @@ export async function restoreSnapshot(
   kept: Snapshots,
   name: string,
 ): Promise<void> {
-  const folder = await kept.folder(name)
-  const found = (await kept.list()).find((one) => one.name === name)
-  const paused = found?.state === 'paused'
+  const { folder, view } = await kept.find(name)
+  const paused = view.state === 'paused'
   await machine.inTurn(async () => {
     if (still.includes(machine.state)) await machine.start({ from: folder, paused })
     else await restoreInPlace(machine, folder, paused)

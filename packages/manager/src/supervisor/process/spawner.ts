@@ -1,4 +1,4 @@
-import { close, open } from 'node:fs'
+import { close, constants, open } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,6 +53,8 @@ export interface Launch {
 }
 
 const openFile = promisify(open)
+/** The process makes it short again: what comes then belongs at its new end. */
+const logFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
 const closeFile = promisify(close)
 
 /** Begins processes of machines, or finds those that are there. */
@@ -206,7 +208,7 @@ export class Spawner {
       state,
       ...what,
     ]
-    const descriptor = await openFile(log, 'w', 0o600)
+    const descriptor = await openFile(log, logFlags, 0o600)
     try {
       return await ChildOfOurs.begin({ program: program!, args, log: descriptor, readyMs })
     } finally {

@@ -1,0 +1,118 @@
+import { isFailure } from '../../native/errors.ts'
+import { native } from '../../native/native.ts'
+import type { NativeInstruction, NativeMachine } from '../../native/seam.ts'
+import type { Instruction } from '../../results/instruction.ts'
+import type { RunResult } from '../../results/result.ts'
+import type { SpecialRegisters } from '../../results/special-registers.ts'
+import { bitsOf, decode, instructionsOf } from '../disassemble.ts'
+import type { ReplayScene } from '../replay.ts'
+import type { Symbols } from '../symbols.ts'
+import { walkOf } from '../virtual.ts'
+import { isDivision } from './rules/opcodes.ts'
+import { type Scene, codeAt, isLong, isReal, ripOf } from './scene.ts'
+
+type MemoryOperand = NonNullable<NativeInstruction['memory']>
+
+/** The end of a machine's last run, and what is known of it. */
+export interface Ended {
+  readonly machine: NativeMachine
+  readonly symbols: Symbols
+  readonly result: RunResult
+  readonly special: SpecialRegisters
+  /** Of the exception that KVM has at hand after a shutdown. */
+  readonly errorCode: number | undefined
+  readonly replay: ReplayScene | undefined
+}
+
+/** The end as rules see it. */
+export function sceneOf(ended: Ended): Scene {
+  const { machine, result, replay } = ended
+  const { reason, exit } = result
+  const registers = replay?.registers ?? result.registers
+  const special = replay?.special ?? ended.special
+  const vcpu = result.vcpu ?? 0
+  const { mode, parts } = machine.loaded()
+  const base: Scene = {
+    reason,
+    exit,
+    vector: null,
+    registers,
+    special,
+    registersKept: exit?.reason !== 'shutdown' || exit.registersKept || Boolean(replay?.registers),
+    mode,
+    backend: native.hostBackend(),
+    parts,
+    code: new Uint8Array(0),
+    instruction: null,
+    notes: replay?.notes ?? [],
+    read: (gpa, length) => {
+      if (!Number.isSafeInteger(gpa) || gpa < 0) return null
+      const bytes = new Uint8Array(length)
+      return isFailure(machine.readMemory(gpa, bytes)) ? null : bytes
+    },
+    walk: (address) => walkOf(machine, vcpu, address, special),
+  }
+  if (!base.registersKept) return { ...base, ...exceptionOf(base, ended) }
+  const seen = { ...base, code: codeAt(base) }
+  return { ...seen, ...exceptionOf(seen, ended), ...instructionOf(seen, ended.symbols) }
+}
+
+/** Which exception it was, if it was one. */
+function exceptionOf(
+  scene: Scene,
+  { result, errorCode, replay }: Ended,
+): Pick<Scene, 'vector' | 'errorCode' | 'address'> {
+  const { fault, exit } = result
+  if (fault) {
+    const { vector, errorCode: code, address } = fault
+    return {
+      vector,
+      ...(code !== undefined && { errorCode: code }),
+      ...(address !== undefined && { address }),
+    }
+  }
+  if (exit?.reason !== 'shutdown') return { vector: null }
+  const found = replay?.registers ? replay : { vector: exit.vector, errorCode }
+  const vector = found.vector ?? null
+  // No exception has number 0, too.
+  if (vector === null || (vector === 0 && !isDivision(scene))) return { vector: null }
+  return {
+    vector,
+    ...(found.errorCode !== undefined && { errorCode: found.errorCode }),
+    ...(vector === 14 && { address: scene.special.cr2 }),
+  }
+}
+
+/** The instruction at RIP, and the linear address that it names. */
+function instructionOf(scene: Scene, symbols: Symbols): Pick<Scene, 'instruction' | 'operand'> {
+  const { code, special } = scene
+  if (code.length === 0) return { instruction: null }
+  const address = ripOf(scene)
+  const bits = bitsOf(special)
+  const base = bits === 64 ? 0n : special.cs.base
+  const [instruction] = instructionsOf({ bytes: code, address, base, bits }, 1, symbols)
+  if (!instruction) return { instruction: null }
+  const [{ memory } = {}] = decode(code, BigInt.asUintN(64, address - base), bits, 1)
+  const operand = memory && operandOf(scene, memory, instruction)
+  return { instruction, ...(operand !== undefined && { operand }) }
+}
+
+/** In 64-bit mode, where only FS and GS have a base. */
+function operandOf(
+  scene: Scene,
+  { segment, base, index, scale, displacement, relative }: MemoryOperand,
+  { text }: Instruction,
+): bigint | undefined {
+  // `lea` computes an address and goes nowhere.
+  if (isReal(scene) || !isLong(scene) || scene.special.cs.l === 0 || text.startsWith('lea '))
+    return undefined
+  const values = scene.registers as Readonly<Record<string, bigint>>
+  const parts = [base, index].map((name) => (name === undefined ? 0n : values[name]))
+  // Of 32 bits, by a prefix.
+  if (parts.includes(undefined)) return undefined
+  const bases = scene.special as unknown as Readonly<Record<string, { base: bigint }>>
+  const from = segment === 'fs' || segment === 'gs' ? bases[segment]!.base : 0n
+  const [at, times] = parts as [bigint, bigint]
+  const sum = relative ? displacement : at + times * BigInt(scale) + displacement
+  return BigInt.asUintN(64, from + sum)
+}
