@@ -1,4 +1,5 @@
-// The disassembler beside objdump, on every guest here: the same instructions at the same addresses.
+// The disassembler beside objdump, on every guest here: the same instructions, at the same
+// addresses.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

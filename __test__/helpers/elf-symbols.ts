@@ -20,12 +20,14 @@ const [PROGBITS, SYMTAB, STRTAB] = [1, 2, 3]
 /** A table of strings, and where each is. */
 function strings(names: readonly string[]): [Buffer, number[]] {
   const at: number[] = []
-  let all = Buffer.from([0])
+  const all = ['\0']
+  let length = 1
   for (const name of names) {
-    at.push(name === '' ? 0 : all.length)
-    all = Buffer.concat([all, Buffer.from(`${name}\0`)])
+    at.push(name === '' ? 0 : length)
+    all.push(`${name}\0`)
+    length += Buffer.byteLength(name) + 1
   }
-  return [all, at]
+  return [Buffer.from(all.join('')), at]
 }
 
 /** An ELF file with one segment at `entry`, and with names. */

@@ -249,7 +249,7 @@ Example:
 const disassemble: Command = {
   name: 'disassemble',
   summary: 'show the machine code of an image',
-  usage: 'FILE [--mode real|protected|paged32|long] [--at ADDRESS|SYMBOL] [--count N] [--json]',
+  usage: 'FILE [--mode real|protected|paged32|long] [--at ADDRESS] [--count N] [--json]',
   about:
     'Shows the instructions of an image in Intel syntax, and runs nothing: it needs no /dev/kvm. Of an ELF image it shows ' +
     'the sections with code, by the names of its symbols; a flat image needs --mode. - reads it from stdin.',

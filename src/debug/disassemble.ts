@@ -17,9 +17,9 @@ export interface DisassembleOptions {
 export type CodeBits = 16 | 32 | 64
 
 /** The most bytes of one instruction. */
-export const MAX_INSTRUCTION_BYTES = 15
+const MAX_INSTRUCTION_BYTES = 15
 /** The most instructions of one call. */
-export const MAX_INSTRUCTIONS = 1 << 16
+const MAX_INSTRUCTIONS = 1 << 16
 const PAGE_BYTES = 4096
 /** The flag LMA of EFER: long mode is active. */
 const EFER_LMA = 1n << 10n
@@ -124,7 +124,7 @@ export function disassembleAt(
  * Bytes from an address on, page by page as far as they can be read; nothing in the first page is
  * an error.
  */
-export function readCode(memory: VirtualMemory, address: bigint, wanted: number): Uint8Array {
+function readCode(memory: VirtualMemory, address: bigint, wanted: number): Uint8Array {
   const bytes = new Uint8Array(wanted)
   let length = 0
   while (length < wanted) {

@@ -1,5 +1,5 @@
 /** A section: a named range of the file, and where it lies in memory. */
-export interface Section {
+interface Section {
   readonly name: string
   readonly type: number
   readonly isExecutable: boolean
@@ -13,7 +13,7 @@ export interface Section {
 }
 
 /** What is loaded: a range of the file, and where it lies in memory. */
-export interface Segment {
+interface Segment {
   readonly isExecutable: boolean
   readonly address: bigint
   readonly bytes: Uint8Array
@@ -29,7 +29,7 @@ export interface Elf {
 
 /** Section types (figure 4-9). */
 export const SHT_SYMTAB = 2
-export const SHT_NOBITS = 8
+const SHT_NOBITS = 8
 export const SHT_DYNSYM = 11
 const ET_REL = 1
 const PT_LOAD = 1

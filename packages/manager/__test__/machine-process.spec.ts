@@ -79,7 +79,7 @@ serial('what ends a machine against its will is told as a crash', async (t) => {
     if (typeof reason === 'string') t.is(end.reason, reason)
     else t.regex(end.reason, reason)
   }
-  t.regex((places.end('unclaimed') as { where: string }).where, /port 0x10/)
+  t.regex((places.end('unclaimed') as { crash: { sentence: string } }).crash.sentence, /port 0x10/)
 })
 
 serial(

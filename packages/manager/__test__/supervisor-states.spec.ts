@@ -104,7 +104,7 @@ kvmTest('a machine starts paused, before its first instruction', async (t) => {
 
 kvmTest('a machine that ended or crashed tells why, and starts again', async (t) => {
   const there = place(t)
-  const { supervisor, types } = await supervise(t, there)
+  const { supervisor, types, close } = await supervise(t, there)
   await supervisor.define({ name: 'good', ...ending(there, 0) }, { from: 'local' })
   await supervisor.define({ name: 'bad', ...crashing() }, { from: 'local' })
   for (const round of [1, 2]) {
@@ -115,6 +115,20 @@ kvmTest('a machine that ended or crashed tells why, and starts again', async (t)
     t.true(await until(() => supervisor.find('bad').state === 'crashed'), `round ${round}`)
     t.is(supervisor.find('bad').reason, 'shutdown')
   }
+  t.regex(supervisor.find('bad').crash!.sentence, /triple fault/)
+  // mov al,42; out 0x10,al
+  const file = there.image('lost.bin', Uint8Array.of(0xb0, 42, 0xe6, 0x10))
+  await supervisor.define({ name: 'lost', mode: 'real', payload: { file } }, { from: 'local' })
+  await supervisor.start('lost')
+  t.true(await until(() => supervisor.find('lost').state === 'crashed'))
+  const { crash } = supervisor.find('lost')
+  t.is(crash!.sentence, 'the guest wrote 1 byte (0x2a) to port 0x10, which no route claims')
+  t.is(crash!.registers!['rax'], '0x2a')
+  t.regex(crash!.explanation!, /unclaimed: no route claims port 0x10/)
+  // A later daemon knows it, too.
+  await close()
+  const { supervisor: later } = await supervise(t, there)
+  t.deepEqual(later.find('lost').crash, crash)
   const once = ['starting', 'running', 'ended']
   t.deepEqual(types('good'), ['defined', ...once, ...once])
 })

@@ -61,20 +61,96 @@ browserTest('machines are seen and driven in a browser', async (t) => {
   t.deepEqual([...browser.hosts], [new URL(daemon.web).host])
 })
 
-browserTest('a definition that is wrong is refused where it is wrong', async (t) => {
+/** An expression for a field of the form. */
+const field = (label: string): string =>
+  `[...document.querySelectorAll('.fields label')].find((each) =>
+    each.textContent.startsWith('${label}')).querySelector('input, select, textarea')`
+
+/** Writes into fields as a person does. */
+async function fill({ page }: Browser, values: Readonly<Record<string, string>>): Promise<void> {
+  for (const [label, value] of Object.entries(values))
+    await page.evaluate(`{
+      const field = ${field(label)}
+      field.focus()
+      field.value = ${JSON.stringify(value)}
+      field.dispatchEvent(new Event('input'))
+    }`)
+}
+
+browserTest('a form writes a definition, and says which field is wrong', async (t) => {
   const daemon = await HttpDaemon.start(t, '0')
   const browser = await Browser.open(t, daemon.web)
   await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
   await browser.click(t, 'Define…')
+  const { page } = browser
+  const json = `JSON.parse(document.querySelector('textarea.json').value)`
+  const { payload } = echoing(daemon, 'm') as { payload: { file: string } }
+  await fill(browser, {
+    Name: 'formed',
+    Mode: 'real',
+    Image: payload.file,
+    Format: 'flat',
+    'Command line': 'quiet',
+    Memory: 'much',
+    vCPUs: '2',
+    Disks: '/a.img\n/b.img',
+    Screen: 'text',
+    Network: 'passt',
+    Group: 'g',
+    Restart: 'on-failure',
+  })
+  await page.evaluate(`${field('Starts with')}.click()`)
+  await browser.click(t, 'Define')
+  await browser.until(t, `${field('Memory')}.getAttribute('aria-invalid') === 'true'`)
+  t.true(await page.evaluate(`document.activeElement === ${field('Memory')}`))
+  t.is(await page.evaluate(`document.querySelectorAll('.fields [aria-invalid]').length`), 1)
+  t.regex(String(await page.evaluate(text('.wrong'))), /^Line \d+: .*memoryBytes.*much/)
+  await browser.pictures('define')
+  await fill(browser, { Memory: '1' })
+  t.is(await page.evaluate(text('.wrong')), '')
+  t.deepEqual(await page.evaluate(json), {
+    name: 'formed',
+    pc: true,
+    mode: 'real',
+    memoryBytes: 2 ** 20,
+    payload: { file: payload.file, format: 'flat', cmdline: 'quiet' },
+    vcpus: 2,
+    disks: [{ file: '/a.img' }, { file: '/b.img' }],
+    screen: 'text',
+    network: [{ passt: true }],
+    manager: { group: 'g', restart: 'on-failure', autostart: true },
+  })
+  // What is taken away in the form is taken away.
+  const labels = ['Command line', 'Disks', 'Group', 'Restart', 'Network', 'vCPUs']
+  await fill(browser, Object.fromEntries(labels.map((label) => [label, ''])))
+  await page.evaluate(`${field('Starts with')}.click()`)
+  await browser.click(t, 'Define')
+  await browser.until(t, `${state('formed')} === 'defined'`)
+  t.deepEqual((await daemon.client.find('formed')).definition as unknown, {
+    name: 'formed',
+    mode: 'real',
+    memoryBytes: 2 ** 20,
+    pc: true,
+    screen: 'text',
+    payload: { file: payload.file, format: 'flat' },
+  })
+})
+
+browserTest('a definition that is wrong is refused where it is wrong', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  const browser = await Browser.open(t, daemon.web)
+  const { page } = browser
+  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
+  await browser.click(t, 'Define…')
+  await page.evaluate(`document.querySelector('textarea.json').focus()`)
   const hostile = { ...echoing(daemon, 'm'), memoryBytes: '<b>much</b>' }
-  const json = JSON.stringify(JSON.stringify(hostile, undefined, 2))
-  await browser.page.evaluate(`document.querySelector('textarea').value = ${json}`)
+  const wrong = JSON.stringify(JSON.stringify(hostile, undefined, 2))
+  await browser.page.evaluate(`document.querySelector('textarea.json').value = ${wrong}`)
   await browser.click(t, 'Define')
   await browser.until(t, `${text('.wrong')}.startsWith('Line ')`)
   t.regex(String(await browser.page.evaluate(text('.wrong'))), /^Line \d+: .*memoryBytes.*<b>/)
-  await browser.pictures('define')
   const right = JSON.stringify(JSON.stringify(echoing(daemon, 'm')))
-  await browser.page.evaluate(`document.querySelector('textarea').value = ${right}`)
+  await browser.page.evaluate(`document.querySelector('textarea.json').value = ${right}`)
   await browser.click(t, 'Define')
   await browser.until(t, `${state('m')} === 'defined'`)
   // Chromium notes an answer of 400 itself.

@@ -4,6 +4,8 @@ import { make, note } from './dom.ts'
 interface Deed {
   readonly label: string
   readonly key?: string
+  /** Whether its key alone does not do it: what is pressed by mistake must not be lost. */
+  readonly asks?: boolean
   readonly states: readonly State[]
   readonly path: string
 }
@@ -13,12 +15,18 @@ const alive = ['running', 'paused'] as const
 
 const deeds: readonly Deed[] = [
   { label: 'Start', key: 's', states: idle, path: 'start' },
-  { label: 'Power button', states: ['running'], path: 'power-button' },
+  { label: 'Power button', key: 'b', states: ['running'], path: 'power-button' },
   { label: 'Pause', key: 'p', states: ['running'], path: 'pause' },
   { label: 'Resume', key: 'p', states: ['paused'], path: 'resume' },
-  { label: 'Reset', states: alive, path: 'reset' },
+  { label: 'Reset', key: 'r', asks: true, states: alive, path: 'reset' },
   { label: 'Save and end', states: alive, path: 'save' },
-  { label: 'Kill', states: [...alive, 'starting', 'stopping'], path: 'kill' },
+  {
+    label: 'Kill',
+    key: 'x',
+    asks: true,
+    states: [...alive, 'starting', 'stopping'],
+    path: 'kill',
+  },
 ]
 
 /** A question with a yes and a no, answered by a person. */
@@ -58,6 +66,13 @@ export async function attempt(doing: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
+/** Does to a machine what a key means, if its state allows it; resolves when it is done. */
+export async function actByKey({ name, state }: Machine, key: string): Promise<void> {
+  const deed = deeds.find((each) => each.key === key && each.states.includes(state))
+  if (!deed || (deed.asks && !(await isSure(`${deed.label} ${name}?`, deed.label)))) return
+  await attempt(() => api('POST', machinePath(name, deed.path)))
+}
+
 /** The buttons over a machine: those that its state allows can be pressed. */
 export class Actions {
   /** The bar. */
@@ -93,12 +108,6 @@ export class Actions {
   update({ state }: Machine): void {
     for (const [deed, button] of this.#buttons) button.hidden = !deed.states.includes(state)
     this.#remove.hidden = !(idle as readonly State[]).includes(state)
-  }
-
-  /** Presses the button of a key, if there is one. */
-  press(key: string): void {
-    for (const [deed, button] of this.#buttons)
-      if (deed.key === key && !button.hidden) return button.click()
   }
 
   async #do({ path }: Deed): Promise<void> {

@@ -1,6 +1,13 @@
 /** What a machine does. */
 export type State = 'defined' | 'starting' | 'running' | 'paused' | 'stopping' | 'ended' | 'crashed'
 
+/** What is known of a crash of the guest's own. */
+export interface Crash {
+  readonly sentence: string
+  readonly registers?: Readonly<Record<string, string>>
+  readonly explanation?: string
+}
+
 /** A machine, as the API tells. */
 export interface Machine {
   readonly name: string
@@ -8,6 +15,7 @@ export interface Machine {
   readonly state: State
   readonly reason?: string
   readonly exitCode?: number
+  readonly crash?: Crash
   readonly pid?: number
   readonly startedAt?: string
   readonly autostart: boolean

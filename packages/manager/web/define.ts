@@ -1,73 +1,16 @@
 import { api } from './api.ts'
 import { make, note, setText } from './dom.ts'
-
-const MIB = 1024 * 1024
+import { type Control, type Definition, type Field, fields } from './fields.ts'
+import { placeOf } from './place.ts'
 
 const example = {
   name: 'my-machine',
-  mode: 'long',
   pc: true,
-  memoryBytes: 256 * MIB,
+  memoryBytes: 268_435_456,
   payload: { file: '/path/to/kernel' },
 }
 
-interface Field {
-  readonly label: string
-  readonly read: (definition: Definition) => string
-  readonly write: (definition: Definition, text: string) => void
-  readonly type?: string
-}
-
-type Definition = Record<string, unknown> & { payload?: Record<string, unknown> }
-
-/** Sets a key, or takes it away. */
-function put(object: Record<string, unknown>, key: string, value: unknown): void {
-  if (value === '' || value === undefined) delete object[key]
-  else object[key] = value
-}
-
-const fields: readonly Field[] = [
-  {
-    label: 'Name',
-    read: ({ name }) => String(name ?? ''),
-    write: (definition, text) => put(definition, 'name', text),
-  },
-  {
-    label: 'Kernel (absolute path)',
-    read: ({ payload }) => String(payload?.['file'] ?? ''),
-    write: (definition, text) => put((definition.payload ??= {}), 'file', text),
-  },
-  {
-    label: 'Command line',
-    read: ({ payload }) => String(payload?.['commandLine'] ?? ''),
-    write: (definition, text) => put((definition.payload ??= {}), 'commandLine', text),
-  },
-  {
-    label: 'Memory (MiB)',
-    type: 'number',
-    read: ({ memoryBytes }) => String(Number(memoryBytes ?? 0) / MIB),
-    write: (definition, text) => put(definition, 'memoryBytes', Number(text) * MIB),
-  },
-]
-
-/** Where the key that a message names is in a text: the server's paths are `machine.a.b[0]`. */
-function placeOf(message: string, json: string): readonly [number, number] | undefined {
-  const path = /^[A-Za-z]\w*((?:\.[\w-]+|\[\d+\])*)/.exec(message)?.[1] ?? ''
-  const named = /has no key "?([\w-]+)/.exec(message)?.[1]
-  const keys = [...path.matchAll(/\.([\w-]+)/g)].map(([, key]) => key as string)
-  if (named !== undefined) keys.push(named)
-  let place: readonly [number, number] | undefined
-  let from = 0
-  for (const key of keys) {
-    const at = json.indexOf(`"${key}"`, from)
-    if (at < 0) break
-    from = at + key.length + 2
-    place = [at, from]
-  }
-  return place
-}
-
-/** What is wrong with the JSON, and where. */
+/** What the JSON says, if that is an object. */
 function parsed(json: string): Definition {
   const value: unknown = JSON.parse(json)
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
@@ -75,12 +18,30 @@ function parsed(json: string): Definition {
   throw new SyntaxError('a definition is an object')
 }
 
+/** Shows a value; a choice that has no such word gets one. */
+function fill(control: Control, value: string | boolean): void {
+  if (control instanceof HTMLInputElement && control.type === 'checkbox') {
+    control.checked = value === true
+    return
+  }
+  const text = String(value)
+  control.value = text
+  if (control.value === text || !(control instanceof HTMLSelectElement)) return
+  control.append(make('option', { text }))
+  control.value = text
+}
+
 class DefineDialog {
-  readonly #dialog = make('dialog', { class: 'define', attributes: { 'aria-label': 'Define' } })
-  readonly #json = make('textarea', { attributes: { 'aria-label': 'JSON', spellcheck: 'false' } })
+  readonly #dialog = make('dialog', { class: 'define', attributes: { 'aria-labelledby': 'what' } })
+  readonly #json = make('textarea', {
+    class: 'json',
+    attributes: { 'aria-label': 'JSON', spellcheck: 'false' },
+  })
   readonly #wrong = make('p', { class: 'wrong', attributes: { role: 'alert', id: 'wrong' } })
-  readonly #inputs: HTMLInputElement[] = []
+  readonly #controls = new Map<Field, Control>()
   readonly #done: () => void
+  /** Where the person writes: in the form, or in the JSON. */
+  #isForm = true
 
   constructor(json: string, done: () => void) {
     this.#done = done
@@ -88,10 +49,10 @@ class DefineDialog {
     const labels = fields.map((field) => this.#field(field))
     const close = (): void => this.#dialog.close()
     const define = (): void => void this.#define()
+    const form = make('div', { class: 'fields' }, ...labels)
     this.#dialog.append(
-      make('h2', { text: 'Define a machine' }),
-      make('div', { class: 'fields' }, ...labels),
-      this.#json,
+      make('h2', { text: 'Define a machine', attributes: { id: 'what' } }),
+      make('div', { class: 'halves' }, form, this.#json),
       this.#wrong,
       make(
         'div',
@@ -100,6 +61,8 @@ class DefineDialog {
         make('button', { class: 'primary', text: 'Define', click: define }),
       ),
     )
+    form.addEventListener('focusin', () => (this.#isForm = true))
+    this.#json.addEventListener('focus', () => (this.#isForm = false))
     this.#json.addEventListener('input', () => this.#fill())
     this.#dialog.addEventListener('close', () => this.#dialog.remove())
     this.#fill()
@@ -107,41 +70,56 @@ class DefineDialog {
     this.#dialog.showModal()
   }
 
-  #field({ label, type = 'text', write }: Field): HTMLElement {
-    const input = make('input', { attributes: { type } })
-    this.#inputs.push(input)
-    input.addEventListener('input', () => {
+  #field(field: Field): HTMLElement {
+    const control = field.make()
+    this.#controls.set(field, control)
+    const isFlag = control instanceof HTMLInputElement && control.type === 'checkbox'
+    control.addEventListener('input', () => {
       try {
         const definition = parsed(this.#json.value)
-        write(definition, input.value)
+        field.write(definition, isFlag ? control.checked : control.value)
         this.#json.value = JSON.stringify(definition, undefined, 2)
+        this.#mark('')
       } catch (error) {
         this.#refuse((error as Error).message)
       }
     })
-    return make('label', {}, label, input)
+    const parts = isFlag ? [control, field.label] : [field.label, control]
+    return make('label', { class: isFlag ? 'switch' : '' }, ...parts)
   }
 
   /** What the JSON says, into the form. */
   #fill(): void {
-    this.#refuse('')
+    this.#mark('')
     try {
       const definition = parsed(this.#json.value)
-      for (const [index, { read }] of fields.entries())
-        (this.#inputs[index] as HTMLInputElement).value = read(definition)
+      for (const [field, control] of this.#controls) fill(control, field.read(definition))
     } catch {
       // It is being written.
     }
   }
 
+  /** Says what is wrong, and marks the fields that say so. */
+  #mark(message: string, wrong: readonly Control[] = []): void {
+    setText(this.#wrong, message)
+    for (const control of [this.#json, ...this.#controls.values()]) {
+      const isWrong = wrong.includes(control)
+      control.toggleAttribute('aria-describedby', isWrong)
+      if (isWrong) control.setAttribute('aria-describedby', 'wrong')
+      if (isWrong) control.setAttribute('aria-invalid', 'true')
+      else control.removeAttribute('aria-invalid')
+    }
+  }
+
   #refuse(message: string): void {
     const place = placeOf(message, this.#json.value)
-    const line = place && this.#json.value.slice(0, place[0]).split('\n').length
-    setText(this.#wrong, line === undefined ? message : `Line ${line}: ${message}`)
-    this.#json.toggleAttribute('aria-invalid', message !== '')
-    if (!place) return
-    this.#json.focus()
-    this.#json.setSelectionRange(...place)
+    const path = `${place?.keys.join('.')}.`
+    const control = [...this.#controls].find(([{ key }]) => path.startsWith(`${key}.`))?.[1]
+    const said = place?.line === undefined ? message : `Line ${place.line}: ${message}`
+    this.#mark(said, message === '' ? [] : control ? [this.#json, control] : [this.#json])
+    if (place?.range) this.#json.setSelectionRange(...place.range)
+    if (control && this.#isForm) control.focus()
+    else if (place?.range) this.#json.focus()
   }
 
   async #define(): Promise<void> {

@@ -15,12 +15,18 @@ const meanings: readonly (readonly [string, string])[] = [
   ['Enter', 'open the machine'],
   ['/', 'search'],
   ['d', 'define a machine'],
-  ['s', 'start it'],
+  ['s', 'start the machine of the row, or the one that is open'],
   ['p', 'pause it, or let it go on'],
+  ['b', 'press its power button'],
+  ['r', 'reset it'],
+  ['x', 'kill it'],
   ['Esc', 'back to the list'],
   ['Ctrl+Shift+F6', 'leave the console or the screen, to which all other keys go'],
   ['?', 'this help'],
 ]
+
+/** Keys that do something to a machine. */
+const pressed: readonly string[] = ['s', 'p', 'b', 'r', 'x']
 
 /** Whether keys belong to what has the focus: a field, a terminal, the guest's screen. */
 function isTaken(target: EventTarget | null): boolean {
@@ -78,10 +84,10 @@ export function listenToKeys(keys: Keys): void {
       '?': openHelp,
       d: keys.define,
       Escape: keys.back,
-      s: () => keys.press('s'),
-      p: () => keys.press('p'),
     }
-    const deed = deeds[key]
+    const deed = Object.hasOwn(deeds, key)
+      ? deeds[key]
+      : pressed.includes(key) && (() => keys.press(key))
     if (!deed || (isTab && key.startsWith('Arrow'))) return
     event.preventDefault()
     deed()

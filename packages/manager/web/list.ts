@@ -46,6 +46,11 @@ export class List {
     }
   }
 
+  /** The machine of the row that has the focus. */
+  get focused(): string | undefined {
+    return [...this.#rows].find(([, { link }]) => link === document.activeElement)?.[0]
+  }
+
   /** Moves the focus by rows. */
   move(by: number): void {
     const links = [...this.#rows.values()].filter(({ item }) => !item.hidden)
@@ -92,7 +97,7 @@ export class List {
 
   #sum(machines: readonly Machine[]): void {
     const running = machines.filter(({ state }) => state === 'running').length
-    setText(byId('summary'), `${machines.length} machines, ${running} running`)
+    setText(byId('summary'), `${running} of ${machines.length} running`)
     const shown = [...this.#rows.values()].some(({ item }) => !item.hidden)
     const nothing = byId('nothing')
     nothing.hidden = shown

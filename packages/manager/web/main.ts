@@ -1,3 +1,4 @@
+import { actByKey } from './actions.ts'
 import { openDefine } from './define.ts'
 import { byId, setText } from './dom.ts'
 import { listenToKeys, openHelp } from './keys.ts'
@@ -56,6 +57,14 @@ function define(): void {
   openDefine(() => live.lookSoon())
 }
 
+/** Keys are for the row that has the focus, or else for the machine that is open. */
+async function press(key: string): Promise<void> {
+  const machine = live.machines.get(list.focused ?? view?.name ?? '')
+  if (!machine) return
+  await actByKey(machine, key)
+  live.lookSoon()
+}
+
 useTheme(localStorage.getItem(themeKey) ?? 'auto')
 byId('theme').addEventListener('click', turnTheme)
 byId('help').addEventListener('click', openHelp)
@@ -70,7 +79,7 @@ listenToKeys({
   search: () => byId('search').focus(),
   back: () => (location.hash = '/'),
   define,
-  press: (key) => view?.press(key),
+  press: (key) => void press(key),
 })
 window.addEventListener('hashchange', route)
 void live.start().then(route)

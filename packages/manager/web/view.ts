@@ -1,4 +1,5 @@
 import { Actions } from './actions.ts'
+import { CrashReport } from './crash.ts'
 import { byId, make, setText } from './dom.ts'
 import { stateText } from './list.ts'
 import type { Live } from './live.ts'
@@ -30,7 +31,11 @@ export class View {
   readonly #actions: Actions
   readonly #buttons = new Map<string, HTMLButtonElement>()
   readonly #state = make('span', { class: 'state' })
-  readonly #panel = make('section', { class: 'panel', attributes: { role: 'tabpanel' } })
+  readonly #crash = new CrashReport()
+  readonly #panel = make('section', {
+    class: 'panel',
+    attributes: { role: 'tabpanel', tabindex: '0' },
+  })
   readonly #show = (): void => this.#update()
   #open = 'Console'
   #tab: Tab | undefined
@@ -52,7 +57,7 @@ export class View {
     const back = make('a', { class: 'back', text: '‹ Machines', attributes: { href: '#/' } })
     const title = make('h2', { text: name })
     const head = make('div', { class: 'head' }, back, title, this.#state, this.#actions.element)
-    byId('view').replaceChildren(head, tabs, this.#panel)
+    byId('view').replaceChildren(head, this.#crash.element, tabs, this.#panel)
     live.addEventListener('machines', this.#show)
   }
 
@@ -80,11 +85,6 @@ export class View {
     this.#update()
   }
 
-  /** Presses the button of a key. */
-  press(key: string): void {
-    this.#actions.press(key)
-  }
-
   /** Lets go of all that it holds. */
   stop(): void {
     this.#live.removeEventListener('machines', this.#show)
@@ -98,6 +98,7 @@ export class View {
     byId('view').dataset['state'] = machine.state
     setText(this.#state, stateText(machine))
     this.#actions.update(machine)
+    this.#crash.update(machine)
     this.#tab?.update?.(machine)
   }
 

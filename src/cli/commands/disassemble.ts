@@ -73,7 +73,7 @@ function ofFlat(file: string, bytes: Uint8Array, values: Values): Listing {
   return { file, format: 'flat', mode, parts: [part], symbols, count: countOf(values) }
 }
 
-/** Executable sections, or segments of an image without. Bytes that two of them share count once. */
+/** Executable sections, or else segments; no more bytes than the image has. */
 function codeOf({ sections, segments }: Elf, imageBytes: number): Part[] {
   const named = sections.filter(({ isExecutable, bytes }) => isExecutable && bytes.length > 0)
   const loaded = segments.filter(({ isExecutable, bytes }) => isExecutable && bytes.length > 0)

@@ -85,7 +85,8 @@ function withText(listing: string, text: Uint8Array): Uint8Array {
   return Buffer.concat([code(listing), length, text])
 }
 
-function guest(daemon: HttpDaemon, name: string, kind: string, image: Uint8Array): object {
+/** A machine with a screen and an image below a name. */
+export function guest(daemon: HttpDaemon, name: string, kind: string, image: Uint8Array): object {
   const payload = { file: daemon.image(`${kind}.bin`, image), format: 'flat', loadGpa: 0x7c00 }
   return { name, mode: 'real', pc: true, screen: 'text', memoryBytes: 2 ** 20, payload }
 }

@@ -50,6 +50,11 @@ export const schemas = {
     },
     'reason?': text,
     'exitCode?': { type: 'integer' },
+    'crash?': objectOf({
+      sentence: text,
+      'registers?': { type: 'object', additionalProperties: text },
+      'explanation?': text,
+    }),
     'pid?': count,
     'startedAt?': time,
     'id?': count,

@@ -4,7 +4,14 @@ import type { RunResult, VirtualMachine } from 'vmexit'
 
 import { ManagerError } from '../supervisor/errors.ts'
 import type { MachineState } from '../supervisor/interface.ts'
-import { type End, type MachineEvent, type StartParams, endState, toldOf } from '../wire/index.ts'
+import {
+  type Crash,
+  type End,
+  type MachineEvent,
+  type StartParams,
+  endState,
+  toldOf,
+} from '../wire/index.ts'
 import type { Console } from './console.ts'
 import { StagedDisks } from './saved/frozen-disks.ts'
 import { type Made, make } from './making.ts'
@@ -242,7 +249,23 @@ function endOf(result: RunResult): End {
     state,
     reason,
     ...(exitCode === undefined ? {} : { exitCode }),
-    ...(state === 'crashed' ? { where: result.toString() } : {}),
+    ...(state === 'crashed' ? { crash: crashIn(result) } : {}),
+  }
+}
+
+/** A shutdown whose place is not known has left no registers of the guest's. */
+function crashIn(result: RunResult): Crash {
+  const sentence = result.toString()
+  const isLost = result.reason === 'shutdown' && result.where === null
+  try {
+    const registers = Object.entries(isLost ? {} : result.registers).map(
+      ([name, value]) => [name, `0x${value.toString(16)}`] as const,
+    )
+    // Its first line is the sentence.
+    const [, ...lines] = result.explain().toString().split('\n')
+    return { sentence, registers: Object.fromEntries(registers), explanation: lines.join('\n') }
+  } catch {
+    return { sentence }
   }
 }
 

@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream'
 
 import type { MachineDefinition } from 'vmexit'
 
+import type { Crash } from '../wire/ends.ts'
+
 /**
  * What a machine does. `ended` and `crashed` machines are defined still, and can be started again.
  */
@@ -26,6 +28,8 @@ export interface MachineView {
   readonly reason?: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
+  /** What is known of a crash of the guest's own. */
+  readonly crash?: Crash
   /** The process that it is in, while it has one. */
   readonly pid?: number
   /** When it was started: ISO 8601, UTC. */

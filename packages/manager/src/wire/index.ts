@@ -1,4 +1,4 @@
-export { endState } from './ends.ts'
+export { type Crash, crashOf, endState } from './ends.ts'
 export type { Params, WireEvent } from './message.ts'
 export {
   type End,

@@ -2,7 +2,7 @@
 import type { MachineDefinition } from 'vmexit'
 
 import type { MachineState, MachineStats } from '../supervisor/interface.ts'
-import type { EndState } from './ends.ts'
+import type { Crash, EndState } from './ends.ts'
 
 /** The most bytes of guest memory in an answer. */
 export const maxMemoryBytes = 65_536
@@ -67,8 +67,8 @@ export interface End {
   readonly reason: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
-  /** Where the guest was, in words, where that is known. */
-  readonly where?: string
+  /** What is known of it, if it is a crash of the guest's own. */
+  readonly crash?: Crash
   /** An error's code, if one ended it. */
   readonly code?: string
 }

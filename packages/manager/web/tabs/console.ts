@@ -74,7 +74,10 @@ class Console {
   #leave(): void {
     const socket = this.#socket
     this.#socket = undefined
-    socket?.close()
+    // A browser complains of one that is closed before it was open.
+    if (socket?.readyState === WebSocket.CONNECTING)
+      socket.addEventListener('open', () => socket.close())
+    else socket?.close()
   }
 
   #connect(): void {
@@ -85,8 +88,12 @@ class Console {
     socket.binaryType = 'arraybuffer'
     this.#socket = socket
     setText(this.#says, 'Connecting…')
-    socket.addEventListener('open', () => setText(this.#says, 'Connected: what you type is sent.'))
-    socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => this.#hear(data))
+    socket.addEventListener('open', () => {
+      if (this.#socket === socket) setText(this.#says, 'Connected: what you type is sent.')
+    })
+    socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
+      if (this.#socket === socket) this.#hear(data)
+    })
     socket.addEventListener('close', () => {
       if (this.#socket !== socket) return
       this.#socket = undefined

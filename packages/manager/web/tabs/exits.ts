@@ -62,31 +62,36 @@ class Bars {
 const byRate = (pairs: readonly Pair[]): Pair[] =>
   pairs.filter(([, rate]) => rate > 0).toSorted(([, a], [, b]) => b - a)
 
-/** The lines over time; they are made anew when other reasons are in front. */
+/** The lines over time; they are made anew when others are in front. */
 class Chart {
-  readonly element = make('div', { class: 'chart' })
+  readonly element: HTMLElement
+  readonly #linesOf: (rates: Rates) => readonly Pair[]
   readonly #resized = new ResizeObserver(() => this.#fit())
   #plot: uPlot | undefined
-  #reasons: readonly string[] = []
+  #names: readonly string[] = []
 
-  constructor() {
+  /** Of what `linesOf` takes from each second. */
+  constructor(label: string, linesOf: (rates: Rates) => readonly Pair[]) {
+    this.#linesOf = linesOf
+    // What it draws, the tables say.
+    this.element = make('div', { class: 'chart', attributes: { role: 'img', 'aria-label': label } })
     this.#resized.observe(this.element)
   }
 
   show(history: readonly Rates[]): void {
+    const seconds = history.map((rates) => new Map(this.#linesOf(rates)))
     const sums = new Map<string, number>()
-    for (const { exitsByReason } of history)
-      for (const [reason, rate] of Object.entries(exitsByReason))
-        sums.set(reason, (sums.get(reason) ?? 0) + rate)
+    for (const second of seconds)
+      for (const [name, rate] of second) sums.set(name, (sums.get(name) ?? 0) + rate)
     const wanted = byRate([...sums])
       .slice(0, maxLines)
-      .map(([reason]) => reason)
+      .map(([name]) => name)
     const isSame =
-      wanted.length === this.#reasons.length && wanted.every((each) => this.#reasons.includes(each))
+      wanted.length === this.#names.length && wanted.every((each) => this.#names.includes(each))
     if (!isSame || !this.#plot) this.#make(wanted)
     this.#plot?.setData([
       history.map(({ at }) => at),
-      ...this.#reasons.map((reason) => history.map((each) => each.exitsByReason[reason] ?? 0)),
+      ...this.#names.map((name) => seconds.map((second) => second.get(name) ?? 0)),
     ])
   }
 
@@ -95,9 +100,9 @@ class Chart {
     this.#plot?.destroy()
   }
 
-  #make(reasons: readonly string[]): void {
+  #make(names: readonly string[]): void {
     this.#plot?.destroy()
-    this.#reasons = reasons
+    this.#names = names
     // Asked whenever it is drawn: the theme may have changed.
     const stroke = (): string => getComputedStyle(this.element).color
     const grid = { stroke: '#8884', width: 1 }
@@ -108,7 +113,7 @@ class Chart {
         height: chartHeight,
         series: [
           {},
-          ...reasons.map((label, index) => ({
+          ...names.map((label, index) => ({
             label,
             stroke: colours[index % colours.length] as string,
             width: 2,
@@ -123,7 +128,7 @@ class Chart {
           y: { range: (_: unknown, __: number, top: number) => [0, Math.max(1, top * 1.1)] },
         },
       },
-      [[], ...reasons.map(() => [])],
+      [[], ...names.map(() => [])],
       this.element,
     )
   }
@@ -133,29 +138,47 @@ class Chart {
   }
 }
 
+/** A title over a chart and its table. */
+const part = (title: string, chart: Chart, bars: Bars): HTMLElement =>
+  make('section', { class: 'part' }, make('h3', { text: title }), chart.element, bars.element)
+
+const reasonsOf = ({ exitsByReason }: Rates): Pair[] => Object.entries(exitsByReason)
+
+const routesOf = ({ routes }: Rates): Pair[] =>
+  routes.map(({ route, perSecond }) => [route, perSecond] as const)
+
 /** Why and where the guest leaves its processor, live. */
 export const exitsTab: MakeTab = ({ name, stats }: Of) => {
-  const chart = new Chart()
+  const byReason = new Chart('Exits a second by reason', reasonsOf)
+  const byRoute = new Chart('Accesses a second by route', routesOf)
   const [reasons, routes] = [new Bars('Reason'), new Bars('Route')]
   const says = make('p', { class: 'says' })
-  const tables = make('div', { class: 'tables' }, reasons.element, routes.element)
-  const element = make('div', { class: 'exits' }, says, chart.element, tables)
+  const routed = part('By route', byRoute, routes)
+  const none = make('p', { class: 'says', text: 'Its definition has no routes to count.' })
+  const parts = make('div', { class: 'parts' }, part('By reason', byReason, reasons), routed, none)
+  const element = make('div', { class: 'exits' }, says, parts)
   const show = (): void => {
     const last = stats.last(name)
+    parts.hidden = !last
     if (!last) return setText(says, 'No figures: the machine does not run.')
     const { exitsPerSecond, cpu, rssBytes, memoryBytes } = last
     const memory = `${bytesText(memoryBytes)} of memory (${bytesText(rssBytes)} resident)`
-    const parts = [`${countText(exitsPerSecond)} exits/s`, `${Math.round(cpu * 100)} % CPU`, memory]
-    setText(says, parts.join(' · '))
-    chart.show(stats.history(name))
-    reasons.show(byRate(Object.entries(last.exitsByReason)))
-    routes.show(byRate(last.routes.map(({ route, perSecond }) => [route, perSecond] as const)))
+    const figures = [`${countText(exitsPerSecond)} exits/s`, `${Math.round(cpu * 100)} % CPU`]
+    setText(says, [...figures, memory].join(' · '))
+    routed.hidden = last.routes.length === 0
+    none.hidden = !routed.hidden
+    byReason.show(stats.history(name))
+    reasons.show(byRate(reasonsOf(last)))
+    if (routed.hidden) return
+    byRoute.show(stats.history(name))
+    routes.show(byRate(routesOf(last)))
   }
   stats.addEventListener('stats', show)
   requestAnimationFrame(show)
   const stop = (): void => {
     stats.removeEventListener('stats', show)
-    chart.stop()
+    byReason.stop()
+    byRoute.stop()
   }
   return { element, stop }
 }

@@ -11,12 +11,23 @@ export const screenTab: MakeTab = ({ name }) => {
   const keys = make('button', { text: 'Ctrl+Alt+Del', click: () => rfb?.sendCtrlAltDel() })
   const element = make('div', { class: 'viewer' }, make('div', { class: 'bar' }, says, keys), place)
   let rfb: RFB | undefined
+  let isOpen = false
   let process: number | undefined
   const leave = (): void => {
     const old = rfb
     rfb = undefined
-    old?.disconnect()
+    // A browser complains of a connection that is closed before it was open.
+    if (isOpen) old?.disconnect()
+    else old?.addEventListener('connect', () => old.disconnect())
+    isOpen = false
     place.replaceChildren()
+  }
+  /** The keyboard reaches it, too, as it does what scrolls. */
+  const reach = (): void => {
+    const canvas = place.querySelector('canvas')
+    canvas?.setAttribute('tabindex', '0')
+    canvas?.setAttribute('role', 'application')
+    canvas?.setAttribute('aria-label', `Screen of ${name}`)
   }
   const connect = (): void => {
     leave()
@@ -24,11 +35,17 @@ export const screenTab: MakeTab = ({ name }) => {
     const now = new RFB(place, socketUrl(name, 'screen'), { shared: true })
     rfb = now
     now.scaleViewport = true
-    now.addEventListener('connect', () => setText(says, 'Connected: keys are sent.'))
+    now.addEventListener('connect', () => {
+      if (rfb !== now) return
+      isOpen = true
+      setText(says, 'Connected: keys are sent.')
+      reach()
+    })
     now.addEventListener('credentialsrequired', () => setText(says, 'It asks for a password.'))
     now.addEventListener('disconnect', () => {
       if (rfb !== now) return
       rfb = undefined
+      isOpen = false
       setText(says, 'Not connected.')
     })
   }

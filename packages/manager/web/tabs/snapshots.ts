@@ -68,7 +68,7 @@ export const snapshotsTab: MakeTab = ({ name, live }) => {
     await read()
   }
   button.addEventListener('click', () => void save())
-  const titles = ['Name', 'Made', 'Size', 'State', 'Description', ''].map((text) =>
+  const titles = ['Name', 'Made', 'Size', 'State', 'Description', 'Actions'].map((text) =>
     make('th', { text, attributes: { scope: 'col' } }),
   )
   const head = make('thead', {}, make('tr', {}, ...titles))

@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import { type Crash, crashOf } from '../../wire/index.ts'
 import type { MachineState } from '../interface.ts'
 
 /** What a later daemon has to know of a machine's last start. */
@@ -15,6 +16,8 @@ export interface LastRun {
   readonly reason?: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
+  /** What is known of a crash of the guest's own. */
+  readonly crash?: Crash
   /** The group whose process it was in. */
   readonly group?: string
   /** Which boot of the host it was. */
@@ -45,11 +48,13 @@ export async function readLast(folder: string): Promise<LastRun> {
     const text = await readFile(join(folder, 'last.json'), 'utf8')
     const value = JSON.parse(text) as Record<string, unknown>
     if (!states.has(value['state'])) return { state: 'defined' }
+    const crash = crashOf(value['crash'])
     return {
       state: value['state'] as MachineState,
       ...(Number.isSafeInteger(value['id']) ? { id: value['id'] as number } : {}),
       ...texts(value),
       ...(Number.isSafeInteger(value['exitCode']) ? { exitCode: value['exitCode'] as number } : {}),
+      ...(crash === undefined ? {} : { crash }),
       ...(value['restart'] === true ? { restart: true } : {}),
     }
   } catch {

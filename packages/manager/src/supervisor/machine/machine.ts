@@ -336,13 +336,12 @@ export class Machine {
   }
 
   /** The end of a run: told once, and the last thing that is. */
-  async #conclude({ state, reason, exitCode }: Outcome, wanted: boolean): Promise<void> {
+  async #conclude({ state, crash, ...why }: Outcome, wanted: boolean): Promise<void> {
     const over = this.#over
     const ranMs = Date.now() - Date.parse(this.#last.startedAt ?? new Date().toISOString())
-    const why = { reason, ...(exitCode === undefined ? {} : { exitCode }) }
     this.#enter(state)
     this.tell(state, why)
-    const kept = this.#keepLast({ ...this.#last, ...why, state })
+    const kept = this.#keepLast({ ...this.#last, ...why, ...(crash && { crash }), state })
     if (!this.#record.persistent) {
       await kept
       await this.#context.vanish(this.name).catch((error: unknown) => this.#complain(error))

@@ -1,4 +1,4 @@
-import { endState } from '../../wire/index.ts'
+import { type Crash, endState } from '../../wire/index.ts'
 import type { MachineState } from '../interface.ts'
 
 /** When a machine that ended is started again. */
@@ -32,12 +32,19 @@ export interface Outcome {
   readonly reason: string
   /** What the guest gave a stop port. */
   readonly exitCode?: number
+  /** What is known of a crash of the guest's own. */
+  readonly crash?: Crash
 }
 
 /** The outcome of a run that told how it ended. */
-export function outcomeOf(reason: string, exitCode?: number): Outcome {
+export function outcomeOf(reason: string, exitCode?: number, crash?: Crash): Outcome {
   const state = endState(reason)
-  return { state, reason, ...(exitCode === undefined ? {} : { exitCode }) }
+  return {
+    state,
+    reason,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(crash === undefined || state !== 'crashed' ? {} : { crash }),
+  }
 }
 
 /** The restarts of one machine: how many there were, and the next. */

@@ -28,7 +28,7 @@ export interface ProcessView {
 /** A machine as front ends see it. */
 export function viewOf(record: MachineRecord, { state, last, pid, saved }: Present): MachineView {
   const { name, uuid, persistent, autostart, definition, xml } = record
-  const { id, startedAt, reason, exitCode } = last
+  const { id, startedAt, reason, exitCode, crash } = last
   const runs = busy.includes(state)
   return {
     name,
@@ -36,6 +36,7 @@ export function viewOf(record: MachineRecord, { state, last, pid, saved }: Prese
     state,
     ...(runs || reason === undefined ? {} : { reason }),
     ...(runs || exitCode === undefined ? {} : { exitCode }),
+    ...(runs || crash === undefined ? {} : { crash }),
     ...(runs && pid !== undefined ? { pid } : {}),
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(runs && id !== undefined ? { id } : {}),

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { MachinePaths } from '../../paths/index.ts'
 import { ManagerError } from '../errors.ts'
 import { type Outcome, outcomeOf } from '../machine/restart.ts'
-import type { WireEvent } from '../../wire/index.ts'
+import { type WireEvent, crashOf } from '../../wire/index.ts'
 import { Control } from './control.ts'
 import { type MachineProcess, type ProcessEnd, toldEnd } from './process.ts'
 
@@ -200,10 +200,11 @@ function crashedBy(end: ProcessEnd): Outcome {
 }
 
 function readOutcome(told: unknown): Outcome {
-  const { reason, exitCode } = (told ?? {}) as Record<string, unknown>
+  const { reason, exitCode, crash } = (told ?? {}) as Record<string, unknown>
   return outcomeOf(
     typeof reason === 'string' ? reason : 'unknown',
     typeof exitCode === 'number' ? exitCode : undefined,
+    crashOf(crash),
   )
 }
 
