@@ -14,6 +14,8 @@ const TABLES = [
   0xfe00_6000,
 ]
 const FAULT_PORT = 0xfa
+/** What kvm_pvm takes for calls of its own: 0x1a is its `cpuid`. */
+const PVM_CALLS = [0x19, 0x1a]
 const [DB, BP, UD, SS, GP, PF, AC] = [1, 3, 6, 12, 13, 14, 17]
 /** Page faults of ring 3 where a page is that is ring 0's: to read or execute, to write. */
 const [READ, WRITE] = [5, 7]
@@ -150,7 +152,8 @@ const kinds = {
     return after(load(0, 0x4000), code, start, { vectors: [GP] })
   },
   interrupt(random, start) {
-    const vector = random.pick([random.below(32), random.below(256), 0x80])
+    const any = random.pick([random.below(32), random.below(256), 0x80])
+    const vector = PVM_CALLS.includes(any) ? 0x80 : any
     const code = vector === 3 ? [0xcc] : [0xcd, vector]
     return after([], code, start, { vectors: [BP, 4, UD, GP], target: start + code.length })
   },
