@@ -59,7 +59,7 @@ pub(crate) fn of(
 /// that had none it says 0, too, which is that of a division.
 pub(crate) fn shutdown(processor: &mut Processor, at: Option<&Whereabouts>) -> Shutdown {
     let vector = processor.events().ok().map(|events| events.exception.nr);
-    let is_possible = |vector: &u8| *vector != 0 || at.is_none_or(|at| divides(at));
+    let is_possible = |vector: &u8| *vector != 0 || at.is_none_or(divides);
     Shutdown {
         vector: vector.filter(is_possible),
         registers_kept: at.is_some(),
