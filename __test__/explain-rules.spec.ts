@@ -193,6 +193,11 @@ const broken: [rule: string, about: string, given: Given][] = [
     { reason: 'mmio-read', exit: { reason: 'mmio-read', gpa: 1 << 30, size: 4 }, vector: null },
   ],
   ['registers-lost', 'a vCPU that was reset', { registersKept: false, vector: null }],
+  [
+    'replay-failed',
+    'a replay with another end',
+    { registersKept: false, vector: null, notes: ["the replay ended with 'hlt'"] },
+  ],
   ['triple-fault', 'no vector', { vector: null }],
 ]
 
@@ -266,4 +271,31 @@ test('the text has the end, the instruction with its registers, the findings and
     '     PT   0x13000: 0x900f (not present)',
     '     ends at PT: not-present',
   ])
+})
+
+test('whatever is in registers and memory, a crash is explained', (t) => {
+  let state = 20_261n
+  const random = (): bigint => (state = BigInt.asUintN(64, state * 6364136223846793005n + 1442695n))
+  // Of any size, and often near what is there.
+  const any = (): bigint => random() >> (random() >> 58n)
+  const values = { ...special, ...scene().registers }
+  for (let round = 0; round < 1000; round++) {
+    const words = Object.keys(values).map((name) => [name, any()] as const)
+    const table = () => ({ base: any(), limit: Number(any() & 0xffffn) })
+    const segment = () => ({ ...special.cs, base: any(), selector: Number(any() & 0xffffn) })
+    const flags = { l: Number(random() >> 63n), db: Number(random() >> 63n) }
+    const own = { cs: { ...segment(), ...flags }, ss: segment(), tr: segment() }
+    const bytes = Array.from({ length: 15 }, () => (random() >> 56n).toString(16).padStart(2, '0'))
+    const given = {
+      reason: round % 2 === 0 ? 'fault' : 'shutdown',
+      vector: Number(random() >> 59n),
+      errorCode: Number(any() & 0xffff_ffffn),
+      address: any(),
+      registers: Object.fromEntries(words),
+      special: { ...Object.fromEntries(words), ...own, gdt: table(), idt: table() },
+      code: bytes.join(' '),
+    } as Given
+    const autopsy = explainScene(scene(given), 'it ended')
+    t.true(autopsy.findings.length > 0 && String(autopsy).length < 10_000)
+  }
 })

@@ -1,14 +1,26 @@
 // Markdown and comments: their width, and the names that they give to things.
+import { statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
 import test from 'ava'
 
 import { repositoryFiles } from './helpers/architecture/files.ts'
 import { treeOf, unknownNames, uses, wideLines } from './helpers/prose.ts'
+
+const maxPictureBytes = 60_000
 
 const files = repositoryFiles()
 const prose = files.filter(({ path }) => /\.(md|rs|ts)$/.test(path))
 
 test('Markdown and comments are at most 100 columns wide', (t) => {
   t.deepEqual(prose.flatMap(wideLines), [])
+})
+
+test('pictures of Markdown are there, and small', (t) => {
+  const root = join(import.meta.dirname, '..')
+  for (const { path, text } of prose.filter((file) => file.path.endsWith('.md')))
+    for (const [, picture = ''] of text.matchAll(/!\[[^\]]*\]\((?!https?:)([^)]+)\)/g))
+      t.true(statSync(join(root, dirname(path), picture)).size <= maxPictureBytes, picture)
 })
 
 test('a wide line is found, and printed text and URLs are let be', (t) => {

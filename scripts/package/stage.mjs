@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { must, root } from '../run.mjs'
+import { prune } from './prune.mjs'
 import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
 
 /** Fields of package.json that serve the repository only. Without scripts, an install runs nothing. */
@@ -24,9 +25,10 @@ export const MANAGER = '@vmexit/manager'
  * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: each
  * after what it needs, so that it cannot be installed without.
  */
-export function stage(repository) {
+export async function stage(repository) {
   const main = join(cache, 'stage')
   unpack(root, main)
+  await prune(main)
   const located = (manifest) => ({
     ...manifest,
     // npm accepts provenance only from the repository that the package names.

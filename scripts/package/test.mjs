@@ -31,7 +31,7 @@ const context = { users: [], isWhole: process.argv.includes('--whole'), say }
 async function prepare() {
   mustSetUp()
   buildAddons(say)
-  const [packages, registry] = [stage(), await openRegistry()]
+  const [packages, registry] = [await stage(), await openRegistry()]
   addDependencies(registry, say)
   await publish(packages, registry.options, say)
   Object.assign(context, { packages, registry, nodes: nodes(say), tools: tools(say) })

@@ -31,16 +31,17 @@ const steps = {
     const date = new Date().toISOString().slice(0, 10)
     edit('CHANGELOG.md', (text) => withRelease(text, versionsIn(read('package.json'))[0], date))
   },
-  pack() {
+  async pack() {
     assertReady()
     mustSetUp()
     buildAddons(say)
-    for (const { name, folder } of stage(process.env.GITHUB_REPOSITORY)) say(`${name}: ${folder}`)
+    const packages = await stage(process.env.GITHUB_REPOSITORY)
+    for (const { name, folder } of packages) say(`${name}: ${folder}`)
   },
   /** `options` are npm's. */
   async publish(...options) {
     assertReady()
-    const packages = stage(process.env.GITHUB_REPOSITORY)
+    const packages = await stage(process.env.GITHUB_REPOSITORY)
     await publish(packages, [...provenance(options, process.env), ...options], say)
   },
   dry: () => rehearse(say),

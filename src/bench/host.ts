@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { availableParallelism, cpus, release } from 'node:os'
 
 import { native } from '../native/native.ts'
-import { VirtualMachine } from '../machine/virtual-machine.ts'
+import { VirtualMachine } from '../index.ts'
 import type { BenchDocument } from './document.ts'
 import { hltImage } from './images.ts'
 

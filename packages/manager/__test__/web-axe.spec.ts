@@ -1,12 +1,13 @@
 // What axe-core finds in the page, at both widths and in both themes: nothing.
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 import { Browser, browserTest, state, text } from './helpers/browser.ts'
 import { HttpDaemon, echoing } from './helpers/http-daemon.ts'
 import { losing, routed } from './helpers/shown-guests.ts'
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+// Its types are for programs in browsers.
+const require = createRequire(import.meta.url)
+const axe = require('axe-core') as { readonly source: string }
 
 /** What is wrong with what is shown, each with its elements. */
 const findings = `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
@@ -38,7 +39,7 @@ browserTest('axe finds nothing in the list, in any tab and in any dialog', async
   const found: string[] = []
   // By the protocol, which the page's content security policy does not concern.
   await browser.until(t, `${state('echo')} === 'defined'`)
-  await page.evaluate(`${axe}; true`)
+  await page.evaluate(`${axe.source}; true`)
   for (const name of ['echo', 'lost', 'routed']) await client.start(name)
   await client.pause('routed')
   await browser.until(t, `${state('echo')} === 'running' && ${state('lost')} === 'crashed'`)

@@ -13,7 +13,10 @@ function sentenceOf({ crash, reason = 'unknown' }: Machine): string {
 /** Why a machine has crashed, as far as that is explained, with its registers. */
 export class CrashReport {
   /** The place for it. */
-  readonly element = make('section', { class: 'crash', attributes: { 'aria-label': 'Crash' } })
+  readonly element = make('section', {
+    class: 'crash',
+    attributes: { 'aria-label': 'Crash', tabindex: '0' },
+  })
   #shown = ''
 
   /** Shows what is known. */

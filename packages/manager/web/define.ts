@@ -50,16 +50,16 @@ class DefineDialog {
     const close = (): void => this.#dialog.close()
     const define = (): void => void this.#define()
     const form = make('div', { class: 'fields' }, ...labels)
+    const buttons = make(
+      'div',
+      { class: 'buttons' },
+      make('button', { text: 'Cancel', click: close }),
+      make('button', { class: 'primary', text: 'Define', click: define }),
+    )
     this.#dialog.append(
       make('h2', { text: 'Define a machine', attributes: { id: 'what' } }),
       make('div', { class: 'halves' }, form, this.#json),
-      this.#wrong,
-      make(
-        'div',
-        { class: 'buttons' },
-        make('button', { text: 'Cancel', click: close }),
-        make('button', { class: 'primary', text: 'Define', click: define }),
-      ),
+      make('div', { class: 'foot' }, this.#wrong, buttons),
     )
     form.addEventListener('focusin', () => (this.#isForm = true))
     this.#json.addEventListener('focus', () => (this.#isForm = false))

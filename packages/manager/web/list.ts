@@ -1,4 +1,4 @@
-import type { Machine } from './api.ts'
+import type { Machine, State } from './api.ts'
 import { byId, bytesText, countText, make, setText } from './dom.ts'
 import type { Live } from './live.ts'
 import type { Rates, Stats } from './stats.ts'
@@ -12,6 +12,9 @@ interface Row {
   readonly exits: HTMLElement
   readonly spark: HTMLCanvasElement
 }
+
+/** States without a process. */
+const over: ReadonlySet<unknown> = new Set<State>(['defined', 'ended', 'crashed'])
 
 /** The list of machines: rows are changed in place, and none is drawn that nobody sees. */
 export class List {
@@ -35,6 +38,7 @@ export class List {
     live.addEventListener('machines', () => this.#show())
     stats.addEventListener('stats', () => this.#showRates())
     this.#search.addEventListener('input', () => this.#show())
+    window.addEventListener('theme', () => this.#showRates())
   }
 
   /** Marks a machine as the one that is shown. */
@@ -108,11 +112,14 @@ export class List {
     const colour = getComputedStyle(this.#element).getPropertyValue('accent-color')
     for (const [name, row] of this.#rows) {
       if (row.item.hidden) continue
-      const rates = this.#stats.last(name)
+      // What has ended does nothing, even if the last rates say otherwise.
+      const isOver = over.has(row.item.dataset['state'])
+      const rates = isOver ? undefined : this.#stats.last(name)
       setText(row.cpu, rates ? `${Math.round(rates.cpu * 100)} %` : '')
       setText(row.memory, rates ? bytesText(rates.memoryBytes) : '')
       setText(row.exits, rates ? countText(rates.exitsPerSecond) : '')
-      if (this.#seen.has(row.item)) drawSpark(row.spark, this.#stats.history(name), colour)
+      if (this.#seen.has(row.item))
+        drawSpark(row.spark, isOver ? [] : this.#stats.history(name), colour)
     }
   }
 

@@ -39,11 +39,17 @@ function decoded(text: string): string {
 const themes = ['auto', 'light', 'dark'] as const
 const themeKey = 'vmexit-theme'
 
+/** What is drawn on a canvas is drawn anew. */
+function tellTheme(): void {
+  window.dispatchEvent(new Event('theme'))
+}
+
 function useTheme(theme: string): void {
   document.documentElement.dataset['theme'] = theme
   const button = byId('theme')
-  setText(button, `◐ ${theme}`)
+  setText(button.querySelector('span') ?? button, theme)
   button.setAttribute('aria-label', `Theme: ${theme}`)
+  tellTheme()
 }
 
 function turnTheme(): void {
@@ -65,6 +71,7 @@ async function press(key: string): Promise<void> {
   live.lookSoon()
 }
 
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', tellTheme)
 useTheme(localStorage.getItem(themeKey) ?? 'auto')
 byId('theme').addEventListener('click', turnTheme)
 byId('help').addEventListener('click', openHelp)

@@ -1,6 +1,5 @@
-import { VirtualMachine } from '../../machine/virtual-machine.ts'
+import { type Guest, VirtualMachine, guests } from '../../index.ts'
 import { raise } from '../../native/errors.ts'
-import { type Guest, guests } from '../../options/guest.ts'
 import type { Image } from '../../options/payload.ts'
 import type { Route } from '../../options/routes.ts'
 import type { RunResult } from '../../results/result.ts'

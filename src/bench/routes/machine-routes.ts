@@ -1,6 +1,5 @@
-import { VirtualMachine } from '../../machine/virtual-machine.ts'
+import { VirtualMachine, guests } from '../../index.ts'
 import { raise } from '../../native/errors.ts'
-import { guests } from '../../options/guest.ts'
 import { callImage, hltImage } from '../images.ts'
 import { RepeatedRoute, type Work } from './repeated-route.ts'
 import type { BenchRoute } from './route.ts'

@@ -1,4 +1,4 @@
-import { VirtualMachine } from '../../machine/virtual-machine.ts'
+import { VirtualMachine } from '../../index.ts'
 import { pagesEntry, pagesImage } from '../images.ts'
 import { RepeatedRoute, type Work } from './repeated-route.ts'
 import type { BenchRoute } from './route.ts'

@@ -7,11 +7,11 @@ export function explainScene(scene: Scene, title: string): Autopsy {
   const findings = rulesFor(scene).flatMap(([rule, find]): Finding[] =>
     find(scene).map((found) => ({ rule, ...found })),
   )
-  const { vector, instruction, notes = [] } = scene
+  const { vector, instruction, registersKept, notes = [] } = scene
   return new Autopsy({
-    title: [title, ...notes].join('\n  '),
+    title: [title, ...(registersKept ? notes : [])].join('\n  '),
     vector,
-    instruction: scene.registersKept && !isSound(scene) ? instruction : null,
+    instruction: registersKept && !isSound(scene) ? instruction : null,
     operands: operandsOf(scene),
     findings,
     walk: walkOf(scene),

@@ -9,7 +9,7 @@ import type { ReplayScene } from '../replay.ts'
 import type { Symbols } from '../symbols.ts'
 import { walkOf } from '../virtual.ts'
 import { isDivision } from './rules/opcodes.ts'
-import { type Scene, codeAt, isLong, isReal, ripOf } from './scene.ts'
+import { type Scene, codeAt, isLong, isReal, pushAt, ripOf } from './scene.ts'
 
 type MemoryOperand = NonNullable<NativeInstruction['memory']>
 
@@ -53,8 +53,9 @@ export function sceneOf(ended: Ended): Scene {
     walk: (address) => walkOf(machine, vcpu, address, special),
   }
   if (!base.registersKept) return { ...base, ...exceptionOf(base, ended) }
-  const seen = { ...base, code: codeAt(base) }
-  return { ...seen, ...exceptionOf(seen, ended), ...instructionOf(seen, ended.symbols) }
+  const coded = { ...base, code: codeAt(base) }
+  const seen = { ...coded, ...instructionOf(coded, ended.symbols) }
+  return { ...seen, ...exceptionOf(seen, ended) }
 }
 
 /** Which exception it was, if it was one. */
@@ -79,8 +80,18 @@ function exceptionOf(
   return {
     vector,
     ...(found.errorCode !== undefined && { errorCode: found.errorCode }),
-    ...(vector === 14 && { address: scene.special.cr2 }),
+    ...(vector === 14 && {
+      address: replay?.registers ? addressOf(scene, found.errorCode) : scene.special.cr2,
+    }),
   }
+}
+
+/** The page fault sets bit 4 of its error code for a fetch (Intel SDM vol. 3A §5.7). */
+const FETCH = 16
+
+/** What the instruction reaches for: before it CR2 has yet to say so. */
+function addressOf(scene: Scene, errorCode = 0): bigint {
+  return errorCode & FETCH ? ripOf(scene) : (scene.operand ?? pushAt(scene))
 }
 
 /** The instruction at RIP, and the linear address that it names. */

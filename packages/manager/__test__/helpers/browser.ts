@@ -11,6 +11,10 @@ import { kvmTest } from '../../../../__test__/helpers/kvm.ts'
 const chromium = findChromium()
 const pictures = join(import.meta.dirname, '../../../../.cache/web-pictures')
 
+const documents = join(import.meta.dirname, '../../../../docs/pictures')
+/** What docs/manager.md shows. */
+const documented: ReadonlySet<string> = new Set(['exits', 'screen', 'crashed', 'define'])
+
 /** A page with what it said and asked for. */
 export class Browser {
   readonly said: string[] = []
@@ -34,8 +38,8 @@ export class Browser {
     return browser
   }
 
-  async size(width: number, height: number, theme: string): Promise<void> {
-    const metrics = { width, height, deviceScaleFactor: 1, mobile: false }
+  async size(width: number, height: number, theme: string, scale = 1): Promise<void> {
+    const metrics = { width, height, deviceScaleFactor: scale, mobile: false }
     await this.page.send('Emulation.setDeviceMetricsOverride', metrics)
     const features = [{ name: 'prefers-color-scheme', value: theme }]
     await this.page.send('Emulation.setEmulatedMedia', { features })
@@ -62,13 +66,13 @@ export class Browser {
     for (const key of text) await this.page.press(key, '', key.toUpperCase().charCodeAt(0))
   }
 
-  async picture(name: string): Promise<void> {
+  async picture(name: string, folder = pictures): Promise<void> {
     const { data } = await this.page.send('Page.captureScreenshot', {})
-    mkdirSync(pictures, { recursive: true })
-    writeFileSync(join(pictures, `${name}.png`), Buffer.from(String(data), 'base64'))
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, `${name}.png`), Buffer.from(String(data), 'base64'))
   }
 
-  /** At both widths and in both themes. */
+  /** At both widths and in both themes; `npm run pictures` makes those of the documents, too. */
   async pictures(name: string): Promise<void> {
     for (const theme of ['light', 'dark'])
       for (const width of [1920, 390]) {
@@ -76,6 +80,11 @@ export class Browser {
         await sleep(400)
         await this.picture(`${name}-${width}-${theme}`)
       }
+    if (process.env['VMEXIT_PICTURES'] && documented.has(name)) {
+      await this.size(1200, 640, 'light', 0.75)
+      await sleep(400)
+      await this.picture(`web-${name}`, documents)
+    }
     await this.size(1920, 1080, 'light')
   }
 

@@ -67,6 +67,7 @@ class Chart {
   readonly element: HTMLElement
   readonly #linesOf: (rates: Rates) => readonly Pair[]
   readonly #resized = new ResizeObserver(() => this.#fit())
+  readonly #redraw = (): void => this.#plot?.redraw()
   #plot: uPlot | undefined
   #names: readonly string[] = []
 
@@ -76,6 +77,7 @@ class Chart {
     // What it draws, the tables say.
     this.element = make('div', { class: 'chart', attributes: { role: 'img', 'aria-label': label } })
     this.#resized.observe(this.element)
+    window.addEventListener('theme', this.#redraw)
   }
 
   show(history: readonly Rates[]): void {
@@ -97,6 +99,7 @@ class Chart {
 
   stop(): void {
     this.#resized.disconnect()
+    window.removeEventListener('theme', this.#redraw)
     this.#plot?.destroy()
   }
 

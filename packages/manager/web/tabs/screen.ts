@@ -35,6 +35,7 @@ export const screenTab: MakeTab = ({ name }) => {
     const now = new RFB(place, socketUrl(name, 'screen'), { shared: true })
     rfb = now
     now.scaleViewport = true
+    now.background = '#12151b'
     now.addEventListener('connect', () => {
       if (rfb !== now) return
       isOpen = true

@@ -37,6 +37,15 @@ const registersLost: Rule = ({ registersKept, reason }) =>
         },
       ]
 
+const replayFailed: Rule = ({ registersKept, notes = [] }) =>
+  registersKept
+    ? []
+    : notes.map((found) => ({
+        found,
+        wanted: 'a snapshot of a machine with one vCPU that leads to the same end',
+        manual: 'docs/crashes.md',
+      }))
+
 const tripleFault: Rule = (scene) =>
   scene.reason !== 'shutdown' || scene.vector !== null
     ? []
@@ -79,6 +88,7 @@ const ofRegisters: Readonly<Record<string, Rule>> = {
 
 const always: Readonly<Record<string, Rule>> = {
   unclaimed,
+  'replay-failed': replayFailed,
   'registers-lost': registersLost,
   'triple-fault': tripleFault,
   ...Object.fromEntries(

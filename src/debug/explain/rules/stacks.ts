@@ -1,4 +1,14 @@
-import { type Rule, type Scene, hex, isCanonical, isLong, isReal, pushAt, ring } from '../scene.ts'
+import {
+  type Rule,
+  type Scene,
+  hex,
+  isCanonical,
+  isLong,
+  isReal,
+  pushAt,
+  ring,
+  ripOf,
+} from '../scene.ts'
 import { stackOf } from './descriptors.ts'
 
 const crashes = ['fault', 'shutdown', 'internal-error', 'fail-entry']
@@ -73,7 +83,7 @@ const PAGE = ~0xfffn
 export const stackOverTables: Rule = (scene) => {
   if ((scene.special.cr0 & (1n << 31n)) === 0n) return []
   const push = pushAt(scene)
-  const walks = [scene.walk(push), scene.walk(scene.special.cs.base + scene.registers.rip)]
+  const walks = [scene.walk(push), scene.walk(ripOf(scene))]
   const entries = walks.flatMap(({ levels }) => levels.map(({ gpa }) => BigInt(gpa) & PAGE))
   const tables = new Set([scene.special.cr3 & 0x000f_ffff_ffff_f000n, ...entries])
   // What a stack has overwritten maps it no longer; tables mostly map themselves one to one.
