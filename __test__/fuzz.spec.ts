@@ -18,6 +18,7 @@ const subjects = {
   guests: 'whatever a guest does, its run ends in time and for a known reason',
   api: 'whatever is called in whatever order, it returns in time or fails with a VmError',
   images: 'whatever an image holds, it is loaded or refused within a second',
+  faults: 'whatever ring 3 does about the trap table, a fault is reported where there is one',
   rfb: 'whatever a viewer of a screen says, it harms nobody else, and the next one is served',
 }
 

@@ -23,7 +23,17 @@ export const REASONS = new Set([
     'fail-entry',
     'internal-error',
   ],
-  ...['debug', 'system-event', 'unknown', 'stopped', 'timeout', 'exit-port', 'power-off', 'reset'],
+  ...[
+    'debug',
+    'system-event',
+    'unknown',
+    'stopped',
+    'timeout',
+    'exit-port',
+    'power-off',
+    'reset',
+    'fault',
+  ],
 ])
 
 /** Node.js's own, for what a stream is asked. */

@@ -93,5 +93,8 @@ fn hlt_is_privileged() {
     const GUEST: &str = "
         f4 ; hlt
     ";
-    assert_eq!(exit(&run(&mut machine(USER, GUEST, &[]))), &Exit::Shutdown);
+    let End::Fault(fault) = run(&mut machine(USER, GUEST, &[])).end else {
+        panic!()
+    };
+    assert_eq!((fault.vector, fault.error_code), (13, Some(0)));
 }

@@ -61,6 +61,44 @@ browserTest('machines are seen and driven in a browser', async (t) => {
   t.deepEqual([...browser.hosts], [new URL(daemon.web).host])
 })
 
+browserTest('keys act on the row that has the focus, and a switch on its start', async (t) => {
+  const daemon = await HttpDaemon.start(t, '0')
+  for (const name of ['a', 'b']) await daemon.client.define(echoing(daemon, name) as never)
+  const browser = await Browser.open(t, daemon.web)
+  const { page } = browser
+  await browser.until(t, `${state('b')} === 'defined'`)
+  const press = (key: string): Promise<void> => browser.type(key)
+  await press('j')
+  await press('j')
+  await press('s')
+  await browser.until(t, `${state('b')} === 'running'`)
+  await press('p')
+  await browser.until(t, `${state('b')} === 'paused'`)
+  await press('p')
+  await browser.until(t, `${state('b')} === 'running'`)
+  // What would lose something is asked for.
+  await press('x')
+  await browser.until(t, `document.querySelector('dialog[open]')`)
+  await page.press('Escape', 'Escape', 27)
+  await browser.until(t, `!document.querySelector('dialog')`)
+  t.is(await page.evaluate(state('b')), 'running')
+  await press('b')
+  await browser.until(t, `${state('b')} === 'ended'`)
+  t.is(await page.evaluate(state('a')), 'defined')
+
+  await page.press('Enter', 'Enter', 13)
+  await page.evaluate(`location.hash = '#/b/Definition'`)
+  await browser.until(t, `document.querySelector('[role=switch]')?.checked === false`)
+  for (const wanted of [true, false]) {
+    await page.evaluate(`document.querySelector('[role=switch]').click()`)
+    const isSet = async (): Promise<boolean> => (await daemon.client.find('b')).autostart === wanted
+    for (let tries = 0; tries < 600 && !(await isSet()); tries++) await sleep(50)
+    t.true(await isSet())
+    await browser.until(t, `document.querySelector('[role=switch]').checked === ${wanted}`)
+  }
+  t.deepEqual(browser.said, [])
+})
+
 /** An expression for a field of the form. */
 const field = (label: string): string =>
   `[...document.querySelectorAll('.fields label')].find((each) =>

@@ -73,11 +73,11 @@ async function ask(method: string, path: string, body?: unknown): Promise<Respon
   try {
     answer = await fetch(path, { method, credentials: 'same-origin', ...sent })
   } catch {
-    throw new ApiError(0, 'the daemon does not answer')
+    throw new ApiError(0, 'The daemon does not answer')
   }
   if (answer.ok) return answer
   const text = await answer.text()
-  throw new ApiError(answer.status, messageOf(text) ?? `the daemon answered ${answer.status}`)
+  throw new ApiError(answer.status, messageOf(text) ?? `The daemon answered ${answer.status}`)
 }
 
 function messageOf(text: string): string | undefined {

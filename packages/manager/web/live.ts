@@ -104,7 +104,7 @@ export class Live extends EventTarget {
   #listenOn(): void {
     clearTimeout(this.#watch)
     this.#watch = setTimeout(() => {
-      this.#lost(new ApiError(0, 'the daemon does not answer'))
+      this.#lost(new ApiError(0, 'The daemon does not answer'))
       void this.start()
     }, silentMs)
   }
@@ -138,7 +138,7 @@ export class Live extends EventTarget {
     stream.addEventListener('error', () => {
       if (turn !== this.#turn) return
       if (stream.readyState !== EventSource.CLOSED)
-        return this.#lost(new ApiError(0, 'the daemon does not answer'))
+        return this.#lost(new ApiError(0, 'The daemon does not answer'))
       // Those events are gone, or the daemon is: the list is read anew.
       this.#goesBack = false
       this.events = []

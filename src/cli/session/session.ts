@@ -115,6 +115,7 @@ export class Session {
       vcpu,
       exit,
       ...(exitCode === undefined ? {} : { exitCode }),
+      ...(result.fault && { fault: result.fault }),
       where,
       output: output.toString(),
       outputBase64: output.toString('base64'),

@@ -263,3 +263,6 @@ fn descriptor(
     let found = segment(selector, u64::from_le_bytes(bytes));
     (found.s == 1 && found.present == 1).then_some(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,10 @@ export const logTab: MakeTab = ({ name }) => {
   const show = (): void => {
     const found = matching(text, search.value)
     lines.textContent = found.join('\n')
-    setText(says, `${found.length} lines of the last ${bytesText(text.length)}`)
+    setText(
+      says,
+      `${found.length} ${found.length === 1 ? 'line' : 'lines'} of the last ${bytesText(text.length)}`,
+    )
     lines.scrollTop = lines.scrollHeight
   }
   const read = async (): Promise<void> => {

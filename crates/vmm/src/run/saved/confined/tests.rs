@@ -20,11 +20,15 @@ struct Guest {
 impl Guest {
     /// As a machine starts it.
     fn new(mode: CpuMode, privilege: Privilege) -> Self {
+        Self::with(mode, privilege, false)
+    }
+
+    fn with(mode: CpuMode, privilege: Privilege, faults: bool) -> Self {
         let config = BootConfig {
             mode,
             privilege,
             protocol: Protocol::Plain,
-            faults: false,
+            faults,
             entry_gpa: 0,
             stack_top: MEMORY_BYTES,
             top: MEMORY_BYTES,
@@ -151,6 +155,42 @@ fn tables_that_ring_3_can_write_do_not_confine_it() {
     guest.write(
         layout::DIRECTORIES,
         layout::TOP_TABLE | PRESENT | WRITABLE | USER,
+    );
+    assert!(!guest.is_confined());
+}
+
+#[test]
+fn the_trap_table_confines_as_long_as_it_is_what_it_was() {
+    let trapped = || Guest::with(CpuMode::Long, Privilege::User, true);
+    assert!(trapped().is_confined());
+    assert!(!Guest::with(CpuMode::Long, Privilege::Kernel, true).is_confined());
+    let registers: [fn(&mut VcpuState); 4] = [
+        |it| it.sregs.idt.base = layout::IDT - 16,
+        |it| it.sregs.idt.limit += 1,
+        |it| it.sregs.idt.limit = ONE_GATE,
+        |it| it.sregs.tr.base = layout::GDT,
+    ];
+    for (index, change) in registers.iter().enumerate() {
+        let mut guest = trapped();
+        change(&mut guest.state);
+        assert!(!guest.is_confined(), "{index}");
+    }
+    // A gate, a stub, the stack of the gates.
+    let last_stub = layout::STUBS + 31 * layout::STUB_BYTES;
+    for gpa in [
+        layout::IDT,
+        layout::IDT + 504,
+        last_stub,
+        layout::TSS + 0x24,
+    ] {
+        let mut guest = trapped();
+        guest.write(gpa, 0x1234);
+        assert!(!guest.is_confined(), "{gpa:#x}");
+    }
+    let mut guest = trapped();
+    guest.write(
+        SYSTEM_ENTRY,
+        SYSTEM_START | PRESENT | WRITABLE | LARGE | USER,
     );
     assert!(!guest.is_confined());
 }
