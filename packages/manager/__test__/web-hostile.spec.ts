@@ -46,11 +46,11 @@ const shows = (name: string, words: string): string =>
   `${text('h2')} === '${name}' &&
     ${text('.xterm-rows')}?.replaceAll('\\u00a0', ' ').includes('${words}')`
 
-/** Presses the mouse on the first line of the console with these words. */
+/** Presses the mouse on the last line of the console with these words. */
 async function pressOn(page: Page, words: string): Promise<void> {
   const [x, y] = (await page.evaluate(`(() => {
     const lines = [...document.querySelectorAll('.xterm-rows > div')]
-    const { x, y, height } = lines.find((each) => each.textContent.includes('${words}'))
+    const { x, y, height } = lines.findLast((each) => each.textContent.includes('${words}'))
       .getBoundingClientRect()
     return [x + 12, y + height / 2]
   })()`)) as [number, number]
