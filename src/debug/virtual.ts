@@ -32,7 +32,7 @@ export function walkOf(
  * ```ts
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
  * const { gpa, pageBytes, walk } = vm.virtual().translate(0x1234n)
- * console.log(gpa, pageBytes, walk.map(({ name }) => name)) // 4660 2097152 [ 'PML4', 'PDPT', 'PD' ]
+ * console.log(gpa, pageBytes, walk.length) // 4660 2097152 3
  * ```
  */
 export class VirtualMemory {

@@ -191,9 +191,11 @@ fn reserved<'a>(
     let no_execute = form != PagingForm::Bits32 && state.efer & EFER_NXE == 0;
     let amd = state.features.is_amd && matches!(row.level, Pml4 | Pml5);
     let others = [no_execute.then_some(63), amd.then_some(8)];
+    let accessed = state.features.is_amd && form == PagingForm::Pae && row.level == Pdpt;
     listed
         .iter()
         .copied()
+        .filter(move |index| !(accessed && *index == 5))
         .chain(high)
         .chain(others.into_iter().flatten())
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from '../../../__test__/fixtures/viewers/chromium.ts'
 
 import { Browser, browserTest, state, text } from './helpers/browser.ts'
+import { Flood } from './helpers/flood.ts'
 import { HttpDaemon } from './helpers/http-daemon.ts'
 import { repeating, saying, storming, ticking } from './helpers/web-guests.ts'
 
@@ -175,6 +176,29 @@ browserTest('a guest that does all that it can slows down its own view', async (
   await sleep(1000)
   t.log(await others('storm'))
   t.deepEqual([own.said, other.said], [[], []])
+})
+
+browserTest('a machine that says more than anyone can show leaves the page usable', async (t) => {
+  t.timeout(180_000)
+  const flood = await Flood.start(t)
+  const browser = await Browser.open(t, flood.web)
+  await browser.until(t, `${state('m')} === 'running'`)
+  await browser.page.evaluate(`location.hash = '#/m'`)
+  await browser.until(t, `${text('.says')}?.startsWith('Too fast to show')`)
+  const [began, { said: before }] = [performance.now(), await flood.census()]
+  const longest = await browser.page.evaluate(frames)
+  // Fifty times what the page keeps.
+  for (let said = before; said < before + 50 * 2 ** 20; said = (await flood.census()).said)
+    await sleep(50)
+  const rate = ((await flood.census()).said - before) / 1000 / (performance.now() - began)
+  t.log(`${rate.toFixed(0)} MB a second, the longest of 30 frames took ${String(longest)} ms`)
+  await browser.page.evaluate(`{
+    const search = document.getElementById('search')
+    search.value = 'none'
+    search.dispatchEvent(new Event('input'))
+  }`)
+  await browser.until(t, `document.getElementById('nothing')?.hidden === false`)
+  t.deepEqual(browser.said, [])
 })
 
 browserTest('names, notes and messages with markup are text', async (t) => {

@@ -179,6 +179,8 @@ impl PagingForm {
             NO_EXECUTE_FLAG
         };
         let own = match level {
+            // An emulated AMD processor sets the accessed flag, bit 5, in pointers, too.
+            Pdpt if self == Self::Pae && state.features.is_amd => bits(1, 2) | bits(6, 8),
             Pdpt if self == Self::Pae => bits(1, 2) | bits(5, 8),
             Pml4 | Pml5 if state.features.is_amd => bits(7, 8),
             Pml4 | Pml5 => PAGE_SIZE,

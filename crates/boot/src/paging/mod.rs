@@ -163,7 +163,7 @@ pub struct Walk {
     pub result: Result<Page, Miss>,
 }
 
-/// Translates a linear address; `read` fills bytes of physical memory, or returns whether it cannot.
+/// Translates a linear address. `read` fills bytes from physical memory, or returns false.
 pub fn walk(state: &PagingState, linear: u64, read: impl Fn(u64, &mut [u8]) -> bool) -> Walk {
     let mut steps = Vec::new();
     let result = descend(state, linear, read, &mut steps);

@@ -1,3 +1,5 @@
+mod translation;
+
 use super::*;
 use crate::{CpuMode, ErrorCode, KickHandle, Machine, MachineConfig, Processor, RunLimits};
 
