@@ -90,7 +90,8 @@ const FETCH = 16
 
 /** What the instruction reaches for, where a replay has found no CR2. */
 function addressOf(scene: Scene, errorCode = 0): bigint {
-  return errorCode & FETCH ? ripOf(scene) : (scene.operand ?? pushAt(scene))
+  const isFetch = (errorCode & FETCH) !== 0 || scene.code.length === 0
+  return isFetch ? ripOf(scene) : (scene.operand ?? pushAt(scene))
 }
 
 /** The instruction at RIP, and the linear address that it names. */
