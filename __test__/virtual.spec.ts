@@ -11,6 +11,8 @@ import {
   VmError,
   guests,
 } from '../src/index.ts'
+import { elfWithSymbols } from './helpers/elf-symbols.ts'
+import { entry as start } from './helpers/elf.ts'
 import { kvmTest, skipsMode } from './helpers/kvm.ts'
 import { machine, pattern, vmError } from './helpers/machine.ts'
 
@@ -369,6 +371,18 @@ kvmTest('every vCPU has tables of its own', (t) => {
   t.is(vm.virtual(1).vcpu, 1)
   t.is(vm.virtual(1).translate(0x10n).gpa, TABLES + 0x10)
   t.is(vm.virtual().translate(0x10n).gpa, 0x10)
+})
+
+kvmTest('an address may be a symbol of the image, and is named by one', (t) => {
+  const names = [{ name: 'main', at: 0, bytes: 4 }]
+  const image = elfWithSymbols(64, Uint8Array.of(0x90, 0x90, 0xf4, 0x90), names)
+  using vm = machine(guests.hello, [], { memoryBytes: MEMORY, payload: { image } })
+  const virtual = vm.virtual()
+  t.deepEqual([...virtual.read('main+0x2', 1)], [0xf4])
+  t.is(virtual.translate('main').gpa, start)
+  t.is(virtual.translate(BigInt(start + 3)).symbol, 'main+0x3')
+  virtual.write('main', Uint8Array.of(0xf4))
+  t.is(vm.memory.readUint8(start), 0xf4)
 })
 
 kvmTest('wrong calls are refused', (t) => {

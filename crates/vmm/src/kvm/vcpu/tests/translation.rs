@@ -43,13 +43,13 @@ impl Random {
 }
 
 fn entry(random: &mut Random, bits: u64) -> u64 {
-    let mut entry = TABLES + random.below(PAGES) * PAGE | 7;
+    let mut entry = (TABLES + random.below(PAGES) * PAGE) | 7;
     if random.one_in(10) {
         entry ^= 1 << random.below(3);
     }
     if random.one_in(5) {
         let shift = [21, 22, 30][random.below(3) as usize];
-        entry = entry & 7 | 1 << 7 | random.below(4) << shift;
+        entry = (entry & 7) | 1 << 7 | random.below(4) << shift;
         if random.one_in(4) {
             entry ^= 1 << (12 + random.below(18));
         }
@@ -79,7 +79,7 @@ fn fill(random: &mut Random, machine: &Machine, bits: u64) {
 fn fill_pointers(random: &mut Random, machine: &Machine) {
     for index in 0..4 {
         let present = u64::from(!random.one_in(6));
-        let pointer = TABLES + random.below(PAGES) * PAGE | present;
+        let pointer = (TABLES + random.below(PAGES) * PAGE) | present;
         let at = POINTERS + index * 8;
         machine.memory().write(at, &pointer.to_le_bytes()).unwrap();
     }
