@@ -43,6 +43,16 @@ declare module '../options/device.ts' {
   }
 }
 
+declare module '../results/autopsy.ts' {
+  interface ExplainOptions {
+    /**
+     * Where KVM has reset the vCPU, as it does on AMD processors: a state from before, from which
+     * the machine comes to the same end. A copy runs from it up to the last instruction.
+     */
+    readonly replay?: Snapshot
+  }
+}
+
 /**
  * A KVM virtual machine: memory, vCPUs in any x86 mode, and routes that answer their exits.
  *

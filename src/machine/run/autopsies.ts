@@ -4,18 +4,8 @@ import { replayScene } from '../../debug/replay.ts'
 import { checkKeys, checkObject } from '../../options/check.ts'
 import type { Autopsy, ExplainOptions } from '../../results/autopsy.ts'
 import { readSpecialRegisters } from '../registers.ts'
-import { type Snapshot, checkSnapshot, contentOf } from '../snapshot/snapshot.ts'
+import { checkSnapshot, contentOf } from '../snapshot/snapshot.ts'
 import { readEvents } from '../vcpu/state.ts'
-
-declare module '../../results/autopsy.ts' {
-  interface ExplainOptions {
-    /**
-     * Where KVM has reset the vCPU, as it does on AMD processors: a state from before, from which
-     * the machine comes to the same end. A copy runs from it up to the last instruction.
-     */
-    readonly replay?: Snapshot
-  }
-}
 
 /** `explain` on an idle machine. */
 export function explainEnd(
