@@ -3,13 +3,21 @@
 #[macro_use]
 mod common;
 
-use common::{Cpu, LONG, PROTECTED, USER, exit, machine, run};
-use vmm::Exit;
+use common::{Cpu, LONG, PROTECTED, USER, config, exit, run};
+use vmm::{Exit, Faults, Machine, MachineConfig};
 
-fn assert_shutdown(cpu: Cpu, guest: &str) {
-    let mut machine = machine(cpu, guest, &[]);
+/// The vector is that of the fault, whether or not KVM resets the vCPU.
+fn assert_shutdown(cpu: Cpu, guest: &str, vector: u8) {
+    let mut machine = Machine::new(MachineConfig {
+        faults: Some(Faults::Off),
+        ..config(cpu, guest, &[])
+    })
+    .unwrap();
     let outcome = run(&mut machine);
     assert_eq!(exit(&outcome), &Exit::Shutdown, "{cpu:?}");
+    let told = outcome.shutdown.unwrap();
+    assert_eq!(told.vector, Some(vector), "{cpu:?}");
+    assert_eq!(told.registers_kept, outcome.whereabouts.is_some());
     assert_eq!(outcome.exits, 1);
     let index = Exit::Shutdown.kind();
     assert_eq!(machine.counters().exits[index].get(), 1);
@@ -22,7 +30,7 @@ fn an_invalid_opcode() {
         0f 0b ; ud2
     ";
     for cpu in [PROTECTED, LONG, USER] {
-        assert_shutdown(cpu, GUEST);
+        assert_shutdown(cpu, GUEST, 6);
     }
 }
 
@@ -35,7 +43,7 @@ fn a_selector_behind_the_gdt() {
         8e d8          ; mov %eax,%ds
     ";
     for cpu in [PROTECTED, LONG] {
-        assert_shutdown(cpu, GUEST);
+        assert_shutdown(cpu, GUEST, 13);
     }
 }
 
@@ -48,7 +56,7 @@ fn an_address_that_no_page_maps() {
         8b 03                         ; mov (%rbx),%eax
     ";
     for cpu in [LONG, USER] {
-        assert_shutdown(cpu, GUEST);
+        assert_shutdown(cpu, GUEST, 14);
     }
 }
 
@@ -61,6 +69,6 @@ fn a_privileged_instruction_in_ring_3() {
     const LGDT: &str = "
         0f 01 14 25 00 04 00 00 ; lgdt 0x400
     ";
-    assert_shutdown(USER, MOV_CR3);
-    assert_shutdown(USER, LGDT);
+    assert_shutdown(USER, MOV_CR3, 13);
+    assert_shutdown(USER, LGDT, 13);
 }
