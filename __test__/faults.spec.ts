@@ -34,7 +34,7 @@ interface Case {
   readonly rip: bigint
   /** Rings that have it; of ring 0 where this KVM does not emulate the instruction only ring 3. */
   readonly rings?: readonly Privilege[]
-  /** Of these rings, those in which kvm_pvm raises it: it emulates ring 0, and runs ring 3 as it is. */
+  /** Of these rings, those in which kvm_pvm raises it: it emulates ring 0 alone. */
   readonly pvm?: readonly Privilege[]
   /** Whether the emulated processor of the second KVM raises something else, or nothing. */
   readonly notOnAmd?: boolean
@@ -193,7 +193,7 @@ const cases: readonly Case[] = [
   ),
 ]
 
-/** A machine before the instruction that a case is about, which it reaches with RBX as its address. */
+/** A machine before the instruction that a case is about; RBX has its address. */
 function before(row: Case, privilege: Privilege, rsp: bigint | undefined): VirtualMachine {
   const vm = machine(row.listing, [], { privilege, faults: 'report' })
   vm.setRegisters({ rbx: row.address ?? 0n, ...(rsp === undefined ? {} : { rsp }) })

@@ -46,7 +46,7 @@ kvmTest('a replay needs a machine with one vCPU, and an open snapshot', (t) => {
   t.throws(() => replayed(base), { code: 'ERR_SNAPSHOT' })
 })
 
-/** Guests of ring 0 in long mode with page tables of their own, and what ends each: equal on every KVM. */
+/** Guests of ring 0 in long mode with own page tables, and what ends each on every KVM. */
 const ends: readonly (readonly [
   about: string,
   listing: string,

@@ -117,8 +117,8 @@ impl From<&Exit> for NativeExitReason {
 
 words! {
     /// Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
-    /// route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table has
-    /// caught.
+    /// route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table
+    /// has caught.
     NativeEnding {
         Stopped = "stopped",
         Timeout = "timeout",

@@ -8,7 +8,7 @@
 //!
 //! | way to ring 0 | why it is closed |
 //! | --- | --- |
-//! | interrupts, exceptions, `int n` | IDTR's limit holds no gate: the vCPU shuts down; or the trap table is ours, and its stubs do nothing but write to a port and halt |
+//! | interrupts, exceptions, `int n` | no gate within IDTR's limit, or the trap table, which ends the run |
 //! | `syscall` | EFER.SCE is 0 |
 //! | `sysenter` | IA32_SYSENTER_CS is null |
 //! | far calls and jumps through gates | GDT has none, which ring 3 cannot change; no LDT |
