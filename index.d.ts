@@ -615,8 +615,8 @@ export interface NativeDiskRequests {
 
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
- * r" route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table has
- * r" caught.
+ * r" route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table
+ * r" has caught.
  */
 export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset' | 'fault'
 
