@@ -202,10 +202,10 @@ async function live(vm, tape, { questions, onExit, nmi, vectors = [], write, rep
     tape.now.results.push('unanswered')
     return 'unanswered'
   }
-  const { reason, exit, exitCode, output, exits } = result
+  const { reason, exit, exitCode, fault, output, exits } = result
   tape.now.exits += exits
   const { where: _where, ...seen } = exit ?? {}
-  tape.now.results.push([reason, seen, exitCode, Buffer.from(output).toString('hex')])
+  tape.now.results.push([reason, seen, exitCode, fault, Buffer.from(output).toString('hex')])
   if (reply && (reason === 'pio-in' || reason === 'mmio-read')) vm.reply(BigInt(reply))
   return reason
 }

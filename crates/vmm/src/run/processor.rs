@@ -18,6 +18,9 @@ use crate::run::outcome::End;
 use crate::run::saved::half_done::{LatestReads, Owed};
 use crate::run::saved::held::Held;
 
+/// RFLAGS.IF, interrupts enabled (Intel SDM vol. 1 §3.4.3.3).
+const RFLAGS_IF: u64 = 1 << 9;
+
 /// What KVM waits for before the guest can continue.
 #[derive(Debug)]
 pub(crate) enum Pending {
@@ -285,6 +288,9 @@ impl Processor {
         if caught.fault.is_nmi() {
             self.vcpu.unmask_nmi()?;
         }
+        // Nothing is half done, and the entry before was not that of the handler's gate.
+        let takes = caught.registers.rflags & RFLAGS_IF != 0;
+        self.vcpu.set_takes_interrupt(takes);
         Ok(())
     }
 
