@@ -38,8 +38,8 @@ export type ExitReason = NativeExitReason
 
 /**
  * Why a run ended: an unanswered exit, `stop()`, the time-out, a write to a `stop` route, a PC that
- * the guest turned off or reset, `reset()`, or a fault that it does not handle. A well-behaved guest
- * ends with `'hlt'`, `'exit-port'` or `'power-off'`.
+ * the guest turned off or reset, `reset()`, or a fault that it does not handle. A well-behaved
+ * guest ends with `'hlt'`, `'exit-port'` or `'power-off'`.
  */
 export type EndReason = ExitReason | NativeEnding
 

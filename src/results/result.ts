@@ -53,9 +53,9 @@ export class RunResult {
   /** The fault that ended it; only with reason `'fault'`. */
   declare readonly fault?: Fault
   /**
-   * Where the guest was: after a time-out, a fault, a shutdown, an internal error and a failed entry.
-   * `null` after any other end, and if KVM does not report it: on AMD processors a shutdown resets
-   * the vCPU.
+   * Where the guest was: after a time-out, a fault, a shutdown, an internal error and a failed
+   * entry. `null` after any other end, and if KVM does not report it: on AMD processors a shutdown
+   * resets the vCPU.
    */
   readonly where: Where | null
   /** What the guest wrote to the `stop` route, 32 bits; only with reason `'exit-port'`. */

@@ -8,7 +8,7 @@
 //!
 //! | way to ring 0 | why it is closed |
 //! | --- | --- |
-//! | interrupts, exceptions, `int n` | no gate within IDTR's limit, or the trap table, which ends the run |
+//! | interrupts, exceptions, `int n` | no gate in IDTR's limit, or the trap table: the run ends |
 //! | `syscall` | EFER.SCE is 0 |
 //! | `sysenter` | IA32_SYSENTER_CS is null |
 //! | far calls and jumps through gates | GDT has none, which ring 3 cannot change; no LDT |
