@@ -22,7 +22,9 @@ export interface Walk {
   readonly page: TranslatedPage | null
   /** At which level there is none, and why; `'address'` if no table was asked. */
   readonly miss?: {
+    /** The table whose entry it is. */
     readonly level: NativeTableLevel | 'address'
+    /** What is wrong with it. */
     readonly why: NativeMissReason
   }
 }

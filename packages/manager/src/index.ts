@@ -17,3 +17,4 @@ export type {
   StartOptions,
   Supervisor,
 } from './supervisor/interface.ts'
+export type { Crash } from './wire/ends.ts'

@@ -127,7 +127,12 @@ pub fn config(
 
 /// 2 MiB of memory with the guest at 0, where it starts.
 pub fn machine(cpu: Cpu, listing: &str, routes: &[RouteConfig]) -> Machine {
-    Machine::new(config(cpu, listing, routes)).unwrap()
+    made(config(cpu, listing, routes))
+}
+
+/// The machine of a configuration that is right.
+pub fn made(config: MachineConfig<'_>) -> Machine {
+    Machine::new(config).unwrap()
 }
 
 pub fn port(port: u16, length: u64, target: RouteTarget) -> RouteConfig {
