@@ -40,6 +40,7 @@ export async function stage(repository) {
     }),
   })
   editManifest(main, located)
+  linkPictures(main)
   const napi = (...words) => must(['node_modules/.bin/napi', ...words, '--cwd', main])
   napi('create-npm-dirs')
   napi('artifacts', '--output-dir', artifacts)
@@ -71,6 +72,18 @@ function unpack(from, folder) {
   const path = join(folder, readdirSync(folder)[0])
   must(['tar', '-xzf', path, '--strip-components=1', '-C', folder])
   rmSync(path)
+}
+
+/** Pictures stay in the repository, whose size counts for less: published pages show them from there. */
+function linkPictures(folder) {
+  const { repository } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const home = repository.url.replace(/^git\+/, '').replace(/\.git$/, '')
+  const docs = join(folder, 'docs')
+  for (const name of readdirSync(docs)) {
+    const path = join(docs, name)
+    const text = readFileSync(path, 'utf8')
+    writeFileSync(path, text.replaceAll('](pictures/', `](${home}/raw/main/docs/pictures/`))
+  }
 }
 
 function editManifest(folder, edit) {
