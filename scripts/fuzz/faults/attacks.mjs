@@ -48,14 +48,15 @@ const kinds = {
   },
   write(random, start) {
     const address = random.pick(TABLES) + 8 * random.below(8)
-    const code = random.pick([
-      [0x48, 0x89, 0x00],
-      [0x88, 0x00],
-      [0xf0, 0x83, 0x00, 0x01],
-      [0x0f, 0x01, 0x08],
-      [0x0f, 0xae, 0x18],
+    const [code, errorCode] = random.pick([
+      [[0x48, 0x89, 0x00], WRITE],
+      [[0x88, 0x00], WRITE],
+      // An emulated processor may read before it writes.
+      [[0xf0, 0x83, 0x00, 0x01], [WRITE, READ]],
+      [[0x0f, 0x01, 0x08], WRITE],
+      [[0x0f, 0xae, 0x18], WRITE],
     ])
-    return after(load(0, address), code, start, { vectors: [PF], errorCode: WRITE, address })
+    return after(load(0, address), code, start, { vectors: [PF], errorCode, address })
   },
   read(random, start) {
     const address = random.pick(TABLES) + 8 * random.below(8)

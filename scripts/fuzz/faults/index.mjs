@@ -79,7 +79,7 @@ function wrongWith(vm, result, steps) {
   // A step ends after its instruction: that is where the next one begins.
   if (fault.vector === 1 || fault.vector === 3) return undefined
   if (!places.includes(fault.rip)) return `RIP ${fault.rip.toString(16)} is no place of the step`
-  if (step.errorCode !== undefined && fault.errorCode !== step.errorCode)
+  if (step.errorCode !== undefined && ![step.errorCode].flat().includes(fault.errorCode))
     return 'another error code'
   if (step.address !== undefined && fault.address !== BigInt(step.address)) return 'another address'
   if (!step.movesStack && registers.rsp !== registers.r13) return `RSP is ${registers.rsp}`
