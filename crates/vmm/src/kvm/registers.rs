@@ -11,6 +11,8 @@ use crate::kvm::run_page::{EVENTS, REGS, RunPage, SREGS};
 
 /// RFLAGS bit 1, which is always set (Intel SDM vol. 1 §3.4.3); KVM sets it, too.
 const RFLAGS_FIXED: u64 = 1 << 1;
+/// RFLAGS.TF: a debug exception follows the instruction (vol. 3B §19.3.1.4).
+const RFLAGS_TF: u64 = 1 << 8;
 
 /// What is known of a vCPU's registers between two entries, and what KVM has yet to take over.
 #[derive(Debug)]
@@ -107,6 +109,13 @@ impl Registers {
             return Some(self.values.regs);
         }
         self.shows.then(|| self.page.registers())
+    }
+
+    /// Whether a debug exception may wait in KVM, which changes DR6 as soon as its state is asked for.
+    /// True where that is not known.
+    pub fn may_step(&self) -> bool {
+        let known = self.regs_at_hand();
+        known.is_none_or(|registers| registers.rflags & RFLAGS_TF != 0)
     }
 
     /// Makes the page show them, for whom the vCPU asks.

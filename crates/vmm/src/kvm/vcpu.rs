@@ -111,7 +111,7 @@ impl Vcpu {
     pub fn enter(&mut self) -> Result<Entry> {
         let entry = self.run();
         self.is_untouched &= match &entry {
-            Ok(Entry::Exit(exit)) => exit.is_access(),
+            Ok(Entry::Exit(exit)) => exit.is_access() && !self.registers.may_step(),
             Ok(_) => true,
             Err(_) => false,
         };

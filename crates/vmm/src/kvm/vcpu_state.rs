@@ -131,8 +131,10 @@ impl Vcpu {
         self.set_events(&events)
     }
 
-    /// `KVM_GET_DEBUGREGS`.
-    pub fn debug_registers(&self) -> Result<kvm_debugregs> {
+    /// `KVM_GET_DEBUGREGS`. What is staged goes in before: of an exception that waits there still, KVM
+    /// would put into DR6 what it says.
+    pub fn debug_registers(&mut self) -> Result<kvm_debugregs> {
+        self.flush()?;
         self.fd
             .get_debug_regs()
             .map_err(Error::ioctl("KVM_GET_DEBUGREGS"))
