@@ -6,6 +6,7 @@
 export { type Daemon, type DaemonOptions, startDaemon } from './daemon/index.ts'
 export { ManagerError, type ManagerErrorCode } from './supervisor/errors.ts'
 export type {
+  Crash,
   DefineOptions,
   EventType,
   MachineState,
@@ -17,4 +18,3 @@ export type {
   StartOptions,
   Supervisor,
 } from './supervisor/interface.ts'
-export type { Crash } from './wire/ends.ts'

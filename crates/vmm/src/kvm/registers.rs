@@ -111,8 +111,8 @@ impl Registers {
         self.shows.then(|| self.page.registers())
     }
 
-    /// Whether a debug exception may wait in KVM, which changes DR6 as soon as its state is asked for.
-    /// True where that is not known.
+    /// Whether a debug exception may wait in KVM, which changes DR6 as soon as its state is asked
+    /// for. True where that is not known.
     pub fn may_step(&self) -> bool {
         let known = self.regs_at_hand();
         known.is_none_or(|registers| registers.rflags & RFLAGS_TF != 0)

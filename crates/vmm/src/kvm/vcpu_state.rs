@@ -131,8 +131,8 @@ impl Vcpu {
         self.set_events(&events)
     }
 
-    /// `KVM_GET_DEBUGREGS`. What is staged goes in before: of an exception that waits there still, KVM
-    /// would put into DR6 what it says.
+    /// `KVM_GET_DEBUGREGS`. What is staged goes in before: of an exception that waits there still,
+    /// KVM would put into DR6 what it says.
     pub fn debug_registers(&mut self) -> Result<kvm_debugregs> {
         self.flush()?;
         self.fd

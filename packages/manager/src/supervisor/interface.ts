@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { MachineDefinition } from 'vmexit'
 
 import type { Crash } from '../wire/ends.ts'
+export type { Crash } from '../wire/ends.ts'
 
 /**
  * What a machine does. `ended` and `crashed` machines are defined still, and can be started again.
