@@ -60,7 +60,7 @@ pub(crate) struct Coalesced {
 pub(crate) struct Vcpu {
     pub(super) fd: VcpuFd,
     page: Arc<RunPage>,
-    registers: Registers,
+    pub(super) registers: Registers,
     /// As its CPUID says.
     pub paging: PagingFeatures,
     /// Since the state was saved or restored, the guest has exited by accesses alone, and the host

@@ -82,6 +82,10 @@ impl Vcpu {
     /// confined to ring 3, then what only ring 0 or the host changes is known to be the same.
     pub fn restore_state(&mut self, state: &VcpuState, is_confined: bool) -> Result<()> {
         let is_same = is_confined && self.is_untouched;
+        if self.registers.may_step() {
+            // KVM puts into DR6 what a waiting exception says when it is asked: so not after this.
+            self.debug_registers()?;
+        }
         self.is_untouched = false;
         let is_started = |it: kvm_mp_state| it.mp_state != KVM_MP_STATE_UNINITIALIZED;
         self.set_started(state.mp_state.is_none_or(is_started));
@@ -131,10 +135,8 @@ impl Vcpu {
         self.set_events(&events)
     }
 
-    /// `KVM_GET_DEBUGREGS`. What is staged goes in before: of an exception that waits there still,
-    /// KVM would put into DR6 what it says.
-    pub fn debug_registers(&mut self) -> Result<kvm_debugregs> {
-        self.flush()?;
+    /// `KVM_GET_DEBUGREGS`.
+    pub fn debug_registers(&self) -> Result<kvm_debugregs> {
         self.fd
             .get_debug_regs()
             .map_err(Error::ioctl("KVM_GET_DEBUGREGS"))
