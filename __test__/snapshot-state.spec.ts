@@ -196,3 +196,20 @@ serialTest(
     t.is(after.kvmMappings, before.kvmMappings)
   },
 )
+
+/** in (%dx),%al, several times: with RFLAGS.TF a debug exception waits in KVM after each. */
+for (const privilege of ['user', 'kernel'] as const) {
+  kvmTest(`what a step of the guest's own has to say in DR6 goes with it: ${privilege}`, (t) => {
+    using vm = machine('ec ec ec f4', [], { privilege })
+    const base = vm.snapshot()
+    const before = vm.debugRegisters()
+    for (let round = 0; round < 3; round++) {
+      vm.setRegisters({ rflags: 0x3102n, rsp: 0x8000n, rip: 0n, rdx: 0x10n })
+      t.is(vm.runSync({ timeoutMs: 10_000 }).reason, 'pio-in')
+      if (round > 0) vm.reply(1)
+      vm.restore(base)
+      t.deepEqual(vm.debugRegisters(), before)
+    }
+    base.close()
+  })
+}

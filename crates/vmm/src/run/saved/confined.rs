@@ -4,7 +4,8 @@
 //! §6.9), and ring 3 is left in the ways below only, of which none is open to a confined vCPU. So
 //! these kinds of state are what they were as long as all that it does is to run, and to exit with
 //! port and MMIO accesses. (A debug exception changes DR6, but it ends with a shutdown, which is
-//! no such exit, or with a fault, for which the host sets special registers.)
+//! no such exit, or with a fault, for which the host sets special registers; an access with
+//! RFLAGS.TF counts as no such exit, as the exception waits after it.)
 //!
 //! | way to ring 0 | why it is closed |
 //! | --- | --- |
