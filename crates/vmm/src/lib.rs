@@ -35,8 +35,8 @@ pub use boot::paging::{
     Miss, MissReason, Page, PagingFeatures, PagingState, Step, TableLevel, Walk, walk,
 };
 pub use boot::{
-    CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format, each_mode,
-    each_privilege,
+    CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format,
+    each_miss_reason, each_mode, each_privilege, each_table_level,
 };
 pub use bus::{
     Base, Claim, Counter, EventCount, Feed, PostedRing, PostedWrite, RouteConfig, RouteCounters,

@@ -1,6 +1,7 @@
 //! The forms of paging: how many tables there are, what an entry of each may say.
 
 use super::{ADDRESS, NO_EXECUTE_FLAG, PAGE_SIZE, PagingState};
+use crate::named::named;
 use crate::state::{CR0_PG, CR4_LA57, CR4_PAE, CR4_PSE, EFER_LMA, EFER_NXE};
 
 /// How a processor translates linear addresses (Intel SDM vol. 3A §5.1.1).
@@ -40,18 +41,14 @@ use TableLevel::{Pd, Pdpt, Pml4, Pml5, Pt};
 const PSE36_AT: u32 = 13;
 const PSE36_TO: u8 = 40;
 
-impl TableLevel {
-    /// As the manuals call it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Pt => "PT",
-            Pd => "PD",
-            Pdpt => "PDPT",
-            Pml4 => "PML4",
-            Pml5 => "PML5",
-        }
-    }
+/// As `each_mode`, with every level, by the manuals' words.
+#[macro_export]
+macro_rules! each_table_level {
+    ($call:ident $($given:tt)*) => {
+        $call! { $($given)* { Pml5 = "PML5", Pml4 = "PML4", Pdpt = "PDPT", Pd = "PD", Pt = "PT" } }
+    };
 }
+each_table_level!(named TableLevel);
 
 /// The bits from one to another, both of them included; none if they are in the wrong order.
 const fn bits(from: u32, to: u32) -> u64 {

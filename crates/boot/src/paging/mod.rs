@@ -8,6 +8,7 @@ mod form;
 
 use kvm_bindings::{CpuId, kvm_sregs};
 
+use crate::named::named;
 pub use form::{PagingForm, TableLevel};
 
 /// Leaf 0x80000001, EDX: pages of 1 GiB, and the no-execute flag.
@@ -144,6 +145,23 @@ pub enum MissReason {
     /// The address has more bits than the form of paging translates.
     NonCanonical,
 }
+
+/// As `each_mode`, with every reason.
+#[macro_export]
+macro_rules! each_miss_reason {
+    ($call:ident $($given:tt)*) => {
+        $call! {
+            $($given)* {
+                NotPresent = "not-present",
+                Reserved = "reserved",
+                NoGigabytePage = "no-gigabyte-page",
+                NoMemory = "no-memory",
+                NonCanonical = "non-canonical"
+            }
+        }
+    };
+}
+each_miss_reason!(named MissReason);
 
 /// Where a walk ends without a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use napi_derive::napi;
 use vmm::{
     CpuMode, End, Exit, Faults, Format, KickCause, MissReason, PowerRequest, Privilege, TableLevel,
-    each_faults, each_format, each_mode, each_privilege,
+    each_faults, each_format, each_miss_reason, each_mode, each_privilege, each_table_level,
 };
 
 /// An enum of JavaScript's by its words.
@@ -150,52 +150,18 @@ impl NativeEnding {
     }
 }
 
-words! {
+each_table_level! {
+    of_core
     /// A level of page tables (Intel SDM vol. 3A §5.3 to §5.5).
-    NativeTableLevel {
-        Pml5 = "PML5",
-        Pml4 = "PML4",
-        Pdpt = "PDPT",
-        Pd = "PD",
-        Pt = "PT",
-    }
+    NativeTableLevel for TableLevel
 }
 
-impl From<TableLevel> for NativeTableLevel {
-    fn from(level: TableLevel) -> Self {
-        match level {
-            TableLevel::Pml5 => Self::Pml5,
-            TableLevel::Pml4 => Self::Pml4,
-            TableLevel::Pdpt => Self::Pdpt,
-            TableLevel::Pd => Self::Pd,
-            TableLevel::Pt => Self::Pt,
-        }
-    }
-}
-
-words! {
+each_miss_reason! {
+    of_core
     /// Why a linear address has no page: an entry of the page tables is not present, sets a bit
     /// that must be zero, is a page of 1 GiB without that feature, or lies outside memory; or the
     /// address is none that this form of paging has.
-    NativeMissReason {
-        NotPresent = "not-present",
-        Reserved = "reserved",
-        NoGigabytePage = "no-gigabyte-page",
-        NoMemory = "no-memory",
-        NonCanonical = "non-canonical",
-    }
-}
-
-impl From<MissReason> for NativeMissReason {
-    fn from(why: MissReason) -> Self {
-        match why {
-            MissReason::NotPresent => Self::NotPresent,
-            MissReason::Reserved => Self::Reserved,
-            MissReason::NoGigabytePage => Self::NoGigabytePage,
-            MissReason::NoMemory => Self::NoMemory,
-            MissReason::NonCanonical => Self::NonCanonical,
-        }
-    }
+    NativeMissReason for MissReason
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Where a vCPU is when its run ends without an answer to why: pure functions over its registers
 //! and a reader of memory.
 
+use boot::code::MAX_INSTRUCTION_BYTES;
 use boot::paging::{PagingState, walk};
 use boot::state::{CR0_PE, CR0_PG, EFER_LMA};
 use kvm_bindings::{kvm_regs, kvm_sregs};
@@ -8,12 +9,9 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickCause;
 use crate::kvm::memory::GuestMemory;
+use crate::limits::PAGE_BYTES;
 use crate::run::outcome::{End, Shutdown, Whereabouts};
 use crate::run::processor::Processor;
-
-/// The longest instruction (Intel SDM vol. 2A §2.3.11).
-const MOST_INSTRUCTION_BYTES: usize = 15;
-const PAGE_BYTES: u64 = 4096;
 
 /// RFLAGS.VM, virtual-8086 mode (Intel SDM vol. 3A §2.3).
 const RFLAGS_VM: u64 = 1 << 17;
@@ -103,8 +101,8 @@ fn instruction_bytes(
     read: impl Fn(u64, &mut [u8]) -> bool,
 ) -> Vec<u8> {
     let is_64_bit = special.efer & EFER_LMA != 0 && special.cs.l != 0;
-    let mut bytes = Vec::with_capacity(MOST_INSTRUCTION_BYTES);
-    while bytes.len() < MOST_INSTRUCTION_BYTES {
+    let mut bytes = Vec::with_capacity(MAX_INSTRUCTION_BYTES);
+    while bytes.len() < MAX_INSTRUCTION_BYTES {
         let at = registers.rip.wrapping_add(bytes.len() as u64);
         let linear = if is_64_bit {
             at
@@ -115,7 +113,7 @@ fn instruction_bytes(
             break;
         };
         let in_page = (PAGE_BYTES - page.gpa % PAGE_BYTES) as usize;
-        let mut piece = vec![0; in_page.min(MOST_INSTRUCTION_BYTES - bytes.len())];
+        let mut piece = vec![0; in_page.min(MAX_INSTRUCTION_BYTES - bytes.len())];
         if !read(page.gpa, &mut piece) {
             break;
         }

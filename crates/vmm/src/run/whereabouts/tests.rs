@@ -41,11 +41,11 @@ fn bytes_end_where_memory_or_the_mapping_does() {
     };
     assert_eq!(at(0x1000, 0x10), (0x10..0x1f).collect::<Vec<u8>>());
     // Across a page.
-    assert_eq!(at(0, 0x1ffc).len(), MOST_INSTRUCTION_BYTES);
+    assert_eq!(at(0, 0x1ffc).len(), MAX_INSTRUCTION_BYTES);
     assert_eq!(at(0x2000, 0xffe), [0xfe, 0xff]);
     assert_eq!(at(0x2000, 0x1000), []);
     // An address of 32 bits wraps.
-    assert_eq!(at(0xffff_0000, 0x1_0000).len(), MOST_INSTRUCTION_BYTES);
+    assert_eq!(at(0xffff_0000, 0x1_0000).len(), MAX_INSTRUCTION_BYTES);
     assert_eq!(at(0, u64::MAX), []);
 }
 
