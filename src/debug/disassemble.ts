@@ -16,13 +16,13 @@ export interface DisassembleOptions {
 /** How many bits code has: operands and addresses without a prefix. */
 export type CodeBits = 16 | 32 | 64
 
-/** The most bytes of one instruction. */
-const MAX_INSTRUCTION_BYTES = 15
+/** The most bytes of one instruction (Intel SDM vol. 2A §2.3.11). */
+export const MAX_INSTRUCTION_BYTES = 15
 /** The most instructions of one call. */
 const MAX_INSTRUCTIONS = 1 << 16
-const PAGE_BYTES = 4096
+export const PAGE_BYTES = 4096
 /** The flag LMA of EFER: long mode is active. */
-const EFER_LMA = 1n << 10n
+export const EFER_LMA = 1n << 10n
 
 /** What decides how a vCPU reads code. */
 export interface CodeSegment {
@@ -61,6 +61,13 @@ export interface Code {
   readonly bits: CodeBits
 }
 
+/** An instruction, and what a text does not say of it. */
+export interface Decoded {
+  readonly instruction: Instruction
+  /** How it finds its operand in memory. */
+  readonly memory: NativeInstruction['memory']
+}
+
 /**
  * The first instructions of code, with names of addresses. What an instruction says relative to RIP
  * is named after its text, and what it jumps to.
@@ -70,19 +77,25 @@ export function* instructionsOf(
   count: number,
   symbols: Symbols,
 ): Generator<Instruction> {
+  for (const { instruction } of decodedOf(code, count, symbols)) yield instruction
+}
+
+/** The same, with their operands. */
+export function* decodedOf(code: Code, count: number, symbols: Symbols): Generator<Decoded> {
   const { bytes, address, base, bits } = code
   const ip = BigInt.asUintN(64, address - base)
   let at = 0
-  for (const instruction of decode(bytes, ip, bits, count)) {
+  for (const decoded of decode(bytes, ip, bits, count)) {
     const linear = BigInt.asUintN(64, address + BigInt(at))
     const symbol = symbols.symbolOf(linear)
-    yield {
+    const instruction = {
       address: linear,
-      bytes: bytes.slice(at, at + instruction.length),
-      text: instruction.text + named(instruction, base, symbols),
+      bytes: bytes.slice(at, at + decoded.length),
+      text: decoded.text + named(decoded, base, symbols),
       ...(symbol !== undefined && { symbol }),
     }
-    at += instruction.length
+    yield { instruction, memory: decoded.memory }
+    at += decoded.length
   }
 }
 

@@ -4,12 +4,12 @@ import type { NativeInstruction, NativeMachine } from '../../native/seam.ts'
 import type { Instruction } from '../../results/instruction.ts'
 import type { RunResult } from '../../results/result.ts'
 import type { SpecialRegisters } from '../../results/special-registers.ts'
-import { bitsOf, decode, instructionsOf } from '../disassemble.ts'
+import { bitsOf, decodedOf } from '../disassemble.ts'
 import type { ReplayScene } from '../replay.ts'
 import type { Symbols } from '../symbols.ts'
 import { walkOf } from '../virtual.ts'
 import { isDivision } from './rules/opcodes.ts'
-import { type Scene, codeAt, isLong, isReal, pushAt, ripOf } from './scene.ts'
+import { type Scene, codeAt, is64Bit, isReal, pushAt, ripOf } from './scene.ts'
 
 type MemoryOperand = NonNullable<NativeInstruction['memory']>
 
@@ -101,9 +101,9 @@ function instructionOf(scene: Scene, symbols: Symbols): Pick<Scene, 'instruction
   const address = ripOf(scene)
   const bits = bitsOf(special)
   const base = bits === 64 ? 0n : special.cs.base
-  const [instruction] = instructionsOf({ bytes: code, address, base, bits }, 1, symbols)
-  if (!instruction) return { instruction: null }
-  const [{ memory } = {}] = decode(code, BigInt.asUintN(64, address - base), bits, 1)
+  const [decoded] = decodedOf({ bytes: code, address, base, bits }, 1, symbols)
+  if (!decoded) return { instruction: null }
+  const { instruction, memory } = decoded
   const operand = memory && operandOf(scene, memory, instruction)
   return { instruction, ...(operand !== undefined && { operand }) }
 }
@@ -115,8 +115,7 @@ function operandOf(
   { text }: Instruction,
 ): bigint | undefined {
   // `lea` computes an address and goes nowhere.
-  if (isReal(scene) || !isLong(scene) || scene.special.cs.l === 0 || text.startsWith('lea '))
-    return undefined
+  if (isReal(scene) || !is64Bit(scene) || text.startsWith('lea ')) return undefined
   const values = scene.registers as Readonly<Record<string, bigint>>
   const parts = [base, index].map((name) => (name === undefined ? 0n : values[name]))
   // Of 32 bits, by a prefix.

@@ -8,6 +8,7 @@ import type { Instruction } from '../../results/instruction.ts'
 import type { Walk } from '../../results/walk.ts'
 import type { Exit } from '../../results/exit.ts'
 import type { Registers } from '../../results/registers.ts'
+import { EFER_LMA, MAX_INSTRUCTION_BYTES, PAGE_BYTES, bitsOf } from '../disassemble.ts'
 
 type Segment = Required<NativeSegment>
 type Table = Required<NativeDescriptorTable>
@@ -60,7 +61,6 @@ export type Rule = (scene: Scene) => Found[]
 
 const CR0_PE = 1n
 const RFLAGS_VM = 1n << 17n
-const EFER_LMA = 1n << 10n
 
 /** Whether it is in real mode. */
 export function isReal({ special, registers }: Scene): boolean {
@@ -72,6 +72,11 @@ export function isLong({ special }: Scene): boolean {
   return (special.efer & EFER_LMA) !== 0n
 }
 
+/** Whether it is in the 64-bit half of it. */
+export function is64Bit({ special }: Scene): boolean {
+  return bitsOf(special) === 64
+}
+
 /** The ring. */
 export function ring(scene: Scene): number {
   if ((scene.special.cr0 & CR0_PE) === 0n) return 0
@@ -80,7 +85,7 @@ export function ring(scene: Scene): number {
 
 /** The linear address of an offset in a segment. */
 export function linear(scene: Scene, segment: Segment, offset: bigint): bigint {
-  if (isLong(scene) && scene.special.cs.l !== 0) return BigInt.asUintN(64, offset)
+  if (is64Bit(scene)) return BigInt.asUintN(64, offset)
   return BigInt.asUintN(32, segment.base + offset)
 }
 
@@ -103,10 +108,6 @@ export function isCanonical({ special }: Scene, address: bigint): boolean {
   return BigInt.asUintN(64, BigInt.asIntN(bits, address)) === BigInt.asUintN(64, address)
 }
 
-const PAGE_BYTES = 4096
-/** The longest instruction (Intel SDM vol. 2A §2.3.11). */
-const INSTRUCTION_BYTES = 15
-
 /** Bytes at a linear address, over page borders; `null` unless all of them can be read. */
 export function readLinear(scene: Scene, address: bigint, length: number): Uint8Array | null {
   const bytes = new Uint8Array(length)
@@ -126,8 +127,8 @@ export function readLinear(scene: Scene, address: bigint, length: number): Uint8
 export function codeAt(scene: Scene): Uint8Array {
   const rip = ripOf(scene)
   const inPage = PAGE_BYTES - Number(rip & 0xfffn)
-  const whole = readLinear(scene, rip, INSTRUCTION_BYTES)
-  if (whole || inPage >= INSTRUCTION_BYTES) return whole ?? new Uint8Array(0)
+  const whole = readLinear(scene, rip, MAX_INSTRUCTION_BYTES)
+  if (whole || inPage >= MAX_INSTRUCTION_BYTES) return whole ?? new Uint8Array(0)
   return readLinear(scene, rip, inPage) ?? new Uint8Array(0)
 }
 
@@ -154,7 +155,7 @@ export function opcodeOf(scene: Scene): Opcode | null {
   const { code } = scene
   let at = 0
   while (at < code.length && PREFIXES.includes(code[at]!)) at++
-  const isRex = isLong(scene) && scene.special.cs.l !== 0 && (code[at]! & 0xf0) === 0x40
+  const isRex = is64Bit(scene) && (code[at]! & 0xf0) === 0x40
   if (isRex) at++
   const map = code[at] === 0x0f ? 2 : 1
   if (map === 2) at++

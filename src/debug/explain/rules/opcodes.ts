@@ -1,4 +1,4 @@
-import { type Opcode, type Scene, isLong, opcodeOf } from '../scene.ts'
+import { type Opcode, type Scene, is64Bit, isLong, opcodeOf } from '../scene.ts'
 
 /** By their number in an instruction. */
 const numbered = [
@@ -70,8 +70,8 @@ const ssePrefixes = [0x66, 0xf2, 0xf3]
 
 /** Which unit of vectors an instruction needs. */
 export function vectorUnit(scene: Scene, { map, byte, at }: Opcode): 'SSE' | 'AVX' | null {
-  const isWide = isLong(scene) && scene.special.cs.l !== 0
-  if (map === 1) return isWide && (byte === 0xc4 || byte === 0xc5 || byte === 0x62) ? 'AVX' : null
+  if (map === 1)
+    return is64Bit(scene) && (byte === 0xc4 || byte === 0xc5 || byte === 0x62) ? 'AVX' : null
   if (between(byte, 0x10, 0x17) || between(byte, 0x28, 0x2f) || between(byte, 0x50, 0x5f))
     return 'SSE'
   if (byte === 0xc2 || byte === 0xc6) return 'SSE'

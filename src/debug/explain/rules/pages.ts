@@ -4,7 +4,7 @@ import {
   type Scene,
   hex,
   isCanonical,
-  isLong,
+  is64Bit,
   isReal,
   opcodeOf,
   readLinear,
@@ -118,7 +118,7 @@ export const pageProtection: Rule = (scene) => {
 
 /** An address that is none. */
 export const nonCanonical: Rule = (scene) => {
-  if (!crashes.includes(scene.reason) || !isLong(scene) || scene.special.cs.l === 0) return []
+  if (!crashes.includes(scene.reason) || !is64Bit(scene)) return []
   const opcode = opcodeOf(scene)
   const top = opcode && isReturn(opcode) ? readLinear(scene, scene.registers.rsp, 8) : null
   const places: [string, bigint | null | undefined][] = [
