@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 
 import { type AttachedRoute, type Route, VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
+import { randomBelow } from './helpers/random.ts'
 import { affordable } from './helpers/speed.ts'
 
 const ports = [0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17]
@@ -56,17 +57,6 @@ function routeOf(port: number, kind: (typeof kinds)[number]) {
   return { route, read, seen: () => seen, closed: () => closed }
 }
 
-/** Numbers that look random, the same every time (Marsaglia's xorshift). */
-function* numbers(seed: number): Generator<number, never> {
-  let state = seed
-  for (;;) {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    yield state >>> 0
-  }
-}
-
 function attach(vm: VirtualMachine, port: number, kind: (typeof kinds)[number]): Modelled {
   const model = routeOf(port, kind)
   return { ...model, port, attached: vm.attach(model.route), expected: 0 }
@@ -74,8 +64,7 @@ function attach(vm: VirtualMachine, port: number, kind: (typeof kinds)[number]):
 
 kvmTest('routes come and go at random between runs, and do what they shall', async (t) => {
   const steps = process.env['VMEXIT_SOAK'] ? 10_000 : affordable(600)
-  const random = numbers(42)
-  const next = (below: number): number => random.next().value % below
+  const next = randomBelow(42)
   using vm = new VirtualMachine({ mode: 'real', payload: { image } })
   const there = new Map<number, Modelled>()
   const gone: Modelled[] = []

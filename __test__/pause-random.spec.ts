@@ -6,21 +6,11 @@ import { guests } from '../src/index.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { code, machine } from './helpers/machine.ts'
+import { randomNumbers } from './helpers/random.ts'
 import { affordable } from './helpers/speed.ts'
 
 /** Pauses of each kind of guest; VMEXIT_SOAK=1 makes it 10,000 of all. */
 const pauses = process.env['VMEXIT_SOAK'] === '1' ? 2000 : affordable(150)
-
-/** Numbers from 0 to 1, the same in every run of the test (xorshift32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) / 2 ** 32
-  }
-}
 
 /** Passes some time: none, turns of the event loop, or a fraction of a millisecond. */
 async function dither(random: () => number): Promise<void> {

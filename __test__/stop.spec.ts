@@ -6,6 +6,7 @@ import { type Device, type RunOptions, type VirtualMachine, guests } from '../sr
 import { serialTest, serialTestBoth } from './fixtures/serial.ts'
 import { until } from './fixtures/until.ts'
 import { machine } from './helpers/machine.ts'
+import { randomNumbers } from './helpers/random.ts'
 import { affordable } from './helpers/speed.ts'
 
 /** Only Rust answers, so there is an exit every few microseconds. */
@@ -265,17 +266,6 @@ async function dither(random: () => number): Promise<void> {
   const end = performance.now() + random() * (kind < 0.9 ? 0.1 : 1)
   if (kind >= 0.75) await turn()
   while (performance.now() < end);
-}
-
-/** Numbers from 0 to 1, the same in every run of the test (xorshift32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) / 2 ** 32
-  }
 }
 
 serialTest('stops at random moments, ten thousand: none is lost', async (t) => {

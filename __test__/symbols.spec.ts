@@ -6,6 +6,7 @@ import { Symbols } from '../src/debug/symbols.ts'
 import { VmError } from '../src/index.ts'
 import { type Made, elfWithSymbols } from './helpers/elf-symbols.ts'
 import { elf, entry } from './helpers/elf.ts'
+import { randomBelow } from './helpers/random.ts'
 
 const base = BigInt(entry)
 const code = new Uint8Array(0x100)
@@ -111,24 +112,13 @@ test('images without symbols, and what is no image, have none', (t) => {
   t.throws(() => Symbols.none.addressOf('main'), { message: /has no symbols$/ })
 })
 
-/** The same numbers each time (xorshift32). */
-function random(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-
 test('images cut off anywhere, and with any bytes changed, are no error', (t) => {
   const made: Made[] = Array.from({ length: 20 }, (_, index) => ({
     name: `name${index}`,
     at: 8 * index,
     bytes: index % 3,
   }))
-  const next = random(1)
+  const next = randomBelow(1)
   const odd = [0, 1, 0x7f, 0x80, 0xff]
   for (const bits of [32, 64] as const) {
     const sound = elfWithSymbols(bits, code, made)

@@ -8,23 +8,13 @@ import test from 'ava'
 
 import { until } from '../../../__test__/fixtures/until.ts'
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
+import { randomBelow } from '../../../__test__/helpers/random.ts'
 import { Places, spin, startParams } from './helpers/machine-process.ts'
 
 const serial: typeof kvmTest = (title, body) => kvmTest(title, body, test.serial)
 
 /** Lines that are sent; a million with `VMEXIT_SOAK`. */
 const lines = process.env['VMEXIT_SOAK'] ? 1_000_000 : 10_000
-
-/** Numbers that are the same each time (xorshift32). */
-function seeded(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
 
 async function open(path: string): Promise<Socket> {
   const socket = connect(path)
@@ -57,7 +47,7 @@ serial(
       { id: 8, error: { code: 'ERR_STATE', message: 'no' } },
       { id: 9, method: '__proto__', params: {} },
     ].map((message) => Buffer.from(`${JSON.stringify(message)}\n`))
-    const random = seeded(16)
+    const random = randomBelow(16)
     const before = [child.rss, descriptors(child.pid)] as const
     let socket = await open(path)
     let connections = 1
