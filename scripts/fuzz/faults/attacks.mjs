@@ -20,7 +20,8 @@ const [DB, BP, UD, SS, GP, PF, AC] = [1, 3, 6, 12, 13, 14, 17]
 /** Page faults of ring 3 where a page is that is ring 0's: to read or execute, to write. */
 const [READ, WRITE] = [5, 7]
 
-const le = (value, bytes) =>
+/** Bytes of a number, the lowest first. */
+export const le = (value, bytes) =>
   Array.from({ length: bytes }, (_, at) => Number((BigInt(value) >> BigInt(8 * at)) & 0xffn))
 
 /** movabs of a value to a register: RAX 0, RSP 4. */

@@ -1,7 +1,7 @@
 // Programs of ring 3 that do to the trap table whatever ring 3 can. A fault is reported only where there is one: each instruction is
 // known, and with it which exceptions it may raise.
 import { VirtualMachine } from '../../../dist/index.js'
-import { attack } from './attacks.mjs'
+import { attack, le } from './attacks.mjs'
 
 const CODE_GPA = 0x1000
 const STACK_GPA = 0x8000
@@ -16,9 +16,6 @@ const RFLAGS = '0x3002'
 /** Ends that are no fault: what KVM cannot do, or cannot report. */
 const OTHERS = new Set(['shutdown', 'internal-error', 'fail-entry', 'mmio-read', 'mmio-write'])
 const TIMEOUT_MS = 2000
-
-const le = (value, bytes) =>
-  Array.from({ length: bytes }, (_, at) => Number((BigInt(value) >> BigInt(8 * at)) & 0xffn))
 
 /** A program: each attack after the number that names it, in R15, and a copy of its RSP, in R13. */
 function program(random) {

@@ -253,10 +253,9 @@ function endOf(result: RunResult): End {
   }
 }
 
-/** A shutdown whose place is not known has left no registers of the guest's. */
 function crashIn(result: RunResult): Crash {
   const sentence = result.toString()
-  const isLost = result.reason === 'shutdown' && result.where === null
+  const isLost = result.exit?.reason === 'shutdown' && !result.exit.registersKept
   try {
     const registers = Object.entries(isLost ? {} : result.registers).map(
       ([name, value]) => [name, `0x${value.toString(16)}`] as const,
