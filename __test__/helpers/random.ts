@@ -1,5 +1,5 @@
 /** Numbers of 32 bits, the same in every run (Marsaglia's xorshift32). */
-export function randomWords(seed: number): () => number {
+function randomWords(seed: number): () => number {
   let state = seed
   return () => {
     state ^= state << 13
