@@ -1,13 +1,13 @@
 import { VmError, fail, raise } from '../native/errors.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { Keyboard } from './keyboard/keyboard.ts'
-import { MachineRuns } from './machine-runs.ts'
+import { MachineDebug } from './machine-debug.ts'
 import type { Processors } from './machine-state.ts'
 import type { RunControl } from './run/run-control.ts'
 import { type Screen, closeScreen, screenOf } from './screen/screen.ts'
 
 /** What a user has in front of a PC: screen and keyboard, and the buttons of its case. */
-export abstract class MachineDevices extends MachineRuns {
+export abstract class MachineDevices extends MachineDebug {
   readonly #machine: NativeMachine
   readonly #control: RunControl
   readonly #screen: Screen | undefined
