@@ -349,6 +349,12 @@ export declare class NativeSnapshot {
 export declare function attend(fresh: boolean, look: boolean): number
 
 /**
+ * Tries out what looks at a vCPU, once in a process, which takes some milliseconds.
+ * `ERR_KVM_UNAVAILABLE` without `/dev/kvm`.
+ */
+export declare function debugMeans(): NativeDebugMeans | Failure
+
+/**
  * The first instructions of bytes that lie at an address, up to `count`, of code with 16, 32 or 64
  * bits. `ERR_INVALID_OPTION` for other bits.
  */
@@ -536,6 +542,18 @@ export interface NativeCounters {
   kvmRunMs: number
   /** Frames of the network cards, in their order. */
   network: Array<NativeFrameCounts>
+}
+
+/** What looks at a vCPU on this KVM, by where the vCPU is. */
+export interface NativeDebugMeans {
+  /** Real mode. */
+  real: NativeMeans
+  /** 32 bits at ring 0, with and without paging. */
+  protected: NativeMeans
+  /** Long mode at ring 0. */
+  long: NativeMeans
+  /** Ring 3 of long mode. */
+  user: NativeMeans
 }
 
 /**
@@ -769,6 +787,12 @@ export interface NativeInstruction {
   memory?: NativeMemoryOperand
 }
 
+/**
+ * r" How KVM stops at an `int3` of the host's: `'debug'`, by `KVM_EXIT_DEBUG`;
+ * r" `'internal-error'`, as it cannot emulate it. Either way nothing of the guest's sees it.
+ */
+export type NativeInt3 = 'debug' | 'internal-error'
+
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
   /** Bytes that one read of guest memory copies at most. */
@@ -805,6 +829,29 @@ export interface NativeLoaded {
   entryGpa: number
   /** In the order of placing. */
   parts: Array<NativePart>
+}
+
+/** What works at one place. What could not be found out does not work. */
+export interface NativeMeans {
+  /** KVM stops after each instruction (`KVM_GUESTDBG_SINGLESTEP`). */
+  step: boolean
+  /** No interrupt comes into a step (`KVM_GUESTDBG_BLOCKIRQ`). */
+  blocksInterrupts: boolean
+  /** How KVM stops at an `int3`; absent where it does not. */
+  int3?: NativeInt3
+  /** KVM stops at a `hlt`, in a machine without `irqchip`. */
+  hlt: boolean
+  /**
+   * KVM stops before an instruction whose address a debug register holds
+   * (`KVM_GUESTDBG_USE_HW_BP`).
+   */
+  hardware: boolean
+  /** KVM stops after an access to bytes whose address a debug register holds. */
+  watch: boolean
+  /** The processor's own single step (RFLAGS.TF) reaches the trap table. */
+  trapStep: boolean
+  /** An `int3` reaches the trap table. */
+  trapInt3: boolean
 }
 
 /**

@@ -3,8 +3,8 @@
 
 use napi_derive::napi;
 use vmm::{
-    CpuMode, End, Exit, Faults, Format, HitKind, KickCause, MissReason, PowerRequest, Privilege,
-    TableLevel, each_faults, each_format, each_miss_reason, each_mode, each_privilege,
+    CpuMode, End, Exit, Faults, Format, HitKind, Int3, KickCause, MissReason, PowerRequest,
+    Privilege, TableLevel, each_faults, each_format, each_miss_reason, each_mode, each_privilege,
     each_table_level,
 };
 
@@ -78,6 +78,21 @@ each_format! {
     of_core
     /// The format of an image, which determines where its bytes go and where it starts.
     NativeFormat for Format
+}
+
+words! {
+    /// How KVM stops at an `int3` of the host's: `'debug'`, by `KVM_EXIT_DEBUG`;
+    /// `'internal-error'`, as it cannot emulate it. Either way nothing of the guest's sees it.
+    NativeInt3 { Debug = "debug", InternalError = "internal-error" }
+}
+
+impl From<Int3> for NativeInt3 {
+    fn from(value: Int3) -> Self {
+        match value {
+            Int3::Debug => Self::Debug,
+            Int3::InternalError => Self::InternalError,
+        }
+    }
 }
 
 words! {
