@@ -3,8 +3,8 @@
 
 use napi_derive::napi;
 use vmm::{
-    CpuMode, End, Exit, Faults, Format, Int3, KickCause, MissReason, PowerRequest, Privilege,
-    TableLevel, each_faults, each_format, each_miss_reason, each_mode, each_privilege,
+    CpuMode, End, Exit, Faults, Format, HitKind, Int3, KickCause, MissReason, PowerRequest,
+    Privilege, TableLevel, each_faults, each_format, each_miss_reason, each_mode, each_privilege,
     each_table_level,
 };
 
@@ -133,8 +133,8 @@ impl From<&Exit> for NativeExitReason {
 
 words! {
     /// Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
-    /// route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table
-    /// has caught.
+    /// route, a PC that the guest turned off or reset, `reset()`, a fault that the trap table has
+    /// caught, a stop of the caller's, or as many instructions as were wanted or allowed.
     NativeEnding {
         Stopped = "stopped",
         Timeout = "timeout",
@@ -142,6 +142,10 @@ words! {
         PowerOff = "power-off",
         Reset = "reset",
         Fault = "fault",
+        Step = "step",
+        Breakpoint = "breakpoint",
+        Watchpoint = "watchpoint",
+        InstructionLimit = "instruction-limit",
     }
 }
 
@@ -162,6 +166,12 @@ impl NativeEnding {
             End::Kicked(KickCause::Reset) => Some(Self::Reset),
             End::Kicked(_) => Some(Self::Stopped),
             End::Fault(_) => Some(Self::Fault),
+            End::Stop(hit) => Some(match hit.kind {
+                HitKind::Step => Self::Step,
+                HitKind::Breakpoint => Self::Breakpoint,
+                HitKind::Watchpoint => Self::Watchpoint,
+                HitKind::InstructionLimit => Self::InstructionLimit,
+            }),
         }
     }
 }
