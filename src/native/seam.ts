@@ -39,6 +39,7 @@ export type {
   NativeSpecialRegisters,
   NativeTableLevel,
   NativeText,
+  NativeTrace,
   NativeWalk,
   NativeWalkLevel,
   NativeWhereabouts,

@@ -22,5 +22,6 @@ mod remote;
 mod runs;
 mod screen;
 mod snapshot;
+mod trace;
 mod vcpu_state;
 mod virtual_memory;

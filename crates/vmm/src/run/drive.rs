@@ -50,6 +50,12 @@ impl<'a> Run<'a> {
     /// Runs the vCPU until it ends the run, or is kicked. What its last exit asked may still be
     /// KVM's to take over.
     pub fn until_end(&mut self) -> Result<End> {
+        let end = self.drive();
+        self.processor.leaves();
+        end
+    }
+
+    fn drive(&mut self) -> Result<End> {
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
         // P4: text on its way when a pause came.
@@ -127,6 +133,7 @@ impl<'a> Run<'a> {
         if self.processor.injections.waits() {
             self.inject()?;
         }
+        self.processor.enters();
         let begin = self.limits.time_kvm_run.then(Instant::now);
         attached.enter();
         let entry = self.processor.vcpu.enter();
@@ -141,7 +148,7 @@ impl<'a> Run<'a> {
         }
         match entry {
             Entry::Exit(exit) => {
-                self.desk.counters.count_exit(&exit);
+                self.processor.count(&exit);
                 Ok(Some(exit))
             }
             // The loop looks at what waits to be injected.
@@ -269,7 +276,8 @@ impl<'a> Run<'a> {
             self.processor.pending = Pending::Open(exit, from);
             return next;
         }
-        self.processor.pending = self.processor.done(&exit)?;
+        let route = access.map(|access| access.route);
+        self.processor.pending = self.processor.done(&exit, route)?;
         if let Some(access) = access {
             self.desk.bus.bus().count(&access);
             if flushes {
