@@ -112,7 +112,7 @@ kvmTest('an exit that waits for its handler is there while it waits', async (t) 
   t.true(inOrder(exits))
 })
 
-/** As many writes as the word at 0x500 says, of 0, 1, 2, … with the vCPU's index in the top byte. */
+/** Writes 0, 1, 2, …, as many as the word at 0x500 says, with the vCPU's index in the top byte. */
 const numbered = `
   66 ba 00 02             ; mov $0x200,%dx
   31 c9                   ; xor %ecx,%ecx

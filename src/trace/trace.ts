@@ -28,9 +28,9 @@ export interface TraceOptions {
 /** Options of `trace.save()`. */
 export interface TraceSaveOptions {
   /**
-   * `'jsonl'`, a line for each exit, 64-bit values as hexadecimal text; `'chrome'`, for Perfetto and
-   * Chrome's trace viewer; `'binary'`, for `readTrace`. Default: what the path ends with, `.jsonl`,
-   * `.json`, or `.bin` and `.trace`.
+   * `'jsonl'`, a line for each exit, 64-bit values as hexadecimal text; `'chrome'`, for Perfetto
+   * and Chrome's trace viewer; `'binary'`, for `readTrace`. Default: what the path ends with,
+   * `.jsonl`, `.json`, or `.bin` and `.trace`.
    */
   readonly format?: TraceFormat
 }
@@ -103,14 +103,15 @@ export class Trace implements Iterable<TracedExit>, Disposable {
    * Writes the exits that it has at the call. The file is there when it is whole; one of that name
    * is replaced.
    *
-   * Rejects with `ERR_INVALID_OPTION`, also for a path where no file can be written; `cause` has the
-   * system's error.
+   * Rejects with `ERR_INVALID_OPTION`, also for a path where no file can be written; `cause` has
+   * the system's error.
    *
    * @example
    * ```ts
    * import { mkdtemp, readFile } from 'node:fs/promises'
    * import { tmpdir } from 'node:os'
    * import { join } from 'node:path'
+   * import { VirtualMachine, guests } from 'vmexit'
    *
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
    * using trace = vm.trace()
@@ -135,6 +136,16 @@ export class Trace implements Iterable<TracedExit>, Disposable {
   /**
    * Records nothing more. What it has stays readable, and the machine may have another trace. A
    * further call does nothing.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * const trace = vm.trace()
+   * vm.runSync()
+   * trace.close()
+   * vm.runSync()
+   * console.log(trace.length, vm.counters().exits['pio-out']) // 1 2
+   * ```
    */
   close(): void {
     if (!this.#live) return
