@@ -43,6 +43,7 @@ export type {
   NativeStopMeans,
   NativeTableLevel,
   NativeText,
+  NativeTrace,
   NativeWalk,
   NativeWalkLevel,
   NativeWhereabouts,
