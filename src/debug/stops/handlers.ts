@@ -21,10 +21,10 @@ export class StopHandlers {
     return this.#stops.get(id)?.hits ?? 0
   }
 
-  /** A vCPU came to it, and the run has ended there. */
+  /** A run has ended there. What its handler was asked is counted already. */
   told(id: number | undefined): void {
     const stop = id === undefined ? undefined : this.#stops.get(id)
-    if (stop) stop.hits++
+    if (stop && !stop.handler) stop.hits++
   }
 
   /** A run begins: what is asked after each of its steps. */
