@@ -14,7 +14,8 @@ export const PORTS = { device: 0xb0, nowhere: 0xb1, done: 0xb2 }
 const [EAX, ECX, EDX, EBX, EBP, ESI, EDI] = [0, 1, 2, 3, 5, 6, 7]
 const SCRATCH = [EAX, EDX]
 
-const le = (value, bytes) => Array.from({ length: bytes }, (_, at) => (value / 2 ** (8 * at)) & 0xff)
+const le = (value, bytes) =>
+  Array.from({ length: bytes }, (_, at) => (value / 2 ** (8 * at)) & 0xff)
 
 /** Code that grows, with the address of each instruction. */
 class Writer {
@@ -69,7 +70,11 @@ const plain = {
   },
   load: (it, random) => it.add(0xb8 | random.pick(SCRATCH), ...it.immediate(random.next())),
   shift: (it, random) => {
-    it.add(0xc1, 0xc0 | (random.pick([0, 1, 4, 5, 7]) << 3) | random.pick(SCRATCH), random.below(32))
+    it.add(
+      0xc1,
+      0xc0 | (random.pick([0, 1, 4, 5, 7]) << 3) | random.pick(SCRATCH),
+      random.below(32),
+    )
   },
   unary: (it, random) => it.add(0xf7, 0xd0 | (random.below(2) << 3) | random.pick(SCRATCH)),
   multiply: (it, random) => it.add(0x0f, 0xaf, 0xc0 | (random.pick(SCRATCH) << 3) | EAX),
@@ -112,7 +117,8 @@ const plain = {
   nothing: (it) => it.add(0x90),
 }
 function straight(it, random) {
-  for (let left = random.between(1, 6); left > 0; left--) plain[random.pick(Object.keys(plain))](it, random)
+  for (let left = random.between(1, 6); left > 0; left--)
+    plain[random.pick(Object.keys(plain))](it, random)
 }
 
 /** `depth` loops within each other at most, and calls of what lies before. */

@@ -17,20 +17,27 @@ const MEMORY_BYTES = 0x1_0000
 /** RF says whether an instruction was interrupted, which the host decides. */
 const RESUME_FLAG = 1n << 16n
 
+/** What decides by which means a machine stops. */
+export const PLACES = [
+  { mode: 'real', privilege: 'kernel', irqchip: false },
+  { mode: 'real', privilege: 'kernel', irqchip: true },
+  { mode: 'protected', privilege: 'kernel', irqchip: false },
+  { mode: 'protected', privilege: 'kernel', irqchip: true },
+  { mode: 'long', privilege: 'kernel', irqchip: false },
+  { mode: 'long', privilege: 'kernel', irqchip: true },
+  { mode: 'long', privilege: 'user', irqchip: false },
+]
+
 /** A machine, where it stops and how, as plain JSON. */
-export function generate(random) {
-  const [mode, privilege] = random.pick([
-    ['real', 'kernel'],
-    ['protected', 'kernel'],
-    ['long', 'kernel'],
-    ['long', 'user'],
-  ])
-  const irqchip = privilege === 'kernel' && random.oneIn(4)
+export function generate(random, place = random.pick(PLACES)) {
+  const { mode, privilege, irqchip } = place
   const vcpus = privilege === 'user' || irqchip || random.oneIn(2) ? 1 : random.between(2, 3)
   const interrupts = privilege === 'kernel' && !irqchip && random.oneIn(2)
   const made = program(random, mode, interrupts)
   // Those of the handler are executed as often as there are interrupts.
-  const places = made.starts.filter((at) => at <= made.done && !(at >= made.handler && at < made.main))
+  const places = made.starts.filter(
+    (at) => at <= made.done && !(at >= made.handler && at < made.main),
+  )
   const points = random.several(random.between(1, 9), () => ({
     at: random.oneIn(6) ? random.pick([CODE, made.done]) : random.pick(places),
     ...(random.oneIn(4) && { gpa: true }),
@@ -69,7 +76,7 @@ class World {
   routes(vm) {
     const done = () => {
       this.#arrived++
-      if (this.#arrived === this.task.vcpus) vm().stop()
+      if (this.isDone) vm().stop()
     }
     const device = {
       read: () => 0x5a,
@@ -90,6 +97,11 @@ class World {
     const isAsync = this.task.vcpus > 1 || this.task.style === 'promise'
     const all = { timeoutMs: LIMIT_MS, ...options }
     return isAsync ? this.vm[kind](all) : this.vm[`${kind}Sync`](all)
+  }
+
+  /** Whether every vCPU is at its end. */
+  get isDone() {
+    return this.#arrived === this.task.vcpus
   }
 
   /** Interrupts a vCPU, if this run is to have interrupts. */
@@ -212,12 +224,11 @@ async function checkSteps(task, traces, free) {
 }
 
 /** What a handler of a breakpoint does. */
-function handlerOf(world, seen, at) {
+function handlerOf(world, at) {
   let calls = 0
   const count = ({ address, vcpu, registers }) => {
     same('address of a hit', Number(address), at)
     same('instruction of a hit', Number(registers().rip), at)
-    seen.push(`${vcpu}/${at}`)
     calls++
     world.raise(vcpu)
   }
@@ -242,11 +253,10 @@ function handlerOf(world, seen, at) {
 }
 
 async function checkBreakpoints(task, traces, free) {
-  await inWorld(task, async (world) => {
-    const seen = []
+  return inWorld(task, async (world) => {
     world.raises = task.interrupts
     const stops = task.points.map(({ at, gpa }) => {
-      const handler = handlerOf(world, seen, at)
+      const handler = handlerOf(world, at)
       return { at, stop: world.vm.debug.breakpoint(gpa ? { gpa: at } : at, handler) }
     })
     for (;;) {
@@ -258,12 +268,15 @@ async function checkBreakpoints(task, traces, free) {
       }
       const at = Number(result.hit.address)
       same('instruction of an end', Number(world.vm.vcpus[result.vcpu].registers().rip), at)
+      // It may have come at the same time, and the other end counts.
+      if (world.isDone) break
       if (task.style === 'end') world.raise(result.vcpu)
     }
     checkHits(world, stops, traces)
     const { written, ...state } = free
     if (!task.interrupts) same('a run with breakpoints', stateOf(world), state)
     if (!task.interrupts && written) same('what it has written', world.written, written)
+    return world.vm.debug.means.breakpoint
   })
 }
 
@@ -286,15 +299,15 @@ function checkHits({ vm, task }, stops, traces) {
   same(`hits by ${vm.debug.means.breakpoint}`, found, wanted)
 }
 
-/** Runs the program in every way; throws when something is wrong. */
+/** Runs the program in every way, and tells by which means it has stopped; throws when something is wrong. */
 export async function execute(task) {
   const free = await inWorld(task, runFreely)
   const traces = []
   for (let vcpu = 0; vcpu < task.vcpus; vcpu++) {
     const addresses = await inWorld(task, (world) => trace(world, vcpu))
-    if (addresses.length > MOST_STEPS) return
+    if (addresses.length > MOST_STEPS) return undefined
     traces.push(addresses)
   }
   await checkSteps(task, traces, free)
-  await checkBreakpoints(task, traces, free)
+  return checkBreakpoints(task, traces, free)
 }

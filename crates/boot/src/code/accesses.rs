@@ -50,6 +50,19 @@ pub fn accesses_until(
     of_rounds(bytes, bits, (registers, special), counted)
 }
 
+/// Whether the first instruction of `bytes` does something as often as (R)CX says, and may be left
+/// and entered again in between: a string instruction with a `rep` prefix (Intel SDM vol. 2B, REP).
+pub fn repeats(bytes: &[u8], bits: u32) -> bool {
+    Decoder::try_with_ip(bits, bytes, 0, DecoderOptions::NONE).is_ok_and(|mut decoder| {
+        let decoded = decoder.decode();
+        string_address_bytes(&decoded).is_some() && has_rep(&decoded)
+    })
+}
+
+fn has_rep(decoded: &Instruction) -> bool {
+    decoded.has_rep_prefix() || decoded.has_repne_prefix()
+}
+
 fn of_rounds(
     bytes: &[u8],
     bits: u32,
@@ -73,8 +86,7 @@ fn of_rounds(
     };
     if let Some(address_bytes) = string_address_bytes(&decoded) {
         processor.counter_bytes = address_bytes;
-        let repeats = decoded.has_rep_prefix() || decoded.has_repne_prefix();
-        let rounds = match repeats {
+        let rounds = match has_rep(&decoded) {
             true if processor.counter() == 0 => return found,
             true => rounds(&processor).min(processor.counter()),
             false => 1,

@@ -287,6 +287,27 @@ fn strings_that_repeat_access_as_much_as_they_have_counted() {
 }
 
 #[test]
+fn what_repeats_is_a_string_instruction_with_a_prefix() {
+    // rep movsb, repne scasb, rep outsb with a prefix of its size.
+    for bytes in [&[0xf3, 0xa4][..], &[0xf2, 0xae], &[0x66, 0xf3, 0x6f]] {
+        assert!(repeats(bytes, 64) && repeats(bytes, 16), "{bytes:02x?}");
+    }
+    // movsb; pause; popcnt eax, ecx; addsd xmm0, [rbx]; what is cut off.
+    let others = [
+        &[0xa4][..],
+        &[0xf3, 0x90],
+        &[0xf3, 0x0f, 0xb8, 0xc1],
+        &[0xf2, 0x0f, 0x58, 0x03],
+        &[0xf3],
+        &[],
+    ];
+    for bytes in others {
+        assert!(!repeats(bytes, 64), "{bytes:02x?}");
+    }
+    assert!(!repeats(&[0xf3, 0xa4], 8));
+}
+
+#[test]
 fn bits_of_a_string_lie_where_their_number_says() {
     let at = 0x2_0000_0b20;
     let with = |rcx: u64, bytes: &[u8]| {

@@ -11,6 +11,7 @@ use crate::kvm::exit::Exit;
 use crate::kvm::vcpu_debug::control::{GuestDebug, HARDWARE_STOPS, HardwareKind, HardwareStop};
 use crate::run::processor::Processor;
 
+use super::bytes::Code;
 use super::choice::{self, Circumstances, HLT, INT3, Mean, StopMeans};
 use super::course::Stopping;
 use super::exits::{breakpoint, linear_of, linear_rip};
@@ -184,7 +185,7 @@ impl Stopping<'_> {
         Ok(())
     }
 
-    /// Notes what the instruction is, and what it accesses of watched memory.
+    /// Notes what the instruction is, and what is watched before it.
     fn look_at_code(
         &mut self,
         rip: u64,
@@ -195,8 +196,9 @@ impl Stopping<'_> {
         let memory = self.virtual_memory(processor, special);
         let mut first = [0];
         self.halts = memory.read(rip, &mut first).is_ok() && first == [HLT];
-        let noted = watches::note(self.all.stops, &memory, rip, registers, special);
-        (processor.stops.watched, processor.stops.touched) = noted;
+        let kept = &mut processor.stops;
+        kept.repeats = self.is_alone && Code::at(rip, &memory, special).repeats();
+        kept.watched = watches::note(self.all.stops, &memory, rip, registers, special);
     }
 }
 

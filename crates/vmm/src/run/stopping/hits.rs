@@ -53,13 +53,7 @@ impl Stopping<'_> {
     }
 
     fn after_step(&self, processor: &mut Processor, pc: u64) -> Vec<Hit> {
-        let mut hits = match processor.paging() {
-            Ok(paging) => {
-                let memory = VirtualMemory::new(paging, self.all.memory);
-                watches::hits(self.all.stops, &memory, &mut processor.stops)
-            }
-            Err(_) => Vec::new(),
-        };
+        let mut hits = self.watchpoints(processor).unwrap_or_default();
         let step = |id, kind, asks| Hit {
             id,
             kind,
@@ -84,12 +78,26 @@ impl Stopping<'_> {
         hits
     }
 
+    /// None if nothing is watched, or known.
+    fn watchpoints(&self, processor: &mut Processor) -> Option<Vec<Hit>> {
+        let noted = processor.stops.watched.take()?;
+        let paging = processor.paging().ok()?;
+        let memory = VirtualMemory::new(paging, self.all.memory);
+        let after = processor.vcpu.registers().ok()?;
+        Some(watches::hits(self.all.stops, &memory, &noted, &after))
+    }
+
     /// Handlers were asked.
     pub fn settled(&self, exit: &Exit, processor: &mut Processor) {
         let Exit::Debug { exception, pc, .. } = exit else {
             return;
         };
-        processor.stops.hits.clear();
-        processor.stops.past = (*exception == u32::from(BREAKPOINT)).then_some(*pc);
+        let kept = &mut processor.stops;
+        kept.hits.clear();
+        // An instruction that repeats is told of once, whatever its rounds.
+        let is_in_midst = kept.repeats && kept.past == Some(*pc);
+        if !is_in_midst {
+            kept.past = (*exception == u32::from(BREAKPOINT)).then_some(*pc);
+        }
     }
 }

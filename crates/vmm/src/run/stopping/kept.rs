@@ -4,6 +4,8 @@ use kvm_bindings::kvm_regs;
 
 use crate::debug::Hit;
 
+use super::watches::Noted;
+
 /// RFLAGS.TF (Intel SDM vol. 3B §18.3.1.4).
 pub(super) const RFLAGS_TF: u64 = 1 << 8;
 
@@ -13,10 +15,10 @@ pub(crate) struct StopMemory {
     pub(super) past: Option<u64>,
     /// What its last exit has come to, while handlers are asked.
     pub(super) hits: Vec<Hit>,
-    /// What watched memory was before the instruction, by the stop's id.
-    pub(super) watched: Vec<(u32, [u8; 8])>,
-    /// Watchpoints whose memory the instruction accesses, by what it says of itself.
-    pub(super) touched: Vec<u32>,
+    /// The instruction that it goes on past may take several steps.
+    pub(super) repeats: bool,
+    /// What watchpoints need to know of the instruction before it.
+    pub(super) watched: Option<Box<Noted>>,
     /// RFLAGS.TF is ours.
     pub(super) lends_trap_flag: bool,
 }

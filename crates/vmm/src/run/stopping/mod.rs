@@ -7,6 +7,7 @@
 //! However a stop shows, it is told as [`Exit::Debug`]: vector 3 for an instruction that is next,
 //! vector 1 for one that was executed. RIP is then where a breakpoint is, with no byte of ours.
 
+mod bytes;
 mod choice;
 mod course;
 mod entering;

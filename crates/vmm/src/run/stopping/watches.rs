@@ -1,12 +1,11 @@
 //! Watchpoints by stepping: what an instruction says that it accesses, and what memory was before.
 
-use boot::code::{MAX_INSTRUCTION_BYTES, accesses};
-use boot::state::EFER_LMA;
+use boot::code::MemoryAccess;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::{Hit, HitKind, Stop, StopKind, VirtualMemory, WatchOn, Watched};
 
-use super::kept::StopMemory;
+use super::bytes::Code;
 
 /// What a watchpoint is for.
 struct Span {
@@ -15,67 +14,61 @@ struct Span {
     on: WatchOn,
 }
 
-/// Before an instruction: what is watched, by the stop's id, and the stops of which the instruction
-/// accesses memory.
+/// What is known before an instruction of a vCPU that is watched.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    /// What is watched, by the stop's id.
+    values: Vec<(u32, [u8; 8])>,
+    code: Code,
+    registers: kvm_regs,
+    special: kvm_sregs,
+}
+
+/// Before an instruction; none if nothing is watched.
 pub(super) fn note(
     stops: &[Stop],
     memory: &VirtualMemory<'_>,
     rip: u64,
     registers: &kvm_regs,
     special: &kvm_sregs,
-) -> (Vec<(u32, [u8; 8])>, Vec<u32>) {
-    let (mut watched, mut touched) = (Vec::new(), Vec::new());
+) -> Option<Box<Noted>> {
     if !stops.iter().any(|stop| span(stop).is_some()) {
-        return (watched, touched);
+        return None;
     }
-    let mut code = [0; MAX_INSTRUCTION_BYTES];
-    let length = (1..=code.len()).rev().find(|length| {
-        let bytes = code.get_mut(..*length);
-        bytes.is_some_and(|bytes| memory.read(rip, bytes).is_ok())
+    let values = stops.iter().filter_map(|stop| {
+        let Span { linear, bytes, .. } = span(stop)?;
+        Some((stop.id, value(memory, linear, bytes)?))
     });
-    let code = code.get(..length.unwrap_or(0)).unwrap_or_default();
-    let accessed = accesses(code, bits(special), registers, special);
-    for stop in stops {
-        let Some(Span { linear, bytes, on }) = span(stop) else {
-            continue;
-        };
-        let is_accessed = accessed.iter().any(|access| {
-            let overlaps = access.linear < linear.saturating_add(bytes.into())
-                && linear < access.linear.saturating_add(access.bytes.into());
-            let counts = match on {
-                WatchOn::Write => access.writes,
-                WatchOn::Read => access.reads,
-                WatchOn::Access => true,
-            };
-            overlaps && counts
-        });
-        if is_accessed {
-            touched.push(stop.id);
-        }
-        if let Some(value) = value(memory, linear, bytes) {
-            watched.push((stop.id, value));
-        }
-    }
-    (watched, touched)
+    Some(Box::new(Noted {
+        values: values.collect(),
+        code: Code::at(rip, memory, special),
+        registers: *registers,
+        special: *special,
+    }))
 }
 
-/// After it.
-pub(super) fn hits(stops: &[Stop], memory: &VirtualMemory<'_>, kept: &mut StopMemory) -> Vec<Hit> {
-    let watched = std::mem::take(&mut kept.watched);
-    let touched = std::mem::take(&mut kept.touched);
+/// After it, with the registers that it has left.
+pub(super) fn hits(
+    stops: &[Stop],
+    memory: &VirtualMemory<'_>,
+    noted: &Noted,
+    after: &kvm_regs,
+) -> Vec<Hit> {
+    let accessed = noted.code.accesses(&noted.registers, &noted.special, after);
     let hit = |stop: &Stop| {
-        let Span { linear, bytes, on } = span(stop)?;
-        let noted = watched.iter().find(|(id, _)| *id == stop.id);
-        let before = noted.map(|(_, value)| *value);
-        let after = value(memory, linear, bytes);
+        let span = span(stop)?;
+        let known = noted.values.iter().find(|(id, _)| *id == stop.id);
+        let before = known.map(|(_, value)| *value);
+        let after = value(memory, span.linear, span.bytes);
         let changed = before.is_some() && after.is_some() && before != after;
-        let is_hit = touched.contains(&stop.id) || changed && on != WatchOn::Read;
+        let is_hit = accessed.iter().any(|access| span.counts(access))
+            || changed && span.on != WatchOn::Read;
         is_hit.then(|| Hit {
             id: Some(stop.id),
             kind: HitKind::Watchpoint,
-            address: linear,
+            address: span.linear,
             watched: Some(Watched {
-                bytes,
+                bytes: span.bytes,
                 before: before.unwrap_or_default(),
                 after: after.unwrap_or_default(),
             }),
@@ -83,6 +76,19 @@ pub(super) fn hits(stops: &[Stop], memory: &VirtualMemory<'_>, kept: &mut StopMe
         })
     };
     stops.iter().filter_map(hit).collect()
+}
+
+impl Span {
+    fn counts(&self, access: &MemoryAccess) -> bool {
+        let counts = match self.on {
+            WatchOn::Write => access.writes,
+            WatchOn::Read => access.reads,
+            WatchOn::Access => true,
+        };
+        counts
+            && access.linear < self.linear.saturating_add(self.bytes.into())
+            && self.linear < access.linear.saturating_add(access.bytes.into())
+    }
 }
 
 const fn span(stop: &Stop) -> Option<Span> {
@@ -97,13 +103,4 @@ fn value(memory: &VirtualMemory<'_>, linear: u64, bytes: u8) -> Option<[u8; 8]> 
     let read = value.get_mut(..usize::from(bytes))?;
     memory.read(linear, read).ok()?;
     Some(value)
-}
-
-/// The size of code.
-const fn bits(special: &kvm_sregs) -> u32 {
-    match special {
-        _ if special.efer & EFER_LMA != 0 && special.cs.l != 0 => 64,
-        _ if special.cs.db != 0 => 32,
-        _ => 16,
-    }
 }
