@@ -32,6 +32,7 @@ export type {
   NativeRest,
   NativeRoute,
   NativeRunLimits,
+  NativeSamples,
   NativeScreenSize,
   NativeSegment,
   NativeSlot,

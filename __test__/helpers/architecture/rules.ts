@@ -48,6 +48,7 @@ const STOREYS = [
   'options',
   'definition',
   'debug',
+  'profile',
   'machine',
   'index.ts',
   'bench',

@@ -16,6 +16,7 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod panel;
+mod profile;
 mod pump;
 mod registers;
 mod remote;

@@ -24,6 +24,7 @@ mod machine;
 mod offload;
 mod placement;
 mod probe;
+mod profile;
 mod replay;
 mod run;
 mod screen;
@@ -44,7 +45,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use debug::{Fault, VirtualMemory};
+pub use debug::{Activity, CodeSpace, Fault, Sample, Sampler, Samples, Stack, VirtualMemory};
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
@@ -62,6 +63,7 @@ pub use kvm_bindings::{
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use profile::Sampling;
 pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,

@@ -1,7 +1,7 @@
 //! The vCPUs of a machine, and a run of all of them, each on its thread: what ends it for one ends
 //! it for all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,11 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub fn new(mut boot: Processor, others: Vec<Processor>) -> Self {
+    pub fn new(mut boot: Processor, mut others: Vec<Processor>) -> Self {
         boot.is_alone = others.is_empty();
+        for other in &mut others {
+            other.sampler = Arc::clone(&boot.sampler);
+        }
         Self {
             boot,
             others,
@@ -186,6 +189,7 @@ impl Crew {
         }
         let begin = self.start()?;
         let alarm = Alarm::set(limits, kick)?;
+        let attended = self.boot.sampler.attend(kick);
         self.broken = true;
         scene.bus.run(true);
         let desk = Desk {
@@ -198,7 +202,7 @@ impl Crew {
         let end = Run::new(&mut self.boot, desk, limits).until_end();
         let completed = self.boot.complete_at_end();
         let end = end.and_then(|end| completed.map(|()| end));
-        drop(alarm);
+        drop((alarm, attended));
         self.finish(scene, begin, end.map(|end| (BOOT_VCPU, end)))
     }
 
@@ -229,6 +233,7 @@ impl Crew {
             return self.finish(scene, begin, Ok(end));
         }
         let alarm = Alarm::set(limits, kick)?;
+        let attended = self.boot.sampler.attend(kick);
         self.broken = true;
         scene.bus.run(true);
         let verdict = Mutex::new(None);
@@ -260,7 +265,7 @@ impl Crew {
                 }
             }
         }
-        drop(alarm);
+        drop((alarm, attended));
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.finish(scene, begin, end.unwrap_or_else(|| Err(nobody())))
     }
