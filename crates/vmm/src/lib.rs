@@ -45,7 +45,10 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use debug::{Activity, CodeSpace, Fault, Sample, Sampler, Samples, Stack, VirtualMemory};
+pub use debug::{
+    Activity, CodeSpace, DebugMeans, Fault, Int3, Means, Place, Sample, Sampler, Samples, Stack,
+    VirtualMemory,
+};
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,

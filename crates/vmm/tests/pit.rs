@@ -13,7 +13,7 @@ const AT_INPUT_2: u64 = 0x7000;
 const AT_INPUT_0: u64 = 0x7004;
 
 /// Silences the PICs, opens inputs 2 and 0 of the IOAPIC for the vectors 0x30 and 0x31, starts the
-/// PIT at 1,000 Hz, and halts until 20 ticks came with 0x30.
+/// PIT at 100 Hz, which a slow host keeps up with, and halts until 20 ticks came with 0x30.
 const COUNT_TICKS: &str = "
     0f 01 1d b9 00 00 00          ; lidt idtr(%rip)
     b0 ff                         ; mov $0xff,%al
@@ -32,9 +32,9 @@ const COUNT_TICKS: &str = "
     c7 46 10 31 00 00 00          ; movl $0x31,0x10(%rsi)
     b0 34                         ; mov $0x34,%al
     e6 43                         ; out %al,$0x43
-    b0 a9                         ; mov $0xa9,%al
+    b0 9b                         ; mov $0x9b,%al
     e6 40                         ; out %al,$0x40
-    b0 04                         ; mov $4,%al
+    b0 2e                         ; mov $0x2e,%al
     e6 40                         ; out %al,$0x40
     e6 f5                         ; out %al,$0xf5
     fb                            ; sti

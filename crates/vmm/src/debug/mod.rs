@@ -1,10 +1,12 @@
 //! What looks into a guest, and tells why it failed.
 
 mod fault;
+mod means;
 mod sample;
 mod virtual_memory;
 
 pub use fault::Fault;
 pub(crate) use fault::{Caught, is_told, recognise};
+pub use means::{DebugMeans, Int3, Means, Place};
 pub use sample::{Activity, CodeSpace, Sample, Sampler, Samples, Stack};
 pub use virtual_memory::VirtualMemory;
