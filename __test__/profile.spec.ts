@@ -237,8 +237,8 @@ kvmTest('one profile at a time, and none under runSync()', async (t) => {
   const { signal } = new AbortController()
   t.true((await first).samples >= 0)
   // A DOMException is no error to AVA.
-  const nameOf = async (signal: AbortSignal): Promise<unknown> =>
-    await vm.profile({ signal }).catch((error: unknown) => (error as Error).name)
+  const nameOf = async (ended: AbortSignal): Promise<unknown> =>
+    await vm.profile({ signal: ended }).catch((error: unknown) => (error as Error).name)
   t.is(await nameOf(AbortSignal.abort()), 'AbortError')
   t.is(await nameOf(AbortSignal.timeout(20)), 'TimeoutError')
   t.true((await vm.profile({ durationMs: 20, signal })).samples >= 0)

@@ -56,8 +56,8 @@ export class Profile {
    * @example
    * ```ts
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-   * const profile = await vm.profile({ timeoutMs: 50 })
-   * console.log(profile.encode('folded').split('\n').at(-1)) // ''
+   * const profile = await vm.profile({ timeoutMs: 100 })
+   * console.log(profile.encode('folded').startsWith('0x0 ')) // true
    * ```
    */
   encode(format: ProfileFormat): string {
@@ -72,9 +72,13 @@ export class Profile {
    *
    * @example
    * ```ts
+   * import { readFileSync } from 'node:fs'
+   * import { VirtualMachine, guests } from 'vmexit'
+   *
    * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-   * const profile = await vm.profile({ timeoutMs: 50 })
+   * const profile = await vm.profile({ timeoutMs: 100 })
    * await profile.save('guest.cpuprofile')
+   * console.log(JSON.parse(readFileSync('guest.cpuprofile', 'utf8')).startTime) // 0
    * ```
    */
   async save(path: string | URL, options: { format?: ProfileFormat } = {}): Promise<void> {
@@ -85,7 +89,16 @@ export class Profile {
     await writeFile(file, this.encode(chosen))
   }
 
-  /** The functions with the most samples, for people. */
+  /**
+   * The functions with the most samples, for people.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * const profile = await vm.profile({ timeoutMs: 100 })
+   * console.log(String(profile).split('\n')[2]) // 100.0% 100.0%  0x0
+   * ```
+   */
   toString(): string {
     const { samples, hz, durationMs } = this
     return summaryOf(this.functions, { samples, hz, durationMs, vcpus: this.#named.vcpus.length })

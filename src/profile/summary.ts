@@ -3,8 +3,8 @@ import type { NamedStack } from './named.ts'
 /** A function, and how often it was found. */
 export interface ProfileFunction {
   /**
-   * Its symbol; an address without one; or, in parentheses, `(halted)`, `(waiting)` and what else is
-   * no function.
+   * Its symbol; an address without one; or, in parentheses, `(halted)`, `(waiting)` and what else
+   * is no function.
    */
   readonly name: string
   /** Samples in which it was at work itself. */
