@@ -3,6 +3,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import type { Symbols } from '../debug/symbols.ts'
 import { VmError, raise, take } from '../native/errors.ts'
 import type { NativeMachine } from '../native/seam.ts'
+import { checkRunOptions } from '../options/run-options.ts'
 import { isAborted, listen, reasonOf, unlisten } from '../options/signal.ts'
 import { type CheckedProfile, checkProfile } from '../profile/options.ts'
 import { Profile } from '../profile/profile.ts'
@@ -44,7 +45,7 @@ export class Profiler {
     try {
       const result = isRunning
         ? await this.#untilOver(checked)
-        : await control.runThere(run, holder)
+        : await control.runThere(() => checkRunOptions(run), holder)
       return new Profile(take(sampling.end()), hz, namer, result)
     } finally {
       // Nothing, if it has ended.

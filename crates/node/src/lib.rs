@@ -23,5 +23,6 @@ mod remote;
 mod runs;
 mod screen;
 mod snapshot;
+mod stops;
 mod vcpu_state;
 mod virtual_memory;

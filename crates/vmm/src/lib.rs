@@ -46,8 +46,8 @@ pub use bus::{
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
 pub use debug::{
-    Activity, CodeSpace, DebugMeans, Fault, Int3, Means, Place, Sample, Sampler, Samples, Stack,
-    VirtualMemory,
+    Activity, CodeSpace, DebugMeans, Fault, Hit, HitKind, Int3, Means, Place, Sample, Sampler,
+    Samples, Stack, Stop, StopAt, StopKind, Stops, VirtualMemory, WatchOn, Watched,
 };
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
@@ -70,7 +70,7 @@ pub use profile::Sampling;
 pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
-    Reply, RunLimits, Shutdown, Unanswered, Whereabouts, WriteAnswer,
+    Reply, RunLimits, Shutdown, Steps, StopAnswer, StopMeans, Unanswered, Whereabouts, WriteAnswer,
 };
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};
