@@ -247,6 +247,11 @@ export declare class NativeMachine {
   /** Removes a stop, if it is there, while the machine is idle. */
   removeStop(id: number): Failure | null
   /**
+   * Writes every exit from now on into a trace with room for so many of each vCPU, also while
+   * the machine runs. `ERR_VM_BUSY` while it has another, `ERR_INVALID_OPTION`, `ERR_LIMIT`.
+   */
+  trace(vcpus: number, capacity: number, registers: boolean): NativeTrace | Failure
+  /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
    * to YMM15.
@@ -350,6 +355,18 @@ export declare class NativeSnapshot {
   /** What `save` was given, of a snapshot that `load` has read; else empty. */
   note(): Uint8Array
   /** Ends its use. Machines that were made of it go on, and keep the pages that they share. */
+  close(): void
+}
+
+/** The exits of a machine, one by one. It goes on to be readable after the machine is closed. */
+export declare class NativeTrace {
+  /** What it has now, until `close`; also while the machine runs. */
+  read(): NativeTraceCopy | null
+  /** How many exits it has, 0 after `close`. */
+  length(): number
+  /** Exits that newer ones have overwritten, 0 after `close`. */
+  dropped(): number
+  /** Ends it, and drops its records. */
   close(): void
 }
 
@@ -1354,6 +1371,14 @@ export interface NativeText {
   route: number
   /** The bytes. */
   bytes: Uint8Array
+}
+
+/** What a trace has at one moment. */
+export interface NativeTraceCopy {
+  /** Its records in the order of time, as docs/debugging.md describes them. */
+  bytes: Uint8Array
+  /** Exits that newer ones have overwritten. */
+  dropped: number
 }
 
 /** What `attend` leaves to do, added up. */

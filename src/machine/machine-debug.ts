@@ -9,6 +9,7 @@ import type { NativeMachine } from '../native/seam.ts'
 import type { ProfileOptions } from '../profile/options.ts'
 import type { Profile } from '../profile/profile.ts'
 import type { RunResult } from '../results/result.ts'
+import { type Trace, type TraceOptions, beginTrace } from '../trace/trace.ts'
 import { MachineRuns } from './machine-runs.ts'
 import type { Processors } from './machine-state.ts'
 import { Profiler } from './profiler.ts'
@@ -18,15 +19,15 @@ import type { RunControl } from './run/run-control.ts'
 export abstract class MachineDebug extends MachineRuns {
   /** Breakpoints, watchpoints, and what they work by. */
   readonly debug: Debug
+  readonly #machine: NativeMachine
   readonly #control: RunControl
-  readonly #vcpus: number
   readonly #profiler: Profiler
 
   /** @internal */
   constructor(machine: NativeMachine, processors: Processors, control: RunControl) {
     super(machine, processors, control)
+    this.#machine = machine
     this.#control = control
-    this.#vcpus = processors.vcpus
     this.#profiler = new Profiler(machine, control, processors.symbols)
     this.debug = new Debug({ machine, ...processors })
   }
@@ -47,7 +48,7 @@ export abstract class MachineDebug extends MachineRuns {
    * ```
    */
   step(options?: StepOptions): Promise<RunResult> {
-    return this.#control.runThere(() => checkStepOptions(options, this.#vcpus), this)
+    return this.#control.runThere(() => checkStepOptions(options, this.vcpus.length), this)
   }
 
   /**
@@ -64,7 +65,27 @@ export abstract class MachineDebug extends MachineRuns {
    * ```
    */
   stepSync(options?: StepSyncOptions): RunResult {
-    return this.#control.runHere(checkStepSyncOptions(options, this.#vcpus))
+    return this.#control.runHere(checkStepSyncOptions(options, this.vcpus.length))
+  }
+
+  /**
+   * Records every exit from now on, until the trace is closed. It may be called at any time, also
+   * during a run. An exit costs about 1 % more meanwhile.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` while there is another trace of this machine, `ERR_VM_CLOSED`,
+   * `ERR_INVALID_OPTION`, `ERR_LIMIT` for more than 256 MiB of records.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using trace = vm.trace()
+   * vm.runSync({ onExit: () => undefined })
+   * const slow = Array.from(trace).filter(({ hostNs }) => hostNs > 10_000_000_000)
+   * console.log(trace.length, slow.length) // 15 0
+   * ```
+   */
+  trace(options?: TraceOptions): Trace {
+    return beginTrace(this.#machine, this.vcpus.length, options)
   }
 
   /**

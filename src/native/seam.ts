@@ -44,6 +44,7 @@ export type {
   NativeStopMeans,
   NativeTableLevel,
   NativeText,
+  NativeTrace,
   NativeWalk,
   NativeWalkLevel,
   NativeWhereabouts,

@@ -24,5 +24,6 @@ mod runs;
 mod screen;
 mod snapshot;
 mod stops;
+mod trace;
 mod vcpu_state;
 mod virtual_memory;

@@ -29,6 +29,7 @@ mod replay;
 mod run;
 mod screen;
 mod snapshot;
+mod trace;
 
 pub use board::Panel;
 pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
@@ -74,3 +75,4 @@ pub use run::{
 };
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};
+pub use trace::{RECORD_WORDS, REGISTER_WORDS, Trace, TraceCopy, TraceSlot, flags as trace_flags};

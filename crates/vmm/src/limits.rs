@@ -50,6 +50,12 @@ pub const MAX_SCREEN_WIDTH: u32 = 4096;
 /// See [`MIN_SCREEN_SIDE`].
 pub const MAX_SCREEN_HEIGHT: u32 = 2160;
 
+/// Exits of each vCPU that a trace keeps: ten seconds of a guest that does nothing else.
+pub const MAX_TRACE_RECORDS: usize = 1 << 20;
+
+/// Bytes of all records of a trace, which one call copies.
+pub const MAX_TRACE_BYTES: usize = 256 << 20;
+
 /// Instructions that a replay steps through: at 10 µs each, about its time.
 pub const MAX_REPLAY_INSTRUCTIONS: u64 = 1_000_000;
 

@@ -60,6 +60,7 @@ impl<'a> Run<'a> {
     /// KVM's to take over.
     pub fn until_end(&mut self) -> Result<End> {
         let end = self.until_any_end();
+        self.processor.leaves();
         match &self.stopping {
             None => end,
             Some(stopping) => stopping.end(self.processor).and(end),
@@ -178,6 +179,7 @@ impl<'a> Run<'a> {
                 Way::Kicked => return Ok(None),
             }
         }
+        self.processor.enters();
         let begin = self.limits.time_kvm_run.then(Instant::now);
         attached.enter();
         let entry = self.processor.vcpu.enter();
@@ -195,7 +197,7 @@ impl<'a> Run<'a> {
         }
         match entry {
             Entry::Exit(exit) => {
-                self.desk.counters.count_exit(&exit);
+                self.processor.count(&exit);
                 match &self.stopping {
                     Some(stopping) => stopping.canonical(exit, self.processor).map(Some),
                     None => Ok(Some(exit)),
@@ -339,7 +341,8 @@ impl<'a> Run<'a> {
         if let Some(stopping) = &self.stopping {
             stopping.settled(&exit, self.processor);
         }
-        self.processor.pending = self.processor.done(&exit)?;
+        let route = access.map(|access| access.route);
+        self.processor.pending = self.processor.done(&exit, route)?;
         if let Some(access) = access {
             self.desk.bus.bus().count(&access);
             if flushes {
