@@ -9,6 +9,27 @@
  */
 export declare class NativeMachine {
   /**
+   * Begins to sample every vCPU `hz` times a second, whether the machine runs or not.
+   * `ERR_INVALID_OPTION` for a rate that is none, `ERR_VM_BUSY` while it is sampled already,
+   * `ERR_LIMIT` when no thread can start.
+   */
+  sample(hz: number): NativeSampling | Failure
+  /**
+   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
+   * CR3, CR4 and EFER count instead of the vCPU's.
+   */
+  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
+  /**
+   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
+   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
+   */
+  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
+  /**
+   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
+   * written.
+   */
+  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
+  /**
    * Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
    * `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
    * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
@@ -122,12 +143,6 @@ export declare class NativeMachine {
   keyboardUnread(): number
   /** Presses the power button. */
   pressPower(): void
-  /**
-   * Begins to sample every vCPU `hz` times a second, whether the machine runs or not.
-   * `ERR_INVALID_OPTION` for a rate that is none, `ERR_VM_BUSY` while it is sampled already,
-   * `ERR_LIMIT` when no thread can start.
-   */
-  sample(hz: number): NativeSampling | Failure
   /** Puts all general registers of a vCPU into the words, while the machine is idle. */
   registers(vcpu: number): Failure | null
   /**
@@ -280,21 +295,6 @@ export declare class NativeMachine {
   setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
   /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
   events(vcpu: number): NativeVcpuEvents | Failure
-  /**
-   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
-   * CR3, CR4 and EFER count instead of the vCPU's.
-   */
-  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
-  /**
-   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
-   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
-   */
-  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
-  /**
-   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
-   * written.
-   */
-  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
 }
 
 /** Samples a machine until its end, or until it is collected. */

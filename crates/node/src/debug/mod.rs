@@ -1,0 +1,4 @@
+//! What looks into a machine.
+
+mod profile;
+mod virtual_memory;
