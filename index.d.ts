@@ -15,6 +15,28 @@ export declare class NativeMachine {
    */
   sample(hz: number): NativeSampling | Failure
   /**
+   * Stops runs before an instruction, by its linear or its guest physical address, while the
+   * machine is idle. `asks` whether the handler is asked, see `NativeQuestion`; else the run
+   * ends. Gives the stop's id. `ERR_LIMIT`.
+   */
+  addBreakpoint(address: bigint, isPhysical: boolean, asks: boolean): number | Failure
+  /** Stops them after an instruction that accesses 1 to 8 bytes at a linear address. */
+  addWatchpoint(address: bigint, bytes: number, on: NativeWatchOn, asks: boolean): number | Failure
+  /** Stops them after every instruction of a vCPU; `alone` has the others stand still. */
+  addSteps(vcpu: number, alone: boolean, asks: boolean): number | Failure
+  /**
+   * By what it stops where its first vCPU is, while it is idle. `ERR_KVM_UNAVAILABLE`,
+   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`.
+   */
+  stopMeans(): NativeStopMeans | Failure
+  /** Removes a stop, if it is there, while the machine is idle. */
+  removeStop(id: number): Failure | null
+  /**
+   * Writes every exit from now on into a trace with room for so many of each vCPU, also while
+   * the machine runs. `ERR_VM_BUSY` while it has another, `ERR_INVALID_OPTION`, `ERR_LIMIT`.
+   */
+  trace(vcpus: number, capacity: number, registers: boolean): NativeTrace | Failure
+  /**
    * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
    * CR3, CR4 and EFER count instead of the vCPU's.
    */
@@ -244,28 +266,6 @@ export declare class NativeMachine {
   drawScreen(into: Uint8Array): Failure | null
   /** Whether the screen is another than when `last` was filled, which then gets what it is now. */
   lookAtScreen(last: Uint8Array): boolean | Failure
-  /**
-   * Stops runs before an instruction, by its linear or its guest physical address, while the
-   * machine is idle. `asks` whether the handler is asked, see `NativeQuestion`; else the run
-   * ends. Gives the stop's id. `ERR_LIMIT`.
-   */
-  addBreakpoint(address: bigint, isPhysical: boolean, asks: boolean): number | Failure
-  /** Stops them after an instruction that accesses 1 to 8 bytes at a linear address. */
-  addWatchpoint(address: bigint, bytes: number, on: NativeWatchOn, asks: boolean): number | Failure
-  /** Stops them after every instruction of a vCPU; `alone` has the others stand still. */
-  addSteps(vcpu: number, alone: boolean, asks: boolean): number | Failure
-  /**
-   * By what it stops where its first vCPU is, while it is idle. `ERR_KVM_UNAVAILABLE`,
-   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`.
-   */
-  stopMeans(): NativeStopMeans | Failure
-  /** Removes a stop, if it is there, while the machine is idle. */
-  removeStop(id: number): Failure | null
-  /**
-   * Writes every exit from now on into a trace with room for so many of each vCPU, also while
-   * the machine runs. `ERR_VM_BUSY` while it has another, `ERR_INVALID_OPTION`, `ERR_LIMIT`.
-   */
-  trace(vcpus: number, capacity: number, registers: boolean): NativeTrace | Failure
   /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0

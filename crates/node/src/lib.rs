@@ -23,6 +23,4 @@ mod remote;
 mod runs;
 mod screen;
 mod snapshot;
-mod stops;
-mod trace;
 mod vcpu_state;
