@@ -191,8 +191,7 @@ impl Crew {
             return self.finish(scene, begin, 0, Ok((index, end)));
         }
         let stoppers = Stoppers::new(scene.stops.list(), limits.steps, scene.memory, kick, 1)?;
-        let alarm = Alarm::set(limits, kick)?;
-        let attended = self.boot.sampler.attend(kick);
+        let watched = (Alarm::set(limits, kick)?, self.boot.sampler.attend(kick));
         scene.bus.run(true);
         let desk = Desk {
             bus: BusAccess::Alone(&mut *scene.bus),
@@ -208,7 +207,7 @@ impl Crew {
         let end = Run::new(processor, desk, limits, stoppers.as_ref()).until_end();
         let completed = processor.complete_at_end();
         let end = end.and_then(|end| completed.map(|()| end));
-        drop((alarm, attended));
+        drop(watched);
         let stepped = stoppers.map_or(0, |stoppers| stoppers.stepped());
         self.finish(scene, begin, stepped, end.map(|end| (index, end)))
     }
@@ -242,8 +241,7 @@ impl Crew {
             return self.finish(scene, begin, 0, Ok(end));
         }
         let stoppers = Stoppers::new(scene.stops.list(), limits.steps, scene.memory, kick, vcpus)?;
-        let alarm = Alarm::set(limits, kick)?;
-        let attended = self.boot.sampler.attend(kick);
+        let watched = (Alarm::set(limits, kick)?, self.boot.sampler.attend(kick));
         self.broken = true;
         scene.bus.run(true);
         let verdict = Mutex::new(None);
@@ -281,7 +279,7 @@ impl Crew {
                 }
             }
         }
-        drop((alarm, attended));
+        drop(watched);
         let stepped = stoppers.as_ref().map_or(0, Stoppers::stepped);
         drop(stoppers);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);

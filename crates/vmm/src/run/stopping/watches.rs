@@ -1,6 +1,6 @@
 //! Watchpoints by stepping: what an instruction says that it accesses, and what memory was before.
 
-use boot::code::MAX_INSTRUCTION_BYTES;
+use boot::code::{MAX_INSTRUCTION_BYTES, accesses};
 use boot::state::EFER_LMA;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
@@ -34,8 +34,7 @@ pub(super) fn note(
         bytes.is_some_and(|bytes| memory.read(rip, bytes).is_ok())
     });
     let code = code.get(..length.unwrap_or(0)).unwrap_or_default();
-    let accessed: Vec<Accessed> = Vec::new();
-    let _ = (code, bits(special), registers);
+    let accessed = accesses(code, bits(special), registers, special);
     for stop in stops {
         let Some(Span { linear, bytes, on }) = span(stop) else {
             continue;
@@ -107,11 +106,4 @@ const fn bits(special: &kvm_sregs) -> u32 {
         _ if special.cs.db != 0 => 32,
         _ => 16,
     }
-}
-
-struct Accessed {
-    linear: u64,
-    bytes: u32,
-    reads: bool,
-    writes: bool,
 }
