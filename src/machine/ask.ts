@@ -8,6 +8,7 @@ import { native } from '../native/native.ts'
 import { value64, words } from '../native/block.ts'
 import { answer, pump } from '../native/pump.ts'
 import { type Asked, OpenQuestions } from './open-questions.ts'
+import { hearsBatches, publishBatch } from './run/channels.ts'
 import type { Device } from '../options/device.ts'
 import type { ExitContext } from '../options/run-options.ts'
 import type { Registers } from '../results/registers.ts'
@@ -262,6 +263,7 @@ export class Asker {
       case Question.Console:
         return handlers?.onData?.(payload as Uint8Array)
       case Question.Posted:
+        if (hearsBatches()) publishBatch(this.#machine, asked.route, payload as WriteBatch | number)
         return handlers?.onEvent
           ? handlers.onEvent(payload as number)
           : handlers?.onBatch?.(payload as WriteBatch)

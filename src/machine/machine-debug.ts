@@ -2,6 +2,7 @@ import type { NativeMachine } from '../native/seam.ts'
 import { type Trace, type TraceOptions, beginTrace } from '../trace/trace.ts'
 import { MachineRuns } from './machine-runs.ts'
 import type { Processors } from './machine-state.ts'
+import { noteOwner } from './run/channels.ts'
 import type { RunControl } from './run/run-control.ts'
 
 /** What looks into a machine as it runs. */
@@ -12,6 +13,7 @@ export abstract class MachineDebug extends MachineRuns {
   constructor(machine: NativeMachine, processors: Processors, control: RunControl) {
     super(machine, processors, control)
     this.#machine = machine
+    noteOwner(machine, this)
   }
 
   /**

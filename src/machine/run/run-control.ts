@@ -17,6 +17,7 @@ import type { Remotes } from '../remote/remotes.ts'
 import type { Parts } from '../snapshot/parts.ts'
 import { RunPromise } from './run-promise.ts'
 import { explainEnd } from './autopsies.ts'
+import { RunReport } from './channels.ts'
 
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
@@ -110,6 +111,11 @@ export class RunControl implements Explains {
 
   /** `runSync`. */
   runHere(options: RunSyncOptions | undefined): RunResult {
+    const report = RunReport.of(this.#machine, 'runSync')
+    return report ? report.whole(() => this.#runHere(options)) : this.#runHere(options)
+  }
+
+  #runHere(options: RunSyncOptions | undefined): RunResult {
     const { timeoutMs, timeKvmRun, registers, onExit } = checkRunSyncOptions(options)
     this.#checkReady()
     this.#remotes.checkSync()
@@ -147,7 +153,7 @@ export class RunControl implements Explains {
     let background: BackgroundRun | undefined
     const promise = RunPromise.make<RunResult>(
       (resolve, reject) => {
-        background = this.#start(options, resolve, reject)
+        background = this.#report(options, resolve, reject)
       },
       () => background?.hold(holder),
     )
@@ -158,6 +164,33 @@ export class RunControl implements Explains {
     // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
     else if (this.#asker.isAsking) promise.catch(ignore)
     return promise
+  }
+
+  /** Starts a run, and tells those who listen. */
+  #report(
+    options: RunOptions | undefined,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): BackgroundRun | undefined {
+    const report = RunReport.of(this.#machine, 'run')
+    if (!report) return this.#start(options, resolve, reject)
+    let background: BackgroundRun | undefined
+    const resolved = (result: RunResult): void => {
+      resolve(result)
+      report.resolved(result)
+    }
+    const rejected = (error: unknown): void => {
+      reject(error)
+      report.rejected(error)
+    }
+    report.begin(() => {
+      try {
+        background = this.#start(options, resolved, rejected)
+      } catch (error) {
+        rejected(error)
+      }
+    })
+    return background
   }
 
   #start(
