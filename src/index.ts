@@ -49,6 +49,11 @@ export type {
   Written,
 } from './results/exit.ts'
 export { type Guest, guests } from './options/guest.ts'
+export type { Debug, StepsOptions, WatchOptions } from './debug/stops/debug.ts'
+export type { StopHandler, StopHit } from './debug/stops/hit.ts'
+export type { DebugMeans } from './debug/stops/means.ts'
+export type { StepOptions, StepSyncOptions } from './debug/stops/step-options.ts'
+export type { Breakpoint, Steps, Watchpoint } from './debug/stops/stop.ts'
 export type { DisassembleOptions } from './debug/disassemble.ts'
 export type { Instruction } from './results/instruction.ts'
 export type { IrqLine } from './machine/irq.ts'
@@ -68,6 +73,7 @@ export type {
   Privilege,
 } from './native/words.ts'
 export type { SegmentUpdate, SpecialRegistersUpdate } from './machine/registers.ts'
+export type { RunHit } from './results/hit.ts'
 export type { Fault } from './results/fault.ts'
 export type { Registers } from './results/registers.ts'
 export type { DescriptorTable, Segment, SpecialRegisters } from './results/special-registers.ts'

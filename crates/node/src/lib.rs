@@ -22,6 +22,7 @@ mod remote;
 mod runs;
 mod screen;
 mod snapshot;
+mod stops;
 mod trace;
 mod vcpu_state;
 mod virtual_memory;

@@ -73,3 +73,6 @@ pub const MAX_PORTS: usize = 15;
 
 /// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
 pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;
+
+/// Breakpoints, watchpoints and the like of one machine: each is looked at after every step.
+pub const MAX_STOPS: usize = 256;

@@ -17,6 +17,7 @@ use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
 use crate::run::saved::half_done::{LatestReads, Owed};
 use crate::run::saved::held::Held;
+use crate::run::stopping::StopMemory;
 use crate::trace::Tracer;
 
 /// RFLAGS.IF, interrupts enabled (Intel SDM vol. 1 §3.4.3.3).
@@ -63,6 +64,8 @@ pub struct Processor {
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
     pub(crate) kept: Option<End>,
     pub(crate) injections: Arc<Injections>,
+    /// Where it is among the stops of its machine.
+    pub(crate) stops: StopMemory,
     /// KVM may have an NMI that the guest has not taken.
     pub(crate) nmi_sent: bool,
     /// Whether it has a local APIC.
@@ -91,6 +94,7 @@ impl Processor {
             reads: LatestReads::default(),
             kept: None,
             injections: Arc::default(),
+            stops: StopMemory::default(),
             nmi_sent: false,
             irqchip,
             faults,
@@ -342,6 +346,8 @@ impl Processor {
     pub(crate) fn complete_all(&mut self, what: &str) -> Result<()> {
         self.complete()?;
         match self.pending {
+            // A stop waits for nothing of KVM's.
+            Pending::Open(Exit::Debug { .. }, _) => Ok(()),
             Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
                 ErrorCode::UnansweredRead,
                 format!(

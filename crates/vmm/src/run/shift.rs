@@ -12,6 +12,7 @@ use crate::run::drive::Run;
 use crate::run::handler::ExitHandler;
 use crate::run::outcome::End;
 use crate::run::processor::Processor;
+use crate::run::stopping::Stoppers;
 
 /// What the threads of one run share.
 pub(crate) struct Shift<'a> {
@@ -21,6 +22,8 @@ pub(crate) struct Shift<'a> {
     pub verdict: &'a Mutex<Option<Result<(u32, End)>>>,
     pub bus: &'a Bus,
     pub counters: &'a Counters,
+    /// In a run that has stops.
+    pub stoppers: Option<&'a Stoppers<'a>>,
 }
 
 impl Shift<'_> {
@@ -36,7 +39,7 @@ impl Shift<'_> {
             vcpu: index,
             counters: self.counters,
         };
-        let mut run = Run::new(&mut *processor, desk, self.limits);
+        let mut run = Run::new(&mut *processor, desk, self.limits, self.stoppers);
         // Judged before KVM takes an answer over: what comes too late may have to be answered
         // otherwise.
         let end = run.until_end();

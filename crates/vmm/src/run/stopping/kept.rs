@@ -1,0 +1,33 @@
+//! What a vCPU keeps of its stops from one entry, and one run, to the next.
+
+use kvm_bindings::kvm_regs;
+
+use crate::debug::Hit;
+
+#[derive(Debug, Default)]
+pub(crate) struct StopMemory {
+    /// The linear address of the instruction that it was told of: it goes on past it.
+    pub(super) past: Option<u64>,
+    /// What its last exit has come to, while handlers are asked.
+    pub(super) hits: Vec<Hit>,
+    /// What watched memory was before the instruction, by the stop's id.
+    pub(super) watched: Vec<(u32, [u8; 8])>,
+    /// Watchpoints whose memory the instruction accesses, by what it says of itself.
+    pub(super) touched: Vec<u32>,
+    /// RFLAGS.TF is ours.
+    pub(super) lends_trap_flag: bool,
+}
+
+impl StopMemory {
+    /// Takes the flag out of registers that have it for us.
+    pub fn take_trap_flag(&mut self, registers: &mut kvm_regs) {
+        if std::mem::take(&mut self.lends_trap_flag) {
+            registers.rflags &= !super::RFLAGS_TF;
+        }
+    }
+
+    /// As of a vCPU that was never stopped: its state is another one.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
