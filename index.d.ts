@@ -9,6 +9,43 @@
  */
 export declare class NativeMachine {
   /**
+   * Stops runs before an instruction, by its linear or its guest physical address, while the
+   * machine is idle. `asks` whether the handler is asked, see `NativeQuestion`; else the run
+   * ends. Gives the stop's id. `ERR_LIMIT`.
+   */
+  addBreakpoint(address: bigint, isPhysical: boolean, asks: boolean): number | Failure
+  /** Stops them after an instruction that accesses 1 to 8 bytes at a linear address. */
+  addWatchpoint(address: bigint, bytes: number, on: NativeWatchOn, asks: boolean): number | Failure
+  /** Stops them after every instruction of a vCPU; `alone` has the others stand still. */
+  addSteps(vcpu: number, alone: boolean, asks: boolean): number | Failure
+  /**
+   * By what it stops where its first vCPU is, while it is idle. `ERR_KVM_UNAVAILABLE`,
+   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`.
+   */
+  stopMeans(): NativeStopMeans | Failure
+  /** Removes a stop, if it is there, while the machine is idle. */
+  removeStop(id: number): Failure | null
+  /**
+   * Writes every exit from now on into a trace with room for so many of each vCPU, also while
+   * the machine runs. `ERR_VM_BUSY` while it has another, `ERR_INVALID_OPTION`, `ERR_LIMIT`.
+   */
+  trace(vcpus: number, capacity: number, registers: boolean): NativeTrace | Failure
+  /**
+   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
+   * CR3, CR4 and EFER count instead of the vCPU's.
+   */
+  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
+  /**
+   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
+   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
+   */
+  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
+  /**
+   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
+   * written.
+   */
+  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
+  /**
    * Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
    * `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
    * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
@@ -224,28 +261,6 @@ export declare class NativeMachine {
   /** Whether the screen is another than when `last` was filled, which then gets what it is now. */
   lookAtScreen(last: Uint8Array): boolean | Failure
   /**
-   * Stops runs before an instruction, by its linear or its guest physical address, while the
-   * machine is idle. `asks` whether the handler is asked, see `NativeQuestion`; else the run
-   * ends. Gives the stop's id. `ERR_LIMIT`.
-   */
-  addBreakpoint(address: bigint, isPhysical: boolean, asks: boolean): number | Failure
-  /** Stops them after an instruction that accesses 1 to 8 bytes at a linear address. */
-  addWatchpoint(address: bigint, bytes: number, on: NativeWatchOn, asks: boolean): number | Failure
-  /** Stops them after every instruction of a vCPU; `alone` has the others stand still. */
-  addSteps(vcpu: number, alone: boolean, asks: boolean): number | Failure
-  /**
-   * By what it stops where its first vCPU is, while it is idle. `ERR_KVM_UNAVAILABLE`,
-   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`.
-   */
-  stopMeans(): NativeStopMeans | Failure
-  /** Removes a stop, if it is there, while the machine is idle. */
-  removeStop(id: number): Failure | null
-  /**
-   * Writes every exit from now on into a trace with room for so many of each vCPU, also while
-   * the machine runs. `ERR_VM_BUSY` while it has another, `ERR_INVALID_OPTION`, `ERR_LIMIT`.
-   */
-  trace(vcpus: number, capacity: number, registers: boolean): NativeTrace | Failure
-  /**
    * x87, SSE and AVX registers of a vCPU, while the machine is idle (`KVM_GET_XSAVE`): the 512
    * bytes of FXSAVE's 64-bit format, then, where the processor has AVX, the upper halves of YMM0
    * to YMM15.
@@ -274,21 +289,6 @@ export declare class NativeMachine {
   setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
   /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
   events(vcpu: number): NativeVcpuEvents | Failure
-  /**
-   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
-   * CR3, CR4 and EFER count instead of the vCPU's.
-   */
-  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
-  /**
-   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
-   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
-   */
-  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
-  /**
-   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
-   * written.
-   */
-  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
 }
 
 /**

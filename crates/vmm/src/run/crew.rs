@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
-use crate::debug::Stops;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::{KickCause, KickHandle};
@@ -22,25 +21,9 @@ use crate::run::handler::{ExitHandler, LeftOpen};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::ProcessorState;
-use crate::run::shift::Shift;
+use crate::run::shift::{Scene, Shift};
 use crate::run::stopping::Stoppers;
 use crate::run::{post, whereabouts, yardstick};
-
-/// What a run needs of its machine.
-pub(crate) struct Scene<'a> {
-    pub bus: &'a mut Bus,
-    pub counters: &'a Counters,
-    pub memory: &'a GuestMemory,
-    pub stops: &'a Stops,
-}
-
-impl Scene<'_> {
-    /// The vCPU that alone shall run, if one shall.
-    fn alone(&self, limits: &RunLimits) -> Option<u32> {
-        let stepped = limits.steps.and_then(|steps| steps.vcpu);
-        stepped.or_else(|| self.stops.alone())
-    }
-}
 
 /// The saved state of all vCPUs.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

@@ -10,7 +10,7 @@ use crate::run::processor::Processor;
 use crate::run::text;
 use crate::run::verdict::Verdict;
 
-use super::Stopping;
+use super::course::Stopping;
 
 impl Stopping<'_> {
     /// The verdict about an exit that tells of a stop, from one of its hits on.

@@ -4,6 +4,9 @@ use kvm_bindings::kvm_regs;
 
 use crate::debug::Hit;
 
+/// RFLAGS.TF (Intel SDM vol. 3B §18.3.1.4).
+pub(super) const RFLAGS_TF: u64 = 1 << 8;
+
 #[derive(Debug, Default)]
 pub(crate) struct StopMemory {
     /// The linear address of the instruction that it was told of: it goes on past it.
@@ -22,7 +25,7 @@ impl StopMemory {
     /// Takes the flag out of registers that have it for us.
     pub fn take_trap_flag(&mut self, registers: &mut kvm_regs) {
         if std::mem::take(&mut self.lends_trap_flag) {
-            registers.rflags &= !super::RFLAGS_TF;
+            registers.rflags &= !RFLAGS_TF;
         }
     }
 
