@@ -155,7 +155,11 @@ kvmTest('a handler may promise its answer, and the machine be paused until then'
       return new Promise<void>((done) => (answer = done))
     })
     run = vm.run()
-    run.catch(() => undefined)
+    // Awaited, so that the process lasts.
+    run.then(
+      () => undefined,
+      () => undefined,
+    )
   })
   t.is(hit.registers().rax, 1n)
   await vm.pause()

@@ -195,8 +195,8 @@ impl Stopping<'_> {
         let memory = self.virtual_memory(processor, special);
         let mut first = [0];
         self.halts = memory.read(rip, &mut first).is_ok() && first == [HLT];
-        let noted = watches::note(self.all.stops, &memory, rip, registers, special);
-        (processor.stops.watched, processor.stops.touched) = noted;
+        let (stops, state) = (self.all.stops, (registers, special));
+        watches::note(stops, &memory, rip, state, &mut processor.stops);
     }
 }
 

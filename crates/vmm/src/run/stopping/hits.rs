@@ -53,12 +53,12 @@ impl Stopping<'_> {
     }
 
     fn after_step(&self, processor: &mut Processor, pc: u64) -> Vec<Hit> {
-        let mut hits = match processor.paging() {
-            Ok(paging) => {
+        let mut hits = match (processor.paging(), processor.vcpu.registers()) {
+            (Ok(paging), Ok(after)) => {
                 let memory = VirtualMemory::new(paging, self.all.memory);
-                watches::hits(self.all.stops, &memory, &mut processor.stops)
+                watches::hits(self.all.stops, &memory, &after, &mut processor.stops)
             }
-            Err(_) => Vec::new(),
+            _ => Vec::new(),
         };
         let step = |id, kind, asks| Hit {
             id,

@@ -1,6 +1,7 @@
 //! What a vCPU keeps of its stops from one entry, and one run, to the next.
 
-use kvm_bindings::kvm_regs;
+use boot::code::MAX_INSTRUCTION_BYTES;
+use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::Hit;
 
@@ -15,10 +16,20 @@ pub(crate) struct StopMemory {
     pub(super) hits: Vec<Hit>,
     /// What watched memory was before the instruction, by the stop's id.
     pub(super) watched: Vec<(u32, [u8; 8])>,
-    /// Watchpoints whose memory the instruction accesses, by what it says of itself.
-    pub(super) touched: Vec<u32>,
+    /// The instruction, if memory is watched.
+    pub(super) instruction: Option<Box<Instruction>>,
     /// RFLAGS.TF is ours.
     pub(super) lends_trap_flag: bool,
+}
+
+/// An instruction, and the vCPU before it.
+#[derive(Debug)]
+pub(super) struct Instruction {
+    pub code: [u8; MAX_INSTRUCTION_BYTES],
+    /// Bytes of it that memory has.
+    pub length: usize,
+    pub registers: kvm_regs,
+    pub special: kvm_sregs,
 }
 
 impl StopMemory {

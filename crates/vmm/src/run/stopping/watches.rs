@@ -1,12 +1,12 @@
 //! Watchpoints by stepping: what an instruction says that it accesses, and what memory was before.
 
-use boot::code::{MAX_INSTRUCTION_BYTES, accesses};
+use boot::code::{MAX_INSTRUCTION_BYTES, MemoryAccess, accesses_until};
 use boot::state::EFER_LMA;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::{Hit, HitKind, Stop, StopKind, VirtualMemory, WatchOn, Watched};
 
-use super::kept::StopMemory;
+use super::kept::{Instruction, StopMemory};
 
 /// What a watchpoint is for.
 struct Span {
@@ -15,30 +15,47 @@ struct Span {
     on: WatchOn,
 }
 
-/// Before an instruction: what is watched, by the stop's id, and the stops of which the instruction
-/// accesses memory.
+/// Before an instruction: notes what is watched, and the instruction.
 pub(super) fn note(
     stops: &[Stop],
     memory: &VirtualMemory<'_>,
     rip: u64,
-    registers: &kvm_regs,
-    special: &kvm_sregs,
-) -> (Vec<(u32, [u8; 8])>, Vec<u32>) {
-    let (mut watched, mut touched) = (Vec::new(), Vec::new());
+    (registers, special): (&kvm_regs, &kvm_sregs),
+    kept: &mut StopMemory,
+) {
+    (kept.watched, kept.instruction) = (Vec::new(), None);
     if !stops.iter().any(|stop| span(stop).is_some()) {
-        return (watched, touched);
+        return;
     }
     let mut code = [0; MAX_INSTRUCTION_BYTES];
     let length = (1..=code.len()).rev().find(|length| {
         let bytes = code.get_mut(..*length);
         bytes.is_some_and(|bytes| memory.read(rip, bytes).is_ok())
     });
-    let code = code.get(..length.unwrap_or(0)).unwrap_or_default();
-    let accessed = accesses(code, bits(special), registers, special);
+    kept.instruction = Some(Box::new(Instruction {
+        code,
+        length: length.unwrap_or(0),
+        registers: *registers,
+        special: *special,
+    }));
     for stop in stops {
-        let Some(Span { linear, bytes, on }) = span(stop) else {
-            continue;
-        };
+        let value = span(stop).and_then(|span| value(memory, span.linear, span.bytes));
+        kept.watched.extend(value.map(|value| (stop.id, value)));
+    }
+}
+
+/// After it.
+pub(super) fn hits(
+    stops: &[Stop],
+    memory: &VirtualMemory<'_>,
+    after: &kvm_regs,
+    kept: &mut StopMemory,
+) -> Vec<Hit> {
+    let watched = std::mem::take(&mut kept.watched);
+    let instruction = kept.instruction.take();
+    let accessed = instruction.map_or_else(Vec::new, |instruction| instruction.accesses(after));
+    let hit = |stop: &Stop| {
+        let Span { linear, bytes, on } = span(stop)?;
         let is_accessed = accessed.iter().any(|access| {
             let overlaps = access.linear < linear.saturating_add(bytes.into())
                 && linear < access.linear.saturating_add(access.bytes.into());
@@ -49,28 +66,11 @@ pub(super) fn note(
             };
             overlaps && counts
         });
-        if is_accessed {
-            touched.push(stop.id);
-        }
-        if let Some(value) = value(memory, linear, bytes) {
-            watched.push((stop.id, value));
-        }
-    }
-    (watched, touched)
-}
-
-/// After it.
-pub(super) fn hits(stops: &[Stop], memory: &VirtualMemory<'_>, kept: &mut StopMemory) -> Vec<Hit> {
-    let watched = std::mem::take(&mut kept.watched);
-    let touched = std::mem::take(&mut kept.touched);
-    let hit = |stop: &Stop| {
-        let Span { linear, bytes, on } = span(stop)?;
         let noted = watched.iter().find(|(id, _)| *id == stop.id);
         let before = noted.map(|(_, value)| *value);
         let after = value(memory, linear, bytes);
         let changed = before.is_some() && after.is_some() && before != after;
-        let is_hit = touched.contains(&stop.id) || changed && on != WatchOn::Read;
-        is_hit.then(|| Hit {
+        (is_accessed || changed && on != WatchOn::Read).then(|| Hit {
             id: Some(stop.id),
             kind: HitKind::Watchpoint,
             address: linear,
@@ -83,6 +83,15 @@ pub(super) fn hits(stops: &[Stop], memory: &VirtualMemory<'_>, kept: &mut StopMe
         })
     };
     stops.iter().filter_map(hit).collect()
+}
+
+impl Instruction {
+    /// What it has accessed, which of one that repeats its registers tell.
+    fn accesses(&self, after: &kvm_regs) -> Vec<MemoryAccess> {
+        let code = self.code.get(..self.length).unwrap_or_default();
+        let (registers, special) = (&self.registers, &self.special);
+        accesses_until(code, bits(special), registers, special, after)
+    }
 }
 
 const fn span(stop: &Stop) -> Option<Span> {
