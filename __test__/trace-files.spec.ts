@@ -86,7 +86,13 @@ kvmTest('a picture has a track for each vCPU, whose slices follow one another', 
     const { traceEvents: events } = document
     const named = events.filter(({ name }) => name === 'thread_name')
     const tracks = new Map(named.map(({ tid, args }) => [tid, args!.name!]))
-    t.deepEqual([...tracks.values()].sort(), ['route 0', 'route 1', 'route 2', 'vCPU 0', 'vCPU 1'])
+    t.deepEqual([...tracks.values()].toSorted(), [
+      'route 0',
+      'route 1',
+      'route 2',
+      'vCPU 0',
+      'vCPU 1',
+    ])
     t.true(events.every(({ ph, pid, ts }) => pid === 1 && (ph === 'M' || ts >= 0)))
     let [slices, marks] = [0, 0]
     for (const [track, name] of tracks) {
