@@ -12,6 +12,7 @@ import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
+import { traceFileOf } from './trace-file.ts'
 import { parseDuration } from '../values.ts'
 
 /**
@@ -24,6 +25,7 @@ export class Session {
   readonly #kept = new Kept()
   readonly #sink: Writable
   readonly #silence: Silence
+  readonly #tracePath: string | undefined
 
   /** A guest that has printed nothing for `silenceMs` is given up; 0: never. */
   constructor(values: Values, silenceMs = 0) {
@@ -31,6 +33,7 @@ export class Session {
     this.#json = Boolean(values['json'])
     this.#sink = this.#json ? this.#kept : process.stdout
     this.#silence = new Silence(silenceMs)
+    this.#tracePath = traceFileOf(values)
   }
 
   /**
@@ -60,6 +63,7 @@ export class Session {
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
     await this.#showToViewers(vm)
+    using trace = this.#tracePath === undefined ? undefined : vm.trace()
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
@@ -74,6 +78,7 @@ export class Session {
     const code = this.#exitCode(result)
     const autopsy = isAbnormal(code) ? last.explain() : null
     await this.#save(vm)
+    if (this.#tracePath !== undefined) await trace?.save(this.#tracePath)
     this.#shoot(vm)
     if (this.#json) printJson({ ...this.#document(vm, result, where), explain: autopsy })
     else this.#report(vm, result, where, autopsy)
