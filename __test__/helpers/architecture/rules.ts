@@ -50,6 +50,7 @@ const STOREYS = [
   'debug',
   'machine',
   'index.ts',
+  'gdb',
   'bench',
   'cli',
 ]

@@ -16,6 +16,8 @@ const ofTheRun = [
   'snapshot-at-exit',
   'screenshot',
   'vnc',
+  'gdb',
+  'wait',
 ]
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */
