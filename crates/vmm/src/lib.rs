@@ -44,7 +44,7 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use debug::{Fault, VirtualMemory};
+pub use debug::{DebugMeans, Fault, Int3, Means, Place, VirtualMemory};
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use boot::paging::PagingFeatures;
 use boot::state::cpuid::with_tsc;
 use kvm_bindings::{
-    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVMIO,
-    kvm_guest_debug, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+    CpuId, KVM_EXIT_IRQ_WINDOW_OPEN, KVMIO, kvm_interrupt, kvm_regs, kvm_run, kvm_sregs,
+    kvm_vcpu_events, kvm_xcrs,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -20,6 +20,7 @@ use crate::kvm::host::{Host, uninterrupted};
 use crate::kvm::memory::stays_here;
 use crate::kvm::registers::Registers;
 use crate::kvm::run_page::RunPage;
+use crate::kvm::vcpu_debug::control::GuestDebug;
 use crate::kvm::vm::Vm;
 
 /// `_IO(KVMIO, 0x80)`.
@@ -66,6 +67,8 @@ pub(crate) struct Vcpu {
     /// Since the state was saved or restored, the guest has exited by accesses alone, and the host
     /// has set no special register, MSR or debug register.
     pub(super) is_untouched: bool,
+    /// What KVM ends entries by, as set last.
+    pub(super) debug: GuestDebug,
 }
 
 impl Vcpu {
@@ -87,6 +90,7 @@ impl Vcpu {
             registers,
             paging: PagingFeatures::of(cpuid),
             is_untouched: false,
+            debug: GuestDebug::default(),
         })
     }
 
@@ -327,29 +331,6 @@ impl Vcpu {
     ) -> Result<()> {
         self.forget_interrupts();
         self.registers.stage(&self.fd, registers, special, events)
-    }
-
-    /// Makes the next entry end after one instruction, by [`Exit::Debug`] (`KVM_SET_GUEST_DEBUG`).
-    /// An access comes before that, and may take its place.
-    pub fn step_once(&mut self) -> Result<()> {
-        self.debug(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
-    }
-
-    /// Takes that back.
-    pub fn step_no_more(&mut self) -> Result<()> {
-        self.debug(0)
-    }
-
-    fn debug(&mut self, control: u32) -> Result<()> {
-        // KVM remembers the instruction from which it steps.
-        self.flush()?;
-        let debug = kvm_guest_debug {
-            control,
-            ..Default::default()
-        };
-        self.fd
-            .set_guest_debug(&debug)
-            .map_err(Error::ioctl("KVM_SET_GUEST_DEBUG"))
     }
 
     /// Has KVM show all registers and events with every exit, for a vCPU that is asked for them

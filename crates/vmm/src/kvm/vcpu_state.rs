@@ -12,6 +12,8 @@
 //! | XCRS | 1 | as DEBUGREGS, where the vCPU has XSAVE |
 //! | MP_STATE, LAPIC | 2, and 1 for the special registers | with an irqchip |
 
+mod msrs;
+
 use std::sync::OnceLock;
 
 use kvm_bindings::{
@@ -23,7 +25,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::kvm::host::Host;
-use crate::kvm::msrs;
 use crate::kvm::vcpu::Vcpu;
 
 /// `_IOR(KVMIO, 0xa4, struct kvm_xsave)`.

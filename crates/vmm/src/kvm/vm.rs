@@ -5,12 +5,12 @@ use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use boot::MemorySlot;
+use boot::{MemorySlot, layout};
 use kvm_bindings::{
     KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, KVMIO,
     kvm_clear_dirty_log, kvm_dirty_log, kvm_enable_cap, kvm_userspace_memory_region,
 };
-use kvm_ioctls::VmFd;
+use kvm_ioctls::{Cap, VmFd};
 
 use crate::error::{Error, Result};
 use crate::kvm::memory::GuestMemory;
@@ -163,6 +163,20 @@ impl Vm {
     pub const fn memory(&self) -> &Arc<GuestMemory> {
         &self.memory
     }
+}
+
+/// Gives a VM what Intel processors without unrestricted guests need for modes without paging:
+/// pages of their own (KVM API, `KVM_SET_TSS_ADDR`). Other KVMs take the call and do nothing.
+pub(crate) fn prepare_unpaged(vm: &VmFd) -> Result<()> {
+    if vm.check_extension(Cap::SetIdentityMapAddr) {
+        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP)
+            .map_err(Error::ioctl("KVM_SET_IDENTITY_MAP_ADDR"))?;
+    }
+    if vm.check_extension(Cap::SetTssAddr) {
+        vm.set_tss_address(layout::KVM_TSS as usize)
+            .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
+    }
+    Ok(())
 }
 
 impl Deref for Vm {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boot::state::{self, BootConfig, cpuid::Place};
-use boot::{CpuMode, StartRegisters, layout};
+use boot::{CpuMode, StartRegisters};
 use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_regs};
 use kvm_ioctls::{Cap, VmFd};
 
@@ -12,7 +12,7 @@ use crate::counters::Counters;
 use crate::error::{Error, Result};
 use crate::kvm::host::Host;
 use crate::kvm::vcpu::Vcpu;
-use crate::kvm::vm::Vm;
+use crate::kvm::vm::{Vm, prepare_unpaged};
 use crate::kvm::{anchor, chips};
 use crate::limits::BOOT_VCPU;
 use crate::run::Processor;
@@ -67,17 +67,10 @@ pub(crate) fn processor(
 pub(crate) fn vm(host: &Host, mode: CpuMode, config: &MachineConfig<'_>) -> Result<VmFd> {
     let irqchip = config.irqchip;
     let vm = host.create_vm()?;
-    // Intel processors without unrestricted guests need pages of their own for modes without paging
-    // (KVM API, KVM_SET_TSS_ADDR); other KVMs take the call and do nothing. An application
-    // processor begins in real mode.
+    // An application processor begins in real mode.
     let unpaged = matches!(mode, CpuMode::Real | CpuMode::Protected) || irqchip;
-    if unpaged && vm.check_extension(Cap::SetIdentityMapAddr) {
-        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP)
-            .map_err(Error::ioctl("KVM_SET_IDENTITY_MAP_ADDR"))?;
-    }
-    if unpaged && vm.check_extension(Cap::SetTssAddr) {
-        vm.set_tss_address(layout::KVM_TSS as usize)
-            .map_err(Error::ioctl("KVM_SET_TSS_ADDR"))?;
+    if unpaged {
+        prepare_unpaged(&vm)?;
     }
     if irqchip {
         host.require(Cap::Irqchip, "KVM_CAP_IRQCHIP")?;

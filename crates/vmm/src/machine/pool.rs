@@ -15,6 +15,7 @@ use crate::bus::{Bus, Feed};
 use crate::kvm::image::MemoryImage;
 use crate::kvm::origin::Origin;
 use crate::kvm::vcpu::Vcpu;
+use crate::kvm::vcpu_debug::control::GuestDebug;
 use crate::kvm::vm::Vm;
 use crate::run::Crew;
 use crate::snapshot::Snapshot;
@@ -83,6 +84,9 @@ pub(crate) fn is_fit(crew: &mut Crew, bus: &Bus, vm: &Arc<Vm>, origin: &Origin) 
 pub(crate) fn keep(crew: Crew, mut origin: Origin, vm: Arc<Vm>, kind: Kind) {
     let mut vcpu = crew.into_boot().vcpu;
     vcpu.want_interrupt_window(false);
+    if vcpu.set_debug(&GuestDebug::default()).is_err() {
+        return;
+    }
     if let Some(image) = origin.leave(&vm) {
         let spare = Spare {
             vcpu,
