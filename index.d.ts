@@ -9,6 +9,43 @@
  */
 export declare class NativeMachine {
   /**
+   * Stops runs before an instruction, by its linear or its guest physical address, while the
+   * machine is idle. `asks` whether the handler is asked, see `NativeQuestion`; else the run
+   * ends. Gives the stop's id. `ERR_LIMIT`.
+   */
+  addBreakpoint(address: bigint, isPhysical: boolean, asks: boolean): number | Failure
+  /** Stops them after an instruction that accesses 1 to 8 bytes at a linear address. */
+  addWatchpoint(address: bigint, bytes: number, on: NativeWatchOn, asks: boolean): number | Failure
+  /** Stops them after every instruction of a vCPU; `alone` has the others stand still. */
+  addSteps(vcpu: number, alone: boolean, asks: boolean): number | Failure
+  /**
+   * By what it stops where its first vCPU is, while it is idle. `ERR_KVM_UNAVAILABLE`,
+   * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL`.
+   */
+  stopMeans(): NativeStopMeans | Failure
+  /** Removes a stop, if it is there, while the machine is idle. */
+  removeStop(id: number): Failure | null
+  /**
+   * Writes every exit from now on into a trace with room for so many of each vCPU, also while
+   * the machine runs. `ERR_VM_BUSY` while it has another, `ERR_INVALID_OPTION`, `ERR_LIMIT`.
+   */
+  trace(vcpus: number, capacity: number, registers: boolean): NativeTrace | Failure
+  /**
+   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
+   * CR3, CR4 and EFER count instead of the vCPU's.
+   */
+  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
+  /**
+   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
+   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
+   */
+  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
+  /**
+   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
+   * written.
+   */
+  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
+  /**
    * Creates a machine, its vCPU before the payload's first instruction. `ERR_INVALID_OPTION`,
    * `ERR_LIMIT` or `ERR_PAYLOAD` for the configuration; `ERR_KVM_UNAVAILABLE`,
    * `ERR_KVM_CAPABILITY` or `ERR_KVM_IOCTL` for the host.
@@ -17,11 +54,13 @@ export declare class NativeMachine {
   /**
    * Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
    * `NativeQuestion`. Times are in milliseconds, negative for none: after which the run ends,
-   * and how often the vCPU's thread asks a tick. `given` has a bit for each general register
+   * and how often the vCPU's thread asks a tick. `instructions` are as many as the run may
+   * execute, negative for all; those of the vCPU `stepped` alone, if it is not negative;
+   * `asks_steps` after each of them. `given` has a bit for each general register
    * that vCPU 0 gets before, from the words. `ERR_UNANSWERED_READ`, `ERR_HANDLER`,
    * `ERR_KVM_IOCTL`.
    */
-  runSync(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): number | NativeRest | Failure
+  runSync(timeoutMs: number, tickMs: number, timeKvmRun: boolean, instructions: number, stepped: number, asksSteps: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array): number | NativeRest | Failure
   /**
    * Runs the vCPUs of an idle machine on threads of their own; `settle` gets the end, as
    * `runSync` returns it, or nothing for a pause. `enter` has to call `inside`, which then
@@ -29,7 +68,7 @@ export declare class NativeMachine {
    * their order, at which some wait, and returns whether answers come later. All of them
    * are held weakly.
    */
-  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number, serve: (due: number) => number): Failure | null
+  start(timeoutMs: number, tickMs: number, timeKvmRun: boolean, instructions: number, stepped: number, asksSteps: boolean, given: number, ask: (payload?: Uint8Array | NativeExit) => number | Uint8Array, settle: (ended?: number | NativeRest | Failure) => void, enter: () => number, serve: (due: number) => number): Failure | null
   /**
    * Ends it, and empties its memory; its descriptors go soon. Returns the text that handlers
    * have yet to get, if a run was cut off. Posted writes can be taken until `release`.
@@ -250,21 +289,6 @@ export declare class NativeMachine {
   setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
   /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
   events(vcpu: number): NativeVcpuEvents | Failure
-  /**
-   * How a vCPU of an idle machine translates a linear address. With `control` given, its CR0,
-   * CR3, CR4 and EFER count instead of the vCPU's.
-   */
-  walk(vcpu: number, address: bigint, control?: NativeControlRegisters | undefined | null): NativeWalk | Failure
-  /**
-   * Fills an array from a linear address on, as a vCPU of an idle machine translates it.
-   * `ERR_GUEST_MEMORY` where no page is mapped, or one is mapped outside every slot.
-   */
-  readVirtual(vcpu: number, address: bigint, into: Uint8Array): Failure | null
-  /**
-   * Copies an array to a linear address. `ERR_GUEST_MEMORY` as above, and then nothing is
-   * written.
-   */
-  writeVirtual(vcpu: number, address: bigint, bytes: Uint8Array): Failure | null
 }
 
 /**
@@ -322,12 +346,30 @@ export declare class NativeSnapshot {
   close(): void
 }
 
+/** The exits of a machine, one by one. It goes on to be readable after the machine is closed. */
+export declare class NativeTrace {
+  /** What it has now, until `close`; also while the machine runs. */
+  read(): NativeTraceCopy | null
+  /** How many exits it has, 0 after `close`. */
+  length(): number
+  /** Exits that newer ones have overwritten, 0 after `close`. */
+  dropped(): number
+  /** Ends it, and drops its records. */
+  close(): void
+}
+
 /**
  * Attends to every machine that runs. `fresh` says that the event loop has turned since the last
  * call, `look` that it is time to take what has gathered. Returns what is left to do, a
  * `NativeTurn`.
  */
 export declare function attend(fresh: boolean, look: boolean): number
+
+/**
+ * Tries out what looks at a vCPU, once in a process, which takes some milliseconds.
+ * `ERR_KVM_UNAVAILABLE` without `/dev/kvm`.
+ */
+export declare function debugMeans(): NativeDebugMeans | Failure
 
 /**
  * The first instructions of bytes that lie at an address, up to `count`, of code with 16, 32 or 64
@@ -519,6 +561,18 @@ export interface NativeCounters {
   network: Array<NativeFrameCounts>
 }
 
+/** What looks at a vCPU on this KVM, by where the vCPU is. */
+export interface NativeDebugMeans {
+  /** Real mode. */
+  real: NativeMeans
+  /** 32 bits at ring 0, with and without paging. */
+  protected: NativeMeans
+  /** Long mode at ring 0. */
+  long: NativeMeans
+  /** Ring 3 of long mode. */
+  user: NativeMeans
+}
+
 /**
  * Debug registers, 64 bits each (KVM API, `struct kvm_debugregs`; Intel SDM vol. 3B §19.2). All
  * are there when read; those that are absent when written keep their value.
@@ -615,10 +669,10 @@ export interface NativeDiskRequests {
 
 /**
  * r" Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
- * r" route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table
- * r" has caught.
+ * r" route, a PC that the guest turned off or reset, `reset()`, a fault that the trap table has
+ * r" caught, a stop of the caller's, or as many instructions as were wanted or allowed.
  */
-export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset' | 'fault'
+export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset' | 'fault' | 'step' | 'breakpoint' | 'watchpoint' | 'instruction-limit'
 
 /**
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`
@@ -722,6 +776,18 @@ export interface NativeFrameCounts {
   dropped: number
 }
 
+/** The stop that ended a run; the ending says what it is. */
+export interface NativeHit {
+  /** The stop's id, if it is not a limit of the run. */
+  stop?: number
+  /** Linear: of the next instruction; of a watchpoint the watched address. */
+  address: bigint
+  /** What is watched, before the instruction. */
+  before?: Uint8Array
+  /** And after it. */
+  after?: Uint8Array
+}
+
 /** One instruction, or one byte that begins none. */
 export interface NativeInstruction {
   /** The instruction pointer at it. */
@@ -737,6 +803,12 @@ export interface NativeInstruction {
   /** Its memory operand; the first of two. */
   memory?: NativeMemoryOperand
 }
+
+/**
+ * r" How KVM stops at an `int3` of the host's: `'debug'`, by `KVM_EXIT_DEBUG`;
+ * r" `'internal-error'`, as it cannot emulate it. Either way nothing of the guest's sees it.
+ */
+export type NativeInt3 = 'debug' | 'internal-error'
 
 /** Limits that are checked before a value can cross. */
 export interface NativeLimits {
@@ -774,6 +846,29 @@ export interface NativeLoaded {
   entryGpa: number
   /** In the order of placing. */
   parts: Array<NativePart>
+}
+
+/** What works at one place. What could not be found out does not work. */
+export interface NativeMeans {
+  /** KVM stops after each instruction (`KVM_GUESTDBG_SINGLESTEP`). */
+  step: boolean
+  /** No interrupt comes into a step (`KVM_GUESTDBG_BLOCKIRQ`). */
+  blocksInterrupts: boolean
+  /** How KVM stops at an `int3`; absent where it does not. */
+  int3?: NativeInt3
+  /** KVM stops at a `hlt`, in a machine without `irqchip`. */
+  hlt: boolean
+  /**
+   * KVM stops before an instruction whose address a debug register holds
+   * (`KVM_GUESTDBG_USE_HW_BP`).
+   */
+  hardware: boolean
+  /** KVM stops after an access to bytes whose address a debug register holds. */
+  watch: boolean
+  /** The processor's own single step (RFLAGS.TF) reaches the trap table. */
+  trapStep: boolean
+  /** An `int3` reaches the trap table. */
+  trapInt3: boolean
 }
 
 /**
@@ -957,6 +1052,12 @@ export declare enum NativeQuestion {
    * `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
    */
   Posted = 5,
+  /**
+   * A vCPU has come to a stop, whose id is in word 1, with all bits set for the limits of a run;
+   * what it is, a place in `NativeStopKind`, in word 2; its vCPU in word 4, its address in words
+   * 6 and 7. Of a watchpoint the bytes before and after are the argument. `End` ends the run.
+   */
+  Stop = 6,
 }
 
 /** General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`). All are there when read; those that are absent when written keep their value. */
@@ -1042,6 +1143,8 @@ export interface NativeRest {
   exit?: NativeExit
   /** The fault that ended it. */
   fault?: NativeFault
+  /** The stop that ended it. */
+  hit?: NativeHit
   /** After a shutdown, the vector of the exception that had no handler, if KVM says it. */
   shutdownVector?: number
   /** After a shutdown, whether registers are still the guest's. */
@@ -1200,6 +1303,30 @@ export interface NativeSpecialRegisters {
   control?: NativeControlRegisters
 }
 
+/** What a vCPU has come to. */
+export declare enum NativeStopKind {
+  /** An instruction that is next. */
+  Breakpoint = 0,
+  /** Memory that the last instruction has accessed. */
+  Watchpoint = 1,
+  /** An instruction that was executed. */
+  Step = 2,
+  /** As many as the run may execute. */
+  InstructionLimit = 3,
+}
+
+/** By what a machine stops where its first vCPU is. */
+export interface NativeStopMeans {
+  /** Whether single steps come out. */
+  step: boolean
+  /** How a breakpoint works; absent if nothing stops the vCPU. */
+  breakpoint?: 'int3' | 'hlt' | 'trap' | 'hardware' | 'step'
+  /** How a watchpoint works; absent likewise. */
+  watch?: 'step'
+  /** How many breakpoints the processor's own registers hold, if they work. */
+  hardware: number
+}
+
 /** r" A level of page tables (Intel SDM vol. 3A §5.3 to §5.5). */
 export type NativeTableLevel = 'PML5' | 'PML4' | 'PDPT' | 'PD' | 'PT'
 
@@ -1209,6 +1336,14 @@ export interface NativeText {
   route: number
   /** The bytes. */
   bytes: Uint8Array
+}
+
+/** What a trace has at one moment. */
+export interface NativeTraceCopy {
+  /** Its records in the order of time, as docs/debugging.md describes them. */
+  bytes: Uint8Array
+  /** Exits that newer ones have overwritten. */
+  dropped: number
 }
 
 /** What `attend` leaves to do, added up. */
@@ -1288,6 +1423,16 @@ export interface NativeWalkLevel {
   executable: boolean
   /** PS, where it counts: a page begins here, and no further table. */
   pageSize: boolean
+}
+
+/** Which accesses a watchpoint is for. */
+export declare enum NativeWatchOn {
+  /** Stores. */
+  Write = 0,
+  /** Loads. */
+  Read = 1,
+  /** Both. */
+  Access = 2,
 }
 
 /** Where a vCPU was. */

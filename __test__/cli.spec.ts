@@ -271,3 +271,32 @@ kvmTest('doctor --json says what is there', async (t) => {
   t.is(told.length, sharesCoalescedRing ? 0 : 1)
   t.is(report.hints.length, (runsPaged32() ? 0 : 1) + told.length)
 })
+
+kvmTest('doctor says what steps, breaks and watches, by where the guest is', async (t) => {
+  const [, { debug }] = await json(['doctor'])
+  t.deepEqual(Object.keys(debug), ['real', 'protected', 'long', 'user'])
+  for (const means of Object.values<Record<string, unknown>>(debug)) {
+    // Without either of them nothing could be debugged there.
+    t.true(means['step'] || means['trapStep'])
+    t.true(means['step'] || !means['blocksInterrupts'])
+    t.true(['debug', 'internal-error', undefined].includes(means['int3'] as string | undefined))
+  }
+  t.false(debug.user.hlt, 'hlt is privileged')
+  t.true(debug.user.trapInt3)
+  t.false(debug.real.trapInt3, 'real mode has no trap table')
+  const told = (await vmexit(['doctor'])).stdout.toString()
+  for (const [place, means] of Object.entries<Record<string, unknown>>(debug)) {
+    const line = told
+      .split('\n')
+      .find((text) => text.includes(` ${place} `) && /[sS]tep/.test(text))
+    const works = line
+      ?.trim()
+      .split(/[\s,]+/)
+      .filter((word) => /^[a-z]/i.test(word))
+      .slice(1)
+    t.deepEqual(
+      works,
+      Object.keys(means).filter((name) => means[name]),
+    )
+  }
+})

@@ -7,7 +7,8 @@ import { type AccessExit, type AccessSize, toExit } from '../results/exit.ts'
 import { native } from '../native/native.ts'
 import { value64, words } from '../native/block.ts'
 import { answer, pump } from '../native/pump.ts'
-import { type Asked, OpenQuestions } from './open-questions.ts'
+import { type Asked, OpenQuestions, bytesToRead } from './open-questions.ts'
+import type { StopHandlers } from '../debug/stops/handlers.ts'
 import type { Device } from '../options/device.ts'
 import type { ExitContext } from '../options/run-options.ts'
 import type { Registers } from '../results/registers.ts'
@@ -41,10 +42,12 @@ export class Asker {
   #era = 0
   #depth = 0
   readonly #open: OpenQuestions
+  readonly #stops: StopHandlers
   #closed = false
 
-  constructor(handlers: Map<number, Handlers>, machine: NativeMachine) {
+  constructor(handlers: Map<number, Handlers>, machine: NativeMachine, stops: StopHandlers) {
     this.#handlers = handlers
+    this.#stops = stops
     this.#machine = machine
     this.#open = new OpenQuestions(machine)
   }
@@ -267,6 +270,8 @@ export class Asker {
           : handlers?.onBatch?.(payload as WriteBatch)
       case Question.Unclaimed:
         return this.#onExit ? this.#onExit(asked.exit!, this.#open.contextFor(asked)) : false
+      case Question.Stop:
+        return this.#stops.ask(asked.route, payload as Uint8Array, this.#open.registersOf(asked))
       default:
         return undefined
     }
@@ -285,6 +290,7 @@ export class Asker {
       if (types.isUint8Array(returned)) return this.#bytes(asked, returned, readBytes)
       return this.#value(asked, returned)
     }
+    if (kind === Question.Stop) return returned === 'stop' ? Answer.End : Answer.Done
     return kind === Question.Read ? this.#value(asked, returned) : Answer.Done
   }
 
@@ -354,6 +360,7 @@ export class Asker {
 
   #name({ kind, route }: Asked): string {
     if (kind === Question.Unclaimed) return 'onExit'
+    if (kind === Question.Stop) return 'the handler of a stop'
     const handlers = this.#handlers.get(route)
     const posted = handlers?.onEvent ? 'onEvent' : 'onBatch'
     const names = new Map<number, string>([
@@ -376,11 +383,6 @@ function loneWrite(): WriteBatch {
 
 function isPosted({ onBatch, onEvent }: Handlers): boolean {
   return onBatch !== undefined || onEvent !== undefined
-}
-
-function bytesToRead(exit: AccessExit | undefined): number | undefined {
-  if (exit?.reason === 'pio-in') return exit.size * exit.count
-  return exit?.reason === 'mmio-read' ? exit.size : undefined
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,4 +1,85 @@
+import { Debug } from '../debug/stops/debug.ts'
+import {
+  type StepOptions,
+  type StepSyncOptions,
+  checkStepOptions,
+  checkStepSyncOptions,
+} from '../debug/stops/step-options.ts'
+import type { NativeMachine } from '../native/seam.ts'
+import type { RunResult } from '../results/result.ts'
+import { type Trace, type TraceOptions, beginTrace } from '../trace/trace.ts'
 import { MachineRuns } from './machine-runs.ts'
+import type { Processors } from './machine-state.ts'
+import type { RunControl } from './run/run-control.ts'
 
 /** What looks into a machine as it runs. */
-export abstract class MachineDebug extends MachineRuns {}
+export abstract class MachineDebug extends MachineRuns {
+  /** Breakpoints, watchpoints, and what they work by. */
+  readonly debug: Debug
+  readonly #machine: NativeMachine
+  readonly #control: RunControl
+
+  /** @internal */
+  constructor(machine: NativeMachine, processors: Processors, control: RunControl) {
+    super(machine, processors, control)
+    this.#machine = machine
+    this.#control = control
+    this.debug = new Debug({ machine, ...processors })
+  }
+
+  /**
+   * Executes instructions of one vCPU, one by one, while the others stand still, on a thread of its
+   * own. The result has reason `'step'`, unless something else ends the run before. A step costs as
+   * much as an exit. Interrupts are taken as in a run: the next instruction may be a handler's.
+   *
+   * Rejects with the errors of `run()`; `ERR_KVM_CAPABILITY` where this KVM cannot step.
+   *
+   * @example
+   * ```ts
+   * const image = Uint8Array.of(0xff, 0xc0, 0xeb, 0xfc) // 1: inc eax; jmp 1b
+   * using vm = new VirtualMachine({ mode: 'long', payload: { image } })
+   * const { reason } = await vm.step({ until: ({ rax }) => rax === 5n })
+   * console.log(reason, vm.registers().rip) // step 2n
+   * ```
+   */
+  step(options?: StepOptions): Promise<RunResult> {
+    return this.#control.runThere(() => checkStepOptions(options, this.vcpus.length), this)
+  }
+
+  /**
+   * The same on this thread.
+   *
+   * @throws {VmError} As of `runSync()`; `ERR_KVM_CAPABILITY` where this KVM cannot step.
+   *
+   * @example
+   * ```ts
+   * const image = Uint8Array.of(0xff, 0xc0, 0xeb, 0xfc) // 1: inc eax; jmp 1b
+   * using vm = new VirtualMachine({ mode: 'long', payload: { image } })
+   * vm.stepSync({ count: 3 })
+   * console.log(vm.registers().rax) // 2n
+   * ```
+   */
+  stepSync(options?: StepSyncOptions): RunResult {
+    return this.#control.runHere(checkStepSyncOptions(options, this.vcpus.length))
+  }
+
+  /**
+   * Records every exit from now on, until the trace is closed. It may be called at any time, also
+   * during a run. An exit costs about 1 % more meanwhile.
+   *
+   * @throws {VmError} `ERR_VM_BUSY` while there is another trace of this machine, `ERR_VM_CLOSED`,
+   * `ERR_INVALID_OPTION`, `ERR_LIMIT` for more than 256 MiB of records.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello })
+   * using trace = vm.trace()
+   * vm.runSync({ onExit: () => undefined })
+   * const slow = Array.from(trace).filter(({ hostNs }) => hostNs > 10_000_000_000)
+   * console.log(trace.length, slow.length) // 15 0
+   * ```
+   */
+  trace(options?: TraceOptions): Trace {
+    return beginTrace(this.#machine, this.vcpus.length, options)
+  }
+}

@@ -2,7 +2,12 @@ import { checkBytes, checkUint64 } from '../options/check.ts'
 import { take } from '../native/errors.ts'
 import { MachineState, type Processors } from './machine-state.ts'
 import type { NativeMachine } from '../native/seam.ts'
-import type { RunOptions, RunSyncOptions } from '../options/run-options.ts'
+import {
+  type RunOptions,
+  type RunSyncOptions,
+  checkRunOptions,
+  checkRunSyncOptions,
+} from '../options/run-options.ts'
 import type { RunControl } from './run/run-control.ts'
 import type { RunResult } from '../results/result.ts'
 
@@ -38,7 +43,7 @@ export abstract class MachineRuns extends MachineState {
    * ```
    */
   runSync(options?: RunSyncOptions): RunResult {
-    return this.#control.runHere(options)
+    return this.#control.runHere(checkRunSyncOptions(options))
   }
 
   /**
@@ -56,7 +61,7 @@ export abstract class MachineRuns extends MachineState {
    * ```
    */
   run(options?: RunOptions): Promise<RunResult> {
-    return this.#control.runThere(options, this)
+    return this.#control.runThere(() => checkRunOptions(options), this)
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   checkDisassembleOptions,
   disassembleAt,
 } from '../debug/disassemble.ts'
+import type { StopHandlers } from '../debug/stops/handlers.ts'
 import type { Symbols } from '../debug/symbols.ts'
 import type { Instruction } from '../results/instruction.ts'
 import type { Registers } from '../results/registers.ts'
@@ -20,10 +21,11 @@ import { Vcpu } from './vcpu/vcpu.ts'
 import type { Fpu } from './vcpu/fpu.ts'
 import type { DebugRegisters, VcpuEvents } from './vcpu/state.ts'
 
-/** The vCPUs of a machine, and the names of what they run. @internal */
+/** The vCPUs of a machine, the names of what they run, and their stops. @internal */
 export interface Processors {
   readonly vcpus: number
   readonly symbols: Symbols
+  readonly stops: StopHandlers
 }
 
 /**

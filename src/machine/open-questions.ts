@@ -21,6 +21,12 @@ export interface Asked {
   isAnswered?: boolean
 }
 
+/** How many bytes the answer to an unclaimed exit needs; `undefined` if it is no read. */
+export function bytesToRead(exit: AccessExit | undefined): number | undefined {
+  if (exit?.reason === 'pio-in') return exit.size * exit.count
+  return exit?.reason === 'mmio-read' ? exit.size : undefined
+}
+
 /** The questions to a machine's devices that are not answered: each has a vCPU that waits. */
 export class OpenQuestions {
   readonly #machine: NativeMachine
@@ -64,13 +70,17 @@ export class OpenQuestions {
 
   /** What `onExit` may ask until its answer. */
   contextFor(asked: Asked): ExitContext {
+    return { registers: this.registersOf(asked) }
+  }
+
+  /** The registers of the vCPU that asks, until its answer. */
+  registersOf(asked: Asked): () => Registers {
     const run = this.#run
-    const registers = (): Registers => {
+    return () => {
       if (!asked.isAnswered && run === this.#run) return this.#registers(asked.ticket)
       const what = 'the exit is answered, and the registers of its vCPU change'
       return fail('ERR_VM_BUSY', `${what}; call registers() before`)
     }
-    return { registers }
   }
 
   /** The registers of the vCPU that waits for the answer to a question. */

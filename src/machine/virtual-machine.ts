@@ -96,7 +96,7 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
     const { states, ...parts } = begin(options)
     const { machine, handlers, devices, remotes } = parts
     const own = [...handlers.values()]
-    const asker = new Asker(handlers, machine)
+    const asker = new Asker(handlers, machine, parts.stops)
     const control = new RunControl(machine, asker, parts)
     super(machine, parts, control)
     this.#parts = parts

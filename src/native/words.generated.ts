@@ -2,7 +2,7 @@
 import type { NativeEnding, NativeExitReason, NativeFaults, NativeFormat, NativeMode, NativePrivilege } from './seam.ts'
 
 /** Every ending, in the seam's order. */
-export const endings: readonly NativeEnding[] = ['stopped', 'timeout', 'exit-port', 'power-off', 'reset', 'fault']
+export const endings: readonly NativeEnding[] = ['stopped', 'timeout', 'exit-port', 'power-off', 'reset', 'fault', 'step', 'breakpoint', 'watchpoint', 'instruction-limit']
 /** Every exit reason, in the seam's order. */
 export const exitReasons: readonly NativeExitReason[] = ['pio-out', 'pio-in', 'mmio-write', 'mmio-read', 'hlt', 'shutdown', 'fail-entry', 'internal-error', 'debug', 'system-event', 'unknown']
 /** Every word for faults, in the seam's order. */

@@ -1,4 +1,11 @@
-import { checkBoolean, checkFunction, checkKeys, checkMilliseconds, checkObject } from './check.ts'
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkKeys,
+  checkMilliseconds,
+  checkObject,
+} from './check.ts'
 import { invalid } from '../native/errors.ts'
 import { native } from '../native/native.ts'
 import type { NativeRunLimits } from '../native/seam.ts'
@@ -38,6 +45,17 @@ export interface ExitContext {
 
 /** Options of `runSync`. */
 export interface RunSyncOptions extends NativeRunLimits {
+  /**
+   * Instructions that the run may execute, of all vCPUs together: then it ends with reason
+   * `'instruction-limit'`. Each of them costs as much as an exit.
+   *
+   * @example
+   * ```ts
+   * using vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
+   * console.log(vm.runSync({ maxInstructions: 1000 }).reason) // instruction-limit
+   * ```
+   */
+  maxInstructions?: number
   /**
    * General registers that vCPU 0 gets right before the run, as by `setRegisters`. While an
    * unclaimed read waits that is `ERR_UNANSWERED_READ`. With `result.registers` a run is the call
@@ -88,17 +106,26 @@ export interface CheckedRun {
   /** Negative for none. */
   readonly timeoutMs: number
   readonly timeKvmRun: boolean
+  /** Negative for all. */
+  readonly instructions: number
+  /** The vCPU that alone runs, step by step; negative for none. */
+  readonly stepped: number
+  /** Asked after each step. */
+  readonly until: ((registers: Registers) => boolean) | undefined
   readonly registers: GivenRegisters | undefined
   readonly onExit: RunOptions['onExit']
   readonly signal: AbortSignal | undefined
 }
 
-const syncKeys = ['timeoutMs', 'onExit', 'timeKvmRun', 'registers']
+const syncKeys = ['timeoutMs', 'onExit', 'timeKvmRun', 'registers', 'maxInstructions']
 const keys = [...syncKeys, 'signal']
 
 const nothing: CheckedRun = {
   timeoutMs: -1,
   timeKvmRun: false,
+  instructions: -1,
+  stepped: -1,
+  until: undefined,
   registers: undefined,
   onExit: undefined,
   signal: undefined,
@@ -118,7 +145,7 @@ export function checkRunOptions(value: unknown): CheckedRun {
 function checkRun(value: unknown, known: readonly string[]): CheckedRun {
   const given = checkObject('options', value)
   checkKeys('options', given, known)
-  const { timeoutMs, onExit, timeKvmRun, registers, signal } = given
+  const { timeoutMs, onExit, timeKvmRun, registers, maxInstructions, signal } = given
   const timeout =
     timeoutMs === undefined ? -1 : checkMilliseconds('timeoutMs', timeoutMs, maxTimeoutMs)
   checkFunction('onExit', onExit)
@@ -128,8 +155,17 @@ function checkRun(value: unknown, known: readonly string[]): CheckedRun {
   return {
     timeoutMs: timeout,
     timeKvmRun: isTimed,
+    instructions:
+      maxInstructions === undefined ? -1 : checkInstructions('maxInstructions', maxInstructions),
+    stepped: -1,
+    until: undefined,
     registers: registers === undefined ? undefined : checkRegisters('registers', registers),
     onExit: onExit as RunOptions['onExit'],
     signal: hasSignal ? (signal as AbortSignal) : undefined,
   }
+}
+
+/** A number of instructions. */
+export function checkInstructions(name: string, value: unknown): number {
+  return checkInteger(name, value, 1, Number.MAX_SAFE_INTEGER)
 }

@@ -1,5 +1,6 @@
 import type { Exit, ShutdownExit } from './exit.ts'
 import { type Fault, describeFault, exceptionName } from './fault.ts'
+import type { RunHit } from './hit.ts'
 import { type Where, describeWhere } from './where.ts'
 
 /** What a sentence about the end of a run is made of. */
@@ -8,15 +9,25 @@ export interface Ending {
   readonly exit: Exit | null
   readonly exitCode?: number
   readonly fault?: Fault
+  readonly hit?: RunHit
   readonly where: Where | null
 }
 
 /** How a run ended, in one sentence. */
-export function describeEnding({ reason, exit, exitCode, fault, where }: Ending): string {
+export function describeEnding(ending: Ending): string {
+  const { reason, exit, exitCode, fault, hit, where } = ending
   const place = where ? `; ${describeWhere(where)}` : ''
   switch (reason) {
     case 'timeout':
       return `the time is up${place}`
+    case 'breakpoint':
+      return `the guest came to a breakpoint at ${hex(hit?.address ?? 0)}`
+    case 'watchpoint':
+      return `the guest accessed ${hex(hit?.address ?? 0)}, which is watched`
+    case 'step':
+      return `the guest was stepped to ${hex(hit?.address ?? 0)}`
+    case 'instruction-limit':
+      return `the guest has executed as many instructions as it may; it is at ${hex(hit?.address ?? 0)}`
     case 'stopped':
       return 'the run was stopped'
     case 'fault':

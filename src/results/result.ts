@@ -4,6 +4,7 @@ import type { Autopsy, ExplainOptions } from './autopsy.ts'
 import { describeEnding, describeExitRecord } from './describe.ts'
 import { type Exit, exitOfWords, toExit } from './exit.ts'
 import { type Fault, toFault } from './fault.ts'
+import { type RunHit, toHit } from './hit.ts'
 import { KeptRegisters } from './kept-registers.ts'
 import { ending, numbers } from '../native/block.ts'
 import type { NativeMachine, NativeRest } from '../native/seam.ts'
@@ -42,7 +43,7 @@ export class RunResult {
   readonly reason: EndReason
   /**
    * The exit that ended it, with everything that KVM reports about it; `null` after `stop()`,
-   * `reset()`, a time-out and a fault.
+   * `reset()`, a time-out, a fault and a stop.
    */
   readonly exit: Exit | null
   /**
@@ -52,6 +53,11 @@ export class RunResult {
   readonly vcpu: number | null
   /** The fault that ended it; only with reason `'fault'`. */
   declare readonly fault?: Fault
+  /**
+   * The stop that ended it; only with reasons `'breakpoint'`, `'watchpoint'`, `'step'` and
+   * `'instruction-limit'`.
+   */
+  declare readonly hit?: RunHit
   /**
    * Where the guest was: after a time-out, a fault, a shutdown, an internal error and a failed
    * entry. `null` after any other end, and if KVM does not report it: on AMD processors a shutdown
@@ -73,6 +79,7 @@ export class RunResult {
   readonly #special: SpecialRegisters | null
   readonly #explains: Explains
   readonly #run: number
+  readonly #stop: number | undefined
 
   /** Of the shared words, and of the rest that they do not hold. @internal */
   constructor(rest: NativeRest | undefined, machine: NativeMachine, explains: Explains) {
@@ -83,6 +90,8 @@ export class RunResult {
     this.where = toWhere(rest?.whereabouts)
     this.#special = this.where && specialOfWords()
     if (rest?.fault) this.fault = toFault(rest.fault)
+    if (rest?.hit) this.hit = toHit(rest.hit)
+    this.#stop = rest?.hit?.stop
     if (this.reason === 'exit-port') this.exitCode = exitCode
     this.output = rest?.output ?? new Uint8Array(0)
     this.outputDroppedBytes = rest?.outputDroppedBytes ?? 0
@@ -111,6 +120,11 @@ export class RunResult {
    */
   get registers(): Readonly<Registers> {
     return this.#registers.values
+  }
+
+  /** The id of the stop that ended it. @internal */
+  get stop(): number | undefined {
+    return this.#stop
   }
 
   /**

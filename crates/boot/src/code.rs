@@ -1,9 +1,13 @@
 //! Machine code as text, in Intel's syntax (Intel SDM vol. 2A §3.1.1).
 
+mod accesses;
+
 use iced_x86::{
     Decoder, DecoderOptions, OpKind, Register, SpecializedFormatter,
     SpecializedFormatterTraitOptions,
 };
+
+pub use accesses::{MemoryAccess, accesses, accesses_until};
 
 /// The most bytes of one instruction (Intel SDM vol. 2A §2.3.11).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;

@@ -7,7 +7,7 @@
 //!           slot: memory      layout: our addresses      firmware: a PC's devices, ACPI tables
 //! ```
 //!
-//! `code` reads what a guest executes.
+//! `code` reads what a guest executes, and tells which memory that accesses.
 //!
 //! The maker of a machine writes the parts and tables into its memory and sets the registers.
 #![forbid(unsafe_code)]

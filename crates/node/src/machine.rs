@@ -5,12 +5,12 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{BigInt, Either3, Function, Uint8Array};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::{Host, Machine, Result, RouteId};
+use vmm::{Host, Machine, Result, RouteId, RunLimits};
 
 use crate::asking::same_thread::SameThread;
 use crate::buffer::SharedMemory;
 use crate::caught::caught;
-use crate::convert::config::{NativeConfig, NativeRoute, limits};
+use crate::convert::config::{NativeConfig, NativeRoute, limits, steps};
 use crate::convert::failure::{Failure, either, nothing};
 use crate::convert::loaded::NativeLoaded;
 use crate::convert::outcome::{NativeBatch, NativeCounters, NativeText, Told, tell};
@@ -43,16 +43,22 @@ impl NativeMachine {
 
     /// Runs the vCPU of an idle machine on this thread. `ask` is called for every question, see
     /// `NativeQuestion`. Times are in milliseconds, negative for none: after which the run ends,
-    /// and how often the vCPU's thread asks a tick. `given` has a bit for each general register
+    /// and how often the vCPU's thread asks a tick. `instructions` are as many as the run may
+    /// execute, negative for all; those of the vCPU `stepped` alone, if it is not negative;
+    /// `asks_steps` after each of them. `given` has a bit for each general register
     /// that vCPU 0 gets before, from the words. `ERR_UNANSWERED_READ`, `ERR_HANDLER`,
     /// `ERR_KVM_IOCTL`.
     #[napi(ts_return_type = "number | NativeRest | Failure")]
+    #[allow(clippy::too_many_arguments)] // numbers cross faster than an object of them
     pub fn run_sync(
         &self,
         env: Env,
         timeout_ms: f64,
         tick_ms: f64,
         time_kvm_run: bool,
+        instructions: f64,
+        stepped: i32,
+        asks_steps: bool,
         given: u32,
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
@@ -67,7 +73,10 @@ impl NativeMachine {
             ask: Callback::new(&env, &ask),
             posted: &posted,
         };
-        let limits = limits(timeout_ms, tick_ms, time_kvm_run);
+        let limits = RunLimits {
+            steps: steps(instructions, stepped, asks_steps),
+            ..limits(timeout_ms, tick_ms, time_kvm_run)
+        };
         let ended = self.life.guarded(|life| {
             life.set_given(words, given)?;
             life.run_here(limits, &mut handler)
@@ -88,6 +97,9 @@ impl NativeMachine {
         timeout_ms: f64,
         tick_ms: f64,
         time_kvm_run: bool,
+        instructions: f64,
+        stepped: i32,
+        asks_steps: bool,
         given: u32,
         #[napi(ts_arg_type = "(payload?: Uint8Array | NativeExit) => number | Uint8Array")]
         ask: Function<'_, (), ()>,
@@ -114,7 +126,10 @@ impl NativeMachine {
             enter,
             serve,
         };
-        let limits = limits(timeout_ms, tick_ms, time_kvm_run);
+        let limits = RunLimits {
+            steps: steps(instructions, stepped, asks_steps),
+            ..limits(timeout_ms, tick_ms, time_kvm_run)
+        };
         nothing(self.life.guarded(|life| {
             life.set_given(words, given)?;
             self.life.run_there(&environment, limits, callbacks)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bus::{Counter, RouteCounters, RouteId};
 use crate::kvm::exit::Exit;
+use crate::trace::TraceSlot;
 
 /// A route with its counts.
 pub type CountedRoute = (RouteId, Arc<RouteCounters>);
@@ -23,6 +24,8 @@ pub struct Counters {
     pub kicks: Counter,
     /// Nanoseconds inside `KVM_RUN`, of those runs that ask for it.
     pub kvm_run_ns: Counter,
+    /// Where the exits go that are counted, one by one, if somebody wants them.
+    pub trace: TraceSlot,
 }
 
 impl Counters {

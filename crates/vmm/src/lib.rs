@@ -28,6 +28,7 @@ mod replay;
 mod run;
 mod screen;
 mod snapshot;
+mod trace;
 
 pub use board::Panel;
 pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
@@ -44,7 +45,10 @@ pub use bus::{
 };
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
-pub use debug::{DebugMeans, Fault, Int3, Means, Place, VirtualMemory};
+pub use debug::{
+    DebugMeans, Fault, Hit, HitKind, Int3, Means, Place, Stop, StopAt, StopKind, Stops,
+    VirtualMemory, WatchOn, Watched,
+};
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
     PowerRequest, Pushed, Remote, RemoteDisk, RemoteNic, RemotePort, Remotes, SerialPort,
@@ -65,7 +69,8 @@ pub use probe::{Capability, HostReport, ModeReport, backend, probe};
 pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,
-    Reply, RunLimits, Shutdown, Unanswered, Whereabouts, WriteAnswer,
+    Reply, RunLimits, Shutdown, Steps, StopAnswer, StopMeans, Unanswered, Whereabouts, WriteAnswer,
 };
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};
+pub use trace::{RECORD_WORDS, REGISTER_WORDS, Trace, TraceCopy, TraceSlot, flags as trace_flags};

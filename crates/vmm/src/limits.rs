@@ -50,6 +50,12 @@ pub const MAX_SCREEN_WIDTH: u32 = 4096;
 /// See [`MIN_SCREEN_SIDE`].
 pub const MAX_SCREEN_HEIGHT: u32 = 2160;
 
+/// Exits of each vCPU that a trace keeps: ten seconds of a guest that does nothing else.
+pub const MAX_TRACE_RECORDS: usize = 1 << 20;
+
+/// Bytes of all records of a trace, which one call copies.
+pub const MAX_TRACE_BYTES: usize = 256 << 20;
+
 /// Instructions that a replay steps through: at 10 µs each, about its time.
 pub const MAX_REPLAY_INSTRUCTIONS: u64 = 1_000_000;
 
@@ -67,3 +73,6 @@ pub const MAX_PORTS: usize = 15;
 
 /// The longest time-out: what still fits a monotonic clock for sure, about 49 days.
 pub const MAX_TIMEOUT_MS: f64 = 4_294_967_295.0;
+
+/// Breakpoints, watchpoints and the like of one machine: each is looked at after every step.
+pub const MAX_STOPS: usize = 256;

@@ -1,7 +1,7 @@
 import { isFailure } from '../../native/errors.ts'
 import { paint } from '../../bench/paint.ts'
 import { native } from '../../native/native.ts'
-import type { Failure, NativeReport } from '../../native/seam.ts'
+import type { Failure, NativeDebugMeans, NativeMeans, NativeReport } from '../../native/seam.ts'
 import { type Run, UsageError, exitCodes, packageVersion, printJson } from '../command.ts'
 
 /** What `doctor --json` says. */
@@ -19,6 +19,8 @@ interface Report {
   modes: { mode: string; privilege: string; supported: boolean; reason?: string }[]
   capabilities: Record<string, number>
   exitCostNs: number | null
+  /** What steps, breaks and watches, by where the guest is; `null` when that cannot be asked. */
+  debug: NativeDebugMeans | null
   node: string
   package: string
   hints: string[]
@@ -27,13 +29,13 @@ interface Report {
 /** `vmexit doctor`. */
 export const runDoctor: Run = async (values, positionals) => {
   if (positionals.length > 0) UsageError.raise(`doctor takes no argument, got '${positionals[0]}'`)
-  const report = diagnose(native.probeHost())
+  const report = diagnose(native.probeHost(), native.debugMeans())
   if (values['json']) printJson(report)
   else process.stdout.write(describe(report))
   return report.ok ? exitCodes.fine : exitCodes.hostFailure
 }
 
-function diagnose(probed: NativeReport | Failure): Report {
+function diagnose(probed: NativeReport | Failure, means: NativeDebugMeans | Failure): Report {
   const failure = isFailure(probed) ? probed : undefined
   const found = isFailure(probed) ? undefined : probed
   const backend = native.hostBackend()
@@ -62,6 +64,7 @@ function diagnose(probed: NativeReport | Failure): Report {
       (found?.capabilities ?? []).map(({ name, value }) => [name, value]),
     ),
     exitCostNs: found?.exitCostNs ?? null,
+    debug: isFailure(means) ? null : means,
     node: process.version,
     package: packageVersion(),
     hints: [...hints(failure, backend, found ? usable('paged32') : true), ...ringHints(found)],
@@ -86,7 +89,7 @@ function ringHints(found: NativeReport | undefined): string[] {
 }
 
 function describe(report: Report): string {
-  const { kvm, modes, exitCostNs } = report
+  const { kvm, modes, exitCostNs, debug } = report
   const verdict = report.ok
     ? paint('green', 'ok')
     : `${paint('red', 'not usable')}: ${report.reason}`
@@ -102,6 +105,7 @@ function describe(report: Report): string {
     ...(exitCostNs === null
       ? []
       : [`exit      ${(exitCostNs / 1000).toFixed(1)} µs for a port write and back`]),
+    ...(debug === null ? [] : ['debug     works, by where the guest is', ...debugLines(debug)]),
     `versions  vmexit ${report.package}, Node.js ${report.node}`,
     ...Object.entries(report.capabilities).map(([name, value]) =>
       paint('dim', `  ${name} ${value}`),
@@ -109,4 +113,20 @@ function describe(report: Report): string {
     ...report.hints.map((hint) => `hint      ${hint}`),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function debugLines(debug: NativeDebugMeans): string[] {
+  const { real, protected: flat, long, user } = debug
+  return Object.entries({ real, protected: flat, long, user }).map(([place, means]) => {
+    const works = workingMeans(means).join(', ')
+    return `  ${place.padEnd(9)} ${works === '' ? paint('yellow', 'nothing') : works}`
+  })
+}
+
+/** By the names of `doctor --json`; how an `int3` stops is added. */
+function workingMeans(means: NativeMeans): string[] {
+  return Object.entries(means).flatMap(([name, works]) => {
+    if (typeof works === 'string') return [`${name} (${works})`]
+    return works === true ? [name] : []
+  })
 }

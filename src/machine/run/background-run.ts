@@ -58,7 +58,7 @@ export class BackgroundRun {
 
   /** Starts the thread. */
   start(
-    { timeoutMs, timeKvmRun, registers }: CheckedRun,
+    { timeoutMs, timeKvmRun, instructions, stepped, until, registers }: CheckedRun,
     tickMs: number,
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
@@ -72,6 +72,9 @@ export class BackgroundRun {
       timeoutMs,
       tickMs,
       timeKvmRun,
+      instructions,
+      stepped,
+      until !== undefined,
       putRegisters(registers),
       this.#asker.ask,
       this.#settle,

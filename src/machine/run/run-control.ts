@@ -3,15 +3,11 @@ import { BackgroundRun } from './background-run.ts'
 import { VmError, fromFailure, isFailure, isInternal, raise } from '../../native/errors.ts'
 import type { NativeMachine, NativeRest } from '../../native/seam.ts'
 import { putRegisters } from '../../options/registers.ts'
-import {
-  type RunOptions,
-  type RunSyncOptions,
-  checkRunOptions,
-  checkRunSyncOptions,
-} from '../../options/run-options.ts'
+import type { CheckedRun } from '../../options/run-options.ts'
 import { isAborted, reasonOf } from '../../options/signal.ts'
 import type { Autopsy, ExplainOptions } from '../../results/autopsy.ts'
 import { type Explains, RunResult } from '../../results/result.ts'
+import type { StopHandlers } from '../../debug/stops/handlers.ts'
 import type { Symbols } from '../../debug/symbols.ts'
 import type { Remotes } from '../remote/remotes.ts'
 import type { Parts } from '../snapshot/parts.ts'
@@ -39,6 +35,7 @@ export class RunControl implements Explains {
   readonly #asker: Asker
   readonly #remotes: Remotes
   readonly #symbols: Symbols
+  readonly #stops: StopHandlers
   readonly #listeners: Listener[] = []
   #run: { background: BackgroundRun; promise: Promise<RunResult> } | undefined
   #running = false
@@ -48,12 +45,13 @@ export class RunControl implements Explains {
   constructor(
     machine: NativeMachine,
     asker: Asker,
-    { remotes, symbols }: Pick<Parts, 'remotes' | 'symbols'>,
+    { remotes, symbols, stops }: Pick<Parts, 'remotes' | 'symbols' | 'stops'>,
   ) {
     this.#machine = machine
     this.#asker = asker
     this.#remotes = remotes
     this.#symbols = symbols
+    this.#stops = stops
   }
 
   /** Reports to it from now on. */
@@ -109,21 +107,33 @@ export class RunControl implements Explains {
   }
 
   /** `runSync`. */
-  runHere(options: RunSyncOptions | undefined): RunResult {
-    const { timeoutMs, timeKvmRun, registers, onExit } = checkRunSyncOptions(options)
+  runHere({ registers, onExit, ...limits }: CheckedRun): RunResult {
+    const { timeoutMs, timeKvmRun, instructions, stepped, until } = limits
     this.#checkReady()
     this.#remotes.checkSync()
     this.#asker.begin(onExit, false)
+    this.#stops.begin(until)
     this.#running = true
     this.#runs++
     try {
       const given = putRegisters(registers)
       const { ask } = this.#asker
-      const ended = this.#machine.runSync(timeoutMs, tickMs, timeKvmRun, given, ask)
+      const asks = until !== undefined
+      const ended = this.#machine.runSync(
+        timeoutMs,
+        tickMs,
+        timeKvmRun,
+        instructions,
+        stepped,
+        asks,
+        given,
+        ask,
+      )
       const failure = isFailure(ended) ? fromFailure(ended) : undefined
       const rest = typeof ended === 'object' ? (ended as NativeRest) : undefined
       // The words hold it until anything else is called.
       const result = failure ? undefined : new RunResult(rest, this.#machine, this)
+      if (result) this.#stops.told(result.stop)
       this.#asker.drainLast()
       if (!result) {
         const error = this.#failure(failure)
@@ -143,11 +153,11 @@ export class RunControl implements Explains {
   }
 
   /** `run`; as soon as its promise is awaited, the run keeps `holder` and the event loop alive. */
-  runThere(options: RunOptions | undefined, holder: object): Promise<RunResult> {
+  runThere(check: () => CheckedRun, holder: object): Promise<RunResult> {
     let background: BackgroundRun | undefined
     const promise = RunPromise.make<RunResult>(
       (resolve, reject) => {
-        background = this.#start(options, resolve, reject)
+        background = this.#start(check(), resolve, reject)
       },
       () => background?.hold(holder),
     )
@@ -161,18 +171,18 @@ export class RunControl implements Explains {
   }
 
   #start(
-    options: RunOptions | undefined,
+    checked: CheckedRun,
     resolve: (result: RunResult) => void,
     reject: (error: unknown) => void,
   ): BackgroundRun | undefined {
-    const checked = checkRunOptions(options)
-    const { onExit, signal } = checked
+    const { onExit, until, signal } = checked
     this.#checkReady()
     if (signal && isAborted(signal)) {
       reject(reasonOf(signal))
       return undefined
     }
     this.#asker.begin(onExit, true)
+    this.#stops.begin(until)
     this.#running = true
     this.#runs++
     const ended = () => {
@@ -182,7 +192,11 @@ export class RunControl implements Explains {
     }
     const remotes = this.#remotes
     const background = new BackgroundRun(this.#machine, this.#asker, remotes, signal, ended, this)
-    background.start(checked, this.#asker.needsTicks ? tickMs : -1, resolve, (error) => {
+    const told = (result: RunResult) => {
+      this.#stops.told(result.stop)
+      resolve(result)
+    }
+    background.start(checked, this.#asker.needsTicks ? tickMs : -1, told, (error) => {
       if (isInternal(error)) this.#failed()
       reject(error)
     })

@@ -5,6 +5,7 @@ import { type CheckedDisk, type DiskDevice, otherDisksKey } from '../../options/
 import { checkMachineOptions } from '../../options/options.ts'
 import { type Handlers, routesKey } from '../../options/routes.ts'
 import { checkShape, optional, required } from '../../options/shape.ts'
+import { StopHandlers } from '../../debug/stops/handlers.ts'
 import { Symbols } from '../../debug/symbols.ts'
 import { Devices } from '../devices.ts'
 import { makeEnds } from '../remote/ends.ts'
@@ -50,6 +51,7 @@ function anew(options: unknown): Beginning {
     network: config.network.map(({ mac }, index) => ({ mac, isPasst: !network[index]?.frames })),
     vcpus: config.vcpus,
     symbols: Symbols.of(config.payload.image),
+    stops: new StopHandlers(),
     hasSerial: config.serial,
     summary: summarize(config),
     handlers: new Map(own.entries()),
@@ -92,6 +94,7 @@ function again(options: unknown): Beginning {
     machine,
     vcpus,
     symbols,
+    stops: new StopHandlers(),
     hasSerial,
     summary,
     handlers: new Map(own.entries()),

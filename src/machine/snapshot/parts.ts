@@ -1,3 +1,4 @@
+import type { StopHandlers } from '../../debug/stops/handlers.ts'
 import type { Symbols } from '../../debug/symbols.ts'
 import type { Handlers } from '../../options/routes.ts'
 import type { DiskDevice } from '../../options/virtio/disks.ts'
@@ -14,6 +15,8 @@ export interface Parts {
   readonly vcpus: number
   /** Of the image that its first machine was made with. */
   readonly symbols: Symbols
+  /** Who is asked at breakpoints. */
+  readonly stops: StopHandlers
   readonly hasSerial: boolean
   readonly summary: Summary
   /** By the id of the route, in the order of the routes. */

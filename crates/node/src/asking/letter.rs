@@ -3,10 +3,16 @@
 use napi::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use vmm::{At, Exit, PostedWrite, ReadAnswer, Reply, RouteId, Unanswered, WriteAnswer};
+use vmm::{
+    At, Exit, Hit, PostedWrite, ReadAnswer, Reply, RouteId, StopAnswer, Unanswered, WriteAnswer,
+};
 
 use crate::convert::exit::NativeExit;
+use crate::convert::stop::{self, NativeStopKind};
 use crate::ffi::{Returned, WORDS, Words};
+
+/// The id of what is no stop of a machine's, but the limit of a run.
+pub const NO_STOP: u32 = u32::MAX;
 
 /// What is passed with the words: console bytes, or the record of an unclaimed exit.
 pub type Payload = Either<Uint8Array, NativeExit>;
@@ -27,6 +33,10 @@ pub enum NativeQuestion {
     /// Posted writes of a route wait; with a 1 in word 4 the words hold the only one.
     /// `NativeMachine.drain` and `takeCount` take them. A promise is answered by `consumed`.
     Posted = 5,
+    /// A vCPU has come to a stop, whose id is in word 1, with all bits set for the limits of a run;
+    /// what it is, a place in `NativeStopKind`, in word 2; its vCPU in word 4, its address in words
+    /// 6 and 7. Of a watchpoint the bytes before and after are the argument. `End` ends the run.
+    Stop = 6,
 }
 
 /// The status that the called function returns, unless it returns the bytes of an unclaimed string
@@ -84,6 +94,15 @@ impl Answer {
         }
     }
 
+    /// To a stop.
+    pub fn stop(self) -> Reply<StopAnswer> {
+        match self {
+            Self::Done | Self::Value(_) => Ok(StopAnswer::Go),
+            Self::End => Ok(StopAnswer::End),
+            Self::Bytes(_) | Self::Failed => Err(Unanswered::Failed),
+        }
+    }
+
     /// To an unclaimed write.
     pub fn unclaimed_write(self) -> Reply<WriteAnswer> {
         match self {
@@ -129,6 +148,18 @@ impl Letter {
     pub fn unclaimed(exit: &Exit, data: &[u8], ticket: u32) -> Self {
         let words = words(NativeQuestion::Unclaimed, 0, ticket);
         Self::Unclaimed(words, exit.clone(), data.to_vec())
+    }
+
+    pub fn stop(vcpu: u32, hit: &Hit, ticket: u32) -> Self {
+        let (low, high) = (hit.address as u32, (hit.address >> 32) as u32);
+        let id = hit.id.unwrap_or(NO_STOP);
+        let [question, id, ..] = words(NativeQuestion::Stop, id, ticket);
+        let kind = NativeStopKind::from(hit.kind) as u32;
+        let words = [question, id, kind, 0, vcpu, ticket, low, high];
+        match &hit.watched {
+            None => Self::Plain(words),
+            Some(watched) => Self::Console(words, stop::watched(watched).concat()),
+        }
     }
 
     /// Posted writes of a route wait, or this one is all.

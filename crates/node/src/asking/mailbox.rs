@@ -20,11 +20,11 @@ use std::time::Instant;
 
 use vmm::limits::{MAX_QUEUED_EVENTS, MAX_VCPUS};
 use vmm::{
-    At, Exit, ExitHandler, Feed, KickCause, KickHandle, LeftOpen, PostedRing, ReadAnswer, Reply,
-    RouteId, Unanswered, WriteAnswer,
+    At, Exit, ExitHandler, Feed, Hit, KickCause, KickHandle, LeftOpen, PostedRing, ReadAnswer,
+    Reply, RouteId, StopAnswer, Unanswered, WriteAnswer,
 };
 
-use crate::asking::letter::{Answer, Letter, NativeQuestion};
+use crate::asking::letter::{self, Answer, Letter, NativeQuestion};
 use crate::asking::posted::{self, Marks};
 use crate::pump::bell::Bell;
 use crate::pump::patience::Patience;
@@ -332,6 +332,14 @@ impl ExitHandler for AcrossThreads {
             Letter::unclaimed(exit, data, ticket)
         })?
         .unclaimed_write()
+    }
+
+    fn stopped(&mut self, vcpu: u32, hit: &Hit) -> Reply<StopAnswer> {
+        let stop = hit.id.unwrap_or(letter::NO_STOP);
+        self.ask(NativeQuestion::Stop, stop, |ticket| {
+            Letter::stop(vcpu, hit, ticket)
+        })?
+        .stop()
     }
 
     fn posted(&mut self) -> Reply<()> {

@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 
-use vmm::{At, Exit, ExitHandler, PostedRing, ReadAnswer, Reply, RouteId, Unanswered, WriteAnswer};
+use vmm::{
+    At, Exit, ExitHandler, Hit, PostedRing, ReadAnswer, Reply, RouteId, StopAnswer, Unanswered,
+    WriteAnswer,
+};
 
 use crate::asking::letter::{Answer, Heard, Letter, Payload};
 use crate::asking::posted::Posted;
@@ -41,11 +44,11 @@ impl SameThread<'_> {
 
 impl ExitHandler for SameThread<'_> {
     fn read(&mut self, at: At) -> Reply<Option<u64>> {
-        self.ask(Letter::read(at, 0)).value()
+        self.ask(Letter::read(at, at.vcpu)).value()
     }
 
     fn write(&mut self, at: At, value: u64) -> Reply<()> {
-        self.ask(Letter::write(at, value, 0)).done()
+        self.ask(Letter::write(at, value, at.vcpu)).done()
     }
 
     fn console(&mut self, route: RouteId, bytes: &[u8]) -> Reply<()> {
@@ -58,6 +61,10 @@ impl ExitHandler for SameThread<'_> {
 
     fn unclaimed_write(&mut self, exit: &Exit, data: &[u8]) -> Reply<WriteAnswer> {
         self.ask(Letter::unclaimed(exit, data, 0)).unclaimed_write()
+    }
+
+    fn stopped(&mut self, vcpu: u32, hit: &Hit) -> Reply<StopAnswer> {
+        self.ask(Letter::stop(vcpu, hit, vcpu)).stop()
     }
 
     fn posted(&mut self) -> Reply<()> {

@@ -142,7 +142,7 @@ pub fn put_outcome(words: Words, outcome: &Outcome, registers: Option<&kvm_regs>
     let (record, code) = match &outcome.end {
         End::Exit(record) | End::Power { record, .. } => (Some(record), 0),
         End::ExitPort { code, record } => (Some(record), *code),
-        End::Kicked(_) | End::Fault(_) => (None, 0),
+        End::Kicked(_) | End::Fault(_) | End::Stop(_) => (None, 0),
     };
     let reason = record.map_or(0, |record| NativeExitReason::from(&record.exit) as u32 + 1);
     let (address, size, count, is_plain) = match record.map(|record| &record.exit) {

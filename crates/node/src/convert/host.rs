@@ -2,10 +2,10 @@
 
 use napi::Either;
 use napi_derive::napi;
-use vmm::limits;
+use vmm::{DebugMeans, Means, Place, limits};
 
 use crate::convert::failure::Failure;
-use crate::convert::words::{NativeMode, NativePrivilege};
+use crate::convert::words::{NativeInt3, NativeMode, NativePrivilege};
 
 /// What this machine's KVM can do.
 #[napi(object)]
@@ -70,6 +70,72 @@ pub fn probe_host() -> Either<NativeReport, Failure> {
             .collect(),
         shares_coalesced_ring: report.shares_coalesced_ring,
         exit_cost_ns: report.exit_cost_ns,
+    })
+}
+
+/// What looks at a vCPU on this KVM, by where the vCPU is.
+#[napi(object)]
+pub struct NativeDebugMeans {
+    /// Real mode.
+    pub real: NativeMeans,
+    /// 32 bits at ring 0, with and without paging.
+    pub protected: NativeMeans,
+    /// Long mode at ring 0.
+    pub long: NativeMeans,
+    /// Ring 3 of long mode.
+    pub user: NativeMeans,
+}
+
+/// What works at one place. What could not be found out does not work.
+#[napi(object)]
+pub struct NativeMeans {
+    /// KVM stops after each instruction (`KVM_GUESTDBG_SINGLESTEP`).
+    pub step: bool,
+    /// No interrupt comes into a step (`KVM_GUESTDBG_BLOCKIRQ`).
+    pub blocks_interrupts: bool,
+    /// How KVM stops at an `int3`; absent where it does not.
+    pub int3: Option<NativeInt3>,
+    /// KVM stops at a `hlt`, in a machine without `irqchip`.
+    pub hlt: bool,
+    /// KVM stops before an instruction whose address a debug register holds
+    /// (`KVM_GUESTDBG_USE_HW_BP`).
+    pub hardware: bool,
+    /// KVM stops after an access to bytes whose address a debug register holds.
+    pub watch: bool,
+    /// The processor's own single step (RFLAGS.TF) reaches the trap table.
+    pub trap_step: bool,
+    /// An `int3` reaches the trap table.
+    pub trap_int3: bool,
+}
+
+impl From<&Means> for NativeMeans {
+    fn from(means: &Means) -> Self {
+        Self {
+            step: means.step,
+            blocks_interrupts: means.blocks_interrupts,
+            int3: means.int3.map(NativeInt3::from),
+            hlt: means.hlt,
+            hardware: means.hardware,
+            watch: means.watch,
+            trap_step: means.trap_step,
+            trap_int3: means.trap_int3,
+        }
+    }
+}
+
+/// Tries out what looks at a vCPU, once in a process, which takes some milliseconds.
+/// `ERR_KVM_UNAVAILABLE` without `/dev/kvm`.
+#[napi]
+pub fn debug_means() -> Either<NativeDebugMeans, Failure> {
+    let means = match DebugMeans::get() {
+        Ok(means) => means,
+        Err(error) => return Either::B(error.into()),
+    };
+    Either::A(NativeDebugMeans {
+        real: means.at(Place::Real).into(),
+        protected: means.at(Place::Protected).into(),
+        long: means.at(Place::Long).into(),
+        user: means.at(Place::User).into(),
     })
 }
 

@@ -8,6 +8,7 @@ pub mod host;
 pub mod loaded;
 pub mod outcome;
 pub mod registers;
+pub mod stop;
 pub mod vcpu_state;
 pub mod walk;
 pub mod words;

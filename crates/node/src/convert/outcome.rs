@@ -9,6 +9,7 @@ use vmm::{
 use crate::convert::block;
 use crate::convert::exit::NativeExit;
 use crate::convert::failure::Failure;
+use crate::convert::stop::NativeHit;
 use crate::convert::words::NativeExitReason;
 use crate::ffi::Words;
 
@@ -20,6 +21,8 @@ pub struct NativeRest {
     pub exit: Option<NativeExit>,
     /// The fault that ended it.
     pub fault: Option<NativeFault>,
+    /// The stop that ended it.
+    pub hit: Option<NativeHit>,
     /// After a shutdown, the vector of the exception that had no handler, if KVM says it.
     pub shutdown_vector: Option<u32>,
     /// After a shutdown, whether registers are still the guest's.
@@ -49,6 +52,7 @@ pub fn tell(words: Words, ended: Result<(Outcome, Option<kvm_regs>)>) -> Told {
     let is_all = is_whole
         && outcome.whereabouts.is_none()
         && outcome.shutdown.is_none()
+        && !matches!(outcome.end, End::Stop(_))
         && output.is_empty()
         && dropped == 0
         && outcome.undelivered.is_empty();
@@ -59,10 +63,14 @@ pub fn tell(words: Words, ended: Result<(Outcome, Option<kvm_regs>)>) -> Told {
         End::Exit(record) | End::Power { record, .. } | End::ExitPort { record, .. } => {
             Some(record)
         }
-        End::Kicked(_) | End::Fault(_) => None,
+        End::Kicked(_) | End::Fault(_) | End::Stop(_) => None,
     };
     let fault = match outcome.end {
         End::Fault(fault) => Some(NativeFault::from(fault)),
+        _ => None,
+    };
+    let hit = match outcome.end {
+        End::Stop(hit) => Some(NativeHit::from(hit)),
         _ => None,
     };
     if let Some(at) = &outcome.whereabouts {
@@ -72,6 +80,7 @@ pub fn tell(words: Words, ended: Result<(Outcome, Option<kvm_regs>)>) -> Told {
     Either3::B(NativeRest {
         exit: record.filter(|_| !is_whole).map(NativeExit::from),
         fault,
+        hit,
         shutdown_vector: shutdown.and_then(|shutdown| shutdown.vector.map(u32::from)),
         registers_kept: shutdown.map(|shutdown| shutdown.registers_kept),
         whereabouts: outcome.whereabouts.map(NativeWhereabouts::from),

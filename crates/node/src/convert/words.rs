@@ -3,8 +3,9 @@
 
 use napi_derive::napi;
 use vmm::{
-    CpuMode, End, Exit, Faults, Format, KickCause, MissReason, PowerRequest, Privilege, TableLevel,
-    each_faults, each_format, each_miss_reason, each_mode, each_privilege, each_table_level,
+    CpuMode, End, Exit, Faults, Format, HitKind, Int3, KickCause, MissReason, PowerRequest,
+    Privilege, TableLevel, each_faults, each_format, each_miss_reason, each_mode, each_privilege,
+    each_table_level,
 };
 
 /// An enum of JavaScript's by its words.
@@ -80,6 +81,21 @@ each_format! {
 }
 
 words! {
+    /// How KVM stops at an `int3` of the host's: `'debug'`, by `KVM_EXIT_DEBUG`;
+    /// `'internal-error'`, as it cannot emulate it. Either way nothing of the guest's sees it.
+    NativeInt3 { Debug = "debug", InternalError = "internal-error" }
+}
+
+impl From<Int3> for NativeInt3 {
+    fn from(value: Int3) -> Self {
+        match value {
+            Int3::Debug => Self::Debug,
+            Int3::InternalError => Self::InternalError,
+        }
+    }
+}
+
+words! {
     /// Why KVM returned, in the kernel's words (KVM API §5, `exit_reason` of `struct kvm_run`).
     /// Each of the `…Exit` types says which `KVM_EXIT_…` it is.
     NativeExitReason {
@@ -117,8 +133,8 @@ impl From<&Exit> for NativeExitReason {
 
 words! {
     /// Why a run ended, if not for an unanswered exit: `stop()`, the time-out, a write to a `stop`
-    /// route, a PC that the guest turned off or reset, `reset()`, or a fault that the trap table
-    /// has caught.
+    /// route, a PC that the guest turned off or reset, `reset()`, a fault that the trap table has
+    /// caught, a stop of the caller's, or as many instructions as were wanted or allowed.
     NativeEnding {
         Stopped = "stopped",
         Timeout = "timeout",
@@ -126,6 +142,10 @@ words! {
         PowerOff = "power-off",
         Reset = "reset",
         Fault = "fault",
+        Step = "step",
+        Breakpoint = "breakpoint",
+        Watchpoint = "watchpoint",
+        InstructionLimit = "instruction-limit",
     }
 }
 
@@ -146,6 +166,12 @@ impl NativeEnding {
             End::Kicked(KickCause::Reset) => Some(Self::Reset),
             End::Kicked(_) => Some(Self::Stopped),
             End::Fault(_) => Some(Self::Fault),
+            End::Stop(hit) => Some(match hit.kind {
+                HitKind::Step => Self::Step,
+                HitKind::Breakpoint => Self::Breakpoint,
+                HitKind::Watchpoint => Self::Watchpoint,
+                HitKind::InstructionLimit => Self::InstructionLimit,
+            }),
         }
     }
 }

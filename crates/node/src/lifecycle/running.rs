@@ -158,6 +158,9 @@ impl Running {
         if let Some(timeout) = &mut self.limits.timeout {
             *timeout = timeout.saturating_sub(outcome.duration);
         }
+        if let Some(steps) = &mut self.limits.steps {
+            steps.count = steps.count.saturating_sub(outcome.instructions);
+        }
         self.exits += outcome.exits;
         self.duration += outcome.duration;
         (outcome.exits, outcome.duration) = (self.exits, self.duration);

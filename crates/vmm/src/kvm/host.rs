@@ -1,5 +1,7 @@
 //! The host's KVM: opened once per process, checked for what every machine needs.
 
+pub(crate) mod clock;
+
 use std::ffi::CString;
 use std::path::Path;
 use std::sync::OnceLock;

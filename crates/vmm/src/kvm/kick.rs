@@ -227,6 +227,14 @@ impl Attached<'_> {
         self.page.in_guest().store(false, Ordering::Release);
     }
 
+    /// Its thread has completed an access, for which it has used the flag: a nudge that came
+    /// meanwhile has it set again. A kick is found at R2, and what a poke is for before R3.
+    pub fn has_completed(&self) {
+        if self.handle.0.nudged.load(Ordering::SeqCst) {
+            self.page.immediate_exit().store(1, Ordering::SeqCst);
+        }
+    }
+
     /// Clears the flag after an interrupted entry and returns whether it was a nudge.
     pub fn acknowledge(&self) -> bool {
         // R4: cleared before R2 looks again, so a kick that set it in between is found there.

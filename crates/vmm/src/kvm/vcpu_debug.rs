@@ -10,8 +10,8 @@ use control::GuestDebug;
 use crate::error::{Error, Result};
 use crate::kvm::vcpu::Vcpu;
 
-/// Whether a vCPU that steps goes on stepping without another ioctl, whatever it has executed. Known
-/// once a probe has found it out.
+/// Whether a vCPU that steps goes on stepping without another ioctl, whatever it has executed.
+/// Known once a probe has found it out.
 static STEPS_LAST: AtomicBool = AtomicBool::new(false);
 
 /// Steps of all vCPUs last from here on.

@@ -4,9 +4,9 @@ mod assembly;
 mod attach;
 mod create;
 mod pool;
+mod runs;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use devices::{Device, Remotes};
 use kvm_bindings::{CpuId, kvm_regs, kvm_sregs};
@@ -15,19 +15,19 @@ use crate::board::Panel;
 use crate::bus::{Backend, Bus, Claim, Feed, Route, RouteConfig, RouteId, Row, Table};
 use crate::config::MachineConfig;
 use crate::counters::Counters;
+use crate::debug::Stops;
 use crate::disks::{self, Disk};
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::Interrupts;
 use crate::kvm::chips::ChipState;
 use crate::kvm::host::Host;
-use crate::kvm::kick::KickHandle;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::origin::Origin;
 use crate::kvm::vm::Vm;
 use crate::machine::attach::Surroundings;
 use crate::offload;
 use crate::placement::Placement;
-use crate::run::{Crew, ExitHandler, Outcome, Processor, RunLimits, Scene};
+use crate::run::{Crew, Processor};
 use crate::screen::ScreenView;
 use crate::snapshot::{Others, Shape, Snapshot};
 pub use pool::trim as trim_spares;
@@ -64,6 +64,7 @@ pub struct Machine {
     cpuid: Option<Arc<CpuId>>,
     disks: Vec<Disk>,
     next_id: u32,
+    stops: Stops,
 }
 
 impl Machine {
@@ -104,6 +105,7 @@ impl Machine {
             screen: made.screen,
             panel: made.panel,
             cpuid,
+            stops: Stops::default(),
         };
         if machine.bus.coalesces {
             machine.crew.map_coalesced()?;
@@ -246,65 +248,6 @@ impl Machine {
         let callers = self.bus.callers();
         let counted = callers.map(|route| (route.row.id, Arc::clone(&route.counters)));
         self.counters.set_routes(counted.collect());
-    }
-
-    /// Runs the vCPU of a machine that has one, on this thread, until something ends the run.
-    ///
-    /// A further run continues where this one ended.
-    ///
-    /// # Errors
-    /// `UnansweredRead` while the guest waits for [`reply`](Self::reply), `Handler` when the
-    /// handler fails, `KvmIoctl` when `KVM_RUN` does, `InvalidOption` when there are several vCPUs,
-    /// `Internal` ever after a run that panicked.
-    pub fn run(
-        &mut self,
-        kick: &KickHandle,
-        limits: RunLimits,
-        handler: &mut dyn ExitHandler,
-    ) -> Result<Outcome> {
-        let scene = Scene {
-            bus: &mut self.bus,
-            counters: &self.counters,
-            memory: self.vm.memory(),
-        };
-        self.crew.run_alone(scene, kick, limits, handler)
-    }
-
-    /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
-    /// thread of its own. There is one handler for each vCPU.
-    ///
-    /// # Errors
-    /// As [`run`](Self::run), but also for one vCPU; `InvalidOption` unless each has a handler.
-    pub fn run_together<H: ExitHandler + Send>(
-        &mut self,
-        kick: &KickHandle,
-        limits: RunLimits,
-        handlers: &mut [H],
-    ) -> Result<Outcome> {
-        let scene = Scene {
-            bus: &mut self.bus,
-            counters: &self.counters,
-            memory: self.vm.memory(),
-        };
-        self.crew.run_together(scene, kick, limits, handlers)
-    }
-
-    /// Whether a run can begin: the errors of [`run`](Self::run) that come before an entry.
-    ///
-    /// # Errors
-    /// `UnansweredRead`, `Internal`.
-    pub fn check_ready(&mut self) -> Result<()> {
-        self.crew.check_ready()
-    }
-
-    /// Enters the guest again and again until it halts, and returns the time that took: the
-    /// yardstick where no C compiler can build `bench/raw.c`. Its writes go nowhere, uncounted.
-    ///
-    /// # Errors
-    /// `InvalidOption` when the guest does anything but write and halt, or not within `timeout`;
-    /// `KvmIoctl`.
-    pub fn run_bare(&mut self, timeout: Duration) -> Result<Duration> {
-        self.crew.run_bare(timeout)
     }
 
     /// The guest's memory, which may be read and written while it runs.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::debug::HitKind;
 use crate::error::{Error, Result};
 use crate::kvm::kick::{KickCause, KickHandle};
 
@@ -19,6 +20,21 @@ pub struct RunLimits {
     pub time_kvm_run: bool,
     /// The run ends with [`KickCause::Stop`] when so many exits of each vCPU are answered.
     pub exits: Option<u64>,
+    /// The run ends after so many instructions, at the price of a step each.
+    pub steps: Option<Steps>,
+}
+
+/// Instructions that a run may execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// Of all vCPUs together.
+    pub count: u64,
+    /// The vCPU that alone executes them; the others stand still.
+    pub vcpu: Option<u32>,
+    /// As what the run ends.
+    pub ends: HitKind,
+    /// The handler is asked after each of them.
+    pub asks: bool,
 }
 
 /// Keeps a run's times until it is dropped.

@@ -21,15 +21,9 @@ use crate::run::handler::{ExitHandler, LeftOpen};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
 use crate::run::saved::ProcessorState;
-use crate::run::shift::Shift;
+use crate::run::shift::{Scene, Shift};
+use crate::run::stopping::Stoppers;
 use crate::run::{post, whereabouts, yardstick};
-
-/// What a run needs of its machine.
-pub(crate) struct Scene<'a> {
-    pub bus: &'a mut Bus,
-    pub counters: &'a Counters,
-    pub memory: &'a GuestMemory,
-}
 
 /// The saved state of all vCPUs.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -167,7 +161,7 @@ impl Crew {
         bus.restore(state)
     }
 
-    /// Runs the only vCPU on this thread.
+    /// Runs the only vCPU, or the one that alone shall run, on this thread.
     pub fn run_alone(
         &mut self,
         scene: Scene<'_>,
@@ -175,7 +169,8 @@ impl Crew {
         limits: RunLimits,
         handler: &mut dyn ExitHandler,
     ) -> Result<Outcome> {
-        if !self.others.is_empty() {
+        let alone = scene.alone(&limits);
+        if alone.is_none() && !self.others.is_empty() {
             return Err(Error::new(
                 ErrorCode::InvalidOption,
                 format!(
@@ -185,21 +180,33 @@ impl Crew {
             ));
         }
         let begin = self.start()?;
+        let index = alone.unwrap_or(BOOT_VCPU);
+        let Some(processor) = self.get_mut(index) else {
+            return Err(no_vcpu(index));
+        };
+        if let Some(end) = processor.kept.take() {
+            return self.finish(scene, begin, 0, Ok((index, end)));
+        }
+        let stoppers = Stoppers::new(scene.stops.list(), limits.steps, scene.memory, kick, 1)?;
         let alarm = Alarm::set(limits, kick)?;
-        self.broken = true;
         scene.bus.run(true);
         let desk = Desk {
             bus: BusAccess::Alone(&mut *scene.bus),
             handler,
             kick,
-            vcpu: BOOT_VCPU,
+            vcpu: index,
             counters: scene.counters,
         };
-        let end = Run::new(&mut self.boot, desk, limits).until_end();
-        let completed = self.boot.complete_at_end();
+        self.broken = true;
+        let Some(processor) = self.get_mut(index) else {
+            return Err(no_vcpu(index));
+        };
+        let end = Run::new(processor, desk, limits, stoppers.as_ref()).until_end();
+        let completed = processor.complete_at_end();
         let end = end.and_then(|end| completed.map(|()| end));
         drop(alarm);
-        self.finish(scene, begin, end.map(|end| (BOOT_VCPU, end)))
+        let stepped = stoppers.map_or(0, |stoppers| stoppers.stepped());
+        self.finish(scene, begin, stepped, end.map(|end| (index, end)))
     }
 
     /// Runs every vCPU until one of them ends the run: the first on this thread, each other on a
@@ -225,9 +232,12 @@ impl Crew {
             return self.run_alone(scene, kick, limits, first);
         }
         let begin = self.start()?;
-        if let Some(end) = self.take_kept() {
-            return self.finish(scene, begin, Ok(end));
+        let alone = scene.alone(&limits);
+        let is_wanted = |vcpu| alone.is_none_or(|alone| alone == vcpu);
+        if let Some(end) = self.take_kept(is_wanted) {
+            return self.finish(scene, begin, 0, Ok(end));
         }
+        let stoppers = Stoppers::new(scene.stops.list(), limits.steps, scene.memory, kick, vcpus)?;
         let alarm = Alarm::set(limits, kick)?;
         self.broken = true;
         scene.bus.run(true);
@@ -238,10 +248,14 @@ impl Crew {
             verdict: &verdict,
             bus: &*scene.bus,
             counters: scene.counters,
+            stoppers: stoppers.as_ref(),
         };
         std::thread::scope(|scope| {
             for (processor, handler) in self.others.iter_mut().zip(&mut *rest) {
                 let index = processor.index;
+                if !is_wanted(index) {
+                    continue;
+                }
                 let name = format!("vmexit-vcpu{index}");
                 let shift = &shift;
                 let work = move || shift.run(processor, handler);
@@ -250,7 +264,9 @@ impl Crew {
                     kick.kick(KickCause::Peer);
                 }
             }
-            shift.run(&mut self.boot, first);
+            if is_wanted(BOOT_VCPU) {
+                shift.run(&mut self.boot, first);
+            }
         });
         if !shift.is_paused() {
             // P6: one left for a pause, and another has ended the run.
@@ -261,8 +277,10 @@ impl Crew {
             }
         }
         drop(alarm);
+        let stepped = stoppers.as_ref().map_or(0, Stoppers::stepped);
+        drop(stoppers);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.finish(scene, begin, end.unwrap_or_else(|| Err(nobody())))
+        self.finish(scene, begin, stepped, end.unwrap_or_else(|| Err(nobody())))
     }
 
     /// The loop that answers nothing; the time it took.
@@ -295,10 +313,14 @@ impl Crew {
         &mut self,
         scene: Scene<'_>,
         begin: Instant,
+        instructions: u64,
         end: Result<(u32, End)>,
     ) -> Result<Outcome> {
         scene.bus.run(false);
-        let outcome = self.sum_up(scene, begin, end);
+        let mut outcome = self.sum_up(scene, begin, end);
+        if let Ok(outcome) = &mut outcome {
+            outcome.instructions = instructions;
+        }
         self.broken = matches!(&outcome, Err(error) if error.code == ErrorCode::Internal);
         outcome
     }
@@ -336,6 +358,7 @@ impl Crew {
             output,
             undelivered,
             exits,
+            instructions: 0,
             duration: begin.elapsed(),
         };
         if whereabouts::is_asked(&outcome.end) {
@@ -357,10 +380,16 @@ impl Crew {
     }
 
     /// How a vCPU would have ended the last run, had another not been first.
-    fn take_kept(&mut self) -> Option<(u32, End)> {
+    fn take_kept(&mut self, is_wanted: impl Fn(u32) -> bool) -> Option<(u32, End)> {
         self.all_mut()
+            .filter(|processor| is_wanted(processor.index))
             .find_map(|processor| Some((processor.index, processor.kept.take()?)))
     }
+}
+
+fn no_vcpu(index: u32) -> Error {
+    let what = format!("the machine has no vCPU {index}");
+    Error::new(ErrorCode::InvalidOption, what)
 }
 
 fn nobody() -> Error {

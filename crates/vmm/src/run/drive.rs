@@ -18,6 +18,7 @@ use crate::run::desk::{Desk, told};
 use crate::run::handler::LeftOpen;
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::processor::{Pending, Processor};
+use crate::run::stopping::{Stoppers, Stopping, Way};
 use crate::run::verdict::Verdict;
 use crate::run::{post, text};
 
@@ -35,21 +36,42 @@ pub(crate) struct Run<'a> {
     pub limits: RunLimits,
     /// Entries in a row that KVM has refused, the vCPU not being started yet.
     pub refusals: u32,
+    /// Only in a run that has stops.
+    pub stopping: Option<Box<Stopping<'a>>>,
 }
 
 impl<'a> Run<'a> {
-    pub fn new(processor: &'a mut Processor, desk: Desk<'a>, limits: RunLimits) -> Self {
+    pub fn new(
+        processor: &'a mut Processor,
+        desk: Desk<'a>,
+        limits: RunLimits,
+        stoppers: Option<&'a Stoppers<'a>>,
+    ) -> Self {
         Self {
             processor,
             desk,
             limits,
             refusals: 0,
+            stopping: stoppers.map(|all| Box::new(Stopping::new(all))),
         }
     }
 
     /// Runs the vCPU until it ends the run, or is kicked. What its last exit asked may still be
     /// KVM's to take over.
     pub fn until_end(&mut self) -> Result<End> {
+        let end = self.until_any_end();
+        self.processor.leaves();
+        match &self.stopping {
+            None => end,
+            Some(stopping) => stopping.end(self.processor).and(end),
+        }
+    }
+
+    fn until_any_end(&mut self) -> Result<End> {
+        if self.stopping.is_some() {
+            // Stops look at registers, which are final then.
+            self.processor.complete()?;
+        }
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
         // P4: text on its way when a pause came.
@@ -82,14 +104,33 @@ impl<'a> Run<'a> {
                 // Something else may have answered: a route that was attached meanwhile.
                 self.desk.handler.forget();
             }
+            let done = self.stopping.is_some().then(|| exit.clone());
             if let Some(end) = self.settle(exit, access, verdict)? {
                 return Ok(end);
+            }
+            if let Some(exit) = done {
+                self.finish_step(&exit, &attached)?;
             }
             exits += u64::from(!matches!(self.processor.pending, Pending::Open(..)));
             if self.limits.exits.is_some_and(|most| exits >= most) {
                 return Ok(End::Kicked(KickCause::Stop));
             }
         }
+    }
+
+    /// An instruction that is stepped and has exited for something else is completed, and told of.
+    fn finish_step(&mut self, exit: &Exit, attached: &Attached<'_>) -> Result<()> {
+        let (Some(stopping), false) = (
+            &self.stopping,
+            matches!(self.processor.pending, Pending::Open(..)),
+        ) else {
+            return Ok(());
+        };
+        if let Some(stepped) = stopping.complete(exit, self.processor)? {
+            self.processor.pending = Pending::Open(stepped, 0);
+        }
+        attached.has_completed();
+        Ok(())
     }
 
     /// Whether a handler has seen the open access before a pause.
@@ -124,13 +165,28 @@ impl<'a> Run<'a> {
 
     /// R3: the guest runs.
     fn enter(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
-        if self.processor.injections.waits() {
+        let holds = match &self.stopping {
+            Some(stopping) => stopping.holds_interrupts(self.processor)?,
+            None => false,
+        };
+        if self.processor.injections.waits() && !holds {
             self.inject()?;
         }
+        if let Some(stopping) = &mut self.stopping {
+            match stopping.prepare(self.processor)? {
+                Way::Enter => {}
+                Way::At(exit) => return Ok(Some(exit)),
+                Way::Kicked => return Ok(None),
+            }
+        }
+        self.processor.enters();
         let begin = self.limits.time_kvm_run.then(Instant::now);
         attached.enter();
         let entry = self.processor.vcpu.enter();
         attached.leave();
+        if let Some(stopping) = &self.stopping {
+            stopping.leave();
+        }
         if let Some(begin) = begin {
             let ns = begin.elapsed().as_nanos() as u64;
             self.desk.counters.kvm_run_ns.add(ns);
@@ -141,8 +197,11 @@ impl<'a> Run<'a> {
         }
         match entry {
             Entry::Exit(exit) => {
-                self.desk.counters.count_exit(&exit);
-                Ok(Some(exit))
+                self.processor.count(&exit);
+                match &self.stopping {
+                    Some(stopping) => stopping.canonical(exit, self.processor).map(Some),
+                    None => Ok(Some(exit)),
+                }
             }
             // The loop looks at what waits to be injected.
             Entry::InterruptWindow => Ok(None),
@@ -198,6 +257,10 @@ impl<'a> Run<'a> {
         {
             return (None, Err(error));
         }
+        if let (Exit::Debug { .. }, Some(stopping)) = (exit, &self.stopping) {
+            let verdict = stopping.judge(exit, from, self.processor, &mut self.desk);
+            return (None, verdict);
+        }
         if let Some(caught) = self.caught(exit) {
             return (None, caught.map(Verdict::Fault));
         }
@@ -238,7 +301,9 @@ impl<'a> Run<'a> {
         let paging = PagingState::new(&special, vcpu.paging);
         let memory = VirtualMemory::new(paging, vcpu.page().memory());
         let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
-        debug::recognise(&registers, &special, read).map(|caught| Ok(Box::new(caught)))
+        let mut caught = debug::recognise(&registers, &special, read)?;
+        self.processor.stops.take_trap_flag(&mut caught.registers);
+        Some(Ok(Box::new(caught)))
     }
 
     /// Writes down what became of an exit: what is pending, and what is counted. Nothing else does.
@@ -269,7 +334,11 @@ impl<'a> Run<'a> {
             self.processor.pending = Pending::Open(exit, from);
             return next;
         }
-        self.processor.pending = self.processor.done(&exit)?;
+        if let Some(stopping) = &self.stopping {
+            stopping.settled(&exit, self.processor);
+        }
+        let route = access.map(|access| access.route);
+        self.processor.pending = self.processor.done(&exit, route)?;
         if let Some(access) = access {
             self.desk.bus.bus().count(&access);
             if flushes {

@@ -1,6 +1,7 @@
 //! The questions of a machine to its handler, and the answers.
 
 use crate::bus::{PostedRing, RouteId};
+use crate::debug::Hit;
 use crate::kvm::exit::Exit;
 
 /// Where a device is accessed.
@@ -65,6 +66,15 @@ pub enum WriteAnswer {
     End,
 }
 
+/// The answer to a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopAnswer {
+    /// Go on.
+    Go,
+    /// End the run there.
+    End,
+}
+
 /// Answers the questions of a machine; the vCPU waits meanwhile. What a handler
 /// does not implement is answered as by an empty bus, and an exit that no route claims ends the
 /// run.
@@ -92,6 +102,11 @@ pub trait ExitHandler {
     /// No route claims this write; `data` is what the guest wrote, all items.
     fn unclaimed_write(&mut self, _exit: &Exit, _data: &[u8]) -> Reply<WriteAnswer> {
         Ok(WriteAnswer::End)
+    }
+
+    /// A vCPU has come to a stop that asks.
+    fn stopped(&mut self, _vcpu: u32, _hit: &Hit) -> Reply<StopAnswer> {
+        Ok(StopAnswer::End)
     }
 
     /// Posted writes wait; the handler takes them when it can, and those that wait before it

@@ -3,6 +3,7 @@
 //! ```text
 //! crew ─► shift ─► drive ─┬─► ask ─┬─► text ─► post ─► desk   asking gives a verdict
 //!                         │        └─► handler
+//!                         ├─► stopping (breakpoints, watchpoints, steps), which asks likewise
 //!                         └─► settle, which alone writes what is pending and what is counted
 //! ```
 
@@ -18,15 +19,21 @@ mod post;
 mod processor;
 mod saved;
 mod shift;
+mod stopping;
 mod text;
 mod verdict;
 mod whereabouts;
 mod yardstick;
 
 pub(crate) use clock::Alarm;
-pub use clock::RunLimits;
-pub(crate) use crew::{Crew, CrewState, Scene};
-pub use handler::{At, ExitHandler, LeftOpen, ReadAnswer, Reply, Unanswered, WriteAnswer};
+pub use clock::{RunLimits, Steps};
+pub(crate) use crew::{Crew, CrewState};
+pub use handler::{
+    At, ExitHandler, LeftOpen, ReadAnswer, Reply, StopAnswer, Unanswered, WriteAnswer,
+};
 pub use outcome::{End, ExitRecord, Outcome, Shutdown, Whereabouts};
 pub use processor::Processor;
 pub use saved::ProcessorState;
+pub(crate) use shift::Scene;
+pub use stopping::StopMeans;
+pub(crate) use stopping::stop_means;

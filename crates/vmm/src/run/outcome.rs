@@ -7,7 +7,7 @@ use kvm_bindings::kvm_sregs;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::RouteId;
-use crate::debug::Fault;
+use crate::debug::{Fault, Hit, HitKind};
 use crate::kvm::exit::Exit;
 use crate::kvm::kick::KickCause;
 
@@ -43,11 +43,13 @@ pub enum End {
     Kicked(KickCause),
     /// The trap table has caught a fault. The vCPU is at its instruction.
     Fault(Fault),
+    /// A breakpoint, a watchpoint, or as many instructions as were wanted.
+    Stop(Hit),
 }
 
 impl End {
     /// The name as users see it: an exit's, or `exit-port`, `reset`, `power-off`, `timeout`,
-    /// `stopped`, `fault`.
+    /// `stopped`, `fault`, `step`, `breakpoint`, `watchpoint`, `instruction-limit`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Exit(record) => record.exit.name(),
@@ -60,6 +62,12 @@ impl End {
             Self::Kicked(KickCause::Reset) => "reset",
             Self::Kicked(_) => "stopped",
             Self::Fault(_) => "fault",
+            Self::Stop(hit) => match hit.kind {
+                HitKind::Step => "step",
+                HitKind::Breakpoint => "breakpoint",
+                HitKind::Watchpoint => "watchpoint",
+                HitKind::InstructionLimit => "instruction-limit",
+            },
         }
     }
 }
@@ -108,6 +116,8 @@ pub struct Outcome {
     pub undelivered: Vec<(RouteId, Vec<u8>)>,
     /// VM exits during this run.
     pub exits: u64,
+    /// Instructions that were executed one by one, if the run was limited by them.
+    pub instructions: u64,
     /// Time from the first entry to the last exit.
     pub duration: Duration,
 }

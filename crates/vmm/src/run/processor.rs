@@ -7,7 +7,7 @@ use std::sync::Arc;
 use boot::paging::PagingState;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
-use crate::bus::fill_items;
+use crate::bus::{RouteId, fill_items};
 use crate::counters::Counters;
 use crate::debug::Caught;
 use crate::error::{Error, ErrorCode, Result};
@@ -17,6 +17,8 @@ use crate::kvm::vcpu::Vcpu;
 use crate::run::outcome::End;
 use crate::run::saved::half_done::{LatestReads, Owed};
 use crate::run::saved::held::Held;
+use crate::run::stopping::StopMemory;
+use crate::trace::Tracer;
 
 /// RFLAGS.IF, interrupts enabled (Intel SDM vol. 1 §3.4.3.3).
 const RFLAGS_IF: u64 = 1 << 9;
@@ -62,12 +64,15 @@ pub struct Processor {
     /// How it would have ended a run that another vCPU ended first; the next run ends with it.
     pub(crate) kept: Option<End>,
     pub(crate) injections: Arc<Injections>,
+    /// Where it is among the stops of its machine.
+    pub(crate) stops: StopMemory,
     /// KVM may have an NMI that the guest has not taken.
     pub(crate) nmi_sent: bool,
     /// Whether it has a local APIC.
     pub(crate) irqchip: bool,
     /// Whether the machine has a trap table.
     pub(crate) faults: bool,
+    tracer: Tracer,
     counters: Arc<Counters>,
 }
 
@@ -89,9 +94,11 @@ impl Processor {
             reads: LatestReads::default(),
             kept: None,
             injections: Arc::default(),
+            stops: StopMemory::default(),
             nmi_sent: false,
             irqchip,
             faults,
+            tracer: Tracer::default(),
             counters,
         }
     }
@@ -202,22 +209,49 @@ impl Processor {
             _ => 8,
         };
         fill(self.vcpu.access_data(&exit)?, size)?;
-        self.pending = self.done(&exit)?;
+        self.pending = self.done(&exit, None)?;
         self.complete()
     }
 
-    /// What an exit leaves to KVM that was answered, or that nobody has to answer.
-    pub(crate) fn done(&mut self, exit: &Exit) -> Result<Pending> {
+    /// Counts an exit, right after it came.
+    pub(crate) fn count(&mut self, exit: &Exit) {
+        self.counters.count_exit(exit);
+        self.tracer
+            .exits(&self.counters.trace, self.index, exit, &mut self.vcpu);
+    }
+
+    /// Right before an entry.
+    pub(crate) fn enters(&mut self) {
+        self.tracer.enters(&self.counters.trace, self.index);
+    }
+
+    /// Its part of a run is over, or paused.
+    pub(crate) fn leaves(&mut self) {
+        self.tracer.leaves(self.index);
+    }
+
+    /// Lets go of a trace that is closed.
+    pub fn look_at_trace(&mut self) {
+        self.tracer.look(&self.counters.trace);
+    }
+
+    /// What an exit leaves to KVM that was answered, by a route or otherwise, or that nobody has to
+    /// answer.
+    pub(crate) fn done(&mut self, exit: &Exit, route: Option<RouteId>) -> Result<Pending> {
+        self.tracer
+            .settles(self.index, exit, route.map(RouteId::get), &mut self.vcpu);
         if let Exit::MmioRead(access) = exit {
             self.reads.note(*access, self.vcpu.access_data(exit)?);
             return Ok(Pending::Answered);
         }
         self.reads.clear();
         if self.owed.pop_front().is_some() {
-            return Ok(self.owed.front().map_or(Pending::Nothing, |next| {
-                self.counters.count_exit(&next.exit);
-                Pending::Open(next.exit.clone(), 0)
-            }));
+            let next = self.owed.front().map(|next| next.exit.clone());
+            return next.map_or(Ok(Pending::Nothing), |next| {
+                self.show_owed()?;
+                self.count(&next);
+                Ok(Pending::Open(next, 0))
+            });
         }
         Ok(match exit {
             _ if exit.is_read() => Pending::Answered,
@@ -272,7 +306,7 @@ impl Processor {
         self.pending = match self.vcpu.complete()? {
             None => Pending::Nothing,
             Some(exit) => {
-                self.counters.count_exit(&exit);
+                self.count(&exit);
                 Pending::Open(exit, 0)
             }
         };
@@ -312,6 +346,8 @@ impl Processor {
     pub(crate) fn complete_all(&mut self, what: &str) -> Result<()> {
         self.complete()?;
         match self.pending {
+            // A stop waits for nothing of KVM's.
+            Pending::Open(Exit::Debug { .. }, _) => Ok(()),
             Pending::Open(..) | Pending::Reply(_) => Err(Error::new(
                 ErrorCode::UnansweredRead,
                 format!(

@@ -4,14 +4,33 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::bus::{Bus, BusAccess};
 use crate::counters::Counters;
+use crate::debug::Stops;
 use crate::error::Result;
 use crate::kvm::kick::{KickCause, KickHandle};
+use crate::kvm::memory::GuestMemory;
 use crate::run::clock::RunLimits;
 use crate::run::desk::Desk;
 use crate::run::drive::Run;
 use crate::run::handler::ExitHandler;
 use crate::run::outcome::End;
 use crate::run::processor::Processor;
+use crate::run::stopping::Stoppers;
+
+/// What a run needs of its machine.
+pub(crate) struct Scene<'a> {
+    pub bus: &'a mut Bus,
+    pub counters: &'a Counters,
+    pub memory: &'a GuestMemory,
+    pub stops: &'a Stops,
+}
+
+impl Scene<'_> {
+    /// The vCPU that alone shall run, if one shall.
+    pub fn alone(&self, limits: &RunLimits) -> Option<u32> {
+        let stepped = limits.steps.and_then(|steps| steps.vcpu);
+        stepped.or_else(|| self.stops.alone())
+    }
+}
 
 /// What the threads of one run share.
 pub(crate) struct Shift<'a> {
@@ -21,6 +40,8 @@ pub(crate) struct Shift<'a> {
     pub verdict: &'a Mutex<Option<Result<(u32, End)>>>,
     pub bus: &'a Bus,
     pub counters: &'a Counters,
+    /// In a run that has stops.
+    pub stoppers: Option<&'a Stoppers<'a>>,
 }
 
 impl Shift<'_> {
@@ -36,7 +57,7 @@ impl Shift<'_> {
             vcpu: index,
             counters: self.counters,
         };
-        let mut run = Run::new(&mut *processor, desk, self.limits);
+        let mut run = Run::new(&mut *processor, desk, self.limits, self.stoppers);
         // Judged before KVM takes an answer over: what comes too late may have to be answered
         // otherwise.
         let end = run.until_end();

@@ -47,6 +47,7 @@ pub const LIMITS: RunLimits = RunLimits {
     tick: None,
     time_kvm_run: false,
     exits: None,
+    steps: None,
 };
 
 /// Returns from a test that cannot run here: no KVM, or one that cannot run the mode.

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
-use vmm::{CpuMode, Faults, MachineConfig, MemorySlot, Privilege, Result, RunLimits};
+use vmm::{
+    CpuMode, Faults, HitKind, MachineConfig, MemorySlot, Privilege, Result, RunLimits, Steps,
+};
 
 pub use self::disks::NativeDisk;
 pub use self::payload::NativePayload;
@@ -215,7 +217,24 @@ pub fn limits(timeout_ms: f64, tick_ms: f64, time_kvm_run: bool) -> RunLimits {
         tick: time(tick_ms),
         time_kvm_run,
         exits: None,
+        steps: None,
     }
+}
+
+/// The instructions that a run may execute, negative for all: the limit of the run, or steps of one
+/// vCPU if its index is not negative.
+pub fn steps(count: f64, vcpu: i32, asks: bool) -> Option<Steps> {
+    let vcpu = u32::try_from(vcpu).ok();
+    let ends = match vcpu {
+        Some(_) => HitKind::Step,
+        None => HitKind::InstructionLimit,
+    };
+    (count >= 0.0).then_some(Steps {
+        count: count as u64,
+        vcpu,
+        ends,
+        asks,
+    })
 }
 
 /// A time from JavaScript, within what a timer takes.

@@ -62,6 +62,8 @@ impl Processor {
         self.complete()?;
         self.take_over_writes()?;
         let half_done = match &self.pending {
+            // What it has come to is found again, where there is such a stop.
+            Pending::Open(Exit::Debug { .. }, _) => HalfDone::Nothing,
             Pending::Open(_, from) if !self.owed.is_empty() => {
                 HalfDone::Writes(self.owed.iter().cloned().collect(), *from)
             }
@@ -88,7 +90,7 @@ impl Processor {
             vcpu,
             injections: self.injections.save(),
             half_done,
-            kept: self.kept.clone(),
+            kept: (self.kept.clone()).filter(|end| !matches!(end, End::Stop(_))),
             nmi_sent: self.nmi_sent,
             takes_interrupt: self.vcpu.takes_interrupt(),
         })
@@ -100,7 +102,9 @@ impl Processor {
     /// # Errors
     /// `KvmIoctl`.
     pub fn abandon(&mut self) -> Result<()> {
-        let is_ours = !self.owed.is_empty() || matches!(self.pending, Pending::Nothing);
+        let is_stop = matches!(self.pending, Pending::Open(Exit::Debug { .. }, _));
+        let is_ours = !self.owed.is_empty() || is_stop || self.pending.is_nothing();
+        self.stops.forget();
         self.owed.clear();
         self.reads.clear();
         self.kept = None;

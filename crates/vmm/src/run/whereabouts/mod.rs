@@ -25,7 +25,7 @@ pub(crate) const fn is_asked(end: &End) -> bool {
         ),
         End::Kicked(cause) => matches!(cause, KickCause::Timeout),
         End::Fault(_) => true,
-        End::ExitPort { .. } | End::Power { .. } => false,
+        End::ExitPort { .. } | End::Power { .. } | End::Stop(_) => false,
     }
 }
 

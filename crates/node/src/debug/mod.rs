@@ -1,0 +1,5 @@
+//! What looks into a machine, as methods of the native class.
+
+mod stops;
+mod trace;
+mod virtual_memory;

@@ -1,0 +1,155 @@
+//! What an exit is in terms of stops, and how a vCPU is left at the end.
+
+use boot::paging::PagingState;
+use kvm_bindings::{kvm_regs, kvm_sregs};
+
+use crate::debug::{VirtualMemory, is_told, recognise};
+use crate::error::Result;
+use crate::kvm::exit::Exit;
+use crate::kvm::vcpu_debug::control::GuestDebug;
+use crate::run::processor::{Pending, Processor};
+
+use super::choice::{HLT, INT3};
+use super::course::Stopping;
+use super::exits::{BREAKPOINT, DEBUG, DR6_HARDWARE, breakpoint, linear_rip, stepped};
+use super::kept::RFLAGS_TF;
+
+/// `KVM_INTERNAL_ERROR_EMULATION`.
+const EMULATION: u32 = 1;
+
+impl Stopping<'_> {
+    /// What an exit is in terms of stops. `None` if it concerns the guest alone, which goes on.
+    pub fn canonical(&self, exit: Exit, processor: &mut Processor) -> Result<Exit> {
+        let registers = processor.vcpu.registers()?;
+        let special = processor.vcpu.special_registers()?;
+        let rip = linear_rip(&registers, &special);
+        match &exit {
+            Exit::Debug { exception, dr6, .. } if *exception == u32::from(DEBUG) => {
+                let is_hardware = dr6 & DR6_HARDWARE != 0 && !self.steps;
+                if self.has_halted(rip, processor) {
+                    return Ok(Exit::Hlt);
+                }
+                Ok(if is_hardware {
+                    breakpoint(rip)
+                } else {
+                    stepped(rip)
+                })
+            }
+            Exit::Debug { pc, .. } => Ok(breakpoint(*pc)),
+            Exit::InternalError { suberror, .. }
+                if *suberror == EMULATION && self.is_patched(processor, &special, rip, INT3) =>
+            {
+                Ok(breakpoint(rip))
+            }
+            Exit::Hlt => {
+                let before = rip.wrapping_sub(1);
+                if self.steps || !self.is_patched(processor, &special, before, HLT) {
+                    return Ok(exit);
+                }
+                self.go_to(processor, &registers)?;
+                Ok(breakpoint(before))
+            }
+            exit if processor.faults && is_told(exit) => {
+                self.trapped(exit.clone(), processor, &registers, &special)
+            }
+            _ => Ok(exit),
+        }
+    }
+
+    /// Whether KVM has told of a `hlt` as of any step, which it is to some.
+    fn has_halted(&self, rip: u64, processor: &Processor) -> bool {
+        let is_next = self.from.is_some_and(|from| from.wrapping_add(1) == rip);
+        self.steps && self.halts && is_next && !processor.irqchip
+    }
+
+    /// The instruction of ours was executed: RIP goes back to it.
+    fn go_to(&self, processor: &mut Processor, registers: &kvm_regs) -> Result<()> {
+        processor.vcpu.set_registers(&kvm_regs {
+            rip: registers.rip.wrapping_sub(1),
+            ..*registers
+        })
+    }
+
+    /// A stub of the trap table tells of what ring 3 did: of our byte, of a step, or of a fault.
+    fn trapped(
+        &self,
+        exit: Exit,
+        processor: &mut Processor,
+        registers: &kvm_regs,
+        special: &kvm_sregs,
+    ) -> Result<Exit> {
+        let paging = PagingState::new(special, processor.vcpu.paging);
+        let memory = VirtualMemory::new(paging, self.all.memory);
+        let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
+        let Some(mut caught) = recognise(registers, special, read) else {
+            return Ok(exit);
+        };
+        let lends = processor.stops.lends_trap_flag;
+        if lends {
+            caught.registers.rflags &= !RFLAGS_TF;
+        }
+        let rip = linear_rip(&caught.registers, &caught.special);
+        let before = rip.wrapping_sub(1);
+        let is_ours = caught.fault.vector == BREAKPOINT
+            && !self.steps
+            && self.is_patched(processor, &caught.special, before, INT3);
+        let told = match caught.fault.vector {
+            DEBUG if lends => stepped(rip),
+            _ if is_ours => {
+                caught.registers.rip = caught.registers.rip.wrapping_sub(1);
+                breakpoint(before)
+            }
+            _ => return Ok(exit),
+        };
+        processor.stops.lends_trap_flag = false;
+        processor.pending = Pending::Caught(Box::new(caught));
+        processor.complete()?;
+        Ok(told)
+    }
+
+    /// Completes an access of an instruction that is stepped: nothing may tell when it is at its
+    /// end. `None` while it asks more.
+    pub fn complete(&self, exit: &Exit, processor: &mut Processor) -> Result<Option<Exit>> {
+        let is_half_done = exit.is_access() || matches!(exit, Exit::Hlt);
+        if !self.steps || !is_half_done {
+            return Ok(None);
+        }
+        processor.complete()?;
+        if !processor.pending.is_nothing() {
+            return Ok(None);
+        }
+        if processor.stops.lends_trap_flag {
+            self.take_trap_flag(processor)?;
+        }
+        let registers = processor.vcpu.registers()?;
+        let special = processor.vcpu.special_registers()?;
+        let rip = linear_rip(&registers, &special);
+        Ok((Some(rip) != self.from).then(|| stepped(rip)))
+    }
+
+    /// Takes the flag back, and the exception that it may have left on its way.
+    fn take_trap_flag(&self, processor: &mut Processor) -> Result<()> {
+        processor.stops.lends_trap_flag = false;
+        let mut events = processor.vcpu.events()?;
+        let is_on_its_way = events.exception.injected != 0 || events.exception.pending != 0;
+        if is_on_its_way && events.exception.nr == DEBUG {
+            (events.exception.injected, events.exception.pending) = (0, 0);
+            processor.vcpu.set_events(&events)?;
+        }
+        let registers = processor.vcpu.registers()?;
+        processor.vcpu.set_registers(&kvm_regs {
+            rflags: registers.rflags & !RFLAGS_TF,
+            ..registers
+        })
+    }
+
+    /// At the end of the vCPU's part: KVM ends no entry any more.
+    pub fn end(&self, processor: &mut Processor) -> Result<()> {
+        self.all.gate.want(processor.index, &[]);
+        if processor.stops.lends_trap_flag {
+            processor.complete()?;
+            self.take_trap_flag(processor)?;
+        }
+        processor.vcpu.set_debug(&GuestDebug::default())
+    }
+}
