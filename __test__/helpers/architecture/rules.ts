@@ -50,6 +50,7 @@ const STOREYS = [
   'definition',
   'debug',
   'trace',
+  'profile',
   'machine',
   'index.ts',
   'gdb',

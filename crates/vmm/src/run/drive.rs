@@ -222,7 +222,11 @@ impl<'a> Run<'a> {
 
     /// R4: what interrupted the entry is handled.
     fn look_around(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
-        if attached.acknowledge() {
+        let is_nudge = attached.acknowledge();
+        let processor = &mut *self.processor;
+        let (vcpu, has_apic) = (&mut processor.vcpu, processor.irqchip);
+        processor.sampler.look(processor.index, vcpu, has_apic);
+        if is_nudge {
             self.tick()?;
         }
         Ok(None)
