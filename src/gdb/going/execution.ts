@@ -3,7 +3,6 @@ import { clearInterval, setInterval, setTimeout } from 'node:timers'
 import { raise, showThrown } from '../../native/errors.ts'
 import type { VirtualMachine } from '../../machine/virtual-machine.ts'
 import type { RunResult } from '../../results/result.ts'
-import { debugOf } from './debug.ts'
 import { type Report, reportOf, signals } from './ends.ts'
 
 /** How often it is looked whether a run has ended that others have begun. */
@@ -136,7 +135,7 @@ export class Execution {
     if (way.kind === 'all') return
     const { vcpu, kind } = way
     const report: Report = { kind: 'stopped', signal: signals.trap, vcpu }
-    this.#steps = debugOf(this.#vm).onStep(
+    this.#steps = this.#vm.debug.onStep(
       () => (kind === 'step' ? this.hit(vcpu, report, () => false) : undefined),
       { vcpu, alone: kind === 'only' || way.alone },
     )

@@ -1,11 +1,10 @@
 import { raise } from '../../native/errors.ts'
 import type { VirtualMachine } from '../../machine/virtual-machine.ts'
-import { debugOf } from './debug.ts'
 import type { Report, Why } from './ends.ts'
 import { signals } from './ends.ts'
 
 /** How many a client may set. */
-const MAX_POINTS = 1024
+const MAX_POINTS = 256
 /** How many bytes may be watched at once. */
 const MAX_WATCHED_BYTES = 64
 
@@ -48,9 +47,9 @@ export class Points {
     }
     const made: Disposable[] = []
     try {
-      if (row.on === undefined) made.push(debugOf(this.#vm).breakpoint(address, handler))
+      if (row.on === undefined) made.push(this.#vm.debug.breakpoint(address, handler))
       for (const { at, size } of pieces)
-        made.push(debugOf(this.#vm).watch(at, { size, on: row.on! }, handler))
+        made.push(this.#vm.debug.watch(at, { size, on: row.on! }, handler))
     } catch (error) {
       for (const each of made) each[Symbol.dispose]()
       raise(error)

@@ -261,8 +261,12 @@ impl<'a> Run<'a> {
         {
             return (None, Err(error));
         }
-        if let (Exit::Debug { .. }, Some(stopping)) = (exit, &self.stopping) {
-            let verdict = stopping.judge(exit, from, self.processor, &mut self.desk);
+        if let Exit::Debug { .. } = exit {
+            // Without stops, the one that it was told by has been removed during a pause.
+            let verdict = match &self.stopping {
+                Some(stopping) => stopping.judge(exit, from, self.processor, &mut self.desk),
+                None => Ok(Verdict::Nothing),
+            };
             return (None, verdict);
         }
         if let Some(caught) = self.caught(exit) {
