@@ -9,6 +9,12 @@
  */
 export declare class NativeMachine {
   /**
+   * Begins to sample every vCPU `hz` times a second, whether the machine runs or not.
+   * `ERR_INVALID_OPTION` for a rate that is none, `ERR_VM_BUSY` while it is sampled already,
+   * `ERR_LIMIT` when no thread can start.
+   */
+  sample(hz: number): NativeSampling | Failure
+  /**
    * Stops runs before an instruction, by its linear or its guest physical address, while the
    * machine is idle. `asks` whether the handler is asked, see `NativeQuestion`; else the run
    * ends. Gives the stop's id. `ERR_LIMIT`.
@@ -289,6 +295,12 @@ export declare class NativeMachine {
   setDebugRegisters(vcpu: number, registers: NativeDebugRegisters): Failure | null
   /** What waits for a vCPU of an idle machine (`KVM_GET_VCPU_EVENTS`, and what is queued). */
   events(vcpu: number): NativeVcpuEvents | Failure
+}
+
+/** Samples a machine until its end, or until it is collected. */
+export declare class NativeSampling {
+  /** Ends, with what was found; once. */
+  end(): NativeSamples | Failure
 }
 
 /**
@@ -1207,6 +1219,29 @@ export interface NativeRunLimits {
    * readings per exit. Default false.
    */
   timeKvmRun?: boolean
+}
+
+/** What a machine was found doing. */
+export interface NativeSamples {
+  /**
+   * Five words for each stack: its vCPU; 0 in the guest, 1 halted, 2 waiting, 3 unlisted; the
+   * bits of its code; its CPL; how many frames it has.
+   */
+  stacks: Uint32Array
+  /** How often each was found. */
+  counts: Float64Array
+  /** CR3 of each, 0 without paging. */
+  spaces: BigUint64Array
+  /** Linear addresses, the frames of one stack after those of another, the innermost first. */
+  frames: BigUint64Array
+  /** The stack of each sample that was kept. */
+  samples: Uint32Array
+  /** When each was taken, in nanoseconds since the beginning. */
+  times: Float64Array
+  /** How often a vCPU had not answered when the next sample was due. */
+  missed: number
+  /** From the first moment to the last. */
+  durationMs: number
 }
 
 /** What kind of screen a machine has. */

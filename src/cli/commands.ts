@@ -48,12 +48,26 @@ const guest = {
     value: 'FILE',
     about: 'what the screen shows at the end, as a PNG file',
   },
+  trace: {
+    value: 'FILE',
+    about:
+      'every exit, the newest 65536 of each vCPU: .json for ui.perfetto.dev, .jsonl lines, .bin or .trace for readTrace()',
+  },
   vnc: {
     value: 'PATH',
     about:
       'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
     api: ['path'],
   },
+  gdb: {
+    value: 'ADDRESS',
+    optional: /^(127\.0\.0\.1|localhost)?:\d+$/,
+    about:
+      'let gdb look into the guest, at :PORT of 127.0.0.1 or a Unix socket, a path; without ADDRESS at a ' +
+      'socket in a folder of its own',
+    api: ['port', 'path'],
+  },
+  wait: { about: 'do not begin before gdb says so' },
 } satisfies Record<string, Option>
 
 const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
@@ -155,9 +169,12 @@ const run: Command = {
     disk: guest.disk,
     net: guest.net,
     vnc: guest.vnc,
+    gdb: guest.gdb,
+    wait: guest.wait,
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    trace: guest.trace,
     'snapshot-at-exit': {
       value: 'FILE',
       about: 'save the machine as it is when the run ends, for --from',
@@ -224,9 +241,12 @@ const boot: Command = {
     disk: guest.disk,
     net: guest.net,
     vnc: guest.vnc,
+    gdb: guest.gdb,
+    wait: guest.wait,
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    trace: guest.trace,
     silence: {
       value: 'DURATION',
       about:

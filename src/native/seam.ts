@@ -35,6 +35,7 @@ export type {
   NativeRest,
   NativeRoute,
   NativeRunLimits,
+  NativeSamples,
   NativeScreenSize,
   NativeSegment,
   NativeSlot,

@@ -1,3 +1,5 @@
+import { isAbsolute, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
 
 import { fail, invalid, show } from '../native/errors.ts'
@@ -105,6 +107,14 @@ function isCutOff(bytes: Uint8Array): boolean {
 /** Text. */
 export function checkString(name: string, value: unknown): string {
   return typeof value === 'string' ? value : invalid(name, 'a string', value)
+}
+
+/** A path as Node.js takes it, made absolute: the working directory may change meanwhile. */
+export function checkPath(name: string, value: unknown): string {
+  if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value)
+  if (typeof value !== 'string' || value === '' || value.includes('\0'))
+    return invalid(name, 'a path or a file: URL', value)
+  return isAbsolute(value) ? value : resolve(value)
 }
 
 /** `true` or `false`. */

@@ -118,7 +118,9 @@ export interface CheckedRun {
 }
 
 const syncKeys = ['timeoutMs', 'onExit', 'timeKvmRun', 'registers', 'maxInstructions']
-const keys = [...syncKeys, 'signal']
+
+/** All options of `run`. */
+export const runKeys: readonly string[] = [...syncKeys, 'signal']
 
 const nothing: CheckedRun = {
   timeoutMs: -1,
@@ -138,7 +140,7 @@ export function checkRunSyncOptions(value: unknown): CheckedRun {
 
 /** Checks the options of `run`. */
 export function checkRunOptions(value: unknown): CheckedRun {
-  return value === undefined ? nothing : checkRun(value, keys)
+  return value === undefined ? nothing : checkRun(value, runKeys)
 }
 
 /** Reads each once. It is written out because a run may be as short as a function call. */
@@ -150,7 +152,7 @@ function checkRun(value: unknown, known: readonly string[]): CheckedRun {
     timeoutMs === undefined ? -1 : checkMilliseconds('timeoutMs', timeoutMs, maxTimeoutMs)
   checkFunction('onExit', onExit)
   const isTimed = timeKvmRun === undefined ? false : checkBoolean('timeKvmRun', timeKvmRun)
-  const hasSignal = known === keys && signal !== undefined
+  const hasSignal = known === runKeys && signal !== undefined
   if (hasSignal && !isSignal(signal)) return invalid('signal', 'an AbortSignal', signal)
   return {
     timeoutMs: timeout,

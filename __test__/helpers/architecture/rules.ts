@@ -50,8 +50,10 @@ const STOREYS = [
   'definition',
   'debug',
   'trace',
+  'profile',
   'machine',
   'index.ts',
+  'gdb',
   'bench',
   'cli',
 ]

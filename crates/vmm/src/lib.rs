@@ -24,6 +24,7 @@ mod machine;
 mod offload;
 mod placement;
 mod probe;
+mod profile;
 mod replay;
 mod run;
 mod screen;
@@ -46,8 +47,8 @@ pub use bus::{
 pub use config::{MachineConfig, Payload};
 pub use counters::{CountedRoute, Counters};
 pub use debug::{
-    DebugMeans, Fault, Hit, HitKind, Int3, Means, Place, Stop, StopAt, StopKind, Stops,
-    VirtualMemory, WatchOn, Watched,
+    Activity, CodeSpace, DebugMeans, Fault, Hit, HitKind, Int3, Means, Place, Sample, Sampler,
+    Samples, Stack, Stop, StopAt, StopKind, Stops, VirtualMemory, WatchOn, Watched,
 };
 pub use devices::{
     Device, DiskAsked, DiskRequest, HostBell, KeyboardPort, NicCounts, Output, PowerButton,
@@ -66,6 +67,7 @@ pub use kvm_bindings::{
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
 pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use profile::Sampling;
 pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{
     At, End, ExitHandler, ExitRecord, LeftOpen, Outcome, Processor, ProcessorState, ReadAnswer,

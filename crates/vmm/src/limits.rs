@@ -62,6 +62,21 @@ pub const MAX_REPLAY_INSTRUCTIONS: u64 = 1_000_000;
 /// How long a replay takes at most, for which its caller waits.
 pub const MAX_REPLAY: Duration = Duration::from_secs(10);
 
+/// Samples a second: at 50 to 100 µs each, up to a tenth of the guest's time.
+pub const MAX_SAMPLE_HZ: f64 = 1000.0;
+
+/// Frames of one sample; what called them is cut off.
+pub const MAX_SAMPLE_FRAMES: usize = 128;
+
+/// Different stacks of one profile, and frames of all of them: 24 MiB at most. A guest that makes
+/// more is counted, and its further stacks are not told apart.
+pub const MAX_SAMPLED_STACKS: usize = 1 << 16;
+/// See [`MAX_SAMPLED_STACKS`].
+pub const MAX_SAMPLED_FRAMES: usize = 1 << 21;
+
+/// Samples whose times are kept, 16 MiB: a minute of 64 vCPUs at 250 Hz, three hours of one at 99.
+pub const MAX_SAMPLES: usize = 1 << 20;
+
 /// Bytes that one read of guest memory copies.
 pub const MAX_READ_BYTES: u64 = 1 << 30;
 

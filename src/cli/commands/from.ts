@@ -15,7 +15,10 @@ const ofTheRun = [
   'json',
   'snapshot-at-exit',
   'screenshot',
+  'trace',
   'vnc',
+  'gdb',
+  'wait',
 ]
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */

@@ -1,8 +1,7 @@
 import type { AddressInfo, Server } from 'node:net'
 
-import { checkInteger, checkKeys, checkObject } from '../../options/check.ts'
+import { checkInteger, checkKeys, checkObject, checkPath } from '../../options/check.ts'
 import { VmError, fail, show } from '../../native/errors.ts'
-import { checkPath } from '../snapshot/file.ts'
 import { Hub, type Service } from './server.ts'
 import { type BoundSocket, bindSocket } from './unix-socket.ts'
 

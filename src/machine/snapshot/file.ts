@@ -1,8 +1,6 @@
-import { isAbsolute, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
 
-import { fail, fromFailure, invalid, raise, take } from '../../native/errors.ts'
+import { fail, fromFailure, raise, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import type { NativeRoute } from '../../native/seam.ts'
 import { Symbols } from '../../debug/symbols.ts'
@@ -97,12 +95,4 @@ function statesOf(note: Uint8Array): States {
 
 function damaged(): never {
   return fail('ERR_SNAPSHOT', 'the states of devices in the file are damaged')
-}
-
-/** A path as Node.js takes it, made absolute: the working directory may change meanwhile. */
-export function checkPath(name: string, value: unknown): string {
-  if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value)
-  if (typeof value !== 'string' || value === '' || value.includes('\0'))
-    return invalid(name, 'a path or a file: URL', value)
-  return isAbsolute(value) ? value : resolve(value)
 }

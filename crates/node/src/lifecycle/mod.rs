@@ -16,7 +16,7 @@ use std::sync::Arc;
 use vmm::limits::{BOOT_VCPU, MAX_VCPUS};
 use vmm::{
     Counters, End, Error, ErrorCode, ExitHandler, Interrupts, KickCause, KickHandle, Machine,
-    Outcome, Placement, Result, RouteConfig, RouteId, RunLimits, kvm_regs,
+    Outcome, Placement, Result, RouteConfig, RouteId, RunLimits, Sampler, kvm_regs,
 };
 
 use crate::asking::posted::Posted;
@@ -46,6 +46,7 @@ pub struct Lifecycle {
     pub handles: Handles,
     pub placement: Placement,
     pub counters: Arc<Counters>,
+    pub sampler: Arc<Sampler>,
     /// Where posted writes wait; until `release`, which is after `close`.
     posted: RefCell<Rc<Posted>>,
     /// The vCPU that is served first.
@@ -67,8 +68,10 @@ fn at_end(machine: &mut Machine, outcome: &Outcome) -> Option<kvm_regs> {
 }
 
 impl Lifecycle {
-    pub fn new(machine: Machine) -> Self {
+    pub fn new(mut machine: Machine) -> Self {
+        let boot = machine.vcpu(BOOT_VCPU);
         Self {
+            sampler: boot.map(|it| Arc::clone(it.sampler())).unwrap_or_default(),
             handles: Handles::new(&machine),
             placement: machine.placement().clone(),
             counters: Arc::clone(machine.counters()),

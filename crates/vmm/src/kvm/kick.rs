@@ -152,6 +152,14 @@ impl KickHandle {
         self.interrupt(Some(vcpu));
     }
 
+    /// Pokes every vCPU, after telling which it is and whether it is in the guest.
+    pub(crate) fn poke_each(&self, mut tell: impl FnMut(u32, bool)) {
+        for target in &*self.targets() {
+            tell(target.vcpu, target.page.in_guest().load(Ordering::SeqCst));
+            target.interrupt();
+        }
+    }
+
     /// The cause for which the run has to end, if any.
     pub fn requested(&self) -> Option<KickCause> {
         KickCause::from_u8(self.0.cause.load(Ordering::SeqCst))

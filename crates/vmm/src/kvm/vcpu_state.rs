@@ -17,8 +17,8 @@ mod msrs;
 use std::sync::OnceLock;
 
 use kvm_bindings::{
-    KVM_MP_STATE_UNINITIALIZED, KVMIO, kvm_debugregs, kvm_lapic_state, kvm_mp_state, kvm_msr_entry,
-    kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+    KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, KVMIO, kvm_debugregs, kvm_lapic_state,
+    kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::Cap;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,13 @@ impl Vcpu {
             KVM_SET_XSAVE,
             words.as_ptr() as libc::c_ulong,
         )
+    }
+
+    /// Whether it executes instructions when it is entered (`KVM_GET_MP_STATE`): it has a local
+    /// APIC, and may else be halted, or wait to be started. One that cannot tell does.
+    pub fn is_runnable(&self) -> bool {
+        let state = self.mp_state();
+        state.map_or(true, |it| it.mp_state == KVM_MP_STATE_RUNNABLE)
     }
 
     fn mp_state(&self) -> Result<kvm_mp_state> {

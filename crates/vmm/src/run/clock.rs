@@ -1,10 +1,10 @@
 //! Deadlines and ticks of all runs, kept by one thread that exists from the first timed run on.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::debug::HitKind;
+use crate::debug::{HitKind, Sampler};
 use crate::error::{Error, Result};
 use crate::kvm::kick::{KickCause, KickHandle};
 
@@ -48,14 +48,24 @@ impl Alarm {
         let now = Instant::now();
         for (delay, period) in [(limits.timeout, None), (limits.tick, limits.tick)] {
             if let Some(due) = delay.and_then(|delay| now.checked_add(delay)) {
-                alarm.0.push(timekeeper()?.add(Entry {
-                    due,
-                    period,
-                    handle: handle.clone(),
-                }));
+                let call = match period {
+                    None => Call::Kick(handle.clone(), KickCause::Timeout),
+                    Some(_) => Call::Nudge(handle.clone()),
+                };
+                alarm.0.push(timekeeper()?.add(Entry { due, period, call }));
             }
         }
         Ok(alarm)
+    }
+
+    /// Calls [`Sampler::tick`] once in each period.
+    pub fn sample(period: Duration, sampler: &Arc<Sampler>) -> Result<Self> {
+        let entry = Entry {
+            due: Instant::now() + period,
+            period: Some(period),
+            call: Call::Sample(Arc::clone(sampler)),
+        };
+        Ok(Self(vec![timekeeper()?.add(entry)]))
     }
 }
 
@@ -77,7 +87,25 @@ const GRACE: Duration = Duration::from_millis(100);
 struct Entry {
     due: Instant,
     period: Option<Duration>,
-    handle: KickHandle,
+    call: Call,
+}
+
+/// What is done when the time has come.
+#[derive(Clone, Debug)]
+enum Call {
+    Kick(KickHandle, KickCause),
+    Nudge(KickHandle),
+    Sample(Arc<Sampler>),
+}
+
+impl Call {
+    fn make(&self) {
+        match self {
+            Self::Kick(handle, cause) => handle.kick(*cause),
+            Self::Nudge(handle) => handle.nudge(),
+            Self::Sample(sampler) => sampler.tick(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,28 +129,20 @@ impl Queue {
         }
     }
 
-    /// What is due by `now`: which runs to kick, which to nudge. A tick is put off by its period.
-    fn take_due(&mut self, now: Instant) -> Vec<(KickHandle, Option<KickCause>)> {
+    /// What is due by `now`. What comes again is put off by its period.
+    fn take_due(&mut self, now: Instant) -> Vec<Call> {
         let mut due = Vec::new();
         while let Some(&(at, id)) = self.order.first().filter(|(at, _)| *at <= now) {
             self.order.remove(&(at, id));
             let Some(entry) = self.entries.remove(&id) else {
                 continue;
             };
-            let cause = if entry.period.is_some() {
-                None
-            } else {
-                Some(KickCause::Timeout)
-            };
-            due.push((entry.handle.clone(), cause));
+            due.push(entry.call.clone());
             if let Some(period) = entry.period {
-                self.insert(
-                    id,
-                    Entry {
-                        due: now + period,
-                        ..entry
-                    },
-                );
+                // One that was not late keeps to its times.
+                let next = at + period;
+                let due = if next > now { next } else { now + period };
+                self.insert(id, Entry { due, ..entry });
             }
         }
         due
@@ -185,12 +205,7 @@ fn keep_time() {
         if !due.is_empty() {
             // A kick takes the run's own lock; ours must not be held meanwhile.
             drop(queue);
-            for (handle, cause) in due {
-                match cause {
-                    Some(cause) => handle.kick(cause),
-                    None => handle.nudge(),
-                }
-            }
+            due.iter().for_each(Call::make);
             queue = keeper.queue();
             continue;
         }

@@ -1,7 +1,7 @@
 //! The vCPUs of a machine, and a run of all of them, each on its thread: what ends it for one ends
 //! it for all.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -58,8 +58,11 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub fn new(mut boot: Processor, others: Vec<Processor>) -> Self {
+    pub fn new(mut boot: Processor, mut others: Vec<Processor>) -> Self {
         boot.is_alone = others.is_empty();
+        for other in &mut others {
+            other.sampler = Arc::clone(&boot.sampler);
+        }
         Self {
             boot,
             others,
@@ -188,7 +191,7 @@ impl Crew {
             return self.finish(scene, begin, 0, Ok((index, end)));
         }
         let stoppers = Stoppers::new(scene.stops.list(), limits.steps, scene.memory, kick, 1)?;
-        let alarm = Alarm::set(limits, kick)?;
+        let watched = (Alarm::set(limits, kick)?, self.boot.sampler.attend(kick));
         scene.bus.run(true);
         let desk = Desk {
             bus: BusAccess::Alone(&mut *scene.bus),
@@ -204,7 +207,7 @@ impl Crew {
         let end = Run::new(processor, desk, limits, stoppers.as_ref()).until_end();
         let completed = processor.complete_at_end();
         let end = end.and_then(|end| completed.map(|()| end));
-        drop(alarm);
+        drop(watched);
         let stepped = stoppers.map_or(0, |stoppers| stoppers.stepped());
         self.finish(scene, begin, stepped, end.map(|end| (index, end)))
     }
@@ -238,7 +241,7 @@ impl Crew {
             return self.finish(scene, begin, 0, Ok(end));
         }
         let stoppers = Stoppers::new(scene.stops.list(), limits.steps, scene.memory, kick, vcpus)?;
-        let alarm = Alarm::set(limits, kick)?;
+        let watched = (Alarm::set(limits, kick)?, self.boot.sampler.attend(kick));
         self.broken = true;
         scene.bus.run(true);
         let verdict = Mutex::new(None);
@@ -276,7 +279,7 @@ impl Crew {
                 }
             }
         }
-        drop(alarm);
+        drop(watched);
         let stepped = stoppers.as_ref().map_or(0, Stoppers::stepped);
         drop(stoppers);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);

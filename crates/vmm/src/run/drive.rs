@@ -89,6 +89,11 @@ impl<'a> Run<'a> {
             }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
+                // The stop was removed during a pause, and there is no other.
+                Pending::Open(Exit::Debug { .. }, _) if self.stopping.is_none() => {
+                    self.desk.handler.forget();
+                    continue;
+                }
                 Pending::Open(exit, from) => {
                     self.processor.show_owed()?;
                     (exit, from)
@@ -222,7 +227,11 @@ impl<'a> Run<'a> {
 
     /// R4: what interrupted the entry is handled.
     fn look_around(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
-        if attached.acknowledge() {
+        let is_nudge = attached.acknowledge();
+        let processor = &mut *self.processor;
+        let (vcpu, has_apic) = (&mut processor.vcpu, processor.irqchip);
+        processor.sampler.look(processor.index, vcpu, has_apic);
+        if is_nudge {
             self.tick()?;
         }
         Ok(None)

@@ -9,7 +9,7 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::bus::{RouteId, fill_items};
 use crate::counters::Counters;
-use crate::debug::Caught;
+use crate::debug::{Caught, Sampler};
 use crate::error::{Error, ErrorCode, Result};
 use crate::interrupts::{Injection, Injections};
 use crate::kvm::exit::Exit;
@@ -74,6 +74,8 @@ pub struct Processor {
     pub(crate) faults: bool,
     tracer: Tracer,
     counters: Arc<Counters>,
+    /// All of a machine have the same.
+    pub(crate) sampler: Arc<Sampler>,
 }
 
 impl Processor {
@@ -100,7 +102,13 @@ impl Processor {
             faults,
             tracer: Tracer::default(),
             counters,
+            sampler: Arc::default(),
         }
+    }
+
+    /// What its machine is sampled by.
+    pub const fn sampler(&self) -> &Arc<Sampler> {
+        &self.sampler
     }
 
     /// General registers, RIP and RFLAGS. While a read waits for its value they are those before
