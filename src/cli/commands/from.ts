@@ -17,6 +17,8 @@ const ofTheRun = [
   'screenshot',
   'trace',
   'vnc',
+  'gdb',
+  'wait',
 ]
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */
