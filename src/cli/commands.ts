@@ -48,6 +48,16 @@ const guest = {
     value: 'FILE',
     about: 'what the screen shows at the end, as a PNG file',
   },
+  profile: {
+    value: 'FILE',
+    about:
+      'write where the guest spends its time: FILE.cpuprofile for Chrome and VS Code, ' +
+      'FILE.speedscope.json for speedscope.app, FILE.folded for flame graphs',
+  },
+  symbols: {
+    value: 'FILE',
+    about: 'an ELF image such as vmlinux, which names the functions of --profile (default: IMAGE)',
+  },
   vnc: {
     value: 'PATH',
     about:
@@ -158,6 +168,8 @@ const run: Command = {
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    profile: guest.profile,
+    symbols: guest.symbols,
     'snapshot-at-exit': {
       value: 'FILE',
       about: 'save the machine as it is when the run ends, for --from',
@@ -227,6 +239,8 @@ const boot: Command = {
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    profile: guest.profile,
+    symbols: guest.symbols,
     silence: {
       value: 'DURATION',
       about:

@@ -10,6 +10,7 @@ import { autopsyText } from './autopsy-text.ts'
 import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
 import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
+import { Profiling } from './profiling.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
 import { parseDuration } from '../values.ts'
@@ -59,13 +60,14 @@ export class Session {
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     const stop = (): void => vm.stop()
+    const profiling = new Profiling(this.#values)
     await this.#showToViewers(vm)
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
     vm.screen?.once('change', () => this.#silence.end())
     this.#silence.start(stop)
-    const result = await vm.run(limits)
+    const result = await profiling.run(vm, limits)
     this.#silence.end()
     await terminal?.drained()
     // A run that was stopped does not say where; one that has no time does.
@@ -75,8 +77,15 @@ export class Session {
     const autopsy = isAbnormal(code) ? last.explain() : null
     await this.#save(vm)
     this.#shoot(vm)
-    if (this.#json) printJson({ ...this.#document(vm, result, where), explain: autopsy })
+    await profiling.save()
+    if (this.#json)
+      printJson({
+        ...this.#document(vm, result, where),
+        ...profiling.document,
+        explain: autopsy,
+      })
     else this.#report(vm, result, where, autopsy)
+    if (!this.#json) process.stderr.write(profiling.text)
     return code
   }
 
