@@ -136,8 +136,8 @@ kvmTestBoth('a handler decides whether the run goes on, and sees registers', asy
     seen.push(address, registers().rax, registers().rip)
     return address === 4n ? 'stop' : undefined
   }
-  using _two = vm.debug.breakpoint(2, handler)
-  using _four = vm.debug.breakpoint({ gpa: 4 }, handler)
+  vm.debug.breakpoint(2, handler)
+  vm.debug.breakpoint({ gpa: 4 }, handler)
   const result = await run(vm, { timeoutMs: 60_000 })
   t.is(result.reason, 'breakpoint')
   t.deepEqual(seen, [2n, 1n, 2n, 4n, 2n, 4n])
@@ -221,7 +221,7 @@ kvmTest('a snapshot has no breakpoint and no byte of one', async (t) => {
   using vm = counting({})
   const original = vm.memory.read(0, 16)
   const forks: Promise<number | undefined>[] = []
-  using _point = vm.debug.breakpoint(2n, async () => {
+  vm.debug.breakpoint(2n, async () => {
     await vm.pause()
     using base = vm.snapshot()
     t.is(base.registers.rip, 2n)
@@ -253,7 +253,7 @@ kvmTest('a restore takes a vCPU back to where its breakpoint is to come', (t) =>
 kvmTest('a handler that throws ends the run with its error', (t) => {
   using vm = counting({})
   const cause = new Error('mine')
-  using _point = vm.debug.breakpoint(2n, () => {
+  vm.debug.breakpoint(2n, () => {
     throw cause
   })
   const error = t.throws(() => vm.runSync(), vmError('ERR_HANDLER', /the handler of a stop/))

@@ -58,6 +58,11 @@ const guest = {
     value: 'FILE',
     about: 'an ELF image such as vmlinux, which names the functions of --profile (default: IMAGE)',
   },
+  trace: {
+    value: 'FILE',
+    about:
+      'every exit, the newest 65536 of each vCPU: .json for ui.perfetto.dev, .jsonl lines, .bin or .trace for readTrace()',
+  },
   vnc: {
     value: 'PATH',
     about:
@@ -170,6 +175,7 @@ const run: Command = {
     screenshot: guest.screenshot,
     profile: guest.profile,
     symbols: guest.symbols,
+    trace: guest.trace,
     'snapshot-at-exit': {
       value: 'FILE',
       about: 'save the machine as it is when the run ends, for --from',
@@ -241,6 +247,7 @@ const boot: Command = {
     screenshot: guest.screenshot,
     profile: guest.profile,
     symbols: guest.symbols,
+    trace: guest.trace,
     silence: {
       value: 'DURATION',
       about:

@@ -17,6 +17,7 @@ const ofTheRun = [
   'screenshot',
   'profile',
   'symbols',
+  'trace',
   'vnc',
 ]
 

@@ -13,6 +13,7 @@ import { Kept } from './kept.ts'
 import { Profiling } from './profiling.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
+import { traceFileOf } from './trace-file.ts'
 import { parseDuration } from '../values.ts'
 
 /**
@@ -25,6 +26,7 @@ export class Session {
   readonly #kept = new Kept()
   readonly #sink: Writable
   readonly #silence: Silence
+  readonly #tracePath: string | undefined
 
   /** A guest that has printed nothing for `silenceMs` is given up; 0: never. */
   constructor(values: Values, silenceMs = 0) {
@@ -32,6 +34,7 @@ export class Session {
     this.#json = Boolean(values['json'])
     this.#sink = this.#json ? this.#kept : process.stdout
     this.#silence = new Silence(silenceMs)
+    this.#tracePath = traceFileOf(values)
   }
 
   /**
@@ -62,6 +65,7 @@ export class Session {
     const stop = (): void => vm.stop()
     const profiling = new Profiling(this.#values)
     await this.#showToViewers(vm)
+    using trace = this.#tracePath === undefined ? undefined : vm.trace()
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
@@ -76,6 +80,7 @@ export class Session {
     const code = this.#exitCode(result)
     const autopsy = isAbnormal(code) ? last.explain() : null
     await this.#save(vm)
+    if (this.#tracePath !== undefined) await trace?.save(this.#tracePath)
     this.#shoot(vm)
     await profiling.save()
     if (this.#json)
