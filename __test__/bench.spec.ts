@@ -124,8 +124,8 @@ kvmTest('the life of a machine is also beside that of a C program which is alone
   t.true(Math.abs(alone.nsPerExit.mean - nsPerExit) <= 1)
 })
 
-kvmTest('a call, a reset and a fork are measured beside what C does', async (t) => {
-  const names = ['call', 'pause', 'reset-1', 'reset-100', 'fork', 'snapshot']
+kvmTest('a call, a step, a reset and a fork are measured beside what C does', async (t) => {
+  const names = ['call', 'pause', 'step', 'reset-1', 'reset-100', 'fork', 'snapshot']
   const args = names.flatMap((name) => ['--route', name])
   const ran = await bench([...args, '--exits', `${affordable(200)}`, '--json'])
   t.is(ran.code, 0, ran.stderr)
@@ -136,13 +136,14 @@ kvmTest('a call, a reset and a fork are measured beside what C does', async (t) 
     [
       ['call', 'call'],
       ['pause', null],
+      ['step', 'step'],
       ['reset-1', 'reset-1'],
       ['reset-100', 'reset-100'],
       ['fork', 'fork'],
       ['snapshot', null],
     ],
   )
-  const [, , one, hundred, fork] = routes
+  const [, , , one, hundred, fork] = routes
   for (const { part } of [one, hundred]) {
     t.is(part.name, 'restore()')
     t.true(Math.abs(part.nsAbove - (part.ns - part.baselineNs)) <= 2, JSON.stringify(part))

@@ -1,7 +1,7 @@
 // The baseline of `vmexit bench`: what a KVM exit, a call, a reset, a fork and a whole machine cost a C program that does
 // nothing else.
 //
-//     raw COUNT_IMAGE MMIO_IMAGE HLT_IMAGE CALL_IMAGE PAGES_IMAGE
+//     raw COUNT_IMAGE MMIO_IMAGE HLT_IMAGE CALL_IMAGE PAGES_IMAGE STEP_IMAGE
 //
 // The arguments are files with flat guest images, entered at gpa 0 in long mode; the first three guests read the number of
 // their exits from the word at 0x500. A request is a line on stdin, its answer a line on stdout:
@@ -11,6 +11,7 @@
 //     hlt N          the hlt guest: N halts
 //     lifecycle N    N times: create a machine, run it to its first exit, destroy it
 //     call N         the call guest: N calls of a function, registers in and out
+//     step N         the step guest: N instructions, one by one
 //     reset-P N      the pages guest: N times: run it, it writes P pages and halts, and reset it
 //     pages-P N      the same without the reset of memory
 //     fork N         the pages guest: N times: map a snapshot into a VM of a pool, run it, it writes a page and halts
@@ -32,7 +33,7 @@
 
 #include "machine.h"
 
-static struct image count_image, mmio_image, hlt_image, call_image, pages_image;
+static struct image count_image, mmio_image, hlt_image, call_image, pages_image, step_image;
 
 // Runs `count` exits of one reason; `stamps`, where given, gets the time after each.
 static uint64_t loop(const struct image *image, uint32_t count, uint32_t reason, uint64_t *stamps)
@@ -55,6 +56,28 @@ static uint64_t loop(const struct image *image, uint32_t count, uint32_t reason,
             stamps[exits] -= stamps[exits - 1];
     if (stamps && count > 0)
         stamps[0] -= start;
+    return end - start;
+}
+
+// Steps through `count` instructions, with one KVM_SET_GUEST_DEBUG for all of them.
+static uint64_t steps(uint32_t count, uint64_t *stamps)
+{
+    struct machine machine = create(&step_image, 0);
+    struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
+    uint64_t start = now();
+    check("KVM_SET_GUEST_DEBUG", ioctl(machine.vcpu, KVM_SET_GUEST_DEBUG, &debug));
+    uint64_t last = start;
+    for (uint32_t done = 0; done < count; done++) {
+        if (enter(&machine) != KVM_EXIT_DEBUG)
+            unexpected(machine.run);
+        if (stamps) {
+            uint64_t time = now();
+            stamps[done] = time - last;
+            last = time;
+        }
+    }
+    uint64_t end = now();
+    destroy(&machine);
     return end - start;
 }
 
@@ -87,6 +110,8 @@ static uint64_t measure(const char *kind, uint32_t count, uint64_t *each)
         return lifecycles(count, each);
     if (strcmp(kind, "call") == 0)
         return calls(&call_image, count, each);
+    if (strcmp(kind, "step") == 0)
+        return steps(count, each);
     if (strcmp(kind, "fork") == 0)
         return forks_from_pool(&pages_image, count, each);
     if (strcmp(kind, "fork-new") == 0)
@@ -128,10 +153,10 @@ int main(int argc, char **argv)
     // A terminal's Ctrl-C goes to the whole group; the parent decides, and this process never outlives it.
     signal(SIGINT, SIG_IGN);
     check("prctl", prctl(PR_SET_PDEATHSIG, SIGKILL));
-    struct image *images[] = {&count_image, &mmio_image, &hlt_image, &call_image, &pages_image};
+    struct image *images[] = {&count_image, &mmio_image, &hlt_image, &call_image, &pages_image, &step_image};
     if (argc != 1 + sizeof images / sizeof images[0]) {
         errno = EINVAL;
-        die("five images");
+        die("six images");
     }
     for (int index = 1; index < argc; index++)
         read_image(argv[index], images[index - 1]);

@@ -39,6 +39,12 @@ export const callImage = bytes(`
   f4                      hlt
 `)
 
+/** Counts, for as long as it is let. */
+export const stepImage = bytes(`
+  ff c0                   inc eax
+  eb fc                   jmp -4
+`)
+
 /** Writes that the pages guest has, each of which goes to a page of its own. */
 const pagesMost = 100
 

@@ -2,6 +2,12 @@ import { loopRoutes } from './loops.ts'
 import { machineRoutes } from './machine-routes.ts'
 import type { BenchRoute } from './route.ts'
 import { stateRoutes } from './state-routes.ts'
+import { StepRoute } from './step-route.ts'
 
 /** In the order of the tables. */
-export const benchRoutes: readonly BenchRoute[] = [...loopRoutes, ...machineRoutes, ...stateRoutes]
+export const benchRoutes: readonly BenchRoute[] = [
+  ...loopRoutes,
+  ...machineRoutes,
+  new StepRoute(),
+  ...stateRoutes,
+]

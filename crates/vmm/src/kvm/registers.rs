@@ -55,11 +55,19 @@ impl Registers {
     /// Has KVM show special registers and events too with every exit, which takes the place of an
     /// ioctl for each.
     pub fn show_all(&mut self) {
-        // Until the next exit the page has older ones.
-        self.shows = false;
-        if self.syncs {
+        if self.syncs && !self.shows_all {
+            // Until the next exit the page has older ones.
+            self.shows = false;
             self.page.show(REGS | SREGS | EVENTS);
             self.shows_all = true;
+        }
+    }
+
+    /// Takes that back.
+    pub fn show_few(&mut self) {
+        if self.syncs {
+            self.page.show(REGS);
+            self.shows_all = false;
         }
     }
 

@@ -339,6 +339,11 @@ impl Vcpu {
         self.registers.show_all();
     }
 
+    /// Takes that back.
+    pub fn show_few(&mut self) {
+        self.registers.show_few();
+    }
+
     /// The vector of the last exception (`KVM_GET_VCPU_EVENTS`), also if it was delivered.
     pub fn last_exception(&self) -> Result<u8> {
         match self.registers.exception_at_hand() {

@@ -31,6 +31,8 @@ pub(crate) enum Way {
 impl Stopping<'_> {
     /// Right before an entry, which [`leave`](Self::leave) follows if it is made.
     pub fn prepare(&mut self, processor: &mut Processor) -> Result<Way> {
+        // Each of them is asked for each time.
+        processor.vcpu.show_all();
         let registers = processor.vcpu.registers()?;
         let special = processor.vcpu.special_registers()?;
         let rip = linear_rip(&registers, &special);
@@ -194,12 +196,17 @@ impl Stopping<'_> {
         special: &kvm_sregs,
     ) {
         let memory = self.virtual_memory(processor, special);
-        let mut first = [0];
-        self.halts = memory.read(rip, &mut first).is_ok() && first == [HLT];
+        self.halts = self.is_alone && is_hlt(&memory, rip);
         let kept = &mut processor.stops;
         kept.repeats = self.is_alone && Code::at(rip, &memory, special).repeats();
         kept.watched = watches::note(self.all.stops, &memory, rip, registers, special);
     }
+}
+
+/// Whether a `hlt` is there.
+pub(super) fn is_hlt(memory: &VirtualMemory<'_>, linear: u64) -> bool {
+    let mut first = [0];
+    memory.read(linear, &mut first).is_ok() && first == [HLT]
 }
 
 /// By what a machine stops where one of its vCPUs is.

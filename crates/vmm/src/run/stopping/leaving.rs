@@ -11,6 +11,7 @@ use crate::run::processor::{Pending, Processor};
 
 use super::choice::{HLT, INT3};
 use super::course::Stopping;
+use super::entering::is_hlt;
 use super::exits::{BREAKPOINT, DEBUG, DR6_HARDWARE, breakpoint, linear_rip, stepped};
 use super::kept::RFLAGS_TF;
 
@@ -26,7 +27,7 @@ impl Stopping<'_> {
         match &exit {
             Exit::Debug { exception, dr6, .. } if *exception == u32::from(DEBUG) => {
                 let is_hardware = dr6 & DR6_HARDWARE != 0 && !self.steps;
-                if self.has_halted(rip, processor) {
+                if self.has_halted(rip, processor, &special) {
                     return Ok(Exit::Hlt);
                 }
                 Ok(if is_hardware {
@@ -57,9 +58,15 @@ impl Stopping<'_> {
     }
 
     /// Whether KVM has told of a `hlt` as of any step, which it is to some.
-    fn has_halted(&self, rip: u64, processor: &Processor) -> bool {
-        let is_next = self.from.is_some_and(|from| from.wrapping_add(1) == rip);
-        self.steps && self.halts && is_next && !processor.irqchip
+    fn has_halted(&self, rip: u64, processor: &Processor, special: &kvm_sregs) -> bool {
+        let before = rip.wrapping_sub(1);
+        let may_be = self.steps && !processor.irqchip && self.from == Some(before);
+        // Where it is not alone, there is no byte of ours.
+        let halts = || match self.is_alone {
+            true => self.halts,
+            false => is_hlt(&self.virtual_memory(processor, special), before),
+        };
+        may_be && halts()
     }
 
     /// The instruction of ours was executed: RIP goes back to it.
@@ -146,6 +153,7 @@ impl Stopping<'_> {
     /// At the end of the vCPU's part: KVM ends no entry any more.
     pub fn end(&self, processor: &mut Processor) -> Result<()> {
         self.all.gate.want(processor.index, &[]);
+        processor.vcpu.show_few();
         if processor.stops.lends_trap_flag {
             processor.complete()?;
             self.take_trap_flag(processor)?;
