@@ -14,7 +14,7 @@ use crate::run::processor::Processor;
 use super::bytes::Code;
 use super::choice::{self, Circumstances, HLT, INT3, Mean, StopMeans};
 use super::course::Stopping;
-use super::exits::{breakpoint, linear_of, linear_rip};
+use super::exits::{breakpoint, linear_of, linear_rip, stepped};
 use super::kept::RFLAGS_TF;
 use super::watches;
 
@@ -40,6 +40,14 @@ impl Stopping<'_> {
         if self.all.left.load(Ordering::Relaxed) == 0 {
             // Another vCPU has ended the run.
             return Ok(Way::Kicked);
+        }
+        if processor.stops.lends_trap_flag
+            && choice::place(&special) == Place::User
+            && self.from.is_some_and(|from| from != rip)
+        {
+            // Something else ended the entry before the trap table told of the step.
+            Self::take_trap_flag(processor)?;
+            return Ok(Way::At(stepped(rip)));
         }
         let is_past = processor.stops.past == Some(rip);
         let steps_all = self.steps_all(processor.index);
@@ -176,11 +184,14 @@ impl Stopping<'_> {
             })?;
         } else if here.trap_step && choice::has_traps(special, processor.faults) {
             processor.vcpu.set_debug(&GuestDebug::default())?;
-            processor.stops.lends_trap_flag = true;
-            processor.vcpu.set_registers(&kvm_regs {
-                rflags: registers.rflags | RFLAGS_TF,
-                ..*registers
-            })?;
+            if !processor.stops.lends_trap_flag {
+                processor.stops.lends_trap_flag = true;
+                // That drops an exception on its way.
+                processor.vcpu.set_registers(&kvm_regs {
+                    rflags: registers.rflags | RFLAGS_TF,
+                    ..*registers
+                })?;
+            }
         } else {
             return Err(choice::no_step(place));
         }

@@ -126,7 +126,7 @@ impl Stopping<'_> {
             return Ok(None);
         }
         if processor.stops.lends_trap_flag {
-            self.take_trap_flag(processor)?;
+            Self::take_trap_flag(processor)?;
         }
         let registers = processor.vcpu.registers()?;
         let special = processor.vcpu.special_registers()?;
@@ -135,7 +135,7 @@ impl Stopping<'_> {
     }
 
     /// Takes the flag back, and the exception that it may have left on its way.
-    fn take_trap_flag(&self, processor: &mut Processor) -> Result<()> {
+    pub(super) fn take_trap_flag(processor: &mut Processor) -> Result<()> {
         processor.stops.lends_trap_flag = false;
         let mut events = processor.vcpu.events()?;
         let is_on_its_way = events.exception.injected != 0 || events.exception.pending != 0;
@@ -156,7 +156,7 @@ impl Stopping<'_> {
         processor.vcpu.show_few();
         if processor.stops.lends_trap_flag {
             processor.complete()?;
-            self.take_trap_flag(processor)?;
+            Self::take_trap_flag(processor)?;
         }
         processor.vcpu.set_debug(&GuestDebug::default())
     }
