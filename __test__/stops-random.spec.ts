@@ -1,5 +1,5 @@
-// Random programs, run freely, stepped through and stopped at, come to the same end; each breakpoint
-// is hit as often as the steps say that its instruction is executed.
+// Random programs, run freely, stepped through and stopped at, come to the same end; each
+// breakpoint is hit as often as the steps say that its instruction is executed.
 import { ended } from './fixtures/child.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { affordable } from './helpers/speed.ts'

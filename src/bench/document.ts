@@ -1,12 +1,22 @@
 import type { Histogram, Percentiles } from './statistics.ts'
 
 /**
- * What the baseline does once per unit: a port write, an MMIO write, a halt; a function call; a step;
- * a run that writes so many pages, without and with a reset after it; a fork, from a pool and newly made;
- * a machine's whole life, also before this process had a machine.
+ * What the baseline does once per unit: a port write, an MMIO write, a halt; a function call; a
+ * step; a run that writes so many pages, without and with a reset after it; a fork, from a pool and
+ * newly made; a machine's whole life, also before this process had a machine.
  */
 export type Kind =
-  | ('pio' | 'mmio' | 'hlt' | 'call' | 'step' | 'fork' | 'fork-new' | 'lifecycle' | 'lifecycle-alone')
+  | (
+      | 'pio'
+      | 'mmio'
+      | 'hlt'
+      | 'call'
+      | 'step'
+      | 'fork'
+      | 'fork-new'
+      | 'lifecycle'
+      | 'lifecycle-alone'
+    )
   | `${'pages' | 'reset'}-${1 | 10 | 100}`
 
 /** One kind of work as the baseline does it. */

@@ -6,6 +6,8 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::VirtualMemory;
 
+use super::choice::HLT;
+
 /// Its bytes, as far as they can be read, and the size of the code that it is.
 #[derive(Debug)]
 pub(super) struct Code {
@@ -46,6 +48,12 @@ impl Code {
     ) -> Vec<MemoryAccess> {
         accesses_until(self.bytes(), self.bits, before, special, after)
     }
+}
+
+/// Whether a `hlt` is there.
+pub(super) fn is_hlt(memory: &VirtualMemory<'_>, linear: u64) -> bool {
+    let mut first = [0];
+    memory.read(linear, &mut first).is_ok() && first == [HLT]
 }
 
 /// The size of code.

@@ -11,8 +11,8 @@ use crate::kvm::exit::Exit;
 use crate::kvm::vcpu_debug::control::{GuestDebug, HARDWARE_STOPS, HardwareKind, HardwareStop};
 use crate::run::processor::Processor;
 
-use super::bytes::Code;
-use super::choice::{self, Circumstances, HLT, INT3, Mean, StopMeans};
+use super::bytes::{Code, is_hlt};
+use super::choice::{self, Circumstances, INT3, Mean, StopMeans};
 use super::course::Stopping;
 use super::exits::{breakpoint, linear_of, linear_rip, stepped};
 use super::kept::RFLAGS_TF;
@@ -212,12 +212,6 @@ impl Stopping<'_> {
         kept.repeats = self.is_alone && Code::at(rip, &memory, special).repeats();
         kept.watched = watches::note(self.all.stops, &memory, rip, registers, special);
     }
-}
-
-/// Whether a `hlt` is there.
-pub(super) fn is_hlt(memory: &VirtualMemory<'_>, linear: u64) -> bool {
-    let mut first = [0];
-    memory.read(linear, &mut first).is_ok() && first == [HLT]
 }
 
 /// By what a machine stops where one of its vCPUs is.

@@ -9,9 +9,9 @@ use crate::kvm::exit::Exit;
 use crate::kvm::vcpu_debug::control::GuestDebug;
 use crate::run::processor::{Pending, Processor};
 
+use super::bytes::is_hlt;
 use super::choice::{HLT, INT3};
 use super::course::Stopping;
-use super::entering::is_hlt;
 use super::exits::{BREAKPOINT, DEBUG, DR6_HARDWARE, breakpoint, linear_rip, stepped};
 use super::kept::RFLAGS_TF;
 
