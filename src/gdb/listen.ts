@@ -53,7 +53,8 @@ export class GdbServer implements AsyncDisposable {
   readonly #kept = new Kept()
   readonly #symbols: Uint8Array | undefined
   readonly #poll: NodeJS.Timeout
-  #channel: Channel | undefined
+  /** Also of clients that have said farewell, until they are closed. */
+  readonly #sockets = new Set<Socket>()
   #session: Promise<void> | undefined
   #givingWay = 0
   #waiting: Waiting | undefined
@@ -154,7 +155,7 @@ export class GdbServer implements AsyncDisposable {
     process.off('exit', this.#remove)
     this.#remove()
     const gone = new Promise((resolve) => this.#server.close(resolve))
-    this.#channel?.close()
+    for (const socket of this.#sockets) socket.destroy()
     await this.#session
     this.#waiting?.fail(closed())
     this.#waiting = undefined
@@ -165,10 +166,11 @@ export class GdbServer implements AsyncDisposable {
   /** Serves it, unless another one is there and stays. */
   async #welcome(socket: Socket): Promise<void> {
     socket.on('error', () => undefined)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
     if (this.#session && !(await this.#hasGone())) return void socket.destroy()
     if (this.#session || this.#closed || socket.destroyed) return void socket.destroy()
     const channel = new Channel(socket)
-    this.#channel = channel
     this.#session = Session.serve(this.#served(), channel)
       .catch((error: unknown) => {
         process.emitWarning(`a client of gdb's was dropped: ${showThrown(error)}`)
@@ -176,7 +178,6 @@ export class GdbServer implements AsyncDisposable {
       })
       .finally(() => {
         this.#session = undefined
-        this.#channel = undefined
       })
   }
 
