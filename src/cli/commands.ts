@@ -48,6 +48,11 @@ const guest = {
     value: 'FILE',
     about: 'what the screen shows at the end, as a PNG file',
   },
+  trace: {
+    value: 'FILE',
+    about:
+      'every exit, the newest 65536 of each vCPU: .json for ui.perfetto.dev, .jsonl lines, .bin or .trace for readTrace()',
+  },
   vnc: {
     value: 'PATH',
     about:
@@ -169,6 +174,7 @@ const run: Command = {
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    trace: guest.trace,
     'snapshot-at-exit': {
       value: 'FILE',
       about: 'save the machine as it is when the run ends, for --from',
@@ -240,6 +246,7 @@ const boot: Command = {
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    trace: guest.trace,
     silence: {
       value: 'DURATION',
       about:

@@ -8,6 +8,7 @@ import { native } from '../native/native.ts'
 import { value64, words } from '../native/block.ts'
 import { answer, pump } from '../native/pump.ts'
 import { type Asked, OpenQuestions, bytesToRead } from './open-questions.ts'
+import { hearsBatches, publishBatch } from './run/channels.ts'
 import type { StopHandlers } from '../debug/stops/handlers.ts'
 import type { Device } from '../options/device.ts'
 import type { ExitContext } from '../options/run-options.ts'
@@ -265,6 +266,7 @@ export class Asker {
       case Question.Console:
         return handlers?.onData?.(payload as Uint8Array)
       case Question.Posted:
+        if (hearsBatches()) publishBatch(this.#machine, asked.route, payload as WriteBatch | number)
         return handlers?.onEvent
           ? handlers.onEvent(payload as number)
           : handlers?.onBatch?.(payload as WriteBatch)

@@ -13,6 +13,7 @@ import { type Trace, type TraceOptions, beginTrace } from '../trace/trace.ts'
 import { MachineRuns } from './machine-runs.ts'
 import type { Processors } from './machine-state.ts'
 import { Profiler } from './profiler.ts'
+import { noteOwner } from './run/channels.ts'
 import type { RunControl } from './run/run-control.ts'
 
 /** What looks into a machine as it runs. */
@@ -27,6 +28,7 @@ export abstract class MachineDebug extends MachineRuns {
   constructor(machine: NativeMachine, processors: Processors, control: RunControl) {
     super(machine, processors, control)
     this.#machine = machine
+    noteOwner(machine, this)
     this.#control = control
     this.#profiler = new Profiler(machine, control, processors.symbols)
     this.debug = new Debug({ machine, ...processors })

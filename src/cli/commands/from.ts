@@ -15,6 +15,7 @@ const ofTheRun = [
   'json',
   'snapshot-at-exit',
   'screenshot',
+  'trace',
   'vnc',
   'gdb',
   'wait',

@@ -13,6 +13,7 @@ import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
+import { traceFileOf } from './trace-file.ts'
 import { parseDuration } from '../values.ts'
 
 /**
@@ -25,6 +26,7 @@ export class Session {
   readonly #kept = new Kept()
   readonly #sink: Writable
   readonly #silence: Silence
+  readonly #tracePath: string | undefined
 
   /** A guest that has printed nothing for `silenceMs` is given up; 0: never. */
   constructor(values: Values, silenceMs = 0) {
@@ -33,6 +35,7 @@ export class Session {
     this.#sink = this.#json ? this.#kept : process.stdout
     // A guest that gdb has halted prints nothing.
     this.#silence = new Silence(values['gdb'] === undefined ? silenceMs : 0)
+    this.#tracePath = traceFileOf(values)
   }
 
   /**
@@ -65,6 +68,7 @@ export class Session {
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
     await this.#showToViewers(vm)
+    using trace = this.#tracePath === undefined ? undefined : vm.trace()
     await using gdb = await this.#openToGdb(vm, image)
     const stop = gdb?.stop ?? (() => vm.stop())
     const port = serial === 'none' ? undefined : vm.serial
@@ -81,6 +85,7 @@ export class Session {
     const code = this.#exitCode(result)
     const autopsy = isAbnormal(code) ? last.explain() : null
     await this.#save(vm)
+    if (this.#tracePath !== undefined) await trace?.save(this.#tracePath)
     this.#shoot(vm)
     if (this.#json) printJson({ ...this.#document(vm, result, where), explain: autopsy })
     else this.#report(vm, result, where, autopsy)

@@ -13,6 +13,7 @@ import type { Remotes } from '../remote/remotes.ts'
 import type { Parts } from '../snapshot/parts.ts'
 import { RunPromise } from './run-promise.ts'
 import { explainEnd } from './autopsies.ts'
+import { RunReport } from './channels.ts'
 
 /** How often a run delivers text and checks for a dying worker while there are no exits. */
 const tickMs = 20
@@ -107,7 +108,12 @@ export class RunControl implements Explains {
   }
 
   /** `runSync`. */
-  runHere({ registers, onExit, ...limits }: CheckedRun): RunResult {
+  runHere(checked: CheckedRun): RunResult {
+    const report = RunReport.of(this.#machine, 'runSync')
+    return report ? report.whole(() => this.#runHere(checked)) : this.#runHere(checked)
+  }
+
+  #runHere({ registers, onExit, ...limits }: CheckedRun): RunResult {
     const { timeoutMs, timeKvmRun, instructions, stepped, until } = limits
     this.#checkReady()
     this.#remotes.checkSync()
@@ -157,7 +163,7 @@ export class RunControl implements Explains {
     let background: BackgroundRun | undefined
     const promise = RunPromise.make<RunResult>(
       (resolve, reject) => {
-        background = this.#start(check(), resolve, reject)
+        background = this.#report(check, resolve, reject)
       },
       () => background?.hold(holder),
     )
@@ -168,6 +174,33 @@ export class RunControl implements Explains {
     // A run() from a handler of the same run is ERR_VM_BUSY, not the end of the process.
     else if (this.#asker.isAsking) promise.catch(ignore)
     return promise
+  }
+
+  /** Starts a run, and tells those who listen. */
+  #report(
+    check: () => CheckedRun,
+    resolve: (result: RunResult) => void,
+    reject: (error: unknown) => void,
+  ): BackgroundRun | undefined {
+    const report = RunReport.of(this.#machine, 'run')
+    if (!report) return this.#start(check(), resolve, reject)
+    let background: BackgroundRun | undefined
+    const resolved = (result: RunResult): void => {
+      resolve(result)
+      report.resolved(result)
+    }
+    const rejected = (error: unknown): void => {
+      reject(error)
+      report.rejected(error)
+    }
+    report.begin(() => {
+      try {
+        background = this.#start(check(), resolved, rejected)
+      } catch (error) {
+        rejected(error)
+      }
+    })
+    return background
   }
 
   #start(

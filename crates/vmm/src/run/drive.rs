@@ -89,6 +89,11 @@ impl<'a> Run<'a> {
             }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
+                // The stop was removed during a pause, and there is no other.
+                Pending::Open(Exit::Debug { .. }, _) if self.stopping.is_none() => {
+                    self.desk.handler.forget();
+                    continue;
+                }
                 Pending::Open(exit, from) => {
                     self.processor.show_owed()?;
                     (exit, from)
@@ -261,12 +266,8 @@ impl<'a> Run<'a> {
         {
             return (None, Err(error));
         }
-        if let Exit::Debug { .. } = exit {
-            // Without stops, the one that it was told by has been removed during a pause.
-            let verdict = match &self.stopping {
-                Some(stopping) => stopping.judge(exit, from, self.processor, &mut self.desk),
-                None => Ok(Verdict::Nothing),
-            };
+        if let (Exit::Debug { .. }, Some(stopping)) = (exit, &self.stopping) {
+            let verdict = stopping.judge(exit, from, self.processor, &mut self.desk);
             return (None, verdict);
         }
         if let Some(caught) = self.caught(exit) {
