@@ -3,7 +3,7 @@ import { lstatSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 
 import { listenGdb } from '../src/gdb/index.ts'
 import { type VirtualMachine, guests } from '../src/index.ts'

@@ -1,5 +1,5 @@
 // The stub for gdb and the runs of a machine: its own, those of the program, and how they end.
-import { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 
 import { listenGdb } from '../src/gdb/index.ts'
 import { type VirtualMachine, guests } from '../src/index.ts'
