@@ -68,7 +68,7 @@ export class GdbServer implements AsyncDisposable {
     this.#remove = bound.remove
     this.path = bound.path
     this.port = bound.path === undefined ? (server.address() as AddressInfo).port : undefined
-    process.once('exit', this.#remove)
+    removeAtExit(this.#remove)
     this.#poll = setInterval(() => {
       if (vm.closed) void this.close()
     }, pollMs).unref()
@@ -152,7 +152,7 @@ export class GdbServer implements AsyncDisposable {
 
   async #close(): Promise<void> {
     clearInterval(this.#poll)
-    process.off('exit', this.#remove)
+    leftovers.delete(this.#remove)
     this.#remove()
     const gone = new Promise((resolve) => this.#server.close(resolve))
     for (const socket of this.#sockets) socket.destroy()
@@ -208,6 +208,22 @@ export class GdbServer implements AsyncDisposable {
     this.#waiting = undefined
     return waiting?.start()
   }
+}
+
+/** What is in the file system of servers that are not closed. */
+const leftovers = new Set<() => void>()
+
+/** One listener of the process for all of them: it warns of more than ten. */
+function removeAtExit(remove: () => void): void {
+  if (leftovers.size === 0) {
+    process.off('exit', removeAll)
+    process.once('exit', removeAll)
+  }
+  leftovers.add(remove)
+}
+
+function removeAll(): void {
+  for (const remove of leftovers) remove()
 }
 
 /** Where a server is bound, and what of it is in the file system. */
