@@ -362,6 +362,8 @@ export declare class NativeSnapshot {
 export declare class NativeTrace {
   /** What it has now, until `close`; also while the machine runs. */
   read(): NativeTraceCopy | null
+  /** The same on a thread of Node.js's: a large one takes a while. */
+  readLater(): Promise<NativeTraceCopy | null | Failure>
   /** How many exits it has, 0 after `close`. */
   length(): number
   /** Exits that newer ones have overwritten, 0 after `close`. */

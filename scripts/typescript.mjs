@@ -1,5 +1,5 @@
-// Compiles src/ into dist/, and then the manager in packages/. What users load is one CommonJS file: Node.js takes a millisecond for each file, and Jest and
-// Vitest cannot require an ES module. An ES module beside it hands out the same names.
+// Compiles src/ into dist/, and then the manager in packages/. What users load of an entry is one CommonJS file: Node.js takes a millisecond for each file, and
+// Jest and Vitest cannot require an ES module. An ES module beside it hands out the same names.
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
@@ -9,9 +9,12 @@ import { must, root } from './run.mjs'
 
 const dist = join(root, 'dist')
 
+/** Folders in dist/ of what users import: the package itself, and `vmexit/gdb`. */
+const ENTRIES = ['.', 'gdb']
+
 /** The names that are values, and whether each is a type too, as a class is. */
-function values() {
-  const path = join(dist, 'index.d.ts')
+function values(entry) {
+  const path = join(dist, entry, 'index.d.ts')
   const program = ts.createProgram([path], { module: ts.ModuleKind.NodeNext })
   const types = program.getTypeChecker()
   return types
@@ -70,24 +73,46 @@ const loaderOutside = {
     onResolve({ filter: /\/native\.cjs$/ }, () => ({ path: '../native.cjs', external: true })),
 }
 
+/** What users compare by identity is that of the package, whichever entry they have it from. */
+const packageOutside = {
+  name: 'package-outside',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /(^\.\.\/index|\/vm-error)\.js$/ }, () => {
+      return { path: '../index.cjs', external: true }
+    }),
+}
+
+async function bundle(entry) {
+  const isMain = entry === '.'
+  const folder = join('dist', entry)
+  await build({
+    absWorkingDir: root,
+    entryPoints: [join(folder, 'index.js')],
+    outfile: join(folder, 'index.cjs'),
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    plugins: isMain ? [loaderOutside] : [packageOutside],
+    ...(isMain && { banner: { js: GUARD } }),
+    logLevel: 'warning',
+  })
+}
+
+/** What stands beside the bundle: for `import`, and the types of `require()`. */
+function writeBeside(entry) {
+  const found = values(entry)
+  const folder = join(dist, entry)
+  writeFileSync(join(folder, 'load.cjs'), LOADER)
+  writeFileSync(join(folder, 'index.js'), esModule(found.map(({ name }) => name)))
+  writeFileSync(join(folder, 'index.d.cts'), commonTypes(found))
+}
+
 rmSync(dist, { recursive: true, force: true })
 must(['node_modules/.bin/tsc', '-p', 'tsconfig.build.json'])
-await build({
-  absWorkingDir: root,
-  entryPoints: ['dist/index.js'],
-  outfile: 'dist/index.cjs',
-  bundle: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node20',
-  plugins: [loaderOutside],
-  banner: { js: GUARD },
-  logLevel: 'warning',
-})
-const found = values()
-writeFileSync(join(dist, 'load.cjs'), LOADER)
-writeFileSync(join(dist, 'index.js'), esModule(found.map(({ name }) => name)))
-writeFileSync(join(dist, 'index.d.cts'), commonTypes(found))
+// All of them before any module is replaced.
+for (const entry of ENTRIES) await bundle(entry)
+for (const entry of ENTRIES) writeBeside(entry)
 chmodSync(join(dist, 'cli', 'main.js'), 0o755)
 
 // The manager takes the package that was just compiled.

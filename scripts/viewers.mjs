@@ -1,5 +1,5 @@
 // Programs that look at machines, from Debian, kept in .cache: viewers of VNC and noVNC in .cache/viewers, clients of libvirt in .cache/clients, each with an X server
-// without a screen. Nothing is installed: a command runs in a mount namespace of its own, in which /usr and /etc show what was unpacked over the host's own.
+// without a screen, and gdb in .cache/gdb. Nothing is installed: a command runs in a mount namespace of its own, in which /usr and /etc show what was unpacked over the host's own.
 import { randomBytes } from 'node:crypto'
 import {
   cpSync,
@@ -37,6 +37,8 @@ const clients = {
   alone: [],
   probe: ['virt-manager', '--version'],
 }
+
+const debuggers = { name: 'gdb', packages: ['gdb'], alone: [], probe: ['gdb', '--version'] }
 
 /** Words that start a command where /usr has what was fetched, too; as they are for the host's own /usr. */
 export function within(usr, words, flags = []) {
@@ -133,6 +135,12 @@ async function fetchSet({ name, packages, alone, probe }) {
 
 /** virt-viewer, an X server and what types into it, and noVNC. */
 export const fetchViewers = () => fetchSet(viewers)
+
+/** The host's gdb, or Debian's. */
+export async function fetchGdb() {
+  const { code } = await attempt(debuggers.probe, { seconds: 60 })
+  return code === 0 ? '/usr' : await fetchSet(debuggers)
+}
 
 const hasGi = ['/usr/bin/python3', '-c', 'import gi; gi.require_version("Atspi", "2.0")']
 

@@ -5,8 +5,8 @@ import { join, relative } from 'node:path'
 import { build } from 'esbuild'
 import ts from 'typescript'
 
-const PROGRAMS = ['dist/index.js', 'dist/cli/main.js']
-const TYPES = ['dist/index.d.ts', 'dist/index.d.cts']
+const PROGRAMS = ['dist/index.js', 'dist/gdb/index.js', 'dist/cli/main.js']
+const TYPES = ['dist', 'dist/gdb'].flatMap((at) => [`${at}/index.d.ts`, `${at}/index.d.cts`])
 
 /** The modules that the programs import, at once or later. */
 async function modulesOf(folder) {

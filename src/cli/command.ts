@@ -13,6 +13,11 @@ export interface Option {
   readonly about: string
   /** What the help calls its value; without one the option takes none. FILE stands for a path. */
   readonly value?: string
+  /**
+   * Given for one that may stand without its value: a word after it is its value only if it is like
+   * this. `--option=VALUE` says any.
+   */
+  readonly optional?: RegExp
   /** The values that there are. */
   readonly words?: readonly string[]
   readonly multiple?: boolean

@@ -69,6 +69,15 @@ const guest = {
       'show the screen to viewers of VNC at a Unix socket that is made there, and let them type',
     api: ['path'],
   },
+  gdb: {
+    value: 'ADDRESS',
+    optional: /^(127\.0\.0\.1|localhost)?:\d+$/,
+    about:
+      'let gdb look into the guest, at :PORT of 127.0.0.1 or a Unix socket, a path; without ADDRESS at a ' +
+      'socket in a folder of its own',
+    api: ['port', 'path'],
+  },
+  wait: { about: 'do not begin before gdb says so' },
 } satisfies Record<string, Option>
 
 const image: Argument = { name: 'IMAGE', api: ['payload', 'payload.image'] }
@@ -170,6 +179,8 @@ const run: Command = {
     disk: guest.disk,
     net: guest.net,
     vnc: guest.vnc,
+    gdb: guest.gdb,
+    wait: guest.wait,
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
@@ -242,6 +253,8 @@ const boot: Command = {
     disk: guest.disk,
     net: guest.net,
     vnc: guest.vnc,
+    gdb: guest.gdb,
+    wait: guest.wait,
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,

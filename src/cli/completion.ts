@@ -18,7 +18,11 @@ export function completionOf(commands: readonly Verb[], verbs: readonly Verb[]):
 const help: readonly [string, Option] = ['help', { about: 'show the help' }]
 
 function optionsOf({ options = {} }: Verb): (readonly [string, Option])[] {
-  return [...Object.entries(options), help]
+  // What may stand without its value takes no word after it.
+  const own = Object.entries(options).map(
+    ([name, option]) => [name, option.optional ? { about: option.about } : option] as const,
+  )
+  return [...own, help]
 }
 
 /** A word as every one of these shells reads it. */

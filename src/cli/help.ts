@@ -30,8 +30,8 @@ machine, 124 time-out; a write to a stop port returns the guest's own code.
 /** All that there is to say of one command. */
 export function helpOf({ name, usage, about, options, notes }: Command): string {
   const entries = Object.entries(options).map(
-    ([option, { value, about: text }]) =>
-      [`--${option}${value === undefined ? '' : ` ${value}`}`, text] as const,
+    ([option, { value, optional, about: text }]) =>
+      [`--${option}${valueOf(value, optional !== undefined)}`, text] as const,
   )
   const all = [...entries, ['--help', 'show this'] as const]
   const width = Math.max(...all.map(([left]) => left.length)) + 4
@@ -47,6 +47,11 @@ export function helpOf({ name, usage, about, options, notes }: Command): string 
   ]
     .join('\n\n')
     .concat('\n')
+}
+
+function valueOf(value: string | undefined, isOptional: boolean): string {
+  if (value === undefined) return ''
+  return isOptional ? `[=${value}]` : ` ${value}`
 }
 
 function wrap(text: string, width: number): string[] {

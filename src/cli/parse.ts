@@ -14,14 +14,16 @@ export interface Parsed {
 /** Takes a command line apart; what it does not know, it refuses with the nearest word. */
 export function parseCommandLine(command: Command, args: readonly string[]): Parsed {
   const known = Object.entries(command.options).map(([name, option]) => {
-    const type = option.value === undefined ? ('boolean' as const) : ('string' as const)
+    // One that may stand without its value takes none of the words after it.
+    const takesNone = option.value === undefined || option.optional
+    const type = takesNone ? ('boolean' as const) : ('string' as const)
     return [name, { type, multiple: option.multiple ?? false }] as const
   })
   const help = { type: 'boolean', short: 'h' } as const
   const options = { ...Object.fromEntries(known), help }
   // Not strict: its messages are Node's own, which know of no nearest word.
   const parsed = parseArgs({
-    args: [...args],
+    args: joined(command, args),
     options,
     allowPositionals: true,
     strict: false,
@@ -30,6 +32,19 @@ export function parseCommandLine(command: Command, args: readonly string[]): Par
   for (const token of parsed.tokens) if (token.kind === 'option') check(command, token)
   const { values, positionals } = parsed
   return { values: values as Values, positionals, help: values['help'] === true }
+}
+
+/** The same, where the value of an option that could stand without is said to be one. */
+function joined({ options }: Command, args: readonly string[]): string[] {
+  const all: string[] = []
+  for (const arg of args) {
+    const before = all.at(-1) ?? ''
+    const name = before.replace(/^--/, '')
+    const known = before !== name && Object.hasOwn(options, name) ? options[name] : undefined
+    if (known?.optional?.test(arg)) all[all.length - 1] = `${before}=${arg}`
+    else all.push(arg)
+  }
+  return all
 }
 
 function check(
@@ -50,7 +65,7 @@ function check(
   const wanted = isHelp ? undefined : options[name]?.value
   if (wanted === undefined && value !== undefined)
     UsageError.raise(`${rawName} takes no value, got '${value}'`)
-  if (wanted === undefined) return
+  if (wanted === undefined || options[name]?.optional) return
   // `--load --entry 5`: the first has lost its value. `--load=--entry` says that it is meant.
   const isLost = !inlineValue && value !== undefined && value.startsWith('-') && value !== '-'
   if (value === undefined || isLost)

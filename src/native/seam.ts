@@ -45,6 +45,7 @@ export type {
   NativeTableLevel,
   NativeText,
   NativeTrace,
+  NativeTraceCopy,
   NativeWalk,
   NativeWalkLevel,
   NativeWhereabouts,

@@ -1,7 +1,7 @@
 import { inspect, type InspectOptions } from 'node:util'
 
 import { invalid, take } from '../native/errors.ts'
-import type { NativeMachine, NativeTrace } from '../native/seam.ts'
+import type { NativeMachine, NativeTrace, NativeTraceCopy } from '../native/seam.ts'
 import {
   checkBoolean,
   checkInteger,
@@ -130,7 +130,7 @@ export class Trace implements Iterable<TracedExit>, Disposable {
         : checkWord('save options.format', options.format, formats)
     if (format === undefined)
       return invalid('path', 'one that ends with .json, .jsonl, .bin or .trace', path)
-    await writeTrace(checkString('path', path), this.#records(), format)
+    await writeTrace(checkString('path', path), await this.#recordsLater(), format)
   }
 
   /**
@@ -167,8 +167,16 @@ export class Trace implements Iterable<TracedExit>, Disposable {
   }
 
   #records(): Records {
+    return this.#recordsOf(this.#live?.read())
+  }
+
+  async #recordsLater(): Promise<Records> {
+    const copy = await this.#live?.readLater()
+    return this.#recordsOf(copy && take(copy))
+  }
+
+  #recordsOf(copy: NativeTraceCopy | null | undefined): Records {
     const { capacity, registers } = this
-    const copy = this.#live?.read()
     return copy ? { ...copy, capacity, registers, vcpus: this.#vcpus } : this.#kept!
   }
 }

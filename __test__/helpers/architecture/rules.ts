@@ -53,6 +53,7 @@ const STOREYS = [
   'profile',
   'machine',
   'index.ts',
+  'gdb',
   'bench',
   'cli',
 ]

@@ -1,4 +1,4 @@
-import { type Guest, VirtualMachine, guests } from '../../index.ts'
+import { type Guest, type Trace, VirtualMachine, guests } from '../../index.ts'
 import { raise } from '../../native/errors.ts'
 import type { Image } from '../../options/payload.ts'
 import type { Route } from '../../options/routes.ts'
@@ -71,6 +71,8 @@ export interface LoopSpec {
   writer?: Writer
   /** `run()`, else `runSync()`. */
   threaded?: boolean
+  /** Its exits are recorded by `vm.trace()`. */
+  traced?: boolean
   /** Every exit calls JavaScript, which can time it there. */
   stamped?: boolean
   /** Units of one run whose mean is one time; where JavaScript sees no single exit. */
@@ -140,12 +142,14 @@ export class LoopRoute implements BenchRoute {
 
   async #run(units: number, tally: Tally, signal: AbortSignal): Promise<number> {
     using vm = this.#machine(units, tally)
+    using trace = this.#spec.traced ? vm.trace() : undefined
     const start = process.hrtime.bigint()
     const result = this.#spec.threaded
       ? await vm.run({ timeoutMs, signal })
       : vm.runSync({ timeoutMs })
     const ns = since(start)
     this.#check(vm, result, tally, units)
+    checkTrace(trace, units)
     return ns
   }
 
@@ -154,6 +158,7 @@ export class LoopRoute implements BenchRoute {
     const tally = new Tally()
     const chunk = Math.min(this.unitsPerTime, units)
     using vm = this.#machine(chunk, tally)
+    using trace = this.#spec.traced ? vm.trace() : undefined
     const times: number[] = []
     for (let done = chunk; done <= Math.max(units, chunk); done += chunk) {
       signal.throwIfAborted()
@@ -163,6 +168,7 @@ export class LoopRoute implements BenchRoute {
       times.push(since(start) / chunk)
       if (result.reason !== 'hlt') this.#check(vm, result, tally, done)
     }
+    checkTrace(trace, times.length * chunk)
     return times
   }
 
@@ -171,4 +177,10 @@ export class LoopRoute implements BenchRoute {
     if (result.reason === 'hlt' && arrived === units) return
     raise(new Error(`${arrived} of ${units} arrived, and the run ended with ${result.reason}`))
   }
+}
+
+/** Whether it was there, of a route that has one. */
+function checkTrace(trace: Trace | undefined, units: number): void {
+  if (!trace || trace.length + trace.dropped > units) return
+  raise(new Error(`${trace.length} exits are traced, of ${units} and a halt`))
 }

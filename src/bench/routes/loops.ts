@@ -17,6 +17,13 @@ const constantRoute: BenchRoute = new LoopRoute({
 export const loopRoutes: readonly BenchRoute[] = [
   constantRoute,
   new LoopRoute({
+    name: 'trace',
+    about: 'the same, each exit recorded by vm.trace(), against C, which records nothing',
+    traced: true,
+    route: () => ({ port: benchPort, to: 'constant', value: 0 }),
+    arrived: counted,
+  }),
+  new LoopRoute({
     name: 'console',
     about: "Rust gathers the bytes: port writes to: 'console' under runSync(), into result.output",
     route: () => ({ port: benchPort, to: 'console' }),

@@ -35,7 +35,7 @@ export const bootKernel: Run = async (values, positionals) => {
     disks: [...start.disks, ...disks],
     routes: session.wired(options.routes),
   })
-  return await session.run(vm, 'typed')
+  return await session.run(vm, 'typed', start.bytes)
 }
 
 /** What is started, and the bytes of its image. */

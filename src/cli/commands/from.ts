@@ -19,6 +19,8 @@ const ofTheRun = [
   'symbols',
   'trace',
   'vnc',
+  'gdb',
+  'wait',
 ]
 
 /** `vmexit run --from`: a machine that goes on where a snapshot was saved. */

@@ -20,7 +20,12 @@ export const runImage: Run = async (values, positionals) => {
   const definition = theDefinition(values, positionals)
   const options = await optionsOf(definition)
   using vm = machineWith({ ...options, routes: session.wired(options.routes) }, definition)
-  return await session.run(vm, serialOf(options))
+  return await session.run(vm, serialOf(options), imageOf(options))
+}
+
+/** The bytes that it starts. */
+function imageOf({ payload }: VirtualMachineOptions): Uint8Array | undefined {
+  return 'image' in payload ? payload.image : undefined
 }
 
 /** What the command line comes to. */

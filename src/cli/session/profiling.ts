@@ -22,6 +22,8 @@ export class Profiling {
       UsageError.raise(`--profile FILE must end in ${endingsOfPaths}, got '${this.#path}'`)
     if (this.#path === undefined && symbols !== undefined)
       UsageError.raise('--symbols names the functions of --profile FILE, which is not given')
+    if (this.#path !== undefined && values['gdb'] !== undefined)
+      UsageError.raise('--profile and --gdb do not go together: gdb holds the guest as it likes')
     if (symbols !== undefined) this.#symbols = readImage(symbols, 'the symbols')
   }
 

@@ -8,6 +8,7 @@ import { describeWhere } from '../../results/where.ts'
 import type { Autopsy } from '../../results/autopsy.ts'
 import { autopsyText } from './autopsy-text.ts'
 import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
+import type { Debugged } from './gdb.ts'
 import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
 import { Profiling } from './profiling.ts'
@@ -33,7 +34,8 @@ export class Session {
     this.#values = values
     this.#json = Boolean(values['json'])
     this.#sink = this.#json ? this.#kept : process.stdout
-    this.#silence = new Silence(silenceMs)
+    // A guest that gdb has halted prints nothing.
+    this.#silence = new Silence(values['gdb'] === undefined ? silenceMs : 0)
     this.#tracePath = traceFileOf(values)
   }
 
@@ -55,23 +57,28 @@ export class Session {
 
   /**
    * Runs it, reports how it ended, and returns the exit code. Its serial port gets what is typed
-   * only on request.
+   * only on request. Of its image gdb learns the symbols.
    */
-  async run(vm: VirtualMachine, serial: 'none' | 'shown' | 'typed'): Promise<number> {
+  async run(
+    vm: VirtualMachine,
+    serial: 'none' | 'shown' | 'typed',
+    image?: Uint8Array,
+  ): Promise<number> {
     if (textOf(this.#values, 'screenshot') !== undefined && !vm.screen)
       UsageError.raise('--screenshot needs --screen')
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
-    const stop = (): void => vm.stop()
     const profiling = new Profiling(this.#values)
     await this.#showToViewers(vm)
     using trace = this.#tracePath === undefined ? undefined : vm.trace()
+    await using gdb = await this.#openToGdb(vm, image)
+    const stop = gdb?.stop ?? (() => vm.stop())
     const port = serial === 'none' ? undefined : vm.serial
     using terminal = port && new Terminal(port, this.#sink, stop, serial === 'typed')
     port?.once('data', () => this.#silence.end())
     vm.screen?.once('change', () => this.#silence.end())
     this.#silence.start(stop)
-    const result = await profiling.run(vm, limits)
+    const result = await (gdb ? gdb.run(limits) : profiling.run(vm, limits))
     this.#silence.end()
     await terminal?.drained()
     // A run that was stopped does not say where; one that has no time does.
@@ -91,6 +98,7 @@ export class Session {
       })
     else this.#report(vm, result, where, autopsy)
     if (!this.#json) process.stderr.write(profiling.text)
+    await gdb?.left()
     return code
   }
 
@@ -100,6 +108,19 @@ export class Session {
     if (path === undefined) return
     if (!screen) return UsageError.raise('--vnc shows a screen: add --screen text, or its size')
     await screen.listen({ path })
+  }
+
+  /** What `--gdb` asks for; without it, nothing of that is loaded. */
+  async #openToGdb(
+    vm: VirtualMachine,
+    image: Uint8Array | undefined,
+  ): Promise<Debugged | undefined> {
+    const address = this.#values['gdb'] as string | true | undefined
+    const waits = this.#values['wait'] === true
+    if (address === undefined)
+      return waits ? UsageError.raise('--wait waits for gdb: add --gdb') : undefined
+    const { openGdb } = await import('./gdb.ts')
+    return await openGdb(vm, { address, waits, image })
   }
 
   /** What `--snapshot-at-exit` asks for. */

@@ -96,14 +96,13 @@ export class Debug {
    *
    * @example
    * ```ts
-   * // movl $5, 0x800; movl $7, 0x800; hlt
-   * const store = (value: number) => [0xc7, 0x04, 0x25, 0, 8, 0, 0, value, 0, 0, 0]
-   * const image = Uint8Array.of(...store(5), ...store(7), 0xf4)
+   * // movl $5, 0x800; hlt
+   * const image = Uint8Array.of(0xc7, 0x04, 0x25, 0, 8, 0, 0, 5, 0, 0, 0, 0xf4)
    * using vm = new VirtualMachine({ mode: 'long', payload: { image } })
    * using watch = vm.debug.watch(0x800n, { size: 4, on: 'write' }, ({ before, after }) => {
-   *   console.log(before?.[0], after?.[0]) // 0 5, then 5 7
+   *   console.log(before?.[0], after?.[0]) // 0 5
    * })
-   * console.log(vm.runSync().reason, watch.hits) // hlt 2
+   * console.log(vm.runSync().reason, watch.hits) // hlt 1
    * ```
    */
   watch(

@@ -22,8 +22,8 @@ export interface StopHit {
   /**
    * The general registers of that vCPU.
    *
-   * @throws {VmError} `ERR_VM_BUSY` after the answer, when the promise of a handler that returns one
-   * is settled, or the run has ended.
+   * @throws {VmError} `ERR_VM_BUSY` after the answer: when the promise of a handler that returns
+   * one is settled, or the run has ended.
    */
   readonly registers: () => Registers
 }

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use napi::Either;
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
+use napi::{Either, Env, Task};
 use napi_derive::napi;
-use vmm::{Counters, Trace};
+use vmm::{Counters, Result, Trace, TraceCopy};
 
+use crate::caught::caught;
 use crate::convert::failure::{Failure, either};
 use crate::lifecycle::Lifecycle;
 use crate::machine::NativeMachine;
@@ -28,6 +29,31 @@ pub struct NativeTraceCopy {
     pub bytes: Uint8Array,
     /// Exits that newer ones have overwritten.
     pub dropped: f64,
+}
+
+impl From<TraceCopy> for NativeTraceCopy {
+    fn from(copy: TraceCopy) -> Self {
+        Self {
+            bytes: copy.bytes.into(),
+            dropped: copy.dropped as f64,
+        }
+    }
+}
+
+/// Copies a trace, while the event loop goes on.
+pub struct Read(Option<Arc<Trace>>);
+
+impl Task for Read {
+    type Output = Result<Option<TraceCopy>>;
+    type JsValue = Either<Option<NativeTraceCopy>, Failure>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        Ok(caught(|| Ok(self.0.as_deref().map(Trace::copy))))
+    }
+
+    fn resolve(&mut self, _env: Env, copy: Self::Output) -> napi::Result<Self::JsValue> {
+        Ok(either(copy.map(|copy| copy.map(NativeTraceCopy::from))))
+    }
 }
 
 #[napi]
@@ -61,10 +87,13 @@ impl NativeTrace {
     #[napi]
     pub fn read(&self) -> Option<NativeTraceCopy> {
         let copy = self.trace.borrow().as_ref()?.copy();
-        Some(NativeTraceCopy {
-            bytes: copy.bytes.into(),
-            dropped: copy.dropped as f64,
-        })
+        Some(copy.into())
+    }
+
+    /// The same on a thread of Node.js's: a large one takes a while.
+    #[napi(ts_return_type = "Promise<NativeTraceCopy | null | Failure>")]
+    pub fn read_later(&self) -> AsyncTask<Read> {
+        AsyncTask::new(Read(self.trace.borrow().clone()))
     }
 
     /// How many exits it has, 0 after `close`.

@@ -89,6 +89,11 @@ impl<'a> Run<'a> {
             }
             let pending = std::mem::replace(&mut self.processor.pending, Pending::Nothing);
             let (exit, from) = match pending {
+                // The stop was removed during a pause, and there is no other.
+                Pending::Open(Exit::Debug { .. }, _) if self.stopping.is_none() => {
+                    self.desk.handler.forget();
+                    continue;
+                }
                 Pending::Open(exit, from) => {
                     self.processor.show_owed()?;
                     (exit, from)
