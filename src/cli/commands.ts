@@ -48,6 +48,16 @@ const guest = {
     value: 'FILE',
     about: 'what the screen shows at the end, as a PNG file',
   },
+  profile: {
+    value: 'FILE',
+    about:
+      'write where the guest spends its time: FILE.cpuprofile for Chrome and VS Code, ' +
+      'FILE.speedscope.json for speedscope.app, FILE.folded for flame graphs',
+  },
+  symbols: {
+    value: 'FILE',
+    about: 'an ELF image such as vmlinux, which names the functions of --profile (default: IMAGE)',
+  },
   trace: {
     value: 'FILE',
     about:
@@ -174,6 +184,8 @@ const run: Command = {
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    profile: guest.profile,
+    symbols: guest.symbols,
     trace: guest.trace,
     'snapshot-at-exit': {
       value: 'FILE',
@@ -246,6 +258,8 @@ const boot: Command = {
     timeout: guest.timeout,
     screen: guest.screen,
     screenshot: guest.screenshot,
+    profile: guest.profile,
+    symbols: guest.symbols,
     trace: guest.trace,
     silence: {
       value: 'DURATION',

@@ -84,7 +84,7 @@ export class Session {
     if (report.kind === 'gone') this.#channel.end()
   }
 
-  /** A line for people, which a client takes only before it is told that the machine stands still. */
+  /** A line for people, which a client takes only before it hears that the machine stands still. */
   say(text: string): void {
     const bytes = Buffer.from(`vmexit: ${text}\n`)
     for (let at = 0; at < bytes.length; at += LINE_BYTES) {

@@ -1,4 +1,4 @@
-import { fail, invalid, show } from '../native/errors.ts'
+import { invalid } from '../native/errors.ts'
 import { checkWord } from '../options/check.ts'
 import { cpuprofile } from './cpuprofile.ts'
 import type { Named } from './named.ts'
@@ -25,12 +25,12 @@ export function checkFormat(name: string, value: unknown): ProfileFormat {
   return checkWord(name, value, formats)
 }
 
+/** Those endings, as a message has them. */
+export const endingsOfPaths: string = endings.map(([ending]) => ending).join(', ')
+
 /** The format that the name of a file says. */
-export function formatOfPath(path: string): ProfileFormat {
-  const found = endings.find(([ending]) => path.endsWith(ending))
-  if (found) return found[1]
-  const all = endings.map(([ending]) => ending).join(', ')
-  return fail('ERR_INVALID_OPTION', `path must end in one of ${all}, got ${show(path)}`)
+export function formatOfPath(path: string): ProfileFormat | undefined {
+  return endings.find(([ending]) => path.endsWith(ending))?.[1]
 }
 
 /** A profile as text. */

@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 
+import { invalid } from '../native/errors.ts'
 import type { NativeSamples } from '../native/seam.ts'
 import { checkKeys, checkObject, checkPath } from '../options/check.ts'
 import type { RunResult } from '../results/result.ts'
-import { type ProfileFormat, checkFormat, formatOfPath, write } from './formats.ts'
+import { type ProfileFormat, checkFormat, endingsOfPaths, formatOfPath, write } from './formats.ts'
 import type { Named } from './named.ts'
 import { type ProfileNamer, Names } from './names.ts'
 import { type Moment, type ProfileStack, momentsOf, stacksOf } from './samples.ts'
@@ -86,6 +87,7 @@ export class Profile {
     const { format } = checkObject('options', options)
     checkKeys('options', options, ['format'])
     const chosen = format === undefined ? formatOfPath(file) : checkFormat('format', format)
+    if (!chosen) return invalid('path', `a file whose name ends in ${endingsOfPaths}`, path)
     await writeFile(file, this.encode(chosen))
   }
 

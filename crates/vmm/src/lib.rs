@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! replay ─► machine ─┬─► snapshot ─► run ─┬─► bus (routes, and what stands at each) ─┐
-//!                    │                    ├─► debug                                 │
+//!                    │                    ├─► debug, trace, profile                 │
 //!                    │                    └─► interrupts ────────────────────────────┴─► kvm
 //!                    └─► placement, board, offload
 //! ```

@@ -15,6 +15,8 @@ const ofTheRun = [
   'json',
   'snapshot-at-exit',
   'screenshot',
+  'profile',
+  'symbols',
   'trace',
   'vnc',
   'gdb',

@@ -11,6 +11,7 @@ import { UsageError, type Values, exitCodes, printJson } from '../command.ts'
 import type { Debugged } from './gdb.ts'
 import { textOf } from './image.ts'
 import { Kept } from './kept.ts'
+import { Profiling } from './profiling.ts'
 import { Silence } from './silence.ts'
 import { Terminal } from './terminal.ts'
 import { traceFileOf } from './trace-file.ts'
@@ -67,6 +68,7 @@ export class Session {
       UsageError.raise('--screenshot needs --screen')
     const timeout = textOf(this.#values, 'timeout')
     const limits = timeout === undefined ? {} : { timeoutMs: parseDuration('--timeout', timeout) }
+    const profiling = new Profiling(this.#values)
     await this.#showToViewers(vm)
     using trace = this.#tracePath === undefined ? undefined : vm.trace()
     await using gdb = await this.#openToGdb(vm, image)
@@ -76,7 +78,7 @@ export class Session {
     port?.once('data', () => this.#silence.end())
     vm.screen?.once('change', () => this.#silence.end())
     this.#silence.start(stop)
-    const result = await (gdb ?? vm).run(limits)
+    const result = await (gdb ? gdb.run(limits) : profiling.run(vm, limits))
     this.#silence.end()
     await terminal?.drained()
     // A run that was stopped does not say where; one that has no time does.
@@ -87,8 +89,15 @@ export class Session {
     await this.#save(vm)
     if (this.#tracePath !== undefined) await trace?.save(this.#tracePath)
     this.#shoot(vm)
-    if (this.#json) printJson({ ...this.#document(vm, result, where), explain: autopsy })
+    await profiling.save()
+    if (this.#json)
+      printJson({
+        ...this.#document(vm, result, where),
+        ...profiling.document,
+        explain: autopsy,
+      })
     else this.#report(vm, result, where, autopsy)
+    if (!this.#json) process.stderr.write(profiling.text)
     await gdb?.left()
     return code
   }

@@ -42,7 +42,7 @@ function typesOf(registers: readonly Register[]): string {
   return (used.has('vec128') ? vectorTypes : '') + named.map(flagsType).join('')
 }
 
-/** What a client reads as `target.xml`: which registers there are, in the order of their numbers. */
+/** What a client reads as `target.xml`: its registers, in the order of their numbers. */
 export function targetDescription(bits: Bits): string {
   const features = featuresOf(bits).map(({ name, registers }) => {
     const lines = registers.map(
