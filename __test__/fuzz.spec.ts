@@ -19,6 +19,7 @@ const subjects = {
   api: 'whatever is called in whatever order, it returns in time or fails with a VmError',
   images: 'whatever an image holds, it is loaded or refused within a second',
   faults: 'whatever ring 3 does about the trap table, a fault is reported where there is one',
+  gdb: 'whatever a client of gdb says, the next one is served, and the machine is unharmed',
   rfb: 'whatever a viewer of a screen says, it harms nobody else, and the next one is served',
 }
 

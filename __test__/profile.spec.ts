@@ -153,10 +153,11 @@ kvmTest('a vCPU that sleeps until an interrupt is halted, at its hlt', async (t)
   using vm = machine('fa f4 eb fd', [], { irqchip: true })
   const profile = await vm.profile({ hz, timeoutMs: 500 })
   t.true(profile.samples > 0)
-  const { activity, frames } = profile.stacks.at(-1)!
-  t.is(activity, 'halted')
-  t.deepEqual(frames, [2n])
-  t.is(profile.functions[0]?.name, '(halted)')
+  // On a busy host its thread may be found on its way in or out, too.
+  const halted = profile.stacks.filter(({ activity }) => activity === 'halted')
+  t.true(halted.length > 0)
+  t.true(halted.every(({ frames }) => frames.length === 1 && frames[0] === 2n))
+  t.true(profile.functions.some(({ name }) => name === '(halted)'))
 })
 
 kvmTest('a pause is not sampled', async (t) => {

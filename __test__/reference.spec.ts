@@ -11,8 +11,9 @@ const options: ts.CompilerOptions = {
   stripInternal: true,
 }
 const entry = 'src/index.ts'
+const gdb = 'src/gdb/index.ts'
 const seam = 'index.d.ts'
-const program = ts.createProgram([entry, seam], options)
+const program = ts.createProgram([entry, gdb, seam], options)
 const checker = program.getTypeChecker()
 
 const sourceFile = (path: string): ts.SourceFile => program.getSourceFile(path)!
@@ -47,11 +48,12 @@ test('every symbol of the API and of the seam has words', (t) => {
   t.true(exportsOf(entry).length > 40)
   t.true(exportsOf(seam).length > 20)
   t.deepEqual(described(entry), [])
+  t.deepEqual(described(gdb), [])
   t.deepEqual(described(seam), [])
 })
 
 test('every method has an example', (t) => {
-  const methods = exportsOf(entry)
+  const methods = [...exportsOf(entry), ...exportsOf(gdb)]
     .map(resolved)
     .flatMap(members)
     .filter(([name, { flags }]) => flags & ts.SymbolFlags.Method && !/ispose/.test(name))

@@ -1,6 +1,6 @@
 // npm run fuzz: random guests, calls, images, viewers and drivers, until the time is over or too much is found.
 //
-//   npm run fuzz -- [guests|api|images|exactness|faults|stops|rfb|http|libvirt|rings]… [--seconds N] [--steps N] [--seed S] [--from STEP] [--findings N]
+//   npm run fuzz -- [guests|api|images|exactness|faults|stops|rfb|gdb|http|libvirt|rings]… [--seconds N] [--steps N] [--seed S] [--from STEP] [--findings N]
 //   npm run fuzz -- --task FILE…        does again what was kept of a finding
 //
 // The seed is the commit unless one is given; seed and step make the same task again. A finding is kept as a file of JSON in .cache/fuzz: once it is
@@ -23,6 +23,7 @@ const FUZZERS = {
   faults: 'faults/index.mjs',
   stops: 'stops/index.mjs',
   rfb: 'rfb/index.mjs',
+  gdb: 'gdb/index.mjs',
   http: 'http/index.mjs',
   libvirt: 'libvirt/index.mjs',
 }

@@ -7,7 +7,7 @@ export const routeNames = [
   ...(['queue', 'coalesce', 'event'] as const),
   ...(['hlt', 'run-sync', 'run', 'registers', 'call', 'pause', 'lifecycle'] as const),
   'step' as const,
-  ...(['reset-1', 'reset-10', 'reset-100', 'fork', 'snapshot'] as const),
+  ...(['reset-1', 'reset-10', 'reset-100', 'fork', 'snapshot', 'profile'] as const),
 ]
 
 /** One of them. */

@@ -53,7 +53,8 @@ export class GdbServer implements AsyncDisposable {
   readonly #kept = new Kept()
   readonly #symbols: Uint8Array | undefined
   readonly #poll: NodeJS.Timeout
-  #channel: Channel | undefined
+  /** Also of clients that have said farewell, until they are closed. */
+  readonly #sockets = new Set<Socket>()
   #session: Promise<void> | undefined
   #givingWay = 0
   #waiting: Waiting | undefined
@@ -67,7 +68,7 @@ export class GdbServer implements AsyncDisposable {
     this.#remove = bound.remove
     this.path = bound.path
     this.port = bound.path === undefined ? (server.address() as AddressInfo).port : undefined
-    process.once('exit', this.#remove)
+    removeAtExit(this.#remove)
     this.#poll = setInterval(() => {
       if (vm.closed) void this.close()
     }, pollMs).unref()
@@ -151,10 +152,10 @@ export class GdbServer implements AsyncDisposable {
 
   async #close(): Promise<void> {
     clearInterval(this.#poll)
-    process.off('exit', this.#remove)
+    leftovers.delete(this.#remove)
     this.#remove()
     const gone = new Promise((resolve) => this.#server.close(resolve))
-    this.#channel?.close()
+    for (const socket of this.#sockets) socket.destroy()
     await this.#session
     this.#waiting?.fail(closed())
     this.#waiting = undefined
@@ -165,10 +166,11 @@ export class GdbServer implements AsyncDisposable {
   /** Serves it, unless another one is there and stays. */
   async #welcome(socket: Socket): Promise<void> {
     socket.on('error', () => undefined)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
     if (this.#session && !(await this.#hasGone())) return void socket.destroy()
     if (this.#session || this.#closed || socket.destroyed) return void socket.destroy()
     const channel = new Channel(socket)
-    this.#channel = channel
     this.#session = Session.serve(this.#served(), channel)
       .catch((error: unknown) => {
         process.emitWarning(`a client of gdb's was dropped: ${showThrown(error)}`)
@@ -176,7 +178,6 @@ export class GdbServer implements AsyncDisposable {
       })
       .finally(() => {
         this.#session = undefined
-        this.#channel = undefined
       })
   }
 
@@ -207,6 +208,22 @@ export class GdbServer implements AsyncDisposable {
     this.#waiting = undefined
     return waiting?.start()
   }
+}
+
+/** What is in the file system of servers that are not closed. */
+const leftovers = new Set<() => void>()
+
+/** One listener of the process for all of them: it warns of more than ten. */
+function removeAtExit(remove: () => void): void {
+  if (leftovers.size === 0) {
+    process.off('exit', removeAll)
+    process.once('exit', removeAll)
+  }
+  leftovers.add(remove)
+}
+
+function removeAll(): void {
+  for (const remove of leftovers) remove()
 }
 
 /** Where a server is bound, and what of it is in the file system. */

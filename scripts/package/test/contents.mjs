@@ -57,7 +57,10 @@ function assertMainFiles(context) {
   const expected = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md']
   const baseline = ['machine.c', 'machine.h', 'raw.c', 'state.c'].map((name) => `bench/${name}`)
   assert.deepEqual(foreign, [...expected, ...baseline, ...DOCUMENTS, ...seam].toSorted())
-  for (const file of ['dist/index.js', 'dist/index.cjs', 'dist/index.d.cts', 'dist/cli/main.js']) {
+  const entries = ['dist', 'dist/gdb'].flatMap((at) =>
+    ['index.js', 'index.cjs', 'index.d.ts', 'index.d.cts'].map((name) => `${at}/${name}`),
+  )
+  for (const file of [...entries, 'dist/cli/main.js']) {
     assert.ok(files.includes(file), file)
   }
 }

@@ -1,5 +1,6 @@
 import { loopRoutes } from './loops.ts'
 import { machineRoutes } from './machine-routes.ts'
+import { profileRoute } from './profile-route.ts'
 import type { BenchRoute } from './route.ts'
 import { stateRoutes } from './state-routes.ts'
 import { StepRoute } from './step-route.ts'
@@ -10,4 +11,5 @@ export const benchRoutes: readonly BenchRoute[] = [
   ...machineRoutes,
   new StepRoute(),
   ...stateRoutes,
+  profileRoute,
 ]

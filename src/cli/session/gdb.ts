@@ -46,7 +46,7 @@ export class Debugged implements AsyncDisposable {
   readonly #server: GdbServer
   readonly #vm: VirtualMachine
   readonly #waits: boolean
-  #giveUp: () => void = () => undefined
+  readonly #ended = new AbortController()
 
   constructor(server: GdbServer, vm: VirtualMachine, waits: boolean) {
     this.#server = server
@@ -59,7 +59,7 @@ export class Debugged implements AsyncDisposable {
   readonly stop = (): void => {
     this.#server.begin()
     this.#vm.stop()
-    this.#giveUp()
+    this.#ended.abort()
   }
 
   /** The run, at once or when gdb says so. */
@@ -69,9 +69,10 @@ export class Debugged implements AsyncDisposable {
 
   /** Resolves when gdb has gone, which may look at a machine that has ended. */
   async left(): Promise<void> {
-    if (!this.#server.connected) return
-    const given = new Promise<void>((resolve) => (this.#giveUp = resolve))
-    await Promise.race([this.#server.alone(), given])
+    const { signal } = this.#ended
+    if (signal.aborted) return
+    const ended = new Promise((resolve) => signal.addEventListener('abort', resolve))
+    await Promise.race([this.#server.alone(), ended])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

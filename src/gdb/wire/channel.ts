@@ -36,14 +36,14 @@ export class Channel {
   async *units(): AsyncGenerator<Extract<Unit, { kind: 'packet' | 'interrupt' }>> {
     const first = setTimeout(() => this.close(), firstByteMs).unref()
     try {
-      for await (const chunk of this.#socket) {
+      for await (const chunk of this.#socket.iterator({ destroyOnReturn: false })) {
         clearTimeout(first)
         for (const unit of this.#framing.take(chunk as Buffer)) {
           if (unit.kind === 'packet' || unit.kind === 'interrupt') {
             if (unit.kind === 'packet') this.#confirm('+')
             yield unit
             await this.#drained()
-          } else if (!this.#handle(unit.kind)) return
+          } else if (!this.#handle(unit.kind)) return this.close()
           if (this.#socket.destroyed) return
         }
       }
@@ -51,7 +51,6 @@ export class Channel {
       // The connection was reset.
     } finally {
       clearTimeout(first)
-      this.close()
     }
   }
 
@@ -64,7 +63,8 @@ export class Channel {
 
   /** Ends the connection when everything that was said is sent. */
   end(): void {
-    this.#socket.end()
+    // What a client that is ended still says is not read: its own end is.
+    this.#socket.resume().end()
     setTimeout(() => this.close(), stallMs).unref()
   }
 

@@ -9,6 +9,7 @@ import {
   VmError,
   guests,
 } from 'vmexit'
+import { type GdbOptions, type GdbServer, listenGdb } from 'vmexit/gdb'
 
 const keyboard: Device = { read: (offset: number) => 0x1c + offset }
 
@@ -17,6 +18,9 @@ const routes: Route[] = [
   { port: 0x60, device: keyboard },
   { port: 0x200, to: 'queue', onBatch: (batch: WriteBatch) => void batch.length },
 ]
+
+/** The machine of one entry is that of the other. */
+export const serve: (vm: VirtualMachine, options: GdbOptions) => Promise<GdbServer> = listenGdb
 
 function boot(): [RunResult, Registers] {
   const vm = new VirtualMachine({ mode: 'real', payload: guests.hello, routes })
