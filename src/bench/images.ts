@@ -33,6 +33,13 @@ export const hltImage = bytes(`
   eb fd                   jmp -3
 `)
 
+/** RCX rounds of work, and then an exit. */
+export const busyImage = bytes(`
+  48 ff c9                dec rcx
+  75 fb                   jnz -5
+  e6 f4                   out 0xf4, al
+`)
+
 /** A function: RAX = RDI + 7. */
 export const callImage = bytes(`
   48 8d 47 07             lea rax, [rdi + 7]

@@ -6,7 +6,7 @@ export const routeNames = [
   ...(['constant', 'trace', 'console', 'mmio', 'device-sync', 'device', 'device-async'] as const),
   ...(['queue', 'coalesce', 'event'] as const),
   ...(['hlt', 'run-sync', 'run', 'registers', 'call', 'pause', 'lifecycle'] as const),
-  ...(['reset-1', 'reset-10', 'reset-100', 'fork', 'snapshot'] as const),
+  ...(['reset-1', 'reset-10', 'reset-100', 'fork', 'snapshot', 'profile'] as const),
 ]
 
 /** One of them. */

@@ -8,7 +8,7 @@ export type TraceFormat = 'jsonl' | 'chrome' | 'binary'
 export const formats = ['jsonl', 'chrome', 'binary'] as const
 
 /** Records that become text at once; the event loop has its turn after that. */
-const atOnce = 2048
+const atOnce = 256
 
 /** What has one track in a picture: vCPUs, and after them routes. */
 const routeTracks = 1000

@@ -131,15 +131,15 @@ mod tests {
             while ring.dropped() == 0 {
                 std::thread::yield_now();
             }
+            let copies: Vec<_> = (0..20_000).map(|_| copied(&ring)).collect();
+            over.store(true, Ordering::Relaxed);
             let mut seen = 0;
-            for _ in 0..20_000 {
-                let (dropped, words) = copied(&ring);
+            for (dropped, words) in copies {
                 for (record, number) in words.chunks(8).zip(dropped + 1..) {
                     assert_eq!(record, [number; 8]);
                     seen += 1;
                 }
             }
-            over.store(true, Ordering::Relaxed);
             assert!(seen > 0);
         });
     }
