@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import type { ExecutionContext } from 'ava'
 
 import { listenGdb } from '../src/gdb/index.ts'
+import { Execution } from '../src/gdb/going/execution.ts'
 import { type VirtualMachine, guests } from '../src/index.ts'
 import { Client, packet } from './fixtures/gdb/client.ts'
 import { ended } from './fixtures/child.ts'
@@ -197,6 +198,30 @@ kvmTest('two vCPUs at one breakpoint are told one after the other', async (t) =>
   t.true(await until(() => vm.running && !vm.paused))
   client.write('\x03')
   t.regex(await client.answer(), /^T02/)
+})
+
+kvmTest('a stop that comes while the machine is halted is told at the next resume', async (t) => {
+  using vm = machine(counting, [], { vcpus: 2 })
+  const told: unknown[] = []
+  const execution = new Execution(vm, {
+    begin: () => vm.run(),
+    tell: (report) => void told.push(report),
+    say: () => undefined,
+  })
+  const stops = [0, 1].map((vcpu) => ({ kind: 'stopped', signal: 5, vcpu }) as const)
+  let isWanted = true
+  const hits = stops.map((report) => execution.hit(report.vcpu, report, () => isWanted))
+  execution.resume({ kind: 'all' })
+  t.deepEqual(told, [stops[0]])
+  t.false(vm.running)
+  // The second one was taken away.
+  isWanted = false
+  execution.resume({ kind: 'all' })
+  await Promise.all(hits)
+  t.true(vm.running)
+  execution.interrupt(1)
+  t.true(await until(() => told.length === 2))
+  t.deepEqual(told[1], { kind: 'stopped', signal: 2, vcpu: 1 })
 })
 
 kvmTest('a run waits for its client, and begins at its word', async (t) => {
