@@ -337,7 +337,7 @@ kvmTest('a guest that is stopped by its time leaves its trace', async (t) => {
   // out %al,$0xe9; jmp to it
   writeFileSync(image, code('e6 e9 eb fc ;'))
   const path = fresh('.jsonl')
-  const options = ['--mode', 'real', '--port', '0xe9=discard', '--timeout', '50ms']
+  const options = ['--mode', 'real', '--port', '0xe9=discard', '--timeout', '2s']
   t.is((await vmexit(['run', image, ...options, '--trace', path])).code, 124)
   t.true(readFileSync(path, 'utf8').split('\n').length > 2)
 })
