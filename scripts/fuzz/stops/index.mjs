@@ -230,7 +230,8 @@ function handlerOf(world, at) {
     same('address of a hit', Number(address), at)
     same('instruction of a hit', Number(registers().rip), at)
     calls++
-    world.raise(vcpu)
+    // One in the handler would come within it, and so on until its stack is full.
+    if (at !== world.task.handler) world.raise(vcpu)
   }
   const { style } = world.task
   if (style === 'end') return undefined
@@ -270,7 +271,7 @@ async function checkBreakpoints(task, traces, free) {
       same('instruction of an end', Number(world.vm.vcpus[result.vcpu].registers().rip), at)
       // It may have come at the same time, and the other end counts.
       if (world.isDone) break
-      if (task.style === 'end') world.raise(result.vcpu)
+      if (task.style === 'end' && at !== task.handler) world.raise(result.vcpu)
     }
     checkHits(world, stops, traces)
     const { written, ...state } = free
