@@ -4,7 +4,7 @@
 export const CODE = 0x1000
 /** Of each vCPU a part: what it works on, and below STACKS its stack. */
 export const DATA = 0x4000
-export const STACKS = 0x9000
+const STACKS = 0x9000
 export const PART_BYTES = 0x400
 /** What handlers of interrupts count. */
 export const COUNTER = 0x3800

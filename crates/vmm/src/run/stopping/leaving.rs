@@ -19,7 +19,7 @@ use super::kept::RFLAGS_TF;
 const EMULATION: u32 = 1;
 
 impl Stopping<'_> {
-    /// What an exit is in terms of stops. `None` if it concerns the guest alone, which goes on.
+    /// What an exit is in terms of stops; one that is none of ours stays what it is.
     pub fn canonical(&self, exit: Exit, processor: &mut Processor) -> Result<Exit> {
         let registers = processor.vcpu.registers()?;
         let special = processor.vcpu.special_registers()?;
