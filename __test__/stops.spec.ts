@@ -279,3 +279,22 @@ kvmTest('what is no stop is refused', (t: ExecutionContext) => {
   for (let count = 0; count < 256; count++) debug.breakpoint(0x100n + BigInt(count))
   t.throws(() => debug.breakpoint(0n), vmError('ERR_LIMIT'))
 })
+
+kvmTest('a breakpoint follows its address to another page under the same page tables', (t) => {
+  // out %al,$0xe9 lets the host remap; jmp *%rbx goes to the page at 2 MiB
+  using vm = machine('e6 e9 ff e3', [{ port: 0xe9, device: { write: () => remap() } }, ...ROUTES], {
+    memoryBytes: 8 << 20,
+  })
+  const { cr3 } = vm.specialRegisters()
+  const { walk } = vm.virtual().translate(0x20_0000n)
+  const entry = walk.at(-1)!
+  // Both pages end the run, with another code each.
+  vm.memory.write(0x20_0000, Uint8Array.of(0xb0, 1, 0xe6, 0xf4))
+  vm.memory.write(0x40_0000, Uint8Array.of(0xb0, 2, 0xe6, 0xf4))
+  const remap = () => vm.memory.writeUint64(Number(entry.gpa), entry.entry + 0x20_0000n)
+  vm.setRegisters({ rbx: 0x20_0000n })
+  using point = vm.debug.breakpoint(0x20_0000n, () => undefined)
+  const result = vm.runSync({ timeoutMs: 60_000 })
+  t.deepEqual([result.exitCode, point.hits], [2, 1])
+  t.is(vm.specialRegisters().cr3, cr3)
+})

@@ -103,11 +103,12 @@ impl Stopping<'_> {
             })
     }
 
-    /// Chooses the means, if the vCPU translates otherwise than before or is in another place.
+    /// Chooses the means: of a vCPU that steps only if it translates otherwise than before or is in
+    /// another place; else always, as the guest may have mapped another page there.
     fn resolve(&mut self, processor: &Processor, special: &kvm_sregs) -> Result<()> {
         let paging = PagingState::new(special, processor.vcpu.paging);
         let here = choice::place(special);
-        if self.resolved == Some((paging, here)) {
+        if self.steps && self.resolved == Some((paging, here)) {
             return Ok(());
         }
         let memory = VirtualMemory::new(paging, self.all.memory);
@@ -138,8 +139,10 @@ impl Stopping<'_> {
             }
             points.push((*stop, mean));
         }
-        self.all.gate.want(processor.index, &bytes);
-        self.points = points;
+        if self.points != points {
+            self.all.gate.want(processor.index, &bytes);
+            self.points = points;
+        }
         self.resolved = Some((paging, here));
         Ok(())
     }

@@ -155,8 +155,16 @@ impl Stopping<'_> {
         self.all.gate.want(processor.index, &[]);
         processor.vcpu.show_few();
         if processor.stops.lends_trap_flag {
+            // Else it was an access, and the run has ended with it.
+            let is_untold = processor.pending.is_nothing();
             processor.complete()?;
             Self::take_trap_flag(processor)?;
+            let registers = processor.vcpu.registers()?;
+            let rip = linear_rip(&registers, &processor.vcpu.special_registers()?);
+            if is_untold && self.from.is_some_and(|from| from != rip) {
+                // The instruction was executed, and the next run tells of it.
+                processor.pending = Pending::Open(stepped(rip), 0);
+            }
         }
         processor.vcpu.set_debug(&GuestDebug::default())
     }
