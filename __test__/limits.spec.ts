@@ -95,7 +95,8 @@ serialTest('a process keeps no more after many closed machines than after one', 
   >(t, ['kept', String(many)])
   t.is(machines, many + 1)
   const [files, threads] = rest.many as [number, number]
-  t.is<unknown, unknown>(files, one[0])
+  // Descriptors go a little after close().
+  t.true(files <= one[0]!, `${files} descriptors, and ${one[0]} after one machine`)
   // A thread that waits for a further run may have ended, or not: one for each machine is a leak.
   t.true(threads <= one[1]! + 3, `${threads} threads, and ${one[1]} after one machine`)
 })
