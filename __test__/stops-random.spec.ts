@@ -16,26 +16,15 @@ const load = async (name: string) =>
 const { PLACES, generate, execute }: Fuzzer = await load('stops/index')
 const { Random }: { Random: new (seed: string, step: number) => unknown } = await load('random')
 
-/**
- * Programs go by flags that the manuals leave undefined, and an emulated processor computes those
- * otherwise when it is interrupted.
- */
-const isEmulated = affordable(10) < 10
-
 const isSoak = process.env['VMEXIT_SOAK'] === '1'
 
 for (const place of PLACES) {
   const { mode, privilege, irqchip } = place
   const where = `${mode} ${privilege}${irqchip ? ' with an irqchip' : ''}`
   kvmTest(`steps, limits and breakpoints agree about random programs: ${where}`, async (t) => {
-    if (isEmulated) {
-      t.log('skipped: an emulated processor is not exact about undefined flags')
-      t.pass()
-      return
-    }
     t.timeout(600_000)
     const found = new Set<string>()
-    for (let step = 0; step < 5; step++) {
+    for (let step = 0; step < affordable(5); step++) {
       const task = generate(new Random('stops', step), place)
       try {
         const by = await execute(task)
@@ -50,11 +39,6 @@ for (const place of PLACES) {
 }
 
 kvmTest('and about other ones each time', async (t) => {
-  if (isEmulated) {
-    t.log('skipped: an emulated processor is not exact about undefined flags')
-    t.pass()
-    return
-  }
   t.timeout(3_600_000)
   const limits = isSoak ? ['--steps', '10000'] : ['--seconds', '10']
   const { code, output } = await ended(['scripts/fuzz/main.mjs', 'stops', ...limits])

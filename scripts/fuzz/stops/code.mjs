@@ -59,6 +59,9 @@ class Writer {
   }
 }
 
+/** `test`: what comes before leaves flags undefined, and an emulated processor computes those otherwise when it is interrupted. */
+const defineFlags = (it) => it.add(0x85, 0xc0)
+
 const plain = {
   alu: (it, random) => {
     const opcode = random.pick([0x01, 0x09, 0x11, 0x19, 0x21, 0x29, 0x31, 0x39, 0x85, 0x87])
@@ -75,9 +78,13 @@ const plain = {
       0xc0 | (random.pick([0, 1, 4, 5, 7]) << 3) | random.pick(SCRATCH),
       random.below(32),
     )
+    defineFlags(it)
   },
   unary: (it, random) => it.add(0xf7, 0xd0 | (random.below(2) << 3) | random.pick(SCRATCH)),
-  multiply: (it, random) => it.add(0x0f, 0xaf, 0xc0 | (random.pick(SCRATCH) << 3) | EAX),
+  multiply: (it, random) => {
+    it.add(0x0f, 0xaf, 0xc0 | (random.pick(SCRATCH) << 3) | EAX)
+    defineFlags(it)
+  },
   set: (it, random) => it.add(0x0f, 0x90 | random.below(16), 0xc0),
   move: (it, random) => it.add(0x0f, 0x40 | random.below(16), 0xc0 | (EAX << 3) | EDX),
   read: (it, random) => {
@@ -89,7 +96,10 @@ const plain = {
   },
   modify: (it, random) => it.add(0xff, ...it.memory(random.below(2), random.below(120))),
   exchange: (it, random) => it.add(0xf0, 0x0f, 0xc1, ...it.memory(EDX, random.below(120))),
-  bit: (it, random) => it.add(0x0f, 0xba, ...it.memory(4 + random.below(4), 0), random.below(16)),
+  bit: (it, random) => {
+    it.add(0x0f, 0xba, ...it.memory(4 + random.below(4), 0), random.below(16))
+    defineFlags(it)
+  },
   push: (it, random) => {
     it.add(0x50 | random.pick(SCRATCH))
     it.add(0x58 | random.pick(SCRATCH))
