@@ -36,11 +36,12 @@ const batches = channel('vmexit:batch')
 
 const events = [runs.start, runs.end, runs.asyncStart, runs.asyncEnd, runs.error]
 
-const owners = new WeakMap<NativeMachine, object>()
+/** Not kept alive by the native machine, which sockets of a network card may refer to. */
+const owners = new WeakMap<NativeMachine, WeakRef<object>>()
 
 /** Whose runs and batches are published. */
 export function noteOwner(machine: NativeMachine, owner: object): void {
-  owners.set(machine, owner)
+  owners.set(machine, new WeakRef(owner))
 }
 
 /** A batch is about to be delivered. */
@@ -49,7 +50,7 @@ export function publishBatch(
   route: number,
   batch: WriteBatch | number,
 ): void {
-  const owner = owners.get(machine)
+  const owner = owners.get(machine)?.deref()
   if (owner) batches.publish({ machine: owner, route, batch } satisfies BatchMessage)
 }
 
@@ -69,7 +70,7 @@ export class RunReport {
   /** `undefined` if none listens. */
   static of(machine: NativeMachine, kind: RunMessage['kind']): RunReport | undefined {
     if (!events.some((event) => event.hasSubscribers)) return undefined
-    const owner = owners.get(machine)
+    const owner = owners.get(machine)?.deref()
     return owner && new RunReport({ machine: owner, kind })
   }
 
