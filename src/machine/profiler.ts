@@ -44,7 +44,7 @@ export class Profiler {
     const sampling = take(this.#machine.sample(hz))
     try {
       const result = isRunning
-        ? await this.#untilOver(checked)
+        ? await this.#untilOver(checked, holder)
         : await control.runThere(() => checkRunOptions(run), holder)
       return new Profile(take(sampling.end()), hz, namer, result)
     } finally {
@@ -54,7 +54,8 @@ export class Profiler {
   }
 
   /** Waits for the end of the time, or of the run. */
-  async #untilOver({ durationMs, signal }: CheckedProfile): Promise<undefined> {
+  async #untilOver({ durationMs, signal }: CheckedProfile, holder: object): Promise<undefined> {
+    this.#control.hold(holder)
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => over(() => reject(reasonOf(signal!)))
       const timer =

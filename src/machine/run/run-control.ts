@@ -236,6 +236,11 @@ export class RunControl implements Explains {
     return background
   }
 
+  /** Something waits for the end of the run that is under way: that keeps both alive. */
+  hold(holder: object): void {
+    this.#run?.background.hold(holder)
+  }
+
   /** How many have begun. */
   get runs(): number {
     return this.#runs
