@@ -41,7 +41,7 @@ async function assertFlat(
   }
   await repeat(Math.ceil(cycles / 4))
   let grownMiB = Infinity
-  for (let batch = 0; batch < 4 && grownMiB > noiseMiB; batch++) {
+  for (let batch = 0; batch < 8 && grownMiB > noiseMiB; batch++) {
     const before = census()
     await repeat(cycles)
     // What V8 frees on threads of its own goes in time, on a busy host after a while; what leaks

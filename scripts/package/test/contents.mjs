@@ -8,7 +8,8 @@ import { binaryName, packageName, targets } from '../targets.mjs'
 import { brokenLinks, linksOf } from './links.mjs'
 
 const MAIN_BYTES = 400_000
-const PLATFORM_BYTES = 1_300_000
+// Of these a debugger, traces and profiles are some 150 kB.
+const PLATFORM_BYTES = 1_400_000
 
 /** What is built, and what README and doc comments point to. */
 const SHIPPED = /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/README\.md)$/
