@@ -190,7 +190,7 @@ kvmTest('two vCPUs at one breakpoint are told one after the other', async (t) =>
   const client = await attached(t, vm)
   t.is(await client.ask('Z0,2,1'), 'OK')
   const told = new Set<string>()
-  // Whoever comes second waits, and is told before anything goes on.
+  // The second one waits, and is told before anything goes on.
   for (let round = 0; round < 100 && told.size < 2; round++) told.add(await client.ask('c'))
   t.deepEqual([...told].toSorted(), ['T05thread:1;', 'T05thread:2;'])
   t.is(await client.ask('z0,2,1'), 'OK')

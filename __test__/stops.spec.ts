@@ -51,7 +51,7 @@ for (const [place, options] of Object.entries(places)) {
   })
 
   kvmTest(
-    `a breakpoint at the first instruction is one, and so is one behind a step: ${place}`,
+    `a breakpoint at the first instruction is one, and so is one after a step: ${place}`,
     (t) => {
       using vm = counting(options)
       using first = vm.debug.breakpoint(0n)

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Counters, Trace, TracedExit, VirtualMachine } from '../src/index.ts'
 import { collectUntil } from './fixtures/census.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
+import { numbered } from './fixtures/numbered.ts'
 import { machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
@@ -111,24 +112,6 @@ kvmTest('an exit that waits for its handler is there while it waits', async (t) 
   t.deepEqual([exits.length, exits[0]?.answered, exits[0]?.value], [2, true, 3])
   t.true(inOrder(exits))
 })
-
-/** Writes 0, 1, 2, …, as many as the word at 0x500 says, with the vCPU's index in the top byte. */
-const numbered = `
-  66 ba 00 02             ; mov $0x200,%dx
-  31 c9                   ; xor %ecx,%ecx
-  89 f8                   ; 1: mov %edi,%eax
-  c1 e0 18                ; shl $24,%eax
-  09 c8                   ; or %ecx,%eax
-  ef                      ; out %eax,(%dx)
-  ff c1                   ; inc %ecx
-  3b 0c 25 00 05 00 00    ; cmp 0x500,%ecx
-  72 ed                   ; jb 1b
-  f0 ff 04 25 04 05 00 00 ; lock incl 0x504
-  8b 04 25 08 05 00 00    ; 2: mov 0x508,%eax
-  39 04 25 04 05 00 00    ; cmp %eax,0x504
-  75 f0                   ; jne 2b
-  f4                      ; hlt
-`
 
 function writers(vcpus: number, count: number): VirtualMachine {
   const ignored = { port: 0x200, length: 4, to: 'constant', value: 0 } as const

@@ -3,30 +3,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { WriteBatch, Route, RunOptions, VirtualMachine } from '../src/index.ts'
+import { numbered } from './fixtures/numbered.ts'
 import { serialTest } from './fixtures/serial.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
 import { affordable } from './helpers/speed.ts'
 
-/**
- * Each writes 0, 1, 2, … with its index in the top byte to port 0x200, until they are as many as
- * the word at 0x500 says.
- */
-const numbered = `
-  66 ba 00 02             ; mov $0x200,%dx
-  31 c9                   ; xor %ecx,%ecx
-  89 f8                   ; 1: mov %edi,%eax
-  c1 e0 18                ; shl $24,%eax
-  09 c8                   ; or %ecx,%eax
-  ef                      ; out %eax,(%dx)
-  ff c1                   ; inc %ecx
-  3b 0c 25 00 05 00 00    ; cmp 0x500,%ecx
-  72 ed                   ; jb 1b
-  f0 ff 04 25 04 05 00 00 ; lock incl 0x504
-  83 3c 25 04 05 00 00 04 ; 2: cmpl $4,0x504
-  75 f6                   ; jne 2b
-  f4                      ; hlt
-`
 const soakMs = process.env['VMEXIT_SOAK'] === '1' ? 60_000 : 0
 /** A soak ends by the clock, before they are all. */
 const count = soakMs > 0 ? 0xff_ffff : affordable(1000)
@@ -35,6 +17,7 @@ const port = { port: 0x200, length: 4 }
 function four(route: Route): VirtualMachine {
   const vm = machine(numbered, [route], { vcpus: 4 })
   vm.memory.writeUint32(0x500, count)
+  vm.memory.writeUint32(0x508, 4)
   return vm
 }
 

@@ -11,6 +11,10 @@ pub use accesses::{MemoryAccess, accesses, accesses_until, repeats};
 
 /// The most bytes of one instruction (Intel SDM vol. 2A §2.3.11).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;
+/// `int3`, of one byte (Intel SDM vol. 2A, INT n).
+pub const INT3: u8 = 0xcc;
+/// `hlt`, of one byte.
+pub const HLT: u8 = 0xf4;
 
 /// What stands for a byte with which no instruction begins.
 const BAD: &str = "(bad)";

@@ -24,7 +24,7 @@ pub struct Counters {
     pub kicks: Counter,
     /// Nanoseconds inside `KVM_RUN`, of those runs that ask for it.
     pub kvm_run_ns: Counter,
-    /// Where the exits go that are counted, one by one, if somebody wants them.
+    /// Where the exits go that are counted, one by one, if there is a trace.
     pub trace: TraceSlot,
 }
 

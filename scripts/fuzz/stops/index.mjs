@@ -151,7 +151,7 @@ function same(what, found, wanted) {
   throw new Error(`${what}: ${show(found)} instead of ${show(wanted)}`)
 }
 
-/** The code is the guest's own for whoever looks. */
+/** A look at the code finds the guest's own. */
 function pristine(when, { vm, task }) {
   const bytes = vm.memory.read(CODE, task.code.length / 2)
   same(`code ${when}`, Buffer.from(bytes).toString('hex'), task.code)

@@ -16,7 +16,7 @@ export type Way =
   /** This one only. */
   | { readonly kind: 'only'; readonly vcpu: number }
 
-/** Whoever looks on. */
+/** Who looks on. */
 export interface Onlooker {
   /** Begins a run of an idle machine. */
   begin(): Promise<RunResult>

@@ -54,7 +54,7 @@ export function publishBatch(
   if (owner) batches.publish({ machine: owner, route, batch } satisfies BatchMessage)
 }
 
-/** Whether somebody wants to know of batches. */
+/** Whether there are subscribers to batches. */
 export function hearsBatches(): boolean {
   return batches.hasSubscribers
 }

@@ -44,6 +44,10 @@ pub const EFER_LMA: u64 = 1 << 10;
 pub const EFER_NXE: u64 = 1 << 11;
 /// RFLAGS bit 1, always set (vol. 1 §3.4.3).
 pub const RFLAGS_FIXED: u64 = 1 << 1;
+/// RFLAGS.TF: a debug exception follows the instruction (vol. 3B §18.3.1.4).
+pub const RFLAGS_TF: u64 = 1 << 8;
+/// RFLAGS.VM, virtual-8086 mode (§2.3).
+pub const RFLAGS_VM: u64 = 1 << 17;
 /// RFLAGS.IOPL = 3: port I/O is allowed at every privilege level.
 pub const RFLAGS_IOPL_3: u64 = 3 << 12;
 

@@ -16,13 +16,17 @@ use crate::mode::CpuMode;
 /// The port that the stubs write to, which needs one byte of an instruction. No PC has anything
 /// there.
 pub const FAULT_PORT: u8 = 0xfa;
+/// The vector of a debug exception (Intel SDM vol. 3A table 6-1).
+pub const DEBUG: u8 = 1;
+/// The vector of `int3`.
+pub const BREAKPOINT: u8 = 3;
 
 /// A present interrupt gate of 32 or 64 bits (figures 6-2 and 6-8).
 const GATE: u8 = 0x8e;
 /// A gate's DPL, for `int3` and `into` of ring 3.
 const DPL_3: u8 = 3 << 5;
 /// The vectors of these two.
-const OF_INSTRUCTIONS: [u8; 2] = [3, 4];
+const OF_INSTRUCTIONS: [u8; 2] = [BREAKPOINT, 4];
 /// Long mode's gates switch to the first stack of the interrupt stack table.
 const IST: u8 = 1;
 /// Bytes of a stub's `out`.

@@ -5,17 +5,17 @@
 //! the pages of the system slot. The vector is told by the place of the stub, and by nothing that
 //! lies in memory.
 
-use boot::state::{EFER_LMA, RFLAGS_FIXED, segment, traps};
+use boot::state::{EFER_LMA, RFLAGS_FIXED, RFLAGS_VM, segment, traps};
 use boot::{CpuMode, layout};
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use serde::{Deserialize, Serialize};
 
+use crate::debug::virtual_memory::VirtualMemory;
 use crate::kvm::exit::{Exit, PortAccess};
 
 /// RFLAGS.RF, which the processor sets in what it pushes for a fault (Intel SDM vol. 3B §18.3.1.1),
 /// and RFLAGS.VM, virtual-8086 mode (vol. 3A §2.3).
 const RFLAGS_RF: u64 = 1 << 16;
-const RFLAGS_VM: u64 = 1 << 17;
 /// The vector of an NMI, and of a page fault.
 const NMI: u8 = 2;
 const PAGE_FAULT: u8 = 14;
@@ -71,9 +71,19 @@ pub(crate) fn is_told(exit: &Exit) -> bool {
     )
 }
 
+/// The fault that a stub has told of, of a vCPU that sees this memory.
+pub(crate) fn caught_in(
+    registers: &kvm_regs,
+    special: &kvm_sregs,
+    memory: &VirtualMemory<'_>,
+) -> Option<Caught> {
+    let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
+    recognise(registers, special, read)
+}
+
 /// The fault that a stub has told of, given how memory reads at linear addresses. None if it was no
 /// stub, or if the frame is none that `iret` would take.
-pub(crate) fn recognise(
+fn recognise(
     registers: &kvm_regs,
     special: &kvm_sregs,
     read: impl Fn(u64, &mut [u8]) -> bool,

@@ -7,7 +7,7 @@ mod stops;
 mod virtual_memory;
 
 pub use fault::Fault;
-pub(crate) use fault::{Caught, is_told, recognise};
+pub(crate) use fault::{Caught, caught_in, is_told};
 pub use means::{DebugMeans, Int3, Means, Place};
 pub use sample::{Activity, CodeSpace, Sample, Sampler, Samples, Stack};
 pub use stops::{Hit, HitKind, Stop, StopAt, StopKind, Stops, WatchOn, Watched};

@@ -98,6 +98,9 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// `KVM_INTERNAL_ERROR_EMULATION`, of [`InternalError`](Self::InternalError).
+    pub const NOT_EMULATED: u32 = 1;
+
     /// Names of the kinds, in the order of [`kind`](Self::kind).
     pub const KINDS: [&'static str; 11] = [
         "pio-out",

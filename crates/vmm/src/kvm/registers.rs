@@ -3,16 +3,12 @@
 
 use std::sync::Arc;
 
+use boot::state::{RFLAGS_FIXED, RFLAGS_TF};
 use kvm_bindings::{kvm_regs, kvm_sregs, kvm_sync_regs, kvm_vcpu_events};
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, Result};
 use crate::kvm::run_page::{EVENTS, REGS, RunPage, SREGS};
-
-/// RFLAGS bit 1, which is always set (Intel SDM vol. 1 §3.4.3); KVM sets it, too.
-const RFLAGS_FIXED: u64 = 1 << 1;
-/// RFLAGS.TF: a debug exception follows the instruction (vol. 3B §19.3.1.4).
-const RFLAGS_TF: u64 = 1 << 8;
 
 /// What is known of a vCPU's registers between two entries, and what KVM has yet to take over.
 #[derive(Debug)]

@@ -283,7 +283,7 @@ impl Crew {
         let stepped = stoppers.as_ref().map_or(0, Stoppers::stepped);
         drop(stoppers);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.finish(scene, begin, stepped, end.unwrap_or_else(|| Err(nobody())))
+        self.finish(scene, begin, stepped, end.unwrap_or_else(|| Err(no_reason())))
     }
 
     /// The loop that answers nothing; the time it took.
@@ -395,6 +395,6 @@ fn no_vcpu(index: u32) -> Error {
     Error::new(ErrorCode::InvalidOption, what)
 }
 
-fn nobody() -> Error {
+fn no_reason() -> Error {
     Error::internal("a run ended without a reason")
 }

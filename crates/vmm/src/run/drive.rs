@@ -168,13 +168,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whether the vCPU takes none before its next instruction, of which it was told.
+    fn holds_interrupts(&mut self) -> Result<bool> {
+        match &self.stopping {
+            Some(stopping) => stopping.holds_interrupts(self.processor),
+            None => Ok(false),
+        }
+    }
+
     /// R3: the guest runs.
     fn enter(&mut self, attached: &Attached<'_>) -> Result<Option<Exit>> {
-        let holds = match &self.stopping {
-            Some(stopping) => stopping.holds_interrupts(self.processor)?,
-            None => false,
-        };
-        if self.processor.injections.waits() && !holds {
+        if self.processor.injections.waits() && !self.holds_interrupts()? {
             self.inject()?;
         }
         if let Some(stopping) = &mut self.stopping {
@@ -309,8 +313,7 @@ impl<'a> Run<'a> {
         };
         let paging = PagingState::new(&special, vcpu.paging);
         let memory = VirtualMemory::new(paging, vcpu.page().memory());
-        let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
-        let mut caught = debug::recognise(&registers, &special, read)?;
+        let mut caught = debug::caught_in(&registers, &special, &memory)?;
         self.processor.stops.take_trap_flag(&mut caught.registers);
         Some(Ok(Box::new(caught)))
     }

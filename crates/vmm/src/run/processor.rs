@@ -243,7 +243,7 @@ impl Processor {
         self.tracer.look(&self.counters.trace);
     }
 
-    /// What an exit leaves to KVM that was answered, by a route or otherwise, or that nobody has to
+    /// What an exit leaves to KVM that was answered, by a route or otherwise, or that needs no
     /// answer.
     pub(crate) fn done(&mut self, exit: &Exit, route: Option<RouteId>) -> Result<Pending> {
         self.tracer

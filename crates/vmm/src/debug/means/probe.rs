@@ -1,5 +1,8 @@
 //! The questions, each a guest of a few instructions whose bytes mean the same in every mode.
 
+use boot::code::{HLT, INT3};
+use boot::state::RFLAGS_TF;
+use boot::state::traps::{BREAKPOINT as BP, DEBUG as DB};
 use kvm_bindings::kvm_regs;
 
 use super::place::{Int3, Means, Place};
@@ -10,24 +13,12 @@ use crate::kvm::host::Host;
 use crate::kvm::vcpu_debug::control::{GuestDebug, HardwareKind, HardwareStop};
 
 const NOP: u8 = 0x90;
-const INT3: u8 = 0xcc;
-const HLT: u8 = 0xf4;
 /// `mov %al, (%rbx)`, the same with `%ebx`, or `mov %al, (%bp, %di)` in 16 bits.
 const STORE: [u8; 2] = [0x88, 0x03];
 /// The way back.
 const LOAD: [u8; 2] = [0x8a, 0x03];
 /// `push $2` and `popf`: loads RFLAGS without TF.
 const POPF: [u8; 3] = [0x6a, 0x02, 0x9d];
-
-/// RFLAGS.TF: a debug exception follows the instruction (Intel SDM vol. 3B §18.3.1.4).
-const RFLAGS_TF: u64 = 1 << 8;
-
-/// The vectors of the debug exception and of `int3`.
-const DB: u8 = 1;
-const BP: u8 = 3;
-
-/// `KVM_INTERNAL_ERROR_EMULATION`.
-const NOT_EMULATED: u32 = 1;
 
 const NOTHING: GuestDebug = GuestDebug {
     step: false,
@@ -93,7 +84,7 @@ fn steps(subject: &mut Subject) -> Result<bool> {
     Ok(subject.enter()?.is_end())
 }
 
-/// The same with one ioctl for all, whoever loads RFLAGS: the guest, the host, and KVM when it
+/// The same with one ioctl for all, whatever loads RFLAGS: the guest, the host, and KVM when it
 /// completes an instruction.
 fn goes_on_stepping(subject: &mut Subject) -> Result<bool> {
     subject.begin(&[&[NOP], &POPF, &[NOP], &END, &[NOP, NOP]])?;
@@ -144,7 +135,7 @@ fn int3(subject: &mut Subject) -> Result<Option<Int3>> {
         _ if left.at != 1 => None,
         Exit::Debug { .. } if left.is_debug(BP) => Some(Int3::Debug),
         Exit::InternalError {
-            suberror: NOT_EMULATED,
+            suberror: Exit::NOT_EMULATED,
             ..
         } => Some(Int3::InternalError),
         _ => None,

@@ -11,7 +11,7 @@ use boot::{CpuMode, MemorySlot, Privilege, layout};
 use kvm_bindings::{kvm_regs, kvm_sregs, kvm_vcpu_events};
 
 use super::place::Place;
-use crate::debug::fault::{Caught, is_told, recognise};
+use crate::debug::fault::{Caught, caught_in, is_told};
 use crate::debug::virtual_memory::VirtualMemory;
 use crate::error::{Error, Result};
 use crate::kvm::exit::Exit;
@@ -199,8 +199,7 @@ impl Subject {
         let (registers, special) = (self.vcpu.registers()?, self.vcpu.special_registers()?);
         let state = PagingState::new(&special, self.vcpu.paging);
         let memory = VirtualMemory::new(state, self.vm.memory());
-        let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
-        Ok(recognise(&registers, &special, read))
+        Ok(caught_in(&registers, &special, &memory))
     }
 }
 

@@ -1,13 +1,11 @@
 //! The calls that led to an instruction, by the chain of saved base pointers: a pure function over
 //! registers and a reader of memory.
 
-use boot::state::{CR0_PE, CR0_PG, EFER_LMA};
+use boot::state::{CR0_PE, CR0_PG, EFER_LMA, RFLAGS_VM};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::limits::MAX_SAMPLE_FRAMES;
 
-/// RFLAGS.VM, virtual-8086 mode (Intel SDM vol. 3A §2.3).
-const RFLAGS_VM: u64 = 1 << 17;
 /// Instructions of one byte that begin and end a function: `push rbp`, `ret`.
 const PUSH_BP: u8 = 0x55;
 const RET: u8 = 0xc3;

@@ -1,12 +1,10 @@
 //! The instruction at which a vCPU is.
 
-use boot::code::{MAX_INSTRUCTION_BYTES, MemoryAccess, accesses_until, repeats};
+use boot::code::{HLT, MAX_INSTRUCTION_BYTES, MemoryAccess, accesses_until, repeats};
 use boot::state::EFER_LMA;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::VirtualMemory;
-
-use super::choice::HLT;
 
 /// Its bytes, as far as they can be read, and the size of the code that it is.
 #[derive(Debug)]

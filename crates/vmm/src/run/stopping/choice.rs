@@ -1,18 +1,13 @@
 //! By which of KVM's means a vCPU stops at a breakpoint: the first one that fires where it is.
 
+use boot::code::{HLT, INT3};
 use boot::state::{CR0_PE, EFER_LMA, traps};
 use boot::{CpuMode, layout};
 use kvm_bindings::kvm_sregs;
 
 use crate::debug::{DebugMeans, Int3, Means, Place};
 use crate::error::{Error, ErrorCode, Result};
-
-/// The one-byte instructions `int3` and `hlt` (Intel SDM vol. 2A, INT3 and HLT).
-pub(super) const INT3: u8 = 0xcc;
-pub(super) const HLT: u8 = 0xf4;
-
-/// How many of them a processor has.
-pub(super) const HARDWARE: usize = 4;
+use crate::kvm::vcpu_debug::control::HARDWARE_STOPS;
 
 /// A selector's requested privilege level.
 const RPL: u16 = 3;
@@ -68,7 +63,11 @@ pub(super) fn stop_means(means: &DebugMeans, place: Place, now: &Circumstances) 
         step,
         breakpoint,
         watch: step.then_some("step"),
-        hardware: if here.hardware { HARDWARE as u32 } else { 0 },
+        hardware: if here.hardware {
+            HARDWARE_STOPS as u32
+        } else {
+            0
+        },
     }
 }
 

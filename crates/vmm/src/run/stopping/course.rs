@@ -39,15 +39,18 @@ impl<'a> Stopping<'a> {
         }
     }
 
-    pub(super) fn is_at_breakpoint(
+    /// The breakpoints at a linear address.
+    pub(super) fn breakpoints_at(
         &self,
         processor: &Processor,
         special: &kvm_sregs,
-        rip: u64,
-    ) -> bool {
-        self.points.iter().any(|(stop, _)| match stop.kind {
-            StopKind::Breakpoint(StopAt::Linear(linear)) => linear == rip,
-            StopKind::Breakpoint(StopAt::Gpa(at)) => self.gpa(processor, special, rip) == Some(at),
+        linear: u64,
+    ) -> impl Iterator<Item = &'a Stop> {
+        self.all.stops.iter().filter(move |stop| match stop.kind {
+            StopKind::Breakpoint(StopAt::Linear(at)) => at == linear,
+            StopKind::Breakpoint(StopAt::Gpa(at)) => {
+                self.gpa(processor, special, linear) == Some(at)
+            }
             _ => false,
         })
     }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use boot::code::INT3;
 use boot::paging::PagingState;
+use boot::state::RFLAGS_TF;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::{DebugMeans, Place, Stop, StopAt, StopKind, VirtualMemory};
@@ -12,10 +14,9 @@ use crate::kvm::vcpu_debug::control::{GuestDebug, HARDWARE_STOPS, HardwareKind, 
 use crate::run::processor::Processor;
 
 use super::bytes::{Code, is_hlt};
-use super::choice::{self, Circumstances, INT3, Mean, StopMeans};
+use super::choice::{self, Circumstances, Mean, StopMeans};
 use super::course::Stopping;
 use super::exits::{breakpoint, linear_of, linear_rip, stepped};
-use super::kept::RFLAGS_TF;
 use super::watches;
 
 /// How a vCPU goes on.
@@ -51,7 +52,11 @@ impl Stopping<'_> {
         }
         let is_past = processor.stops.past == Some(rip);
         let steps_all = self.steps_all(processor.index);
-        if steps_all && !is_past && self.is_at_breakpoint(processor, &special, rip) {
+        let is_at_breakpoint = || {
+            let mut there = self.breakpoints_at(processor, &special, rip);
+            there.next().is_some()
+        };
+        if steps_all && !is_past && is_at_breakpoint() {
             return Ok(Way::At(breakpoint(rip)));
         }
         self.steps = steps_all || is_past;
@@ -232,6 +237,6 @@ fn circumstances(processor: &Processor, special: &kvm_sregs) -> Circumstances {
     Circumstances {
         irqchip: processor.irqchip,
         traps: choice::has_traps(special, processor.faults),
-        hardware_left: choice::HARDWARE,
+        hardware_left: HARDWARE_STOPS,
     }
 }

@@ -1,6 +1,7 @@
 //! How stops are told, however they have shown.
 
 use boot::state::EFER_LMA;
+use boot::state::traps::{BREAKPOINT, DEBUG};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::debug::{Stop, StopAt, StopKind};
@@ -9,9 +10,6 @@ use crate::kvm::exit::Exit;
 /// DR6.BS, a single step (Intel SDM vol. 3B §18.2.3), and its four bits for the debug registers.
 const DR6_STEP: u64 = 1 << 14;
 pub(super) const DR6_HARDWARE: u64 = 0xf;
-/// Vectors of the debug exception and of the breakpoint.
-pub(super) const DEBUG: u8 = 1;
-pub(super) const BREAKPOINT: u8 = 3;
 
 /// An instruction that is next.
 pub(super) const fn breakpoint(pc: u64) -> Exit {

@@ -1,5 +1,5 @@
-//! Bytes that stand in the guest's code while a vCPU is inside it, and only then: whoever looks at
-//! memory from outside finds what the guest has put there.
+//! Bytes that stand in the guest's code while a vCPU is inside it, and only then: a look at memory
+//! from outside finds what the guest has put there.
 //!
 //! A vCPU that has been told of a breakpoint executes its instruction with no byte in place. The
 //! others, which would miss theirs, are outside meanwhile.
@@ -83,13 +83,9 @@ impl<'a> Gate<'a> {
 
     /// Whether a vCPU goes on to the guest; else the run is to end.
     pub fn enter(&self) -> bool {
-        let mut state = self.state();
-        while state.is_claimed {
-            if self.kick.requested().is_some() {
-                return false;
-            }
-            state = self.wait(state);
-        }
+        let Some(mut state) = self.unclaimed() else {
+            return false;
+        };
         if state.inside == 0 {
             for (gpa, patch) in &mut state.patches {
                 put(self.memory, *gpa, patch);
@@ -101,13 +97,9 @@ impl<'a> Gate<'a> {
 
     /// The same, for one instruction with no byte in place.
     pub fn enter_alone(&self, others: impl Iterator<Item = u32> + Clone) -> bool {
-        let mut state = self.state();
-        while state.is_claimed {
-            if self.kick.requested().is_some() {
-                return false;
-            }
-            state = self.wait(state);
-        }
+        let Some(mut state) = self.unclaimed() else {
+            return false;
+        };
         state.is_claimed = true;
         while state.inside > 0 {
             if self.kick.requested().is_some() {
@@ -150,6 +142,18 @@ impl<'a> Gate<'a> {
             .patches
             .get(&gpa)
             .is_some_and(|patch| patch.byte == byte)
+    }
+
+    /// Waits until no vCPU is inside alone, or wants to be; none if the run is to end.
+    fn unclaimed(&self) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        while state.is_claimed {
+            if self.kick.requested().is_some() {
+                return None;
+            }
+            state = self.wait(state);
+        }
+        Some(state)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,11 +1,12 @@
 //! Which stops a vCPU has come to.
 
-use crate::debug::{Hit, HitKind, Stop, StopAt, StopKind, VirtualMemory};
+use boot::state::traps::BREAKPOINT;
+
+use crate::debug::{Hit, HitKind, Stop, StopKind, VirtualMemory};
 use crate::kvm::exit::Exit;
 use crate::run::processor::Processor;
 
 use super::course::Stopping;
-use super::exits::BREAKPOINT;
 use super::watches;
 
 impl Stopping<'_> {
@@ -36,12 +37,6 @@ impl Stopping<'_> {
         let Ok(special) = processor.vcpu.special_registers() else {
             return Vec::new();
         };
-        let gpa = self.gpa(processor, &special, pc);
-        let is_there = |stop: &&Stop| match stop.kind {
-            StopKind::Breakpoint(StopAt::Linear(linear)) => linear == pc,
-            StopKind::Breakpoint(StopAt::Gpa(at)) => gpa == Some(at),
-            _ => false,
-        };
         let hit = |stop: &Stop| Hit {
             id: Some(stop.id),
             kind: HitKind::Breakpoint,
@@ -49,7 +44,8 @@ impl Stopping<'_> {
             watched: None,
             asks: stop.asks,
         };
-        self.all.stops.iter().filter(is_there).map(hit).collect()
+        let there = self.breakpoints_at(processor, &special, pc);
+        there.map(hit).collect()
     }
 
     fn after_step(&self, processor: &mut Processor, pc: u64) -> Vec<Hit> {

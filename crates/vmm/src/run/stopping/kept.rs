@@ -1,13 +1,11 @@
 //! What a vCPU keeps of its stops from one entry, and one run, to the next.
 
+use boot::state::RFLAGS_TF;
 use kvm_bindings::kvm_regs;
 
 use crate::debug::Hit;
 
 use super::watches::Noted;
-
-/// RFLAGS.TF (Intel SDM vol. 3B §18.3.1.4).
-pub(super) const RFLAGS_TF: u64 = 1 << 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct StopMemory {

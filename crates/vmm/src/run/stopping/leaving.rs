@@ -1,22 +1,19 @@
 //! What an exit is in terms of stops, and how a vCPU is left at the end.
 
-use boot::paging::PagingState;
+use boot::code::{HLT, INT3};
+use boot::state::RFLAGS_TF;
+use boot::state::traps::{BREAKPOINT, DEBUG};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
-use crate::debug::{VirtualMemory, is_told, recognise};
+use crate::debug::{caught_in, is_told};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
 use crate::kvm::vcpu_debug::control::GuestDebug;
 use crate::run::processor::{Pending, Processor};
 
 use super::bytes::is_hlt;
-use super::choice::{HLT, INT3};
 use super::course::Stopping;
-use super::exits::{BREAKPOINT, DEBUG, DR6_HARDWARE, breakpoint, linear_rip, stepped};
-use super::kept::RFLAGS_TF;
-
-/// `KVM_INTERNAL_ERROR_EMULATION`.
-const EMULATION: u32 = 1;
+use super::exits::{DR6_HARDWARE, breakpoint, linear_rip, stepped};
 
 impl Stopping<'_> {
     /// What an exit is in terms of stops; one that is none of ours stays what it is.
@@ -38,7 +35,8 @@ impl Stopping<'_> {
             }
             Exit::Debug { pc, .. } => Ok(breakpoint(*pc)),
             Exit::InternalError { suberror, .. }
-                if *suberror == EMULATION && self.is_patched(processor, &special, rip, INT3) =>
+                if *suberror == Exit::NOT_EMULATED
+                    && self.is_patched(processor, &special, rip, INT3) =>
             {
                 Ok(breakpoint(rip))
             }
@@ -85,10 +83,8 @@ impl Stopping<'_> {
         registers: &kvm_regs,
         special: &kvm_sregs,
     ) -> Result<Exit> {
-        let paging = PagingState::new(special, processor.vcpu.paging);
-        let memory = VirtualMemory::new(paging, self.all.memory);
-        let read = |linear, bytes: &mut [u8]| memory.read(linear, bytes).is_ok();
-        let Some(mut caught) = recognise(registers, special, read) else {
+        let memory = self.virtual_memory(processor, special);
+        let Some(mut caught) = caught_in(registers, special, &memory) else {
             return Ok(exit);
         };
         let lends = processor.stops.lends_trap_flag;

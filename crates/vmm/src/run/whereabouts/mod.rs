@@ -3,7 +3,7 @@
 
 use boot::code::MAX_INSTRUCTION_BYTES;
 use boot::paging::{PagingState, walk};
-use boot::state::{CR0_PE, CR0_PG, EFER_LMA};
+use boot::state::{CR0_PE, CR0_PG, EFER_LMA, RFLAGS_VM};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
 use crate::kvm::exit::Exit;
@@ -12,9 +12,6 @@ use crate::kvm::memory::GuestMemory;
 use crate::limits::PAGE_BYTES;
 use crate::run::outcome::{End, Shutdown, Whereabouts};
 use crate::run::processor::Processor;
-
-/// RFLAGS.VM, virtual-8086 mode (Intel SDM vol. 3A §2.3).
-const RFLAGS_VM: u64 = 1 << 17;
 
 /// Whether users ask of such an end where the guest was.
 pub(crate) const fn is_asked(end: &End) -> bool {
