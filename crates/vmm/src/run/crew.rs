@@ -283,7 +283,12 @@ impl Crew {
         let stepped = stoppers.as_ref().map_or(0, Stoppers::stepped);
         drop(stoppers);
         let end = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.finish(scene, begin, stepped, end.unwrap_or_else(|| Err(no_reason())))
+        self.finish(
+            scene,
+            begin,
+            stepped,
+            end.unwrap_or_else(|| Err(no_reason())),
+        )
     }
 
     /// The loop that answers nothing; the time it took.
