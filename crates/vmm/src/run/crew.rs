@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use crate::bus::{Bus, BusAccess, BusState};
 use crate::counters::Counters;
 use crate::error::{Error, ErrorCode, Result};
@@ -20,27 +18,10 @@ use crate::run::drive::Run;
 use crate::run::handler::{ExitHandler, LeftOpen};
 use crate::run::outcome::{End, Outcome};
 use crate::run::processor::{Pending, Processor};
-use crate::run::saved::ProcessorState;
+use crate::run::saved::CrewState;
 use crate::run::shift::{Scene, Shift};
 use crate::run::stopping::Stoppers;
 use crate::run::{post, whereabouts, yardstick};
-
-/// The saved state of all vCPUs.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub(crate) struct CrewState {
-    pub boot: ProcessorState,
-    others: Vec<ProcessorState>,
-    ended_by: u32,
-    /// Exits that no run has reported.
-    unreported: u64,
-}
-
-impl CrewState {
-    /// How many vCPUs there are.
-    pub const fn count(&self) -> u32 {
-        1 + self.others.len() as u32
-    }
-}
 
 /// All vCPUs.
 #[derive(Debug)]

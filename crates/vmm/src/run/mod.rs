@@ -27,12 +27,13 @@ mod yardstick;
 
 pub(crate) use clock::Alarm;
 pub use clock::{RunLimits, Steps};
-pub(crate) use crew::{Crew, CrewState};
+pub(crate) use crew::Crew;
 pub use handler::{
     At, ExitHandler, LeftOpen, ReadAnswer, Reply, StopAnswer, Unanswered, WriteAnswer,
 };
 pub use outcome::{End, ExitRecord, Outcome, Shutdown, Whereabouts};
 pub use processor::Processor;
+pub(crate) use saved::CrewState;
 pub use saved::ProcessorState;
 pub(crate) use shift::Scene;
 pub use stopping::StopMeans;

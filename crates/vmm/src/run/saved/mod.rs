@@ -8,8 +8,11 @@
 //! is answered from what was answered then.
 
 mod confined;
+mod crew;
 pub(super) mod half_done;
 pub(super) mod held;
+
+pub(crate) use crew::CrewState;
 
 use std::sync::Arc;
 use std::time::Duration;
