@@ -10,6 +10,7 @@
 //!             │ free for MMIO routes     │
 //! 0xfe00_0000 ├──────────────────────────┤ RESERVED_START = SYSTEM_START
 //!             │ GDT, TSS, traps, paging  │
+//! 0xfea0_0000 ├──────────────────────────┤ USER_CODE: code for native programs, if any
 //! 0xfeb0_0000 ├──────────────────────────┤ VIRTIO_START: registers of virtio devices
 //! 0xfec0_0000 ├──────────────────────────┤ SYSTEM_LIMIT: IOAPIC, local APIC, KVM's own pages
 //! 0xff00_0000 ├──────────────────────────┤ RESERVED_END
@@ -63,6 +64,24 @@ pub const FRAMEBUFFER_BYTES: u64 = 64 << 20;
 /// The system slot: what the processor itself reads (GDT, TSS, page tables) lies out of the
 /// payload's way.
 pub const SYSTEM_START: u64 = 0xfe00_0000;
+
+/// Where a native program's system slot has what ring 3 may execute of ours.
+pub const USER_CODE: u64 = SYSTEM_START + (10 << 20);
+
+/// The linear address at which such a program finds page 0 of memory, for calls into it.
+pub const USER_MAILBOX: u64 = USER_CODE + PAGE_BYTES;
+
+/// What ring 0 executes to change page tables.
+pub const USER_EDIT: u64 = USER_MAILBOX + PAGE_BYTES;
+
+/// What it changes them to.
+pub const USER_EDITS: u64 = USER_EDIT + PAGE_BYTES;
+
+/// The end of that, and of a native program's system slot.
+pub const USER_SYSTEM_END: u64 = USER_EDITS + (64 << 10);
+
+/// Page tables of a native program.
+pub const USER_TABLES: Range<u64> = TOP_TABLE..USER_CODE;
 
 /// The registers of the first virtio device of a PC.
 pub const VIRTIO_START: u64 = 0xfeb0_0000;
@@ -176,6 +195,7 @@ const _: () = {
     assert!(FRAMEBUFFER_START + FRAMEBUFFER_BYTES <= RESERVED_START);
     assert!(SYSTEM_START.is_multiple_of(2 << 20));
     assert!(SYSTEM_START + system_bytes(MAX_GPA) <= VIRTIO_START);
+    assert!(USER_CODE.is_multiple_of(2 << 20) && USER_SYSTEM_END <= VIRTIO_START);
     assert!(VIRTIO_START + MAX_VIRTIO as u64 * VIRTIO_STRIDE <= SYSTEM_LIMIT);
     assert!(MAX_GPA / DIRECTORY_SPAN <= 512);
     assert!(GDT + PAGE_BYTES <= TSS && TSS + TSS_BYTES <= IDT);

@@ -9,6 +9,7 @@ mod paging;
 mod segments;
 mod task;
 pub mod traps;
+pub mod user;
 
 use kvm_bindings::{CpuId, kvm_dtable, kvm_regs, kvm_sregs};
 

@@ -70,13 +70,18 @@ impl Segments {
                 data: real(TYPE_DATA, 0),
             };
         }
-        let indices = Indices::of(config.protocol);
-        let (code, data, dpl) = match config.privilege {
+        Self::flat(config.mode, config.privilege, config.protocol)
+    }
+
+    /// Those of all memory.
+    pub fn flat(mode: CpuMode, privilege: Privilege, protocol: Protocol) -> Self {
+        let indices = Indices::of(protocol);
+        let (code, data, dpl) = match privilege {
             Privilege::Kernel => (indices.kernel_code, indices.kernel_data, 0),
             Privilege::User => (indices.user_code, indices.user_data, 3),
         };
         Self {
-            code: flat_code(config.mode, code, dpl),
+            code: flat_code(mode, code, dpl),
             data: flat_data(data, dpl),
         }
     }
@@ -99,6 +104,11 @@ pub const fn gdt_limit(protocol: Protocol) -> u16 {
 /// The selector of the code segment of ring 0.
 pub const fn kernel_code(protocol: Protocol) -> u16 {
     Indices::of(protocol).kernel_code << 3
+}
+
+/// The selector of the data segment of ring 3, without its privilege level.
+pub const fn user_data(protocol: Protocol) -> u16 {
+    Indices::of(protocol).user_data << 3
 }
 
 /// The table as it lies at [`layout::GDT`], little-endian.

@@ -48,6 +48,19 @@ pub fn tables() -> [Table; 2] {
     ]
 }
 
+/// The same with a bitmap that opens these ports alone.
+pub fn tables_with_ports(ports: &[u8]) -> [Table; 2] {
+    let mut bitmap = vec![0xff; IO_BITMAP_BYTES as usize + 1];
+    for port in ports {
+        if let Some(byte) = bitmap.get_mut(usize::from(port / 8)) {
+            *byte &= !(1 << (port % 8));
+        }
+    }
+    let [base, _] = tables();
+    let gpa = layout::TSS + TSS_STATE_BYTES;
+    [base, Table { gpa, bytes: bitmap }]
+}
+
 /// The stack that long mode's gates of the trap table switch to.
 pub fn fault_stack() -> Table {
     Table {
