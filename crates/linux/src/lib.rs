@@ -19,14 +19,16 @@ mod files;
 pub mod limits;
 mod load;
 mod memory;
+mod program;
 mod space;
 mod start;
 
 pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, World};
 pub use errno::Errno;
 pub use error::{LoadError, LoadErrorKind};
-pub use load::{Loaded, Program, interpreter, load};
+pub use load::{interpreter, load};
 pub use memory::Memory;
+pub use program::{Loaded, Program};
 pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,
 };

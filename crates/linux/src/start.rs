@@ -11,8 +11,8 @@ use object::elf::ProgramHeader64;
 use crate::error::LoadError;
 use crate::error::LoadErrorKind::{Argument, Limit, NoMemory};
 use crate::limits::{ARGUMENT_BYTES, CLOCK_TICKS, GROUP, PAGE, STACK_BYTES, STACK_END, USER};
-use crate::load::Program;
 use crate::memory::Memory;
+use crate::program::Program;
 use crate::space::{Commit, Protection, Space};
 
 /// What the auxiliary vector says of the image.

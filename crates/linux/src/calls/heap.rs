@@ -15,7 +15,7 @@ use super::world::{Answer, World, int, low};
 use crate::errno::Errno;
 use crate::files::{Files, Object};
 use crate::limits::{PAGE, STACK_BYTES, STACK_END, STACK_GROWN};
-use crate::load::Loaded;
+use crate::program::Loaded;
 use crate::space::{Commit, Protection};
 
 /// Where the program's memory ends.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::errno::Errno;
 use crate::files::{Files, Object};
 use crate::limits::COUNTED_CALLS;
-use crate::load::Loaded;
+use crate::program::Loaded;
 use heap::Heap;
 use resources::Resources;
 use signals::Signals;
