@@ -69,7 +69,8 @@ function bindExports(
 ): Target[] {
   if (!given) {
     return [...declared.values()].map(({ name, address, signature }) => {
-      return { address, marshaller: new Marshaller(name, signature, guest) }
+      const read = parseSignature(`section ${SECTION}: ${name}`, signature, 'ERR_PAYLOAD')
+      return { address, marshaller: new Marshaller(name, read, guest) }
     })
   }
   return Object.entries(given).map(([name, text]) => {

@@ -1,6 +1,5 @@
 import { fail } from '../native/errors.ts'
 import type { Part } from './engine/types.ts'
-import { type Signature, parseSignature } from './values/signature.ts'
 
 /** The section that `guest/include/vmexit.h` writes: records, 8-aligned and little-endian. */
 export const SECTION = '.vmexit'
@@ -21,7 +20,8 @@ export interface Declared {
   readonly name: string
   /** Of the function; of an import its record, by which it calls. */
   readonly address: bigint
-  readonly signature: Signature
+  /** As it is written there. */
+  readonly signature: string
 }
 
 /** What an image says of itself. */
@@ -75,12 +75,7 @@ function readRecord(part: Part, view: DataView, at: number, length: number, kind
   const field = part.address + BigInt(at + RECORD.offset)
   const offset = view.getBigInt64(at + RECORD.offset, true)
   const address = kind === EXPORT ? field + offset : part.address + BigInt(at)
-  const what = `section ${SECTION}: ${name}`
-  return {
-    name,
-    address: BigInt.asUintN(64, address),
-    signature: parseSignature(what, signature, 'ERR_PAYLOAD'),
-  }
+  return { name, address: BigInt.asUintN(64, address), signature }
 }
 
 function textAt(bytes: Uint8Array, from: number): [text: string, end: number] {
