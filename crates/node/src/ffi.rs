@@ -321,6 +321,23 @@ pub fn fill(
     read(unsafe { into.as_mut() })
 }
 
+/// Copies as much of an array as there is room for.
+pub fn copy(array: &Uint8Array, to: &mut [u8]) {
+    to.iter_mut()
+        .zip(array.iter())
+        .for_each(|(to, from)| *to = *from);
+}
+
+/// Fills an array, as far as it goes, before JavaScript runs again.
+pub fn put(array: &mut Uint8Array, bytes: &[u8]) {
+    // SAFETY: JavaScript of this thread does not run meanwhile, and no other has the array.
+    let to = unsafe { array.as_mut() };
+    let count = to.len().min(bytes.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..count), bytes.get(..count)) {
+        to.copy_from_slice(from);
+    }
+}
+
 /// Fills an array of words that JavaScript keeps.
 pub fn fill_words(into: &mut BigUint64Array, words: &[u64]) {
     // SAFETY: JavaScript of this thread does not run meanwhile, and no other has the array.

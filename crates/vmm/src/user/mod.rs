@@ -15,6 +15,7 @@ mod journal;
 mod prepare;
 
 use boot::Privilege;
+use boot::state::spin::SPIN;
 use boot::state::user::in_ring;
 use boot::state::{RFLAGS_FIXED, user as facts};
 use kvm_bindings::kvm_regs;
@@ -59,6 +60,7 @@ pub(crate) struct UserState {
 enum Next {
     Answer(u64),
     Call { rsp: u64 },
+    Spin,
 }
 
 /// The program of a vCPU.
@@ -113,6 +115,11 @@ impl User {
         self.next = Some(Next::Call { rsp });
     }
 
+    /// The next run looks for calls in the mailbox.
+    pub const fn spin(&mut self) {
+        self.next = Some(Next::Spin);
+    }
+
     /// Before the first entry of a run.
     pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<()> {
         vcpu.show_all();
@@ -121,12 +128,8 @@ impl User {
                 rax: value,
                 ..asked
             }),
-            Some(Next::Call { rsp }) => Some(kvm_regs {
-                rip: facts::GATE,
-                rsp,
-                rflags: RFLAGS_FIXED | RFLAGS_IF,
-                ..Default::default()
-            }),
+            Some(Next::Call { rsp }) => Some(at(facts::GATE, rsp)),
+            Some(Next::Spin) => Some(at(SPIN, 0)),
             None => None,
         };
         if let Some(registers) = registers {
@@ -162,6 +165,10 @@ impl User {
             Some(facts::Teller::Call) => self.system_call(vcpu, &registers),
             Some(facts::Teller::Return) => {
                 self.state.stop = Some(UserStop::Returned);
+                Ok(Ruling::End)
+            }
+            Some(facts::Teller::Park) => {
+                self.state.stop = Some(UserStop::Parked);
                 Ok(Ruling::End)
             }
             _ => refused(vcpu, registers),
@@ -225,6 +232,16 @@ impl User {
     pub fn write(&mut self, memory: &GuestMemory, address: u64, bytes: &[u8]) -> bool {
         let memory = Physical(memory);
         self.state.space.put(&memory, address, bytes).is_ok()
+    }
+}
+
+/// The registers of ring 3 at code of ours.
+fn at(rip: u64, rsp: u64) -> kvm_regs {
+    kvm_regs {
+        rip,
+        rsp,
+        rflags: RFLAGS_FIXED | RFLAGS_IF,
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,187 @@
+//! Calls into a native program, each one crossing of the seam.
+
+use napi::bindgen_prelude::{Either3, Function, Uint8Array};
+use napi::{Either, Env};
+use napi_derive::napi;
+use vmm::{ExitHandler, Reply, Result, RunLimits, Unanswered, UserStop};
+
+use crate::convert::config::{limits, milliseconds};
+use crate::convert::outcome::{Told, tell};
+use crate::ffi::{self, Callback};
+use crate::lifecycle::spinning::SpinLimits;
+use crate::lifecycle::{Ended, Lifecycle};
+use crate::machine::NativeMachine;
+use crate::pump::shared;
+
+/// Why a program stands still after `userGo`, beside the ends of any run.
+#[napi]
+#[derive(Clone, Copy)]
+pub enum NativeCall {
+    /// The function is back, and what it returned is in the array.
+    Returned = 1,
+    /// A system call: RAX is at `Number`, RDI, RSI, RDX, R10, R8, R9 from `Arguments` on.
+    Asked = 2,
+    /// `exit`, with its code at `Number`.
+    Exited = 3,
+}
+
+/// Bytes that the gate reads, and all bytes of it.
+const READ_BYTES: usize = 0x78;
+const GATE_BYTES: usize = 0xa0;
+/// Behind them: the stack pointer, RAX of an answer or the number of a call, and its arguments.
+const STACK: usize = 0xa0;
+const NUMBER: usize = 0xa8;
+const ARGUMENTS: usize = 0xb0;
+/// All bytes of the array.
+const BYTES: usize = 0xe0;
+
+/// Asks JavaScript whether it is still there, while a guest computes.
+struct Alive<'a>(Callback<'a>);
+
+impl Alive<'_> {
+    fn is_alive(&self) -> bool {
+        self.0.call(None::<u32>).is_some()
+    }
+}
+
+impl ExitHandler for Alive<'_> {
+    fn tick(&mut self) -> Reply<()> {
+        if self.is_alive() {
+            Ok(())
+        } else {
+            Err(Unanswered::Failed)
+        }
+    }
+}
+
+/// How long a call may take, and a vCPU looks for the next one.
+struct Times {
+    timeout_ms: f64,
+    tick_ms: f64,
+    spin_ms: f64,
+}
+
+#[napi]
+impl NativeMachine {
+    /// Calls the function in the array, or `answers` the system call that has ended the last run,
+    /// until the function is back or something else is to be done. The array begins as the mailbox
+    /// does; behind it are the stack pointer, and then RAX of the answer, which a system call puts
+    /// its number and its arguments over. Times are in milliseconds; with `spin_ms`, unless it is
+    /// negative, a vCPU on a thread of its own looks for the call, and so long for the next one.
+    /// `alive` is called now and then. What is none of `NativeCall` is the end of a run, as
+    /// `runSync` returns it.
+    #[napi(ts_return_type = "number | NativeRest | Failure")]
+    pub fn user_go(
+        &self,
+        env: Env,
+        answers: bool,
+        mut array: Uint8Array,
+        timeout_ms: f64,
+        tick_ms: f64,
+        spin_ms: f64,
+        #[napi(ts_arg_type = "() => number")] alive: Function<'_, (), ()>,
+    ) -> Told {
+        let words = match shared::required_words() {
+            Ok(words) => words,
+            Err(error) => return Either3::C(error.into()),
+        };
+        let times = Times {
+            timeout_ms,
+            tick_ms,
+            spin_ms,
+        };
+        let alive = Alive(Callback::new(&env, &alive));
+        let mut bytes = [0; BYTES];
+        ffi::copy(&array, &mut bytes);
+        let went = self
+            .life
+            .guarded(|life| go(life, answers, &mut bytes, &times, alive));
+        match went {
+            Ok(Either::A(stop)) => {
+                ffi::put(&mut array, &bytes);
+                Either3::A(stop as u32)
+            }
+            Ok(Either::B(ended)) => tell(words, Ok(ended)),
+            Err(error) => tell(words, Err(error)),
+        }
+    }
+}
+
+fn go(
+    life: &Lifecycle,
+    answers: bool,
+    bytes: &mut [u8; BYTES],
+    times: &Times,
+    mut alive: Alive<'_>,
+) -> Result<Either<NativeCall, Ended>> {
+    let spins = times.spin_ms >= 0.0;
+    let stack = word(bytes, STACK);
+    if answers {
+        life.with_idle(|machine| machine.user_answer(word(bytes, NUMBER)))?;
+    }
+    let ended = if spins {
+        let call = bytes.get(..READ_BYTES).unwrap_or_default();
+        let limits = SpinLimits {
+            timeout: (times.timeout_ms >= 0.0).then(|| milliseconds(times.timeout_ms)),
+            patience: milliseconds(times.spin_ms),
+        };
+        let call = (!answers).then_some((call, stack));
+        life.spin(call, &limits, || alive.is_alive())?
+    } else {
+        if !answers {
+            life.with_idle(|machine| {
+                machine
+                    .memory()
+                    .write(0, bytes.get(..READ_BYTES).unwrap_or_default())?;
+                machine.user_call(stack)
+            })?;
+        }
+        let limits: RunLimits = limits(times.timeout_ms, times.tick_ms, false);
+        Some(life.run_here(limits, &mut alive)?)
+    };
+    let Some(ended) = ended else {
+        results(life, bytes)?;
+        return Ok(Either::A(NativeCall::Returned));
+    };
+    let stop = life.with_idle(|machine| Ok(machine.user_stop().cloned()))?;
+    match stop {
+        Some(UserStop::Returned) => {
+            results(life, bytes)?;
+            Ok(Either::A(NativeCall::Returned))
+        }
+        Some(UserStop::Call {
+            number,
+            arguments,
+            rsp,
+        }) => {
+            put(bytes, STACK, rsp);
+            put(bytes, NUMBER, number);
+            for (index, word) in arguments.into_iter().enumerate() {
+                put(bytes, ARGUMENTS + index * 8, word);
+            }
+            Ok(Either::A(NativeCall::Asked))
+        }
+        Some(UserStop::Exit { code }) => {
+            put(bytes, NUMBER, code as u64);
+            Ok(Either::A(NativeCall::Exited))
+        }
+        Some(UserStop::Parked) | None => Ok(Either::B(ended)),
+    }
+}
+
+/// What the gate has written.
+fn results(life: &Lifecycle, bytes: &mut [u8; BYTES]) -> Result<()> {
+    let to = bytes.get_mut(READ_BYTES..GATE_BYTES).unwrap_or_default();
+    life.handles.memory()?.read(READ_BYTES as u64, to)
+}
+
+fn word(bytes: &[u8; BYTES], at: usize) -> u64 {
+    let word = bytes.get(at..at + 8).unwrap_or_default();
+    word.try_into().map_or(0, u64::from_le_bytes)
+}
+
+fn put(bytes: &mut [u8; BYTES], at: usize, word: u64) {
+    if let Some(to) = bytes.get_mut(at..at + 8) {
+        to.copy_from_slice(&word.to_le_bytes());
+    }
+}

@@ -1,0 +1,323 @@
+//! A vCPU that looks for calls on a thread of its own, so that they need no exit.
+//!
+//! ```text
+//! JavaScript's thread         the guest
+//! arguments, ASKED = n ─────► sees n, calls
+//!                      ◄───── results, DONE = n
+//! ```
+//!
+//! What the host decides by is its own: whether the thread has left the machine, what the machine
+//! says then, and the time. A guest that forges `DONE` gets the results that it has forged.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use vmm::user_mailbox::{ASKED, DONE, PATIENCE, STACK};
+use vmm::{
+    End, Error, ExitHandler, GuestMemory, Host, KickCause, KickHandle, Machine, Outcome, Reply,
+    Result, RunLimits, UserStop,
+};
+
+use super::running::{Ending, Finished, Over, lock, release, take};
+use super::{Ended, Lifecycle, State, at_end, busy, closed};
+use crate::caught::caught;
+use crate::pump::threads::Worker;
+
+/// Looks at the mailbox between two at the clock and the thread.
+const LOOKS: u32 = 256;
+/// How long JavaScript's thread only looks, how long it offers its core after that, and how long it
+/// sleeps between two looks then.
+const EAGER: Duration = Duration::from_micros(50);
+const POLITE: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_micros(50);
+/// How often JavaScript is asked whether it is still there.
+const TICK: Duration = Duration::from_millis(20);
+/// A guest that looks for calls longer than it was told is stopped after about so long.
+const LEAST_WATCH: Duration = Duration::from_millis(20);
+
+/// How a call is made.
+pub struct SpinLimits {
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// How long the guest looks for the next one.
+    pub patience: Duration,
+}
+
+/// A run on a thread of its own that nothing but calls has to do with.
+pub struct Spinning {
+    pub kick: KickHandle,
+    end: Arc<Ending>,
+    worker: Worker,
+    watch: Arc<Watch>,
+}
+
+/// What the run's thread knows of calls.
+#[derive(Default)]
+struct Watch {
+    calling: AtomicBool,
+    calls: AtomicU32,
+}
+
+/// Ends the run of a guest that nothing has called for long.
+struct Watcher {
+    watch: Arc<Watch>,
+    kick: KickHandle,
+    seen: u32,
+}
+
+impl ExitHandler for Watcher {
+    fn tick(&mut self) -> Reply<()> {
+        let calls = self.watch.calls.load(Ordering::SeqCst);
+        let is_idle = calls == self.seen && !self.watch.calling.load(Ordering::SeqCst);
+        self.seen = calls;
+        if is_idle {
+            self.kick.kick(KickCause::Stop);
+        }
+        Ok(())
+    }
+}
+
+/// How a wait has ended.
+enum Seen {
+    Done,
+    Left,
+    TimedOut,
+}
+
+impl Spinning {
+    fn start(
+        machine: Box<Machine>,
+        kick: KickHandle,
+        patience: Duration,
+    ) -> std::result::Result<Self, (Option<Box<Machine>>, Error)> {
+        let waiting = Arc::new(Mutex::new(Some(machine)));
+        let end = Arc::new(Ending::new());
+        let watch = Arc::new(Watch::default());
+        watch.calling.store(true, Ordering::SeqCst);
+        let mut watchers = [Watcher {
+            watch: Arc::clone(&watch),
+            kick: kick.clone(),
+            seen: 0,
+        }];
+        let limits = RunLimits {
+            tick: Some(LEAST_WATCH.max(patience * 2)),
+            ..RunLimits::default()
+        };
+        let (theirs, handle, over) = (Arc::clone(&waiting), kick.clone(), Arc::clone(&end));
+        let run = move || {
+            let over = Over(over);
+            let Some(mut machine) = take(&theirs) else {
+                return;
+            };
+            vmm::name_thread(vmm::VCPU_THREAD);
+            let result = caught(|| machine.run_together(&handle, limits, &mut watchers));
+            vmm::name_thread(vmm::IDLE_THREAD);
+            *lock(&over.0.finished) = Some((machine, result));
+        };
+        match Worker::start(Box::new(run)) {
+            Ok(worker) => Ok(Self {
+                kick,
+                end,
+                worker,
+                watch,
+            }),
+            Err(error) => Err((take(&waiting), Error::thread(&error))),
+        }
+    }
+
+    /// Waits for its end, which something has brought about. `None` after a panic outside the
+    /// machine.
+    pub fn join(self) -> Option<Finished> {
+        self.end.wait();
+        let finished = take(&self.end.finished);
+        match &finished {
+            Some((_, outcome)) => release(self.worker, outcome),
+            None => self.worker.end(),
+        }
+        finished
+    }
+}
+
+impl Lifecycle {
+    /// Makes a call, or goes on with one after a system call: `None` when the function is back.
+    ///
+    /// `bytes` are what the guest reads, if it is a call, and get what it has written; `alive` says
+    /// whether JavaScript is still there.
+    pub fn spin(
+        &self,
+        call: Option<(&[u8], u64)>,
+        limits: &SpinLimits,
+        alive: impl Fn() -> bool,
+    ) -> Result<Option<Ended>> {
+        let memory = self.handles.memory()?;
+        if !matches!(&*self.state.borrow(), State::Idle(_) | State::Spinning(_)) {
+            return Err(busy());
+        }
+        let start = Instant::now();
+        let mut is_fresh = call.is_some();
+        if let Some((bytes, stack)) = call {
+            self.spins.set(self.spins.get().wrapping_add(1));
+            if let State::Spinning(spinning) = &*self.state.borrow() {
+                spinning.watch.calling.store(true, Ordering::SeqCst);
+                spinning.watch.calls.fetch_add(1, Ordering::SeqCst);
+            }
+            memory.write(0, bytes)?;
+            memory.write(PATIENCE, &ticks(limits.patience).to_le_bytes())?;
+            memory.write(STACK, &stack.to_le_bytes())?;
+            memory.store(ASKED, self.spins.get())?;
+        }
+        let number = self.spins.get();
+        loop {
+            if matches!(&*self.state.borrow(), State::Idle(_)) {
+                if is_fresh {
+                    memory.store(DONE, number.wrapping_sub(1))?;
+                }
+                self.begin_spin(is_fresh, limits.patience)?;
+            }
+            let seen = self.await_spin(&memory, number, start, limits, &alive)?;
+            if matches!(seen, Seen::Done) {
+                if let State::Spinning(spinning) = &*self.state.borrow() {
+                    spinning.watch.calling.store(false, Ordering::SeqCst);
+                }
+                return Ok(None);
+            }
+            let ended = self.end_spin()?;
+            let is_over = matches!(seen, Seen::TimedOut);
+            let is_done = !is_over && memory.load(DONE)? == number;
+            match self.pause_of(&ended)? {
+                Some(_) if is_done => return Ok(None),
+                // It did not see the call any more.
+                Some(Pause::Parked) if !is_over => is_fresh = true,
+                // The watcher did not.
+                Some(Pause::Watched) if !is_over => is_fresh = false,
+                _ => return Ok(Some(ended)),
+            }
+        }
+    }
+
+    fn begin_spin(&self, is_fresh: bool, patience: Duration) -> Result<()> {
+        let kick = KickHandle::new();
+        let mut machine = self.start(|| State::Here(kick.clone()))?;
+        let begun = if is_fresh {
+            machine.user_spin()
+        } else {
+            Ok(())
+        };
+        let started = match begun {
+            Ok(()) => Spinning::start(machine, kick, patience),
+            Err(error) => Err((Some(machine), error)),
+        };
+        match started {
+            Ok(spinning) => {
+                self.state.replace(State::Spinning(Box::new(spinning)));
+                Ok(())
+            }
+            Err((machine, error)) => {
+                let idle = machine.map_or(State::Closed, State::Idle);
+                self.state.replace(idle);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the call is done, the thread has left the machine, or time is up: then it is
+    /// stopped.
+    fn await_spin(
+        &self,
+        memory: &GuestMemory,
+        number: u32,
+        start: Instant,
+        limits: &SpinLimits,
+        alive: &impl Fn() -> bool,
+    ) -> Result<Seen> {
+        let (end, kick) = match &*self.state.borrow() {
+            State::Spinning(spinning) => (Arc::clone(&spinning.end), spinning.kick.clone()),
+            _ => return Err(closed()),
+        };
+        let begin = Instant::now();
+        let mut ticked = begin;
+        loop {
+            for _ in 0..LOOKS {
+                if memory.load(DONE)? == number {
+                    return Ok(Seen::Done);
+                }
+                std::hint::spin_loop();
+            }
+            if end.is_over() {
+                return Ok(Seen::Left);
+            }
+            let now = Instant::now();
+            if limits.timeout.is_some_and(|most| now - start >= most) {
+                kick.kick(KickCause::Timeout);
+                return Ok(Seen::TimedOut);
+            }
+            if now - ticked >= TICK {
+                ticked = now;
+                if !alive() {
+                    kick.kick(KickCause::Stop);
+                    return Ok(Seen::TimedOut);
+                }
+            }
+            match now - begin {
+                waited if waited < EAGER => {}
+                waited if waited < POLITE => std::thread::yield_now(),
+                _ => std::thread::park_timeout(NAP),
+            }
+        }
+    }
+
+    /// The machine is idle again, and how the run ended: by itself, or as something has stopped it.
+    fn end_spin(&self) -> Result<Ended> {
+        let state = self.state.replace(State::Closed);
+        let State::Spinning(spinning) = state else {
+            self.state.replace(state);
+            return Err(closed());
+        };
+        let Some((mut machine, outcome)) = spinning.join() else {
+            return Err(Error::internal("the thread of a vCPU has panicked"));
+        };
+        let ended = outcome.map(|outcome| {
+            let registers = at_end(&mut machine, &outcome);
+            (outcome, registers)
+        });
+        self.state.replace(State::Idle(machine));
+        ended
+    }
+
+    /// Stops a vCPU that looks for calls, if there is one.
+    pub(super) fn still(&self) -> Result<()> {
+        match &*self.state.borrow() {
+            State::Spinning(spinning) => spinning.kick.kick(KickCause::Stop),
+            _ => return Ok(()),
+        }
+        self.end_spin().map(drop)
+    }
+
+    fn pause_of(&self, (outcome, _): &Ended) -> Result<Option<Pause>> {
+        let Outcome { end, .. } = outcome;
+        match end {
+            End::Kicked(KickCause::Stop) => Ok(Some(Pause::Watched)),
+            End::Exit(_) => self.with_idle(|machine| {
+                let is_parked = matches!(machine.user_stop(), Some(UserStop::Parked));
+                Ok(is_parked.then_some(Pause::Parked))
+            }),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Why a vCPU looks for calls no longer.
+enum Pause {
+    Parked,
+    Watched,
+}
+
+/// As many of the time-stamp counter's. Where its pace is not known, the watcher's time counts.
+fn ticks(time: Duration) -> u64 {
+    let khz = Host::get().map_or(0, Host::tsc_khz);
+    match khz {
+        0 => u64::MAX,
+        khz => (time.as_secs_f64() * 1000.0 * f64::from(khz)) as u64,
+    }
+}
