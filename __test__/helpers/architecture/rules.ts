@@ -55,6 +55,7 @@ const STOREYS = [
   'machine',
   'index.ts',
   'gdb',
+  'process',
   'bench',
   'cli',
 ]
