@@ -38,54 +38,63 @@ const functions: Readonly<Record<string, Uint8Array>> = {
   compute: computeImage,
 }
 
-/** A library of a few bytes, as a linker would make it: nobody who measures needs a compiler. */
+/** Where its parts are in the image. */
+interface Places {
+  readonly code: number
+  readonly symbols: number
+  readonly texts: number
+  readonly sections: number
+}
+
+const names = Object.keys(functions)
+const texts = Buffer.from(`\0${[...names, '.vmexit', '.symtab', '.strtab'].join('\0')}\0`)
+const code = Buffer.concat(Object.values(functions))
+const aligned = (bytes: number): number => Math.ceil(bytes / 8) * 8
+const nameAt = (name: string): number => texts.indexOf(`\0${name}\0`) + 1
+const address = (at: number): bigint => BigInt(loadAddress + at)
+
+/** A library of a few bytes, as a linker would make it: who measures needs no compiler for it. */
 export function benchLibrary(): Uint8Array {
-  const names = Object.keys(functions)
-  const texts = Buffer.from(`\0${[...names, '.vmexit', '.symtab', '.strtab'].join('\0')}\0`)
-  const nameAt = (name: string): number => texts.indexOf(`\0${name}\0`) + 1
   const codeAt = recordAt + recordBytes
-  const code = Buffer.concat(Object.values(functions))
-  const symbolsAt = codeAt + Math.ceil(code.length / 8) * 8
-  const textsAt = symbolsAt + (names.length + 1) * symbolBytes
-  const sectionsAt = textsAt + Math.ceil(texts.length / 8) * 8
-  const image = Buffer.alloc(sectionsAt + 4 * sectionBytes)
-  const address = (at: number): bigint => BigInt(loadAddress + at)
-
-  // ELF64, little-endian, ET_EXEC for x86-64, without an entry (System V ABI, chapter 4).
-  image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1])
-  image.writeUInt16LE(2, 0x10)
-  image.writeUInt16LE(62, 0x12)
-  image.writeUInt32LE(1, 0x14)
-  image.writeBigUInt64LE(BigInt(headerBytes), 0x20)
-  image.writeBigUInt64LE(BigInt(sectionsAt), 0x28)
-  for (const [at, value] of [
-    [0x34, headerBytes],
-    [0x36, segmentBytes],
-    [0x38, 1],
-    [0x3a, sectionBytes],
-    [0x3c, 4],
-    [0x3e, 3],
-  ] as const)
-    image.writeUInt16LE(value, at)
-
-  // PT_LOAD of all that comes before the names, readable and executable.
-  image.writeUInt32LE(1, headerBytes)
-  image.writeUInt32LE(5, headerBytes + 4)
-  image.writeBigUInt64LE(address(0), headerBytes + 0x10)
-  image.writeBigUInt64LE(address(0), headerBytes + 0x18)
-  image.writeBigUInt64LE(BigInt(symbolsAt), headerBytes + 0x20)
-  image.writeBigUInt64LE(BigInt(symbolsAt), headerBytes + 0x28)
-  image.writeBigUInt64LE(0x1000n, headerBytes + 0x30)
-
+  const symbols = codeAt + aligned(code.length)
+  const textsAt = symbols + (names.length + 1) * symbolBytes
+  const sections = textsAt + aligned(texts.length)
+  const places = { code: codeAt, symbols, texts: textsAt, sections }
+  const image = Buffer.alloc(sections + 4 * sectionBytes)
+  writeHeaders(image, places)
   image.set(record, recordAt)
   image.writeUInt32LE(recordBytes, recordAt + 4)
   image.writeUInt32LE(2, recordAt + 8)
   image.write('ask\0void()\0', recordAt + 0x18)
   image.set(code, codeAt)
   image.set(texts, textsAt)
+  writeSymbols(image, places)
+  writeSections(image, places)
+  return image
+}
+
+/** ELF64, little-endian, ET_EXEC for x86-64, without an entry (System V ABI, chapter 4). */
+function writeHeaders(image: Buffer, { symbols, sections }: Places): void {
+  image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1])
+  image.writeUInt16LE(2, 0x10)
+  image.writeUInt16LE(62, 0x12)
+  image.writeUInt32LE(1, 0x14)
+  image.writeBigUInt64LE(BigInt(headerBytes), 0x20)
+  image.writeBigUInt64LE(BigInt(sections), 0x28)
+  const counts = [headerBytes, segmentBytes, 1, sectionBytes, 4, 3]
+  for (const [index, count] of counts.entries()) image.writeUInt16LE(count, 0x34 + index * 2)
+  // PT_LOAD of all that comes before the names, readable and executable.
+  image.writeUInt32LE(1, headerBytes)
+  image.writeUInt32LE(5, headerBytes + 4)
+  const words = [0n, address(0), address(0), BigInt(symbols), BigInt(symbols), 0x1000n]
+  for (const [index, word] of words.entries())
+    image.writeBigUInt64LE(word, headerBytes + 8 + index * 8)
+}
+
+function writeSymbols(image: Buffer, { code: codeAt, symbols }: Places): void {
   let at = codeAt
   for (const [index, [name, { length }]] of Object.entries(functions).entries()) {
-    const symbol = symbolsAt + (index + 1) * symbolBytes
+    const symbol = symbols + (index + 1) * symbolBytes
     image.writeUInt32LE(nameAt(name), symbol)
     // STB_GLOBAL, STT_FUNC, in a section.
     image.set([0x12, 0, 1, 0], symbol + 4)
@@ -93,8 +102,11 @@ export function benchLibrary(): Uint8Array {
     image.writeBigUInt64LE(BigInt(length), symbol + 0x10)
     at += length
   }
+}
+
+function writeSections(image: Buffer, places: Places): void {
   const section = (index: number, name: string, type: number, from: number, to: number): number => {
-    const start = sectionsAt + index * sectionBytes
+    const start = places.sections + index * sectionBytes
     image.writeUInt32LE(nameAt(name), start)
     image.writeUInt32LE(type, start + 4)
     image.writeBigUInt64LE(BigInt(from), start + 0x18)
@@ -102,12 +114,11 @@ export function benchLibrary(): Uint8Array {
     return start
   }
   // SHT_PROGBITS, SHF_ALLOC; SHT_SYMTAB; SHT_STRTAB.
-  const own = section(1, '.vmexit', 1, recordAt, codeAt)
+  const own = section(1, '.vmexit', 1, recordAt, places.code)
   image.writeBigUInt64LE(2n, own + 8)
   image.writeBigUInt64LE(address(recordAt), own + 0x10)
-  const table = section(2, '.symtab', 2, symbolsAt, textsAt)
+  const table = section(2, '.symtab', 2, places.symbols, places.texts)
   image.writeUInt32LE(3, table + 0x28)
   image.writeBigUInt64LE(BigInt(symbolBytes), table + 0x38)
-  section(3, '.strtab', 3, textsAt, textsAt + texts.length)
-  return image
+  section(3, '.strtab', 3, places.texts, places.texts + texts.length)
 }

@@ -78,6 +78,12 @@ impl ExitHandler for Watcher {
     }
 }
 
+/// Since when a call is under way, and when JavaScript was asked last.
+struct Clock {
+    start: Instant,
+    ticked: Instant,
+}
+
 /// How a wait has ended.
 enum Seen {
     Done,
@@ -155,6 +161,10 @@ impl Lifecycle {
             return Err(busy());
         }
         let start = Instant::now();
+        let mut clock = Clock {
+            start,
+            ticked: start,
+        };
         let mut is_fresh = call.is_some();
         if let Some((bytes, stack)) = call {
             self.spins.set(self.spins.get().wrapping_add(1));
@@ -175,7 +185,7 @@ impl Lifecycle {
                 }
                 self.begin_spin(is_fresh, limits.patience)?;
             }
-            let seen = self.await_spin(&memory, number, start, limits, &alive)?;
+            let seen = self.await_spin(&memory, number, &mut clock, limits, &alive)?;
             if matches!(seen, Seen::Done) {
                 if let State::Spinning(spinning) = &*self.state.borrow() {
                     spinning.watch.calling.store(false, Ordering::SeqCst);
@@ -227,7 +237,7 @@ impl Lifecycle {
         &self,
         memory: &GuestMemory,
         number: u32,
-        start: Instant,
+        clock: &mut Clock,
         limits: &SpinLimits,
         alive: &impl Fn() -> bool,
     ) -> Result<Seen> {
@@ -236,7 +246,6 @@ impl Lifecycle {
             _ => return Err(closed()),
         };
         let begin = Instant::now();
-        let mut ticked = begin;
         loop {
             for _ in 0..LOOKS {
                 if memory.load(DONE)? == number {
@@ -244,20 +253,21 @@ impl Lifecycle {
                 }
                 std::hint::spin_loop();
             }
-            if end.is_over() {
-                return Ok(Seen::Left);
-            }
+            // The clock first: a guest may end its run again and again.
             let now = Instant::now();
-            if limits.timeout.is_some_and(|most| now - start >= most) {
+            if limits.timeout.is_some_and(|most| now - clock.start >= most) {
                 kick.kick(KickCause::Timeout);
                 return Ok(Seen::TimedOut);
             }
-            if now - ticked >= TICK {
-                ticked = now;
+            if now - clock.ticked >= TICK {
+                clock.ticked = now;
                 if !alive() {
                     kick.kick(KickCause::Stop);
                     return Ok(Seen::TimedOut);
                 }
+            }
+            if end.is_over() {
+                return Ok(Seen::Left);
             }
             match now - begin {
                 waited if waited < EAGER => {}

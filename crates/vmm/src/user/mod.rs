@@ -15,10 +15,11 @@ mod journal;
 mod prepare;
 
 use boot::Privilege;
+use boot::layout::FAULT_STACK_END;
 use boot::state::spin::SPIN;
-use boot::state::user::in_ring;
-use boot::state::{RFLAGS_FIXED, user as facts};
-use kvm_bindings::kvm_regs;
+use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
+use boot::state::{RFLAGS_FIXED, traps, user as facts};
+use kvm_bindings::{kvm_regs, kvm_sregs};
 use linux::{Access, Commit, Kernel, Protection, Space, Thread, Touch};
 
 use crate::debug::{Caught, Fault};
@@ -68,6 +69,8 @@ enum Next {
 pub(crate) struct User {
     pub state: UserState,
     next: Option<Next>,
+    /// It looks for calls by itself.
+    spins: bool,
     journal: Journal,
     /// The processor has seen page tables.
     has_run: bool,
@@ -90,6 +93,7 @@ impl User {
         Self {
             state,
             next: None,
+            spins: false,
             journal: Journal::default(),
             has_run: false,
             stale: None,
@@ -113,11 +117,13 @@ impl User {
     /// The next run begins at the gate, with this stack.
     pub const fn call(&mut self, rsp: u64) {
         self.next = Some(Next::Call { rsp });
+        self.spins = false;
     }
 
     /// The next run looks for calls in the mailbox.
     pub const fn spin(&mut self) {
         self.next = Some(Next::Spin);
+        self.spins = true;
     }
 
     /// Before the first entry of a run.
@@ -132,8 +138,8 @@ impl User {
             Some(Next::Spin) => Some(at(SPIN, 0)),
             None => None,
         };
+        self.state.asked = None;
         if let Some(registers) = registers {
-            self.state.asked = None;
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
@@ -148,31 +154,58 @@ impl User {
         Ok(())
     }
 
-    /// What becomes of an exit that no stub of the trap table has made.
+    /// What becomes of an exit that tells of no fault as a guest's own trap table would.
     pub fn judge(&mut self, exit: &Exit, vcpu: &mut Vcpu) -> Result<Ruling> {
         const PORT: u16 = facts::USER_PORT as u16;
-        let Exit::PioOut(PortAccess { port: PORT, .. }) = exit else {
-            // The port can be read, too.
-            vcpu.access_data(exit)?.fill(0xff);
-            return Ok(if exit.is_access() {
-                Ruling::Go
-            } else {
-                Ruling::End
-            });
-        };
-        let registers = vcpu.registers()?;
-        match facts::teller_at(registers.rip) {
-            Some(facts::Teller::Call) => self.system_call(vcpu, &registers),
-            Some(facts::Teller::Return) => {
-                self.state.stop = Some(UserStop::Returned);
-                Ok(Ruling::End)
+        match exit {
+            Exit::PioOut(PortAccess { port: PORT, .. }) => {
+                let registers = vcpu.registers()?;
+                match facts::teller_at(registers.rip) {
+                    Some(facts::Teller::Call) => self.system_call(vcpu, &registers),
+                    Some(facts::Teller::Return) => {
+                        self.state.stop = Some(UserStop::Returned);
+                        Ok(Ruling::End)
+                    }
+                    Some(facts::Teller::Park) if self.spins => {
+                        self.state.stop = Some(UserStop::Parked);
+                        Ok(Ruling::End)
+                    }
+                    _ => refused(vcpu, registers),
+                }
             }
-            Some(facts::Teller::Park) => {
-                self.state.stop = Some(UserStop::Parked);
-                Ok(Ruling::End)
+            // The bitmap opens ports for both directions.
+            Exit::PioIn(PortAccess { port: PORT, .. }) => {
+                vcpu.access_data(exit)?.fill(0xff);
+                Ok(Ruling::Go)
             }
-            _ => refused(vcpu, registers),
+            _ if exit.is_access() => self.strange_fault(vcpu),
+            _ => Ok(Ruling::End),
         }
+    }
+
+    /// A fault whose frame no `iret` would take, as where ring 3 has loaded a selector that only
+    /// this KVM lets it load; or an access that no program can make.
+    fn strange_fault(&mut self, vcpu: &mut Vcpu) -> Result<Ruling> {
+        let mut registers = vcpu.registers()?;
+        let Some(vector) = traps::vector_at(registers.rip) else {
+            return refused(vcpu, registers);
+        };
+        let special = vcpu.special_registers()?;
+        let mut words = [0; 40];
+        vcpu.page()
+            .memory()
+            .read(FAULT_STACK_END - words.len() as u64, &mut words)?;
+        let [rip, _, rflags, rsp, _] = frame(&words);
+        registers.rip = rip;
+        registers.rsp = rsp;
+        registers.rflags = rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
+        let fault = Fault {
+            vector,
+            error_code: traps::has_error_code(vector).then_some(0),
+            address: (vector == PAGE_FAULT).then_some(special.cr2),
+            rip,
+        };
+        Ok(told(fault, registers, &special))
     }
 
     /// Whether a fault was an access to memory that waited for it, and can be tried again.
@@ -254,10 +287,25 @@ fn refused(vcpu: &mut Vcpu, registers: kvm_regs) -> Result<Ruling> {
         address: None,
         rip: registers.rip,
     };
-    let special = in_ring(&special, Privilege::User);
-    Ok(Ruling::Fault(Box::new(Caught {
+    Ok(told(fault, registers, &special))
+}
+
+fn told(fault: Fault, registers: kvm_regs, special: &kvm_sregs) -> Ruling {
+    Ruling::Fault(Box::new(Caught {
         fault,
         registers,
-        special,
-    })))
+        special: in_ring(special, Privilege::User),
+    }))
+}
+
+/// The words that the processor has pushed: RIP, CS, RFLAGS, RSP, SS.
+fn frame(bytes: &[u8; 40]) -> [u64; 5] {
+    let mut words = [0; 5];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = bytes
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte));
+    }
+    words
 }
