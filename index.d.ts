@@ -17,7 +17,7 @@ export declare class NativeMachine {
    * `alive` is called now and then. What is none of `NativeCall` is the end of a run, as
    * `runSync` returns it.
    */
-  userGo(answers: boolean, array: Uint8Array, timeoutMs: number, tickMs: number, spinMs: number, alive: () => void): number | NativeRest | Failure
+  userGo(answers: boolean, array: Uint8Array, timeoutMs: number, tickMs: number, spinMs: number, alive: () => number): number | NativeRest | Failure
   /**
    * Begins to sample every vCPU `hz` times a second, whether the machine runs or not.
    * `ERR_INVALID_OPTION` for a rate that is none, `ERR_VM_BUSY` while it is sampled already,
