@@ -12,8 +12,11 @@ const recordAt = headerBytes + segmentBytes
 const record = Buffer.from('vmx1')
 const recordBytes = 0x28
 
-/** Its functions, one after the other. */
-const functions: Readonly<Record<string, Uint8Array>> = {
+/** Functions by name: their code, which must not ask where it lies. */
+export type Functions = Readonly<Record<string, Uint8Array>>
+
+/** What is measured. */
+const ours: Functions = {
   /** The sum of two integers. */
   add: hexBytes(`
     8d 04 37                lea eax, [rdi + rsi]
@@ -46,19 +49,19 @@ interface Places {
   readonly sections: number
 }
 
-const names = Object.keys(functions)
-const texts = Buffer.from(`\0${[...names, '.vmexit', '.symtab', '.strtab'].join('\0')}\0`)
-const code = Buffer.concat(Object.values(functions))
 const aligned = (bytes: number): number => Math.ceil(bytes / 8) * 8
-const nameAt = (name: string): number => texts.indexOf(`\0${name}\0`) + 1
 const address = (at: number): bigint => BigInt(loadAddress + at)
 
 /** A library of a few bytes, as a linker would make it: who measures needs no compiler for it. */
-export function benchLibrary(): Uint8Array {
+export function benchLibrary(functions: Functions = ours): Uint8Array {
+  const names = Object.keys(functions)
+  const texts = Buffer.from(`\0${[...names, '.vmexit', '.symtab', '.strtab'].join('\0')}\0`)
+  const code = Buffer.concat(Object.values(functions))
   const codeAt = recordAt + recordBytes
   const symbols = codeAt + aligned(code.length)
   const textsAt = symbols + (names.length + 1) * symbolBytes
   const sections = textsAt + aligned(texts.length)
+  const nameAt = (name: string): number => texts.indexOf(`\0${name}\0`) + 1
   const places = { code: codeAt, symbols, texts: textsAt, sections }
   const image = Buffer.alloc(sections + 4 * sectionBytes)
   writeHeaders(image, places)
@@ -68,8 +71,8 @@ export function benchLibrary(): Uint8Array {
   image.write('ask\0void()\0', recordAt + 0x18)
   image.set(code, codeAt)
   image.set(texts, textsAt)
-  writeSymbols(image, places)
-  writeSections(image, places)
+  writeSymbols(image, places, functions, nameAt)
+  writeSections(image, places, nameAt, texts.length)
   return image
 }
 
@@ -91,8 +94,15 @@ function writeHeaders(image: Buffer, { symbols, sections }: Places): void {
     image.writeBigUInt64LE(word, headerBytes + 8 + index * 8)
 }
 
-function writeSymbols(image: Buffer, { code: codeAt, symbols }: Places): void {
-  let at = codeAt
+type NameAt = (name: string) => number
+
+function writeSymbols(
+  image: Buffer,
+  { code, symbols }: Places,
+  functions: Functions,
+  nameAt: NameAt,
+): void {
+  let at = code
   for (const [index, [name, { length }]] of Object.entries(functions).entries()) {
     const symbol = symbols + (index + 1) * symbolBytes
     image.writeUInt32LE(nameAt(name), symbol)
@@ -104,7 +114,7 @@ function writeSymbols(image: Buffer, { code: codeAt, symbols }: Places): void {
   }
 }
 
-function writeSections(image: Buffer, places: Places): void {
+function writeSections(image: Buffer, places: Places, nameAt: NameAt, textBytes: number): void {
   const section = (index: number, name: string, type: number, from: number, to: number): number => {
     const start = places.sections + index * sectionBytes
     image.writeUInt32LE(nameAt(name), start)
@@ -120,5 +130,5 @@ function writeSections(image: Buffer, places: Places): void {
   const table = section(2, '.symtab', 2, places.symbols, places.texts)
   image.writeUInt32LE(3, table + 0x28)
   image.writeBigUInt64LE(BigInt(symbolBytes), table + 0x38)
-  section(3, '.strtab', 3, places.texts, places.texts + texts.length)
+  section(3, '.strtab', 3, places.texts, places.texts + textBytes)
 }

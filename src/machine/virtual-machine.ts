@@ -16,7 +16,7 @@ import type { ConsolePort } from './streams/console-port.ts'
 import { RunControl } from './run/run-control.ts'
 import type { Failure, NativeMachine, NativeRest } from '../native/seam.ts'
 import { SerialPort } from './streams/serial.ts'
-import { nativeSide, resultOf } from './native-side.ts'
+import { nativeSide, resultOf } from '../native/friends.ts'
 import { begin } from './snapshot/begin.ts'
 import type { Parts } from './snapshot/parts.ts'
 import {

@@ -1,8 +1,9 @@
 //! Calls into a native program, each one crossing of the seam.
 
-use napi::bindgen_prelude::{Either3, Function, Uint8Array};
+use napi::bindgen_prelude::{Either3, Function, Uint8ArraySlice};
 use napi::{Either, Env};
 use napi_derive::napi;
+use vmm::user_mailbox::PATIENCE;
 use vmm::{ExitHandler, Reply, Result, RunLimits, Unanswered, UserStop};
 
 use crate::convert::config::{limits, milliseconds};
@@ -25,15 +26,16 @@ pub enum NativeCall {
     Exited = 3,
 }
 
-/// Bytes that the gate reads, and all bytes of it.
-const READ_BYTES: usize = 0x78;
-const GATE_BYTES: usize = 0xa0;
+/// What the gate writes, of the bytes that it knows.
+const RESULTS: usize = 0x78;
+const RESULTS_END: usize = 0x98;
 /// Behind them: the stack pointer, RAX of an answer or the number of a call, and its arguments.
-const STACK: usize = 0xa0;
-const NUMBER: usize = 0xa8;
-const ARGUMENTS: usize = 0xb0;
+const STACK: usize = RESULTS_END;
+const STACK_END: usize = 0xa0;
+const NUMBER: usize = STACK_END;
+const ARGUMENTS: usize = 0xa8;
 /// All bytes of the array.
-const BYTES: usize = 0xe0;
+const BYTES: usize = 0xd8;
 
 /// Asks JavaScript whether it is still there, while a guest computes.
 struct Alive<'a>(Callback<'a>);
@@ -75,7 +77,7 @@ impl NativeMachine {
         &self,
         env: Env,
         answers: bool,
-        mut array: Uint8Array,
+        mut array: Uint8ArraySlice<'_>,
         timeout_ms: f64,
         tick_ms: f64,
         spin_ms: f64,
@@ -92,7 +94,10 @@ impl NativeMachine {
         };
         let alive = Alive(Callback::new(&env, &alive));
         let mut bytes = [0; BYTES];
-        ffi::copy(&array, &mut bytes);
+        bytes
+            .iter_mut()
+            .zip(&*array)
+            .for_each(|(to, from)| *to = *from);
         let went = self
             .life
             .guarded(|life| go(life, answers, &mut bytes, &times, alive));
@@ -119,32 +124,38 @@ fn go(
     if answers {
         life.with_idle(|machine| machine.user_answer(word(bytes, NUMBER)))?;
     }
-    let ended = if spins {
-        let call = bytes.get(..READ_BYTES).unwrap_or_default();
+    let ended = if spins && !answers {
         let limits = SpinLimits {
             timeout: (times.timeout_ms >= 0.0).then(|| milliseconds(times.timeout_ms)),
             patience: milliseconds(times.spin_ms),
         };
-        let call = (!answers).then_some((call, stack));
-        life.spin(call, &limits, || alive.is_alive())?
+        let call = bytes.get(..STACK_END).unwrap_or_default();
+        let Some(ended) = life.spin(call, &limits, || alive.is_alive())? else {
+            results(life, bytes)?;
+            return Ok(Either::A(NativeCall::Returned));
+        };
+        ended
     } else {
+        if spins {
+            // Called by a vCPU that looks for calls; on this thread it shall not.
+            life.handles.memory()?.write(PATIENCE, &[0; 8])?;
+        }
         if !answers {
             life.with_idle(|machine| {
-                machine
-                    .memory()
-                    .write(0, bytes.get(..READ_BYTES).unwrap_or_default())?;
+                let read = bytes.get(..RESULTS).unwrap_or_default();
+                machine.memory().write(0, read)?;
                 machine.user_call(stack)
             })?;
         }
         let limits: RunLimits = limits(times.timeout_ms, times.tick_ms, false);
-        Some(life.run_here(limits, &mut alive)?)
-    };
-    let Some(ended) = ended else {
-        results(life, bytes)?;
-        return Ok(Either::A(NativeCall::Returned));
+        life.run_here(limits, &mut alive)?
     };
     let stop = life.with_idle(|machine| Ok(machine.user_stop().cloned()))?;
     match stop {
+        Some(UserStop::Parked) if life.is_spin_done()? => {
+            results(life, bytes)?;
+            Ok(Either::A(NativeCall::Returned))
+        }
         Some(UserStop::Returned) => {
             results(life, bytes)?;
             Ok(Either::A(NativeCall::Returned))
@@ -171,8 +182,8 @@ fn go(
 
 /// What the gate has written.
 fn results(life: &Lifecycle, bytes: &mut [u8; BYTES]) -> Result<()> {
-    let to = bytes.get_mut(READ_BYTES..GATE_BYTES).unwrap_or_default();
-    life.handles.memory()?.read(READ_BYTES as u64, to)
+    let to = bytes.get_mut(RESULTS..RESULTS_END).unwrap_or_default();
+    life.handles.memory()?.read(RESULTS as u64, to)
 }
 
 fn word(bytes: &[u8; BYTES], at: usize) -> u64 {

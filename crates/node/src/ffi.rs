@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use napi::bindgen_prelude::{
-    BigUint64Array, FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array,
+    BigUint64Array, FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array, Uint8ArraySlice,
 };
 use napi::{Env, sys};
 
@@ -321,21 +321,11 @@ pub fn fill(
     read(unsafe { into.as_mut() })
 }
 
-/// Copies as much of an array as there is room for.
-pub fn copy(array: &Uint8Array, to: &mut [u8]) {
-    to.iter_mut()
-        .zip(array.iter())
-        .for_each(|(to, from)| *to = *from);
-}
-
-/// Fills an array, as far as it goes, before JavaScript runs again.
-pub fn put(array: &mut Uint8Array, bytes: &[u8]) {
+/// Writes the first bytes of an array, as many as it has.
+pub fn put(array: &mut Uint8ArraySlice<'_>, bytes: &[u8]) {
     // SAFETY: JavaScript of this thread does not run meanwhile, and no other has the array.
     let to = unsafe { array.as_mut() };
-    let count = to.len().min(bytes.len());
-    if let (Some(to), Some(from)) = (to.get_mut(..count), bytes.get(..count)) {
-        to.copy_from_slice(from);
-    }
+    to.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
 }
 
 /// Fills an array of words that JavaScript keeps.

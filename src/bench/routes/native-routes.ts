@@ -44,10 +44,17 @@ function adding(add: Add, units: number): void {
 const outside = (many: (units: number) => void): Promise<NativeWork> =>
   Promise.resolve({ many, [Symbol.dispose]: () => undefined })
 
-/** It comes with the sources, and not with the package. */
-function koffi(): typeof import('koffi') {
+/** As much of koffi as is used here. */
+interface Koffi {
+  load(path: null): { func(prototype: string): (value: number) => number }
+}
+
+/** It comes with the sources, and is no dependency of the package. */
+const koffiName = 'koffi'
+
+function koffi(): Koffi {
   try {
-    return createRequire(import.meta.url)('koffi')
+    return createRequire(import.meta.url)(koffiName)
   } catch (cause) {
     return raise(new VmError('ERR_KVM_CAPABILITY', 'koffi not installed', { cause }))
   }

@@ -1,11 +1,10 @@
 import { VirtualMachine } from '../../index.ts'
 import { Symbols } from '../../debug/symbols.ts'
 import { readElf } from '../../debug/elf.ts'
-import { nativeSide, resultOf } from '../../machine/native-side.ts'
-import { take } from '../../native/errors.ts'
+import { type ProgramOptions, nativeSide, programOption, resultOf } from '../../native/friends.ts'
+import { raise, take } from '../../native/errors.ts'
 import { native } from '../../native/native.ts'
 import type { NativeMachine } from '../../native/seam.ts'
-import { type ProgramOptions, programOption } from '../../options/program.ts'
 import type { Snapshot } from '../../machine/snapshot/snapshot.ts'
 import type { Registers } from '../../results/registers.ts'
 import type { RunResult } from '../../results/result.ts'
@@ -19,9 +18,9 @@ const pageBytes = 4096
 const redZone = 128n
 /** As much of the mailbox as the gate reads. */
 const callBytes = 0x78
-const mailboxBytes = 0xa0
+const mailboxBytes = 0x98
 /** What `userGo` has behind it. */
-const crossing = { rsp: 0xa0, number: 0xa8, arguments: 0xb0, bytes: 0xe0 } as const
+const crossing = { rsp: 0x98, number: 0xa0, arguments: 0xa8, bytes: 0xd8 } as const
 /** How often the native side looks whether this thread is still to run. */
 const tickMs = 20
 
@@ -52,7 +51,7 @@ export function createEngine(image: Uint8Array, options: EngineOptions): Engine 
     return new MachineEngine(vm, image, spinMs ?? -1)
   } catch (error) {
     vm.close()
-    throw error
+    return raise(error)
   }
 }
 
@@ -70,6 +69,8 @@ class MachineEngine implements Engine {
   readonly #mailbox = this.#words.subarray(0, mailboxBytes)
   readonly #arguments = this.#words.subarray(0, callBytes)
   #view = new DataView(this.#words.buffer, 0, mailboxBytes)
+  /** Asked twice a call; the machine's own answer is a crossing. */
+  #isClosed = false
   #symbols: Symbols | undefined
   #rsp: bigint
   #mapped = areaStart
@@ -87,7 +88,7 @@ class MachineEngine implements Engine {
   }
 
   get closed(): boolean {
-    return this.#vm.closed
+    return this.#isClosed
   }
 
   get mailbox(): DataView {
@@ -169,6 +170,7 @@ class MachineEngine implements Engine {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#view = new DataView(new ArrayBuffer(0))
     this.#vm.close()
     this.#kept?.snapshot.close()
@@ -183,11 +185,9 @@ class MachineEngine implements Engine {
 
   /** The stack pointer of a call, with these words on the stack. */
   #stackOf(stack: readonly bigint[]): bigint {
-    let rsp = (this.#rsp - redZone) & ~0xfn
-    if (stack.length > 0) {
-      rsp = (rsp - BigInt(stack.length * 8)) & ~0xfn
-      this.write(rsp, new Uint8Array(BigUint64Array.from(stack).buffer))
-    }
+    const top = (this.#rsp - redZone) & ~0xfn
+    const rsp = (top - BigInt(stack.length * 8)) & ~0xfn
+    if (stack.length > 0) this.write(rsp, new Uint8Array(BigUint64Array.from(stack).buffer))
     return rsp
   }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use vmm::user_mailbox::{ASKED, DONE, PATIENCE, STACK};
+use vmm::user_mailbox::{ASKED, DONE, PATIENCE};
 use vmm::{
     End, Error, ExitHandler, GuestMemory, Host, KickCause, KickHandle, Machine, Outcome, Reply,
     Result, RunLimits, UserStop,
@@ -146,73 +146,100 @@ impl Spinning {
 }
 
 impl Lifecycle {
-    /// Makes a call, or goes on with one after a system call: `None` when the function is back.
-    ///
-    /// `bytes` are what the guest reads, if it is a call, and get what it has written; `alive` says
-    /// whether JavaScript is still there.
+    /// Makes a call: `None` when the function is back. `bytes` are those of the mailbox, the stack
+    /// pointer included; `alive` says whether JavaScript is still there.
     pub fn spin(
         &self,
-        call: Option<(&[u8], u64)>,
+        bytes: &[u8],
         limits: &SpinLimits,
         alive: impl Fn() -> bool,
     ) -> Result<Option<Ended>> {
         let memory = self.handles.memory()?;
-        if !matches!(&*self.state.borrow(), State::Idle(_) | State::Spinning(_)) {
-            return Err(busy());
+        let number = self.spins.get().wrapping_add(1);
+        self.spins.set(number);
+        match &*self.state.borrow() {
+            State::Spinning(spinning) => {
+                spinning.watch.calling.store(true, Ordering::SeqCst);
+                spinning.watch.calls.store(number, Ordering::SeqCst);
+            }
+            State::Idle(_) => {}
+            _ => return Err(busy()),
         }
+        memory.write(0, bytes)?;
+        memory.store(ASKED, number)?;
+        if !self.is_spinning() {
+            memory.store(DONE, number.wrapping_sub(1))?;
+            self.begin_spin(true, limits.patience)?;
+        } else if looks(&memory, number)? {
+            self.called();
+            return Ok(None);
+        }
+        self.await_call(&memory, number, limits, &alive)
+    }
+
+    /// The same, once it takes long.
+    fn await_call(
+        &self,
+        memory: &GuestMemory,
+        number: u32,
+        limits: &SpinLimits,
+        alive: &impl Fn() -> bool,
+    ) -> Result<Option<Ended>> {
         let start = Instant::now();
         let mut clock = Clock {
             start,
             ticked: start,
         };
-        let mut is_fresh = call.is_some();
-        if let Some((bytes, stack)) = call {
-            self.spins.set(self.spins.get().wrapping_add(1));
-            if let State::Spinning(spinning) = &*self.state.borrow() {
-                spinning.watch.calling.store(true, Ordering::SeqCst);
-                spinning.watch.calls.fetch_add(1, Ordering::SeqCst);
-            }
-            memory.write(0, bytes)?;
-            memory.write(PATIENCE, &ticks(limits.patience).to_le_bytes())?;
-            memory.write(STACK, &stack.to_le_bytes())?;
-            memory.store(ASKED, self.spins.get())?;
-        }
-        let number = self.spins.get();
         loop {
-            if matches!(&*self.state.borrow(), State::Idle(_)) {
-                if is_fresh {
-                    memory.store(DONE, number.wrapping_sub(1))?;
-                }
-                self.begin_spin(is_fresh, limits.patience)?;
-            }
-            let seen = self.await_spin(&memory, number, &mut clock, limits, &alive)?;
+            let seen = self.await_spin(memory, number, &mut clock, limits, alive)?;
             if matches!(seen, Seen::Done) {
-                if let State::Spinning(spinning) = &*self.state.borrow() {
-                    spinning.watch.calling.store(false, Ordering::SeqCst);
-                }
+                self.called();
                 return Ok(None);
             }
             let ended = self.end_spin()?;
-            let is_over = matches!(seen, Seen::TimedOut);
-            let is_done = !is_over && memory.load(DONE)? == number;
+            if matches!(seen, Seen::TimedOut) {
+                return Ok(Some(ended));
+            }
+            let is_done = memory.load(DONE)? == number;
             match self.pause_of(&ended)? {
                 Some(_) if is_done => return Ok(None),
                 // It did not see the call any more.
-                Some(Pause::Parked) if !is_over => is_fresh = true,
+                Some(Pause::Parked) => {
+                    memory.store(DONE, number.wrapping_sub(1))?;
+                    self.begin_spin(true, limits.patience)?;
+                }
                 // The watcher did not.
-                Some(Pause::Watched) if !is_over => is_fresh = false,
-                _ => return Ok(Some(ended)),
+                Some(Pause::Watched) => self.begin_spin(false, limits.patience)?,
+                None => return Ok(Some(ended)),
             }
+        }
+    }
+
+    /// Whether the last call is done, as the guest says.
+    pub fn is_spin_done(&self) -> Result<bool> {
+        Ok(self.handles.memory()?.load(DONE)? == self.spins.get())
+    }
+
+    fn is_spinning(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Spinning(_))
+    }
+
+    /// The call is done, and the vCPU looks for the next one.
+    fn called(&self) {
+        if let State::Spinning(spinning) = &*self.state.borrow() {
+            spinning.watch.calling.store(false, Ordering::SeqCst);
         }
     }
 
     fn begin_spin(&self, is_fresh: bool, patience: Duration) -> Result<()> {
         let kick = KickHandle::new();
         let mut machine = self.start(|| State::Here(kick.clone()))?;
+        let bytes = ticks(patience).to_le_bytes();
+        let written = machine.memory().write(PATIENCE, &bytes);
         let begun = if is_fresh {
-            machine.user_spin()
+            written.and_then(|()| machine.user_spin())
         } else {
-            Ok(())
+            written
         };
         let started = match begun {
             Ok(()) => Spinning::start(machine, kick, patience),
@@ -247,11 +274,8 @@ impl Lifecycle {
         };
         let begin = Instant::now();
         loop {
-            for _ in 0..LOOKS {
-                if memory.load(DONE)? == number {
-                    return Ok(Seen::Done);
-                }
-                std::hint::spin_loop();
+            if looks(memory, number)? {
+                return Ok(Seen::Done);
             }
             // The clock first: a guest may end its run again and again.
             let now = Instant::now();
@@ -315,6 +339,17 @@ impl Lifecycle {
             _ => Ok(None),
         }
     }
+}
+
+/// Looks at the mailbox for a while.
+fn looks(memory: &GuestMemory, number: u32) -> Result<bool> {
+    for _ in 0..LOOKS {
+        if memory.load(DONE)? == number {
+            return Ok(true);
+        }
+        std::hint::spin_loop();
+    }
+    Ok(false)
 }
 
 /// Why a vCPU looks for calls no longer.
