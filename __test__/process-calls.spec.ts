@@ -168,7 +168,7 @@ imageTest('using and await using close', plain, async (t, image) => {
 })
 
 imageTest('several libraries do not know of each other', plain, async (t, image) => {
-  const make = () => instantiate(image, { imports: unasked, memoryBytes: 4 << 20 })
+  const make = () => instantiate(image, { imports: unasked, memoryBytes: 16 << 20 })
   const libs = await Promise.all(Array.from({ length: 8 }, make))
   const counts = libs.map(({ exports }, index) => {
     for (let round = 0; round < index; round += 1) exports.next()

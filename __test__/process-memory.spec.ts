@@ -73,6 +73,14 @@ libraryTest('code can be read and not written', 'plain', (t, lib) => {
   t.throws(() => lib.memory.writeUint16(rip, 0x9090), outside)
 })
 
+libraryTest('memory waits while the library runs on another thread', 'plain', async (t, lib) => {
+  const at = lib.alloc(8)
+  const call = lib.async.add(1, 2)
+  t.throws(() => lib.memory.readUint8(at), { instanceOf: VmError, code: 'ERR_VM_BUSY' })
+  t.is(await call, 3)
+  t.is(lib.memory.readUint8(at), 0)
+})
+
 const invalid = { instanceOf: VmError, code: 'ERR_INVALID_OPTION' }
 
 libraryTest('wrong addresses, lengths and values are refused', 'plain', (t, lib) => {

@@ -108,8 +108,8 @@ libraryTest(
   'musl',
   (t, lib) => {
     const [at, format] = [lib.alloc(64), 'i=%d d=%.2f s=%s']
-    t.is(lib.exports.snprintf(at, 64, format, 42, 1.5, 'text'), 20)
-    t.is(Buffer.from(lib.memory.read(at, 20)).toString(), 'i=42 d=1.50 s=text'.padEnd(20))
+    t.is(lib.exports.snprintf(at, 64, format, 42, 1.5, 'text'), 18)
+    t.is(Buffer.from(lib.memory.read(at, 18)).toString(), 'i=42 d=1.50 s=text')
   },
   { exports: { snprintf: 'i32(ptr, usize, cstr, i32, f64, cstr)' } },
 )
@@ -117,7 +117,7 @@ libraryTest(
 const plain = () => nativeLibrary('plain')
 
 const wrong: [title: string, options: unknown, code: string, message: RegExp][] = [
-  ['an option that is unknown', { timeoutMS: 5 }, 'ERR_INVALID_OPTION', /unknown 'timeoutMS'$/],
+  ['an option that is unknown', { timeoutMS: 5 }, 'ERR_INVALID_OPTION', /unknown 'timeoutMS'/],
   ['no object', 5, 'ERR_INVALID_OPTION', /^options must be an object/],
   ['a negative time', { timeoutMs: -1 }, 'ERR_INVALID_OPTION', /^timeoutMs must be/],
   ['a time that is text', { timeoutMs: '5' }, 'ERR_INVALID_OPTION', /^timeoutMs must be/],

@@ -90,8 +90,8 @@ export class Library<E extends Record<string, string> = Record<string, string>>
    * The address of so many bytes, aligned to 16, for arguments and results. They are of an area of
    * their own, not of the library's `malloc`, and hold what they held before.
    *
-   * @throws {VmError} `ERR_LIMIT` if `memoryBytes` are used up, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * @throws {VmError} `ERR_LIMIT` if `memoryBytes` are used up, `ERR_INVALID_OPTION`; if more has
+   * to be mapped `ERR_VM_BUSY` while the library runs for `lib.async`, and `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts

@@ -19,7 +19,7 @@ interface ReturnedTypes extends Omit<GivenTypes, 'cstr'> {
 
 /** What an import gives back for each. */
 interface AnsweredTypes extends Omit<GivenTypes, 'cstr'> {
-  void: void
+  void: unknown
   cstr: null
 }
 
