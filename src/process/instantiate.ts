@@ -32,7 +32,7 @@ import { parseSignature } from './values/signature.ts'
  * const heard: unknown[] = []
  * using lib = await instantiate(await readFile('greeter.elf'), {
  *   exports: { greet: 'void(cstr)', add: 'i32(i32, i32)' },
- *   imports: { log: ['void(cstr)', (text) => heard.push(text)] },
+ *   imports: { say: ['void(cstr)', (text) => heard.push(text)] },
  *   timeoutMs: 1000,
  * })
  * lib.exports.greet('hello')
