@@ -13,6 +13,7 @@ use crate::limits::{
     MAX_CARDS, MAX_GPA, MAX_MEMORY_BYTES, MAX_PORTS, MAX_SCREEN_HEIGHT, MAX_SCREEN_WIDTH,
     MAX_SLOTS, MAX_VCPUS, MIN_SCREEN_SIDE, PAGE_BYTES,
 };
+use crate::user::UserConfig;
 pub use payload::Payload;
 
 /// Everything that is fixed when a machine is made. Images are read where they are, and not kept.
@@ -51,6 +52,8 @@ pub struct MachineConfig<'a> {
     pub network: Vec<[u8; 6]>,
     /// The names of the console ports beside the console, which is there with them.
     pub ports: Option<Vec<String>>,
+    /// Its payload is a native Linux program, or a library, for ring 3.
+    pub user: Option<UserConfig>,
 }
 
 impl<'a> MachineConfig<'a> {
@@ -75,6 +78,7 @@ impl<'a> MachineConfig<'a> {
             screen: None,
             network: Vec::new(),
             ports: None,
+            user: None,
         }
     }
 
@@ -121,6 +125,9 @@ impl<'a> MachineConfig<'a> {
     /// `InvalidOption`, `Limit` or `Payload`, naming the option, what it must be and what it is.
     pub fn check(&self) -> Result<Format> {
         self.check_machine()?;
+        if self.user.is_some() {
+            return Ok(Format::Elf);
+        }
         self.check_payload()
     }
 

@@ -30,6 +30,7 @@ mod run;
 mod screen;
 mod snapshot;
 mod trace;
+mod user;
 
 pub use board::Panel;
 pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
@@ -76,3 +77,4 @@ pub use run::{
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};
 pub use trace::{RECORD_WORDS, REGISTER_WORDS, Trace, TraceCopy, TraceSlot, flags as trace_flags};
+pub use user::{UserConfig, UserStop};

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use boot::firmware::{self, acpi, fw_cfg, legacy};
-use boot::state::{self, BootConfig};
+use boot::state::{self, BootConfig, Protocol};
 use boot::{
-    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, Screen, StartRegisters, layout,
+    CpuMode, Format, LoadRequest, Loaded, MemorySlot, Module, Part, Privilege, Screen,
+    StartRegisters, layout,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use crate::config::MachineConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::memory::GuestMemory;
 use crate::limits::PAGE_BYTES;
+use crate::user::{self, UserConfig, UserPlan};
 
 /// As calls expect it (System V ABI, x86-64 §3.2.2).
 const STACK_ALIGNMENT: u64 = 16;
@@ -50,6 +52,7 @@ pub(crate) struct Prepared {
     pub boot: BootConfig,
     pub registers: StartRegisters,
     pub placement: Placement,
+    pub user: Option<UserPlan>,
 }
 
 /// Makes the memory of a machine and puts everything into it: image, tables of the mode, tables of
@@ -59,6 +62,9 @@ pub(crate) fn prepare(
     format: Format,
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
+    if let Some(user) = &config.user {
+        return program(config, user, slots);
+    }
     // What firmware finds, it takes out of its configuration device and puts where it wants.
     let firmware =
         (config.pc && format != Format::Firmware).then(|| tables(config, layout::FIRMWARE_START));
@@ -123,6 +129,32 @@ pub(crate) fn prepare(
             entry_gpa: loaded.entry_gpa,
             parts: parts.collect(),
         },
+        user: None,
+    })
+}
+
+/// That of a native program, which brings tables of its own.
+fn program(
+    config: &MachineConfig<'_>,
+    user: &UserConfig,
+    slots: &[MemorySlot],
+) -> Result<Prepared> {
+    let image = &config.payload.image;
+    let (memory, plan, placement) = user::prepare(slots, config.memory_bytes, image, user)?;
+    Ok(Prepared {
+        memory,
+        boot: BootConfig {
+            mode: CpuMode::Long,
+            privilege: Privilege::User,
+            protocol: Protocol::Plain,
+            faults: true,
+            entry_gpa: placement.entry_gpa,
+            stack_top: 0,
+            top: config.top(),
+        },
+        registers: StartRegisters::default(),
+        placement,
+        user: Some(plan),
     })
 }
 

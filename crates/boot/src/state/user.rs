@@ -142,7 +142,7 @@ pub fn tables() -> Vec<Table> {
         code(USER_EDIT, &[&EDIT_CODE, &OUT, &HLT]),
     ];
     std::iter::once(gdt)
-        .chain(task::tables_with_ports(&[USER_PORT, traps::FAULT_PORT]))
+        .chain(task::tables_with_ports(&[USER_PORT]))
         .chain(traps)
         .chain(ours)
         .collect()

@@ -325,6 +325,19 @@ impl Space {
         }
     }
 
+    /// Has what a processor remembers of a page go.
+    pub fn refresh(&mut self, address: u64) {
+        let page = address / PAGE;
+        if let Some((first, area)) = self.area_at(page) {
+            self.tables.set(first, area.pages, area.entry(), true);
+        }
+    }
+
+    /// Has words be written again that were changed in another way.
+    pub fn rewrite(&mut self, edits: Vec<Edit>) {
+        self.tables.rewrite(edits);
+    }
+
     /// The numbers of whole pages that a program may have.
     fn pages(&self, start: u64, bytes: u64) -> Result<(u64, u64), Errno> {
         if !start.is_multiple_of(PAGE) || bytes == 0 {

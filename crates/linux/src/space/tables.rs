@@ -115,6 +115,12 @@ impl Tables {
         std::mem::take(&mut self.edits)
     }
 
+    /// These edits come first.
+    pub fn rewrite(&mut self, mut edits: Vec<Edit>) {
+        edits.append(&mut self.edits);
+        self.edits = edits;
+    }
+
     /// Whether there are tables enough to change a range of pages in any way.
     pub fn check_room(&self, page: u64, count: u64) -> Result<(), Errno> {
         let last = page + count.max(1) - 1;

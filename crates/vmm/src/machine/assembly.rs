@@ -27,6 +27,7 @@ use crate::placement::{self, Placement, Prepared};
 use crate::run::{Crew, Processor};
 use crate::screen::ScreenView;
 use crate::snapshot::{Others, Shape, Snapshot};
+use crate::user::{self, User};
 
 /// The parts of a machine.
 pub(crate) struct Made {
@@ -55,10 +56,11 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
         boot,
         registers,
         placement,
+        user,
     } = placement::prepare(config, format, &slots)?;
     let fd = create::vm(host, boot.mode, config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
-    let crew = crew(
+    let mut crew = crew(
         host,
         &vm,
         config,
@@ -66,6 +68,10 @@ pub(crate) fn new(config: &MachineConfig<'_>) -> Result<Made> {
         Some((&boot, &registers)),
         boot.faults,
     )?;
+    if let Some(plan) = user {
+        let boot = crew.0.boot_mut();
+        boot.user = Some(Box::new(user::install(&mut boot.vcpu, plan, host)?));
+    }
     let origin = Origin::default();
     let shape = Shape::of(config, slots, boot.faults);
     assemble(config, shape, &rows, vm, crew, origin, placement, disks)
@@ -100,7 +106,10 @@ pub(crate) fn again(snapshot: &Snapshot, others: &Others) -> Result<Made> {
     let fd = create::vm(host, placement.mode, &config)?;
     let vm = Arc::new(Vm::new(fd, memory)?);
     let origin = Origin::of_image(&snapshot.image);
-    let crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None, faults)?;
+    let mut crew = crew(host, &vm, &config, snapshot.cpuid.as_deref(), None, faults)?;
+    if let Some(state) = &snapshot.user {
+        crew.0.boot_mut().user = Some(Box::new(User::new(state.clone())));
+    }
     assemble(&config, shape, &rows, vm, crew, origin, placement, disks)
 }
 

@@ -4,6 +4,7 @@ mod assembly;
 mod attach;
 mod create;
 mod pool;
+mod program;
 mod runs;
 
 use std::sync::Arc;
@@ -121,6 +122,7 @@ impl Machine {
     /// `Snapshot` for a device that has no state to save, `Limit`, `KvmCapability`, `KvmIoctl`; the
     /// machine goes on as before.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
+        let user = self.crew.boot_mut().save_user()?;
         let crew = self.crew.save(&self.counters)?;
         let bus = self.crew.save_bus(&mut self.bus)?;
         let callers = || self.bus.callers();
@@ -134,6 +136,7 @@ impl Machine {
             crew,
             bus,
             disks: disks::save(&self.disks),
+            user,
             chips: ChipState::save(&self.vm, self.interrupts.has_irqchip())?,
         })
     }
@@ -147,8 +150,13 @@ impl Machine {
         snapshot.check_fits(&self.shape, self.cpuid.as_ref(), &self.disks)?;
         self.bus.check(&snapshot.bus)?;
         self.crew.abandon()?;
+        let before = self.crew.boot_mut().leave_user();
         self.origin.restore(&self.vm, &snapshot.image)?;
-        self.put_back(snapshot)
+        self.put_back(snapshot)?;
+        self.crew
+            .boot_mut()
+            .restore_user(snapshot.user.as_ref(), &before);
+        Ok(())
     }
 
     /// Ends it, or gives it back for a thread to drop that can wait for the kernel.

@@ -68,7 +68,9 @@ pub(crate) fn is_fit(crew: &mut Crew, bus: &Bus, vm: &Arc<Vm>, origin: &Origin) 
         let is_counted = matches!(route.feed, Some(Feed::Count(_)));
         is_counted || route.is_gathered || !route.doorbells.is_empty()
     });
-    let has_one_vcpu = crew.count() == 1 && !crew.boot_mut().irqchip;
+    // KVM may remember the page tables of a program, which have changed.
+    let has_program = crew.boot_mut().user.is_some();
+    let has_one_vcpu = crew.count() == 1 && !crew.boot_mut().irqchip && !has_program;
     !is_in_kernel
         && has_one_vcpu
         && origin.is_wanted()

@@ -72,6 +72,9 @@ impl<'a> Run<'a> {
             // Stops look at registers, which are final then.
             self.processor.complete()?;
         }
+        if let Some(user) = &mut self.processor.user {
+            user.begin(&mut self.processor.vcpu)?;
+        }
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
         // P4: text on its way when a pause came.
@@ -188,6 +191,9 @@ impl<'a> Run<'a> {
                 Way::Kicked => return Ok(None),
             }
         }
+        if let Some(user) = &mut self.processor.user {
+            user.prepare(&mut self.processor.vcpu)?;
+        }
         self.processor.enters();
         let begin = self.limits.time_kvm_run.then(Instant::now);
         attached.enter();
@@ -275,7 +281,10 @@ impl<'a> Run<'a> {
             return (None, verdict);
         }
         if let Some(caught) = self.caught(exit) {
-            return (None, caught.map(Verdict::Fault));
+            return (None, caught.map(|caught| self.processor.refused(caught)));
+        }
+        if self.processor.user.is_some() {
+            return (None, self.processor.judge_user(exit));
         }
         if exit.is_access() {
             let asker = Asker {
@@ -334,6 +343,11 @@ impl<'a> Run<'a> {
                 self.processor.reads.clear();
                 self.processor.pending = Pending::Caught(caught);
                 return Ok(Some(End::Fault(fault)));
+            }
+            Verdict::Mended(caught) => {
+                self.processor.pending = Pending::Caught(caught);
+                self.processor.complete()?;
+                return Ok(None);
             }
             Verdict::AwaitsReply(end) => {
                 self.processor.pending = Pending::Reply(exit);

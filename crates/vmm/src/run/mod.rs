@@ -17,6 +17,7 @@ mod inspect;
 mod outcome;
 mod post;
 mod processor;
+mod program;
 mod saved;
 mod shift;
 mod stopping;

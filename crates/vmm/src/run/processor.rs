@@ -19,6 +19,7 @@ use crate::run::saved::half_done::{LatestReads, Owed};
 use crate::run::saved::held::Held;
 use crate::run::stopping::StopMemory;
 use crate::trace::Tracer;
+use crate::user::User;
 
 /// RFLAGS.IF, interrupts enabled (Intel SDM vol. 1 §3.4.3.3).
 const RFLAGS_IF: u64 = 1 << 9;
@@ -72,6 +73,8 @@ pub struct Processor {
     pub(crate) irqchip: bool,
     /// Whether the machine has a trap table.
     pub(crate) faults: bool,
+    /// The native program that it runs.
+    pub(crate) user: Option<Box<User>>,
     tracer: Tracer,
     counters: Arc<Counters>,
     /// All of a machine have the same.
@@ -100,6 +103,7 @@ impl Processor {
             nmi_sent: false,
             irqchip,
             faults,
+            user: None,
             tracer: Tracer::default(),
             counters,
             sampler: Arc::default(),

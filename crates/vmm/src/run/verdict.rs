@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Over(End),
     /// A fault, which ends the run.
     Fault(Box<Caught>),
+    /// A fault that is mended; the guest tries again.
+    Mended(Box<Caught>),
     /// A kick came. From this piece on the next run asks; without one all is answered.
     Kicked(Option<usize>),
     /// As `Kicked`, and the run fails.

@@ -17,6 +17,7 @@ use crate::kvm::image::MemoryImage;
 use crate::limits::PAGE_BYTES;
 use crate::placement::Placement;
 use crate::run::CrewState;
+use crate::user::UserState;
 
 pub use file::LoadOptions;
 pub(crate) use shape::Shape;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub(crate) targets: Vec<Option<RouteTarget>>,
     pub(crate) placement: Placement,
     pub(crate) crew: CrewState,
+    /// Of a native program.
+    pub(crate) user: Option<UserState>,
     pub(crate) bus: BusState,
     pub(crate) chips: ChipState,
     pub(crate) disks: Vec<SavedDisk>,
@@ -232,6 +235,8 @@ impl Snapshot {
             screen: shape.screen,
             network: shape.network.clone(),
             ports: shape.ports.clone(),
+            // What it was made of is in memory.
+            user: None,
         }
     }
 

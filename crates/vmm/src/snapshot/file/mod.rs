@@ -54,6 +54,12 @@ impl Snapshot {
     /// # Errors
     /// `Snapshot` with call and errno; `Limit` above the process's limit for files.
     pub fn write_to(&self, path: &Path, note: &[u8]) -> Result<()> {
+        if self.user.is_some() {
+            return Err(Error::new(
+                ErrorCode::Snapshot,
+                "a snapshot of a native program stays in its process; take it again where it is needed",
+            ));
+        }
         let host = Host::get()?.cpuid_of(self.cpuid.as_deref(), first(self.shape.irqchip))?;
         let spans = self.image.layout().spans().iter();
         let record = Record {
@@ -103,6 +109,7 @@ impl Snapshot {
             bus: record.bus,
             chips: record.chips,
             disks: record.disks,
+            user: None,
         };
         snapshot.refuse_impossible()?;
         Ok((snapshot, record.note))

@@ -1,0 +1,68 @@
+//! The native program of a vCPU, as runs and snapshots find it.
+
+use std::sync::Arc;
+
+use crate::debug::Caught;
+use crate::error::Result;
+use crate::kvm::exit::Exit;
+use crate::run::outcome::{End, ExitRecord};
+use crate::run::processor::Processor;
+use crate::run::verdict::Verdict;
+use crate::user::{Ruling, UserState};
+
+impl Processor {
+    /// What becomes of an exit of a program.
+    pub(crate) fn judge_user(&mut self, exit: &Exit) -> Result<Verdict> {
+        let Some(user) = &mut self.user else {
+            return Ok(Verdict::Nothing);
+        };
+        Ok(match user.judge(exit, &mut self.vcpu)? {
+            Ruling::Go => Verdict::Done,
+            Ruling::Fault(caught) => Verdict::Fault(caught),
+            Ruling::End => {
+                let end = End::Exit(ExitRecord {
+                    exit: exit.clone(),
+                    data: self.vcpu.access_data(exit)?.to_vec(),
+                });
+                if exit.is_access() {
+                    Verdict::End(end)
+                } else {
+                    Verdict::Over(end)
+                }
+            }
+        })
+    }
+
+    /// What becomes of a fault: a program may have touched memory for the first time.
+    pub(crate) fn refused(&mut self, caught: Box<Caught>) -> Verdict {
+        let user = self.user.as_mut();
+        if user.is_some_and(|user| user.mends(&caught.fault)) {
+            return Verdict::Mended(caught);
+        }
+        Verdict::Fault(caught)
+    }
+
+    /// The state of its program.
+    pub(crate) fn save_user(&mut self) -> Result<Option<UserState>> {
+        let Some(user) = &mut self.user else {
+            return Ok(None);
+        };
+        user.prepare(&mut self.vcpu)?;
+        Ok(Some(user.state.clone()))
+    }
+
+    /// Before memory goes back: what of its page tables may be remembered.
+    pub(crate) fn leave_user(&self) -> Vec<(u64, u64)> {
+        let memory = Arc::clone(self.vcpu.page().memory());
+        let user = self.user.as_ref();
+        user.map_or(Vec::new(), |user| user.leaves(&memory))
+    }
+
+    /// After it went back.
+    pub(crate) fn restore_user(&mut self, state: Option<&UserState>, before: &[(u64, u64)]) {
+        let memory = Arc::clone(self.vcpu.page().memory());
+        if let (Some(user), Some(state)) = (&mut self.user, state) {
+            user.restore(state, &memory, before);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A native program in ring 3: how it starts, and what its exits mean.
+//!
+//! ```text
+//! syscall ─► entry ─► KVM_RUN returns ─► judged: answered here ─► back to the program
+//!                                          └──► the run ends, and the caller answers
+//! ```
+//!
+//! Whatever the program does, it is known by where its vCPU stands (`boot::state::user`), not by
+//! what it says.
+
+mod calls;
+mod force;
+mod host;
+mod journal;
+mod prepare;
+
+use boot::Privilege;
+use boot::state::user::in_ring;
+use boot::state::{RFLAGS_FIXED, user as facts};
+use kvm_bindings::kvm_regs;
+use linux::{Access, Commit, Protection, Space, Touch};
+
+use crate::debug::{Caught, Fault};
+use crate::error::Result;
+use crate::kvm::exit::{Exit, PortAccess};
+use crate::kvm::memory::GuestMemory;
+use crate::kvm::vcpu::Vcpu;
+use crate::user::host::Physical;
+use crate::user::journal::Journal;
+pub use calls::UserStop;
+pub use prepare::UserConfig;
+pub(crate) use prepare::{UserPlan, install, prepare};
+
+/// RFLAGS.IF, without which nothing of ring 3 is as Linux has it.
+const RFLAGS_IF: u64 = 1 << 9;
+/// The vectors of a general-protection exception and of a page fault.
+const GENERAL_PROTECTION: u8 = 13;
+const PAGE_FAULT: u8 = 14;
+/// A page fault's error code: a store, ring 3, a fetch (Intel SDM vol. 3A §5.7).
+const OF_WRITE: u32 = 1 << 1;
+const OF_USER: u32 = 1 << 2;
+const OF_FETCH: u32 = 1 << 4;
+
+/// All that belongs to a program's state beside its registers and its memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct UserState {
+    pub space: Space,
+    /// Why it stands still, if the caller is to know.
+    stop: Option<UserStop>,
+    /// The registers with which it goes on after a call, but for RAX.
+    asked: Option<kvm_regs>,
+}
+
+/// What the caller has said of how it goes on.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Answer(u64),
+    Call { rsp: u64 },
+}
+
+/// The program of a vCPU.
+#[derive(Debug)]
+pub(crate) struct User {
+    pub state: UserState,
+    next: Option<Next>,
+    journal: Journal,
+    /// The processor has seen page tables.
+    has_run: bool,
+    /// Where an access was refused last that was allowed: the instruction and the address.
+    stale: Option<(u64, u64)>,
+}
+
+/// What becomes of an exit.
+pub(crate) enum Ruling {
+    /// The program goes on.
+    Go,
+    /// The run ends.
+    End,
+    /// It ends with a fault.
+    Fault(Box<Caught>),
+}
+
+impl User {
+    pub fn new(state: UserState) -> Self {
+        Self {
+            state,
+            next: None,
+            journal: Journal::default(),
+            has_run: false,
+            stale: None,
+        }
+    }
+
+    /// Why the program stands still, after a run that has ended there.
+    pub const fn stop(&self) -> Option<&UserStop> {
+        self.state.stop.as_ref()
+    }
+
+    /// What the system call comes to that has ended the last run; whether there was one.
+    pub fn answer(&mut self, value: u64) -> bool {
+        let is_asked = self.state.asked.is_some();
+        if is_asked {
+            self.next = Some(Next::Answer(value));
+        }
+        is_asked
+    }
+
+    /// The next run begins at the gate, with this stack.
+    pub const fn call(&mut self, rsp: u64) {
+        self.next = Some(Next::Call { rsp });
+    }
+
+    /// Before the first entry of a run.
+    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+        vcpu.show_all();
+        let registers = match self.next.take() {
+            Some(Next::Answer(value)) => self.state.asked.take().map(|asked| kvm_regs {
+                rax: value,
+                ..asked
+            }),
+            Some(Next::Call { rsp }) => Some(kvm_regs {
+                rip: facts::GATE,
+                rsp,
+                rflags: RFLAGS_FIXED | RFLAGS_IF,
+                ..Default::default()
+            }),
+            None => None,
+        };
+        if let Some(registers) = registers {
+            self.state.asked = None;
+            vcpu.set_registers(&registers)?;
+        }
+        self.state.stop = None;
+        Ok(())
+    }
+
+    /// Right before each entry: what has changed in the tables comes into force.
+    pub fn prepare(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+        let effects = self.state.space.take_effects();
+        force::force(vcpu, &mut self.journal, self.has_run, effects)?;
+        self.has_run = true;
+        Ok(())
+    }
+
+    /// What becomes of an exit that no stub of the trap table has made.
+    pub fn judge(&mut self, exit: &Exit, vcpu: &mut Vcpu) -> Result<Ruling> {
+        const PORT: u16 = facts::USER_PORT as u16;
+        let Exit::PioOut(PortAccess { port: PORT, .. }) = exit else {
+            // The port can be read, too.
+            vcpu.access_data(exit)?.fill(0xff);
+            return Ok(if exit.is_access() {
+                Ruling::Go
+            } else {
+                Ruling::End
+            });
+        };
+        let registers = vcpu.registers()?;
+        match facts::teller_at(registers.rip) {
+            Some(facts::Teller::Call) => self.system_call(vcpu, &registers),
+            Some(facts::Teller::Return) => {
+                self.state.stop = Some(UserStop::Returned);
+                Ok(Ruling::End)
+            }
+            _ => refused(vcpu, registers),
+        }
+    }
+
+    /// Whether a fault was an access to memory that waited for it, and can be tried again.
+    pub fn mends(&mut self, fault: &Fault) -> bool {
+        let (PAGE_FAULT, Some(code), Some(address)) =
+            (fault.vector, fault.error_code, fault.address)
+        else {
+            return false;
+        };
+        if code & OF_USER == 0 {
+            return false;
+        }
+        let access = match () {
+            () if code & OF_FETCH != 0 => Access::Execute,
+            () if code & OF_WRITE != 0 => Access::Write,
+            () => Access::Read,
+        };
+        match self.state.space.touch(address, access) {
+            Touch::Mended => true,
+            Touch::Stale => {
+                let place = Some((fault.rip, address));
+                self.state.space.refresh(address);
+                std::mem::replace(&mut self.stale, place) != place
+            }
+            Touch::Denied => false,
+        }
+    }
+
+    /// Before memory goes back to a state: what of the tables may be remembered.
+    pub fn leaves(&self, memory: &GuestMemory) -> Vec<(u64, u64)> {
+        self.journal.words(memory)
+    }
+
+    /// Memory is that of a state; `before` is what [`leaves`](Self::leaves) gave.
+    pub fn restore(&mut self, state: &UserState, memory: &GuestMemory, before: &[(u64, u64)]) {
+        self.state.clone_from(state);
+        self.next = None;
+        self.stale = None;
+        self.state.space.rewrite(journal::changed(memory, before));
+    }
+
+    /// Copies from the program's memory, by its addresses.
+    pub fn read(&mut self, memory: &GuestMemory, address: u64, bytes: &mut [u8]) -> bool {
+        let memory = Physical(memory);
+        self.state.space.read(&memory, address, bytes).is_ok()
+    }
+
+    /// Maps memory of zeros where nothing is.
+    pub fn map(&mut self, address: u64, bytes: u64) -> bool {
+        let space = &mut self.state.space;
+        let map =
+            |space: &mut Space| space.map(address, bytes, Protection::READ_WRITE, Commit::Later);
+        space.is_free(address, bytes) && map(space).is_ok()
+    }
+
+    /// Copies to it, whatever the program may do there.
+    pub fn write(&mut self, memory: &GuestMemory, address: u64, bytes: &[u8]) -> bool {
+        let memory = Physical(memory);
+        self.state.space.put(&memory, address, bytes).is_ok()
+    }
+}
+
+/// Ring 3 has written to the port, which is no business of its own.
+fn refused(vcpu: &mut Vcpu, registers: kvm_regs) -> Result<Ruling> {
+    let special = vcpu.special_registers()?;
+    let fault = Fault {
+        vector: GENERAL_PROTECTION,
+        error_code: Some(0),
+        address: None,
+        rip: registers.rip,
+    };
+    let special = in_ring(&special, Privilege::User);
+    Ok(Ruling::Fault(Box::new(Caught {
+        fault,
+        registers,
+        special,
+    })))
+}

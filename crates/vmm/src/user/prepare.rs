@@ -1,0 +1,179 @@
+//! How a program starts: its memory, its tables, and the registers of its vCPU.
+
+use boot::layout::{
+    RESERVED_END, RESERVED_START, SYSTEM_START, USER_CODE, USER_EDIT, USER_EDITS, USER_MAILBOX,
+    USER_SYSTEM_END, USER_TABLES,
+};
+use boot::state::cpuid::Place;
+use boot::state::{RFLAGS_FIXED, user as facts};
+use boot::{CpuMode, Format, MemorySlot};
+use kvm_bindings::kvm_regs;
+use linux::{Commit, Fixed, Ground, Protection, Space};
+
+use super::{RFLAGS_IF, User, UserState};
+use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::host::Host;
+use crate::kvm::memory::GuestMemory;
+use crate::kvm::vcpu::Vcpu;
+use crate::limits::{BOOT_VCPU, PAGE_BYTES};
+use crate::placement::Placement;
+use crate::user::host::Physical;
+
+/// A program, beside its image.
+#[derive(Clone, Debug, Default)]
+pub struct UserConfig {
+    /// Its arguments, the first of them its name.
+    pub arguments: Vec<Vec<u8>>,
+    /// Its environment, as `NAME=value`.
+    pub environment: Vec<Vec<u8>>,
+}
+
+/// A program that is in memory.
+pub(crate) struct UserPlan {
+    pub state: UserState,
+    registers: kvm_regs,
+}
+
+/// Makes the memory of a machine that runs a program, and puts that into it.
+pub(crate) fn prepare(
+    slots: &[MemorySlot],
+    memory_bytes: u64,
+    image: &[u8],
+    config: &UserConfig,
+) -> Result<(GuestMemory, UserPlan, Placement)> {
+    let system = MemorySlot {
+        gpa: SYSTEM_START,
+        bytes: USER_SYSTEM_END - SYSTEM_START,
+        read_only: false,
+    };
+    let slots: Vec<_> = slots.iter().copied().chain([system]).collect();
+    let memory = GuestMemory::new(&slots)?;
+    for table in facts::tables() {
+        memory.write(table.gpa, &table.bytes)?;
+    }
+    let space = Space::new(&ground(memory_bytes)).map_err(|_| too_small(memory_bytes))?;
+    let (space, registers, entry) = load(&memory, space, image, config)?;
+    let state = UserState {
+        space,
+        stop: None,
+        asked: None,
+    };
+    let placement = Placement {
+        format: Format::Elf,
+        mode: CpuMode::Long,
+        entry_gpa: entry,
+        parts: Vec::new(),
+    };
+    Ok((memory, UserPlan { state, registers }, placement))
+}
+
+fn load(
+    memory: &GuestMemory,
+    mut space: Space,
+    image: &[u8],
+    _: &UserConfig,
+) -> Result<(Space, kvm_regs, u64)> {
+    let physical = Physical(memory);
+    let word = |at: usize| {
+        let bytes = image.get(at..at + 8).unwrap_or(&[0; 8]);
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte))
+    };
+    let (entry, table, count) = (word(24), word(32) as usize, word(56) as u16);
+    let refused = |_| too_small(0);
+    for index in 0..usize::from(count) {
+        let at = table + index * 56;
+        if word(at) as u32 != 1 {
+            continue;
+        }
+        let (offset, start, bytes, room) =
+            (word(at + 8), word(at + 16), word(at + 32), word(at + 40));
+        let first = start / PAGE_BYTES * PAGE_BYTES;
+        space
+            .map(first, start + room - first, Protection::ALL, Commit::Now)
+            .map_err(refused)?;
+        let part = image
+            .get(offset as usize..(offset + bytes) as usize)
+            .unwrap_or_default();
+        space.put(&physical, start, part).map_err(refused)?;
+    }
+    let top = 0x7fff_0000_0000;
+    let stack = top - (8 << 20);
+    space
+        .map(stack, 8 << 20, Protection::READ_WRITE, Commit::Later)
+        .map_err(refused)?;
+    let registers = kvm_regs {
+        rip: entry,
+        rsp: top - 64,
+        rflags: RFLAGS_FIXED | RFLAGS_IF,
+        ..Default::default()
+    };
+    Ok((space, registers, entry))
+}
+
+/// What a program's space is made of: page 0 is the mailbox, and the rest of the memory its own.
+fn ground(memory_bytes: u64) -> Ground {
+    let ours = |address, bytes, gpa, protection, user| Fixed {
+        address,
+        bytes,
+        gpa,
+        protection,
+        user,
+    };
+    let (all, data) = (Protection::ALL, Protection::READ_WRITE);
+    let code = Protection::READ_EXECUTE;
+    Ground {
+        memory: PAGE_BYTES..memory_bytes,
+        tables: USER_TABLES,
+        reserved: RESERVED_START..RESERVED_END,
+        fixed: vec![
+            ours(
+                SYSTEM_START,
+                USER_CODE - SYSTEM_START,
+                SYSTEM_START,
+                all,
+                false,
+            ),
+            ours(USER_CODE, PAGE_BYTES, USER_CODE, code, true),
+            ours(USER_MAILBOX, PAGE_BYTES, 0, data, true),
+            ours(USER_EDIT, PAGE_BYTES, USER_EDIT, code, false),
+            ours(
+                USER_EDITS,
+                USER_SYSTEM_END - USER_EDITS,
+                USER_EDITS,
+                data,
+                false,
+            ),
+        ],
+    }
+}
+
+/// Sets the registers of a vCPU in ring 3 that has those of 64-bit mode.
+pub(crate) fn install(vcpu: &mut Vcpu, plan: UserPlan, host: &Host) -> Result<User> {
+    let place = Place {
+        index: BOOT_VCPU,
+        count: 1,
+        irqchip: false,
+    };
+    let cpuid = host.cpuid_of(None, place)?;
+    let leaf = cpuid
+        .as_slice()
+        .iter()
+        .find(|leaf| leaf.function == 7 && leaf.index == 0);
+    let features = leaf.map_or(0, |leaf| leaf.ebx);
+    for (index, value) in facts::msrs() {
+        vcpu.write_msr(index, value)?;
+    }
+    let plain = vcpu.special_registers()?;
+    let root = plan.state.space.root();
+    vcpu.set_special_registers(&facts::special_registers(&plain, root, features))?;
+    vcpu.set_registers(&plan.registers)?;
+    Ok(User::new(plan.state))
+}
+
+fn too_small(memory_bytes: u64) -> Error {
+    let what = format!("memoryBytes: {memory_bytes} are too few for this program");
+    Error::new(ErrorCode::Limit, what)
+}
