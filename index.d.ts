@@ -165,6 +165,25 @@ export declare class NativeMachine {
   keyboardUnread(): number
   /** Presses the power button. */
   pressPower(): void
+  /** Where the program of an idle machine lies. */
+  userProgram(): NativeProgram | Failure
+  /** Why the program stands still after the last run. */
+  userStop(): NativeStop | Failure
+  /**
+   * What the system call comes to that has ended the last run, RAX. `ERR_INVALID_OPTION` if
+   * there was none.
+   */
+  userAnswer(value: bigint): Failure | null
+  /** The next run calls a function. `mailbox` has what the gate loads. */
+  userCall(rsp: bigint, mailbox: Uint8Array): Failure | null
+  /** Fills an array with the mailbox. */
+  userMailbox(into: Uint8Array): Failure | null
+  /** Fills an array from the program's memory. `ERR_GUEST_MEMORY` unless it may read there. */
+  userRead(address: bigint, into: Uint8Array): Failure | null
+  /** Copies an array to the program's memory. `ERR_GUEST_MEMORY` unless all of it is mapped. */
+  userWrite(address: bigint, bytes: Uint8Array): Failure | null
+  /** Maps zeros where nothing is. `ERR_LIMIT`. */
+  userMap(address: bigint, bytes: number): Failure | null
   /** Puts all general registers of a vCPU into the words, while the machine is idle. */
   registers(vcpu: number): Failure | null
   /**
@@ -536,6 +555,8 @@ export interface NativeConfig {
   network: Array<NativeCard>
   /** Names of console ports beside the console, up to 15. They need `pc`. */
   ports?: Array<string>
+  /** The payload is a native program or library, an ELF image of Linux, and runs in ring 3. */
+  user?: NativeUser
 }
 
 /** Control registers, EFER and the APIC base, 64 bits each (KVM API, `struct kvm_sregs`). */
@@ -1042,6 +1063,16 @@ export declare enum NativePlace {
  */
 export type NativePrivilege = 'kernel' | 'user'
 
+/** Where a program lies. */
+export interface NativeProgram {
+  /** What is added to the addresses of its image. */
+  base: bigint
+  /** Its first instruction; none of a library without a start. */
+  entry?: bigint
+  /** Where its stack begins. */
+  stack: bigint
+}
+
 /** What became of a frame for the guest. */
 export declare enum NativePushed {
   Taken = 0,
@@ -1340,6 +1371,23 @@ export interface NativeSpecialRegisters {
   control?: NativeControlRegisters
 }
 
+/**
+ * Why a program stands still: `'returned'` after a call, `'call'` for a system call that waits for
+ * its answer, `'exit'`.
+ */
+export interface NativeStop {
+  /** Which of them; none if the last run has ended in another way. */
+  kind?: 'returned' | 'call' | 'exit'
+  /** RAX of a system call. */
+  number?: bigint
+  /** RDI, RSI, RDX, R10, R8, R9 of a system call. */
+  arguments?: Array<bigint>
+  /** RSP of a system call. */
+  rsp?: bigint
+  /** Of an exit. */
+  code?: number
+}
+
 /** What a vCPU has come to. */
 export declare enum NativeStopKind {
   /** An instruction that is next. */
@@ -1395,6 +1443,14 @@ export declare enum NativeTurn {
   Slow = 4,
   /** Call again in two milliseconds, for what gathers meanwhile. */
   Look = 8,
+}
+
+/** A native program, beside its image. */
+export interface NativeUser {
+  /** Its arguments, the first of them its name. */
+  arguments: Array<string>
+  /** Its environment, as `NAME=value`. */
+  environment: Array<string>
 }
 
 /** What waits for a vCPU (KVM API, `struct kvm_vcpu_events`). */

@@ -91,6 +91,11 @@ export class Symbols {
     return fail('ERR_INVALID_OPTION', `there is no symbol ${show(name)}${this.#suggestion(name)}`)
   }
 
+  /** The address of a name, if there is one. */
+  find(name: string): bigint | undefined {
+    return this.#find(name)
+  }
+
   /** What a caller gives for an address: a bigint, or a name. */
   resolve(address: unknown): bigint {
     return typeof address === 'string' ? this.addressOf(address) : checkUint64('address', address)

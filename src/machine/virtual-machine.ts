@@ -15,6 +15,7 @@ import type { ConsolePort } from './streams/console-port.ts'
 import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './streams/serial.ts'
+import { nativeSide } from './native-side.ts'
 import { begin } from './snapshot/begin.ts'
 import type { Parts } from './snapshot/parts.ts'
 import {
@@ -122,6 +123,11 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
       this.close()
       raise(error)
     }
+  }
+
+  /** For `vmexit/process`. @internal */
+  get [nativeSide](): NativeMachine {
+    return this.#machine
   }
 
   /** Whether `close()` was called, or a fault of vmexit's own (`ERR_INTERNAL`) has closed it. */

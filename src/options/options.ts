@@ -19,7 +19,10 @@ export interface MemorySlot
 
 /** What a machine is made of. */
 export interface VirtualMachineOptions extends Partial<
-  Omit<NativeConfig, 'slots' | 'payload' | 'routes' | 'screen' | 'disks' | 'network' | 'ports'>
+  Omit<
+    NativeConfig,
+    'slots' | 'payload' | 'routes' | 'screen' | 'disks' | 'network' | 'ports' | 'user'
+  >
 > {
   /** Further memory, up to 16 slots, default none. */
   slots?: readonly MemorySlot[]

@@ -17,6 +17,7 @@ mod guests;
 mod lifecycle;
 mod machine;
 mod panel;
+mod program;
 mod pump;
 mod registers;
 mod remote;

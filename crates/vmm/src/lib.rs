@@ -77,4 +77,4 @@ pub use run::{
 pub use screen::ScreenView;
 pub use snapshot::{Difference, LoadOptions, Others, Snapshot};
 pub use trace::{RECORD_WORDS, REGISTER_WORDS, Trace, TraceCopy, TraceSlot, flags as trace_flags};
-pub use user::{UserConfig, UserStop};
+pub use user::{UserConfig, UserProgram, UserStop};

@@ -13,6 +13,7 @@ import { summarize } from './summary.ts'
 import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
 import { checkSnapshot, contentOf } from './snapshot.ts'
+import { type ProgramOptions, programOption } from '../../options/program.ts'
 import type { States } from './states.ts'
 
 const snapshotShape = {
@@ -43,7 +44,8 @@ function isOfSnapshot(options: unknown): boolean {
 
 function anew(options: unknown): Beginning {
   const { config, handlers: own, network, disks } = checkMachineOptions(options)
-  const machine = take(native.NativeMachine.create(config))
+  const user = (options as ProgramOptions)[programOption]
+  const machine = take(native.NativeMachine.create({ ...config, ...(user && { user }) }))
   return {
     machine,
     disks,

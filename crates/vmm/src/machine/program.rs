@@ -4,13 +4,21 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::Machine;
-use crate::user::{User, UserStop};
+use crate::user::{User, UserProgram, UserStop};
 
 impl Machine {
     /// Why the program stands still, after a run that has ended as an unclaimed write to a port of
     /// its own.
     pub fn user_stop(&mut self) -> Option<&UserStop> {
         self.crew.boot_mut().user.as_ref()?.stop()
+    }
+
+    /// Where the program lies.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has none.
+    pub fn user_program(&mut self) -> Result<UserProgram> {
+        Ok(self.user()?.state.program)
     }
 
     /// Gives RAX after the system call that has ended the last run; the next run goes on with it.

@@ -128,6 +128,8 @@ impl Processor {
     /// The same, if they are known without a call to KVM.
     pub fn registers_at_hand(&self) -> Option<kvm_regs> {
         match self.pending {
+            // What a program writes is no access of its own.
+            Pending::Written if self.user.is_some() => self.registers_at_exit(),
             Pending::Answered | Pending::Written | Pending::Caught(_) => None,
             _ => self.registers_at_exit(),
         }

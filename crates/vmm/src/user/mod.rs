@@ -28,7 +28,7 @@ use crate::kvm::vcpu::Vcpu;
 use crate::user::host::Physical;
 use crate::user::journal::Journal;
 pub use calls::UserStop;
-pub use prepare::UserConfig;
+pub use prepare::{UserConfig, UserProgram};
 pub(crate) use prepare::{UserPlan, install, prepare};
 
 /// RFLAGS.IF, without which nothing of ring 3 is as Linux has it.
@@ -44,6 +44,7 @@ const OF_FETCH: u32 = 1 << 4;
 /// All that belongs to a program's state beside its registers and its memory.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UserState {
+    pub program: UserProgram,
     pub space: Space,
     /// Why it stands still, if the caller is to know.
     stop: Option<UserStop>,

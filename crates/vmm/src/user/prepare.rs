@@ -28,6 +28,17 @@ pub struct UserConfig {
     pub environment: Vec<Vec<u8>>,
 }
 
+/// Where a program lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserProgram {
+    /// What is added to the addresses of its image.
+    pub base: u64,
+    /// Its first instruction; none of a library without a start.
+    pub entry: Option<u64>,
+    /// Where its stack begins.
+    pub stack: u64,
+}
+
 /// A program that is in memory.
 pub(crate) struct UserPlan {
     pub state: UserState,
@@ -54,6 +65,11 @@ pub(crate) fn prepare(
     let space = Space::new(&ground(memory_bytes)).map_err(|_| too_small(memory_bytes))?;
     let (space, registers, entry) = load(&memory, space, image, config)?;
     let state = UserState {
+        program: UserProgram {
+            base: 0,
+            entry: Some(entry),
+            stack: registers.rsp,
+        },
         space,
         stop: None,
         asked: None,

@@ -11,6 +11,7 @@ use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{
     CpuMode, Faults, HitKind, MachineConfig, MemorySlot, Privilege, Result, RunLimits, Steps,
+    UserConfig,
 };
 
 pub use self::disks::NativeDisk;
@@ -70,6 +71,17 @@ pub struct NativeConfig {
     pub network: Vec<NativeCard>,
     /// Names of console ports beside the console, up to 15. They need `pc`.
     pub ports: Option<Vec<String>>,
+    /// The payload is a native program or library, an ELF image of Linux, and runs in ring 3.
+    pub user: Option<NativeUser>,
+}
+
+/// A native program, beside its image.
+#[napi(object)]
+pub struct NativeUser {
+    /// Its arguments, the first of them its name.
+    pub arguments: Vec<String>,
+    /// Its environment, as `NAME=value`.
+    pub environment: Vec<String>,
 }
 
 /// A network card.
@@ -123,7 +135,18 @@ impl NativeConfig {
             screen: self.screen.as_ref().map(screen::parse),
             network: self.network.iter().map(NativeCard::parse).collect(),
             ports: self.ports.clone(),
+            user: self.user.as_ref().map(NativeUser::parse),
         })
+    }
+}
+
+impl NativeUser {
+    fn parse(&self) -> UserConfig {
+        let bytes = |all: &[String]| all.iter().map(|text| text.clone().into_bytes()).collect();
+        UserConfig {
+            arguments: bytes(&self.arguments),
+            environment: bytes(&self.environment),
+        }
     }
 }
 

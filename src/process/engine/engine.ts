@@ -1,0 +1,194 @@
+import { VirtualMachine } from '../../index.ts'
+import { Symbols } from '../../debug/symbols.ts'
+import { readElf } from '../../debug/elf.ts'
+import { nativeSide } from '../../machine/native-side.ts'
+import { take } from '../../native/errors.ts'
+import type { NativeMachine } from '../../native/seam.ts'
+import { type ProgramOptions, programOption } from '../../options/program.ts'
+import type { Snapshot } from '../../machine/snapshot/snapshot.ts'
+import type { Registers } from '../../results/registers.ts'
+import type { RunResult } from '../../results/result.ts'
+import { toStop } from './stop.ts'
+import type { Engine, EngineOptions, Limits, Part, Stop } from './types.ts'
+
+/** Where `map` begins to give memory. */
+const areaStart = 0x6000_0000_0000n
+const pageBytes = 4096
+/** What a called function may find below its stack pointer (System V ABI, x86-64 §3.2.2). */
+const redZone = 128n
+/** As much of the mailbox as the gate reads. */
+const callBytes = 0x78
+const mailboxBytes = 0xa0
+
+/** A program of an image, before its first instruction. */
+export function createEngine(image: Uint8Array, options: EngineOptions): Engine {
+  const { memoryBytes, args, env } = options
+  const environment = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  const program: ProgramOptions = {
+    [programOption]: { arguments: [...args], environment },
+  }
+  const vm = new VirtualMachine({
+    mode: 'long',
+    privilege: 'user',
+    faults: 'report',
+    memoryBytes,
+    payload: { image },
+    ...program,
+  })
+  try {
+    return new MachineEngine(vm, image)
+  } catch (error) {
+    vm.close()
+    throw error
+  }
+}
+
+class MachineEngine implements Engine {
+  readonly base: bigint
+  readonly entry: bigint | undefined
+  readonly #vm: VirtualMachine
+  readonly #native: NativeMachine
+  readonly #image: Uint8Array
+  readonly #mailbox = new Uint8Array(mailboxBytes)
+  readonly #arguments = this.#mailbox.subarray(0, callBytes)
+  #view = new DataView(this.#mailbox.buffer)
+  #symbols: Symbols | undefined
+  #rsp: bigint
+  #mapped = areaStart
+  #kept: { snapshot: Snapshot; rsp: bigint; mapped: bigint } | undefined
+
+  constructor(vm: VirtualMachine, image: Uint8Array) {
+    this.#vm = vm
+    this.#native = vm[nativeSide]
+    this.#image = image
+    const { base, entry, stack } = take(this.#native.userProgram())
+    this.base = base
+    this.entry = entry ?? undefined
+    this.#rsp = stack
+  }
+
+  get closed(): boolean {
+    return this.#vm.closed
+  }
+
+  get mailbox(): DataView {
+    return this.#view
+  }
+
+  symbol(name: string): bigint | undefined {
+    const symbols = (this.#symbols ??= Symbols.of(this.#image))
+    const found = symbols.find(name)
+    return found === undefined ? undefined : found + this.base
+  }
+
+  section(name: string): Part | undefined {
+    const section = readElf(this.#image)?.sections.find((section) => section.name === name)
+    return section && { address: section.address + this.base, bytes: section.bytes }
+  }
+
+  registers(): Registers {
+    return this.#vm.registers()
+  }
+
+  read(address: bigint, length: number): Uint8Array {
+    const bytes = new Uint8Array(length)
+    take(this.#native.userRead(address, bytes))
+    return bytes
+  }
+
+  write(address: bigint, bytes: Uint8Array): void {
+    take(this.#native.userWrite(address, bytes))
+  }
+
+  map(bytes: number): bigint {
+    const whole = Math.ceil(bytes / pageBytes) * pageBytes
+    const start = this.#mapped
+    take(this.#native.userMap(start, whole))
+    this.#mapped += BigInt(whole)
+    return start
+  }
+
+  startSync(limits: Limits): Stop {
+    return this.#started(this.#runSync(limits))
+  }
+
+  async start(limits: Limits): Promise<Stop> {
+    return this.#started(await this.#run(limits))
+  }
+
+  callSync(stack: readonly bigint[], limits: Limits): Stop {
+    this.#prepare(stack)
+    return this.#returned(this.#runSync(limits))
+  }
+
+  async call(stack: readonly bigint[], limits: Limits): Promise<Stop> {
+    this.#prepare(stack)
+    return this.#returned(await this.#run(limits))
+  }
+
+  answerSync(rax: bigint, limits: Limits): Stop {
+    take(this.#native.userAnswer(rax))
+    return this.#returned(this.#runSync(limits))
+  }
+
+  async answer(rax: bigint, limits: Limits): Promise<Stop> {
+    take(this.#native.userAnswer(rax))
+    return this.#returned(await this.#run(limits))
+  }
+
+  snapshot(): void {
+    this.#kept?.snapshot.close()
+    const snapshot = this.#vm.snapshot()
+    this.#kept = { snapshot, rsp: this.#rsp, mapped: this.#mapped }
+  }
+
+  reset(): void {
+    if (!this.#kept) return
+    this.#vm.restore(this.#kept.snapshot)
+    this.#rsp = this.#kept.rsp
+    this.#mapped = this.#kept.mapped
+  }
+
+  close(): void {
+    this.#view = new DataView(new ArrayBuffer(0))
+    this.#vm.close()
+    this.#kept?.snapshot.close()
+  }
+
+  /** Where the program has left its stack is where calls begin. */
+  #started(stop: Stop): Stop {
+    if (stop.kind === 'call') this.#rsp = stop.rsp
+    else if (stop.kind === 'exit') this.#rsp = this.#vm.registers().rsp
+    return stop
+  }
+
+  #prepare(stack: readonly bigint[]): void {
+    let rsp = (this.#rsp - redZone) & ~0xfn
+    if (stack.length > 0) {
+      rsp = (rsp - BigInt(stack.length * 8)) & ~0xfn
+      this.write(rsp, new Uint8Array(BigUint64Array.from(stack).buffer))
+    }
+    take(this.#native.userCall(rsp, this.#arguments))
+  }
+
+  #returned(stop: Stop): Stop {
+    if (stop.kind === 'returned') take(this.#native.userMailbox(this.#mailbox))
+    return stop
+  }
+
+  #runSync({ timeoutMs }: Limits): Stop {
+    return this.#stop(this.#vm.runSync(timeoutMs === undefined ? undefined : { timeoutMs }))
+  }
+
+  async #run({ timeoutMs, signal }: Limits): Promise<Stop> {
+    const limits = {
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(signal !== undefined && { signal }),
+    }
+    return this.#stop(await this.#vm.run(limits))
+  }
+
+  #stop(result: RunResult): Stop {
+    return toStop(result, this.#native)
+  }
+}

@@ -1,0 +1,23 @@
+import { take } from '../../native/errors.ts'
+import type { NativeMachine } from '../../native/seam.ts'
+import type { RunResult } from '../../results/result.ts'
+import type { Stop } from './types.ts'
+
+/** How a run of a program has ended. */
+export function toStop(result: RunResult, native: NativeMachine): Stop {
+  const { reason } = result
+  if (reason === 'fault') {
+    const { fault, registers } = result
+    return { kind: 'fault', fault: fault!, registers, explain: () => result.explain() }
+  }
+  if (reason === 'timeout' || reason === 'stopped')
+    return { kind: 'timeout', registers: result.registers }
+  const { kind, code, number, arguments: words, rsp } = take(native.userStop())
+  if (kind === 'returned') return { kind }
+  if (kind === 'exit') return { kind, code: code! }
+  if (kind === 'call') return { kind, number: number!, arguments: words!, rsp: rsp! }
+  // What no KVM should do: the processor has given up.
+  const { registers } = result
+  const fault = { vector: 8, name: reason, rip: registers.rip }
+  return { kind: 'fault', fault, registers, explain: () => result.explain() }
+}
