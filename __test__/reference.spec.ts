@@ -12,8 +12,9 @@ const options: ts.CompilerOptions = {
 }
 const entry = 'src/index.ts'
 const gdb = 'src/gdb/index.ts'
+const library = 'src/process/index.ts'
 const seam = 'index.d.ts'
-const program = ts.createProgram([entry, gdb, seam], options)
+const program = ts.createProgram([entry, gdb, library, seam], options)
 const checker = program.getTypeChecker()
 
 const sourceFile = (path: string): ts.SourceFile => program.getSourceFile(path)!
@@ -49,11 +50,13 @@ test('every symbol of the API and of the seam has words', (t) => {
   t.true(exportsOf(seam).length > 20)
   t.deepEqual(described(entry), [])
   t.deepEqual(described(gdb), [])
+  t.deepEqual(described(library), [])
   t.deepEqual(described(seam), [])
 })
 
 test('every method has an example', (t) => {
-  const methods = [...exportsOf(entry), ...exportsOf(gdb)]
+  const methods = [entry, gdb, library]
+    .flatMap(exportsOf)
     .map(resolved)
     .flatMap(members)
     .filter(([name, { flags }]) => flags & ts.SymbolFlags.Method && !/ispose/.test(name))

@@ -9,8 +9,8 @@ import { must, root } from './run.mjs'
 
 const dist = join(root, 'dist')
 
-/** Folders in dist/ of what users import: the package itself, and `vmexit/gdb`. */
-const ENTRIES = ['.', 'gdb']
+/** Folders in dist/ of what users import: the package itself, `vmexit/gdb` and `vmexit/process`. */
+const ENTRIES = ['.', 'gdb', 'process']
 
 /** The names that are values, and whether each is a type too, as a class is. */
 function values(entry) {
@@ -67,11 +67,11 @@ ${found
   .join('')}`
 
 /** The loader of the addon stays a file of its own, in the root: it looks for the addon beside itself. */
-const loaderOutside = {
+const loaderOutside = (path) => ({
   name: 'loader-outside',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /\/native\.cjs$/ }, () => ({ path: '../native.cjs', external: true })),
-}
+    onResolve({ filter: /\/native\.cjs$/ }, () => ({ path, external: true })),
+})
 
 /** What users compare by identity is that of the package, whichever entry they have it from. */
 const packageOutside = {
@@ -93,7 +93,9 @@ async function bundle(entry) {
     format: 'cjs',
     platform: 'node',
     target: 'node20',
-    plugins: isMain ? [loaderOutside] : [packageOutside],
+    plugins: isMain
+      ? [loaderOutside('../native.cjs')]
+      : [loaderOutside('../../native.cjs'), packageOutside],
     ...(isMain && { banner: { js: GUARD } }),
     logLevel: 'warning',
   })

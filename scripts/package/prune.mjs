@@ -5,8 +5,9 @@ import { join, relative } from 'node:path'
 import { build } from 'esbuild'
 import ts from 'typescript'
 
-const PROGRAMS = ['dist/index.js', 'dist/gdb/index.js', 'dist/cli/main.js']
-const TYPES = ['dist', 'dist/gdb'].flatMap((at) => [`${at}/index.d.ts`, `${at}/index.d.cts`])
+const ENTRIES = ['dist', 'dist/gdb', 'dist/process']
+const PROGRAMS = [...ENTRIES.map((at) => `${at}/index.js`), 'dist/cli/main.js']
+const TYPES = ENTRIES.flatMap((at) => [`${at}/index.d.ts`, `${at}/index.d.cts`])
 
 /** The modules that the programs import, at once or later. */
 async function modulesOf(folder) {

@@ -54,6 +54,7 @@ const STOREYS = [
   'machine',
   'index.ts',
   'gdb',
+  'process',
   'bench',
   'cli',
 ]

@@ -58,7 +58,7 @@ function assertMainFiles(context) {
   const expected = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md']
   const baseline = ['machine.c', 'machine.h', 'raw.c', 'state.c'].map((name) => `bench/${name}`)
   assert.deepEqual(foreign, [...expected, ...baseline, ...DOCUMENTS, ...seam].toSorted())
-  const entries = ['dist', 'dist/gdb'].flatMap((at) =>
+  const entries = ['dist', 'dist/gdb', 'dist/process'].flatMap((at) =>
     ['index.js', 'index.cjs', 'index.d.ts', 'index.d.cts'].map((name) => `${at}/${name}`),
   )
   for (const file of [...entries, 'dist/cli/main.js']) {

@@ -10,6 +10,7 @@ import {
   guests,
 } from 'vmexit'
 import { type GdbOptions, type GdbServer, listenGdb } from 'vmexit/gdb'
+import { GuestFault, type Library, instantiate } from 'vmexit/process'
 
 const keyboard: Device = { read: (offset: number) => 0x1c + offset }
 
@@ -21,6 +22,20 @@ const routes: Route[] = [
 
 /** The machine of one entry is that of the other. */
 export const serve: (vm: VirtualMachine, options: GdbOptions) => Promise<GdbServer> = listenGdb
+
+/** What a signature says is what the function takes and gives. */
+export async function add(image: Uint8Array): Promise<number> {
+  const lib: Library<{ add: 'i32(i32, i32)' }> = await instantiate(image, {
+    exports: { add: 'i32(i32, i32)' },
+  })
+  try {
+    return lib.exports.add(40, 2)
+  } catch (error) {
+    return error instanceof GuestFault ? (error.vector ?? -1) : -1
+  } finally {
+    lib.close()
+  }
+}
 
 function boot(): [RunResult, Registers] {
   const vm = new VirtualMachine({ mode: 'real', payload: guests.hello, routes })
