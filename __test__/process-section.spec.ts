@@ -37,11 +37,19 @@ test('exports and imports, with the addresses that they have in the guest', (t) 
   const found = exports.get('add')
   // From the field with the offset on.
   t.is(found?.address, ADDRESS + 16n - 0x1000n)
-  t.is(found?.signature.text, 'int(int, int)')
+  t.is(found?.signature?.text, 'int(int, int)')
   const [first, ...others] = imports
   t.deepEqual(others, [])
   t.is(first?.name, 'log')
   t.is(first?.address, ADDRESS + BigInt(add.length))
+})
+
+test('a variadic function is there, with no types until its caller names them', (t) => {
+  const print = record({ text: 'print\0int(const char *, ...)\0' })
+  const { exports } = read(print)
+  t.deepEqual(exports.get('print'), { name: 'print', address: ADDRESS + 16n, signature: undefined })
+  const asked = record({ kind: 2, text: 'print\0int(const char *, ...)\0' })
+  t.throws(() => read(asked), { message: /name the types of the arguments instead of \.\.\.$/ })
 })
 
 test('an image without the section declares nothing', (t) => {

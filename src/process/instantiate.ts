@@ -8,7 +8,7 @@ import { Heap } from './heap.ts'
 import { bindImports } from './imports.ts'
 import { type AsyncExports, Library, type LibraryExports } from './library.ts'
 import { type InstantiateOptions, checkInstantiateOptions } from './options.ts'
-import { type Declared, SECTION, readDeclarations } from './section.ts'
+import { type Offered, SECTION, readDeclarations } from './section.ts'
 import { Texts } from './texts.ts'
 import { type Guest, Marshaller } from './values/marshal.ts'
 import { parseSignature } from './values/signature.ts'
@@ -65,11 +65,11 @@ function bindExports(
   engine: Engine,
   guest: Guest,
   given: Record<string, unknown> | undefined,
-  declared: ReadonlyMap<string, Declared>,
+  declared: ReadonlyMap<string, Offered>,
 ): Target[] {
   if (!given) {
-    return [...declared.values()].map(({ name, address, signature }) => {
-      return { address, marshaller: new Marshaller(name, signature, guest) }
+    return [...declared.values()].flatMap(({ name, address, signature }) => {
+      return signature ? [{ address, marshaller: new Marshaller(name, signature, guest) }] : []
     })
   }
   return Object.entries(given).map(([name, text]) => {
