@@ -1,14 +1,42 @@
 //! Why a system call fails.
 
+use linux_raw_sys::errno;
+
 /// A number of `errno.h`, which is positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
-impl Errno {
-    /// Not that many: out of memory, or of page tables.
-    pub const ENOMEM: Self = Self(12);
-    /// A pointer to what is not mapped, or not so.
-    pub const EFAULT: Self = Self(14);
-    /// An argument that means nothing.
-    pub const EINVAL: Self = Self(22);
+macro_rules! errnos {
+    ($($name:ident: $meaning:literal,)*) => {
+        impl Errno {
+            $(
+                #[doc = $meaning]
+                pub const $name: Self = Self(errno::$name as i32);
+            )*
+        }
+    };
+}
+
+errnos! {
+    EACCES: "The descriptor is not for that.",
+    EAGAIN: "It would have to wait.",
+    EBADF: "No descriptor, or not for that.",
+    EEXIST: "Something is mapped there.",
+    EFAULT: "A pointer to what is not mapped, or not so.",
+    EFBIG: "Larger than a file may be.",
+    EINVAL: "An argument that means nothing.",
+    EMFILE: "Too many descriptors.",
+    ENAMETOOLONG: "A name is too long.",
+    ENODEV: "Such a file cannot be mapped so.",
+    ENOMEM: "Out of memory, or of page tables.",
+    ENOSPC: "Out of memory for files.",
+    ENOSYS: "There is no such call.",
+    ENOTTY: "Such a file has no such control.",
+    ENXIO: "Beyond the file's end.",
+    EOVERFLOW: "The result is too large.",
+    EPERM: "It is not allowed.",
+    EPIPE: "A pipe that has no reader.",
+    ESPIPE: "A pipe has no position.",
+    ESRCH: "There is no such process.",
+    ETIMEDOUT: "The time is over.",
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! space ─► areas · frames · tables      what is mapped where, with which rights
+//! load  ─► elf · start                  a program's image and first stack, put into a space
+//! calls ─► Kernel, by subject · files   a value, the program's end, or a question to the host
 //! ```
 //!
 //! Everything here is a value: a machine saves and restores it with the rest of its state. Memory is
@@ -9,12 +11,24 @@
 //! nothing is decided by what it can write.
 #![forbid(unsafe_code)]
 
+mod calls;
+mod elf;
 mod errno;
+mod error;
+mod files;
+pub mod limits;
+mod load;
 mod memory;
+mod program;
 mod space;
+mod start;
 
+pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, World};
 pub use errno::Errno;
+pub use error::{LoadError, LoadErrorKind};
+pub use load::{interpreter, load};
 pub use memory::Memory;
+pub use program::{Loaded, Program};
 pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,
 };

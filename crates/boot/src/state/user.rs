@@ -124,6 +124,14 @@ pub const fn teller_at(linear: u64) -> Option<Teller> {
     }
 }
 
+/// What `syscall` leads to.
+pub fn entry() -> Table {
+    Table {
+        gpa: USER_CODE,
+        bytes: [OUT.as_slice(), &SYSRET].concat(),
+    }
+}
+
 /// GDT, TSS, trap table and the code of ours. Page tables are not among them.
 pub fn tables() -> Vec<Table> {
     let protocol = Protocol::Plain;
@@ -137,7 +145,7 @@ pub fn tables() -> Vec<Table> {
     };
     let traps = traps::tables(CpuMode::Long, segments::kernel_code(protocol));
     let ours = [
-        code(USER_CODE, &[&OUT, &SYSRET]),
+        entry(),
         code(GATE, &[&GATE_CODE, &OUT, &UD2]),
         code(USER_EDIT, &[&EDIT_CODE, &OUT, &HLT]),
     ];

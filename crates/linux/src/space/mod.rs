@@ -4,6 +4,7 @@
 //! force; nothing reads them back.
 
 mod access;
+mod discard;
 mod frames;
 mod protection;
 mod tables;

@@ -10,7 +10,7 @@
 //! | way to ring 0 | why it is closed |
 //! | --- | --- |
 //! | interrupts, exceptions, `int n` | no gate in IDTR's limit, or the trap table: the run ends |
-//! | `syscall` | EFER.SCE is 0 |
+//! | `syscall` | EFER.SCE is 0, or its entry is that of native programs, which returns |
 //! | `sysenter` | IA32_SYSENTER_CS is null |
 //! | far calls and jumps through gates | GDT has none, which ring 3 cannot change; no LDT |
 //! | tasks | there are no task switches in 64-bit mode |
@@ -26,14 +26,13 @@
 
 use boot::CpuMode;
 use boot::layout::{SYSTEM_LIMIT, SYSTEM_START, TSS};
-use boot::state::{CR0_PE, CR0_PG, EFER_LMA, traps};
+use boot::state::user::{self, EFER_SCE};
+use boot::state::{CR0_PE, CR0_PG, EFER_LMA, Table, traps};
 use kvm_bindings::{kvm_msr_entry, kvm_sregs};
 
 use crate::kvm::vcpu_state::VcpuState;
 
 const PAGE_BYTES: u64 = 4096;
-/// EFER.SCE, `syscall` (Intel SDM vol. 3A §2.2.1).
-const EFER_SCE: u64 = 1;
 /// CR4.LA57, CR4.CET, CR4.UINTR, CR4.FRED (§2.5).
 const CR4_OTHERS: u64 = 1 << 12 | 1 << 23 | 1 << 25 | 1 << 32;
 /// The first limit of IDTR with a whole gate of 64-bit mode.
@@ -78,7 +77,7 @@ fn is_closed(sregs: &kvm_sregs, msrs: &[kvm_msr_entry]) -> bool {
         && in_long_mode
         && has_no_ldt
         && (sregs.idt.limit < ONE_GATE || has_trap_table(sregs))
-        && sregs.efer & EFER_SCE == 0
+        && (sregs.efer & EFER_SCE == 0 || has_entry(msrs))
         && sregs.cr4 & CR4_OTHERS == 0
         && msrs.iter().all(|msr| !is_off(msr.index) || msr.data == 0)
         // They are among those that are known, or `sysenter` may go anywhere.
@@ -91,12 +90,24 @@ const fn has_trap_table(sregs: &kvm_sregs) -> bool {
     sregs.idt.base == ours.base && sregs.idt.limit == ours.limit && sregs.tr.base == TSS
 }
 
+/// Whether `syscall` is for the entry of native programs. What lies there is yet to be looked at.
+fn has_entry(msrs: &[kvm_msr_entry]) -> bool {
+    let is_set = |(index, value)| {
+        let mut all = msrs.iter();
+        all.any(|msr| msr.index == index && msr.data == value)
+    };
+    user::msrs().into_iter().all(is_set)
+}
+
 /// The tables, which lie out of the reach of ring 3.
 fn tables_are_closed(sregs: &kvm_sregs, read: &impl Fn(u64, &mut [u8]) -> bool) -> Option<bool> {
     let tables = Tables::of(sregs.cr3 & ADDRESS, read)?;
     let mut guarded = tables.pages.clone();
     if has_trap_table(sregs) {
         guarded.extend(trap_pages(sregs, &tables, read)?);
+    }
+    if sregs.efer & EFER_SCE != 0 {
+        guarded.extend(pages_with(&[user::entry()], &tables, read)?);
     }
     let bytes = u64::from(sregs.gdt.limit) + 1;
     for at in (0..bytes).step_by(8) {
@@ -141,7 +152,16 @@ fn trap_pages(
     }
     let [_, _, low, high, ..] = gate;
     let wanted = traps::tables(CpuMode::Long, u16::from_le_bytes([low, high]));
-    let is_there = |table: &boot::state::Table| {
+    pages_with(&wanted, tables, read)
+}
+
+/// The pages of what was put somewhere, if it is there.
+fn pages_with(
+    wanted: &[Table],
+    tables: &Tables,
+    read: &impl Fn(u64, &mut [u8]) -> bool,
+) -> Option<Vec<u64>> {
+    let is_there = |table: &Table| {
         let mut bytes = vec![0; table.bytes.len()];
         let is_mapped = tables.physical(table.gpa, read) == Some(table.gpa);
         is_mapped && read(table.gpa, &mut bytes) && bytes == table.bytes

@@ -1,0 +1,113 @@
+//! System calls, by subject. Each subject keeps what it has to, and says of a call that is not its
+//! own so.
+
+#![expect(non_upper_case_globals, reason = "the numbers have the kernel's names")]
+
+mod descriptors;
+mod heap;
+mod identity;
+mod poll;
+mod record;
+mod resources;
+mod signals;
+mod time;
+mod transfer;
+mod world;
+
+use linux_raw_sys::general::{__NR_exit, __NR_exit_group};
+use serde::{Deserialize, Serialize};
+
+use crate::errno::Errno;
+use crate::files::{Files, Object};
+use crate::limits::COUNTED_CALLS;
+use crate::program::Loaded;
+use heap::Heap;
+use resources::Resources;
+use signals::Signals;
+pub use world::{Answer, Call, Clock, HostFacts, Thread, World};
+
+/// What an operating system remembers of one program.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Kernel {
+    heap: Heap,
+    files: Files,
+    resources: Resources,
+    signals: Signals,
+    /// How often each number came; all that are too large are the last one.
+    counts: Vec<u64>,
+}
+
+impl Kernel {
+    /// For a program that has been loaded, in a machine with so many bytes of memory.
+    pub fn new(loaded: &Loaded, memory_bytes: u64) -> Self {
+        Self {
+            heap: Heap::new(loaded),
+            files: Files::new(),
+            resources: Resources::new(memory_bytes),
+            signals: Signals::new(),
+            counts: vec![0; COUNTED_CALLS + 1],
+        }
+    }
+
+    /// Answers a system call.
+    ///
+    /// [`Answer::Ask`] comes for what only the host can answer: its own descriptors, paths, other
+    /// processes, time that shall pass, signals that are sent, and whatever is not known here.
+    pub fn call(&mut self, call: &Call, world: &mut World<'_>) -> Answer {
+        let number = usize::try_from(call.number).map_or(COUNTED_CALLS, |n| n.min(COUNTED_CALLS));
+        if let Some(count) = self.counts.get_mut(number) {
+            *count = count.wrapping_add(1);
+        }
+        u32::try_from(call.number)
+            .ok()
+            .and_then(|number| self.answer(number, call.arguments, world))
+            .unwrap_or(Answer::Ask)
+    }
+
+    fn answer(
+        &mut self,
+        number: u32,
+        arguments: [u64; 6],
+        world: &mut World<'_>,
+    ) -> Option<Answer> {
+        if [__NR_exit, __NR_exit_group].contains(&number) {
+            let [code, ..] = arguments[0].to_le_bytes();
+            return Some(Answer::Exit { code: code.into() });
+        }
+        let files = &mut self.files;
+        transfer::answer(number, arguments, files, world)
+            .or_else(|| time::answer(number, arguments, world))
+            .or_else(|| self.heap.answer(number, arguments, files, world))
+            .or_else(|| descriptors::answer(number, arguments, files, world))
+            .or_else(|| poll::answer(number, arguments, files, world))
+            .or_else(|| identity::answer(number, arguments, world))
+            .or_else(|| self.signals.answer(number, arguments, world))
+            .or_else(|| self.resources.answer(number, arguments, world))
+    }
+
+    /// How often each system call came, by its number; the last one is of all that are larger.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Makes a descriptor of what the host has opened. `flags` are those of `open`.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn open_host(&mut self, id: u32, flags: u32, closes: bool) -> Result<u64, Errno> {
+        self.files.open(Object::Host(id), flags, closes)
+    }
+
+    /// What a descriptor is to the host, if it is the host's.
+    pub fn host_of(&self, descriptor: i32) -> Option<u32> {
+        match self.files.get(descriptor).ok()?.object {
+            Object::Host(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// What the host has opened, and the program has closed, since it was asked last.
+    pub fn take_closed(&mut self) -> Vec<u32> {
+        self.files.take_closed()
+    }
+}

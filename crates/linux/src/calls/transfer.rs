@@ -1,0 +1,164 @@
+//! Bytes between a program's memory and its files: `read`, `write` and their kin.
+
+use linux_raw_sys::general::{
+    __NR_pread64, __NR_preadv, __NR_pwrite64, __NR_pwritev, __NR_read, __NR_readv, __NR_write,
+    __NR_writev,
+};
+
+use super::world::{Answer, World, int};
+use crate::errno::Errno;
+use crate::files::{Files, Object, Step};
+use crate::limits::{BUFFERS, TRANSFER_BYTES};
+use crate::space::Access;
+
+/// Bytes that are copied at once.
+const PIECE: usize = 16 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Read,
+    Write,
+}
+
+/// Answers a call of this subject.
+pub fn answer(
+    number: u32,
+    [descriptor, at, count, position, ..]: [u64; 6],
+    files: &mut Files,
+    world: &mut World<'_>,
+) -> Option<Answer> {
+    let one = vec![(at, count)];
+    let (way, position, buffers) = match number {
+        __NR_read => (Way::Read, None, Ok(one)),
+        __NR_write => (Way::Write, None, Ok(one)),
+        __NR_pread64 => (Way::Read, Some(position), Ok(one)),
+        __NR_pwrite64 => (Way::Write, Some(position), Ok(one)),
+        __NR_readv => (Way::Read, None, buffers(at, count, world)),
+        __NR_writev => (Way::Write, None, buffers(at, count, world)),
+        __NR_preadv => (Way::Read, Some(position), buffers(at, count, world)),
+        __NR_pwritev => (Way::Write, Some(position), buffers(at, count, world)),
+        _ => return None,
+    };
+    let descriptor = int(descriptor);
+    let result = match files.get(descriptor).map(|found| &found.object) {
+        Err(errno) => Err(errno),
+        Ok(Object::Host(_)) => return Some(Answer::Ask),
+        Ok(_) => buffers.and_then(|buffers| {
+            let mut transfer = Transfer {
+                descriptor,
+                way,
+                position,
+                done: 0,
+            };
+            transfer.run(&buffers, files, world)
+        }),
+    };
+    Some(result.into())
+}
+
+/// Where each buffer is, and how many bytes it has.
+fn buffers(at: u64, count: u64, world: &mut World<'_>) -> Result<Vec<(u64, u64)>, Errno> {
+    let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
+    if count > BUFFERS {
+        return Err(Errno::EINVAL);
+    }
+    let mut total = 0_i64;
+    (0..count as u64)
+        .map(|index| {
+            let entry = index
+                .checked_mul(16)
+                .and_then(|offset| at.checked_add(offset));
+            let [base, length] = world.words(entry.ok_or(Errno::EFAULT)?)?;
+            let signed = i64::try_from(length).map_err(|_| Errno::EINVAL)?;
+            total = total.checked_add(signed).ok_or(Errno::EINVAL)?;
+            Ok((base, length))
+        })
+        .collect()
+}
+
+struct Transfer {
+    descriptor: i32,
+    way: Way,
+    position: Option<u64>,
+    done: u64,
+}
+
+impl Transfer {
+    fn run(
+        &mut self,
+        buffers: &[(u64, u64)],
+        files: &mut Files,
+        world: &mut World<'_>,
+    ) -> Result<Answer, Errno> {
+        if self
+            .position
+            .is_some_and(|position| i64::try_from(position).is_err())
+        {
+            return Err(Errno::EINVAL);
+        }
+        let mut bytes = [0; PIECE];
+        let nothing = buffers.iter().all(|(_, length)| *length == 0);
+        if nothing {
+            return self.step(0, &mut bytes[..0], files, world);
+        }
+        for (at, length) in buffers {
+            let end = at.saturating_add((*length).min(TRANSFER_BYTES - self.done));
+            let mut from = *at;
+            while from < end {
+                let access = match self.way {
+                    Way::Read => Access::Write,
+                    Way::Write => Access::Read,
+                };
+                let most = (end - from).min(PIECE as u64);
+                let count = usize::try_from(world.space.reach(from, most, access)).unwrap_or(0);
+                let before = self.done;
+                let stepped = match count {
+                    0 => Err(Errno::EFAULT),
+                    _ => self.step(from, &mut bytes[..count], files, world),
+                };
+                match stepped {
+                    // What is done is done; the next call says what went wrong.
+                    _ if before > 0 && self.done == before => return Ok(Answer::Value(before)),
+                    Ok(Answer::Value(_)) => {}
+                    other => return other,
+                }
+                let moved = self.done - before;
+                if moved < count as u64 || (count as u64) < most {
+                    return Ok(Answer::Value(self.done));
+                }
+                from += moved;
+            }
+        }
+        Ok(Answer::Value(self.done))
+    }
+
+    /// Moves up to one piece, which the program may access.
+    fn step(
+        &mut self,
+        at: u64,
+        bytes: &mut [u8],
+        files: &mut Files,
+        world: &mut World<'_>,
+    ) -> Result<Answer, Errno> {
+        let position = self
+            .position
+            .map(|position| position.saturating_add(self.done));
+        let step = match self.way {
+            Way::Read => files.read(self.descriptor, position, bytes)?,
+            Way::Write => {
+                world.read(at, bytes)?;
+                files.write(self.descriptor, position, bytes)?
+            }
+        };
+        let count = match step {
+            Step::Done(count) => count,
+            Step::Wait if files.get(self.descriptor)?.never_waits() => return Err(Errno::EAGAIN),
+            Step::Wait => return Ok(Answer::Ask),
+        };
+        if self.way == Way::Read {
+            world.write(at, &bytes[..count])?;
+        }
+        self.done += count as u64;
+        Ok(Answer::Value(self.done))
+    }
+}
