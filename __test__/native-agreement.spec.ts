@@ -137,6 +137,15 @@ eachLibrary('more arguments than there are registers arrive', 'many', (t, librar
   t.not(wanted, library.exports['many']!(...args.with(-1, 4)))
 })
 
+eachLibrary(
+  'a variadic function is not there without the types of a call',
+  'total',
+  (t, library) => {
+    t.false('total' in library.exports)
+    t.true('next' in library.exports)
+  },
+)
+
 eachLibrary('texts go in and come out', 'length', (t, library) => {
   for (const text of ['', 'a', 'grüße', 'x'.repeat(10_000)])
     t.is(library.exports['length']!(text), Buffer.byteLength(text))

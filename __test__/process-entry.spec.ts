@@ -1,5 +1,5 @@
-// `vmexit/process` as an entry of the package: the same classes as everywhere, and nothing of it for
-// who does not import it.
+// `vmexit/process` as an entry of the package: the same classes as everywhere, and nothing of it
+// for who does not import it.
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -132,6 +132,12 @@ test('words and floating-point numbers have registers of their own, the rest goe
   t.deepEqual(stack, [13n, 15n, 17n, double(18), 19n, double(20)])
 })
 
+test('a variadic function cannot be called before its arguments are named', (t) => {
+  const { marshaller, mailbox } = made('int(int, ...)')
+  const message = /^f is variadic: name its arguments in exports/
+  t.throws(() => marshaller.store(mailbox, [1]), { name: 'TypeError', message })
+})
+
 /** What a result's eight bytes are. */
 function loaded(kind: string, bits: bigint): unknown {
   const { marshaller, mailbox } = made(`${kind}()`)

@@ -12,6 +12,9 @@ const dist = join(root, 'dist')
 /** Folders in dist/ of what users import: the package itself, `vmexit/gdb` and `vmexit/process`. */
 const ENTRIES = ['.', 'gdb', 'process']
 
+/** Of these there is one in a process, that of the package. */
+const SHARED = [join(dist, 'index.js'), join(dist, 'native/vm-error.js')]
+
 /** The names that are values, and whether each is a type too, as a class is. */
 function values(entry) {
   const path = join(dist, entry, 'index.d.ts')
@@ -77,8 +80,9 @@ const loaderOutside = (path) => ({
 const packageOutside = {
   name: 'package-outside',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /(^\.\.\/index|\/vm-error)\.js$/ }, () => {
-      return { path: '../index.cjs', external: true }
+    onResolve({ filter: /\/(index|vm-error)\.js$/ }, ({ resolveDir, path }) => {
+      const isPackage = SHARED.includes(join(resolveDir, path))
+      return isPackage ? { path: '../index.cjs', external: true } : undefined
     }),
 }
 

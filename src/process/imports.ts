@@ -3,7 +3,7 @@ import { checkObject } from '../options/check.ts'
 import { suggestion } from '../options/nearest.ts'
 import type { CallStop, Engine } from './engine/types.ts'
 import { GuestFault } from './faults.ts'
-import type { Declared } from './section.ts'
+import { type Declared, SECTION } from './section.ts'
 import { type Guest, loadValue, storeValue } from './values/marshal.ts'
 import { KINDS, type Kind } from './values/kinds.ts'
 import { type Signature, parseSignature } from './values/signature.ts'
@@ -112,12 +112,12 @@ export function bindImports(declared: readonly Declared[], option: unknown): Map
   return new Map(
     declared.map(({ name, address, signature }) => {
       if (!Object.hasOwn(given, name)) {
-        const what = `imports must have ${name}, which the image asks for as ${signature.text}`
+        const what = `imports must have ${name}, which the image asks for as ${show(signature)}`
         return fail('ERR_INVALID_OPTION', what + suggestion(name, names))
       }
-      const { call, signature: own = signature } = checkImport(name, given[name])
-      const used = checkFit(name, own, signature)
-      return [address, new Import(name, used, call)]
+      const asked = parseSignature(`section ${SECTION}: ${name}`, signature, 'ERR_PAYLOAD')
+      const { call, signature: own = asked } = checkImport(name, given[name])
+      return [address, new Import(name, checkFit(name, own, asked), call)]
     }),
   )
 }
@@ -142,6 +142,8 @@ function checkFit(name: string, own: Signature, declared: Signature): Signature 
     const what = `imports.${name} is ${own.text}, but the image declares ${declared.text}`
     return fail('ERR_INVALID_OPTION', what)
   }
+  if (declared.isVariadic || own.isVariadic)
+    return fail('ERR_PAYLOAD', `import ${name} is variadic, which no import can be: ${own.text}`)
   const floats = own.parameters.filter(({ place }) => place === 'float').length
   if (floats <= FLOATS && own.parameters.length - floats <= WORDS) return own
   const most = `${WORDS} words and ${FLOATS} floating-point numbers`

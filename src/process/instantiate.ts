@@ -8,7 +8,7 @@ import { Heap } from './heap.ts'
 import { bindImports } from './imports.ts'
 import { type AsyncExports, Library, type LibraryExports } from './library.ts'
 import { type InstantiateOptions, checkInstantiateOptions } from './options.ts'
-import { type Offered, SECTION, readDeclarations } from './section.ts'
+import { type Declared, SECTION, readDeclarations } from './section.ts'
 import { Texts } from './texts.ts'
 import { type Guest, Marshaller } from './values/marshal.ts'
 import { parseSignature } from './values/signature.ts'
@@ -60,16 +60,21 @@ export async function instantiate<
   }
 }
 
+const VARIADIC = /,\s*\.\.\.\s*\)\s*$/
+
 /** All that can be called: what is asked for, or else what the image declares. */
 function bindExports(
   engine: Engine,
   guest: Guest,
   given: Record<string, unknown> | undefined,
-  declared: ReadonlyMap<string, Offered>,
+  declared: ReadonlyMap<string, Declared>,
 ): Target[] {
   if (!given) {
-    return [...declared.values()].flatMap(({ name, address, signature }) => {
-      return signature ? [{ address, marshaller: new Marshaller(name, signature, guest) }] : []
+    // The types of a variadic function are those of its call, which only the caller knows.
+    const fixed = [...declared.values()].filter(({ signature }) => !VARIADIC.test(signature))
+    return fixed.map(({ name, address, signature }) => {
+      const read = parseSignature(`section ${SECTION}: ${name}`, signature, 'ERR_PAYLOAD')
+      return { address, marshaller: new Marshaller(name, read, guest) }
     })
   }
   return Object.entries(given).map(([name, text]) => {

@@ -48,14 +48,14 @@ export class Library<E extends Record<string, string> = Record<string, string>>
    *
    * They throw a TypeError for what is no value of the signature's type, and for too few or too
    * many arguments; a RangeError for a value out of range; `GuestFault` and `GuestTimeout` for what
-   * the library does; and `VmError` with `ERR_VM_BUSY` during another call, or until `reset()` after
-   * one that did not end, `ERR_HANDLER` if an import throws, `ERR_ASYNC_HANDLER` if it returns a
-   * promise, `ERR_VM_CLOSED`, `ERR_LIMIT`, `ERR_KVM_IOCTL`.
+   * the library does; and `VmError` with `ERR_VM_BUSY` during another call, or until `reset()`
+   * after one that did not end, `ERR_HANDLER` if an import throws, `ERR_ASYNC_HANDLER` if it
+   * returns a promise, `ERR_VM_CLOSED`, `ERR_LIMIT`, `ERR_KVM_IOCTL`.
    */
   readonly exports: LibraryExports<E>
   /**
-   * The same functions, run on a thread of their own: they return a promise, which rejects with what
-   * the others throw. Imports may return promises to them.
+   * The same functions, run on a thread of their own: they return a promise, which rejects with
+   * what the others throw. Imports may return promises to them.
    */
   readonly async: AsyncExports<E>
   /** The library's memory, by its own addresses. */
@@ -128,8 +128,8 @@ export class Library<E extends Record<string, string> = Record<string, string>>
   }
 
   /**
-   * Goes back to the state right after the start: memory, registers, and what `alloc` gave, which is
-   * free then. After a fault or a time-out the library takes calls again.
+   * Goes back to the state right after the start: memory, registers, and what `alloc` gave, which
+   * is free then. After a fault or a time-out the library takes calls again.
    *
    * @throws {VmError} `ERR_VM_BUSY` during a call, `ERR_VM_CLOSED`, `ERR_KVM_IOCTL`.
    *

@@ -1,6 +1,5 @@
 import { fail } from '../native/errors.ts'
 import type { Part } from './engine/types.ts'
-import { type Signature, parseSignature } from './values/signature.ts'
 
 /** The section that `guest/include/vmexit.h` writes: records, 8-aligned and little-endian. */
 export const SECTION = '.vmexit'
@@ -13,29 +12,21 @@ const ALIGNMENT = 8
 const LEAST_BYTES = 32
 const EXPORT = 1
 const IMPORT = 2
-const VARIADIC = /,\s*\.\.\.\s*\)$/
 /** Of exports and imports together; more than any library has by hand. */
 const MAX_RECORDS = 65_536
 
-/** A function that an image asks for. */
+/** A function that an image offers, or asks for. */
 export interface Declared {
   readonly name: string
-  /** Of the record, by which it calls. */
+  /** Of the function; of an import its record, by which it calls. */
   readonly address: bigint
-  readonly signature: Signature
-}
-
-/** A function that an image offers. */
-export interface Offered {
-  readonly name: string
-  readonly address: bigint
-  /** Nothing of a variadic function, whose caller names the types. */
-  readonly signature: Signature | undefined
+  /** As it is written there. */
+  readonly signature: string
 }
 
 /** What an image says of itself. */
 export interface Declarations {
-  readonly exports: ReadonlyMap<string, Offered>
+  readonly exports: ReadonlyMap<string, Declared>
   readonly imports: readonly Declared[]
 }
 
@@ -44,7 +35,7 @@ const wrong = (why: string): never => fail('ERR_PAYLOAD', `section ${SECTION}: $
 
 /** Reads the records of an image. An image without the section declares nothing. */
 export function readDeclarations(part: Part | undefined): Declarations {
-  const exports = new Map<string, Offered>()
+  const exports = new Map<string, Declared>()
   const imports: Declared[] = []
   if (!part) return { exports, imports }
   const { bytes } = part
@@ -60,11 +51,10 @@ export function readDeclarations(part: Part | undefined): Declarations {
     if (count > MAX_RECORDS) return wrong(`at most ${MAX_RECORDS} records`)
     const length = lengthOf(view, at)
     const kind = view.getUint32(at + RECORD.kind, true)
-    const { name, address, text } = readRecord(part, view, at, length, kind)
-    const read = () => parseSignature(`section ${SECTION}: ${name}`, text, 'ERR_PAYLOAD')
-    if (kind === IMPORT) imports.push({ name, address, signature: read() })
-    else if (exports.has(name)) return wrong(`${name} is exported twice`)
-    else exports.set(name, { name, address, signature: VARIADIC.test(text) ? undefined : read() })
+    const declared = readRecord(part, view, at, length, kind)
+    if (kind === IMPORT) imports.push(declared)
+    else if (exports.has(declared.name)) return wrong(`${declared.name} is exported twice`)
+    else exports.set(declared.name, declared)
     at += length
   }
   return { exports, imports }
@@ -81,11 +71,11 @@ function readRecord(part: Part, view: DataView, at: number, length: number, kind
   if (kind !== EXPORT && kind !== IMPORT) return wrong(`a record of kind ${kind}`)
   const texts = part.bytes.subarray(at + RECORD.texts, at + length)
   const [name, end] = textAt(texts, 0)
-  const [text] = textAt(texts, end)
+  const [signature] = textAt(texts, end)
   const field = part.address + BigInt(at + RECORD.offset)
   const offset = view.getBigInt64(at + RECORD.offset, true)
   const address = kind === EXPORT ? field + offset : part.address + BigInt(at)
-  return { name, address: BigInt.asUintN(64, address), text }
+  return { name, address: BigInt.asUintN(64, address), signature }
 }
 
 function textAt(bytes: Uint8Array, from: number): [text: string, end: number] {

@@ -115,3 +115,171 @@ fn a_function_is_called_through_the_gate() {
         assert_eq!(words[8..], 3.75_f64.to_bits().to_le_bytes());
     }
 }
+
+/// Assembles calls one after the other; each says its number and arguments.
+struct Code(Vec<u8>);
+
+impl Code {
+    fn call(mut self, number: u32, arguments: &[u64]) -> Self {
+        // mov rdi / rsi / rdx / r10 / r8 / r9, argument
+        let movs: [&[u8]; 6] = [
+            &[0x48, 0xbf],
+            &[0x48, 0xbe],
+            &[0x48, 0xba],
+            &[0x49, 0xba],
+            &[0x49, 0xb8],
+            &[0x49, 0xb9],
+        ];
+        for (mov, argument) in movs.iter().zip(arguments) {
+            self.0.extend(*mov);
+            self.0.extend(argument.to_le_bytes());
+        }
+        self.0.push(0xb8);
+        self.0.extend(number.to_le_bytes());
+        self.0.extend([0x0f, 0x05]);
+        self
+    }
+
+    /// mov rbx, address; mov byte [rbx], value
+    fn store(mut self, address: u64, value: u8) -> Self {
+        self.0.extend([0x48, 0xbb]);
+        self.0.extend(address.to_le_bytes());
+        self.0.extend([0xc6, 0x03, value]);
+        self
+    }
+
+    /// mov rbx, address; movzx edi, byte [rbx]; the host is told.
+    fn tell(mut self, address: u64) -> Self {
+        self.0.extend([0x48, 0xbb]);
+        self.0.extend(address.to_le_bytes());
+        self.0.extend([0x0f, 0xb6, 0x3b, 0xb8]);
+        self.0.extend(TELL.to_le_bytes());
+        self.0.extend([0x0f, 0x05]);
+        self
+    }
+}
+
+/// A number that no system call has.
+const TELL: u32 = 5000;
+const MMAP: u32 = 9;
+const MPROTECT: u32 = 10;
+const MUNMAP: u32 = 11;
+const AT: u64 = 0x2000_0000;
+const READ_WRITE: u64 = 3;
+const FIXED: u64 = 0x32;
+
+fn mmap(code: Code, at: u64, bytes: u64) -> Code {
+    code.call(MMAP, &[at, bytes, READ_WRITE, FIXED, u64::MAX, 0])
+}
+
+fn told(machine: &mut Machine) -> u64 {
+    let (number, arguments) = call(machine);
+    assert_eq!(number, u64::from(TELL));
+    machine.user_answer(0).unwrap();
+    arguments[0]
+}
+
+fn faulted(machine: &mut Machine) -> u64 {
+    let outcome = run(machine);
+    let End::Fault(fault) = outcome.end else {
+        panic!("{:?} {outcome:?}", machine.user_stop())
+    };
+    assert_eq!(fault.vector, 14);
+    fault.address.unwrap()
+}
+
+#[test]
+fn what_a_program_unmaps_is_gone_for_the_processor_too() {
+    for bytes in [0x3000, 0x40_0000] {
+        let code = mmap(Code(Vec::new()), AT, bytes)
+            .store(AT + 0x1000, 7)
+            .tell(AT + 0x1000);
+        let code = code
+            .call(MUNMAP, &[AT + 0x1000, 0x1000])
+            .tell(AT)
+            .tell(AT + 0x1000);
+        let mut machine = machine(&code.0);
+        assert_eq!(told(&mut machine), 7);
+        assert_eq!(told(&mut machine), 0);
+        assert_eq!(faulted(&mut machine), AT + 0x1000, "{bytes:#x}");
+    }
+}
+
+#[test]
+fn what_a_program_protects_is_protected_and_can_be_opened_again() {
+    let code = mmap(Code(Vec::new()), AT, 0x3000).store(AT, 7).tell(AT);
+    let code = code.call(MPROTECT, &[AT, 0x1000, 1]).tell(AT);
+    let code = code
+        .call(MPROTECT, &[AT, 0x1000, READ_WRITE])
+        .store(AT, 9)
+        .tell(AT);
+    let code = code.call(MPROTECT, &[AT, 0x1000, 1]).tell(AT).store(AT, 1);
+    let mut machine = machine(&code.0);
+    for value in [7, 7, 9, 9] {
+        assert_eq!(told(&mut machine), value);
+    }
+    assert_eq!(faulted(&mut machine), AT);
+}
+
+#[test]
+fn memory_that_was_unmapped_comes_back_as_zeros() {
+    let mut code = Code(Vec::new());
+    for _ in 0..40 {
+        code = mmap(code, AT, 0x10_0000)
+            .tell(AT + 0x5000)
+            .store(AT + 0x5000, 7);
+        code = code.call(MUNMAP, &[AT, 0x10_0000]);
+    }
+    let mut machine = machine(&code.0);
+    for _ in 0..40 {
+        assert_eq!(told(&mut machine), 0);
+    }
+}
+
+#[test]
+fn a_restore_takes_mappings_back_and_a_fork_starts_with_them() {
+    let code = mmap(Code(Vec::new()), AT, 0x2000).store(AT, 5).tell(AT);
+    let code = mmap(code, AT + 0x10_0000, 0x2000).store(AT + 0x10_0000, 6);
+    let code = code.tell(AT + 0x10_0000).call(MUNMAP, &[AT, 0x1000]);
+    let code = code.tell(AT + 0x10_0000).tell(AT);
+    let mut machine = machine(&code.0);
+    assert_eq!(told(&mut machine), 5);
+    let snapshot = machine.snapshot().unwrap();
+    let mut forked = Machine::from_snapshot(&snapshot, &[]).unwrap();
+    for _ in 0..3 {
+        for machine in [&mut machine, &mut forked] {
+            assert_eq!(told(machine), 6);
+            assert_eq!(told(machine), 6);
+            assert_eq!(faulted(machine), AT);
+            machine.restore(&snapshot).unwrap();
+            machine.user_write(AT, &[5]).unwrap();
+            assert!(machine.user_write(AT + 0x10_0000, &[5]).is_err());
+        }
+    }
+    // What the program reads is what its tables say, not what the processor remembers.
+    let read = Code(Vec::new()).tell(AT).tell(AT + 0x10_0000).0;
+    machine.user_write(BASE + 0x8000, &read).unwrap();
+    let mut registers = machine.registers().unwrap();
+    registers.rip = BASE + 0x8000;
+    machine.set_registers(&registers).unwrap();
+    let outcome = run(&mut machine);
+    assert!(
+        matches!(machine.user_stop(), Some(UserStop::Call { .. })),
+        "{outcome:?}"
+    );
+    machine.user_answer(0).unwrap();
+    assert_eq!(faulted(&mut machine), AT + 0x10_0000);
+}
+
+#[test]
+fn memory_is_there_when_it_is_touched() {
+    let code = mmap(Code(Vec::new()), AT, 12 << 20).tell(AT + (8 << 20));
+    let code = code
+        .store(AT + (8 << 20), 3)
+        .tell(AT + (8 << 20))
+        .tell(AT + (11 << 20));
+    let mut machine = machine(&code.0);
+    for value in [0, 3, 0] {
+        assert_eq!(told(&mut machine), value);
+    }
+}

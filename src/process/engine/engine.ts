@@ -63,7 +63,7 @@ class MachineEngine implements Engine {
     this.#image = image
     const { base, entry, stack } = take(this.#native.userProgram())
     this.base = base
-    this.entry = entry ?? undefined
+    this.entry = entry ? entry : undefined
     this.#rsp = stack
   }
 

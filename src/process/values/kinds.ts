@@ -23,7 +23,7 @@ function storeHalves(view: DataView, at: number, low: number, high: number): voi
   view.setUint32(at + 4, high, true)
 }
 
-/** A whole number of at most 32 bits; one that is narrower leaves the rest of a result undefined. */
+/** A whole number of at most 32 bits; a result that is narrower leaves the rest undefined. */
 function small(name: string, bits: 1 | 8 | 16 | 32, isSigned: boolean): Kind {
   const least = isSigned ? -(2 ** (bits - 1)) : 0
   const most = isSigned ? 2 ** (bits - 1) - 1 : 2 ** bits - 1

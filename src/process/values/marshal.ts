@@ -92,12 +92,14 @@ export class Marshaller {
   readonly #result: Kind
   /** The words on the stack, if there are any. */
   readonly #stack: DataView | undefined
+  readonly #isVariadic: boolean
 
-  constructor(name: string, { result, parameters }: Signature, guest: Guest) {
+  constructor(name: string, { result, parameters, isVariadic }: Signature, guest: Guest) {
     this.name = name
     this.#guest = guest
     this.#slots = slotsOf(name, parameters)
     this.#result = result
+    this.#isVariadic = isVariadic
     const count = this.#slots.filter(({ isOnStack }) => isOnStack).length
     this.#stack = count === 0 ? undefined : new DataView(new ArrayBuffer(8 * count))
   }
@@ -105,7 +107,8 @@ export class Marshaller {
   /** Writes all arguments, and gives the words for the stack. */
   store(mailbox: DataView, args: readonly unknown[]): readonly bigint[] {
     const slots = this.#slots
-    if (args.length !== slots.length) return raise(this.#wrongCount(args.length))
+    if (args.length !== slots.length || this.#isVariadic)
+      return raise(this.#wrongCount(args.length))
     for (let index = 0; index < slots.length; index += 1) {
       const { kind, where, isOnStack, at } = slots[index]!
       const view = isOnStack ? this.#stack! : mailbox
@@ -129,6 +132,10 @@ export class Marshaller {
 
   #wrongCount(given: number): TypeError {
     const { length } = this.#slots
+    if (this.#isVariadic) {
+      const advice = 'name its arguments in exports, as i32(i32, f64)'
+      return new TypeError(`${this.name} is variadic: ${advice}`)
+    }
     return new TypeError(`${this.name} takes ${count(length)}, got ${given}`)
   }
 }

@@ -6,6 +6,8 @@ import { KINDS, type Kind } from './kinds.ts'
 /** How a function is called. */
 export interface Signature {
   readonly text: string
+  /** Whether it says `...`, so that it cannot be called as it is. */
+  readonly isVariadic: boolean
   readonly result: Kind
   readonly parameters: readonly Kind[]
 }
@@ -33,14 +35,15 @@ export function parseSignature(what: string, text: unknown, code: ErrorCode): Si
   if (!given) return wrong(': its parentheses do not match')
   const result = toKind(text.slice(0, open))
   if (!result) return wrong(`: ${unknown(text.slice(0, open))}`)
-  const isEmpty = given.length === 1 && ['', 'void'].includes(given[0]!.trim())
-  const parameters = isEmpty ? [] : given.map((each) => toParameter(each, wrong))
+  const isVariadic = given.length > 1 && given.at(-1)!.trim() === '...'
+  const fixed = isVariadic ? given.slice(0, -1) : given
+  const isEmpty = fixed.length === 1 && ['', 'void'].includes(fixed[0]!.trim())
+  const parameters = isEmpty ? [] : fixed.map((each) => toParameter(each, wrong))
   if (parameters.length > MAX_PARAMETERS) return wrong(`: at most ${MAX_PARAMETERS} parameters`)
-  return { text: text.trim(), result, parameters }
+  return { text: text.trim(), isVariadic, result, parameters }
 }
 
 function toParameter(text: string, wrong: (why: string) => never): Kind {
-  if (text.trim() === '...') return wrong(': name the types of the arguments instead of ...')
   const kind = toKind(text)
   return kind && kind !== KINDS.void ? kind : wrong(`: ${unknown(text)}`)
 }

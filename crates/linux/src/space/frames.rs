@@ -31,6 +31,11 @@ impl Frames {
         frames
     }
 
+    /// How many there are.
+    pub const fn all(&self) -> u64 {
+        self.end
+    }
+
     /// How many are free.
     pub const fn free(&self) -> u64 {
         self.free

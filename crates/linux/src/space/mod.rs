@@ -190,6 +190,10 @@ impl Space {
         commit: Commit,
     ) -> Result<(), Errno> {
         let (page, count) = self.pages(start, bytes)?;
+        if protection.is_some() && count > self.frames.all() {
+            // It could never be touched.
+            return Err(Errno::ENOMEM);
+        }
         let is_small = count <= AT_ONCE && count <= self.frames.free() / 4;
         let at_once = commit == Commit::Now || (is_small && protection.is_some());
         if at_once {

@@ -4,10 +4,13 @@ use boot::Privilege;
 use boot::layout::USER_CODE;
 use boot::state::RFLAGS_FIXED;
 use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
-use kvm_bindings::kvm_regs;
+use kvm_bindings::{kvm_regs, kvm_sregs};
+use linux::{Answer, Call, Thread, World};
 
-use super::{RFLAGS_IF, Ruling, User, refused};
+use super::host::{Facts, Physical};
+use super::{RFLAGS_IF, Ruling, User, UserState, refused};
 use crate::error::Result;
+use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 
 /// Bytes of the entry's `out`, after which `sysretq` stands.
@@ -57,7 +60,7 @@ impl User {
             r11: flags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF,
             ..*registers
         };
-        let stop = UserStop::Call {
+        let call = Call {
             number: registers.rax,
             arguments: [
                 registers.rdi,
@@ -67,25 +70,38 @@ impl User {
                 registers.r8,
                 registers.r9,
             ],
-            rsp: registers.rsp,
         };
         let special = vcpu.special_registers()?;
         let is_ring_0 = special.cs.dpl == 0;
-        let answer: Option<u64> = None;
-        if let Some(value) = answer {
-            let registers = kvm_regs { rax: value, ..back };
-            vcpu.set_registers(&if is_ring_0 {
-                // There it goes back by itself.
-                kvm_regs {
-                    rip: USER_CODE + OUT_BYTES,
-                    rflags: RFLAGS_FIXED,
-                    ..registers
-                }
-            } else {
-                registers
-            })?;
-            return Ok(Ruling::Go);
-        }
+        let before = self.state.thread;
+        let stop = match self.state.answer(&call, vcpu.page().memory()) {
+            Answer::Value(value) if before == self.state.thread => {
+                let registers = kvm_regs { rax: value, ..back };
+                vcpu.set_registers(&if is_ring_0 {
+                    // There it goes back by itself.
+                    kvm_regs {
+                        rip: USER_CODE + OUT_BYTES,
+                        rflags: RFLAGS_FIXED,
+                        ..registers
+                    }
+                } else {
+                    registers
+                })?;
+                return Ok(Ruling::Go);
+            }
+            Answer::Value(value) => {
+                let special = self.state.thread_registers(&special, before);
+                let events = vcpu.events()?;
+                vcpu.stage(&kvm_regs { rax: value, ..back }, &special, &events)?;
+                return Ok(Ruling::Go);
+            }
+            Answer::Ask => UserStop::Call {
+                number: call.number,
+                arguments: call.arguments,
+                rsp: registers.rsp,
+            },
+            Answer::Exit { code } => UserStop::Exit { code },
+        };
         if is_ring_0 {
             let events = vcpu.events()?;
             vcpu.stage(&back, &in_ring(&special, Privilege::User), &events)?;
@@ -95,5 +111,31 @@ impl User {
         self.state.asked = Some(back);
         self.state.stop = Some(stop);
         Ok(Ruling::End)
+    }
+}
+
+impl UserState {
+    fn answer(&mut self, call: &Call, memory: &GuestMemory) -> Answer {
+        self.kernel.call(
+            call,
+            &mut World {
+                space: &mut self.space,
+                memory: &Physical(memory),
+                thread: &mut self.thread,
+                host: &mut Facts,
+            },
+        )
+    }
+
+    /// Special registers of ring 3, with the bases that a system call has set.
+    fn thread_registers(&self, special: &kvm_sregs, before: Thread) -> kvm_sregs {
+        let mut changed = in_ring(special, Privilege::User);
+        if before.fs_base != self.thread.fs_base {
+            changed.fs.base = self.thread.fs_base;
+        }
+        if before.gs_base != self.thread.gs_base {
+            changed.gs.base = self.thread.gs_base;
+        }
+        changed
     }
 }

@@ -18,7 +18,7 @@ use boot::Privilege;
 use boot::state::user::in_ring;
 use boot::state::{RFLAGS_FIXED, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Commit, Protection, Space, Touch};
+use linux::{Access, Commit, Kernel, Protection, Space, Thread, Touch};
 
 use crate::debug::{Caught, Fault};
 use crate::error::Result;
@@ -45,6 +45,8 @@ const OF_FETCH: u32 = 1 << 4;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UserState {
     pub program: UserProgram,
+    kernel: Kernel,
+    thread: Thread,
     pub space: Space,
     /// Why it stands still, if the caller is to know.
     stop: Option<UserStop>,

@@ -8,7 +8,9 @@ use boot::state::cpuid::Place;
 use boot::state::{RFLAGS_FIXED, user as facts};
 use boot::{CpuMode, Format, MemorySlot};
 use kvm_bindings::kvm_regs;
-use linux::{Commit, Fixed, Ground, Protection, Space};
+use linux::{
+    Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
+};
 
 use super::{RFLAGS_IF, User, UserState};
 use crate::error::{Error, ErrorCode, Result};
@@ -16,8 +18,8 @@ use crate::kvm::host::Host;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::limits::{BOOT_VCPU, PAGE_BYTES};
-use crate::placement::Placement;
-use crate::user::host::Physical;
+use crate::placement::{PlacedPart, Placement};
+use crate::user::host::{Facts, Physical};
 
 /// A program, beside its image.
 #[derive(Clone, Debug, Default)]
@@ -63,70 +65,70 @@ pub(crate) fn prepare(
         memory.write(table.gpa, &table.bytes)?;
     }
     let space = Space::new(&ground(memory_bytes)).map_err(|_| too_small(memory_bytes))?;
-    let (space, registers, entry) = load(&memory, space, image, config)?;
-    let state = UserState {
-        program: UserProgram {
-            base: 0,
-            entry: Some(entry),
-            stack: registers.rsp,
-        },
-        space,
-        stop: None,
-        asked: None,
-    };
-    let placement = Placement {
-        format: Format::Elf,
-        mode: CpuMode::Long,
-        entry_gpa: entry,
-        parts: Vec::new(),
-    };
-    Ok((memory, UserPlan { state, registers }, placement))
+    load(&memory, space, memory_bytes, image, config)
+        .map(|(plan, placement)| (memory, plan, placement))
 }
 
 fn load(
     memory: &GuestMemory,
     mut space: Space,
+    memory_bytes: u64,
     image: &[u8],
-    _: &UserConfig,
-) -> Result<(Space, kvm_regs, u64)> {
-    let physical = Physical(memory);
-    let word = |at: usize| {
-        let bytes = image.get(at..at + 8).unwrap_or(&[0; 8]);
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |all, byte| all << 8 | u64::from(*byte))
+    config: &UserConfig,
+) -> Result<(UserPlan, Placement)> {
+    let arguments: Vec<_> = config.arguments.iter().map(Vec::as_slice).collect();
+    let environment: Vec<_> = config.environment.iter().map(Vec::as_slice).collect();
+    let mut random = [0; 16];
+    Facts.random(&mut random);
+    let program = linux::Program {
+        image,
+        arguments: &arguments,
+        environment: &environment,
+        interpreter: None,
+        random,
     };
-    let (entry, table, count) = (word(24), word(32) as usize, word(56) as u16);
-    let refused = |_| too_small(0);
-    for index in 0..usize::from(count) {
-        let at = table + index * 56;
-        if word(at) as u32 != 1 {
-            continue;
-        }
-        let (offset, start, bytes, room) =
-            (word(at + 8), word(at + 16), word(at + 32), word(at + 40));
-        let first = start / PAGE_BYTES * PAGE_BYTES;
-        space
-            .map(first, start + room - first, Protection::ALL, Commit::Now)
-            .map_err(refused)?;
-        let part = image
-            .get(offset as usize..(offset + bytes) as usize)
-            .unwrap_or_default();
-        space.put(&physical, start, part).map_err(refused)?;
-    }
-    let top = 0x7fff_0000_0000;
-    let stack = top - (8 << 20);
-    space
-        .map(stack, 8 << 20, Protection::READ_WRITE, Commit::Later)
-        .map_err(refused)?;
+    let loaded = linux::load(&mut space, &Physical(memory), &program).map_err(refused)?;
+    let program = UserProgram {
+        base: loaded.base,
+        entry: loaded.entry,
+        stack: loaded.stack,
+    };
+    let parts = vec![PlacedPart {
+        what: "program".into(),
+        gpa: loaded.span.start,
+        bytes: image.len() as u64,
+        memory_bytes: loaded.span.end - loaded.span.start,
+    }];
+    let state = UserState {
+        program,
+        kernel: Kernel::new(&loaded, memory_bytes),
+        space,
+        thread: Thread::default(),
+        stop: None,
+        asked: None,
+    };
     let registers = kvm_regs {
-        rip: entry,
-        rsp: top - 64,
+        rip: loaded.entry.unwrap_or_default(),
+        rsp: loaded.stack,
         rflags: RFLAGS_FIXED | RFLAGS_IF,
         ..Default::default()
     };
-    Ok((space, registers, entry))
+    let placement = Placement {
+        format: Format::Elf,
+        mode: CpuMode::Long,
+        entry_gpa: registers.rip,
+        parts,
+    };
+    Ok((UserPlan { state, registers }, placement))
+}
+
+fn refused(error: LoadError) -> Error {
+    let code = match error.kind {
+        LoadErrorKind::NoMemory | LoadErrorKind::Limit => ErrorCode::Limit,
+        LoadErrorKind::Argument => ErrorCode::InvalidOption,
+        _ => ErrorCode::Payload,
+    };
+    Error::new(code, error.message)
 }
 
 /// What a program's space is made of: page 0 is the mailbox, and the rest of the memory its own.

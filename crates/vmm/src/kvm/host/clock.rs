@@ -12,6 +12,17 @@ const MEASURED: Duration = Duration::from_millis(10);
 /// Readings of both clocks, of which the closest counts.
 const TRIES: u32 = 8;
 
+/// Seconds and nanoseconds of a clock of the kernel's (`clock_gettime(2)`); zeros if there is none.
+pub(crate) fn kernel_time(clock: libc::clockid_t) -> (i64, u32) {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel writes to the struct, which is ours.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (time.tv_sec, time.tv_nsec as u32)
+}
+
 /// Counts at a rate that does not change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
