@@ -134,7 +134,7 @@ eachLibrary('more arguments than there are registers arrive', 'many', (t, librar
   const args = [-1, 0.5, -(2n ** 40n), 0.25, 3, -0.125, 4, 5, 6, 7, 8.5, 9.5, 10.5, 1e10, 1, 2, 3]
   const wanted = webAssembly(visitors()).functions['many']!(...args)
   t.is(library.exports['many']!(...args), wanted)
-  t.not(wanted, library.exports['many']!(...args.with(-1, 4)))
+  t.not(wanted, library.exports['many']!(...args.with(16, 4)))
 })
 
 eachLibrary(

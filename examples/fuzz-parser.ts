@@ -17,7 +17,7 @@ const source = String.raw`
 #include <string.h>
 #include <unistd.h>
 
-// Parses "size=10 used=7 name=thing", and returns how much is used, in per cent; -1 for what is none.
+// How much is used, in per cent, of "size=10 used=7 name=thing"; -1 for what is no such record.
 int parse(const char *record) {
   int fields = 0, size = 1, used = 0;
   char *copy = strdup(record);

@@ -1,4 +1,4 @@
-// A library in C, with all of its libc, called from JavaScript; a wild pointer in it is an exception.
+// A library in C, with its libc, called from JavaScript; a wild pointer in it is an exception.
 //
 //   node --import @oxc-node/core/register examples/native-library.ts
 //
@@ -123,7 +123,7 @@ console.log(
 )
 
 try {
-  call.measure(0x10, 1, 0x10)
+  call.measure(0x10, 1, at)
 } catch (error) {
   if (!(error instanceof GuestFault)) throw error
   console.log(`${error.name} at 0x${error.address!.toString(16)}, in the library and not here`)

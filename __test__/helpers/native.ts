@@ -79,20 +79,26 @@ const builds = {
   },
 } satisfies Record<string, Build>
 
+/** Those of the code in documents, by their files. */
+const documented = {
+  'lib.elf': { tool: 'cc', sources: ['lib.c'], options: [...c, '-static'] },
+  'sort.elf': { tool: 'cc', sources: ['sort.c'], options: [...c, '-static'] },
+} satisfies Record<string, Build>
+
 /** A library of the tests. */
 export type NativeName = keyof typeof builds
 
 export const nativeNames = Object.keys(builds) as NativeName[]
 
 /** Where a program stands, without its links. */
-function whereIs(tool: string): string | undefined {
+export function whereIs(tool: string): string | undefined {
   const places = (process.env['PATH'] ?? '').split(delimiter).map((place) => join(place, tool))
   const found = places.find((place) => existsSync(place))
   return found && realpathSync(found)
 }
 
 /** What a compiler says where a part of it is not installed. */
-const absentPart =
+export const absentPart =
   /cannot find (-l\w+|'ld')|invalid linker name|LTO support|can't find crate for `\w+`/
 
 /** Of what a library is made: another compiler or another source makes another one. */
@@ -137,3 +143,7 @@ export function nativeImage(name: string, build: Build): NativeLibrary {
   }
   return { image: new Uint8Array(readFileSync(kept)) }
 }
+
+/** The libraries of the code in documents, by their files. */
+export const documentedLibraries = (): [file: string, library: NativeLibrary][] =>
+  Object.entries(documented).map(([file, build]) => [file, nativeImage(file, build)])
