@@ -33,7 +33,7 @@ const UNSAFE_FILES = [
 const DEPENDENCIES: Record<string, string> = {
   'crates/devices': 'serde virtio-bindings virtio-queue vm-memory vm-superio vmm-sys-util',
   'crates/boot': 'acpi_tables devices iced-x86 kvm-bindings linux-loader serde vm-memory',
-  'crates/linux': 'linux-raw-sys object serde',
+  'crates/linux': 'linux-raw-sys object postcard serde',
   'crates/vmm':
     'boot crc32fast devices kvm-bindings kvm-ioctls libc linux postcard serde vm-memory vmm-sys-util',
 }

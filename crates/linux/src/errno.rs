@@ -18,7 +18,6 @@ macro_rules! errnos {
 }
 
 errnos! {
-    EACCES: "The descriptor is not for that.",
     EAGAIN: "It would have to wait.",
     EBADF: "No descriptor, or not for that.",
     EEXIST: "Something is mapped there.",

@@ -1,73 +1,15 @@
 //! Native programs in ring 3, on the real KVM.
 
-use std::time::Duration;
+mod native;
 
-use vmm::{
-    CpuMode, End, KickHandle, Machine, MachineConfig, Outcome, RunLimits, UserConfig, UserStop,
-};
-
-const BASE: u64 = 0x40_0000;
-
-/// An ELF image of one part that is all of it.
-fn image(code: &[u8], room: u64) -> Vec<u8> {
-    let mut image = Vec::new();
-    image.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
-    image.extend([2, 0, 62, 0, 1, 0, 0, 0]);
-    for word in [BASE + 0x78, 64, 0] {
-        image.extend(word.to_le_bytes());
-    }
-    image.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-    image.extend([1, 0, 0, 0, 7, 0, 0, 0]);
-    let bytes = 0x78 + code.len() as u64;
-    for word in [0, BASE, BASE, bytes, room.max(bytes), 0x1000] {
-        image.extend(word.to_le_bytes());
-    }
-    image.extend(code);
-    image
-}
-
-fn machine(code: &[u8]) -> Machine {
-    let mut config = MachineConfig::new(CpuMode::Long, image(code, 0x1_0000));
-    config.memory_bytes = 16 << 20;
-    config.user = Some(UserConfig::default());
-    Machine::new(config).unwrap()
-}
-
-fn run(machine: &mut Machine) -> Outcome {
-    let limits = RunLimits {
-        timeout: Some(Duration::from_secs(20)),
-        ..RunLimits::default()
-    };
-    machine.run(&KickHandle::new(), limits, &mut ()).unwrap()
-}
-
-fn call(machine: &mut Machine) -> (u64, [u64; 6]) {
-    let outcome = run(machine);
-    match machine.user_stop() {
-        Some(UserStop::Call {
-            number, arguments, ..
-        }) => (*number, *arguments),
-        other => panic!("{other:?} {outcome:?}"),
-    }
-}
-
-/// mov eax, number; mov edi, argument; syscall
-fn syscall(number: u32, argument: u32) -> Vec<u8> {
-    let mut code = vec![0xb8];
-    code.extend(number.to_le_bytes());
-    code.push(0xbf);
-    code.extend(argument.to_le_bytes());
-    code.extend([0x0f, 0x05]);
-    code
-}
+use native::{BASE, Code, ENTRY, call, faulted, machine, run, told};
+use vmm::{End, Machine, UserStop};
 
 #[test]
 fn a_system_call_is_asked_and_answered() {
-    // Twice, the second with what came of the first: mov rdi, rax; mov eax, 1001; syscall
-    let mut code = syscall(1000, 7);
-    code.extend([0x48, 0x89, 0xc7, 0xb8]);
-    code.extend(1001_u32.to_le_bytes());
-    code.extend([0x0f, 0x05, 0x0f, 0x0b]);
+    // Twice, the second with what came of the first: mov rdi, rax; and then ud2.
+    let code = Code::new().call(1000, &[7]).bytes(&[0x48, 0x89, 0xc7]);
+    let code = code.call(1001, &[]).bytes(&[0x0f, 0x0b]).0;
     let mut machine = machine(&code);
     let (number, arguments) = call(&mut machine);
     assert_eq!((number, arguments[0]), (1000, 7));
@@ -81,7 +23,7 @@ fn a_system_call_is_asked_and_answered() {
     };
     assert_eq!(
         (fault.vector, fault.rip),
-        (6, BASE + 0x78 + code.len() as u64 - 2)
+        (6, ENTRY + code.len() as u64 - 2)
     );
 }
 
@@ -97,7 +39,7 @@ fn a_function_is_called_through_the_gate() {
             .unwrap();
     };
     for (a, b) in [(40_u64, 2_u64), (u64::MAX, 5)] {
-        mailbox(0, BASE + 0x78, &machine);
+        mailbox(0, ENTRY, &machine);
         mailbox(0x08, a, &machine);
         mailbox(0x10, b, &machine);
         mailbox(0x38, 1.5_f64.to_bits(), &machine);
@@ -116,51 +58,6 @@ fn a_function_is_called_through_the_gate() {
     }
 }
 
-/// Assembles calls one after the other; each says its number and arguments.
-struct Code(Vec<u8>);
-
-impl Code {
-    fn call(mut self, number: u32, arguments: &[u64]) -> Self {
-        // mov rdi / rsi / rdx / r10 / r8 / r9, argument
-        let movs: [&[u8]; 6] = [
-            &[0x48, 0xbf],
-            &[0x48, 0xbe],
-            &[0x48, 0xba],
-            &[0x49, 0xba],
-            &[0x49, 0xb8],
-            &[0x49, 0xb9],
-        ];
-        for (mov, argument) in movs.iter().zip(arguments) {
-            self.0.extend(*mov);
-            self.0.extend(argument.to_le_bytes());
-        }
-        self.0.push(0xb8);
-        self.0.extend(number.to_le_bytes());
-        self.0.extend([0x0f, 0x05]);
-        self
-    }
-
-    /// mov rbx, address; mov byte [rbx], value
-    fn store(mut self, address: u64, value: u8) -> Self {
-        self.0.extend([0x48, 0xbb]);
-        self.0.extend(address.to_le_bytes());
-        self.0.extend([0xc6, 0x03, value]);
-        self
-    }
-
-    /// mov rbx, address; movzx edi, byte [rbx]; the host is told.
-    fn tell(mut self, address: u64) -> Self {
-        self.0.extend([0x48, 0xbb]);
-        self.0.extend(address.to_le_bytes());
-        self.0.extend([0x0f, 0xb6, 0x3b, 0xb8]);
-        self.0.extend(TELL.to_le_bytes());
-        self.0.extend([0x0f, 0x05]);
-        self
-    }
-}
-
-/// A number that no system call has.
-const TELL: u32 = 5000;
 const MMAP: u32 = 9;
 const MPROTECT: u32 = 10;
 const MUNMAP: u32 = 11;
@@ -172,26 +69,10 @@ fn mmap(code: Code, at: u64, bytes: u64) -> Code {
     code.call(MMAP, &[at, bytes, READ_WRITE, FIXED, u64::MAX, 0])
 }
 
-fn told(machine: &mut Machine) -> u64 {
-    let (number, arguments) = call(machine);
-    assert_eq!(number, u64::from(TELL));
-    machine.user_answer(0).unwrap();
-    arguments[0]
-}
-
-fn faulted(machine: &mut Machine) -> u64 {
-    let outcome = run(machine);
-    let End::Fault(fault) = outcome.end else {
-        panic!("{:?} {outcome:?}", machine.user_stop())
-    };
-    assert_eq!(fault.vector, 14);
-    fault.address.unwrap()
-}
-
 #[test]
 fn what_a_program_unmaps_is_gone_for_the_processor_too() {
     for bytes in [0x3000, 0x40_0000] {
-        let code = mmap(Code(Vec::new()), AT, bytes)
+        let code = mmap(Code::new(), AT, bytes)
             .store(AT + 0x1000, 7)
             .tell(AT + 0x1000);
         let code = code
@@ -207,7 +88,7 @@ fn what_a_program_unmaps_is_gone_for_the_processor_too() {
 
 #[test]
 fn what_a_program_protects_is_protected_and_can_be_opened_again() {
-    let code = mmap(Code(Vec::new()), AT, 0x3000).store(AT, 7).tell(AT);
+    let code = mmap(Code::new(), AT, 0x3000).store(AT, 7).tell(AT);
     let code = code.call(MPROTECT, &[AT, 0x1000, 1]).tell(AT);
     let code = code
         .call(MPROTECT, &[AT, 0x1000, READ_WRITE])
@@ -223,7 +104,7 @@ fn what_a_program_protects_is_protected_and_can_be_opened_again() {
 
 #[test]
 fn memory_that_was_unmapped_comes_back_as_zeros() {
-    let mut code = Code(Vec::new());
+    let mut code = Code::new();
     for _ in 0..40 {
         code = mmap(code, AT, 0x10_0000)
             .tell(AT + 0x5000)
@@ -238,7 +119,7 @@ fn memory_that_was_unmapped_comes_back_as_zeros() {
 
 #[test]
 fn a_restore_takes_mappings_back_and_a_fork_starts_with_them() {
-    let code = mmap(Code(Vec::new()), AT, 0x2000).store(AT, 5).tell(AT);
+    let code = mmap(Code::new(), AT, 0x2000).store(AT, 5).tell(AT);
     let code = mmap(code, AT + 0x10_0000, 0x2000).store(AT + 0x10_0000, 6);
     let code = code.tell(AT + 0x10_0000).call(MUNMAP, &[AT, 0x1000]);
     let code = code.tell(AT + 0x10_0000).tell(AT);
@@ -257,7 +138,7 @@ fn a_restore_takes_mappings_back_and_a_fork_starts_with_them() {
         }
     }
     // What the program reads is what its tables say, not what the processor remembers.
-    let read = Code(Vec::new()).tell(AT).tell(AT + 0x10_0000).0;
+    let read = Code::new().tell(AT).tell(AT + 0x10_0000).0;
     machine.user_write(BASE + 0x8000, &read).unwrap();
     let mut registers = machine.registers().unwrap();
     registers.rip = BASE + 0x8000;
@@ -273,7 +154,7 @@ fn a_restore_takes_mappings_back_and_a_fork_starts_with_them() {
 
 #[test]
 fn memory_is_there_when_it_is_touched() {
-    let code = mmap(Code(Vec::new()), AT, 12 << 20).tell(AT + (8 << 20));
+    let code = mmap(Code::new(), AT, 12 << 20).tell(AT + (8 << 20));
     let code = code
         .store(AT + (8 << 20), 3)
         .tell(AT + (8 << 20))

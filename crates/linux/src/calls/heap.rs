@@ -6,7 +6,7 @@ use linux_raw_sys::general::{
     __NR_brk, __NR_madvise, __NR_mmap, __NR_mprotect, __NR_mremap, __NR_munmap, MADV_DODUMP,
     MADV_DONTDUMP, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_NORMAL,
     MADV_WILLNEED, MAP_32BIT, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_HUGETLB,
-    MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, O_WRONLY,
+    MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE,
     PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 use serde::{Deserialize, Serialize};
@@ -180,7 +180,12 @@ fn moved(
             .space
             .map(target.start + old, new - old, protection, Commit::Later)?;
     }
-    world.space.relocate(source.start, kept, target.start)?;
+    if let Err(errno) = world.space.relocate(source.start, kept, target.start) {
+        if new > old {
+            world.space.unmap(target.start + old, new - old)?;
+        }
+        return Err(errno);
+    }
     if old > kept {
         world.space.unmap(source.start + kept, old - kept)?;
     }
@@ -250,7 +255,6 @@ fn map(
         let description = files.get(int(descriptor))?;
         match &description.object {
             Object::Host(_) => return Ok(Answer::Ask),
-            Object::Memory(_) if description.flags & O_WRONLY != 0 => return Err(Errno::EACCES),
             // Nothing would carry the writes back.
             Object::Memory(_) if kind != MAP_PRIVATE && protection.write => {
                 return Err(Errno::ENODEV);

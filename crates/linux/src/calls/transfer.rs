@@ -102,14 +102,14 @@ impl Transfer {
             return self.step(0, &mut bytes[..0], files, world);
         }
         for (at, length) in buffers {
-            let end = at.saturating_add((*length).min(TRANSFER_BYTES - self.done));
+            let mut left = (*length).min(TRANSFER_BYTES - self.done);
             let mut from = *at;
-            while from < end {
+            while left > 0 {
                 let access = match self.way {
                     Way::Read => Access::Write,
                     Way::Write => Access::Read,
                 };
-                let most = (end - from).min(PIECE as u64);
+                let most = left.min(PIECE as u64);
                 let count = usize::try_from(world.space.reach(from, most, access)).unwrap_or(0);
                 let before = self.done;
                 let stepped = match count {
@@ -127,6 +127,7 @@ impl Transfer {
                     return Ok(Answer::Value(self.done));
                 }
                 from += moved;
+                left -= moved;
             }
         }
         Ok(Answer::Value(self.done))

@@ -1,6 +1,7 @@
 //! Programs without a machine: what `load` makes of their images, and what their system calls come
 //! to.
 #![allow(
+    non_upper_case_globals,
     missing_docs,
     clippy::cast_possible_truncation,
     clippy::unwrap_used,
@@ -9,5 +10,10 @@
 )]
 
 mod bed;
+mod facts;
+mod files;
 mod hello;
+mod hostile;
 mod loading;
+mod memory;
+mod pipes;

@@ -15,9 +15,10 @@ mod journal;
 mod prepare;
 
 use boot::Privilege;
-use boot::state::user::in_ring;
-use boot::state::{RFLAGS_FIXED, user as facts};
-use kvm_bindings::kvm_regs;
+use boot::layout::FAULT_STACK_END;
+use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
+use boot::state::{RFLAGS_FIXED, traps, user as facts};
+use kvm_bindings::{kvm_regs, kvm_sregs};
 use linux::{Access, Commit, Kernel, Protection, Space, Thread, Touch};
 
 use crate::debug::{Caught, Fault};
@@ -129,8 +130,8 @@ impl User {
             }),
             None => None,
         };
+        self.state.asked = None;
         if let Some(registers) = registers {
-            self.state.asked = None;
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
@@ -145,27 +146,54 @@ impl User {
         Ok(())
     }
 
-    /// What becomes of an exit that no stub of the trap table has made.
+    /// What becomes of an exit that tells of no fault as a guest's own trap table would.
     pub fn judge(&mut self, exit: &Exit, vcpu: &mut Vcpu) -> Result<Ruling> {
         const PORT: u16 = facts::USER_PORT as u16;
-        let Exit::PioOut(PortAccess { port: PORT, .. }) = exit else {
-            // The port can be read, too.
-            vcpu.access_data(exit)?.fill(0xff);
-            return Ok(if exit.is_access() {
-                Ruling::Go
-            } else {
-                Ruling::End
-            });
-        };
-        let registers = vcpu.registers()?;
-        match facts::teller_at(registers.rip) {
-            Some(facts::Teller::Call) => self.system_call(vcpu, &registers),
-            Some(facts::Teller::Return) => {
-                self.state.stop = Some(UserStop::Returned);
-                Ok(Ruling::End)
+        match exit {
+            Exit::PioOut(PortAccess { port: PORT, .. }) => {
+                let registers = vcpu.registers()?;
+                match facts::teller_at(registers.rip) {
+                    Some(facts::Teller::Call) => self.system_call(vcpu, &registers),
+                    Some(facts::Teller::Return) => {
+                        self.state.stop = Some(UserStop::Returned);
+                        Ok(Ruling::End)
+                    }
+                    _ => refused(vcpu, registers),
+                }
             }
-            _ => refused(vcpu, registers),
+            // The bitmap opens ports for both directions.
+            Exit::PioIn(PortAccess { port: PORT, .. }) => {
+                vcpu.access_data(exit)?.fill(0xff);
+                Ok(Ruling::Go)
+            }
+            _ if exit.is_access() => self.strange_fault(vcpu),
+            _ => Ok(Ruling::End),
         }
+    }
+
+    /// A fault whose frame no `iret` would take, as where ring 3 has loaded a selector that only
+    /// this KVM lets it load; or an access that no program can make.
+    fn strange_fault(&mut self, vcpu: &mut Vcpu) -> Result<Ruling> {
+        let mut registers = vcpu.registers()?;
+        let Some(vector) = traps::vector_at(registers.rip) else {
+            return refused(vcpu, registers);
+        };
+        let special = vcpu.special_registers()?;
+        let mut words = [0; 40];
+        vcpu.page()
+            .memory()
+            .read(FAULT_STACK_END - words.len() as u64, &mut words)?;
+        let [rip, _, rflags, rsp, _] = frame(&words);
+        registers.rip = rip;
+        registers.rsp = rsp;
+        registers.rflags = rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
+        let fault = Fault {
+            vector,
+            error_code: traps::has_error_code(vector).then_some(0),
+            address: (vector == PAGE_FAULT).then_some(special.cr2),
+            rip,
+        };
+        Ok(told(fault, registers, &special))
     }
 
     /// Whether a fault was an access to memory that waited for it, and can be tried again.
@@ -237,10 +265,25 @@ fn refused(vcpu: &mut Vcpu, registers: kvm_regs) -> Result<Ruling> {
         address: None,
         rip: registers.rip,
     };
-    let special = in_ring(&special, Privilege::User);
-    Ok(Ruling::Fault(Box::new(Caught {
+    Ok(told(fault, registers, &special))
+}
+
+fn told(fault: Fault, registers: kvm_regs, special: &kvm_sregs) -> Ruling {
+    Ruling::Fault(Box::new(Caught {
         fault,
         registers,
-        special,
-    })))
+        special: in_ring(special, Privilege::User),
+    }))
+}
+
+/// The words that the processor has pushed: RIP, CS, RFLAGS, RSP, SS.
+fn frame(bytes: &[u8; 40]) -> [u64; 5] {
+    let mut words = [0; 5];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = bytes
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte));
+    }
+    words
 }
