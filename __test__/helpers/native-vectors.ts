@@ -115,7 +115,11 @@ export interface Visitors {
 
 /** Of Node.js, whose types leave it to those of browsers. */
 interface Assembly {
-  Module: new (bytes: Uint8Array) => object
+  Module: {
+    new (bytes: Uint8Array): object
+    exports(module: object): { name: string }[]
+    imports(module: object): { name: string }[]
+  }
   Instance: new (module: object, imports: object) => { exports: Record<string, unknown> }
   RuntimeError: ErrorConstructor
 }
@@ -123,9 +127,16 @@ const assembly = (globalThis as unknown as { WebAssembly: Assembly }).WebAssembl
 /** How a function of WebAssembly ends that does what it must not. */
 export const Trap = assembly.RuntimeError
 
+/** What a module exports and imports. */
+export function namesOf(bytes: Uint8Array): string[] {
+  const module = new assembly.Module(bytes)
+  const { exports, imports } = assembly.Module
+  return [...exports(module), ...imports(module)].map(({ name }) => name)
+}
+
 type Functions = Record<string, (...args: (number | bigint)[]) => number | bigint | undefined>
 
-/** The same source in WebAssembly, made by clang 14 for wasm32 of plain.c and bare.c. */
+/** The same source in WebAssembly, as clang 14 has made it. */
 export function webAssembly({ visit, weigh }: Visitors) {
   const module = new assembly.Module(readFileSync('__test__/fixtures/native/plain.wasm'))
   const env = {
