@@ -30,6 +30,7 @@ pub use world::{Answer, Call, Clock, HostFacts, Thread, World};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Kernel {
     heap: Heap,
+    #[serde(deserialize_with = "Files::stored")]
     files: Files,
     resources: Resources,
     signals: Signals,

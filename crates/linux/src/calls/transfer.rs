@@ -27,31 +27,34 @@ pub fn answer(
     files: &mut Files,
     world: &mut World<'_>,
 ) -> Option<Answer> {
-    let one = vec![(at, count)];
-    let (way, position, buffers) = match number {
-        __NR_read => (Way::Read, None, Ok(one)),
-        __NR_write => (Way::Write, None, Ok(one)),
-        __NR_pread64 => (Way::Read, Some(position), Ok(one)),
-        __NR_pwrite64 => (Way::Write, Some(position), Ok(one)),
-        __NR_readv => (Way::Read, None, buffers(at, count, world)),
-        __NR_writev => (Way::Write, None, buffers(at, count, world)),
-        __NR_preadv => (Way::Read, Some(position), buffers(at, count, world)),
-        __NR_pwritev => (Way::Write, Some(position), buffers(at, count, world)),
+    let (way, is_one, is_placed) = match number {
+        __NR_read => (Way::Read, true, false),
+        __NR_write => (Way::Write, true, false),
+        __NR_pread64 => (Way::Read, true, true),
+        __NR_pwrite64 => (Way::Write, true, true),
+        __NR_readv => (Way::Read, false, false),
+        __NR_writev => (Way::Write, false, false),
+        __NR_preadv => (Way::Read, false, true),
+        __NR_pwritev => (Way::Write, false, true),
         _ => return None,
     };
     let descriptor = int(descriptor);
     let result = match files.get(descriptor).map(|found| &found.object) {
         Err(errno) => Err(errno),
         Ok(Object::Host(_)) => return Some(Answer::Ask),
-        Ok(_) => buffers.and_then(|buffers| {
+        Ok(_) => {
             let mut transfer = Transfer {
                 descriptor,
                 way,
-                position,
+                position: is_placed.then_some(position),
                 done: 0,
             };
-            transfer.run(&buffers, files, world)
-        }),
+            if is_one {
+                transfer.run(&[(at, count)], files, world)
+            } else {
+                buffers(at, count, world).and_then(|all| transfer.run(&all, files, world))
+            }
+        }
     };
     Some(result.into())
 }

@@ -5,10 +5,11 @@ mod pipe;
 mod slots;
 
 use linux_raw_sys::general::{O_APPEND, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::errno::Errno;
-use crate::limits::{DESCRIPTORS, FILE_PAGES};
+use crate::limits::{DESCRIPTORS, FILE_BYTES, FILE_PAGES, PIPE_BYTES};
 pub use memory_file::MemoryFile;
 use pipe::Pipe;
 use slots::Slots;
@@ -87,6 +88,30 @@ impl Files {
             let _ = files.open(Object::Host(id), flags, false);
         }
         files
+    }
+
+    /// What was stored, if it keeps to the bounds.
+    pub fn stored<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let files = Self::deserialize(from)?;
+        if files.is_bounded() {
+            Ok(files)
+        } else {
+            Err(D::Error::custom("files beyond their bounds"))
+        }
+    }
+
+    fn is_bounded(&self) -> bool {
+        let mut pages = self.pages;
+        let sizes = self.descriptions.iter().all(|description| {
+            let Object::Memory(file) = &description.object else {
+                return true;
+            };
+            pages = pages.saturating_add(file.pages());
+            file.size() <= FILE_BYTES
+        });
+        let pipes = self.pipes.iter().all(|pipe| pipe.len() <= PIPE_BYTES);
+        let counts = [self.table.len(), self.descriptions.len(), self.pipes.len()];
+        sizes && pipes && pages <= FILE_PAGES && counts.iter().all(|count| *count <= DESCRIPTORS)
     }
 
     fn number(&self, descriptor: i32) -> Result<(usize, Descriptor), Errno> {

@@ -45,4 +45,14 @@ impl<T> Slots<T> {
         }
         value
     }
+
+    /// One more than the highest number that is taken.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All values.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
 }

@@ -260,3 +260,71 @@ fn descriptors_opened_at_random_keep_to_their_bounds() {
     }
     assert!(bed.value(__NR_pwrite64, &[file, at, 1, 1 << 39]) < 0);
 }
+
+#[test]
+fn a_stored_kernel_that_was_changed_is_refused_or_works() {
+    let mut chance = Chance(0x570_4ed);
+    let mut bed = Bed::new();
+    let at = bed.pages(8);
+    let file = bed.value(__NR_memfd_create, &[at, 0]).cast_unsigned();
+    bed.value(__NR_pwrite64, &[file, at, 5, 0x3000]);
+    bed.value(__NR_pipe, &[at]);
+    bed.value(__NR_write, &[5, at, 20]);
+    let sound = bed.kernel.clone();
+    let stored = postcard::to_allocvec(&sound).unwrap();
+    let (mut refused, mut taken) = (0_u64, 0_u64);
+    for _ in 0..turns(5_000) / 50 {
+        let mut bytes = stored.clone();
+        for _ in 0..=chance.below(3) {
+            let at = chance.below(bytes.len() as u64) as usize;
+            let any = chance.next() as u8;
+            bytes[at] = chance.one_of(&[0, 1, 0x7f, 0x80, 0xff, any]);
+        }
+        let Ok(kernel) = postcard::from_bytes::<Kernel>(&bytes) else {
+            refused += 1;
+            continue;
+        };
+        taken += 1;
+        bed.kernel = kernel;
+        for _ in 0..50 {
+            let number = chance.one_of(&[
+                __NR_brk,
+                __NR_read,
+                __NR_write,
+                __NR_close,
+                __NR_dup,
+                __NR_lseek,
+                __NR_mmap,
+                __NR_ftruncate,
+                __NR_poll,
+                __NR_fstat,
+                __NR_memfd_create,
+                __NR_prlimit64,
+                __NR_mremap,
+                __NR_rt_sigaction,
+                __NR_sigaltstack,
+            ]);
+            let arguments = [chance.below(8), at, chance.below(9000), 0, 0, 0];
+            bed.answer(number, &arguments);
+        }
+        check(&bed);
+    }
+    assert!(refused > 0 && taken > 0, "{refused} refused, {taken} taken");
+}
+
+#[test]
+fn a_stored_kernel_beyond_its_bounds_is_refused() {
+    let mut bed = Bed::new();
+    let at = bed.pages(1);
+    let file = bed.value(__NR_memfd_create, &[at, 0]).cast_unsigned();
+    bed.value(__NR_ftruncate, &[file, 0x1234_5678]);
+    let stored = postcard::to_allocvec(&bed.kernel).unwrap();
+    // 0x1234_5678 as postcard writes it, and 2^63.
+    let (size, huge) = ([0xf8, 0xac, 0xd1, 0x91, 1], [0x80; 9]);
+    let found = stored.windows(5).position(|bytes| bytes == size).unwrap();
+    let mut forged = stored.clone();
+    forged.splice(found..found + 5, huge.into_iter().chain([1]));
+    assert!(postcard::from_bytes::<Kernel>(&stored).is_ok());
+    let refused = postcard::from_bytes::<Kernel>(&forged).unwrap_err();
+    assert_eq!(refused, postcard::Error::SerdeDeCustom);
+}
