@@ -64,6 +64,8 @@ export async function instantiate<
   }
 }
 
+const VARIADIC = /,\s*\.\.\.\s*\)\s*$/
+
 /** All that can be called: what is asked for, or else what the image declares. */
 function bindExports(
   engine: Engine,
@@ -72,7 +74,9 @@ function bindExports(
   declared: ReadonlyMap<string, Declared>,
 ): Target[] {
   if (!given) {
-    return [...declared.values()].map(({ name, address, signature }) => {
+    // The types of a variadic function are those of its call, which only the caller knows.
+    const fixed = [...declared.values()].filter(({ signature }) => !VARIADIC.test(signature))
+    return fixed.map(({ name, address, signature }) => {
       const read = parseSignature(`section ${SECTION}: ${name}`, signature, 'ERR_PAYLOAD')
       return { address, marshaller: new Marshaller(name, read, guest) }
     })
