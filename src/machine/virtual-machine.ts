@@ -15,7 +15,7 @@ import type { ConsolePort } from './streams/console-port.ts'
 import { RunControl } from './run/run-control.ts'
 import type { NativeMachine } from '../native/seam.ts'
 import { SerialPort } from './streams/serial.ts'
-import { nativeSide } from './native-side.ts'
+import { nativeSide } from '../native/friends.ts'
 import { begin } from './snapshot/begin.ts'
 import type { Parts } from './snapshot/parts.ts'
 import {

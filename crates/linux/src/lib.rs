@@ -6,9 +6,9 @@
 //! calls ─► Kernel, by subject · files   a value, the program's end, or a question to the host
 //! ```
 //!
-//! Everything here is a value: a machine saves and restores it with the rest of its state. Memory is
-//! read and written by guest physical address through [`Memory`]. The program is hostile, so that
-//! nothing is decided by what it can write.
+//! Everything here is a value: a machine saves and restores it with the rest of its state. Memory
+//! is read and written by guest physical address through [`Memory`]. The program is hostile, so
+//! that nothing is decided by what it can write.
 #![forbid(unsafe_code)]
 
 mod calls;

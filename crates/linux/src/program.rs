@@ -11,7 +11,8 @@ pub struct Program<'a> {
     pub arguments: &'a [&'a [u8]],
     /// Its environment, each `NAME=value`.
     pub environment: &'a [&'a [u8]],
-    /// The ELF file of the interpreter that the image asks for; see [`interpreter`](crate::interpreter).
+    /// The ELF file of the interpreter that the image asks for; see
+    /// [`interpreter`](crate::interpreter).
     pub interpreter: Option<&'a [u8]>,
     /// What the program's C library seeds its canaries and hashes with.
     pub random: [u8; 16],

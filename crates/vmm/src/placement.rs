@@ -140,7 +140,7 @@ fn program(
     slots: &[MemorySlot],
 ) -> Result<Prepared> {
     let image = &config.payload.image;
-    let (memory, plan, placement) = user::prepare(slots, config.memory_bytes, image, user)?;
+    let (memory, plan) = user::prepare(slots, config.memory_bytes, image, user)?;
     Ok(Prepared {
         memory,
         boot: BootConfig {
@@ -148,12 +148,19 @@ fn program(
             privilege: Privilege::User,
             protocol: Protocol::Plain,
             faults: true,
-            entry_gpa: placement.entry_gpa,
+            // They are set with the registers of the program.
+            entry_gpa: 0,
             stack_top: 0,
             top: config.top(),
         },
         registers: StartRegisters::default(),
-        placement,
+        placement: Placement {
+            format: Format::Elf,
+            mode: CpuMode::Long,
+            entry_gpa: 0,
+            // Its pages lie anywhere in memory.
+            parts: Vec::new(),
+        },
         user: Some(plan),
     })
 }

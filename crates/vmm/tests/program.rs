@@ -1,4 +1,5 @@
 //! Native programs in ring 3, on the real KVM.
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 mod native;
 

@@ -13,7 +13,7 @@ import { summarize } from './summary.ts'
 import type { Content } from './content.ts'
 import type { Parts } from './parts.ts'
 import { checkSnapshot, contentOf } from './snapshot.ts'
-import { type ProgramOptions, programOption } from '../../options/program.ts'
+import { type ProgramOptions, programOption } from '../../native/friends.ts'
 import type { States } from './states.ts'
 
 const snapshotShape = {

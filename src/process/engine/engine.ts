@@ -1,10 +1,9 @@
 import { VirtualMachine } from '../../index.ts'
 import { Symbols } from '../../debug/symbols.ts'
 import { readElf } from '../../debug/elf.ts'
-import { nativeSide } from '../../machine/native-side.ts'
-import { take } from '../../native/errors.ts'
+import { type ProgramOptions, nativeSide, programOption } from '../../native/friends.ts'
+import { raise, take } from '../../native/errors.ts'
 import type { NativeMachine } from '../../native/seam.ts'
-import { type ProgramOptions, programOption } from '../../options/program.ts'
 import type { Snapshot } from '../../machine/snapshot/snapshot.ts'
 import type { Registers } from '../../results/registers.ts'
 import type { RunResult } from '../../results/result.ts'
@@ -39,7 +38,7 @@ export function createEngine(image: Uint8Array, options: EngineOptions): Engine 
     return new MachineEngine(vm, image)
   } catch (error) {
     vm.close()
-    throw error
+    return raise(error)
   }
 }
 

@@ -1,7 +1,9 @@
 //! A program's memory by its own addresses, as the host reads and writes it.
 
+use super::ground::{Commit, Touch};
+use super::page::PAGE;
 use super::protection::{Access, Protection};
-use super::{Commit, PAGE, Space, Touch};
+use super::whole::Space;
 use crate::errno::Errno;
 use crate::memory::Memory;
 
@@ -47,7 +49,7 @@ impl Space {
         let end = address.saturating_add(most);
         let mut at = address;
         while at < end {
-            match self.area_at(at / PAGE) {
+            match self.areas.area_at(at / PAGE) {
                 Some((first, area)) if area.protection.allows(access) => {
                     at = (first + area.pages) * PAGE;
                 }
@@ -59,7 +61,8 @@ impl Space {
 
     /// What a program may do at an address, if it is mapped.
     pub fn protection(&self, address: u64) -> Option<Protection> {
-        self.area_at(address / PAGE)
+        self.areas
+            .area_at(address / PAGE)
             .map(|(_, area)| area.protection)
     }
 
@@ -76,7 +79,7 @@ impl Space {
         let end = address.checked_add(bytes as u64).ok_or(Errno::EFAULT)?;
         let mut at = address;
         while at < end {
-            let Some((first, area)) = self.area_at(at / PAGE) else {
+            let Some((first, area)) = self.areas.area_at(at / PAGE) else {
                 return Err(Errno::EFAULT);
             };
             if !access.is_none_or(|access| area.protection.allows(access)) {
@@ -113,7 +116,7 @@ impl Space {
         let mut done = 0;
         while done < bytes {
             let at = address + done as u64;
-            let (first, area) = self.area_at(at / PAGE).ok_or(Errno::EFAULT)?;
+            let (first, area) = self.areas.area_at(at / PAGE).ok_or(Errno::EFAULT)?;
             let frame = area.frame.ok_or(Errno::EFAULT)?;
             let offset = at - first * PAGE;
             let left = usize::try_from(area.pages * PAGE - offset).unwrap_or(usize::MAX);

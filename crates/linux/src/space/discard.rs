@@ -1,7 +1,8 @@
 //! Zeros in the place of what pages held.
 
+use super::areas::Area;
 use super::tables::Entry;
-use super::{Area, Space};
+use super::whole::Space;
 use crate::errno::Errno;
 
 impl Space {
@@ -11,11 +12,11 @@ impl Space {
     /// As [`map`](Self::map); `ENOMEM` if a page of it is not mapped.
     pub fn discard(&mut self, start: u64, bytes: u64) -> Result<(), Errno> {
         let (page, count) = self.pages(start, bytes)?;
-        if self.mapped(page, count).is_none() {
+        if self.areas.mapped(page, count).is_none() {
             return Err(Errno::ENOMEM);
         }
         self.check_split(page, count)?;
-        for (first, area) in self.cut(page, count) {
+        for (first, area) in self.areas.cut(page, count) {
             if area.entry() != Entry::ABSENT {
                 self.tables.set(first, area.pages, Entry::ABSENT, true);
             }

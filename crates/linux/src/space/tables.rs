@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::frames::LARGE;
+use super::page::{PAGE, PAGE_SHIFT};
 use super::protection::Protection;
-use super::{PAGE, PAGE_SHIFT};
 use crate::errno::Errno;
 
 const PRESENT: u64 = 1;

@@ -1,6 +1,9 @@
+use super::page::PAGE;
 use super::*;
+use crate::errno::Errno;
 use crate::memory::Memory;
 use std::cell::RefCell;
+use std::ops::Range;
 
 const TABLES: Range<u64> = 0x100_0000..0x140_0000;
 

@@ -1,45 +1,26 @@
 //! How a program starts: its memory, its tables, and the registers of its vCPU.
 
+use boot::MemorySlot;
 use boot::layout::{
     RESERVED_END, RESERVED_START, SYSTEM_START, USER_CODE, USER_EDIT, USER_EDITS, USER_MAILBOX,
     USER_SYSTEM_END, USER_TABLES,
 };
 use boot::state::cpuid::Place;
 use boot::state::{RFLAGS_FIXED, user as facts};
-use boot::{CpuMode, Format, MemorySlot};
 use kvm_bindings::kvm_regs;
 use linux::{
     Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
 };
 
-use super::{RFLAGS_IF, User, UserState};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::host::Host;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::limits::{BOOT_VCPU, PAGE_BYTES};
-use crate::placement::{PlacedPart, Placement};
+use crate::user::config::UserConfig;
 use crate::user::host::{Facts, Physical};
-
-/// A program, beside its image.
-#[derive(Clone, Debug, Default)]
-pub struct UserConfig {
-    /// Its arguments, the first of them its name.
-    pub arguments: Vec<Vec<u8>>,
-    /// Its environment, as `NAME=value`.
-    pub environment: Vec<Vec<u8>>,
-}
-
-/// Where a program lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UserProgram {
-    /// What is added to the addresses of its image.
-    pub base: u64,
-    /// Its first instruction; none of a library without a start.
-    pub entry: Option<u64>,
-    /// Where its stack begins.
-    pub stack: u64,
-}
+use crate::user::program::User;
+use crate::user::state::{RFLAGS_IF, UserProgram, UserState};
 
 /// A program that is in memory.
 pub(crate) struct UserPlan {
@@ -53,7 +34,7 @@ pub(crate) fn prepare(
     memory_bytes: u64,
     image: &[u8],
     config: &UserConfig,
-) -> Result<(GuestMemory, UserPlan, Placement)> {
+) -> Result<(GuestMemory, UserPlan)> {
     let system = MemorySlot {
         gpa: SYSTEM_START,
         bytes: USER_SYSTEM_END - SYSTEM_START,
@@ -65,8 +46,8 @@ pub(crate) fn prepare(
         memory.write(table.gpa, &table.bytes)?;
     }
     let space = Space::new(&ground(memory_bytes)).map_err(|_| too_small(memory_bytes))?;
-    load(&memory, space, memory_bytes, image, config)
-        .map(|(plan, placement)| (memory, plan, placement))
+    let plan = load(&memory, space, memory_bytes, image, config)?;
+    Ok((memory, plan))
 }
 
 fn load(
@@ -75,7 +56,7 @@ fn load(
     memory_bytes: u64,
     image: &[u8],
     config: &UserConfig,
-) -> Result<(UserPlan, Placement)> {
+) -> Result<UserPlan> {
     let arguments: Vec<_> = config.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<_> = config.environment.iter().map(Vec::as_slice).collect();
     let mut random = [0; 16];
@@ -93,12 +74,6 @@ fn load(
         entry: loaded.entry,
         stack: loaded.stack,
     };
-    let parts = vec![PlacedPart {
-        what: "program".into(),
-        gpa: loaded.span.start,
-        bytes: image.len() as u64,
-        memory_bytes: loaded.span.end - loaded.span.start,
-    }];
     let state = UserState {
         program,
         kernel: Kernel::new(&loaded, memory_bytes),
@@ -113,13 +88,7 @@ fn load(
         rflags: RFLAGS_FIXED | RFLAGS_IF,
         ..Default::default()
     };
-    let placement = Placement {
-        format: Format::Elf,
-        mode: CpuMode::Long,
-        entry_gpa: registers.rip,
-        parts,
-    };
-    Ok((UserPlan { state, registers }, placement))
+    Ok(UserPlan { state, registers })
 }
 
 fn refused(error: LoadError) -> Error {

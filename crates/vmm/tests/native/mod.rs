@@ -1,5 +1,6 @@
 //! Small native programs, put together by hand.
-#![allow(dead_code)] // each test takes what it needs
+// Each test takes what it needs, and ends where something is not as it must be.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 use std::time::Duration;
 

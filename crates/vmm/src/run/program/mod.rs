@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::debug::Caught;
+use crate::debug::{Caught, Fault};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
 use crate::run::outcome::{End, ExitRecord};
 use crate::run::processor::Processor;
 use crate::run::verdict::Verdict;
-use crate::user::{Ruling, UserState};
+use crate::user::{Refusal, Ruling, UserState};
 
 impl Processor {
     /// What becomes of an exit of a program.
@@ -18,7 +18,7 @@ impl Processor {
         };
         Ok(match user.judge(exit, &mut self.vcpu)? {
             Ruling::Go => Verdict::Done,
-            Ruling::Fault(caught) => Verdict::Fault(caught),
+            Ruling::Fault(refusal) => Verdict::Fault(Box::new(caught(&refusal))),
             Ruling::End => {
                 let end = End::Exit(ExitRecord {
                     exit: exit.clone(),
@@ -36,7 +36,15 @@ impl Processor {
     /// What becomes of a fault: a program may have touched memory for the first time.
     pub(crate) fn refused(&mut self, caught: Box<Caught>) -> Verdict {
         let user = self.user.as_mut();
-        if user.is_some_and(|user| user.mends(&caught.fault)) {
+        let Fault {
+            address,
+            error_code,
+            rip,
+            ..
+        } = caught.fault;
+        if let (Some(user), Some(address), Some(code)) = (user, address, error_code)
+            && user.mends(address, code, rip)
+        {
             return Verdict::Mended(caught);
         }
         Verdict::Fault(caught)
@@ -64,5 +72,18 @@ impl Processor {
         if let (Some(user), Some(state)) = (&mut self.user, state) {
             user.restore(state, &memory, before);
         }
+    }
+}
+
+const fn caught(refusal: &Refusal) -> Caught {
+    Caught {
+        fault: Fault {
+            vector: refusal.vector,
+            error_code: refusal.error_code,
+            address: refusal.address,
+            rip: refusal.rip,
+        },
+        registers: refusal.registers,
+        special: refusal.special,
     }
 }

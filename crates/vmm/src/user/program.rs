@@ -1,0 +1,224 @@
+//! The program of a vCPU: how it goes on, and what its exits mean.
+
+use boot::Privilege;
+use boot::layout::FAULT_STACK_END;
+use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
+use boot::state::{RFLAGS_FIXED, traps, user as facts};
+use kvm_bindings::kvm_regs;
+use linux::{Access, Commit, Protection, Space, Touch};
+
+use crate::error::Result;
+use crate::kvm::exit::{Exit, PortAccess};
+use crate::kvm::memory::GuestMemory;
+use crate::kvm::vcpu::Vcpu;
+use crate::user::calls::system_call;
+use crate::user::force;
+use crate::user::host::Physical;
+use crate::user::journal::{self, Journal};
+use crate::user::state::{RFLAGS_IF, Refusal, Ruling, UserState, UserStop, refused};
+
+/// The vector of a page fault.
+const PAGE_FAULT: u8 = 14;
+/// A page fault's error code: a store, ring 3, a fetch (Intel SDM vol. 3A §5.7).
+const OF_WRITE: u32 = 1 << 1;
+const OF_USER: u32 = 1 << 2;
+const OF_FETCH: u32 = 1 << 4;
+
+/// What the caller has said of how it goes on.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Answer(u64),
+    Call { rsp: u64 },
+}
+
+/// The program of a vCPU.
+#[derive(Debug)]
+pub(crate) struct User {
+    pub state: UserState,
+    next: Option<Next>,
+    journal: Journal,
+    /// The processor has seen page tables.
+    has_run: bool,
+    /// Where an access was refused last that was allowed: the instruction and the address.
+    stale: Option<(u64, u64)>,
+}
+
+impl User {
+    pub fn new(state: UserState) -> Self {
+        Self {
+            state,
+            next: None,
+            journal: Journal::default(),
+            has_run: false,
+            stale: None,
+        }
+    }
+
+    /// Why the program stands still, after a run that has ended there.
+    pub const fn stop(&self) -> Option<&UserStop> {
+        self.state.stop.as_ref()
+    }
+
+    /// What the system call comes to that has ended the last run; whether there was one.
+    pub fn answer(&mut self, value: u64) -> bool {
+        let is_asked = self.state.asked.is_some();
+        if is_asked {
+            self.next = Some(Next::Answer(value));
+        }
+        is_asked
+    }
+
+    /// The next run begins at the gate, with this stack.
+    pub const fn call(&mut self, rsp: u64) {
+        self.next = Some(Next::Call { rsp });
+    }
+
+    /// Before the first entry of a run.
+    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+        vcpu.show_all();
+        let registers = match self.next.take() {
+            Some(Next::Answer(value)) => self.state.asked.take().map(|asked| kvm_regs {
+                rax: value,
+                ..asked
+            }),
+            Some(Next::Call { rsp }) => Some(kvm_regs {
+                rip: facts::GATE,
+                rsp,
+                rflags: RFLAGS_FIXED | RFLAGS_IF,
+                ..Default::default()
+            }),
+            None => None,
+        };
+        self.state.asked = None;
+        if let Some(registers) = registers {
+            vcpu.set_registers(&registers)?;
+        }
+        self.state.stop = None;
+        Ok(())
+    }
+
+    /// Right before each entry: what has changed in the tables comes into force.
+    pub fn prepare(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+        let effects = self.state.space.take_effects();
+        force::force(vcpu, &mut self.journal, self.has_run, effects)?;
+        self.has_run = true;
+        Ok(())
+    }
+
+    /// What becomes of an exit that tells of no fault as a guest's own trap table would.
+    pub fn judge(&mut self, exit: &Exit, vcpu: &mut Vcpu) -> Result<Ruling> {
+        const PORT: u16 = facts::USER_PORT as u16;
+        match exit {
+            Exit::PioOut(PortAccess { port: PORT, .. }) => {
+                let registers = vcpu.registers()?;
+                match facts::teller_at(registers.rip) {
+                    Some(facts::Teller::Call) => system_call(&mut self.state, vcpu, &registers),
+                    Some(facts::Teller::Return) => {
+                        self.state.stop = Some(UserStop::Returned);
+                        Ok(Ruling::End)
+                    }
+                    _ => refused(vcpu, registers),
+                }
+            }
+            // The bitmap opens ports for both directions.
+            Exit::PioIn(PortAccess { port: PORT, .. }) => {
+                vcpu.access_data(exit)?.fill(0xff);
+                Ok(Ruling::Go)
+            }
+            _ if exit.is_access() => self.strange_fault(vcpu),
+            _ => Ok(Ruling::End),
+        }
+    }
+
+    /// A fault whose frame no `iret` would take, as where ring 3 has loaded a selector that only
+    /// this KVM lets it load; or an access that no program can make.
+    fn strange_fault(&mut self, vcpu: &mut Vcpu) -> Result<Ruling> {
+        let mut registers = vcpu.registers()?;
+        let Some(vector) = traps::vector_at(registers.rip) else {
+            return refused(vcpu, registers);
+        };
+        let special = vcpu.special_registers()?;
+        let mut words = [0; 40];
+        vcpu.page()
+            .memory()
+            .read(FAULT_STACK_END - words.len() as u64, &mut words)?;
+        let [rip, _, rflags, rsp, _] = frame(&words);
+        registers.rip = rip;
+        registers.rsp = rsp;
+        registers.rflags = rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
+        Ok(Ruling::Fault(Box::new(Refusal {
+            vector,
+            error_code: traps::has_error_code(vector).then_some(0),
+            address: (vector == PAGE_FAULT).then_some(special.cr2),
+            rip,
+            registers,
+            special: in_ring(&special, Privilege::User),
+        })))
+    }
+
+    /// Whether a page fault was an access to memory that waited for it, and can be tried again.
+    pub fn mends(&mut self, address: u64, code: u32, rip: u64) -> bool {
+        if code & OF_USER == 0 {
+            return false;
+        }
+        let access = match () {
+            () if code & OF_FETCH != 0 => Access::Execute,
+            () if code & OF_WRITE != 0 => Access::Write,
+            () => Access::Read,
+        };
+        match self.state.space.touch(address, access) {
+            Touch::Mended => true,
+            Touch::Stale => {
+                let place = Some((rip, address));
+                self.state.space.refresh(address);
+                std::mem::replace(&mut self.stale, place) != place
+            }
+            Touch::Denied => false,
+        }
+    }
+
+    /// Before memory goes back to a state: what of the tables may be remembered.
+    pub fn leaves(&self, memory: &GuestMemory) -> Vec<(u64, u64)> {
+        self.journal.words(memory)
+    }
+
+    /// Memory is that of a state; `before` is what [`leaves`](Self::leaves) gave.
+    pub fn restore(&mut self, state: &UserState, memory: &GuestMemory, before: &[(u64, u64)]) {
+        self.state.clone_from(state);
+        self.next = None;
+        self.stale = None;
+        self.state.space.rewrite(journal::changed(memory, before));
+    }
+
+    /// Copies from the program's memory, by its addresses.
+    pub fn read(&mut self, memory: &GuestMemory, address: u64, bytes: &mut [u8]) -> bool {
+        let memory = Physical(memory);
+        self.state.space.read(&memory, address, bytes).is_ok()
+    }
+
+    /// Maps memory of zeros where nothing is.
+    pub fn map(&mut self, address: u64, bytes: u64) -> bool {
+        let space = &mut self.state.space;
+        let map =
+            |space: &mut Space| space.map(address, bytes, Protection::READ_WRITE, Commit::Later);
+        space.is_free(address, bytes) && map(space).is_ok()
+    }
+
+    /// Copies to it, if the program itself may write there: where, may be what it says.
+    pub fn write(&mut self, memory: &GuestMemory, address: u64, bytes: &[u8]) -> bool {
+        let memory = Physical(memory);
+        self.state.space.write(&memory, address, bytes).is_ok()
+    }
+}
+
+/// The words that the processor has pushed: RIP, CS, RFLAGS, RSP, SS.
+fn frame(bytes: &[u8; 40]) -> [u64; 5] {
+    let mut words = [0; 5];
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = bytes
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte));
+    }
+    words
+}

@@ -1,0 +1,95 @@
+//! What there is of a program beside its registers and its memory, and what its exits come to.
+
+use boot::Privilege;
+use boot::state::user::in_ring;
+use kvm_bindings::{kvm_regs, kvm_sregs};
+use linux::{Kernel, Space, Thread};
+
+use crate::error::Result;
+use crate::kvm::vcpu::Vcpu;
+
+/// RFLAGS.IF, without which nothing of ring 3 is as Linux has it.
+pub(super) const RFLAGS_IF: u64 = 1 << 9;
+/// The vector of a general-protection exception.
+const GENERAL_PROTECTION: u8 = 13;
+
+/// Where a program lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserProgram {
+    /// What is added to the addresses of its image.
+    pub base: u64,
+    /// Its first instruction; none of a library without a start.
+    pub entry: Option<u64>,
+    /// Where its stack begins.
+    pub stack: u64,
+}
+
+/// Why a program stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserStop {
+    /// The function that was called is back.
+    Returned,
+    /// A system call that the caller answers.
+    Call {
+        /// RAX.
+        number: u64,
+        /// RDI, RSI, RDX, R10, R8, R9.
+        arguments: [u64; 6],
+        /// The stack pointer.
+        rsp: u64,
+    },
+    /// `exit` or `exit_group`.
+    Exit {
+        /// Its code.
+        code: i32,
+    },
+}
+
+/// All that belongs to a program's state beside its registers and its memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct UserState {
+    pub program: UserProgram,
+    pub(super) kernel: Kernel,
+    pub(super) thread: Thread,
+    pub space: Space,
+    /// Why it stands still, if the caller is to know.
+    pub(super) stop: Option<UserStop>,
+    /// The registers with which it goes on after a call, but for RAX.
+    pub(super) asked: Option<kvm_regs>,
+}
+
+/// What a processor has refused, or the machine in its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    pub vector: u8,
+    pub error_code: Option<u32>,
+    /// Of a page fault.
+    pub address: Option<u64>,
+    pub rip: u64,
+    /// With which the program would go on.
+    pub registers: kvm_regs,
+    pub special: kvm_sregs,
+}
+
+/// What becomes of an exit.
+pub(crate) enum Ruling {
+    /// The program goes on.
+    Go,
+    /// The run ends.
+    End,
+    /// It ends with a fault.
+    Fault(Box<Refusal>),
+}
+
+/// Ring 3 has written to the port, which is no business of its own.
+pub(super) fn refused(vcpu: &mut Vcpu, registers: kvm_regs) -> Result<Ruling> {
+    let special = vcpu.special_registers()?;
+    Ok(Ruling::Fault(Box::new(Refusal {
+        vector: GENERAL_PROTECTION,
+        error_code: Some(0),
+        address: None,
+        rip: registers.rip,
+        registers,
+        special: in_ring(&special, Privilege::User),
+    })))
+}
