@@ -1,5 +1,6 @@
 //! System calls with numbers, pointers and lengths at random: each comes back with a value or an
 //! errno, or ends the program, and the host is as before. `VMEXIT_SOAK=1` tries a million.
+#![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
 mod native;
 
