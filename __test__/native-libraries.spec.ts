@@ -1,4 +1,6 @@
 // What guest/include/vmexit.h leaves in a library, whatever compiles and links it.
+import { readFileSync } from 'node:fs'
+
 import type { ExecutionContext } from 'ava'
 import test from 'ava'
 import {
@@ -6,8 +8,10 @@ import {
   nativeImage,
   nativeLibrary,
   nativeNames,
+  nativeWasm,
   warnings,
 } from './helpers/native.ts'
+import { namesOf } from './helpers/native-vectors.ts'
 import { records, sections, segments, symbols } from './helpers/native-section.ts'
 
 /** A test of a library; it is skipped where there is no compiler for it. */
@@ -85,6 +89,13 @@ for (const [tool, language] of compilers) {
     })
   }
 }
+
+withLibrary('plain.wasm is what clang makes of plain.c', nativeWasm, (t, image) => {
+  const kept = readFileSync('__test__/fixtures/native/plain.wasm')
+  // Another clang makes other code, of the same functions.
+  t.deepEqual(namesOf(image), namesOf(kept))
+  t.true(namesOf(kept).length > 30)
+})
 
 for (const name of nativeNames) {
   const title = `the library ${name} is a static ELF whose records lead to functions`

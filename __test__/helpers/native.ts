@@ -79,21 +79,32 @@ const builds = {
   },
 } satisfies Record<string, Build>
 
+/** Those of the code in documents, by their files. */
+const documented = {
+  'lib.elf': { tool: 'cc', sources: ['lib.c'], options: [...c, '-static'] },
+  'sort.elf': { tool: 'cc', sources: ['sort.c'], options: [...c, '-static'] },
+  'greeter.elf': {
+    tool: 'cc',
+    sources: ['greeter.c'],
+    options: [...warnings, '-O2', '-nostdlib', '-static', '-Wl,--entry=0'],
+  },
+} satisfies Record<string, Build>
+
 /** A library of the tests. */
 export type NativeName = keyof typeof builds
 
 export const nativeNames = Object.keys(builds) as NativeName[]
 
 /** Where a program stands, without its links. */
-function whereIs(tool: string): string | undefined {
+export function whereIs(tool: string): string | undefined {
   const places = (process.env['PATH'] ?? '').split(delimiter).map((place) => join(place, tool))
   const found = places.find((place) => existsSync(place))
   return found && realpathSync(found)
 }
 
 /** What a compiler says where a part of it is not installed. */
-const absentPart =
-  /cannot find (-l\w+|'ld')|invalid linker name|LTO support|can't find crate for `\w+`/
+export const absentPart =
+  /cannot find (-l\w+|'ld')|invalid linker name|LTO support|"wasm-ld" doesn't exist|No available targets|can't find crate for `\w+`/
 
 /** Of what a library is made: another compiler or another source makes another one. */
 function digest(build: Build, tool: string): string {
@@ -137,3 +148,25 @@ export function nativeImage(name: string, build: Build): NativeLibrary {
   }
   return { image: new Uint8Array(readFileSync(kept)) }
 }
+
+const wasmMacro = (attributes: string): string =>
+  `(result,name,...)=__attribute__((${attributes})) result name(__VA_ARGS__)`
+
+/** The source without a libc in WebAssembly, as plain.wasm has it. */
+export const nativeWasm = (): NativeLibrary =>
+  nativeImage('plain-wasm', {
+    tool: 'clang',
+    sources: builds.plain.sources,
+    options: [
+      ...['--target=wasm32', '-std=c11', '-O2', '-nostdlib', '-fno-math-errno', `-I${headers}`],
+      // Instead of the header, which is for ELF.
+      ...['-DVMEXIT_H', `-DVMEXIT_EXPORT${wasmMacro('export_name(#name)')}`],
+      `-DVMEXIT_IMPORT${wasmMacro('import_module("env"),import_name(#name)')}`,
+      ...['-Wl,--no-entry', '-Wl,--export=__heap_base', '-Wl,-s'],
+      ...['-Wl,--initial-memory=131072', '-Wl,-z,stack-size=16384'],
+    ],
+  })
+
+/** The libraries of the code in documents, by their files. */
+export const documentedLibraries = (): [file: string, library: NativeLibrary][] =>
+  Object.entries(documented).map(([file, build]) => [file, nativeImage(file, build)])

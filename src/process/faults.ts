@@ -55,7 +55,7 @@ export class GuestFault extends Error {
   readonly exitCode: number | undefined
   /** The general registers then. */
   readonly registers: Registers
-  readonly #explain: () => Autopsy
+  #explain: () => Autopsy
 
   /** @internal */
   constructor(parts: FaultParts) {
@@ -96,6 +96,16 @@ export class GuestFault extends Error {
    */
   explain(): Autopsy {
     return this.#explain()
+  }
+
+  /** Has it explained while the machine is there. @internal */
+  keep(): void {
+    try {
+      const told = this.#explain()
+      this.#explain = () => told
+    } catch {
+      // Then `explain()` says why it cannot.
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { suggestion } from '../options/nearest.ts'
 import { Calls, type Target } from './calls.ts'
 import { createEngine } from './engine/engine.ts'
 import type { Engine } from './engine/types.ts'
+import { GuestFault } from './faults.ts'
 import { Heap } from './heap.ts'
 import { bindImports } from './imports.ts'
 import { type AsyncExports, Library, type LibraryExports } from './library.ts'
@@ -28,12 +29,14 @@ import { parseSignature } from './values/signature.ts'
  * import { readFile } from 'node:fs/promises'
  * import { instantiate } from 'vmexit/process'
  *
- * using lib = await instantiate(await readFile('lib.elf'), {
- *   exports: { add: 'i32(i32, i32)' },
- *   imports: { log: ['void(cstr)', (text) => console.log(text)] },
+ * const heard: unknown[] = []
+ * using lib = await instantiate(await readFile('greeter.elf'), {
+ *   exports: { greet: 'void(cstr)', add: 'i32(i32, i32)' },
+ *   imports: { say: ['void(cstr)', (text) => heard.push(text)] },
  *   timeoutMs: 1000,
  * })
- * console.log(lib.exports.add(40, 2)) // 42
+ * lib.exports.greet('hello')
+ * console.log(lib.exports.add(40, 2), heard) // 42 [ 'hello' ]
  * ```
  */
 export async function instantiate<
@@ -49,13 +52,14 @@ export async function instantiate<
     const heap = new Heap(engine)
     const texts = new Texts(engine, heap)
     const guest = { texts, registers: () => engine.registers() }
+    const targets = bindExports(engine, guest, exports, declared.exports)
     const bound = bindImports(declared.imports, imports)
     const calls = new Calls(engine, guest, { timeoutMs, imports: bound, onOutput })
-    const targets = bindExports(engine, guest, exports, declared.exports)
     if (engine.entry !== undefined) await calls.start()
     engine.snapshot()
     return new Library<E>({ engine, heap, texts, calls, ...functionsOf<E>(calls, targets) })
   } catch (error) {
+    if (error instanceof GuestFault) error.keep()
     engine.close()
     return raise(error)
   }

@@ -2,18 +2,23 @@ import type { Calls } from './calls.ts'
 import type { Engine } from './engine/types.ts'
 import type { Heap } from './heap.ts'
 import { LibraryMemory } from './memory.ts'
-import type { AnyFunction, AsyncOf, FunctionOf } from './values/typed.ts'
+import type { AsyncOf, FunctionOf } from './values/typed.ts'
 import type { Texts } from './texts.ts'
 
-/** The functions of a library, each by its name. */
-export type LibraryExports<E extends Record<string, string>> = {
-  readonly [K in keyof E]: string extends E[K] ? AnyFunction : FunctionOf<E[K]>
-}
+/**
+ * The functions of a library, each by its name. Where only the image knows them they are of any
+ * type, unless they are named: `instantiate<{ add: 'i32(i32, i32)' }>(image)`.
+ */
+export type LibraryExports<E extends Record<string, string>> = string extends keyof E
+  ? // oxlint-disable-next-line typescript/no-explicit-any
+    any
+  : { readonly [K in keyof E]: FunctionOf<E[K]> }
 
 /** The same functions, each returning a promise. */
-export type AsyncExports<E extends Record<string, string>> = {
-  readonly [K in keyof E]: AsyncOf<LibraryExports<E>[K]>
-}
+export type AsyncExports<E extends Record<string, string>> = string extends keyof E
+  ? // oxlint-disable-next-line typescript/no-explicit-any
+    any
+  : { readonly [K in keyof E]: AsyncOf<FunctionOf<E[K]>> }
 
 /** What a library is made of. @internal */
 export interface LibraryParts<E extends Record<string, string>> {
@@ -85,8 +90,8 @@ export class Library<E extends Record<string, string> = Record<string, string>>
    * The address of so many bytes, aligned to 16, for arguments and results. They are of an area of
    * their own, not of the library's `malloc`, and hold what they held before.
    *
-   * @throws {VmError} `ERR_LIMIT` if `memoryBytes` are used up, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * @throws {VmError} `ERR_LIMIT` if `memoryBytes` are used up, `ERR_INVALID_OPTION`; if more has
+   * to be mapped `ERR_VM_BUSY` while the library runs for `lib.async`, and `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts

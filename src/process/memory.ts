@@ -8,7 +8,8 @@ const { maxReadBytes } = native.limits()
 /**
  * A library's memory by its own addresses, which are numbers or bigints. `read` and `write` copy,
  * and reach what the library itself could: anything else is `ERR_GUEST_MEMORY`, and nothing is
- * touched. They work at any time, in imports too.
+ * touched. They work between calls and in imports; while the library runs for `lib.async` they are
+ * `ERR_VM_BUSY`.
  *
  * @example
  * ```ts
@@ -34,7 +35,7 @@ export class LibraryMemory {
    * A copy of `length` bytes, at most 1 GiB at once.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could read all of it, `ERR_LIMIT` above
-   * 1 GiB, `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
+   * 1 GiB, `ERR_INVALID_OPTION`, `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -58,7 +59,7 @@ export class LibraryMemory {
    * Copies `bytes` in, all of them or none.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could write all of it,
-   * `ERR_INVALID_OPTION`, `ERR_VM_CLOSED`.
+   * `ERR_INVALID_OPTION`, `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -80,7 +81,7 @@ export class LibraryMemory {
    * The byte, 0 to 255.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could read it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -101,7 +102,7 @@ export class LibraryMemory {
    * The 16-bit little-endian word, 0 to 65535.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could read it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -122,7 +123,7 @@ export class LibraryMemory {
    * The 32-bit little-endian word, 0 to 2^32 - 1.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could read it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -143,7 +144,7 @@ export class LibraryMemory {
    * The 64-bit little-endian word, 0 to 2^64 - 1 as a bigint.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could read it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -164,7 +165,7 @@ export class LibraryMemory {
    * Writes a byte, 0 to 255.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could write it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -186,7 +187,7 @@ export class LibraryMemory {
    * Writes a 16-bit little-endian word, 0 to 65535.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could write it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -208,7 +209,7 @@ export class LibraryMemory {
    * Writes a 32-bit little-endian word, 0 to 2^32 - 1.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could write it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts
@@ -230,7 +231,7 @@ export class LibraryMemory {
    * Writes a 64-bit little-endian word, 0 to 2^64 - 1 as a bigint.
    *
    * @throws {VmError} `ERR_GUEST_MEMORY` unless the library could write it, `ERR_INVALID_OPTION`,
-   * `ERR_VM_CLOSED`.
+   * `ERR_VM_BUSY`, `ERR_VM_CLOSED`.
    *
    * @example
    * ```ts

@@ -176,7 +176,7 @@ fn a_forged_entry_is_a_system_call_with_flags_that_ring_3_may_have() {
     let jump = Code::new()
         .set(0, u64::from(TELL))
         .set(1, ADD_AT)
-        .set(11, u64::MAX & !0x100);
+        .set(11, !0x100);
     let end = target.attack("forged", jump.set(3, USER_CODE).bytes(&[0xff, 0xe3]));
     assert!(matches!(end, End::Exit(_)), "{end:?}");
     for rcx in [1 << 47, u64::MAX, 1 << 63] {

@@ -19,7 +19,7 @@ interface ReturnedTypes extends Omit<GivenTypes, 'cstr'> {
 
 /** What an import gives back for each. */
 interface AnsweredTypes extends Omit<GivenTypes, 'cstr'> {
-  void: void
+  void: unknown
   cstr: null
 }
 
@@ -53,11 +53,7 @@ type ResultOf<S, Types> = S extends keyof Types ? Types[S] : any
  */
 export type FunctionOf<S extends string> = S extends `${infer Result}(${infer Parameters})`
   ? (...args: ValuesOf<Words<Parameters>, GivenTypes>) => ResultOf<Trim<Result>, ReturnedTypes>
-  : AnyFunction
-
-/** A function of which only the image has the signature. */
-// oxlint-disable-next-line typescript/no-explicit-any
-export type AnyFunction = (...args: NativeValue[]) => any
+  : never
 
 /** The same function, as it is called through `lib.async`. */
 export type AsyncOf<F> = F extends (...args: infer A) => infer R

@@ -12,7 +12,7 @@ use crate::limits::{BUFFERS, TRANSFER_BYTES};
 use crate::space::Access;
 
 /// Bytes that are copied at once.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 4 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {

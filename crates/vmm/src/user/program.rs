@@ -216,10 +216,10 @@ impl User {
         space.is_free(address, bytes) && map(space).is_ok()
     }
 
-    /// Copies to it, whatever the program may do there.
+    /// Copies to it, if the program itself may write there: where, may be what it says.
     pub fn write(&mut self, memory: &GuestMemory, address: u64, bytes: &[u8]) -> bool {
         let memory = Physical(memory);
-        self.state.space.put(&memory, address, bytes).is_ok()
+        self.state.space.write(&memory, address, bytes).is_ok()
     }
 }
 
