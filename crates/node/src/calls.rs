@@ -9,7 +9,7 @@ use vmm::{ExitHandler, Reply, Result, RunLimits, Unanswered, UserStop};
 use crate::convert::config::{limits, milliseconds};
 use crate::convert::outcome::{Told, tell};
 use crate::ffi::{self, Callback};
-use crate::lifecycle::spinning::SpinLimits;
+use crate::lifecycle::spin_calls::SpinLimits;
 use crate::lifecycle::{Ended, Lifecycle};
 use crate::machine::NativeMachine;
 use crate::pump::shared;
@@ -73,6 +73,7 @@ impl NativeMachine {
     /// `alive` is called now and then. What is none of `NativeCall` is the end of a run, as
     /// `runSync` returns it.
     #[napi(ts_return_type = "number | NativeRest | Failure")]
+    #[allow(clippy::too_many_arguments)] // numbers cross faster than an object of them
     pub fn user_go(
         &self,
         env: Env,

@@ -8,7 +8,8 @@ mod pause;
 pub mod reaper;
 mod remotes;
 pub mod running;
-pub mod spinning;
+pub mod spin_calls;
+mod spinning;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
