@@ -64,8 +64,6 @@ export async function instantiate<
   }
 }
 
-const VARIADIC = /,\s*\.\.\.\s*\)\s*$/
-
 /** All that can be called: what is asked for, or else what the image declares. */
 function bindExports(
   engine: Engine,
@@ -74,11 +72,10 @@ function bindExports(
   declared: ReadonlyMap<string, Declared>,
 ): Target[] {
   if (!given) {
-    // The types of a variadic function are those of its call, which only the caller knows.
-    const fixed = [...declared.values()].filter(({ signature }) => !VARIADIC.test(signature))
-    return fixed.map(({ name, address, signature }) => {
+    return [...declared.values()].flatMap(({ name, address, signature }) => {
       const read = parseSignature(`section ${SECTION}: ${name}`, signature, 'ERR_PAYLOAD')
-      return { address, marshaller: new Marshaller(name, read, guest) }
+      // The types of a variadic function are those of its call, which only the caller knows.
+      return read.isVariadic ? [] : { address, marshaller: new Marshaller(name, read, guest) }
     })
   }
   return Object.entries(given).map(([name, text]) => {
