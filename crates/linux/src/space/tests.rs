@@ -68,6 +68,26 @@ impl World {
         revokes
     }
 
+    /// Whether a page is as a model has it: what is allowed there, and its first byte.
+    fn agrees(&mut self, address: u64, expected: Option<(Protection, u8)>, what: &str) {
+        let found = self.walk(address);
+        let Some((protection, value)) = expected else {
+            assert_eq!(found, None, "{what}");
+            return;
+        };
+        assert_eq!(self.space.protection(address), Some(protection), "{what}");
+        let Some((gpa, rights)) = found else {
+            let touch = self.space.touch(address, Access::Read);
+            assert_eq!(touch == Touch::Denied, !protection.is_some(), "{what}");
+            return;
+        };
+        assert_eq!(rights & 2 != 0, protection.write, "{what}");
+        assert_eq!(rights >> 63 == 0, protection.execute, "{what}");
+        let mut byte = [0];
+        assert!(self.memory.read(gpa, &mut byte));
+        assert_eq!(byte, [value], "{what}");
+    }
+
     /// As a processor finds it: the address, and the rights of all levels.
     fn walk(&self, address: u64) -> Option<(u64, u64)> {
         let (mut table, mut rights) = (self.space.root(), 7);
@@ -279,16 +299,20 @@ fn a_range_moves_with_its_bytes() {
     assert_eq!(world.space.find(PAGE), Some(MMAP_END - PAGE));
 }
 
-/// Against a table of pages that is too simple to be wrong.
-#[test]
-fn random_changes_agree_with_a_simple_model() {
-    let mut seed = 0x1234_5678_u64;
-    let mut random = |below: u64| {
+/// Numbers at random, the same each time.
+fn xorshift(mut seed: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         seed % below
-    };
+    }
+}
+
+/// Against a table of pages that is too simple to be wrong.
+#[test]
+fn random_changes_agree_with_a_simple_model() {
+    let mut random = xorshift(0x1234_5678);
     let mut world = World::new();
     let base = 0x1000_0000 / PAGE;
     let mut model = vec![None; 1100];
@@ -306,7 +330,7 @@ fn random_changes_agree_with_a_simple_model() {
             Protection::READ_EXECUTE,
         ][random(4) as usize];
         let range = at as usize..(at + count) as usize;
-        match random(4) {
+        match random(5) {
             0 => {
                 world.space.unmap(start, bytes).unwrap();
                 model[range].fill(None);
@@ -321,8 +345,21 @@ fn random_changes_agree_with_a_simple_model() {
                     }
                 }
             }
+            2 => {
+                let is_whole = model[range.clone()].iter().all(Option::is_some);
+                assert_eq!(
+                    world.space.discard(start, bytes).is_ok(),
+                    is_whole,
+                    "{round}"
+                );
+                if is_whole {
+                    for page in &mut model[range] {
+                        *page = page.map(|(protection, _)| (protection, 0));
+                    }
+                }
+            }
             kind => {
-                let commit = if kind == 2 {
+                let commit = if kind == 3 {
                     Commit::Now
                 } else {
                     Commit::Later
@@ -339,24 +376,8 @@ fn random_changes_agree_with_a_simple_model() {
         world.apply();
         for _ in 0..20 {
             let page = random(model.len() as u64);
-            let address = (base + page) * PAGE;
-            let found = world.walk(address);
-            match model[page as usize] {
-                None => assert_eq!(found, None, "{round}"),
-                Some((protection, value)) => {
-                    assert_eq!(world.space.protection(address), Some(protection));
-                    if let Some((gpa, rights)) = found {
-                        assert_eq!(rights & 2 != 0, protection.write, "{round}");
-                        assert_eq!(rights >> 63 == 0, protection.execute, "{round}");
-                        let mut byte = [0];
-                        assert!(world.memory.read(gpa, &mut byte));
-                        assert_eq!(byte, [value], "{round} {page}");
-                    } else {
-                        let touch = world.space.touch(address, Access::Read);
-                        assert_eq!(touch == Touch::Denied, !protection.is_some(), "{round}");
-                    }
-                }
-            }
+            let expected = model[page as usize];
+            world.agrees((base + page) * PAGE, expected, &format!("{round} {page}"));
         }
     }
 }
