@@ -81,8 +81,8 @@ class MachineEngine implements Engine {
   }
 
   section(name: string): Part | undefined {
-    const section = readElf(this.#image)?.sections.find((section) => section.name === name)
-    return section && { address: section.address + this.base, bytes: section.bytes }
+    const found = readElf(this.#image)?.sections.find((section) => section.name === name)
+    return found && { address: found.address + this.base, bytes: found.bytes }
   }
 
   registers(): Registers {
