@@ -73,9 +73,10 @@ function bindExports(
   declared: ReadonlyMap<string, Declared>,
 ): Target[] {
   if (!given) {
-    return [...declared.values()].map(({ name, address, signature }) => {
+    return [...declared.values()].flatMap(({ name, address, signature }) => {
       const read = parseSignature(`section ${SECTION}: ${name}`, signature, 'ERR_PAYLOAD')
-      return { address, marshaller: new Marshaller(name, read, guest) }
+      // The types of a variadic function are those of its call, which only the caller knows.
+      return read.isVariadic ? [] : { address, marshaller: new Marshaller(name, read, guest) }
     })
   }
   return Object.entries(given).map(([name, text]) => {
