@@ -124,6 +124,28 @@ kvmTest('the life of a machine is also beside that of a C program which is alone
   t.true(Math.abs(alone.nsPerExit.mean - nsPerExit) <= 1)
 })
 
+kvmTest('native calls are measured beside C, and by other means', async (t) => {
+  const names = ['native-call', 'native-call-spin', 'wasm-call', 'syscall', 'syscall-js', 'import']
+  const args = [...names, 'compute', 'native-reset'].flatMap((name) => ['--route', name])
+  const ran = await bench([...args, '--exits', `${affordable(200)}`, '--json'])
+  t.is(ran.code, 0, ran.stderr)
+  const { routes, failed } = JSON.parse(ran.stdout)
+  t.deepEqual(failed, [])
+  t.deepEqual(
+    routes.map(({ route, baselineKind }: any) => [route, baselineKind]),
+    [
+      ['native-call', 'user-call'],
+      ['native-call-spin', 'user-call'],
+      ['wasm-call', null],
+      ['syscall', 'syscall'],
+      ['syscall-js', 'syscall'],
+      ['import', 'syscall'],
+      ['compute', 'compute'],
+      ['native-reset', 'user-call'],
+    ],
+  )
+})
+
 kvmTest('a call, a step, a reset and a fork are measured beside what C does', async (t) => {
   const names = ['call', 'pause', 'step', 'reset-1', 'reset-100', 'fork', 'snapshot']
   const args = names.flatMap((name) => ['--route', name])
