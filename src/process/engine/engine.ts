@@ -81,7 +81,7 @@ class MachineEngine implements Engine {
   }
 
   section(name: string): Part | undefined {
-    const section = readElf(this.#image)?.sections.find((section) => section.name === name)
+    const section = readElf(this.#image)?.sections.find((one) => one.name === name)
     return section && { address: section.address + this.base, bytes: section.bytes }
   }
 
