@@ -9,6 +9,16 @@
  */
 export declare class NativeMachine {
   /**
+   * Calls the function in the array, or `answers` the system call that has ended the last run,
+   * until the function is back or something else is to be done. The array begins as the mailbox
+   * does; behind it are the stack pointer, and then RAX of the answer, which a system call puts
+   * its number and its arguments over. Times are in milliseconds; with `spin_ms`, unless it is
+   * negative, a vCPU on a thread of its own looks for the call, and so long for the next one.
+   * `alive` is called now and then. What is none of `NativeCall` is the end of a run, as
+   * `runSync` returns it.
+   */
+  userGo(answers: boolean, array: Uint8Array, timeoutMs: number, tickMs: number, spinMs: number, alive: () => number): number | NativeRest | Failure
+  /**
    * Begins to sample every vCPU `hz` times a second, whether the machine runs or not.
    * `ERR_INVALID_OPTION` for a rate that is none, `ERR_VM_BUSY` while it is sampled already,
    * `ERR_LIMIT` when no thread can start.
@@ -477,6 +487,16 @@ export interface NativeBatch {
   sizes: Uint8Array
   /** What the guest wrote, zero-extended. */
   values: BigUint64Array
+}
+
+/** Why a program stands still after `userGo`, beside the ends of any run. */
+export declare enum NativeCall {
+  /** The function is back, and what it returned is in the array. */
+  Returned = 1,
+  /** A system call: RAX is at `Number`, RDI, RSI, RDX, R10, R8, R9 from `Arguments` on. */
+  Asked = 2,
+  /** `exit`, with its code at `Number`. */
+  Exited = 3,
 }
 
 /** One capability. */

@@ -89,6 +89,15 @@ test('a wrong number of bytes is refused', (t) => {
   }
 })
 
+test('after a reset memory is used to the last page, too', (t) => {
+  const memory = area(128 * 1024)
+  const heap = new Heap(memory)
+  t.is(heap.alloc(128 * 1024), START)
+  heap.clear()
+  memory.restart()
+  t.is(heap.alloc(128 * 1024), START)
+})
+
 test('after a reset everything is free, and maps again', (t) => {
   const memory = area(1 << 20)
   const heap = new Heap(memory)

@@ -101,6 +101,14 @@ for (const [kind, value, name] of refused) {
   })
 }
 
+test('nothing of an earlier call is left beside a narrow value', (t) => {
+  const { marshaller, mailbox } = made('void(i32, f32)')
+  for (const at of [RDI, XMM0]) mailbox.setBigUint64(at, (1n << 64n) - 1n, true)
+  marshaller.store(mailbox, [1, 1])
+  t.is(mailbox.getBigUint64(RDI, true), 1n)
+  t.is(mailbox.getBigUint64(XMM0, true), 0x3f80_0000n)
+})
+
 test('too few and too many arguments are TypeErrors', (t) => {
   const { marshaller, mailbox } = made('void(i32, i32)')
   const message = 'f takes 2 arguments, got 1'

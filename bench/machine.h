@@ -72,4 +72,9 @@ uint64_t resets(const struct image *image, uint32_t pages, int memory, uint32_t 
 uint64_t forks_from_pool(const struct image *image, uint32_t count, uint64_t *each);
 uint64_t forks_made_new(const struct image *image, uint32_t count, uint64_t *each);
 
+// What user.c measures.
+uint64_t user_calls(const struct image *image, uint32_t count, uint64_t *each);
+uint64_t system_calls(const struct image *image, uint32_t count, uint64_t *each);
+uint64_t computes(const struct image *image, uint32_t count, uint64_t *each);
+
 #endif

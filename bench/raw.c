@@ -1,7 +1,7 @@
 // The baseline of `vmexit bench`: what a KVM exit, a call, a reset, a fork and a whole machine cost a C program that does
 // nothing else.
 //
-//     raw COUNT_IMAGE MMIO_IMAGE HLT_IMAGE CALL_IMAGE PAGES_IMAGE STEP_IMAGE
+//     raw COUNT_IMAGE MMIO_IMAGE HLT_IMAGE CALL_IMAGE PAGES_IMAGE STEP_IMAGE USER_CALL_IMAGE SYSCALL_IMAGE COMPUTE_IMAGE
 //
 // The arguments are files with flat guest images, entered at gpa 0 in long mode; the first three guests read the number of
 // their exits from the word at 0x500. A request is a line on stdin, its answer a line on stdout:
@@ -16,6 +16,9 @@
 //     pages-P N      the same without the reset of memory
 //     fork N         the pages guest: N times: map a snapshot into a VM of a pool, run it, it writes a page and halts
 //     fork-new N     the same in a VM made for each
+//     user-call N    the user-call guest, in ring 3: N calls of a function, registers in and out
+//     syscall N      the syscall guest, in ring 3: N system calls, each answered
+//     compute N      the compute guest's code outside of any machine: N times a million rounds
 //     pio-each N     as above with `-each`: N times instead of their sum (any kind)
 //
 //     ok 123456          nanoseconds, or N of them, without the making of the machine (save for lifecycle and fork-new)
@@ -34,6 +37,7 @@
 #include "machine.h"
 
 static struct image count_image, mmio_image, hlt_image, call_image, pages_image, step_image;
+static struct image user_call_image, syscall_image, compute_image;
 
 // Runs `count` exits of one reason; `stamps`, where given, gets the time after each.
 static uint64_t loop(const struct image *image, uint32_t count, uint32_t reason, uint64_t *stamps)
@@ -110,6 +114,12 @@ static uint64_t measure(const char *kind, uint32_t count, uint64_t *each)
         return lifecycles(count, each);
     if (strcmp(kind, "call") == 0)
         return calls(&call_image, count, each);
+    if (strcmp(kind, "user-call") == 0)
+        return user_calls(&user_call_image, count, each);
+    if (strcmp(kind, "syscall") == 0)
+        return system_calls(&syscall_image, count, each);
+    if (strcmp(kind, "compute") == 0)
+        return computes(&compute_image, count, each);
     if (strcmp(kind, "step") == 0)
         return steps(count, each);
     if (strcmp(kind, "fork") == 0)
@@ -153,10 +163,13 @@ int main(int argc, char **argv)
     // A terminal's Ctrl-C goes to the whole group; the parent decides, and this process never outlives it.
     signal(SIGINT, SIG_IGN);
     check("prctl", prctl(PR_SET_PDEATHSIG, SIGKILL));
-    struct image *images[] = {&count_image, &mmio_image, &hlt_image, &call_image, &pages_image, &step_image};
+    struct image *images[] = {
+        &count_image, &mmio_image, &hlt_image, &call_image, &pages_image, &step_image,
+        &user_call_image, &syscall_image, &compute_image,
+    };
     if (argc != 1 + sizeof images / sizeof images[0]) {
         errno = EINVAL;
-        die("six images");
+        die("nine images");
     }
     for (int index = 1; index < argc; index++)
         read_image(argv[index], images[index - 1]);

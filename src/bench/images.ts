@@ -6,7 +6,7 @@ export const benchPort = 0x200
 export const benchGpa = 0x1000_0000
 
 /** N one-byte writes to `benchPort`, in a loop of three instructions as in the embedded guest. */
-export const countImage = bytes(`
+export const countImage = hexBytes(`
   8b 0c 25 00 05 00 00    mov ecx, [0x500]
   66 ba 00 02             mov dx, 0x200
   ee                      out dx, al
@@ -17,7 +17,7 @@ export const countImage = bytes(`
 `)
 
 /** N one-byte writes to `benchGpa`, in a loop of three instructions as in the count guest. */
-export const mmioImage = bytes(`
+export const mmioImage = hexBytes(`
   8b 0c 25 00 05 00 00    mov ecx, [0x500]
   bb 00 00 00 10          mov ebx, 0x10000000
   88 03                   mov [rbx], al
@@ -28,26 +28,50 @@ export const mmioImage = bytes(`
 `)
 
 /** Halts, as often as it is entered. */
-export const hltImage = bytes(`
+export const hltImage = hexBytes(`
   f4                      hlt
   eb fd                   jmp -3
 `)
 
 /** RCX rounds of work, and then an exit. */
-export const busyImage = bytes(`
+export const busyImage = hexBytes(`
   48 ff c9                dec rcx
   75 fb                   jnz -5
   e6 f4                   out 0xf4, al
 `)
 
 /** A function: RAX = RDI + 7. */
-export const callImage = bytes(`
+export const callImage = hexBytes(`
   48 8d 47 07             lea rax, [rdi + 7]
   f4                      hlt
 `)
 
+/** The same in ring 3, which may not halt. */
+export const userCallImage = hexBytes(`
+  48 8d 47 07             lea rax, [rdi + 7]
+  e6 fb                   out 0xfb, al
+`)
+
+/** System calls, for as long as they are answered. */
+export const systemCallImage = hexBytes(`
+  0f 05                   syscall
+  eb fc                   jmp -4
+`)
+
+/** A function: RDI rounds of work, each of which needs the one before it. */
+export const computeImage = hexBytes(`
+  48 69 c0 2d f4 51 58    imul rax, rax, 0x5851f42d
+  48 01 f8                add rax, rdi
+  48 ff cf                dec rdi
+  75 f1                   jnz -15
+  c3                      ret
+`)
+
+/** Rounds of one unit: some milliseconds of work. */
+export const computeRounds = 1_000_000
+
 /** Counts, for as long as it is let. */
-export const stepImage = bytes(`
+export const stepImage = hexBytes(`
   ff c0                   inc eax
   eb fc                   jmp -4
 `)
@@ -58,7 +82,7 @@ const pagesMost = 100
 const firstPageGpa = 0x1_0000
 
 /** `mov [address], al` and the address. */
-const writePage = bytes(`
+const writePage = hexBytes(`
   88 04 25 00 00 00 00    mov [0], al
 `)
 
@@ -83,7 +107,7 @@ function write(gpa: number): number[] {
 }
 
 /** The hexadecimal bytes at the start of each line. */
-function bytes(listing: string): Uint8Array {
+export function hexBytes(listing: string): Uint8Array {
   const hex = listing.match(/^ +(?:[\da-f]{2} )+/gm)?.join('') ?? ''
   return Uint8Array.from(hex.match(/[\da-f]{2}/g) ?? [], (byte) => Number.parseInt(byte, 16))
 }

@@ -7,6 +7,8 @@ export const routeNames = [
   ...(['queue', 'coalesce', 'event'] as const),
   ...(['hlt', 'run-sync', 'run', 'registers', 'call', 'pause', 'lifecycle'] as const),
   'step' as const,
+  ...(['native-call', 'native-call-spin', 'wasm-call', 'koffi-call'] as const),
+  ...(['syscall', 'syscall-js', 'import', 'compute', 'wasm-compute', 'native-reset'] as const),
   ...(['reset-1', 'reset-10', 'reset-100', 'fork', 'snapshot', 'profile'] as const),
 ]
 

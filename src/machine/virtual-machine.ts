@@ -11,11 +11,12 @@ import type { Device, DeviceContext } from '../options/device.ts'
 import type { VirtualMachineOptions } from '../options/options.ts'
 import { type Route, checkRoute } from '../options/routes.ts'
 import type { Registers } from '../results/registers.ts'
+import type { RunResult } from '../results/result.ts'
 import type { ConsolePort } from './streams/console-port.ts'
 import { RunControl } from './run/run-control.ts'
-import type { NativeMachine } from '../native/seam.ts'
+import type { Failure, NativeMachine, NativeRest } from '../native/seam.ts'
 import { SerialPort } from './streams/serial.ts'
-import { nativeSide } from '../native/friends.ts'
+import { nativeSide, resultOf } from '../native/friends.ts'
 import { begin } from './snapshot/begin.ts'
 import type { Parts } from './snapshot/parts.ts'
 import {
@@ -128,6 +129,11 @@ export class VirtualMachine extends MachineDevices implements Disposable, AsyncD
   /** For `vmexit/process`. @internal */
   get [nativeSide](): NativeMachine {
     return this.#machine
+  }
+
+  /** The same. @internal */
+  [resultOf](ended: number | NativeRest | Failure): RunResult {
+    return this.#control.ended(ended)
   }
 
   /** Whether `close()` was called, or a fault of vmexit's own (`ERR_INTERNAL`) has closed it. */

@@ -13,3 +13,6 @@ export interface ProgramOptions {
 
 /** Gives the native side of a machine. */
 export const nativeSide: unique symbol = Symbol.for('vmexit.native')
+
+/** Makes the result of a run that was begun there. */
+export const resultOf: unique symbol = Symbol.for('vmexit.result')

@@ -41,7 +41,6 @@ export type {
   NativeSlot,
   NativeSnapshot,
   NativeSpecialRegisters,
-  NativeStop,
   NativeStopMeans,
   NativeTableLevel,
   NativeText,

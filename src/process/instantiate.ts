@@ -44,8 +44,9 @@ export async function instantiate<
   const I extends Record<string, string> = Record<string, string>,
 >(image: Uint8Array, options: InstantiateOptions<E, I> = {}): Promise<Library<E>> {
   const bytes = steady(checkBytes('image', image))
-  const { exports, imports, timeoutMs, memoryBytes, onOutput } = checkInstantiateOptions(options)
-  const engine = createEngine(bytes, { memoryBytes, args: ['library'], env: {} })
+  const { exports, imports, timeoutMs, memoryBytes, spinMs, onOutput } =
+    checkInstantiateOptions(options)
+  const engine = createEngine(bytes, { memoryBytes, args: ['library'], env: {}, spinMs })
   try {
     const declared = readDeclarations(engine.section(SECTION))
     const heap = new Heap(engine)

@@ -36,7 +36,8 @@ export interface InstantiateOptions<
   readonly memoryBytes?: number
   /**
    * `'exit'`, the default: between calls the vCPU is idle. `'spin'`: it waits for the next one on a
-   * core of its own.
+   * core of its own, so that a call needs no exit. What else is done between two calls
+   * (`lib.memory`, `lib.async`, texts as arguments) stops it, and the next call starts it again.
    */
   readonly calls?: 'exit' | 'spin'
   /** How long a spinning vCPU waits after a call, default 1 ms. */
@@ -47,6 +48,7 @@ export interface InstantiateOptions<
 
 const { maxTimeoutMs } = native.limits()
 const MAX_SPIN_MS = 1000
+const DEFAULT_SPIN_MS = 1
 /** The engine's own pages, a stack and a small program have room there. */
 const LEAST_MEMORY_BYTES = 1 << 20
 const MAX_MEMORY_BYTES = 2 ** 40
@@ -70,9 +72,8 @@ const shape = {
 
 /** The options of `instantiate`, with their defaults; signatures are not read yet. */
 export function checkInstantiateOptions(value: unknown) {
-  const given = checkShape('options', value, shape, '')
-  if (given.calls === 'spin')
-    return fail('ERR_KVM_CAPABILITY', "calls: 'spin' is not there yet; use 'exit'")
-  if (given.spinMs !== undefined) return fail('ERR_INVALID_OPTION', "spinMs needs calls: 'spin'")
-  return given
+  const { calls, spinMs, ...given } = checkShape('options', value, shape, '')
+  if (calls === 'spin') return { ...given, spinMs: spinMs ?? DEFAULT_SPIN_MS }
+  if (spinMs !== undefined) return fail('ERR_INVALID_OPTION', "spinMs needs calls: 'spin'")
+  return { ...given, spinMs }
 }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use napi::bindgen_prelude::{
-    BigUint64Array, FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array,
+    BigUint64Array, FromNapiValue, Function, JsValue, ToNapiValue, Uint8Array, Uint8ArraySlice,
 };
 use napi::{Env, sys};
 
@@ -319,6 +319,13 @@ pub fn fill(
 ) -> vmm::Result<()> {
     // SAFETY: JavaScript does not run meanwhile, and the array was made for this call.
     read(unsafe { into.as_mut() })
+}
+
+/// Writes the first bytes of an array, as many as it has.
+pub fn put(array: &mut Uint8ArraySlice<'_>, bytes: &[u8]) {
+    // SAFETY: JavaScript of this thread does not run meanwhile, and no other has the array.
+    let to = unsafe { array.as_mut() };
+    to.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
 }
 
 /// Fills an array of words that JavaScript keeps.

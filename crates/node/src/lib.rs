@@ -8,6 +8,7 @@
 
 mod asking;
 mod buffer;
+mod calls;
 mod caught;
 mod code;
 mod convert;

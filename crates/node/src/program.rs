@@ -111,7 +111,7 @@ impl NativeStop {
             code: None,
         };
         match stop {
-            None => {}
+            None | Some(UserStop::Parked) => {}
             Some(UserStop::Returned) => told.kind = Some("returned".into()),
             Some(UserStop::Exit { code }) => {
                 told.kind = Some("exit".into());

@@ -37,6 +37,7 @@ pub use boot::code::{CodeSize, Instruction, MemoryOperand, disassemble};
 pub use boot::paging::{
     Miss, MissReason, Page, PagingFeatures, PagingState, Step, TableLevel, Walk, walk,
 };
+pub use boot::state::spin::mailbox as user_mailbox;
 pub use boot::{
     CpuMode, Faults, Format, MemorySlot, Privilege, Screen, each_faults, each_format,
     each_miss_reason, each_mode, each_privilege, each_table_level,

@@ -11,7 +11,7 @@ import { raise } from '../../native/errors.ts'
 /** The same path from src/ and from dist/. */
 const sourceFolder = fileURLToPath(new URL('../../../bench', import.meta.url))
 
-const sources = ['raw.c', 'state.c', 'machine.c'].map((name) => join(sourceFolder, name))
+const sources = ['raw.c', 'state.c', 'user.c', 'machine.c'].map((name) => join(sourceFolder, name))
 
 /** The contract of the baseline; nothing is tuned. */
 const flags = ['-O2']

@@ -6,7 +6,17 @@ import { join } from 'node:path'
 import { VmError } from '../../native/errors.ts'
 import type { Baseline } from './baseline.ts'
 import type { Kind } from '../document.ts'
-import { callImage, countImage, hltImage, mmioImage, pagesImage, stepImage } from '../images.ts'
+import {
+  callImage,
+  computeImage,
+  countImage,
+  hltImage,
+  mmioImage,
+  pagesImage,
+  stepImage,
+  systemCallImage,
+  userCallImage,
+} from '../images.ts'
 
 /** The program of `bench/raw.c` as a child process: one request at a time, a line each way. */
 export class RawLoop implements Baseline {
@@ -23,7 +33,8 @@ export class RawLoop implements Baseline {
   constructor(program: string, signal: AbortSignal) {
     this.#signal = signal
     this.#folder = mkdtempSync(join(tmpdir(), 'vmexit-images-'))
-    const images = [countImage, mmioImage, hltImage, callImage, pagesImage, stepImage]
+    const ring0 = [countImage, mmioImage, hltImage, callImage, pagesImage, stepImage]
+    const images = [...ring0, userCallImage, systemCallImage, computeImage]
     const paths = images.map((bytes, index) => {
       const path = join(this.#folder, String(index))
       writeFileSync(path, bytes)

@@ -1,5 +1,6 @@
 import { loopRoutes } from './loops.ts'
 import { machineRoutes } from './machine-routes.ts'
+import { nativeRoutes } from './native-routes.ts'
 import { profileRoute } from './profile-route.ts'
 import type { BenchRoute } from './route.ts'
 import { stateRoutes } from './state-routes.ts'
@@ -10,6 +11,7 @@ export const benchRoutes: readonly BenchRoute[] = [
   ...loopRoutes,
   ...machineRoutes,
   new StepRoute(),
+  ...nativeRoutes,
   ...stateRoutes,
   profileRoute,
 ]

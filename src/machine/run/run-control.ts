@@ -1,7 +1,7 @@
 import type { Asker } from '../ask.ts'
 import { BackgroundRun } from './background-run.ts'
 import { VmError, fromFailure, isFailure, isInternal, raise } from '../../native/errors.ts'
-import type { NativeMachine, NativeRest } from '../../native/seam.ts'
+import type { Failure, NativeMachine, NativeRest } from '../../native/seam.ts'
 import { putRegisters } from '../../options/registers.ts'
 import type { CheckedRun } from '../../options/run-options.ts'
 import { isAborted, reasonOf } from '../../options/signal.ts'
@@ -156,6 +156,18 @@ export class RunControl implements Explains {
       this.#asker.end()
       this.#changed()
     }
+  }
+
+  /** The result of a run that `vmexit/process` has begun on the native side. */
+  ended(ended: number | NativeRest | Failure): RunResult {
+    this.#runs++
+    if (!isFailure(ended)) {
+      const rest = typeof ended === 'object' ? ended : undefined
+      return new RunResult(rest, this.#machine, this)
+    }
+    const error = this.#closed ? closed() : fromFailure(ended)
+    if (isInternal(error)) this.#failed()
+    return raise(error)
   }
 
   /** `run`; as soon as its promise is awaited, the run keeps `holder` and the event loop alive. */

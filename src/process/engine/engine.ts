@@ -1,8 +1,9 @@
 import { VirtualMachine } from '../../index.ts'
 import { Symbols } from '../../debug/symbols.ts'
 import { readElf } from '../../debug/elf.ts'
-import { type ProgramOptions, nativeSide, programOption } from '../../native/friends.ts'
+import { type ProgramOptions, nativeSide, programOption, resultOf } from '../../native/friends.ts'
 import { raise, take } from '../../native/errors.ts'
+import { native } from '../../native/native.ts'
 import type { NativeMachine } from '../../native/seam.ts'
 import type { Snapshot } from '../../machine/snapshot/snapshot.ts'
 import type { Registers } from '../../results/registers.ts'
@@ -17,11 +18,23 @@ const pageBytes = 4096
 const redZone = 128n
 /** As much of the mailbox as the gate reads. */
 const callBytes = 0x78
-const mailboxBytes = 0xa0
+const mailboxBytes = 0x98
+/** What `userGo` has behind it. */
+const crossing = { rsp: 0x98, number: 0xa0, arguments: 0xa8, bytes: 0xd8 } as const
+/** How often the native side looks whether this thread is still to run. */
+const tickMs = 20
+
+/** What it calls for that: a thread that ends answers nothing. */
+function alive(): number {
+  return 0
+}
+
+const { NativeCall: Call } = native
+const returned: Stop = { kind: 'returned' }
 
 /** A program of an image, before its first instruction. */
 export function createEngine(image: Uint8Array, options: EngineOptions): Engine {
-  const { memoryBytes, args, env } = options
+  const { memoryBytes, args, env, spinMs } = options
   const environment = Object.entries(env).map(([name, value]) => `${name}=${value}`)
   const program: ProgramOptions = {
     [programOption]: { arguments: [...args], environment },
@@ -35,7 +48,7 @@ export function createEngine(image: Uint8Array, options: EngineOptions): Engine 
     ...program,
   })
   try {
-    return new MachineEngine(vm, image)
+    return new MachineEngine(vm, image, spinMs ?? -1)
   } catch (error) {
     vm.close()
     return raise(error)
@@ -48,15 +61,23 @@ class MachineEngine implements Engine {
   readonly #vm: VirtualMachine
   readonly #native: NativeMachine
   readonly #image: Uint8Array
-  readonly #mailbox = new Uint8Array(mailboxBytes)
-  readonly #arguments = this.#mailbox.subarray(0, callBytes)
-  #view = new DataView(this.#mailbox.buffer)
+  /** Negative unless the vCPU waits for calls. */
+  readonly #spinMs: number
+  /** What crosses to the native side and back with a call: the mailbox, and what is behind it. */
+  readonly #words = new Uint8Array(crossing.bytes)
+  readonly #crossing = new DataView(this.#words.buffer)
+  readonly #mailbox = this.#words.subarray(0, mailboxBytes)
+  readonly #arguments = this.#words.subarray(0, callBytes)
+  #view = new DataView(this.#words.buffer, 0, mailboxBytes)
+  /** Asked twice a call; the machine's own answer is a crossing. */
+  #isClosed = false
   #symbols: Symbols | undefined
   #rsp: bigint
   #mapped = areaStart
   #kept: { snapshot: Snapshot; rsp: bigint; mapped: bigint } | undefined
 
-  constructor(vm: VirtualMachine, image: Uint8Array) {
+  constructor(vm: VirtualMachine, image: Uint8Array, spinMs: number) {
+    this.#spinMs = spinMs
     this.#vm = vm
     this.#native = vm[nativeSide]
     this.#image = image
@@ -67,7 +88,7 @@ class MachineEngine implements Engine {
   }
 
   get closed(): boolean {
-    return this.#vm.closed
+    return this.#isClosed
   }
 
   get mailbox(): DataView {
@@ -81,8 +102,8 @@ class MachineEngine implements Engine {
   }
 
   section(name: string): Part | undefined {
-    const section = readElf(this.#image)?.sections.find((section) => section.name === name)
-    return section && { address: section.address + this.base, bytes: section.bytes }
+    const found = readElf(this.#image)?.sections.find((each) => each.name === name)
+    return found && { address: found.address + this.base, bytes: found.bytes }
   }
 
   registers(): Registers {
@@ -116,18 +137,18 @@ class MachineEngine implements Engine {
   }
 
   callSync(stack: readonly bigint[], limits: Limits): Stop {
-    this.#prepare(stack)
-    return this.#returned(this.#runSync(limits))
+    this.#crossing.setBigUint64(crossing.rsp, this.#stackOf(stack), true)
+    return this.#go(false, limits)
   }
 
   async call(stack: readonly bigint[], limits: Limits): Promise<Stop> {
-    this.#prepare(stack)
+    take(this.#native.userCall(this.#stackOf(stack), this.#arguments))
     return this.#returned(await this.#run(limits))
   }
 
   answerSync(rax: bigint, limits: Limits): Stop {
-    take(this.#native.userAnswer(rax))
-    return this.#returned(this.#runSync(limits))
+    this.#crossing.setBigUint64(crossing.number, rax, true)
+    return this.#go(true, limits)
   }
 
   async answer(rax: bigint, limits: Limits): Promise<Stop> {
@@ -149,6 +170,7 @@ class MachineEngine implements Engine {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#view = new DataView(new ArrayBuffer(0))
     this.#vm.close()
     this.#kept?.snapshot.close()
@@ -161,13 +183,30 @@ class MachineEngine implements Engine {
     return stop
   }
 
-  #prepare(stack: readonly bigint[]): void {
-    let rsp = (this.#rsp - redZone) & ~0xfn
-    if (stack.length > 0) {
-      rsp = (rsp - BigInt(stack.length * 8)) & ~0xfn
-      this.write(rsp, new Uint8Array(BigUint64Array.from(stack).buffer))
+  /** The stack pointer of a call, with these words on the stack. */
+  #stackOf(stack: readonly bigint[]): bigint {
+    const top = (this.#rsp - redZone) & ~0xfn
+    const rsp = (top - BigInt(stack.length * 8)) & ~0xfn
+    if (stack.length > 0) this.write(rsp, new Uint8Array(BigUint64Array.from(stack).buffer))
+    return rsp
+  }
+
+  /** One crossing to the native side: a call, or the answer to a system call. */
+  #go(answers: boolean, { timeoutMs }: Limits): Stop {
+    const words = this.#crossing
+    const most = timeoutMs ?? -1
+    const ended = this.#native.userGo(answers, this.#words, most, tickMs, this.#spinMs, alive)
+    if (ended === Call.Returned) return returned
+    if (ended === Call.Asked) {
+      const number = words.getBigUint64(crossing.number, true)
+      const rsp = words.getBigUint64(crossing.rsp, true)
+      const args = Array.from({ length: 6 }, (_, index) =>
+        words.getBigUint64(crossing.arguments + index * 8, true),
+      )
+      return { kind: 'call', number, arguments: args, rsp }
     }
-    take(this.#native.userCall(rsp, this.#arguments))
+    if (ended === Call.Exited) return { kind: 'exit', code: words.getInt32(crossing.number, true) }
+    return this.#stop(this.#vm[resultOf](ended))
   }
 
   #returned(stop: Stop): Stop {

@@ -83,6 +83,8 @@ export interface EngineOptions {
   readonly memoryBytes: number
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  /** For how long the vCPU waits for the next call on a core of its own; not at all without it. */
+  readonly spinMs?: number | undefined
 }
 
 /** Offsets in the mailbox, in bytes. */

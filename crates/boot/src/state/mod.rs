@@ -7,6 +7,7 @@ pub mod extended;
 pub mod fit;
 mod paging;
 mod segments;
+pub mod spin;
 mod task;
 pub mod traps;
 pub mod user;

@@ -9,6 +9,7 @@ use kvm_bindings::kvm_sregs;
 
 use super::config::Table;
 use super::segments::{self, Segments, gdt_bytes};
+use super::spin::{PARK, SPIN, SPIN_CODE};
 use super::{CR4_PAE, EFER_LME, EFER_NXE, Protocol, task, traps};
 use crate::layout::{USER_CODE, USER_EDIT, USER_MAILBOX};
 use crate::mode::{CpuMode, Privilege};
@@ -105,6 +106,8 @@ pub enum Teller {
     Return,
     /// Page tables are changed.
     Edit,
+    /// There was no call for long.
+    Park,
 }
 
 /// Where a call's gate tells that the function is back.
@@ -125,6 +128,8 @@ pub const fn teller_at(linear: u64) -> Option<Teller> {
         Some(Teller::Return)
     } else if is(linear, EDITED) {
         Some(Teller::Edit)
+    } else if is(linear, PARK) {
+        Some(Teller::Park)
     } else {
         None
     }
@@ -162,6 +167,7 @@ pub fn tables() -> Vec<Table> {
     let ours = [
         entry(),
         code(GATE, &[&GATE_CODE, &OUT, &UD2]),
+        code(SPIN, &[&SPIN_CODE]),
         code(USER_EDIT, &[&EDIT_CODE, &OUT, &HLT]),
     ];
     std::iter::once(gdt)

@@ -8,6 +8,8 @@ mod pause;
 pub mod reaper;
 mod remotes;
 pub mod running;
+pub mod spin_calls;
+mod spinning;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -28,6 +30,7 @@ use handles::{Handles, closed};
 use owed::Owed;
 use reaper::Memory;
 use running::{Callbacks, Running};
+use spinning::Spinning;
 
 enum State {
     Idle(Box<Machine>),
@@ -35,6 +38,8 @@ enum State {
     Here(KickHandle),
     /// A thread of its own has the machine.
     There(Box<Running>),
+    /// A thread of its own has the machine, and looks for calls.
+    Spinning(Box<Spinning>),
     /// Between two threads of one run.
     Paused(Box<Machine>, Box<Running>),
     Closed,
@@ -52,6 +57,8 @@ pub struct Lifecycle {
     /// The vCPU that is served first.
     next: Cell<usize>,
     pub owed: Owed,
+    /// The number of the last call of a spinning vCPU.
+    spins: Cell<u32>,
 }
 
 /// How a run ended, and its registers then, if they are known without a call to KVM.
@@ -78,6 +85,7 @@ impl Lifecycle {
             posted: RefCell::new(Rc::new(Posted::new(machine.feeds()))),
             next: Cell::new(0),
             owed: Owed::default(),
+            spins: Cell::new(0),
             state: RefCell::new(State::Idle(Box::new(machine))),
         }
     }
@@ -101,12 +109,13 @@ impl Lifecycle {
 
     /// Lends the machine for a call that needs it idle, or paused.
     pub fn with_idle<T>(&self, call: impl FnOnce(&mut Machine) -> Result<T>) -> Result<T> {
+        self.still()?;
         match &mut *self.state.borrow_mut() {
             State::Idle(machine) | State::Paused(machine, _) => {
                 self.owed.pay(machine)?;
                 call(machine)
             }
-            State::Here(_) | State::There(_) => Err(busy()),
+            State::Here(_) | State::There(_) | State::Spinning(_) => Err(busy()),
             State::Closed => Err(closed()),
         }
     }
@@ -141,7 +150,7 @@ impl Lifecycle {
             State::Paused(machine, running) => {
                 running.while_asked(ticket, || machine.vcpu(vcpu)?.registers_at_exit())
             }
-            State::Idle(_) => None,
+            State::Idle(_) | State::Spinning(_) => None,
             State::Closed => return Err(closed()),
         };
         found.ok_or_else(|| {
@@ -203,6 +212,7 @@ impl Lifecycle {
     }
 
     fn start(&self, next: impl FnOnce() -> State) -> Result<Box<Machine>> {
+        self.still()?;
         let mut state = self.state.borrow_mut();
         match std::mem::replace(&mut *state, State::Closed) {
             State::Idle(mut machine) => match self.owed.pay(&mut machine) {
@@ -318,6 +328,13 @@ impl Lifecycle {
                     }
                     None => Vec::new(),
                 }
+            }
+            State::Spinning(spinning) => {
+                spinning.kick.kick(KickCause::Close);
+                if let Some((machine, _)) = spinning.join() {
+                    reaper::reap(machine, memory);
+                }
+                Vec::new()
             }
             State::Paused(mut machine, _) => {
                 let texts = machine.take_undelivered();

@@ -20,7 +20,7 @@ impl Lifecycle {
             // P1
             State::There(running) => running.kick.kick(KickCause::Pause),
             State::Idle(_) | State::Paused(..) => {}
-            State::Here(_) => return Err(busy()),
+            State::Here(_) | State::Spinning(_) => return Err(busy()),
             State::Closed => return Err(closed()),
         }
         Ok(())
@@ -46,6 +46,7 @@ impl Lifecycle {
         match &*self.state.borrow() {
             State::Here(kick) => return kick.kick(cause),
             State::There(running) => return running.kick.kick(cause),
+            State::Spinning(spinning) => return spinning.kick.kick(cause),
             State::Paused(_, running) => running.kick.kick(cause),
             State::Idle(_) | State::Closed => return,
         }

@@ -55,8 +55,8 @@ struct Stretch {
 }
 
 /// Where a thread leaves the machine.
-struct Ending {
-    finished: Mutex<Option<Finished>>,
+pub struct Ending {
+    pub finished: Mutex<Option<Finished>>,
     /// Nothing more is left here.
     over: AtomicBool,
     /// JavaScript's thread, which alone waits for it.
@@ -185,7 +185,7 @@ impl Running {
 }
 
 /// The thread may have another run, unless a fault of ours may have left anything.
-fn release(worker: Worker, outcome: &Result<Outcome>) {
+pub fn release(worker: Worker, outcome: &Result<Outcome>) {
     if matches!(outcome, Err(error) if error.code == ErrorCode::Internal) {
         worker.end();
     } else {
@@ -194,7 +194,7 @@ fn release(worker: Worker, outcome: &Result<Outcome>) {
 }
 
 impl Ending {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             finished: Mutex::default(),
             over: AtomicBool::new(false),
@@ -202,15 +202,19 @@ impl Ending {
         }
     }
 
-    fn wait(&self) {
-        while !self.over.load(Ordering::SeqCst) {
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    pub fn wait(&self) {
+        while !self.is_over() {
             std::thread::park();
         }
     }
 }
 
 /// The run's thread has come to its end, perhaps by a panic.
-struct Over(Arc<Ending>);
+pub struct Over(pub Arc<Ending>);
 
 impl Drop for Over {
     fn drop(&mut self) {
@@ -250,10 +254,10 @@ fn run_thread(
     }
 }
 
-fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+pub fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     lock(slot).take()
 }

@@ -188,6 +188,26 @@ impl GuestMemory {
             .map_err(|error| outside(gpa, bytes.len() as u64, &error))
     }
 
+    /// Reads an aligned word of 32 bits, after which nothing is read that comes later.
+    ///
+    /// # Errors
+    /// `GuestMemory` when it has no memory.
+    pub fn load(&self, gpa: u64) -> Result<u32> {
+        self.regions
+            .load(GuestAddress(gpa), Ordering::Acquire)
+            .map_err(|error| outside(gpa, 4, &error))
+    }
+
+    /// Writes an aligned word of 32 bits, after all that was written before.
+    ///
+    /// # Errors
+    /// `GuestMemory` when it has no memory.
+    pub fn store(&self, gpa: u64, value: u32) -> Result<()> {
+        self.regions
+            .store(value, GuestAddress(gpa), Ordering::Release)
+            .map_err(|error| outside(gpa, 4, &error))
+    }
+
     /// Whether every byte of a range has memory; an empty range needs its start inside a slot
     /// or at its end.
     ///

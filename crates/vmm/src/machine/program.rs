@@ -42,6 +42,15 @@ impl Machine {
         Ok(())
     }
 
+    /// The next run looks in the mailbox for calls, until there is none for long.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program.
+    pub fn user_spin(&mut self) -> Result<()> {
+        self.user()?.spin();
+        Ok(())
+    }
+
     /// Copies from the program's memory, by its own addresses.
     ///
     /// # Errors

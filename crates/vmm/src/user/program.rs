@@ -2,6 +2,7 @@
 
 use boot::Privilege;
 use boot::layout::FAULT_STACK_END;
+use boot::state::spin::SPIN;
 use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
 use boot::state::{RFLAGS_FIXED, traps, user as facts};
 use kvm_bindings::kvm_regs;
@@ -29,6 +30,7 @@ const OF_FETCH: u32 = 1 << 4;
 enum Next {
     Answer(u64),
     Call { rsp: u64 },
+    Spin,
 }
 
 /// The program of a vCPU.
@@ -36,6 +38,8 @@ enum Next {
 pub(crate) struct User {
     pub state: UserState,
     next: Option<Next>,
+    /// It looks for calls by itself.
+    spins: bool,
     journal: Journal,
     /// The processor has seen page tables.
     has_run: bool,
@@ -48,6 +52,7 @@ impl User {
         Self {
             state,
             next: None,
+            spins: false,
             journal: Journal::default(),
             has_run: false,
             stale: None,
@@ -71,6 +76,13 @@ impl User {
     /// The next run begins at the gate, with this stack.
     pub const fn call(&mut self, rsp: u64) {
         self.next = Some(Next::Call { rsp });
+        self.spins = false;
+    }
+
+    /// The next run looks for calls in the mailbox.
+    pub const fn spin(&mut self) {
+        self.next = Some(Next::Spin);
+        self.spins = true;
     }
 
     /// Before the first entry of a run.
@@ -81,12 +93,8 @@ impl User {
                 rax: value,
                 ..asked
             }),
-            Some(Next::Call { rsp }) => Some(kvm_regs {
-                rip: facts::GATE,
-                rsp,
-                rflags: RFLAGS_FIXED | RFLAGS_IF,
-                ..Default::default()
-            }),
+            Some(Next::Call { rsp }) => Some(at(facts::GATE, rsp)),
+            Some(Next::Spin) => Some(at(SPIN, 0)),
             None => None,
         };
         self.state.asked = None;
@@ -115,6 +123,10 @@ impl User {
                     Some(facts::Teller::Call) => system_call(&mut self.state, vcpu, &registers),
                     Some(facts::Teller::Return) => {
                         self.state.stop = Some(UserStop::Returned);
+                        Ok(Ruling::End)
+                    }
+                    Some(facts::Teller::Park) if self.spins => {
+                        self.state.stop = Some(UserStop::Parked);
                         Ok(Ruling::End)
                     }
                     _ => refused(vcpu, registers),
@@ -221,4 +233,14 @@ fn frame(bytes: &[u8; 40]) -> [u64; 5] {
             .fold(0, |all, byte| all << 8 | u64::from(*byte));
     }
     words
+}
+
+/// The registers of ring 3 at code of ours.
+fn at(rip: u64, rsp: u64) -> kvm_regs {
+    kvm_regs {
+        rip,
+        rsp,
+        rflags: RFLAGS_FIXED | RFLAGS_IF,
+        ..Default::default()
+    }
 }

@@ -38,6 +38,8 @@ pub enum UserStop {
         /// The stack pointer.
         rsp: u64,
     },
+    /// The vCPU has looked for calls without an exit, and there was none for long.
+    Parked,
     /// `exit` or `exit_group`.
     Exit {
         /// Its code.
