@@ -11,7 +11,7 @@ export declare class NativeMachine {
   /**
    * Calls the function in the array, or `answers` the system call that has ended the last run,
    * until the function is back or something else is to be done. The array begins as the mailbox
-   * does; behind it are the stack pointer, and then RAX of the answer, which a system call puts
+   * does; after it are the stack pointer, and then RAX of the answer, which a system call puts
    * its number and its arguments over. Times are in milliseconds; with `spin_ms`, unless it is
    * negative, a vCPU on a thread of its own looks for the call, and so long for the next one.
    * `alive` is called now and then. What is none of `NativeCall` is the end of a run, as

@@ -2,7 +2,8 @@ import type { Histogram, Percentiles } from './statistics.ts'
 
 /**
  * What the baseline does once per unit: a port write, an MMIO write, a halt; a function call, in
- * ring 0 and in ring 3; a system call; a million rounds of work, without a machine; a step; a run that writes so many pages, without and with a reset after it; a fork, from a pool and
+ * ring 0 and in ring 3; a system call; a million rounds of work, without a machine; a step; a run
+ * that writes so many pages, without and with a reset after it; a fork, from a pool and
  * newly made; a machine's whole life, also before this process had a machine.
  */
 export type Kind =

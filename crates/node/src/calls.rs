@@ -9,7 +9,7 @@ use vmm::{ExitHandler, Reply, Result, RunLimits, Unanswered, UserStop};
 use crate::convert::config::{limits, milliseconds};
 use crate::convert::outcome::{Told, tell};
 use crate::ffi::{self, Callback};
-use crate::lifecycle::spin_calls::SpinLimits;
+use crate::lifecycle::spinning::SpinLimits;
 use crate::lifecycle::{Ended, Lifecycle};
 use crate::machine::NativeMachine;
 use crate::pump::shared;
@@ -29,7 +29,7 @@ pub enum NativeCall {
 /// What the gate writes, of the bytes that it knows.
 const RESULTS: usize = 0x78;
 const RESULTS_END: usize = 0x98;
-/// Behind them: the stack pointer, RAX of an answer or the number of a call, and its arguments.
+/// After them: the stack pointer, RAX of an answer or the number of a call, and its arguments.
 const STACK: usize = RESULTS_END;
 const STACK_END: usize = 0xa0;
 const NUMBER: usize = STACK_END;
@@ -67,7 +67,7 @@ struct Times {
 impl NativeMachine {
     /// Calls the function in the array, or `answers` the system call that has ended the last run,
     /// until the function is back or something else is to be done. The array begins as the mailbox
-    /// does; behind it are the stack pointer, and then RAX of the answer, which a system call puts
+    /// does; after it are the stack pointer, and then RAX of the answer, which a system call puts
     /// its number and its arguments over. Times are in milliseconds; with `spin_ms`, unless it is
     /// negative, a vCPU on a thread of its own looks for the call, and so long for the next one.
     /// `alive` is called now and then. What is none of `NativeCall` is the end of a run, as

@@ -23,7 +23,7 @@ export interface NativeSpec {
   probe?(): void
 }
 
-/** A route of `vmexit/process`, or of what it is worth comparing with: a caller decides how often. */
+/** A route of `vmexit/process`, or of what it is worth comparing with. */
 export class NativeRoute implements BenchRoute {
   readonly name: RouteName
   readonly unit: string

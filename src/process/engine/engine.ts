@@ -19,7 +19,7 @@ const redZone = 128n
 /** As much of the mailbox as the gate reads. */
 const callBytes = 0x78
 const mailboxBytes = 0x98
-/** What `userGo` has behind it. */
+/** What `userGo` has after it. */
 const crossing = { rsp: 0x98, number: 0xa0, arguments: 0xa8, bytes: 0xd8 } as const
 /** How often the native side looks whether this thread is still to run. */
 const tickMs = 20
@@ -63,7 +63,7 @@ class MachineEngine implements Engine {
   readonly #image: Uint8Array
   /** Negative unless the vCPU waits for calls. */
   readonly #spinMs: number
-  /** What crosses to the native side and back with a call: the mailbox, and what is behind it. */
+  /** What crosses to the native side and back with a call: the mailbox, and more. */
   readonly #words = new Uint8Array(crossing.bytes)
   readonly #crossing = new DataView(this.#words.buffer)
   readonly #mailbox = this.#words.subarray(0, mailboxBytes)

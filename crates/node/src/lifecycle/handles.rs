@@ -101,3 +101,19 @@ impl Handles {
 pub fn closed() -> Error {
     Error::new(ErrorCode::VmClosed, "the machine is closed")
 }
+
+/// What a call that needs it idle returns during a run.
+pub fn busy() -> Error {
+    Error::new(
+        ErrorCode::VmBusy,
+        "the machine is running; wait for its run to end, or stop() it first",
+    )
+}
+
+/// What a run returns during another one's pause.
+pub fn paused() -> Error {
+    Error::new(
+        ErrorCode::VmBusy,
+        "the machine is paused; resume() its run and wait for the end, or stop() it first",
+    )
+}

@@ -8,8 +8,8 @@ mod pause;
 pub mod reaper;
 mod remotes;
 pub mod running;
-pub mod spin_calls;
-mod spinning;
+mod spin_calls;
+pub mod spinning;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -26,7 +26,7 @@ use crate::caught::caught;
 use crate::convert::block;
 use crate::ffi::Words;
 use crate::pump::environment::Environment;
-use handles::{Handles, closed};
+use handles::{Handles, busy, closed, paused};
 use owed::Owed;
 use reaper::Memory;
 use running::{Callbacks, Running};
@@ -237,6 +237,33 @@ impl Lifecycle {
         }
     }
 
+    /// The machine is idle again, and how the run ended: by itself, or as something has stopped it.
+    fn end_spin(&self) -> Result<Ended> {
+        let state = self.state.replace(State::Closed);
+        let State::Spinning(spinning) = state else {
+            self.state.replace(state);
+            return Err(closed());
+        };
+        let Some((mut machine, outcome)) = spinning.join() else {
+            return Err(Error::internal("the thread of a vCPU has panicked"));
+        };
+        let ended = outcome.map(|outcome| {
+            let registers = at_end(&mut machine, &outcome);
+            (outcome, registers)
+        });
+        self.state.replace(State::Idle(machine));
+        ended
+    }
+
+    /// Stops a vCPU that looks for calls, if there is one.
+    fn still(&self) -> Result<()> {
+        match &*self.state.borrow() {
+            State::Spinning(spinning) => spinning.kick.kick(KickCause::Stop),
+            _ => return Ok(()),
+        }
+        self.end_spin().map(drop)
+    }
+
     /// Runs on this thread.
     pub fn run_here(&self, limits: RunLimits, handler: &mut dyn ExitHandler) -> Result<Ended> {
         let kick = KickHandle::new();
@@ -356,20 +383,6 @@ impl Drop for Lifecycle {
     fn drop(&mut self) {
         self.end(Memory::AsItIs);
     }
-}
-
-fn busy() -> Error {
-    Error::new(
-        ErrorCode::VmBusy,
-        "the machine is running; wait for its run to end, or stop() it first",
-    )
-}
-
-fn paused() -> Error {
-    Error::new(
-        ErrorCode::VmBusy,
-        "the machine is paused; resume() its run and wait for the end, or stop() it first",
-    )
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vmm::user_mailbox::{ASKED, DONE, PATIENCE};
-use vmm::{End, Error, GuestMemory, Host, KickCause, KickHandle, Outcome, Result, UserStop};
+use vmm::{End, GuestMemory, Host, KickCause, KickHandle, Outcome, Result, UserStop};
 
 use super::handles::closed;
-use super::spinning::Spinning;
-use super::{Ended, Lifecycle, State, at_end, busy};
+use super::spinning::{SpinLimits, Spinning};
+use super::{Ended, Lifecycle, State, busy};
 
 /// Looks at the mailbox between two at the clock and the thread.
 const LOOKS: u32 = 256;
@@ -19,14 +19,6 @@ const POLITE: Duration = Duration::from_millis(1);
 const NAP: Duration = Duration::from_micros(50);
 /// How often JavaScript is asked whether it is still there.
 const TICK: Duration = Duration::from_millis(20);
-/// How a call is made.
-pub struct SpinLimits {
-    /// How long it may take.
-    pub timeout: Option<Duration>,
-    /// How long the guest looks for the next one.
-    pub patience: Duration,
-}
-
 /// Since when a call is under way, and when JavaScript was asked last.
 struct Clock {
     start: Instant,
@@ -90,8 +82,12 @@ impl Lifecycle {
                 self.called();
                 return Ok(None);
             }
-            let ended = self.end_spin()?;
+            let mut ended = self.end_spin()?;
             if matches!(seen, Seen::TimedOut) {
+                // It may have given up right before it was stopped.
+                if self.pause_of(&ended)?.is_some() {
+                    ended.0.end = End::Kicked(KickCause::Timeout);
+                }
                 return Ok(Some(ended));
             }
             let is_done = memory.load(DONE)? == number;
@@ -193,33 +189,6 @@ impl Lifecycle {
                 _ => std::thread::park_timeout(NAP),
             }
         }
-    }
-
-    /// The machine is idle again, and how the run ended: by itself, or as something has stopped it.
-    fn end_spin(&self) -> Result<Ended> {
-        let state = self.state.replace(State::Closed);
-        let State::Spinning(spinning) = state else {
-            self.state.replace(state);
-            return Err(closed());
-        };
-        let Some((mut machine, outcome)) = spinning.join() else {
-            return Err(Error::internal("the thread of a vCPU has panicked"));
-        };
-        let ended = outcome.map(|outcome| {
-            let registers = at_end(&mut machine, &outcome);
-            (outcome, registers)
-        });
-        self.state.replace(State::Idle(machine));
-        ended
-    }
-
-    /// Stops a vCPU that looks for calls, if there is one.
-    pub(super) fn still(&self) -> Result<()> {
-        match &*self.state.borrow() {
-            State::Spinning(spinning) => spinning.kick.kick(KickCause::Stop),
-            _ => return Ok(()),
-        }
-        self.end_spin().map(drop)
     }
 
     fn pause_of(&self, (outcome, _): &Ended) -> Result<Option<Pause>> {

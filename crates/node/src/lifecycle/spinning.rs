@@ -22,6 +22,14 @@ use crate::pump::threads::Worker;
 /// A guest that looks for calls longer than it was told is stopped after about so long.
 const LEAST_WATCH: Duration = Duration::from_millis(20);
 
+/// How a call is made.
+pub struct SpinLimits {
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// How long the guest looks for the next one.
+    pub patience: Duration,
+}
+
 /// A run on a thread of its own that nothing but calls has to do with.
 pub struct Spinning {
     pub kick: KickHandle,
