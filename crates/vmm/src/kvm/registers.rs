@@ -30,8 +30,8 @@ pub(crate) struct Registers {
     shows: bool,
     /// And all others.
     shows_all: bool,
-    /// KVM shows every task register as busy, and a processor that runs its guests in software opens
-    /// ports by the bitmap of one that is not.
+    /// KVM shows every task register as busy, and a processor that runs its guests in software
+    /// opens ports by the bitmap of one that is not.
     wants_free_task: bool,
     /// The vCPU does not wait for INIT and SIPI. One that does takes nothing over, and forgets what
     /// was set when it is started.

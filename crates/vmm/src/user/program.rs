@@ -107,8 +107,8 @@ impl User {
         Ok(())
     }
 
-    /// At the end of a run, also of one that was cut off within what is ours: the vCPU is in ring 3,
-    /// where the program goes on.
+    /// At the end of a run, also of one that was cut off within what is ours: the vCPU is in
+    /// ring 3, where the program goes on.
     pub fn settle(&mut self, vcpu: &mut Vcpu) -> Result<()> {
         let special = vcpu.special_registers()?;
         if special.cs.dpl == 3 {
