@@ -1,5 +1,5 @@
 // A library answers as WebAssembly does, in whatever language and with whatever libc it was made.
-import type { ExecutionContext } from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { GuestFault, type Library, instantiate } from 'vmexit/process'
 
 import { kvmTest } from './helpers/kvm.ts'
@@ -13,6 +13,10 @@ import {
   webAssembly,
 } from './helpers/native-vectors.ts'
 import { affordable } from './helpers/speed.ts'
+
+/** One after the other: starts that compete are slow, and each has a time. */
+const serially = (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
+  kvmTest(title, body, test.serial)
 
 const timeoutMs = 60_000
 
@@ -39,7 +43,7 @@ function eachLibrary(
   body: (t: ExecutionContext, library: Library, name: NativeName, heard: Visitors) => void,
 ): void {
   for (const name of nativeNames) {
-    kvmTest(`${title}: ${name}`, async (t) => {
+    serially(`${title}: ${name}`, async (t) => {
       const found = libraryOf(name)
       if ('missing' in found) {
         t.log(`skipped: ${found.missing}`)
@@ -160,7 +164,7 @@ eachLibrary('what a library keeps is as after its start after a reset', 'next', 
 })
 
 for (const name of ['plain', 'glibc', 'glibc-pie', 'musl', 'c++'] satisfies NativeName[]) {
-  kvmTest(`a variadic function has the types of its call: ${name}`, async (t) => {
+  serially(`a variadic function has the types of its call: ${name}`, async (t) => {
     const found = libraryOf(name)
     if ('missing' in found) {
       t.log(`skipped: ${found.missing}`)

@@ -1,17 +1,22 @@
 // Whatever a library does wrong is a fault or a time-out, after which a reset makes it whole.
+import test, { type ExecutionContext } from 'ava'
 import { GuestFault, GuestTimeout, type Library, instantiate } from 'vmexit/process'
 
 import { kvmTest } from './helpers/kvm.ts'
 import { type NativeName, nativeNames } from './helpers/native.ts'
 import { libraryOf } from './helpers/native-vectors.ts'
 import { randomBelow } from './helpers/random.ts'
-import { affordable } from './helpers/speed.ts'
+import { affordable, patient } from './helpers/speed.ts'
+
+/** One after the other: starts that compete are slow, and each has a time. */
+const serially = (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
+  kvmTest(title, body, test.serial)
 
 const soaks = process.env['VMEXIT_SOAK'] === '1'
 /** Of all libraries together. */
 const wanted = soaks ? 100_000 : 1000
 /** How long an endless loop may go on; other calls end much sooner, unless the host is busy. */
-const timeoutMs = 100
+const timeoutMs = patient(200)
 
 /** Addresses of all sorts: without memory, of ours, not canonical, of the library itself. */
 function address(below: (limit: number) => number): number {
@@ -115,7 +120,7 @@ function isRight(library: Library, a: number, b: number): boolean {
 
 const chosen: NativeName[] = nativeNames.filter((name) => name !== 'musl-returns')
 for (const [index, name] of chosen.entries()) {
-  kvmTest(
+  serially(
     `a library is whole again after each of random faults and time-outs: ${name}`,
     async (t) => {
       const found = libraryOf(name)

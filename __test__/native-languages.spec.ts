@@ -1,10 +1,14 @@
 // What libraries of each language do with their libc and their standard library.
-import type { ExecutionContext } from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { GuestFault, type Library, instantiate } from 'vmexit/process'
 
 import { kvmTest } from './helpers/kvm.ts'
 import type { NativeName } from './helpers/native.ts'
 import { libraryOf } from './helpers/native-vectors.ts'
+
+/** One after the other: starts that compete are slow, and each has a time. */
+const serially = (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
+  kvmTest(title, body, test.serial)
 
 /** What a library has printed, to both its outputs. */
 type Printed = Record<1 | 2, string>
@@ -14,7 +18,7 @@ type Body = (t: ExecutionContext, library: Library, printed: Printed) => void
 /** A test with libraries, each of which may be missing. */
 function libraryTest(title: string, names: readonly NativeName[], body: Body, exports?: object) {
   for (const name of names) {
-    kvmTest(`${title}: ${name}`, async (t) => {
+    serially(`${title}: ${name}`, async (t) => {
       const found = libraryOf(name)
       if ('missing' in found) {
         t.log(`skipped: ${found.missing}`)

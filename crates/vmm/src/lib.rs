@@ -60,7 +60,7 @@ pub use disks::{DiskConfig, DiskSource};
 pub use error::{Error, ErrorCode, Result};
 pub use interrupts::Interrupts;
 pub use kvm::exit::{BODY_BYTES, Exit, MmioAccess, PortAccess, decode};
-pub use kvm::host::{Host, KVM_PATH};
+pub use kvm::host::{Host, KVM_PATH, backend};
 pub use kvm::kick::{IDLE_THREAD, KickCause, KickHandle, VCPU_THREAD, name_thread};
 pub use kvm::memory::{GuestMemory, HostRange};
 pub use kvm_bindings::{
@@ -68,7 +68,7 @@ pub use kvm_bindings::{
 };
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};
-pub use probe::{Capability, HostReport, ModeReport, backend, probe};
+pub use probe::{Capability, HostReport, ModeReport, probe};
 pub use profile::Sampling;
 pub use replay::{Exception, LastInstruction, Replay, ReplayLimits, replay};
 pub use run::{

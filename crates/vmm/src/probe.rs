@@ -1,6 +1,5 @@
 //! What this machine's KVM can do, found out by trying.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use boot::{CpuMode, Privilege};
@@ -62,14 +61,6 @@ pub struct HostReport {
     pub shares_coalesced_ring: Option<bool>,
     /// Cost of one port exit from long mode, in nanoseconds: the mean of the fastest of some turns.
     pub exit_cost_ns: f64,
-}
-
-/// The name of the loaded KVM module, `unknown` when none shows.
-pub fn backend() -> &'static str {
-    ["kvm_pvm", "kvm_intel", "kvm_amd"]
-        .into_iter()
-        .find(|name| Path::new("/sys/module").join(name).exists())
-        .unwrap_or("unknown")
 }
 
 /// Tries every mode and measures an exit. Takes milliseconds.

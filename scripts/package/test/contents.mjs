@@ -13,7 +13,8 @@ const MAIN_BYTES = 450_000
 const PLATFORM_BYTES = 1_400_000
 
 /** What is built, and what README and doc comments point to. */
-const SHIPPED = /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/(README\.md|include\/.+\.h))$/
+const SHIPPED =
+  /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/(README\.md|include\/.+\.h))$/
 
 const DOCUMENTS = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
 

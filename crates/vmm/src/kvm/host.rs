@@ -30,9 +30,20 @@ pub struct Host {
     pub(crate) run_bytes: usize,
     /// Whether registers of every kind travel in `kvm_run`.
     pub(crate) syncs_registers: bool,
+    /// Whether a task register is to be given as one that is not busy; see
+    /// [`Registers`](crate::kvm::registers::Registers).
+    pub(crate) wants_free_task: bool,
     cpuid: CpuId,
     /// Of the first vCPU that was asked, which stands for all.
     tsc_khz: OnceLock<u32>,
+}
+
+/// The name of the loaded KVM module, `unknown` when none shows.
+pub fn backend() -> &'static str {
+    ["kvm_pvm", "kvm_intel", "kvm_amd"]
+        .into_iter()
+        .find(|name| Path::new("/sys/module").join(name).exists())
+        .unwrap_or("unknown")
 }
 
 impl Host {
@@ -72,6 +83,7 @@ impl Host {
             kvm,
             run_bytes,
             syncs_registers: synced & all == all,
+            wants_free_task: backend() == "kvm_amd",
             cpuid,
             tsc_khz: OnceLock::new(),
         })

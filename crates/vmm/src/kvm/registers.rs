@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
+use boot::layout::TSS;
 use boot::state::{RFLAGS_FIXED, RFLAGS_TF};
 use kvm_bindings::{kvm_regs, kvm_sregs, kvm_sync_regs, kvm_vcpu_events};
 use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, Result};
 use crate::kvm::run_page::{EVENTS, REGS, RunPage, SREGS};
+
+/// The flag of a task state segment's type that says it is in use (Intel SDM vol. 3A §8.2.2).
+const BUSY: u8 = 1 << 1;
 
 /// What is known of a vCPU's registers between two entries, and what KVM has yet to take over.
 #[derive(Debug)]
@@ -26,13 +30,16 @@ pub(crate) struct Registers {
     shows: bool,
     /// And all others.
     shows_all: bool,
+    /// KVM shows every task register as busy, and a processor that runs its guests in software
+    /// opens ports by the bitmap of one that is not.
+    wants_free_task: bool,
     /// The vCPU does not wait for INIT and SIPI. One that does takes nothing over, and forgets what
     /// was set when it is started.
     is_started: bool,
 }
 
 impl Registers {
-    pub fn new(page: Arc<RunPage>, syncs: bool) -> Self {
+    pub fn new(page: Arc<RunPage>, syncs: bool, wants_free_task: bool) -> Self {
         if syncs {
             page.show(REGS);
         }
@@ -42,6 +49,7 @@ impl Registers {
             known: 0,
             staged: 0,
             syncs,
+            wants_free_task,
             shows: false,
             shows_all: false,
             is_started: true,
@@ -81,6 +89,12 @@ impl Registers {
     /// Right before `KVM_RUN`.
     pub fn before_entry(&self) {
         if self.staged != 0 {
+            if self.staged & SREGS != 0 && self.wants_free_task {
+                let mut values = self.values;
+                values.sregs = self.as_taken(&values.sregs);
+                self.page.hand_over(&values, self.staged);
+                return;
+            }
             self.page.hand_over(&self.values, self.staged);
         }
     }
@@ -155,9 +169,19 @@ impl Registers {
         self.flush(fd)?;
         // They change what KVM gives of the others.
         self.forget();
-        fd.set_sregs(sregs).map_err(Error::ioctl("KVM_SET_SREGS"))?;
+        fd.set_sregs(&self.as_taken(sregs))
+            .map_err(Error::ioctl("KVM_SET_SREGS"))?;
         self.page.set_cr8(sregs.cr8);
         Ok(())
+    }
+
+    /// Special registers as this KVM takes them.
+    fn as_taken(&self, sregs: &kvm_sregs) -> kvm_sregs {
+        let mut taken = *sregs;
+        if self.wants_free_task && taken.tr.base == TSS {
+            taken.tr.type_ &= !BUSY;
+        }
+        taken
     }
 
     /// Only what is staged is known: whatever is injected changes events.
@@ -205,7 +229,7 @@ impl Registers {
                 .map_err(Error::ioctl("KVM_SET_REGS"))?;
         }
         if self.staged & SREGS != 0 {
-            fd.set_sregs(&self.values.sregs)
+            fd.set_sregs(&self.as_taken(&self.values.sregs))
                 .map_err(Error::ioctl("KVM_SET_SREGS"))?;
         }
         if self.staged & EVENTS != 0 {

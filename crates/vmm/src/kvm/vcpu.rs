@@ -83,7 +83,11 @@ impl Vcpu {
         let page = Arc::new(RunPage::map(&fd, run_bytes, Arc::clone(vm))?);
         fd.set_cpuid2(&with_tsc(cpuid, host.tsc_khz_of(&fd)))
             .map_err(Error::ioctl("KVM_SET_CPUID2"))?;
-        let registers = Registers::new(Arc::clone(&page), host.syncs_registers);
+        let registers = Registers::new(
+            Arc::clone(&page),
+            host.syncs_registers,
+            host.wants_free_task,
+        );
         Ok(Self {
             fd,
             page,

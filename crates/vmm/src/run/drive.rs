@@ -61,6 +61,7 @@ impl<'a> Run<'a> {
     pub fn until_end(&mut self) -> Result<End> {
         let end = self.until_any_end();
         self.processor.leaves();
+        let end = self.processor.settle_user().and(end);
         match &self.stopping {
             None => end,
             Some(stopping) => stopping.end(self.processor).and(end),

@@ -1,7 +1,7 @@
 //! The program of a vCPU: how it goes on, and what its exits mean.
 
 use boot::Privilege;
-use boot::layout::FAULT_STACK_END;
+use boot::layout::{FAULT_STACK_END, USER_CODE};
 use boot::state::spin::SPIN;
 use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
 use boot::state::{RFLAGS_FIXED, traps, user as facts};
@@ -18,6 +18,8 @@ use crate::user::host::Physical;
 use crate::user::journal::{self, Journal};
 use crate::user::state::{RFLAGS_IF, Refusal, Ruling, UserState, UserStop, refused};
 
+/// The addresses of ring 3.
+const ADDRESSES: u64 = (1 << 47) - 1;
 /// The vector of a page fault.
 const PAGE_FAULT: u8 = 14;
 /// A page fault's error code: a store, ring 3, a fetch (Intel SDM vol. 3A §5.7).
@@ -105,6 +107,35 @@ impl User {
         Ok(())
     }
 
+    /// At the end of a run, also of one that was cut off within what is ours: the vCPU is in
+    /// ring 3, where the program goes on.
+    pub fn settle(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+        let special = vcpu.special_registers()?;
+        if special.cs.dpl == 3 {
+            return Ok(());
+        }
+        let mut registers = vcpu.registers()?;
+        match registers.rip {
+            // The call is yet to be told of, or it is answered.
+            USER_CODE => {
+                (registers.rip, registers.rflags) = (registers.rcx.wrapping_sub(2), registers.r11)
+            }
+            rip if rip == USER_CODE + 2 => {
+                (registers.rip, registers.rflags) = (registers.rcx, registers.r11);
+            }
+            // What was refused is refused again.
+            rip if traps::vector_at(rip).is_some() => {
+                let [rip, _, rflags, rsp, _] = pushed(vcpu.page().memory())?;
+                (registers.rip, registers.rsp, registers.rflags) = (rip, rsp, rflags);
+            }
+            _ => registers.rip = 0,
+        }
+        registers.rip &= ADDRESSES;
+        registers.rflags = registers.rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
+        let events = vcpu.events()?;
+        vcpu.stage(&registers, &in_ring(&special, Privilege::User), &events)
+    }
+
     /// Right before each entry: what has changed in the tables comes into force.
     pub fn prepare(&mut self, vcpu: &mut Vcpu) -> Result<()> {
         let effects = self.state.space.take_effects();
@@ -150,11 +181,7 @@ impl User {
             return refused(vcpu, registers);
         };
         let special = vcpu.special_registers()?;
-        let mut words = [0; 40];
-        vcpu.page()
-            .memory()
-            .read(FAULT_STACK_END - words.len() as u64, &mut words)?;
-        let [rip, _, rflags, rsp, _] = frame(&words);
+        let [rip, _, rflags, rsp, _] = pushed(vcpu.page().memory())?;
         registers.rip = rip;
         registers.rsp = rsp;
         registers.rflags = rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
@@ -224,7 +251,9 @@ impl User {
 }
 
 /// The words that the processor has pushed: RIP, CS, RFLAGS, RSP, SS.
-fn frame(bytes: &[u8; 40]) -> [u64; 5] {
+fn pushed(memory: &GuestMemory) -> Result<[u64; 5]> {
+    let mut bytes = [0; 40];
+    memory.read(FAULT_STACK_END - bytes.len() as u64, &mut bytes)?;
     let mut words = [0; 5];
     for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
         *word = bytes
@@ -232,7 +261,7 @@ fn frame(bytes: &[u8; 40]) -> [u64; 5] {
             .rev()
             .fold(0, |all, byte| all << 8 | u64::from(*byte));
     }
-    words
+    Ok(words)
 }
 
 /// The registers of ring 3 at code of ours.

@@ -6,7 +6,7 @@ use crate::debug::{Caught, Fault};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
 use crate::run::outcome::{End, ExitRecord};
-use crate::run::processor::Processor;
+use crate::run::processor::{Pending, Processor};
 use crate::run::verdict::Verdict;
 use crate::user::{Refusal, Ruling, UserState};
 
@@ -48,6 +48,15 @@ impl Processor {
             return Verdict::Mended(caught);
         }
         Verdict::Fault(caught)
+    }
+
+    /// At the end of a run: a program is in ring 3, but for a fault, which is gone back from.
+    pub(crate) fn settle_user(&mut self) -> Result<()> {
+        let is_caught = matches!(self.pending, Pending::Caught(_));
+        match &mut self.user {
+            Some(user) if !is_caught => user.settle(&mut self.vcpu),
+            _ => Ok(()),
+        }
     }
 
     /// The state of its program.
