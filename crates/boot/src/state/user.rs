@@ -34,8 +34,6 @@ pub const RFLAGS_OF_RING_3: u64 = 0x0024_0dd5;
 /// Bytes of an `out`.
 const OUT_BYTES: u64 = 2;
 const OUT: [u8; 2] = [0xe6, USER_PORT];
-/// What tells of a return where ring 3 cannot write to the port.
-const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// What follows it where ring 0 goes back: `sysretq`.
 const SYSRET: [u8; 3] = [0x48, 0x0f, 0x07];
 /// Where nothing goes on: `ud2`, and `hlt` in ring 0.
@@ -110,14 +108,10 @@ pub enum Teller {
     Park,
 }
 
-/// Where a call's gate tells that the function is back.
-const RETURN: u64 = GATE + GATE_CODE.len() as u64;
-/// What `syscall` puts into RCX there.
-pub const RETURNED: u64 = RETURN + SYSCALL.len() as u64;
-
 /// What stands at an address, at its `out` or right after it: KVMs differ in when they count an
 /// instruction that exits.
 pub const fn teller_at(linear: u64) -> Option<Teller> {
+    const RETURN: u64 = GATE + GATE_CODE.len() as u64;
     const EDITED: u64 = USER_EDIT + EDIT_CODE.len() as u64;
     const fn is(linear: u64, out: u64) -> bool {
         linear == out || linear == out + OUT_BYTES
@@ -132,15 +126,6 @@ pub const fn teller_at(linear: u64) -> Option<Teller> {
         Some(Teller::Park)
     } else {
         None
-    }
-}
-
-/// A gate that tells of the return by `syscall`. QEMU's emulation of AMD looks at the I/O bitmap of
-/// no TSS that is busy, as each is in which a vCPU runs.
-pub fn gate_by_system_call() -> Table {
-    Table {
-        gpa: RETURN,
-        bytes: SYSCALL.to_vec(),
     }
 }
 

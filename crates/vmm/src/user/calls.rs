@@ -3,7 +3,7 @@
 use boot::Privilege;
 use boot::layout::USER_CODE;
 use boot::state::RFLAGS_FIXED;
-use boot::state::user::{RETURNED, RFLAGS_OF_RING_3, in_ring};
+use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use linux::{Answer, Call, Thread, World};
 
@@ -55,11 +55,6 @@ pub(super) fn system_call(
     };
     let special = vcpu.special_registers()?;
     let is_ring_0 = special.cs.dpl == 0;
-    if rip == RETURNED {
-        go_back(vcpu, &back, &special)?;
-        state.stop = Some(UserStop::Returned);
-        return Ok(Ruling::End);
-    }
     let before = state.thread;
     let stop = match state.answer(&call, vcpu.page().memory()) {
         Answer::Value(value) if before == state.thread => {
@@ -89,19 +84,15 @@ pub(super) fn system_call(
         },
         Answer::Exit { code } => UserStop::Exit { code },
     };
-    go_back(vcpu, &back, &special)?;
+    if is_ring_0 {
+        let events = vcpu.events()?;
+        vcpu.stage(&back, &in_ring(&special, Privilege::User), &events)?;
+    } else {
+        vcpu.set_registers(&back)?;
+    }
     state.asked = Some(back);
     state.stop = Some(stop);
     Ok(Ruling::End)
-}
-
-/// Ring 3 right after its `syscall`.
-fn go_back(vcpu: &mut Vcpu, back: &kvm_regs, special: &kvm_sregs) -> Result<()> {
-    if special.cs.dpl > 0 {
-        return vcpu.set_registers(back);
-    }
-    let events = vcpu.events()?;
-    vcpu.stage(back, &in_ring(special, Privilege::User), &events)
 }
 
 impl UserState {

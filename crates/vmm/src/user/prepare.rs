@@ -5,7 +5,6 @@ use boot::layout::{
     RESERVED_END, RESERVED_START, SYSTEM_START, USER_CODE, USER_EDIT, USER_EDITS, USER_MAILBOX,
     USER_SYSTEM_END, USER_TABLES,
 };
-use boot::paging::PagingFeatures;
 use boot::state::cpuid::Place;
 use boot::state::{RFLAGS_FIXED, user as facts};
 use kvm_bindings::kvm_regs;
@@ -151,10 +150,6 @@ pub(crate) fn install(vcpu: &mut Vcpu, plan: UserPlan, host: &Host) -> Result<Us
         .iter()
         .find(|leaf| leaf.function == 7 && leaf.index == 0);
     let features = leaf.map_or(0, |leaf| leaf.ebx);
-    if PagingFeatures::of(&cpuid).is_amd {
-        let gate = facts::gate_by_system_call();
-        vcpu.page().memory().write(gate.gpa, &gate.bytes)?;
-    }
     for (index, value) in facts::msrs() {
         vcpu.write_msr(index, value)?;
     }
