@@ -14,7 +14,7 @@ const kinds = ['queue', 'coalesce', 'event', 'device', 'console', 'onExit', 'mac
 /** The longest silence of a process that is well; a case takes less than a second. */
 const silenceMs = 20_000
 
-/** How late a timer may be, without the handler call in which it was due. */
+/** How late a timer may be, without the one handler call for which it may have to wait. */
 const lateMs = 200
 
 interface Said {
