@@ -30,6 +30,13 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 
 const UNLIMITED: Limits = {}
 
+/** A start is done once; between two of its parts it waits for the event loop. */
+const LEAST_START_MS = 5000
+
+function limitsOf(timeoutMs: number | undefined): Limits {
+  return timeoutMs === undefined ? UNLIMITED : { timeoutMs }
+}
+
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 
@@ -41,7 +48,9 @@ export class Calls {
   readonly #engine: Engine
   readonly #guest: Guest
   readonly #options: CallOptions
-  readonly #limits: Limits
+  /** How long what is under way may take. */
+  #timeoutMs: number | undefined
+  #limits: Limits
   #busy: string | undefined
   /** How the last call ended, if the library can take no further one. */
   #broken: string | undefined
@@ -52,8 +61,8 @@ export class Calls {
     this.#engine = engine
     this.#guest = guest
     this.#options = options
-    const { timeoutMs } = options
-    this.#limits = timeoutMs === undefined ? UNLIMITED : { timeoutMs }
+    this.#timeoutMs = options.timeoutMs
+    this.#limits = limitsOf(options.timeoutMs)
   }
 
   /** Runs `_start` until the guest waits, or its `main` is back. */
@@ -61,13 +70,21 @@ export class Calls {
     const name = 'the start of the library'
     const from = this.#now()
     this.#busy = name
+    const { timeoutMs } = this.#options
+    if (timeoutMs !== undefined) this.#mayTake(Math.max(timeoutMs, LEAST_START_MS))
     let stop = await this.#engine.start(this.#limits)
     while (stop.kind !== 'returned' && !hasStarted(stop)) {
       const answer = this.#answer(name, stop)
       const rax = typeof answer === 'bigint' ? answer : await this.#settle(name, answer, from)
       stop = await this.#engine.answer(rax, this.#limitsAfter(name, from))
     }
+    this.#mayTake(timeoutMs)
     this.#busy = undefined
+  }
+
+  #mayTake(timeoutMs: number | undefined): void {
+    this.#timeoutMs = timeoutMs
+    this.#limits = limitsOf(timeoutMs)
   }
 
   /** Calls on this thread. */
@@ -176,7 +193,7 @@ export class Calls {
     const [engine, guest] = [this.#engine, this.#guest]
     if (stop.kind === 'fault') return raise(toGuestFault(name, stop))
     if (stop.kind === 'timeout')
-      return raise(new GuestTimeout(name, this.#options.timeoutMs!, stop.registers))
+      return raise(new GuestTimeout(name, this.#timeoutMs!, stop.registers))
     if (stop.kind === 'exit') return raise(exited(name, stop.code, engine))
     const called = this.#options.imports.get(stop.number)
     if (!called) return answerSystemCall(engine, guest, stop, this.#options.onOutput)
@@ -204,19 +221,19 @@ export class Calls {
   }
 
   #now(): number {
-    return this.#options.timeoutMs === undefined ? 0 : performance.now()
+    return this.#timeoutMs === undefined ? 0 : performance.now()
   }
 
   /** What is left of a call's time. */
   #limitsAfter(name: string, from: number): Limits {
-    const { timeoutMs } = this.#options
+    const timeoutMs = this.#timeoutMs
     if (timeoutMs === undefined) return UNLIMITED
     const left = timeoutMs - (performance.now() - from)
     return left > 0 ? { timeoutMs: left } : raise(this.#tooLong(name))
   }
 
   #tooLong(name: string): GuestTimeout {
-    return new GuestTimeout(name, this.#options.timeoutMs!, this.#guest.registers())
+    return new GuestTimeout(name, this.#timeoutMs!, this.#guest.registers())
   }
 }
 

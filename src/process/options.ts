@@ -28,8 +28,8 @@ export interface InstantiateOptions<
    */
   readonly imports?: { readonly [K in keyof I]: ImportOf<I[K]> }
   /**
-   * How long the start and each call may take, imports included, before it is a `GuestTimeout`.
-   * Default: for ever.
+   * How long each call may take, imports included, before it is a `GuestTimeout`; the start has at
+   * least 5 s, as it is done once and waits for the event loop. Default: for ever.
    */
   readonly timeoutMs?: number
   /** All memory that the library can have, default 64 MiB; committed as it is used. */
