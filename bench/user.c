@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "machine.h"
 
@@ -33,6 +34,9 @@
 
 // The count of the compute guest's rounds of one unit.
 #define ROUNDS 1000000ul
+
+static int is_there(const char *module) { return access(module, F_OK) == 0; }
+static int is_amd(void) { return is_there("/sys/module/kvm_amd") && !is_there("/sys/module/kvm_pvm"); }
 
 static const uint64_t gdt[] = {
     0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cff3000000ffff, 0x00affb000000ffff,
@@ -85,7 +89,8 @@ static struct machine create_user(const struct image *image)
     sregs.gdt.limit = sizeof gdt - 1;
     sregs.tr.base = TSS;
     sregs.tr.limit = TSS_BYTES + BITMAP_BYTES;
-    sregs.tr.type = 0xb;
+    // Busy, as processors want it; an emulated AMD looks at the bitmap of one alone that is not.
+    sregs.tr.type = is_amd() ? 9 : 0xb;
     sregs.tr.present = 1;
     write_msrs(machine.vcpu);
     check("KVM_SET_SREGS", ioctl(machine.vcpu, KVM_SET_SREGS, &sregs));

@@ -104,7 +104,7 @@ export function whereIs(tool: string): string | undefined {
 
 /** What a compiler says where a part of it is not installed. */
 export const absentPart =
-  /cannot find (-l\w+|'ld')|invalid linker name|LTO support|"wasm-ld" doesn't exist|No available targets|can't find crate for `\w+`/
+  /cannot find (-l\w+|'ld')|invalid linker name|LTO support|"wasm-ld" doesn't exist|No available targets|can't find crate for `\w+`|rustup could not choose a version/
 
 /** Of what a library is made: another compiler or another source makes another one. */
 function digest(build: Build, tool: string): string {
