@@ -131,7 +131,7 @@ importTest(
 
 importTest(
   'a promise cannot be awaited by other calls',
-  () => ({ visit: () => Promise.reject(new Error('of nobody’s concern')) }),
+  () => ({ visit: () => Promise.reject(new Error('of no concern')) }),
   (t, lib) => {
     const message = 'import visit returned a promise; call through lib.async'
     t.throws(() => lib.exports.each(1), { code: 'ERR_ASYNC_HANDLER', message })

@@ -157,3 +157,25 @@ void destroy(const struct machine *machine)
     check("close", close(machine->vm));
     check("munmap", munmap(machine->memory, MEMORY_BYTES));
 }
+
+uint64_t time_calls(const struct machine *machine, uint32_t reason, uint32_t count, uint64_t *each)
+{
+    struct kvm_run *run = machine->run;
+    run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    leave_by(machine, reason);
+    uint64_t start = now(), before = start;
+    for (uint32_t index = 0; index < count; index++) {
+        run->s.regs.regs.rip = 0;
+        run->s.regs.regs.rdi = index;
+        run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+        leave_by(machine, reason);
+        if (run->s.regs.regs.rax != index + 7ul)
+            unexpected(run);
+        if (each) {
+            uint64_t after = now();
+            each[index] = after - before;
+            before = after;
+        }
+    }
+    return now() - start;
+}

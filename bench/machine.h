@@ -50,12 +50,23 @@ void start_registers(int vcpu, struct kvm_regs *regs, struct kvm_sregs *sregs);
 struct machine create(const struct image *image, uint32_t count);
 void destroy(const struct machine *machine);
 
+// Runs the guest to its first exit, and then calls its function so often, registers in and out: it returns RDI + 7 in
+// RAX, and exits for this reason. `each`, where given, gets every time.
+uint64_t time_calls(const struct machine *machine, uint32_t reason, uint32_t count, uint64_t *each);
+
 static inline uint32_t enter(const struct machine *machine)
 {
     while (ioctl(machine->vcpu, KVM_RUN, 0) < 0)
         if (errno != EINTR)
             die("KVM_RUN");
     return machine->run->exit_reason;
+}
+
+// The guest runs until it exits, which is for this reason.
+static inline void leave_by(const struct machine *machine, uint32_t reason)
+{
+    if (enter(machine) != reason)
+        unexpected(machine->run);
 }
 
 // The next entry takes them over with KVM_RUN itself, without an ioctl of their own (KVM_CAP_SYNC_REGS).

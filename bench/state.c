@@ -24,12 +24,6 @@ struct snapshot {
     struct kvm_sregs sregs;
 };
 
-static void halt(const struct machine *machine)
-{
-    if (enter(machine) != KVM_EXIT_HLT)
-        unexpected(machine->run);
-}
-
 static struct snapshot take_snapshot(const struct image *image, uint32_t pages)
 {
     struct snapshot snapshot = {.fd = check("memfd_create", memfd_create("snapshot", MFD_CLOEXEC))};
@@ -66,26 +60,9 @@ static uint8_t *map_snapshot(const struct snapshot *snapshot, void *over)
 uint64_t calls(const struct image *image, uint32_t count, uint64_t *each)
 {
     struct machine machine = create(image, 0);
-    struct kvm_run *run = machine.run;
-    run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    halt(&machine);
-    uint64_t start = now(), before = start;
-    for (uint32_t index = 0; index < count; index++) {
-        run->s.regs.regs.rip = 0;
-        run->s.regs.regs.rdi = index;
-        run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-        halt(&machine);
-        if (run->s.regs.regs.rax != index + 7ul)
-            unexpected(run);
-        if (each) {
-            uint64_t after = now();
-            each[index] = after - before;
-            before = after;
-        }
-    }
-    uint64_t end = now();
+    uint64_t ns = time_calls(&machine, KVM_EXIT_HLT, count, each);
     destroy(&machine);
-    return end - start;
+    return ns;
 }
 
 // Copies every page back that was ever written: the log is read, and never cleared, since each page that KVM protects
@@ -114,7 +91,7 @@ uint64_t resets(const struct image *image, uint32_t pages, int memory, uint32_t 
     stage(&machine, &snapshot.regs, &snapshot.sregs);
     uint64_t start = now(), before = start;
     for (uint32_t index = 0; index < count; index++) {
-        halt(&machine);
+        leave_by(&machine, KVM_EXIT_HLT);
         if (memory)
             copy_back(&machine, &snapshot);
         stage(&machine, &snapshot.regs, &snapshot.sregs);
@@ -143,7 +120,7 @@ uint64_t forks_from_pool(const struct image *image, uint32_t count, uint64_t *ea
     for (uint32_t index = 0; index < count; index++) {
         map_snapshot(&snapshot, machine.memory);
         stage(&machine, &snapshot.regs, &snapshot.sregs);
-        halt(&machine);
+        leave_by(&machine, KVM_EXIT_HLT);
         if (each) {
             uint64_t after = now();
             each[index] = after - before;
@@ -164,7 +141,7 @@ uint64_t forks_made_new(const struct image *image, uint32_t count, uint64_t *eac
     for (uint32_t index = 0; index < count; index++) {
         struct machine machine = assemble(map_snapshot(&snapshot, NULL), 0);
         stage(&machine, &snapshot.regs, &snapshot.sregs);
-        halt(&machine);
+        leave_by(&machine, KVM_EXIT_HLT);
         destroy(&machine);
         if (each) {
             uint64_t after = now();

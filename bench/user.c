@@ -99,36 +99,13 @@ static struct machine create_user(const struct image *image)
     return machine;
 }
 
-static void leave(const struct machine *machine)
-{
-    if (enter(machine) != KVM_EXIT_IO)
-        unexpected(machine->run);
-}
-
 // A function of ring 3: it returns RDI + 7 in RAX, and writes to a port.
 uint64_t user_calls(const struct image *image, uint32_t count, uint64_t *each)
 {
     struct machine machine = create_user(image);
-    struct kvm_run *run = machine.run;
-    run->kvm_valid_regs = KVM_SYNC_X86_REGS;
-    leave(&machine);
-    uint64_t start = now(), before = start;
-    for (uint32_t index = 0; index < count; index++) {
-        run->s.regs.regs.rip = 0;
-        run->s.regs.regs.rdi = index;
-        run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-        leave(&machine);
-        if (run->s.regs.regs.rax != index + 7ul)
-            unexpected(run);
-        if (each) {
-            uint64_t after = now();
-            each[index] = after - before;
-            before = after;
-        }
-    }
-    uint64_t end = now();
+    uint64_t ns = time_calls(&machine, KVM_EXIT_IO, count, each);
     destroy(&machine);
-    return end - start;
+    return ns;
 }
 
 // System calls of ring 3, each answered with a number. Some KVMs leave `syscall` in ring 3: there the answer goes back
@@ -137,7 +114,7 @@ uint64_t system_calls(const struct image *image, uint32_t count, uint64_t *each)
 {
     struct machine machine = create_user(image);
     struct kvm_run *run = machine.run;
-    leave(&machine);
+    leave_by(&machine, KVM_EXIT_IO);
     int stays = run->s.regs.sregs.cs.dpl == 3;
     run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     uint64_t start = now(), before = start;
@@ -149,7 +126,7 @@ uint64_t system_calls(const struct image *image, uint32_t count, uint64_t *each)
             regs->rflags = regs->r11 | RFLAGS_FIXED;
         }
         run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-        leave(&machine);
+        leave_by(&machine, KVM_EXIT_IO);
         if (each) {
             uint64_t after = now();
             each[index] = after - before;

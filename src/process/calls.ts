@@ -49,7 +49,6 @@ export class Calls {
   readonly #guest: Guest
   readonly #options: CallOptions
   /** How long what is under way may take. */
-  #timeoutMs: number | undefined
   #limits: Limits
   #busy: string | undefined
   /** How the last call ended, if the library can take no further one. */
@@ -61,42 +60,28 @@ export class Calls {
     this.#engine = engine
     this.#guest = guest
     this.#options = options
-    this.#timeoutMs = options.timeoutMs
     this.#limits = limitsOf(options.timeoutMs)
   }
 
   /** Runs `_start` until the guest waits, or its `main` is back. */
   async start(): Promise<void> {
     const name = 'the start of the library'
-    const from = this.#now()
     this.#busy = name
     const { timeoutMs } = this.#options
-    if (timeoutMs !== undefined) this.#mayTake(Math.max(timeoutMs, LEAST_START_MS))
-    let stop = await this.#engine.start(this.#limits)
-    while (stop.kind !== 'returned' && !hasStarted(stop)) {
-      const answer = this.#answer(name, stop)
-      const rax = typeof answer === 'bigint' ? answer : await this.#settle(name, answer, from)
-      stop = await this.#engine.answer(rax, this.#limitsAfter(name, from))
-    }
-    this.#mayTake(timeoutMs)
+    if (timeoutMs !== undefined) this.#limits = { timeoutMs: Math.max(timeoutMs, LEAST_START_MS) }
+    const from = this.#now()
+    await this.#serve(name, from, await this.#engine.start(this.#limits), hasStarted)
+    this.#limits = limitsOf(timeoutMs)
     this.#busy = undefined
   }
 
-  #mayTake(timeoutMs: number | undefined): void {
-    this.#timeoutMs = timeoutMs
-    this.#limits = limitsOf(timeoutMs)
-  }
-
   /** Calls on this thread. */
-  callSync({ address, marshaller }: Target, args: readonly unknown[]): unknown {
-    const { name } = marshaller
-    this.#enter(name)
+  callSync(target: Target, args: readonly unknown[]): unknown {
+    const { marshaller } = target
+    this.#enter(marshaller.name)
     try {
-      const { mailbox } = this.#engine
-      const stack = marshaller.store(mailbox, args)
-      mailbox.setBigUint64(MAILBOX.function, address, true)
-      this.#runSync(name, stack)
-      return marshaller.load(mailbox)
+      this.#runSync(marshaller.name, this.#store(target, args))
+      return marshaller.load(this.#engine.mailbox)
     } catch (error) {
       return this.#failed(error)
     } finally {
@@ -105,15 +90,12 @@ export class Calls {
   }
 
   /** Calls on the vCPU's own thread. */
-  async call({ address, marshaller }: Target, args: readonly unknown[]): Promise<unknown> {
-    const { name } = marshaller
-    this.#enter(name)
+  async call(target: Target, args: readonly unknown[]): Promise<unknown> {
+    const { marshaller } = target
+    this.#enter(marshaller.name)
     try {
-      const { mailbox } = this.#engine
-      const stack = marshaller.store(mailbox, args)
-      mailbox.setBigUint64(MAILBOX.function, address, true)
-      await this.#run(name, stack)
-      return marshaller.load(mailbox)
+      await this.#run(marshaller.name, this.#store(target, args))
+      return marshaller.load(this.#engine.mailbox)
     } catch (error) {
       return this.#failed(error)
     } finally {
@@ -164,6 +146,14 @@ export class Calls {
     return raise(error)
   }
 
+  /** Puts a call into the mailbox; what does not fit there goes on the stack. */
+  #store({ address, marshaller }: Target, args: readonly unknown[]): readonly bigint[] {
+    const { mailbox } = this.#engine
+    const stack = marshaller.store(mailbox, args)
+    mailbox.setBigUint64(MAILBOX.function, address, true)
+    return stack
+  }
+
   #runSync(name: string, stack: readonly bigint[]): void {
     this.#broken = name
     const from = this.#now()
@@ -179,13 +169,24 @@ export class Calls {
   async #run(name: string, stack: readonly bigint[]): Promise<void> {
     this.#broken = name
     const from = this.#now()
-    let stop = await this.#engine.call(stack, this.#limits)
+    await this.#serve(name, from, await this.#engine.call(stack, this.#limits))
+    this.#broken = undefined
+  }
+
+  /** Answers the guest until it is back, or where it was to come to. */
+  async #serve(
+    name: string,
+    from: number,
+    first: Stop,
+    isThere?: (stop: Stop) => boolean,
+  ): Promise<void> {
+    let stop = first
     while (stop.kind !== 'returned') {
+      if (isThere?.(stop)) return
       const answer = this.#answer(name, stop)
       const rax = typeof answer === 'bigint' ? answer : await this.#settle(name, answer, from)
       stop = await this.#engine.answer(rax, this.#limitsAfter(name, from))
     }
-    this.#broken = undefined
   }
 
   /** RAX, or what has to come first; a stop that is no call ends with what it was. */
@@ -193,7 +194,7 @@ export class Calls {
     const [engine, guest] = [this.#engine, this.#guest]
     if (stop.kind === 'fault') return raise(toGuestFault(name, stop))
     if (stop.kind === 'timeout')
-      return raise(new GuestTimeout(name, this.#timeoutMs!, stop.registers))
+      return raise(new GuestTimeout(name, this.#limits.timeoutMs!, stop.registers))
     if (stop.kind === 'exit') return raise(exited(name, stop.code, engine))
     const called = this.#options.imports.get(stop.number)
     if (!called) return answerSystemCall(engine, guest, stop, this.#options.onOutput)
@@ -221,19 +222,19 @@ export class Calls {
   }
 
   #now(): number {
-    return this.#timeoutMs === undefined ? 0 : performance.now()
+    return this.#limits.timeoutMs === undefined ? 0 : performance.now()
   }
 
   /** What is left of a call's time. */
   #limitsAfter(name: string, from: number): Limits {
-    const timeoutMs = this.#timeoutMs
+    const { timeoutMs } = this.#limits
     if (timeoutMs === undefined) return UNLIMITED
     const left = timeoutMs - (performance.now() - from)
     return left > 0 ? { timeoutMs: left } : raise(this.#tooLong(name))
   }
 
   #tooLong(name: string): GuestTimeout {
-    return new GuestTimeout(name, this.#timeoutMs!, this.#guest.registers())
+    return new GuestTimeout(name, this.#limits.timeoutMs!, this.#guest.registers())
   }
 }
 

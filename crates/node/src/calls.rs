@@ -3,7 +3,7 @@
 use napi::bindgen_prelude::{Either3, Function, Uint8ArraySlice};
 use napi::{Either, Env};
 use napi_derive::napi;
-use vmm::user_mailbox::PATIENCE;
+use vmm::user_mailbox::{self, PATIENCE};
 use vmm::{ExitHandler, Reply, Result, RunLimits, Unanswered, UserStop};
 
 use crate::convert::config::{limits, milliseconds};
@@ -27,10 +27,9 @@ pub enum NativeCall {
 }
 
 /// What the gate writes, of the bytes that it knows.
-const RESULTS: usize = 0x78;
-const RESULTS_END: usize = 0x98;
+const RESULTS: usize = user_mailbox::RESULTS as usize;
 /// After them: the stack pointer, RAX of an answer or the number of a call, and its arguments.
-const STACK: usize = RESULTS_END;
+const STACK: usize = user_mailbox::STACK as usize;
 const STACK_END: usize = 0xa0;
 const NUMBER: usize = STACK_END;
 const ARGUMENTS: usize = 0xa8;
@@ -183,7 +182,7 @@ fn go(
 
 /// What the gate has written.
 fn results(life: &Lifecycle, bytes: &mut [u8; BYTES]) -> Result<()> {
-    let to = bytes.get_mut(RESULTS..RESULTS_END).unwrap_or_default();
+    let to = bytes.get_mut(RESULTS..STACK).unwrap_or_default();
     life.handles.memory()?.read(RESULTS as u64, to)
 }
 

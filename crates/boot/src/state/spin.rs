@@ -18,7 +18,9 @@ pub mod mailbox {
     pub const ASKED: u64 = 0x100;
     /// For how many ticks of the time-stamp counter the guest looks for a call.
     pub const PATIENCE: u64 = 0x108;
-    /// The stack pointer of the call.
+    /// What the function has returned: RAX, XMM0, XMM1, RDX.
+    pub const RESULTS: u64 = 0x78;
+    /// After that, the stack pointer of the call.
     pub const STACK: u64 = 0x98;
     /// The number of the last call that is done, 32 bits.
     pub const DONE: u64 = 0x140;

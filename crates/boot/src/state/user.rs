@@ -10,7 +10,8 @@ use kvm_bindings::kvm_sregs;
 use super::config::Table;
 use super::segments::{self, Segments, gdt_bytes};
 use super::spin::{PARK, SPIN, SPIN_CODE};
-use super::{CR4_PAE, EFER_LME, EFER_NXE, Protocol, task, traps};
+use super::{CR4_PAE, EFER_LME, EFER_NXE, Protocol, RFLAGS_FIXED, task, traps};
+use crate::code::HLT;
 use crate::layout::{USER_CODE, USER_EDIT, USER_MAILBOX};
 use crate::mode::{CpuMode, Privilege};
 
@@ -28,17 +29,23 @@ const LSTAR: u32 = 0xc000_0082;
 const FMASK: u32 = 0xc000_0084;
 /// TF, IF, DF, IOPL, NT, RF, AC, ID.
 const CLEARED: u64 = 0x0025_7700;
-/// What ring 3 can have in RFLAGS: CF, PF, AF, ZF, SF, TF, DF, OF, AC, ID (vol. 1 §3.4.3).
-pub const RFLAGS_OF_RING_3: u64 = 0x0024_0dd5;
+/// What ring 3 can set in RFLAGS: CF, PF, AF, ZF, SF, TF, DF, OF, AC, ID (vol. 1 §3.4.3).
+const FLAGS_OF_RING_3: u64 = 0x0024_0dd5;
+/// RFLAGS.IF, without which nothing of ring 3 is as Linux has it.
+const RFLAGS_IF: u64 = 1 << 9;
+/// One past the addresses that ring 3 may have.
+pub const USER_END: u64 = 1 << 47;
 
 /// Bytes of an `out`.
 const OUT_BYTES: u64 = 2;
 const OUT: [u8; 2] = [0xe6, USER_PORT];
 /// What follows it where ring 0 goes back: `sysretq`.
 const SYSRET: [u8; 3] = [0x48, 0x0f, 0x07];
-/// Where nothing goes on: `ud2`, and `hlt` in ring 0.
+/// Where nothing goes on in ring 3: `ud2`.
 const UD2: [u8; 2] = [0x0f, 0x0b];
-const HLT: [u8; 1] = [0xf4];
+
+/// The entry after its `out`, where ring 0 goes back to a program.
+pub const ENTERED: u64 = USER_CODE + OUT_BYTES;
 
 /// Where calls into the program begin.
 pub const GATE: u64 = USER_CODE + 0x40;
@@ -83,16 +90,9 @@ const EDIT_CODE: [u8; 27] = [
     0x0f, 0x22, 0xd8, // mov cr3, rax
 ];
 
-/// Places in the mailbox, where the gate has what it loads and stores.
-pub mod mailbox {
-    /// The function.
-    pub const FUNCTION: u64 = 0;
-    /// Six words: RDI, RSI, RDX, RCX, R8, R9.
-    pub const WORDS: u64 = 0x08;
-    /// Eight doubles: XMM0 to XMM7.
-    pub const DOUBLES: u64 = 0x38;
-    /// RAX.
-    pub const RESULT: u64 = 0x78;
+/// RFLAGS that a program may go on with, whatever it has said.
+pub const fn flags_of_ring_3(flags: u64) -> u64 {
+    flags & FLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF
 }
 
 /// What has written to the port.
@@ -153,7 +153,7 @@ pub fn tables() -> Vec<Table> {
         entry(),
         code(GATE, &[&GATE_CODE, &OUT, &UD2]),
         code(SPIN, &[&SPIN_CODE]),
-        code(USER_EDIT, &[&EDIT_CODE, &OUT, &HLT]),
+        code(USER_EDIT, &[&EDIT_CODE, &OUT, &[HLT]]),
     ];
     std::iter::once(gdt)
         .chain(task::tables_with_ports(&[USER_PORT]))

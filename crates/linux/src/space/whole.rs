@@ -14,7 +14,7 @@ use crate::errno::Errno;
 
 /// One past what a program can have mapped: the lower half of the addresses, but for its last page.
 pub const USER_END: u64 = (1 << 47) - PAGE;
-/// One past where mappings go whose place nobody has said.
+/// One past where mappings go for which no place is said.
 pub const MMAP_END: u64 = 0x7f00_0000_0000;
 /// As Linux's `vm.mmap_min_addr`.
 const USER_START: u64 = 64 << 10;

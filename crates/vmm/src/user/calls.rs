@@ -1,22 +1,16 @@
 //! A system call: what it is, and how the program goes on after it.
 
 use boot::Privilege;
-use boot::layout::USER_CODE;
 use boot::state::RFLAGS_FIXED;
-use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
+use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use linux::{Answer, Call, Thread, World};
 
 use crate::error::Result;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
-use crate::user::host::{Facts, Physical};
-use crate::user::state::{RFLAGS_IF, Ruling, UserState, UserStop, refused};
-
-/// Bytes of the entry's `out`, after which `sysretq` stands.
-const OUT_BYTES: u64 = 2;
-/// One past the addresses that ring 3 may have.
-const USER_END: u64 = 1 << 47;
+use crate::user::host::Facts;
+use crate::user::state::{Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
 /// What a system call comes to; `registers` are those at the entry.
 pub(super) fn system_call(
@@ -24,8 +18,8 @@ pub(super) fn system_call(
     vcpu: &mut Vcpu,
     registers: &kvm_regs,
 ) -> Result<Ruling> {
-    // What `syscall` has put there, or what somebody says who has jumped to the entry.
-    let (rip, flags) = (registers.rcx, registers.r11);
+    // What `syscall` has put there, or what a jump to the entry has left there.
+    let (rip, flags) = (registers.rcx, flags_of_ring_3(registers.r11));
     if rip >= USER_END {
         return refused(
             vcpu,
@@ -38,8 +32,8 @@ pub(super) fn system_call(
     let back = kvm_regs {
         rip,
         rcx: rip,
-        rflags: flags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF,
-        r11: flags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF,
+        rflags: flags,
+        r11: flags,
         ..*registers
     };
     let call = Call {
@@ -62,7 +56,7 @@ pub(super) fn system_call(
             vcpu.set_registers(&if is_ring_0 {
                 // There it goes back by itself.
                 kvm_regs {
-                    rip: USER_CODE + OUT_BYTES,
+                    rip: ENTERED,
                     rflags: RFLAGS_FIXED,
                     ..registers
                 }
@@ -84,12 +78,7 @@ pub(super) fn system_call(
         },
         Answer::Exit { code } => UserStop::Exit { code },
     };
-    if is_ring_0 {
-        let events = vcpu.events()?;
-        vcpu.stage(&back, &in_ring(&special, Privilege::User), &events)?;
-    } else {
-        vcpu.set_registers(&back)?;
-    }
+    go_on_in_ring_3(vcpu, &back, &special)?;
     state.asked = Some(back);
     state.stop = Some(stop);
     Ok(Ruling::End)
@@ -101,7 +90,7 @@ impl UserState {
             call,
             &mut World {
                 space: &mut self.space,
-                memory: &Physical(memory),
+                memory,
                 thread: &mut self.thread,
                 host: &mut Facts,
             },

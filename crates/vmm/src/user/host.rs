@@ -8,16 +8,13 @@ use linux::{Clock, HostFacts, Memory};
 use crate::kvm::host::clock;
 use crate::kvm::memory::GuestMemory;
 
-/// A machine's memory.
-pub(super) struct Physical<'a>(pub &'a GuestMemory);
-
-impl Memory for Physical<'_> {
+impl Memory for GuestMemory {
     fn read(&self, gpa: u64, bytes: &mut [u8]) -> bool {
-        self.0.read(gpa, bytes).is_ok()
+        Self::read(self, gpa, bytes).is_ok()
     }
 
     fn write(&self, gpa: u64, bytes: &[u8]) -> bool {
-        self.0.write(gpa, bytes).is_ok()
+        Self::write(self, gpa, bytes).is_ok()
     }
 }
 

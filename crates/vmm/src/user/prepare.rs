@@ -6,7 +6,7 @@ use boot::layout::{
     USER_SYSTEM_END, USER_TABLES,
 };
 use boot::state::cpuid::Place;
-use boot::state::{RFLAGS_FIXED, user as facts};
+use boot::state::user as facts;
 use kvm_bindings::kvm_regs;
 use linux::{
     Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
@@ -18,9 +18,9 @@ use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::limits::{BOOT_VCPU, PAGE_BYTES};
 use crate::user::config::UserConfig;
-use crate::user::host::{Facts, Physical};
+use crate::user::host::Facts;
 use crate::user::program::User;
-use crate::user::state::{RFLAGS_IF, UserProgram, UserState};
+use crate::user::state::{UserProgram, UserState};
 
 /// A program that is in memory.
 pub(crate) struct UserPlan {
@@ -68,7 +68,7 @@ fn load(
         interpreter: None,
         random,
     };
-    let loaded = linux::load(&mut space, &Physical(memory), &program).map_err(refused)?;
+    let loaded = linux::load(&mut space, memory, &program).map_err(refused)?;
     let program = UserProgram {
         base: loaded.base,
         entry: loaded.entry,
@@ -85,7 +85,7 @@ fn load(
     let registers = kvm_regs {
         rip: loaded.entry.unwrap_or_default(),
         rsp: loaded.stack,
-        rflags: RFLAGS_FIXED | RFLAGS_IF,
+        rflags: facts::flags_of_ring_3(0),
         ..Default::default()
     };
     Ok(UserPlan { state, registers })

@@ -3,8 +3,8 @@
 use boot::Privilege;
 use boot::layout::{FAULT_STACK_END, USER_CODE};
 use boot::state::spin::SPIN;
-use boot::state::user::{RFLAGS_OF_RING_3, in_ring};
-use boot::state::{RFLAGS_FIXED, traps, user as facts};
+use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
+use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
 use linux::{Access, Commit, Protection, Space, Touch};
 
@@ -14,12 +14,11 @@ use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::user::calls::system_call;
 use crate::user::force;
-use crate::user::host::Physical;
 use crate::user::journal::{self, Journal};
-use crate::user::state::{RFLAGS_IF, Refusal, Ruling, UserState, UserStop, refused};
+use crate::user::state::{Refusal, Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
-/// The addresses of ring 3.
-const ADDRESSES: u64 = (1 << 47) - 1;
+/// The bytes of `syscall`.
+const SYSCALL_BYTES: u64 = 2;
 /// The vector of a page fault.
 const PAGE_FAULT: u8 = 14;
 /// A page fault's error code: a store, ring 3, a fetch (Intel SDM vol. 3A §5.7).
@@ -118,22 +117,19 @@ impl User {
         match registers.rip {
             // The call is yet to be told of, or it is answered.
             USER_CODE => {
-                (registers.rip, registers.rflags) = (registers.rcx.wrapping_sub(2), registers.r11)
+                registers.rip = registers.rcx.wrapping_sub(SYSCALL_BYTES);
+                registers.rflags = registers.r11;
             }
-            rip if rip == USER_CODE + 2 => {
-                (registers.rip, registers.rflags) = (registers.rcx, registers.r11);
-            }
+            ENTERED => (registers.rip, registers.rflags) = (registers.rcx, registers.r11),
             // What was refused is refused again.
             rip if traps::vector_at(rip).is_some() => {
-                let [rip, _, rflags, rsp, _] = pushed(vcpu.page().memory())?;
-                (registers.rip, registers.rsp, registers.rflags) = (rip, rsp, rflags);
+                registers = as_pushed(&registers, vcpu.page().memory())?;
             }
             _ => registers.rip = 0,
         }
-        registers.rip &= ADDRESSES;
-        registers.rflags = registers.rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
-        let events = vcpu.events()?;
-        vcpu.stage(&registers, &in_ring(&special, Privilege::User), &events)
+        registers.rip &= USER_END - 1;
+        registers.rflags = flags_of_ring_3(registers.rflags);
+        go_on_in_ring_3(vcpu, &registers, &special)
     }
 
     /// Right before each entry: what has changed in the tables comes into force.
@@ -176,20 +172,17 @@ impl User {
     /// A fault whose frame no `iret` would take, as where ring 3 has loaded a selector that only
     /// this KVM lets it load; or an access that no program can make.
     fn strange_fault(&mut self, vcpu: &mut Vcpu) -> Result<Ruling> {
-        let mut registers = vcpu.registers()?;
+        let registers = vcpu.registers()?;
         let Some(vector) = traps::vector_at(registers.rip) else {
             return refused(vcpu, registers);
         };
         let special = vcpu.special_registers()?;
-        let [rip, _, rflags, rsp, _] = pushed(vcpu.page().memory())?;
-        registers.rip = rip;
-        registers.rsp = rsp;
-        registers.rflags = rflags & RFLAGS_OF_RING_3 | RFLAGS_FIXED | RFLAGS_IF;
+        let registers = as_pushed(&registers, vcpu.page().memory())?;
         Ok(Ruling::Fault(Box::new(Refusal {
             vector,
             error_code: traps::has_error_code(vector).then_some(0),
             address: (vector == PAGE_FAULT).then_some(special.cr2),
-            rip,
+            rip: registers.rip,
             registers,
             special: in_ring(&special, Privilege::User),
         })))
@@ -231,8 +224,7 @@ impl User {
 
     /// Copies from the program's memory, by its addresses.
     pub fn read(&mut self, memory: &GuestMemory, address: u64, bytes: &mut [u8]) -> bool {
-        let memory = Physical(memory);
-        self.state.space.read(&memory, address, bytes).is_ok()
+        self.state.space.read(memory, address, bytes).is_ok()
     }
 
     /// Maps memory of zeros where nothing is.
@@ -245,23 +237,24 @@ impl User {
 
     /// Copies to it, if the program itself may write there: where, may be what it says.
     pub fn write(&mut self, memory: &GuestMemory, address: u64, bytes: &[u8]) -> bool {
-        let memory = Physical(memory);
-        self.state.space.write(&memory, address, bytes).is_ok()
+        self.state.space.write(memory, address, bytes).is_ok()
     }
 }
 
-/// The words that the processor has pushed: RIP, CS, RFLAGS, RSP, SS.
-fn pushed(memory: &GuestMemory) -> Result<[u64; 5]> {
-    let mut bytes = [0; 40];
-    memory.read(FAULT_STACK_END - bytes.len() as u64, &mut bytes)?;
-    let mut words = [0; 5];
-    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = bytes
-            .iter()
-            .rev()
-            .fold(0, |all, byte| all << 8 | u64::from(*byte));
-    }
-    Ok(words)
+/// Registers with those that the processor has pushed for a fault: RIP, CS, RFLAGS, RSP, SS.
+fn as_pushed(registers: &kvm_regs, memory: &GuestMemory) -> Result<kvm_regs> {
+    const WORDS: u64 = 5;
+    let word = |index: u64| {
+        let mut bytes = [0; 8];
+        let read = memory.read(FAULT_STACK_END - (WORDS - index) * 8, &mut bytes);
+        read.map(|()| u64::from_le_bytes(bytes))
+    };
+    Ok(kvm_regs {
+        rip: word(0)?,
+        rflags: flags_of_ring_3(word(2)?),
+        rsp: word(3)?,
+        ..*registers
+    })
 }
 
 /// The registers of ring 3 at code of ours.
@@ -269,7 +262,7 @@ fn at(rip: u64, rsp: u64) -> kvm_regs {
     kvm_regs {
         rip,
         rsp,
-        rflags: RFLAGS_FIXED | RFLAGS_IF,
+        rflags: flags_of_ring_3(0),
         ..Default::default()
     }
 }

@@ -8,8 +8,6 @@ use linux::{Kernel, Space, Thread};
 use crate::error::Result;
 use crate::kvm::vcpu::Vcpu;
 
-/// RFLAGS.IF, without which nothing of ring 3 is as Linux has it.
-pub(super) const RFLAGS_IF: u64 = 1 << 9;
 /// The vector of a general-protection exception.
 const GENERAL_PROTECTION: u8 = 13;
 
@@ -81,6 +79,19 @@ pub(crate) enum Ruling {
     End,
     /// It ends with a fault.
     Fault(Box<Refusal>),
+}
+
+/// The vCPU goes on in ring 3, whichever ring it is in.
+pub(super) fn go_on_in_ring_3(
+    vcpu: &mut Vcpu,
+    registers: &kvm_regs,
+    special: &kvm_sregs,
+) -> Result<()> {
+    if special.cs.dpl == 3 {
+        return vcpu.set_registers(registers);
+    }
+    let events = vcpu.events()?;
+    vcpu.stage(registers, &in_ring(special, Privilege::User), &events)
 }
 
 /// Ring 3 has written to the port, which is no business of its own.
