@@ -26,6 +26,7 @@ errnos! {
     EINVAL: "An argument that means nothing.",
     EMFILE: "Too many descriptors.",
     ENAMETOOLONG: "A name is too long.",
+    ENOENT: "There is nothing of that name.",
     ENODEV: "Such a file cannot be mapped so.",
     ENOMEM: "Out of memory, or of page tables.",
     ENOSPC: "Out of memory for files.",

@@ -3,6 +3,7 @@
 //! ```text
 //! space ─► areas · frames · tables      what is mapped where, with which rights
 //! load  ─► elf · start                  a program's image and first stack, put into a space
+//! tree  ─►                               what is found by path
 //! calls ─► Kernel, by subject · files   a value, the program's end, or a question to the host
 //! ```
 //!
@@ -22,6 +23,7 @@ mod memory;
 mod program;
 mod space;
 mod start;
+mod tree;
 
 pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, World};
 pub use errno::Errno;
@@ -32,3 +34,4 @@ pub use program::{Loaded, Program};
 pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,
 };
+pub use tree::{Mount, Setup, Source, Tree, TreeError};

@@ -21,6 +21,7 @@ use crate::errno::Errno;
 use crate::files::{Files, Object};
 use crate::limits::COUNTED_CALLS;
 use crate::program::Loaded;
+use crate::tree::Tree;
 use heap::Heap;
 use resources::Resources;
 use signals::Signals;
@@ -36,6 +37,9 @@ pub struct Kernel {
     signals: Signals,
     /// How often each number came; all that are too large are the last one.
     counts: Vec<u64>,
+    /// What is found by path; without it, paths are the host's.
+    #[serde(skip)]
+    tree: Option<Tree>,
 }
 
 impl Kernel {
@@ -47,7 +51,21 @@ impl Kernel {
             resources: Resources::new(memory_bytes),
             signals: Signals::new(),
             counts: vec![0; COUNTED_CALLS + 1],
+            tree: None,
         }
+    }
+
+    /// For a program that has files of its own.
+    pub fn with_tree(loaded: &Loaded, memory_bytes: u64, tree: Tree) -> Self {
+        Self {
+            tree: Some(tree),
+            ..Self::new(loaded, memory_bytes)
+        }
+    }
+
+    /// What it finds by path.
+    pub fn tree(&mut self) -> Option<&mut Tree> {
+        self.tree.as_mut()
     }
 
     /// Answers a system call.
