@@ -4,6 +4,7 @@
 //! space ─► areas · frames · tables      what is mapped where, with which rights
 //! load  ─► elf · start                  a program's image and first stack, put into a space
 //! tree  ─►                               what is found by path
+//! host  ─►                               directories of the host, one component at a time
 //! calls ─► Kernel, by subject · files   a value, the program's end, or a question to the host
 //! ```
 //!
@@ -17,6 +18,7 @@ mod elf;
 mod errno;
 mod error;
 mod files;
+mod host;
 pub mod limits;
 mod load;
 mod memory;
@@ -24,11 +26,13 @@ mod names;
 mod program;
 mod space;
 mod start;
+mod status;
 mod tree;
 
 pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, WatchedCalls, World};
 pub use errno::Errno;
 pub use error::{LoadError, LoadErrorKind};
+pub use host::{Capacity, HostEntry, HostFile, HostPlace, HostRoot};
 pub use load::{interpreter, load};
 pub use memory::Memory;
 pub use names::system_calls;
@@ -36,4 +40,5 @@ pub use program::{Loaded, Program};
 pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,
 };
+pub use status::{Kind, SetTime, Status};
 pub use tree::{Mount, Setup, Source, Tree, TreeError};
