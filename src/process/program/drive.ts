@@ -1,18 +1,15 @@
-import { constants } from 'node:os'
-
 import { VmError, raise } from '../../native/errors.ts'
 import type { CallStop, Stop } from '../engine/types.ts'
-import { type Host, negative } from './calls/context.ts'
+import type { Host } from './calls/context.ts'
 import { answer } from './calls/host.ts'
 import { nameOf } from './calls/names.ts'
 import { type CallMemory, type SystemCalls, askHandler } from './calls/table.ts'
 import { Waits } from './calls/waits.ts'
 import type { Input } from './input.ts'
-import { type ProcessMachine, tryMemory } from './machine.ts'
+import type { ProcessMachine } from './machine.ts'
 import type { Output } from './output.ts'
 import { type Ending, type ProcessResult, signalOf } from './result.ts'
 
-const { ENAMETOOLONG } = constants.errno
 /** PATH_MAX. */
 const MOST_STRING_BYTES = 4096
 const PAGE_BYTES = 4096
