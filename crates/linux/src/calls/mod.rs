@@ -6,6 +6,7 @@
 mod descriptors;
 mod heap;
 mod identity;
+mod paths;
 mod poll;
 mod record;
 mod resources;
@@ -37,9 +38,6 @@ pub struct Kernel {
     signals: Signals,
     /// How often each number came; all that are too large are the last one.
     counts: Vec<u64>,
-    /// What is found by path; without it, paths are the host's.
-    #[serde(skip)]
-    tree: Option<Tree>,
 }
 
 impl Kernel {
@@ -51,21 +49,19 @@ impl Kernel {
             resources: Resources::new(memory_bytes),
             signals: Signals::new(),
             counts: vec![0; COUNTED_CALLS + 1],
-            tree: None,
         }
     }
 
     /// For a program that has files of its own.
     pub fn with_tree(loaded: &Loaded, memory_bytes: u64, tree: Tree) -> Self {
-        Self {
-            tree: Some(tree),
-            ..Self::new(loaded, memory_bytes)
-        }
+        let mut kernel = Self::new(loaded, memory_bytes);
+        kernel.files.tree = Some(tree);
+        kernel
     }
 
     /// What it finds by path.
     pub fn tree(&mut self) -> Option<&mut Tree> {
-        self.tree.as_mut()
+        self.files.tree.as_mut()
     }
 
     /// Answers a system call.
@@ -95,6 +91,7 @@ impl Kernel {
         }
         let files = &mut self.files;
         transfer::answer(number, arguments, files, world)
+            .or_else(|| paths::answer(number, arguments, files, &self.resources, world))
             .or_else(|| time::answer(number, arguments, world))
             .or_else(|| self.heap.answer(number, arguments, files, world))
             .or_else(|| descriptors::answer(number, arguments, files, world))
@@ -102,6 +99,11 @@ impl Kernel {
             .or_else(|| identity::answer(number, arguments, world))
             .or_else(|| self.signals.answer(number, arguments, world))
             .or_else(|| self.resources.answer(number, arguments, world))
+    }
+
+    /// The paths of the host's files that are open.
+    pub fn host_files(&self) -> Vec<Vec<u8>> {
+        self.files.host_files()
     }
 
     /// How often each system call came, by its number; the last one is of all that are larger.
