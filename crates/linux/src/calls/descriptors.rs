@@ -3,11 +3,10 @@
 use linux_raw_sys::general::__NR_ioctl;
 use linux_raw_sys::general::{
     __NR_close, __NR_dup, __NR_dup2, __NR_dup3, __NR_fcntl, __NR_fdatasync, __NR_fsync,
-    __NR_ftruncate, __NR_lseek, __NR_memfd_create, __NR_pipe, __NR_pipe2,
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL,
-    F_SETPIPE_SZ, FD_CLOEXEC, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, O_APPEND,
-    O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_RDWR, SEEK_CUR, SEEK_DATA, SEEK_END,
-    SEEK_HOLE, SEEK_SET,
+    __NR_ftruncate, __NR_lseek, __NR_memfd_create, __NR_pipe, __NR_pipe2, F_DUPFD, F_DUPFD_CLOEXEC,
+    F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL, F_SETPIPE_SZ, FD_CLOEXEC, MFD_ALLOW_SEALING,
+    MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, O_APPEND, O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_RDWR,
+    SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 

@@ -15,6 +15,8 @@ mod time;
 mod transfer;
 mod world;
 
+use std::collections::BTreeSet;
+
 use linux_raw_sys::general::{__NR_exit, __NR_exit_group};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,21 @@ pub struct Kernel {
     signals: Signals,
     /// How often each number came; all that are too large are the last one.
     counts: Vec<u64>,
+    /// What the host is asked about before it is answered here.
+    #[serde(skip)]
+    watched: WatchedCalls,
+}
+
+/// System calls by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WatchedCalls {
+    /// None.
+    #[default]
+    None,
+    /// These.
+    These(BTreeSet<u64>),
+    /// All, known or not.
+    All,
 }
 
 impl Kernel {
@@ -49,6 +66,7 @@ impl Kernel {
             resources: Resources::new(memory_bytes),
             signals: Signals::new(),
             counts: vec![0; COUNTED_CALLS + 1],
+            watched: WatchedCalls::None,
         }
     }
 
@@ -73,6 +91,19 @@ impl Kernel {
         if let Some(count) = self.counts.get_mut(number) {
             *count = count.wrapping_add(1);
         }
+        let is_watched = match &self.watched {
+            WatchedCalls::None => false,
+            WatchedCalls::These(numbers) => numbers.contains(&call.number),
+            WatchedCalls::All => true,
+        };
+        if is_watched {
+            return Answer::Ask;
+        }
+        self.go_on(call, world)
+    }
+
+    /// Answers a system call that the host was asked about first, and has left to this.
+    pub fn go_on(&mut self, call: &Call, world: &mut World<'_>) -> Answer {
         u32::try_from(call.number)
             .ok()
             .and_then(|number| self.answer(number, call.arguments, world))
@@ -104,6 +135,11 @@ impl Kernel {
     /// The paths of the host's files that are open.
     pub fn host_files(&self) -> Vec<Vec<u8>> {
         self.files.host_files()
+    }
+
+    /// Says what the host is asked about, even if it would be answered here.
+    pub fn watch(&mut self, watched: WatchedCalls) {
+        self.watched = watched;
     }
 
     /// How often each system call came, by its number; the last one is of all that are larger.

@@ -262,12 +262,15 @@ impl Files {
 
     /// Files of the host that are open, by their paths.
     pub fn host_files(&self) -> Vec<Vec<u8>> {
-        let opened = self.descriptions.iter().filter_map(|found| match &found.object {
-            Object::Opened(opened) if matches!(opened.content, Content::Host(_)) => {
-                Some(opened.path.clone())
-            }
-            _ => None,
-        });
+        let opened = self
+            .descriptions
+            .iter()
+            .filter_map(|found| match &found.object {
+                Object::Opened(opened) if matches!(opened.content, Content::Host(_)) => {
+                    Some(opened.path.clone())
+                }
+                _ => None,
+            });
         opened.collect()
     }
 
@@ -329,6 +332,8 @@ impl Descriptors for Files {
 
     fn numbers(&self) -> Vec<i32> {
         let numbers = (0..self.table.len()).filter(|number| self.table.get(*number).is_some());
-        numbers.filter_map(|number| i32::try_from(number).ok()).collect()
+        numbers
+            .filter_map(|number| i32::try_from(number).ok())
+            .collect()
     }
 }

@@ -166,7 +166,10 @@ impl Ground {
 
     /// A node that is open, as a part of its mount.
     pub fn step_to(&self, id: u32, mount: u32) -> Step {
-        let read_only = self.mounts.values().any(|mounted| mounted.number == mount && mounted.read_only);
+        let read_only = self
+            .mounts
+            .values()
+            .any(|mounted| mounted.number == mount && mounted.read_only);
         Step {
             place: Place::Node(id),
             mount,

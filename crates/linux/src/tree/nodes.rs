@@ -310,13 +310,7 @@ impl Nodes {
     }
 
     /// Copies to a file; see [`MemoryFile::write`].
-    pub fn write(
-        &mut self,
-        id: u32,
-        offset: u64,
-        bytes: &[u8],
-        now: Time,
-    ) -> Result<usize, Errno> {
+    pub fn write(&mut self, id: u32, offset: u64, bytes: &[u8], now: Time) -> Result<usize, Errno> {
         self.change(id, now, |file, pages| file.write(offset, bytes, pages))
     }
 

@@ -148,10 +148,7 @@ impl Walk<'_> {
             }
             let path = join(&self.path, &name);
             let here = self.here();
-            let step = match self
-                .ground
-                .child(here, &name, &path, self.descriptors)
-            {
+            let step = match self.ground.child(here, &name, &path, self.descriptors) {
                 Err(Errno::ENOENT) if is_last => {
                     return Ok(Found {
                         parent: here.clone(),

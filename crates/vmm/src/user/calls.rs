@@ -4,7 +4,7 @@ use boot::Privilege;
 use boot::state::RFLAGS_FIXED;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use linux::{Answer, Call, Thread, World};
+use linux::{Answer, Call, Kernel, Thread, World};
 
 use crate::error::Result;
 use crate::kvm::memory::GuestMemory;
@@ -86,8 +86,21 @@ pub(super) fn system_call(
 
 impl UserState {
     fn answer(&mut self, call: &Call, memory: &GuestMemory) -> Answer {
-        self.kernel.call(
-            call,
+        self.ask(memory, |kernel, world| kernel.call(call, world))
+    }
+
+    /// What was asked of the caller, and the caller has left to the kernel.
+    pub(super) fn go_on(&mut self, call: &Call, memory: &GuestMemory) -> Answer {
+        self.ask(memory, |kernel, world| kernel.go_on(call, world))
+    }
+
+    fn ask(
+        &mut self,
+        memory: &GuestMemory,
+        question: impl FnOnce(&mut Kernel, &mut World<'_>) -> Answer,
+    ) -> Answer {
+        question(
+            &mut self.kernel,
             &mut World {
                 space: &mut self.space,
                 memory,
@@ -98,7 +111,7 @@ impl UserState {
     }
 
     /// Special registers of ring 3, with the bases that a system call has set.
-    fn thread_registers(&self, special: &kvm_sregs, before: Thread) -> kvm_sregs {
+    pub(super) fn thread_registers(&self, special: &kvm_sregs, before: Thread) -> kvm_sregs {
         let mut changed = in_ring(special, Privilege::User);
         if before.fs_base != self.thread.fs_base {
             changed.fs.base = self.thread.fs_base;

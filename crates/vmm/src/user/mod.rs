@@ -18,7 +18,7 @@ mod program;
 mod state;
 
 pub use config::UserConfig;
-pub(crate) use prepare::{UserPlan, install, prepare};
+pub(crate) use prepare::{UserPlan, file, install, prepare};
 pub(crate) use program::User;
 pub(crate) use state::{Refusal, Ruling, UserState};
 pub use state::{UserProgram, UserStop};

@@ -6,7 +6,7 @@ use boot::state::spin::SPIN;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Commit, Protection, Space, Touch};
+use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch};
 
 use crate::error::Result;
 use crate::kvm::exit::{Exit, PortAccess};
@@ -39,6 +39,8 @@ enum Next {
 pub(crate) struct User {
     pub state: UserState,
     next: Option<Next>,
+    /// The bases of a thread, as they were before a system call that was answered meanwhile.
+    rebased: Option<Thread>,
     /// It looks for calls by itself.
     spins: bool,
     journal: Journal,
@@ -53,6 +55,7 @@ impl User {
         Self {
             state,
             next: None,
+            rebased: None,
             spins: false,
             journal: Journal::default(),
             has_run: false,
@@ -72,6 +75,27 @@ impl User {
             self.next = Some(Next::Answer(value));
         }
         is_asked
+    }
+
+    /// Lets the kernel answer the system call that has ended the last run; `None` if it cannot,
+    /// or if the program is over then.
+    pub fn go_on(&mut self, memory: &GuestMemory) -> Option<u64> {
+        let Some(UserStop::Call {
+            number, arguments, ..
+        }) = self.state.stop
+        else {
+            return None;
+        };
+        let before = self.state.thread;
+        match self.state.go_on(&Call { number, arguments }, memory) {
+            Answer::Value(value) => {
+                self.rebased.get_or_insert(before);
+                return Some(value);
+            }
+            Answer::Exit { code } => self.state.stop = Some(UserStop::Exit { code }),
+            Answer::Ask => {}
+        }
+        None
     }
 
     /// The next run begins at the gate, with this stack.
@@ -99,6 +123,12 @@ impl User {
             None => None,
         };
         self.state.asked = None;
+        if let Some(before) = self.rebased.take()
+            && before != self.state.thread
+        {
+            let special = vcpu.special_registers()?;
+            vcpu.set_special_registers(&self.state.thread_registers(&special, before))?;
+        }
         if let Some(registers) = registers {
             vcpu.set_registers(&registers)?;
         }
@@ -218,6 +248,7 @@ impl User {
     pub fn restore(&mut self, state: &UserState, memory: &GuestMemory, before: &[(u64, u64)]) {
         self.state.clone_from(state);
         self.next = None;
+        self.rebased = None;
         self.stale = None;
         self.state.space.rewrite(journal::changed(memory, before));
     }

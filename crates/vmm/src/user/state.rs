@@ -49,7 +49,7 @@ pub enum UserStop {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UserState {
     pub program: UserProgram,
-    pub(super) kernel: Kernel,
+    pub kernel: Kernel,
     pub(super) thread: Thread,
     pub space: Space,
     /// Why it stands still, if the caller is to know.

@@ -52,7 +52,9 @@ pub fn answer(
 ) -> Option<Answer> {
     let stay = AT_SYMLINK_NOFOLLOW.into();
     let result = match number {
-        __NR_fstat => of_descriptor(int(a), files).and_then(|shown| tell(shown, Form::Stat, b, world)),
+        __NR_fstat => {
+            of_descriptor(int(a), files).and_then(|shown| tell(shown, Form::Stat, b, world))
+        }
         __NR_newfstatat => return status_at([a, b, d, c], Form::Stat, files, world),
         __NR_statx if low(d) & STATX__RESERVED != 0 => Err(Errno::EINVAL),
         __NR_statx => return status_at([a, b, c, e], Form::Statx, files, world),
@@ -160,12 +162,7 @@ fn of_descriptor(descriptor: i32, files: &Files) -> Result<Option<Shown>, Errno>
     Ok(Some(status.into()))
 }
 
-fn tell(
-    shown: Option<Shown>,
-    form: Form,
-    at: u64,
-    world: &mut World<'_>,
-) -> Result<Answer, Errno> {
+fn tell(shown: Option<Shown>, form: Form, at: u64, world: &mut World<'_>) -> Result<Answer, Errno> {
     let Some(shown) = shown else {
         return Ok(Answer::Ask);
     };

@@ -102,7 +102,10 @@ fn maps(world: &World<'_>) -> String {
             ""
         };
         let (start, end) = (range.start, range.end);
-        let _ = writeln!(text, "{start:08x}-{end:08x} {rights}p 00000000 00:00 0 {name}");
+        let _ = writeln!(
+            text,
+            "{start:08x}-{end:08x} {rights}p 00000000 00:00 0 {name}"
+        );
     }
     text
 }
@@ -146,7 +149,10 @@ fn mounts(files: &Files, is_long: bool) -> Result<String, Errno> {
         let kind = mounted.root.name();
         let number = mounted.number + 1;
         let _ = if is_long {
-            writeln!(text, "{number} 1 1:{number} / {path} {rights} - {kind} {kind} {rights}")
+            writeln!(
+                text,
+                "{number} 1 1:{number} / {path} {rights} - {kind} {kind} {rights}"
+            )
         } else {
             writeln!(text, "{kind} {path} {kind} {rights} 0 0")
         };
@@ -158,7 +164,10 @@ fn mounts(files: &Files, is_long: bool) -> Result<String, Errno> {
 fn used(world: &mut World<'_>) -> u64 {
     let (seconds, nanoseconds) = world.host.now(Clock::Processor);
     let part = u64::from(nanoseconds) / (1_000_000_000 / CLOCK_TICKS);
-    seconds.cast_unsigned().wrapping_mul(CLOCK_TICKS).wrapping_add(part)
+    seconds
+        .cast_unsigned()
+        .wrapping_mul(CLOCK_TICKS)
+        .wrapping_add(part)
 }
 
 /// `/proc/self/stat`, whose fields have numbers only (proc(5)).

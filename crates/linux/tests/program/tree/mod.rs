@@ -1,7 +1,7 @@
 //! Files by path: those in memory, the host's, and the engine's own.
 
-mod opening;
 mod host;
+mod opening;
 
 use crate::bed::Bed;
 use linux::limits::PAGE;
@@ -131,7 +131,10 @@ impl Folder {
     }
 
     pub fn mount(&self, path: &str, read_only: bool) -> Mount {
-        mount(path, Source::Host(HostRoot::open(&self.0, read_only).unwrap()))
+        mount(
+            path,
+            Source::Host(HostRoot::open(&self.0, read_only).unwrap()),
+        )
     }
 }
 

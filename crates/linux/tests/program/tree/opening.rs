@@ -29,7 +29,11 @@ fn a_file_that_is_written_is_read() {
         ("/dev/tty", 0, ENXIO),
         ("/dev/none", creates, EACCES),
     ] {
-        assert_eq!(bed.by_path(__NR_open, path, &[flags]), failed(errno), "{path}");
+        assert_eq!(
+            bed.by_path(__NR_open, path, &[flags]),
+            failed(errno),
+            "{path}"
+        );
     }
 }
 
@@ -62,7 +66,10 @@ fn links_are_followed_in_the_name_space_of_the_program() {
     let at = bed.pages(1);
     assert_eq!(bed.by_path(__NR_readlink, "/x/rel", &[at, 100]), 13);
     assert_eq!(bed.read(at, 13), b"../etc/secret");
-    assert_eq!(bed.by_path(__NR_readlink, "/x/y", &[at, 100]), failed(EINVAL));
+    assert_eq!(
+        bed.by_path(__NR_readlink, "/x/y", &[at, 100]),
+        failed(EINVAL)
+    );
 }
 
 #[test]
@@ -75,7 +82,10 @@ fn the_engine_has_devices_and_processes_of_its_own() {
     assert!(cat(&mut bed, "/proc/mounts").contains("tmpfs / tmpfs rw"));
     assert_eq!(cat(&mut bed, "/dev/null"), "");
     assert_eq!(ls(&mut bed, "/proc/self/fd"), "0 1 2 3");
-    assert_eq!(ls(&mut bed, "/dev"), "fd full null random stderr stdin stdout tty urandom zero");
+    assert_eq!(
+        ls(&mut bed, "/dev"),
+        "fd full null random stderr stdin stdout tty urandom zero"
+    );
     let at = bed.pages(1);
     assert_eq!(bed.by_path(__NR_readlink, "/proc/self/exe", &[at, 100]), 9);
     assert_eq!(bed.read(at, 9), b"/bin/test");
@@ -84,7 +94,10 @@ fn the_engine_has_devices_and_processes_of_its_own() {
     assert_eq!(bed.kernel.host_of(out as i32), Some(1));
     assert_eq!(bed.by_path(__NR_open, "/dev/stdin", &[1]), failed(EACCES));
     for path in ["/dev/null", "/proc/self/status", "/proc"] {
-        assert_eq!(bed.by_path(__NR_unlink, path, &[]), failed(if path == "/proc" { EISDIR } else { EACCES }));
+        assert_eq!(
+            bed.by_path(__NR_unlink, path, &[]),
+            failed(if path == "/proc" { EISDIR } else { EACCES })
+        );
     }
 }
 
@@ -102,7 +115,11 @@ fn a_tree_that_cannot_be_says_why() {
     assert_eq!(with(vec![memory("/a"), memory("/b/c")], "/b"), Ok(()));
     for (mounts, directory, start) in [
         (vec![memory("a")], "", "a: "),
-        (vec![memory("/a"), memory("//a/")], "", "/a: the path comes twice"),
+        (
+            vec![memory("/a"), memory("//a/")],
+            "",
+            "/a: the path comes twice",
+        ),
         (vec![memory("/a/../b")], "", "/a/../b: "),
         (vec![memory("/proc/self")], "", "/proc/self: "),
         (vec![memory("/a")], "/none", "/none: "),
