@@ -23,6 +23,7 @@ errnos! {
     EEXIST: "Something is mapped there.",
     EFAULT: "A pointer to what is not mapped, or not so.",
     EFBIG: "Larger than a file may be.",
+    EINTR: "A signal came while it waited.",
     EINVAL: "An argument that means nothing.",
     EMFILE: "Too many descriptors.",
     ENAMETOOLONG: "A name is too long.",

@@ -25,7 +25,9 @@ mod space;
 mod start;
 mod tree;
 
-pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, World};
+pub use calls::{
+    Answer, Call, Clock, Delivery, HostFacts, Kernel, Registers, Thread, Trap, World,
+};
 pub use errno::Errno;
 pub use error::{LoadError, LoadErrorKind};
 pub use load::{interpreter, load};

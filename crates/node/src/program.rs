@@ -10,11 +10,11 @@ use crate::ffi;
 use crate::machine::NativeMachine;
 
 /// Why a program stands still: `'returned'` after a call, `'call'` for a system call that waits for
-/// its answer, `'exit'`.
+/// its answer, `'exit'`, `'killed'` by a signal.
 #[napi(object)]
 pub struct NativeStop {
     /// Which of them; none if the last run has ended in another way.
-    #[napi(ts_type = "'returned' | 'call' | 'exit'")]
+    #[napi(ts_type = "'returned' | 'call' | 'exit' | 'killed'")]
     pub kind: Option<String>,
     /// RAX of a system call.
     pub number: Option<BigInt>,
@@ -22,7 +22,7 @@ pub struct NativeStop {
     pub arguments: Option<Vec<BigInt>>,
     /// RSP of a system call.
     pub rsp: Option<BigInt>,
-    /// Of an exit.
+    /// Of an exit; the signal that has killed it.
     pub code: Option<i32>,
 }
 
@@ -116,6 +116,10 @@ impl NativeStop {
             Some(UserStop::Exit { code }) => {
                 told.kind = Some("exit".into());
                 told.code = Some(*code);
+            }
+            Some(UserStop::Killed { signal }) => {
+                told.kind = Some("killed".into());
+                told.code = i32::try_from(*signal).ok();
             }
             Some(UserStop::Call {
                 number,

@@ -33,6 +33,20 @@ impl Machine {
         Err(Error::new(ErrorCode::InvalidOption, what))
     }
 
+    /// Sends the program a signal, which is delivered when it runs next; it may end that run at
+    /// once, as [`UserStop::Killed`]. Returns whether a system call that waits for its answer is
+    /// interrupted, and has to be answered by `EINTR`. A library's program has no signals.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program, or there is no such signal.
+    pub fn user_signal(&mut self, signal: u32) -> Result<bool> {
+        if !(1..=64).contains(&signal) {
+            let what = format!("signal {signal}: signals are 1 to 64");
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        Ok(self.user()?.signal(signal))
+    }
+
     /// The next run calls the function in the mailbox, with this stack.
     ///
     /// # Errors

@@ -4,12 +4,12 @@ use boot::Privilege;
 use boot::state::RFLAGS_FIXED;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use linux::{Answer, Call, Thread, World};
+use linux::{Answer, Call, Thread};
 
 use crate::error::Result;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
-use crate::user::host::Facts;
+use crate::user::signals;
 use crate::user::state::{Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
 /// What a system call comes to; `registers` are those at the entry.
@@ -49,8 +49,16 @@ pub(super) fn system_call(
     };
     let special = vcpu.special_registers()?;
     let is_ring_0 = special.cs.dpl == 0;
+    state.thread.rsp = registers.rsp;
     let before = state.thread;
-    let stop = match state.answer(&call, vcpu.page().memory()) {
+    let answer = state.answer(&call, vcpu.page().memory());
+    let stop = match answer {
+        Answer::Value(value) if state.kernel.has_signal() => {
+            let special = state.thread_registers(&special, before);
+            let back = kvm_regs { rax: value, ..back };
+            return signals::go_on(state, vcpu, &back, &special, Some(call.number));
+        }
+        Answer::Return => return signals::leave(state, vcpu, &back, &special),
         Answer::Value(value) if before == state.thread => {
             let registers = kvm_regs { rax: value, ..back };
             vcpu.set_registers(&if is_ring_0 {
@@ -77,6 +85,7 @@ pub(super) fn system_call(
             rsp: registers.rsp,
         },
         Answer::Exit { code } => UserStop::Exit { code },
+        Answer::Killed { signal } => UserStop::Killed { signal },
     };
     go_on_in_ring_3(vcpu, &back, &special)?;
     state.asked = Some(back);
@@ -86,15 +95,7 @@ pub(super) fn system_call(
 
 impl UserState {
     fn answer(&mut self, call: &Call, memory: &GuestMemory) -> Answer {
-        self.kernel.call(
-            call,
-            &mut World {
-                space: &mut self.space,
-                memory,
-                thread: &mut self.thread,
-                host: &mut Facts,
-            },
-        )
+        self.with_kernel(memory, |kernel, world| kernel.call(call, world))
     }
 
     /// Special registers of ring 3, with the bases that a system call has set.

@@ -6,8 +6,9 @@ use boot::state::spin::SPIN;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Commit, Protection, Space, Touch};
+use linux::{Access, Commit, Protection, Space, Touch, Trap};
 
+use crate::debug::Caught;
 use crate::error::Result;
 use crate::kvm::exit::{Exit, PortAccess};
 use crate::kvm::memory::GuestMemory;
@@ -15,6 +16,7 @@ use crate::kvm::vcpu::Vcpu;
 use crate::user::calls::system_call;
 use crate::user::force;
 use crate::user::journal::{self, Journal};
+use crate::user::signals::{self, Delivered};
 use crate::user::state::{Refusal, Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
 /// The bytes of `syscall`.
@@ -86,9 +88,18 @@ impl User {
         self.spins = true;
     }
 
-    /// Before the first entry of a run.
-    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+    /// Sends it a signal; returns whether a call that waits is interrupted.
+    pub fn signal(&mut self, signal: u32) -> bool {
+        self.state.kernel.send_signal(signal)
+    }
+
+    /// Before the first entry of a run; false if a signal ends the program.
+    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<bool> {
         vcpu.show_all();
+        let call = match (self.next, self.state.asked) {
+            (Some(Next::Answer(_)), Some(asked)) => Some(asked.rax),
+            _ => None,
+        };
         let registers = match self.next.take() {
             Some(Next::Answer(value)) => self.state.asked.take().map(|asked| kvm_regs {
                 rax: value,
@@ -103,7 +114,32 @@ impl User {
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
-        Ok(())
+        if !self.state.kernel.has_signal() {
+            return Ok(true);
+        }
+        let registers = vcpu.registers()?;
+        match signals::deliver(&mut self.state, vcpu, &registers, call)? {
+            Delivered::Goes(registers) => vcpu.set_registers(&registers).map(|()| true),
+            Delivered::Killed => Ok(false),
+        }
+    }
+
+    /// A fault that is the program's own; the registers with which its handler begins, if it has
+    /// one that can be entered.
+    pub fn trapped(&mut self, vcpu: &mut Vcpu, caught: &Caught) -> Result<Option<kvm_regs>> {
+        let fault = caught.fault;
+        let trap = Trap {
+            vector: fault.vector,
+            error_code: fault.error_code.unwrap_or_default(),
+            address: fault.address.unwrap_or_default(),
+            rip: fault.rip,
+            exceptions: 0,
+        };
+        let delivered = signals::trapped(&mut self.state, vcpu, trap, &caught.registers)?;
+        Ok(match delivered {
+            Some(Delivered::Goes(registers)) => Some(registers),
+            Some(Delivered::Killed) | None => None,
+        })
     }
 
     /// At the end of a run, also of one that was cut off within what is ours: the vCPU is in
