@@ -184,6 +184,18 @@ export declare class NativeMachine {
    * there was none.
    */
   userAnswer(value: bigint): Failure | null
+  /**
+   * Lets the kernel answer the system call that has ended the last run, and returns RAX, which
+   * `userAnswer` is still to be given; null if it does not know the call, or if the program is
+   * over then: `userStop` says so.
+   */
+  userGoOn(): bigint | null | Failure
+  /** Which system calls end a run before they are answered: those of these numbers, or all. */
+  userWatch(numbers: Array<number>, all: boolean): Failure | null
+  /** How often each system call came, by its number; the last one is of all that are larger. */
+  userCounts(): Array<number> | Failure
+  /** All bytes of a file that the program finds at a path. `ERR_PAYLOAD` if there is none. */
+  userFile(path: string): Uint8Array | Failure
   /** The next run calls a function. `mailbox` has what the gate loads. */
   userCall(rsp: bigint, mailbox: Uint8Array): Failure | null
   /** Fills an array with the mailbox. */
@@ -815,6 +827,16 @@ export interface NativeFile {
   bytes: Uint8Array
 }
 
+/** What a process finds by path. */
+export interface NativeFiles {
+  /** Where its image is, which is read from there if the payload is empty. */
+  program: string
+  /** Where relative paths begin. */
+  directory: string
+  /** In any order. */
+  mounts: Array<NativeMount>
+}
+
 /** r" The format of an image, which determines where its bytes go and where it starts. */
 export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage' | 'firmware'
 
@@ -984,6 +1006,18 @@ export interface NativeModule {
   image: Uint8Array
   /** Its string, default empty. */
   string: string
+}
+
+/** Something at a path. */
+export interface NativeMount {
+  /** Absolute, as the process has it. */
+  path: string
+  /** A path of the host; without it and `bytes`, a directory in memory. */
+  host?: string
+  /** The contents of a file in memory. */
+  bytes?: Uint8Array
+  /** The process cannot change it. */
+  readOnly: boolean
 }
 
 /** The page that a linear address lies in. */
@@ -1404,6 +1438,11 @@ export interface NativeStop {
   arguments?: Array<bigint>
   /** RSP of a system call. */
   rsp?: bigint
+  /**
+   * The stream that the first argument of a system call leads to, if it is a descriptor of one:
+   * 0, 1 or 2.
+   */
+  stream?: number
   /** Of an exit. */
   code?: number
 }
@@ -1430,6 +1469,14 @@ export interface NativeStopMeans {
   watch?: 'step'
   /** How many breakpoints the processor's own registers hold, if they work. */
   hardware: number
+}
+
+/** A system call by its name in the kernel's table. */
+export interface NativeSystemCall {
+  /** What RAX has. */
+  number: number
+  /** As in `syscall_64.tbl`. */
+  name: string
 }
 
 /** r" A level of page tables (Intel SDM vol. 3A §5.3 to §5.5). */
@@ -1471,6 +1518,8 @@ export interface NativeUser {
   arguments: Array<string>
   /** Its environment, as `NAME=value`. */
   environment: Array<string>
+  /** What it finds by path; only a process has it. */
+  files?: NativeFiles
 }
 
 /** What waits for a vCPU (KVM API, `struct kvm_vcpu_events`). */
@@ -1588,3 +1637,6 @@ export declare function releaseLoop(): void
  * runners do, those are the first copy's, whose function serves the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null
+
+/** Every system call of x86-64 Linux. */
+export declare function systemCalls(): Array<NativeSystemCall>

@@ -4,6 +4,7 @@
 //! space ─► areas · frames · tables      what is mapped where, with which rights
 //! load  ─► elf · start                  a program's image and first stack, put into a space
 //! tree  ─►                               what is found by path
+//! host  ─►                               directories of the host, one component at a time
 //! calls ─► Kernel, by subject · files   a value, the program's end, or a question to the host
 //! ```
 //!
@@ -17,23 +18,29 @@ mod elf;
 mod errno;
 mod error;
 mod files;
+mod host;
 pub mod limits;
 mod load;
 mod memory;
+mod names;
 mod program;
 mod space;
 mod start;
+mod status;
 mod tree;
 
 pub use calls::{
-    Answer, Call, Clock, Delivery, HostFacts, Kernel, Registers, Thread, Trap, World,
+    Answer, Call, Clock, Delivery, HostFacts, Kernel, Registers, Thread, Trap, WatchedCalls, World,
 };
 pub use errno::Errno;
 pub use error::{LoadError, LoadErrorKind};
+pub use host::{Capacity, HostEntry, HostFile, HostPlace, HostRoot};
 pub use load::{interpreter, load};
 pub use memory::Memory;
+pub use names::system_calls;
 pub use program::{Loaded, Program};
 pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,
 };
+pub use status::{Kind, SetTime, Status};
 pub use tree::{Mount, Setup, Source, Tree, TreeError};

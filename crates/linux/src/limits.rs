@@ -58,3 +58,9 @@ pub const STACK_GROWN: u64 = 132 << 10;
 pub const PROCESS: u32 = 2;
 /// The number of its parent.
 pub const PARENT: u32 = 1;
+/// Files of the host that one program has open.
+pub const HOST_FILES: usize = 256;
+/// Bytes of one component of a path.
+pub const NAME_BYTES: usize = 255;
+/// Entries of a directory that is listed.
+pub const ENTRIES: usize = 65_536;

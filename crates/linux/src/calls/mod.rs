@@ -14,6 +14,8 @@ mod time;
 mod transfer;
 mod world;
 
+use std::collections::BTreeSet;
+
 use linux_raw_sys::general::{__NR_exit, __NR_exit_group};
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +27,8 @@ use crate::space::Space;
 use crate::tree::Tree;
 use heap::Heap;
 use resources::Resources;
-use signals::{Next, Signals};
 pub use signals::{Delivery, Registers, Trap};
+use signals::{Next, Signals};
 pub use world::{Answer, Call, Clock, HostFacts, Thread, World};
 
 /// What an operating system remembers of one program.
@@ -42,6 +44,21 @@ pub struct Kernel {
     /// What is found by path; without it, paths are the host's.
     #[serde(skip)]
     tree: Option<Tree>,
+    /// What the host is asked about before it is answered here.
+    #[serde(skip)]
+    watched: WatchedCalls,
+}
+
+/// System calls by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WatchedCalls {
+    /// None.
+    #[default]
+    None,
+    /// These.
+    These(BTreeSet<u64>),
+    /// All, known or not.
+    All,
 }
 
 impl Kernel {
@@ -54,6 +71,7 @@ impl Kernel {
             signals: Signals::new(),
             counts: vec![0; COUNTED_CALLS + 1],
             tree: None,
+            watched: WatchedCalls::None,
         }
     }
 
@@ -79,6 +97,19 @@ impl Kernel {
         if let Some(count) = self.counts.get_mut(number) {
             *count = count.wrapping_add(1);
         }
+        let is_watched = match &self.watched {
+            WatchedCalls::None => false,
+            WatchedCalls::These(numbers) => numbers.contains(&call.number),
+            WatchedCalls::All => true,
+        };
+        if is_watched {
+            return Answer::Ask;
+        }
+        self.go_on(call, world)
+    }
+
+    /// Answers a system call that the host was asked about first, and has left to this.
+    pub fn go_on(&mut self, call: &Call, world: &mut World<'_>) -> Answer {
         let answer = u32::try_from(call.number)
             .ok()
             .and_then(|number| self.answer(number, call.arguments, world));
@@ -161,6 +192,11 @@ impl Kernel {
         world: &mut World<'_>,
     ) -> Option<u64> {
         signals::leave(&mut self.signals, registers, world)
+    }
+
+    /// Says what the host is asked about, even if it would be answered here.
+    pub fn watch(&mut self, watched: WatchedCalls) {
+        self.watched = watched;
     }
 
     /// How often each system call came, by its number; the last one is of all that are larger.

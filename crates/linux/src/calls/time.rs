@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use linux_raw_sys::general::{
-    __NR_clock_getres, __NR_clock_gettime, __NR_clock_nanosleep, __NR_getrusage,
-    __NR_gettimeofday, __NR_nanosleep, __NR_time, __NR_times, __kernel_timespec, CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE,
-    CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE,
-    CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, TIMER_ABSTIME, rusage,
-    timeval, timezone,
+    __NR_clock_getres, __NR_clock_gettime, __NR_clock_nanosleep, __NR_getrusage, __NR_gettimeofday,
+    __NR_nanosleep, __NR_time, __NR_times, __kernel_timespec, CLOCK_BOOTTIME, CLOCK_MONOTONIC,
+    CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME,
+    CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, RUSAGE_CHILDREN, RUSAGE_SELF,
+    RUSAGE_THREAD, TIMER_ABSTIME, rusage, timeval, timezone,
 };
 
 use super::record::record;

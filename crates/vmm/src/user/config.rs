@@ -1,5 +1,7 @@
 //! A native program as an option.
 
+use linux::Setup;
+
 /// A program, beside its image.
 #[derive(Clone, Debug, Default)]
 pub struct UserConfig {
@@ -12,4 +14,7 @@ pub struct UserConfig {
     pub clock: Option<i64>,
     /// What its chance begins with; else it has the host's.
     pub seed: Option<u64>,
+    /// What it finds by path. With it the program is a process of its own, and without an image it
+    /// is the one at the path that the set-up names.
+    pub files: Option<Setup>,
 }

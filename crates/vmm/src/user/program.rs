@@ -6,7 +6,7 @@ use boot::state::spin::SPIN;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Commit, Protection, Space, Touch, Trap};
+use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch, Trap};
 
 use crate::debug::Caught;
 use crate::error::Result;
@@ -41,6 +41,10 @@ enum Next {
 pub(crate) struct User {
     pub state: UserState,
     next: Option<Next>,
+    /// The bases of a thread, as they were before a system call that was answered meanwhile.
+    rebased: Option<Thread>,
+    /// That call was a handler's return.
+    returns: bool,
     /// It looks for calls by itself.
     spins: bool,
     journal: Journal,
@@ -55,6 +59,8 @@ impl User {
         Self {
             state,
             next: None,
+            rebased: None,
+            returns: false,
             spins: false,
             journal: Journal::default(),
             has_run: false,
@@ -74,6 +80,32 @@ impl User {
             self.next = Some(Next::Answer(value));
         }
         is_asked
+    }
+
+    /// Lets the kernel answer the system call that has ended the last run; `None` if it cannot,
+    /// or if the program is over then.
+    pub fn go_on(&mut self, memory: &GuestMemory) -> Option<u64> {
+        let Some(UserStop::Call {
+            number, arguments, ..
+        }) = self.state.stop
+        else {
+            return None;
+        };
+        let before = self.state.thread;
+        match self.state.go_on(&Call { number, arguments }, memory) {
+            Answer::Value(value) => {
+                self.rebased.get_or_insert(before);
+                return Some(value);
+            }
+            Answer::Return => {
+                self.returns = true;
+                return Some(0);
+            }
+            Answer::Exit { code } => self.state.stop = Some(UserStop::Exit { code }),
+            Answer::Killed { signal } => self.state.stop = Some(UserStop::Killed { signal }),
+            Answer::Ask => {}
+        }
+        None
     }
 
     /// The next run begins at the gate, with this stack.
@@ -110,15 +142,27 @@ impl User {
             None => None,
         };
         self.state.asked = None;
+        if let Some(before) = self.rebased.take()
+            && before != self.state.thread
+        {
+            let special = vcpu.special_registers()?;
+            vcpu.set_special_registers(&self.state.thread_registers(&special, before))?;
+        }
         if let Some(registers) = registers {
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
-        if !self.state.kernel.has_signal() {
+        let returns = std::mem::take(&mut self.returns);
+        if !returns && !self.state.kernel.has_signal() {
             return Ok(true);
         }
         let registers = vcpu.registers()?;
-        match signals::deliver(&mut self.state, vcpu, &registers, call)? {
+        let delivered = if returns {
+            signals::leave(&mut self.state, vcpu, &registers)?
+        } else {
+            signals::deliver(&mut self.state, vcpu, &registers, call)?
+        };
+        match delivered {
             Delivered::Goes(registers) => vcpu.set_registers(&registers).map(|()| true),
             Delivered::Killed => Ok(false),
         }
@@ -254,6 +298,8 @@ impl User {
     pub fn restore(&mut self, state: &UserState, memory: &GuestMemory, before: &[(u64, u64)]) {
         self.state.clone_from(state);
         self.next = None;
+        self.rebased = None;
+        self.returns = false;
         self.stale = None;
         self.state.space.rewrite(journal::changed(memory, before));
     }

@@ -64,30 +64,12 @@ pub(super) fn deliver(
     Ok(Delivered::Goes(of_ring_3(&plain)))
 }
 
-/// After a system call: signals are delivered, and the program goes on in ring 3.
-pub(super) fn go_on(
-    state: &mut UserState,
-    vcpu: &mut Vcpu,
-    registers: &kvm_regs,
-    special: &kvm_sregs,
-    call: Option<u64>,
-) -> Result<Ruling> {
-    let (registers, ruling) = match deliver(state, vcpu, registers, call)? {
-        Delivered::Goes(registers) => (registers, Ruling::Go),
-        Delivered::Killed => (*registers, Ruling::End),
-    };
-    let events = vcpu.events()?;
-    vcpu.stage(&registers, &in_ring(special, Privilege::User), &events)?;
-    Ok(ruling)
-}
-
 /// `rt_sigreturn`, with the registers of that call.
 pub(super) fn leave(
     state: &mut UserState,
     vcpu: &mut Vcpu,
     registers: &kvm_regs,
-    special: &kvm_sregs,
-) -> Result<Ruling> {
+) -> Result<Delivered> {
     let mut plain = plain(registers);
     let page = Arc::clone(vcpu.page());
     let frame = state.with_kernel(page.memory(), |kernel, world| {
@@ -96,7 +78,23 @@ pub(super) fn leave(
     if let Some(interrupted) = frame.and_then(|frame| state.frames.take(frame)) {
         vcpu.set_xsave(&interrupted)?;
     }
-    go_on(state, vcpu, &of_ring_3(&plain), special, None)
+    deliver(state, vcpu, &of_ring_3(&plain), None)
+}
+
+/// After a system call, at which the program would have gone on with `registers`.
+pub(super) fn go_on(
+    delivered: Delivered,
+    vcpu: &mut Vcpu,
+    registers: &kvm_regs,
+    special: &kvm_sregs,
+) -> Result<Ruling> {
+    let (registers, ruling) = match delivered {
+        Delivered::Goes(registers) => (registers, Ruling::Go),
+        Delivered::Killed => (*registers, Ruling::End),
+    };
+    let events = vcpu.events()?;
+    vcpu.stage(&registers, &in_ring(special, Privilege::User), &events)?;
+    Ok(ruling)
 }
 
 /// A fault becomes a signal if the program has a handler for it: what it goes on with then.

@@ -57,7 +57,7 @@ pub enum UserStop {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UserState {
     pub program: UserProgram,
-    pub(super) kernel: Kernel,
+    pub kernel: Kernel,
     pub(super) thread: Thread,
     pub space: Space,
     pub(super) facts: Facts,

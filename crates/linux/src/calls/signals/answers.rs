@@ -53,9 +53,7 @@ pub fn answer(
         __NR_rt_sigpending if b <= SET_BYTES => {
             let bytes = usize::try_from(b).unwrap_or(0);
             let waiting = signals.pending.set() & signals.blocked;
-            world
-                .write(a, &waiting.to_le_bytes()[..bytes])
-                .map(|()| 0)
+            world.write(a, &waiting.to_le_bytes()[..bytes]).map(|()| 0)
         }
         __NR_rt_sigpending => Err(Errno::EINVAL),
         __NR_sigaltstack => {

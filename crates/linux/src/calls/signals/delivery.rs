@@ -7,9 +7,7 @@ use linux_raw_sys::general::{
 };
 
 use super::actions::{Action, Disposition};
-use super::frame::{
-    CONTEXT_AT, CONTEXT_BYTES, Context, FRAME_BYTES, INFO_AT, Registers, info,
-};
+use super::frame::{CONTEXT_AT, CONTEXT_BYTES, Context, FRAME_BYTES, INFO_AT, Registers, info};
 use super::pending::Sent;
 use super::set::{self, UNBLOCKABLE};
 use super::state::{Next, Signals};
@@ -85,7 +83,9 @@ pub fn deliver(
         };
         if let Some(call) = call.take()
             && action.has(SA_RESTART)
-            && !ALWAYS_INTERRUPTED.iter().any(|number| u64::from(*number) == call)
+            && !ALWAYS_INTERRUPTED
+                .iter()
+                .any(|number| u64::from(*number) == call)
         {
             again(registers, call);
         }

@@ -54,7 +54,9 @@ impl Pending {
 
     /// All that wait.
     pub fn set(&self) -> u64 {
-        self.0.iter().fold(0, |all, sent| all | set::of(sent.signal))
+        self.0
+            .iter()
+            .fold(0, |all, sent| all | set::of(sent.signal))
     }
 
     /// Which signal of a set is the next one.
