@@ -8,7 +8,6 @@ use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
 use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch, Trap};
 
-use crate::debug::Caught;
 use crate::error::Result;
 use crate::kvm::exit::{Exit, PortAccess};
 use crate::kvm::memory::GuestMemory;
@@ -170,16 +169,13 @@ impl User {
 
     /// A fault that is the program's own; the registers with which its handler begins, if it has
     /// one that can be entered.
-    pub fn trapped(&mut self, vcpu: &mut Vcpu, caught: &Caught) -> Result<Option<kvm_regs>> {
-        let fault = caught.fault;
-        let trap = Trap {
-            vector: fault.vector,
-            error_code: fault.error_code.unwrap_or_default(),
-            address: fault.address.unwrap_or_default(),
-            rip: fault.rip,
-            exceptions: 0,
-        };
-        let delivered = signals::trapped(&mut self.state, vcpu, trap, &caught.registers)?;
+    pub fn trapped(
+        &mut self,
+        vcpu: &mut Vcpu,
+        trap: Trap,
+        registers: &kvm_regs,
+    ) -> Result<Option<kvm_regs>> {
+        let delivered = signals::trapped(&mut self.state, vcpu, trap, registers)?;
         Ok(match delivered {
             Some(Delivered::Goes(registers)) => Some(registers),
             Some(Delivered::Killed) | None => None,

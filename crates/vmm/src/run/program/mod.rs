@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use linux::Trap;
+
 use crate::debug::{Caught, Fault};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
@@ -52,8 +54,16 @@ impl Processor {
 
     /// A fault of a program's own, for which it may have a handler.
     fn trapped(&mut self, mut caught: Box<Caught>) -> Result<Verdict> {
+        let fault = caught.fault;
+        let trap = Trap {
+            vector: fault.vector,
+            error_code: fault.error_code.unwrap_or_default(),
+            address: fault.address.unwrap_or_default(),
+            rip: fault.rip,
+            exceptions: 0,
+        };
         let handler = match &mut self.user {
-            Some(user) => user.trapped(&mut self.vcpu, &caught)?,
+            Some(user) => user.trapped(&mut self.vcpu, trap, &caught.registers)?,
             None => None,
         };
         let Some(registers) = handler else {
