@@ -25,6 +25,7 @@ errnos! {
     EEXIST: "Something is there.",
     EFAULT: "A pointer to what is not mapped, or not so.",
     EFBIG: "Larger than a file may be.",
+    EINTR: "A signal came while it waited.",
     EINVAL: "An argument that means nothing.",
     EIO: "The device failed.",
     EISDIR: "It is a directory.",

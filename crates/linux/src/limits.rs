@@ -48,6 +48,8 @@ pub const BUFFERS: usize = 1024;
 pub const TRANSFER_BYTES: u64 = 4 << 20;
 /// Bytes that one `getrandom` returns.
 pub const RANDOM_BYTES: u64 = 1 << 20;
+/// Signals that wait; those that come once always do.
+pub const PENDING_SIGNALS: usize = 128;
 /// System calls that are counted one by one; the rest are counted together.
 pub const COUNTED_CALLS: usize = 512;
 /// Bytes below RSP that Linux has mapped of a new program's stack.

@@ -24,10 +24,12 @@ use crate::errno::Errno;
 use crate::files::{Files, Object};
 use crate::limits::COUNTED_CALLS;
 use crate::program::Loaded;
+use crate::space::Space;
 use crate::tree::Tree;
 use heap::Heap;
 use resources::Resources;
-use signals::Signals;
+pub use signals::{Delivery, Registers, Trap};
+use signals::{Next, Signals};
 pub use world::{Answer, Call, Clock, HostFacts, Thread, World};
 
 /// What an operating system remembers of one program.
@@ -82,6 +84,11 @@ impl Kernel {
         self.files.tree.as_mut()
     }
 
+    /// It has files and signals of its own.
+    fn is_process(&self) -> bool {
+        self.files.tree.is_some()
+    }
+
     /// Answers a system call.
     ///
     /// [`Answer::Ask`] comes for what only the host can answer: its own descriptors, paths, other
@@ -104,10 +111,13 @@ impl Kernel {
 
     /// Answers a system call that the host was asked about first, and has left to this.
     pub fn go_on(&mut self, call: &Call, world: &mut World<'_>) -> Answer {
-        u32::try_from(call.number)
+        let answer = u32::try_from(call.number)
             .ok()
-            .and_then(|number| self.answer(number, call.arguments, world))
-            .unwrap_or(Answer::Ask)
+            .and_then(|number| self.answer(number, call.arguments, world));
+        match (answer, self.signals.next()) {
+            (Some(Answer::Value(_)), Next::Deadly(signal)) => Answer::Killed { signal },
+            (answer, _) => answer.unwrap_or(Answer::Ask),
+        }
     }
 
     fn answer(
@@ -120,21 +130,75 @@ impl Kernel {
             let [code, ..] = arguments[0].to_le_bytes();
             return Some(Answer::Exit { code: code.into() });
         }
+        let is_process = self.is_process();
         let files = &mut self.files;
-        transfer::answer(number, arguments, files, world)
+        let moved = transfer::answer(number, arguments, files, world);
+        if is_process && moved == Some(Errno::EPIPE.into()) {
+            // It comes once, and so never too often.
+            let _ = self.signals.send(signals::of_pipe());
+        }
+        moved
             .or_else(|| paths::answer(number, arguments, files, &self.resources, world))
             .or_else(|| time::answer(number, arguments, world))
             .or_else(|| self.heap.answer(number, arguments, files, world))
             .or_else(|| descriptors::answer(number, arguments, files, world))
             .or_else(|| poll::answer(number, arguments, files, world))
             .or_else(|| identity::answer(number, arguments, world))
-            .or_else(|| self.signals.answer(number, arguments, world))
+            .or_else(|| signals::answer(&mut self.signals, number, arguments, world))
+            .or_else(|| {
+                let signals = is_process.then_some(&mut self.signals)?;
+                signals::answer_process(signals, number, arguments, world)
+            })
             .or_else(|| self.resources.answer(number, arguments, world))
     }
 
     /// The paths of the host's files that are open.
     pub fn host_files(&self) -> Vec<Vec<u8>> {
         self.files.host_files()
+    }
+
+    /// Sends a signal from outside; returns whether it interrupts a call that waits. One that is no
+    /// signal, or that the program ignores, is forgotten, and so is each where it has no files of
+    /// its own.
+    pub fn send_signal(&mut self, signal: u32) -> bool {
+        if !self.is_process() || !(1..=signals::SIGNALS).contains(&signal) {
+            return false;
+        }
+        // Too many that queue up are as good as none.
+        let _ = self.signals.send(signals::from_outside(signal));
+        self.signals.wakes()
+    }
+
+    /// Makes a signal of a fault; false if the program has no handler that would run.
+    pub fn take_trap(&mut self, trap: &Trap, space: &Space) -> bool {
+        self.is_process() && signals::take(&mut self.signals, trap, space)
+    }
+
+    /// Whether [`deliver`](Self::deliver) is due before the program goes on.
+    pub fn has_signal(&mut self) -> bool {
+        self.is_process() && self.signals.is_due()
+    }
+
+    /// Delivers signals to a program that is to go on with `registers`. `call` is the number of the
+    /// system call that it comes from, if that waited: one that has failed with `EINTR` is made
+    /// again where the handler says so.
+    pub fn deliver(
+        &mut self,
+        registers: &mut Registers,
+        call: Option<u64>,
+        world: &mut World<'_>,
+    ) -> Delivery {
+        signals::deliver(&mut self.signals, registers, call, world)
+    }
+
+    /// Goes back from a handler (`rt_sigreturn`). Returns where its frame lies; none if that is no
+    /// frame, which [`deliver`](Self::deliver) then answers by `SIGSEGV`.
+    pub fn leave_handler(
+        &mut self,
+        registers: &mut Registers,
+        world: &mut World<'_>,
+    ) -> Option<u64> {
+        signals::leave(&mut self.signals, registers, world)
     }
 
     /// Says what the host is asked about, even if it would be answered here.
