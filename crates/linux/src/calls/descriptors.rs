@@ -143,7 +143,7 @@ fn device(
             let waiting = match &description.object {
                 Object::Memory(file) => file.size().saturating_sub(description.offset),
                 Object::Opened(_) => {
-                    let size = size(descriptor, files)?.ok_or(Errno::ENOTTY)?;
+                    let size = files::size(files, descriptor)?.ok_or(Errno::ENOTTY)?;
                     size.saturating_sub(description.offset)
                 }
                 Object::Host(id) if *id > STANDARD => return Ok(Answer::Ask),
@@ -160,18 +160,6 @@ fn device(
     Ok(Answer::Value(0))
 }
 
-/// The size of what has one.
-fn size(descriptor: i32, files: &Files) -> Result<Option<u64>, Errno> {
-    match &files.get(descriptor)?.object {
-        Object::Memory(file) => Ok(Some(file.size())),
-        Object::Opened(opened) => {
-            let tree = files.tree.as_ref().ok_or(Errno::EBADF)?;
-            opened.content.size(&tree.ground)
-        }
-        Object::Host(_) | Object::Reader(_) | Object::Writer(_) => Ok(None),
-    }
-}
-
 fn seek(descriptor: i32, offset: u64, from: u32, files: &mut Files) -> Result<Answer, Errno> {
     match &files.get(descriptor)?.object {
         Object::Host(_) => return Ok(Answer::Ask),
@@ -184,7 +172,7 @@ fn seek(descriptor: i32, offset: u64, from: u32, files: &mut Files) -> Result<An
         },
         Object::Memory(_) => {}
     }
-    let size = size(descriptor, files)?.unwrap_or(0).cast_signed();
+    let size = files::size(files, descriptor)?.unwrap_or(0).cast_signed();
     let description = files.get_mut(descriptor)?;
     let offset = offset.cast_signed();
     let base = match from {

@@ -3,9 +3,11 @@
 
 #![expect(non_upper_case_globals, reason = "the numbers have the kernel's names")]
 
+mod copying;
 mod descriptors;
 mod heap;
 mod identity;
+mod locks;
 mod paths;
 mod poll;
 mod record;
@@ -142,6 +144,7 @@ impl Kernel {
             .or_else(|| time::answer(number, arguments, world))
             .or_else(|| self.heap.answer(number, arguments, files, world))
             .or_else(|| descriptors::answer(number, arguments, files, world))
+            .or_else(|| locks::answer(number, arguments, files, world))
             .or_else(|| poll::answer(number, arguments, files, world))
             .or_else(|| identity::answer(number, arguments, world))
             .or_else(|| signals::answer(&mut self.signals, number, arguments, world))

@@ -8,4 +8,4 @@ mod transfer;
 
 pub use object::Object;
 pub use table::Files;
-pub use transfer::{Step, read, resize, write};
+pub use transfer::{Step, read, resize, size, write};

@@ -133,3 +133,18 @@ pub fn resize(files: &mut Files, descriptor: i32, size: u64, now: Time) -> Resul
         _ => Err(Errno::EINVAL),
     }
 }
+
+/// The size of what has one.
+///
+/// # Errors
+/// `EBADF`, or what the host says.
+pub fn size(files: &Files, descriptor: i32) -> Result<Option<u64>, Errno> {
+    match &files.get(descriptor)?.object {
+        Object::Memory(file) => Ok(Some(file.size())),
+        Object::Opened(opened) => {
+            let tree = files.tree.as_ref().ok_or(Errno::EBADF)?;
+            opened.content.size(&tree.ground)
+        }
+        Object::Host(_) | Object::Reader(_) | Object::Writer(_) => Ok(None),
+    }
+}

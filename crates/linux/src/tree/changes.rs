@@ -2,11 +2,12 @@
 
 use linux_raw_sys::general::{RENAME_EXCHANGE, RENAME_NOREPLACE};
 
-use super::ground::{Ground, Place, Step};
+use super::ground::Ground;
 use super::memory_file::MemoryFile;
 use super::nodes::{Body, Directory, Time};
 use super::opened::Content;
 use super::own::{Own, What};
+use super::place::{Place, Step};
 use super::walk::{End, Found};
 use crate::errno::Errno;
 use crate::limits::PATH_BYTES;

@@ -12,6 +12,7 @@ mod memory_file;
 mod nodes;
 mod opened;
 mod own;
+mod place;
 mod setup;
 mod walk;
 mod whole;
@@ -20,11 +21,11 @@ pub use changes::{
     change_mode, change_times, create, link, make_directory, make_link, may, remove, rename,
     truncate,
 };
-pub use ground::{Descriptors, Entry, Place, Step};
 pub use memory_file::MemoryFile;
 pub use nodes::Time;
 pub use opened::{Content, Opened};
 pub use own::{Device, Own, Text, What};
+pub use place::{Descriptors, Entry, Place, Step};
 pub use setup::{Mount, Setup, Source, TreeError};
-pub use walk::{End, Found, Last};
+pub use walk::{Found, Last};
 pub use whole::Tree;

@@ -111,9 +111,10 @@ impl Nodes {
         }
     }
 
-    /// Pages that may be taken, and bytes of names.
-    pub const fn left(&self) -> (usize, usize) {
-        (self.pages, self.bytes)
+    /// How many pages and nodes more there may be.
+    pub fn left(&self) -> (usize, usize) {
+        let nodes = NODES.saturating_sub(self.slots.len());
+        (self.pages, nodes.saturating_add(self.free.len()))
     }
 
     /// A new one, that has no name yet.

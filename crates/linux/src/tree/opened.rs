@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::ground::{Entry, Ground};
+use super::ground::Ground;
 use super::nodes::Time;
 use super::own::Device;
+use super::place::Entry;
 use crate::errno::Errno;
 use crate::host::HostFile;
 use crate::status::Status;
@@ -100,6 +101,11 @@ impl Content {
             Self::Path => Err(Errno::EBADF),
             _ => Err(Errno::EINVAL),
         }
+    }
+
+    /// Whether it is a regular file.
+    pub const fn is_regular(&self) -> bool {
+        matches!(self, Self::Node(..) | Self::Host(_) | Self::Text(..))
     }
 
     /// The size of what has one.

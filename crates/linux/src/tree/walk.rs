@@ -3,8 +3,9 @@
 //! `..` goes back to where the walk came from, never to what the host has there. Links are read and
 //! walked like the rest, absolute ones from the program's root.
 
-use super::ground::{Descriptors, Ground, Place, Step, join};
+use super::ground::Ground;
 use super::own::Own;
+use super::place::{Descriptors, Place, Step, join};
 use crate::errno::Errno;
 use crate::limits::{DEPTH, LINKS, NAME_BYTES, PATH_BYTES};
 use crate::status::Kind;

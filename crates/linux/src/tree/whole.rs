@@ -2,9 +2,10 @@
 
 use linux_raw_sys::general::O_RDONLY;
 
-use super::ground::{Descriptors, Entry, Ground, NoDescriptors, Place, Root, Step, join};
+use super::ground::{Ground, Root};
 use super::nodes::Body;
 use super::own::{Own, PLACES};
+use super::place::{Descriptors, Entry, NoDescriptors, Place, Step, join};
 use super::setup::{Mount, Setup, Source, TreeError};
 use super::walk::{Found, Last, walk};
 use crate::errno::Errno;

@@ -5,9 +5,12 @@ mod base;
 mod changing;
 mod directories;
 mod opening;
+mod room;
 mod status;
 mod texts;
+mod times;
 
+use super::copying;
 use super::resources::Resources;
 use super::world::{Answer, World};
 use crate::files::Files;
@@ -25,5 +28,8 @@ pub fn answer(
         opening::answer(number, arguments, files, resources, world)
             .or_else(|| directories::answer(number, arguments, files, world))
             .or_else(|| changing::answer(number, arguments, files, world))
+            .or_else(|| times::answer(number, arguments, files, world))
+            .or_else(|| room::answer(number, arguments, files, world))
+            .or_else(|| copying::answer(number, arguments, files, world))
     })
 }

@@ -200,7 +200,7 @@ fn process_stat(name: &str, world: &mut World<'_>) -> String {
 
 fn process_status(name: &str, umask: u32, world: &World<'_>) -> String {
     let (mapped, present) = world.space.mapped_pages();
-    let (mapped, present) = (mapped * PAGE >> 10, present * PAGE >> 10);
+    let (mapped, present) = ((mapped * PAGE) >> 10, (present * PAGE) >> 10);
     format!(
         "Name:\t{name}\nUmask:\t{umask:04o}\nState:\tR (running)\nTgid:\t{PROCESS}\n\
          Ngid:\t0\nPid:\t{PROCESS}\nPPid:\t{PARENT}\nTracerPid:\t0\n\
