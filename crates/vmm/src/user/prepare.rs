@@ -18,6 +18,7 @@ use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::limits::{BOOT_VCPU, PAGE_BYTES};
 use crate::user::config::UserConfig;
+use crate::user::frames::Frames;
 use crate::user::host::Facts;
 use crate::user::program::User;
 use crate::user::state::{UserProgram, UserState};
@@ -76,7 +77,8 @@ fn load(
     let arguments: Vec<_> = config.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<_> = config.environment.iter().map(Vec::as_slice).collect();
     let mut random = [0; 16];
-    Facts.random(&mut random);
+    let mut facts = Facts::new(config.clock, config.seed);
+    facts.random(&mut random);
     let program = linux::Program {
         image,
         arguments: &arguments,
@@ -98,6 +100,8 @@ fn load(
         },
         space,
         thread: Thread::default(),
+        facts,
+        frames: Frames::default(),
         stop: None,
         asked: None,
     };

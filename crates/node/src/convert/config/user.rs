@@ -1,6 +1,6 @@
 //! A native program, as it comes from JavaScript.
 
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
 use vmm::{UserConfig, UserFiles, UserMount, UserSource};
 
@@ -13,6 +13,10 @@ pub struct NativeUser {
     pub environment: Vec<String>,
     /// What it finds by path; only a process has it.
     pub files: Option<NativeFiles>,
+    /// Where its clock stands, in milliseconds since 1970; else it has the host's.
+    pub clock: Option<f64>,
+    /// What its chance begins with, the low 64 bits; else it has the host's.
+    pub seed: Option<BigInt>,
 }
 
 /// What a process finds by path.
@@ -55,6 +59,8 @@ impl NativeUser {
             arguments,
             environment,
             files,
+            clock: self.clock.map(|milliseconds| milliseconds as i64),
+            seed: self.seed.as_ref().map(|seed| seed.get_u64().1),
         }
     }
 }
