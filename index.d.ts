@@ -184,6 +184,25 @@ export declare class NativeMachine {
    * there was none.
    */
   userAnswer(value: bigint): Failure | null
+  /**
+   * Lets the kernel answer the system call that has ended the last run, and returns RAX, which
+   * `userAnswer` is still to be given; null if it does not know the call, or if the program is
+   * over then: `userStop` says so.
+   */
+  userGoOn(): bigint | null | Failure
+  /**
+   * Sends the program a signal, 1 to 64, which comes to it when it runs next. Returns whether a
+   * system call that waits for its answer is interrupted, and has to be answered by `EINTR`.
+   */
+  userSignal(signal: number): boolean | Failure
+  /** Which system calls end a run before they are answered: those of these numbers, or all. */
+  userWatch(numbers: Array<number>, all: boolean): Failure | null
+  /** The stream that a descriptor leads to, if it is one: 0, 1 or 2. */
+  userStream(descriptor: number): number | null
+  /** How often each system call came, by its number; the last one is of all that are larger. */
+  userCounts(): Array<number> | Failure
+  /** All bytes of a file that the program finds at a path. `ERR_PAYLOAD` if there is none. */
+  userFile(path: string): Uint8Array | Failure
   /** The next run calls a function. `mailbox` has what the gate loads. */
   userCall(rsp: bigint, mailbox: Uint8Array): Failure | null
   /** Fills an array with the mailbox. */
@@ -815,6 +834,16 @@ export interface NativeFile {
   bytes: Uint8Array
 }
 
+/** What a process finds by path. */
+export interface NativeFiles {
+  /** Where its image is, which is read from there if the payload is empty. */
+  program: string
+  /** Where relative paths begin. */
+  directory: string
+  /** In any order. */
+  mounts: Array<NativeMount>
+}
+
 /** r" The format of an image, which determines where its bytes go and where it starts. */
 export type NativeFormat = 'flat' | 'elf' | 'multiboot' | 'multiboot2' | 'pvh' | 'bzimage' | 'firmware'
 
@@ -984,6 +1013,18 @@ export interface NativeModule {
   image: Uint8Array
   /** Its string, default empty. */
   string: string
+}
+
+/** Something at a path. */
+export interface NativeMount {
+  /** Absolute, as the process has it. */
+  path: string
+  /** A path of the host; without it and `bytes`, a directory in memory. */
+  host?: string
+  /** The contents of a file in memory. */
+  bytes?: Uint8Array
+  /** The process cannot change it. */
+  readOnly: boolean
 }
 
 /** The page that a linear address lies in. */
@@ -1393,18 +1434,23 @@ export interface NativeSpecialRegisters {
 
 /**
  * Why a program stands still: `'returned'` after a call, `'call'` for a system call that waits for
- * its answer, `'exit'`.
+ * its answer, `'exit'`, `'killed'` by a signal.
  */
 export interface NativeStop {
   /** Which of them; none if the last run has ended in another way. */
-  kind?: 'returned' | 'call' | 'exit'
+  kind?: 'returned' | 'call' | 'exit' | 'killed'
   /** RAX of a system call. */
   number?: bigint
   /** RDI, RSI, RDX, R10, R8, R9 of a system call. */
   arguments?: Array<bigint>
   /** RSP of a system call. */
   rsp?: bigint
-  /** Of an exit. */
+  /**
+   * The stream that the first argument of a system call leads to, if it is a descriptor of one:
+   * 0, 1 or 2.
+   */
+  stream?: number
+  /** Of an exit; the signal that has killed it. */
   code?: number
 }
 
@@ -1430,6 +1476,14 @@ export interface NativeStopMeans {
   watch?: 'step'
   /** How many breakpoints the processor's own registers hold, if they work. */
   hardware: number
+}
+
+/** A system call by its name in the kernel's table. */
+export interface NativeSystemCall {
+  /** What RAX has. */
+  number: number
+  /** As in `syscall_64.tbl`. */
+  name: string
 }
 
 /** r" A level of page tables (Intel SDM vol. 3A §5.3 to §5.5). */
@@ -1471,6 +1525,12 @@ export interface NativeUser {
   arguments: Array<string>
   /** Its environment, as `NAME=value`. */
   environment: Array<string>
+  /** What it finds by path; only a process has it. */
+  files?: NativeFiles
+  /** Where its clock stands, in milliseconds since 1970; else it has the host's. */
+  clock?: number
+  /** What its chance begins with, the low 64 bits; else it has the host's. */
+  seed?: bigint
 }
 
 /** What waits for a vCPU (KVM API, `struct kvm_vcpu_events`). */
@@ -1588,3 +1648,6 @@ export declare function releaseLoop(): void
  * runners do, those are the first copy's, whose function serves the machines of all.
  */
 export declare function share(words: Uint32Array, pump: () => void): Uint32Array | null
+
+/** Every system call of x86-64 Linux. */
+export declare function systemCalls(): Array<NativeSystemCall>

@@ -22,18 +22,22 @@ mod host;
 pub mod limits;
 mod load;
 mod memory;
+mod names;
 mod program;
 mod space;
 mod start;
 mod status;
 mod tree;
 
-pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, World};
+pub use calls::{
+    Answer, Call, Clock, Delivery, HostFacts, Kernel, Registers, Thread, Trap, WatchedCalls, World,
+};
 pub use errno::Errno;
 pub use error::{LoadError, LoadErrorKind};
 pub use host::{Capacity, HostEntry, HostFile, HostPlace, HostRoot};
 pub use load::{interpreter, load};
 pub use memory::Memory;
+pub use names::system_calls;
 pub use program::{Loaded, Program};
 pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,

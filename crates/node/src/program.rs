@@ -1,20 +1,20 @@
 //! Native programs, as methods of the native class.
 
 use napi::Either;
-use napi::bindgen_prelude::{BigInt, Uint8Array};
+use napi::bindgen_prelude::{BigInt, Either3, Null, Uint8Array};
 use napi_derive::napi;
-use vmm::UserStop;
+use vmm::{Machine, UserStop, WatchedCalls};
 
 use crate::convert::failure::{Failure, either, nothing};
 use crate::ffi;
 use crate::machine::NativeMachine;
 
 /// Why a program stands still: `'returned'` after a call, `'call'` for a system call that waits for
-/// its answer, `'exit'`.
+/// its answer, `'exit'`, `'killed'` by a signal.
 #[napi(object)]
 pub struct NativeStop {
     /// Which of them; none if the last run has ended in another way.
-    #[napi(ts_type = "'returned' | 'call' | 'exit'")]
+    #[napi(ts_type = "'returned' | 'call' | 'exit' | 'killed'")]
     pub kind: Option<String>,
     /// RAX of a system call.
     pub number: Option<BigInt>,
@@ -22,7 +22,10 @@ pub struct NativeStop {
     pub arguments: Option<Vec<BigInt>>,
     /// RSP of a system call.
     pub rsp: Option<BigInt>,
-    /// Of an exit.
+    /// The stream that the first argument of a system call leads to, if it is a descriptor of one:
+    /// 0, 1 or 2.
+    pub stream: Option<u32>,
+    /// Of an exit; the signal that has killed it.
     pub code: Option<i32>,
 }
 
@@ -55,7 +58,14 @@ impl NativeMachine {
     /// Why the program stands still after the last run.
     #[napi]
     pub fn user_stop(&self) -> Either<NativeStop, Failure> {
-        either(self.with_idle(|machine| Ok(NativeStop::of(machine.user_stop()))))
+        either(self.with_idle(|machine| {
+            let mut told = NativeStop::of(machine.user_stop());
+            if let Some(UserStop::Call { arguments, .. }) = machine.user_stop() {
+                let descriptor = arguments[0] as u32 as i32;
+                told.stream = machine.user_stream(descriptor);
+            }
+            Ok(told)
+        }))
     }
 
     /// What the system call comes to that has ended the last run, RAX. `ERR_INVALID_OPTION` if
@@ -63,6 +73,60 @@ impl NativeMachine {
     #[napi]
     pub fn user_answer(&self, value: BigInt) -> Option<Failure> {
         nothing(self.with_idle(|machine| machine.user_answer(value.get_u64().1)))
+    }
+
+    /// Lets the kernel answer the system call that has ended the last run, and returns RAX, which
+    /// `userAnswer` is still to be given; null if it does not know the call, or if the program is
+    /// over then: `userStop` says so.
+    #[napi]
+    pub fn user_go_on(&self) -> Either3<BigInt, Null, Failure> {
+        match self.with_idle(Machine::user_go_on) {
+            Ok(Some(value)) => Either3::A(value.into()),
+            Ok(None) => Either3::B(Null),
+            Err(error) => Either3::C(error.into()),
+        }
+    }
+
+    /// Sends the program a signal, 1 to 64, which comes to it when it runs next. Returns whether a
+    /// system call that waits for its answer is interrupted, and has to be answered by `EINTR`.
+    #[napi]
+    pub fn user_signal(&self, signal: u32) -> Either<bool, Failure> {
+        either(self.with_idle(|machine| machine.user_signal(signal)))
+    }
+
+    /// Which system calls end a run before they are answered: those of these numbers, or all.
+    #[napi]
+    pub fn user_watch(&self, numbers: Vec<u32>, all: bool) -> Option<Failure> {
+        nothing(self.with_idle(|machine| {
+            machine.user_watch(if all {
+                WatchedCalls::All
+            } else {
+                WatchedCalls::These(numbers.iter().copied().map(u64::from).collect())
+            })
+        }))
+    }
+
+    /// The stream that a descriptor leads to, if it is one: 0, 1 or 2.
+    #[napi]
+    pub fn user_stream(&self, descriptor: i32) -> Option<u32> {
+        self.with_idle(|machine| Ok(machine.user_stream(descriptor)))
+            .ok()
+            .flatten()
+    }
+
+    /// How often each system call came, by its number; the last one is of all that are larger.
+    #[napi]
+    pub fn user_counts(&self) -> Either<Vec<f64>, Failure> {
+        either(self.with_idle(|machine| {
+            let counts = machine.user_counts()?;
+            Ok(counts.iter().map(|count| *count as f64).collect())
+        }))
+    }
+
+    /// All bytes of a file that the program finds at a path. `ERR_PAYLOAD` if there is none.
+    #[napi]
+    pub fn user_file(&self, path: String) -> Either<Uint8Array, Failure> {
+        either(self.with_idle(|machine| Ok(Uint8Array::new(machine.user_file(path.as_bytes())?))))
     }
 
     /// The next run calls a function. `mailbox` has what the gate loads.
@@ -108,6 +172,7 @@ impl NativeStop {
             number: None,
             arguments: None,
             rsp: None,
+            stream: None,
             code: None,
         };
         match stop {
@@ -116,6 +181,10 @@ impl NativeStop {
             Some(UserStop::Exit { code }) => {
                 told.kind = Some("exit".into());
                 told.code = Some(*code);
+            }
+            Some(UserStop::Killed { signal }) => {
+                told.kind = Some("killed".into());
+                told.code = i32::try_from(*signal).ok();
             }
             Some(UserStop::Call {
                 number,
@@ -130,4 +199,24 @@ impl NativeStop {
         }
         told
     }
+}
+
+/// A system call by its name in the kernel's table.
+#[napi(object)]
+pub struct NativeSystemCall {
+    /// What RAX has.
+    pub number: u32,
+    /// As in `syscall_64.tbl`.
+    pub name: String,
+}
+
+/// Every system call of x86-64 Linux.
+#[napi]
+pub fn system_calls() -> Vec<NativeSystemCall> {
+    vmm::system_calls()
+        .map(|(number, name)| NativeSystemCall {
+            number,
+            name: name.into(),
+        })
+        .collect()
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use linux::WatchedCalls;
+
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::Machine;
-use crate::user::{User, UserProgram, UserStop};
+use crate::user::{User, UserProgram, UserStop, file};
 
 impl Machine {
     /// Why the program stands still, after a run that has ended as an unclaimed write to a port of
@@ -31,6 +33,66 @@ impl Machine {
         }
         let what = "no system call of the program waits for its answer";
         Err(Error::new(ErrorCode::InvalidOption, what))
+    }
+
+    /// Sends the program a signal, which is delivered when it runs next; it may end that run at
+    /// once, as [`UserStop::Killed`]. Returns whether a system call that waits for its answer is
+    /// interrupted, and has to be answered by `EINTR`. A library's program has no signals.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program, or there is no such signal.
+    pub fn user_signal(&mut self, signal: u32) -> Result<bool> {
+        if !(1..=64).contains(&signal) {
+            let what = format!("signal {signal}: signals are 1 to 64");
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        Ok(self.user()?.signal(signal))
+    }
+
+    /// Lets the kernel answer the system call that has ended the last run: RAX, which is still to
+    /// be given to [`user_answer`](Self::user_answer). `None` if it does not know the call either,
+    /// or the program is over: [`user_stop`](Self::user_stop) says so.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program.
+    pub fn user_go_on(&mut self) -> Result<Option<u64>> {
+        let memory = Arc::clone(self.memory());
+        Ok(self.user()?.go_on(&memory))
+    }
+
+    /// What the caller is asked about, even if it would be answered here.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program.
+    pub fn user_watch(&mut self, watched: WatchedCalls) -> Result<()> {
+        self.user()?.state.kernel.watch(watched);
+        Ok(())
+    }
+
+    /// What a descriptor is to the caller, if it is the caller's: 0, 1 and 2 are the standard
+    /// streams, whichever numbers the program has for them.
+    pub fn user_stream(&mut self, descriptor: i32) -> Option<u32> {
+        self.user().ok()?.state.kernel.host_of(descriptor)
+    }
+
+    /// How often each system call came, by its number; the last one is of all that are larger.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program.
+    pub fn user_counts(&mut self) -> Result<&[u64]> {
+        Ok(self.user()?.state.kernel.counts())
+    }
+
+    /// All bytes of a file that the program finds at a path.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program, or that no files; `Payload` with the errno.
+    pub fn user_file(&mut self, path: &[u8]) -> Result<Vec<u8>> {
+        let Some(tree) = self.user()?.state.kernel.tree() else {
+            let what = "the program has no files";
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        };
+        file(tree, path)
     }
 
     /// The next run calls the function in the mailbox, with this stack.

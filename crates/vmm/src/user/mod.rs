@@ -11,14 +11,16 @@
 mod calls;
 mod config;
 mod force;
+mod frames;
 mod host;
 mod journal;
 mod prepare;
 mod program;
+mod signals;
 mod state;
 
 pub use config::UserConfig;
-pub(crate) use prepare::{UserPlan, install, prepare};
+pub(crate) use prepare::{UserPlan, file, install, prepare};
 pub(crate) use program::User;
 pub(crate) use state::{Refusal, Ruling, UserState};
 pub use state::{UserProgram, UserStop};

@@ -9,7 +9,7 @@ use boot::state::cpuid::Place;
 use boot::state::user as facts;
 use kvm_bindings::kvm_regs;
 use linux::{
-    Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
+    Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread, Tree,
 };
 
 use crate::error::{Error, ErrorCode, Result};
@@ -18,6 +18,7 @@ use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::limits::{BOOT_VCPU, PAGE_BYTES};
 use crate::user::config::UserConfig;
+use crate::user::frames::Frames;
 use crate::user::host::Facts;
 use crate::user::program::User;
 use crate::user::state::{UserProgram, UserState};
@@ -57,15 +58,32 @@ fn load(
     image: &[u8],
     config: &UserConfig,
 ) -> Result<UserPlan> {
+    let mut tree = config.files.clone().map(Tree::new).transpose();
+    let mut tree = match &mut tree {
+        Ok(tree) => tree.take(),
+        Err(error) => return Err(Error::new(ErrorCode::InvalidOption, error.0.clone())),
+    };
+    let path = config.files.as_ref().map(|files| files.program.as_slice());
+    let found = match (&mut tree, path) {
+        (Some(tree), Some(path)) if image.is_empty() => Some(file(tree, path)?),
+        _ => None,
+    };
+    let image = found.as_deref().unwrap_or(image);
+    let asked = linux::interpreter(image).map_err(refused)?;
+    let interpreter = match (&mut tree, asked) {
+        (Some(tree), Some(path)) => Some(file(tree, path)?),
+        _ => None,
+    };
     let arguments: Vec<_> = config.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<_> = config.environment.iter().map(Vec::as_slice).collect();
     let mut random = [0; 16];
-    Facts.random(&mut random);
+    let mut facts = Facts::new(config.clock, config.seed);
+    facts.random(&mut random);
     let program = linux::Program {
         image,
         arguments: &arguments,
         environment: &environment,
-        interpreter: None,
+        interpreter: interpreter.as_deref(),
         random,
     };
     let loaded = linux::load(&mut space, memory, &program).map_err(refused)?;
@@ -76,9 +94,14 @@ fn load(
     };
     let state = UserState {
         program,
-        kernel: Kernel::new(&loaded, memory_bytes),
+        kernel: match tree {
+            Some(tree) => Kernel::with_tree(&loaded, memory_bytes, tree),
+            None => Kernel::new(&loaded, memory_bytes),
+        },
         space,
         thread: Thread::default(),
+        facts,
+        frames: Frames::default(),
         stop: None,
         asked: None,
     };
@@ -89,6 +112,15 @@ fn load(
         ..Default::default()
     };
     Ok(UserPlan { state, registers })
+}
+
+/// A program's own file.
+pub(crate) fn file(tree: &mut Tree, path: &[u8]) -> Result<Vec<u8>> {
+    tree.read_file(path).map_err(|errno| {
+        let path = String::from_utf8_lossy(path);
+        let why = std::io::Error::from_raw_os_error(errno.0);
+        Error::new(ErrorCode::Payload, format!("{path}: {why}"))
+    })
 }
 
 fn refused(error: LoadError) -> Error {

@@ -6,7 +6,7 @@ use boot::state::spin::SPIN;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Commit, Protection, Space, Touch};
+use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch, Trap};
 
 use crate::error::Result;
 use crate::kvm::exit::{Exit, PortAccess};
@@ -15,6 +15,7 @@ use crate::kvm::vcpu::Vcpu;
 use crate::user::calls::system_call;
 use crate::user::force;
 use crate::user::journal::{self, Journal};
+use crate::user::signals::{self, Delivered};
 use crate::user::state::{Refusal, Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
 /// The bytes of `syscall`.
@@ -39,6 +40,10 @@ enum Next {
 pub(crate) struct User {
     pub state: UserState,
     next: Option<Next>,
+    /// The bases of a thread, as they were before a system call that was answered meanwhile.
+    rebased: Option<Thread>,
+    /// That call was a handler's return.
+    returns: bool,
     /// It looks for calls by itself.
     spins: bool,
     journal: Journal,
@@ -53,6 +58,8 @@ impl User {
         Self {
             state,
             next: None,
+            rebased: None,
+            returns: false,
             spins: false,
             journal: Journal::default(),
             has_run: false,
@@ -74,6 +81,32 @@ impl User {
         is_asked
     }
 
+    /// Lets the kernel answer the system call that has ended the last run; `None` if it cannot,
+    /// or if the program is over then.
+    pub fn go_on(&mut self, memory: &GuestMemory) -> Option<u64> {
+        let Some(UserStop::Call {
+            number, arguments, ..
+        }) = self.state.stop
+        else {
+            return None;
+        };
+        let before = self.state.thread;
+        match self.state.go_on(&Call { number, arguments }, memory) {
+            Answer::Value(value) => {
+                self.rebased.get_or_insert(before);
+                return Some(value);
+            }
+            Answer::Return => {
+                self.returns = true;
+                return Some(0);
+            }
+            Answer::Exit { code } => self.state.stop = Some(UserStop::Exit { code }),
+            Answer::Killed { signal } => self.state.stop = Some(UserStop::Killed { signal }),
+            Answer::Ask => {}
+        }
+        None
+    }
+
     /// The next run begins at the gate, with this stack.
     pub const fn call(&mut self, rsp: u64) {
         self.next = Some(Next::Call { rsp });
@@ -86,9 +119,18 @@ impl User {
         self.spins = true;
     }
 
-    /// Before the first entry of a run.
-    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+    /// Sends it a signal; returns whether a call that waits is interrupted.
+    pub fn signal(&mut self, signal: u32) -> bool {
+        self.state.kernel.send_signal(signal)
+    }
+
+    /// Before the first entry of a run; false if a signal ends the program.
+    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<bool> {
         vcpu.show_all();
+        let call = match (self.next, self.state.asked) {
+            (Some(Next::Answer(_)), Some(asked)) => Some(asked.rax),
+            _ => None,
+        };
         let registers = match self.next.take() {
             Some(Next::Answer(value)) => self.state.asked.take().map(|asked| kvm_regs {
                 rax: value,
@@ -99,11 +141,45 @@ impl User {
             None => None,
         };
         self.state.asked = None;
+        if let Some(before) = self.rebased.take()
+            && before != self.state.thread
+        {
+            let special = vcpu.special_registers()?;
+            vcpu.set_special_registers(&self.state.thread_registers(&special, before))?;
+        }
         if let Some(registers) = registers {
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
-        Ok(())
+        let returns = std::mem::take(&mut self.returns);
+        if !returns && !self.state.kernel.has_signal() {
+            return Ok(true);
+        }
+        let registers = vcpu.registers()?;
+        let delivered = if returns {
+            signals::leave(&mut self.state, vcpu, &registers)?
+        } else {
+            signals::deliver(&mut self.state, vcpu, &registers, call)?
+        };
+        match delivered {
+            Delivered::Goes(registers) => vcpu.set_registers(&registers).map(|()| true),
+            Delivered::Killed => Ok(false),
+        }
+    }
+
+    /// A fault that is the program's own; the registers with which its handler begins, if it has
+    /// one that can be entered.
+    pub fn trapped(
+        &mut self,
+        vcpu: &mut Vcpu,
+        trap: Trap,
+        registers: &kvm_regs,
+    ) -> Result<Option<kvm_regs>> {
+        let delivered = signals::trapped(&mut self.state, vcpu, trap, registers)?;
+        Ok(match delivered {
+            Some(Delivered::Goes(registers)) => Some(registers),
+            Some(Delivered::Killed) | None => None,
+        })
     }
 
     /// At the end of a run, also of one that was cut off within what is ours: the vCPU is in
@@ -218,6 +294,8 @@ impl User {
     pub fn restore(&mut self, state: &UserState, memory: &GuestMemory, before: &[(u64, u64)]) {
         self.state.clone_from(state);
         self.next = None;
+        self.rebased = None;
+        self.returns = false;
         self.stale = None;
         self.state.space.rewrite(journal::changed(memory, before));
     }

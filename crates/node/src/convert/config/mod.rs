@@ -4,6 +4,7 @@ mod disks;
 mod payload;
 mod routes;
 mod screen;
+mod user;
 
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use napi_derive::napi;
 use vmm::limits::MAX_TIMEOUT_MS;
 use vmm::{
     CpuMode, Faults, HitKind, MachineConfig, MemorySlot, Privilege, Result, RunLimits, Steps,
-    UserConfig,
 };
 
 pub use self::disks::NativeDisk;
@@ -19,6 +19,7 @@ pub use self::payload::NativePayload;
 pub use self::routes::NativeRoute;
 use self::screen::NativeScreen;
 pub use self::screen::NativeScreenSize;
+use self::user::NativeUser;
 use crate::convert::words::{NativeFaults, NativeMode, NativePrivilege};
 
 /// A machine, with every default filled in. Numbers are whole and not negative.
@@ -75,15 +76,6 @@ pub struct NativeConfig {
     pub user: Option<NativeUser>,
 }
 
-/// A native program, beside its image.
-#[napi(object)]
-pub struct NativeUser {
-    /// Its arguments, the first of them its name.
-    pub arguments: Vec<String>,
-    /// Its environment, as `NAME=value`.
-    pub environment: Vec<String>,
-}
-
 /// A network card.
 #[napi(object)]
 pub struct NativeCard {
@@ -137,16 +129,6 @@ impl NativeConfig {
             ports: self.ports.clone(),
             user: self.user.as_ref().map(NativeUser::parse),
         })
-    }
-}
-
-impl NativeUser {
-    fn parse(&self) -> UserConfig {
-        let bytes = |all: &[String]| all.iter().map(|text| text.clone().into_bytes()).collect();
-        UserConfig {
-            arguments: bytes(&self.arguments),
-            environment: bytes(&self.environment),
-        }
     }
 }
 
