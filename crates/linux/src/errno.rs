@@ -47,6 +47,7 @@ errnos! {
     EOVERFLOW: "The result is too large.",
     EPERM: "It is not allowed.",
     EPIPE: "A pipe that has no reader.",
+    ERANGE: "It does not fit into the buffer.",
     EROFS: "It can only be read.",
     ESPIPE: "A pipe has no position.",
     ESRCH: "There is no such process.",

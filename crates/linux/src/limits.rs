@@ -64,3 +64,15 @@ pub const HOST_FILES: usize = 256;
 pub const NAME_BYTES: usize = 255;
 /// Entries of a directory that is listed.
 pub const ENTRIES: usize = 65_536;
+/// Files, directories and links in memory.
+pub const NODES: usize = 65_536;
+/// Bytes of all names and links in memory, with what finds them.
+pub const NAME_ROOM: usize = 16 << 20;
+/// Bytes of the listings of open directories.
+pub const LISTING_ROOM: usize = 32 << 20;
+/// Symbolic links on the way to one file, as Linux has it.
+pub const LINKS: usize = 40;
+/// Directories within each other on the way to one file.
+pub const DEPTH: usize = 128;
+/// Bytes of a file that is read as a whole, as a program's image is.
+pub const WHOLE_BYTES: usize = 1 << 30;

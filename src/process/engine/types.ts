@@ -20,6 +20,8 @@ export interface CallStop {
   /** RDI, RSI, RDX, R10, R8, R9. */
   readonly arguments: readonly bigint[]
   readonly rsp: bigint
+  /** The standard stream that the first argument leads to, if it is a descriptor of one. */
+  readonly stream?: number
 }
 
 /** What the guest did that its processor refuses. */
