@@ -197,6 +197,8 @@ export declare class NativeMachine {
   userSignal(signal: number): boolean | Failure
   /** Which system calls end a run before they are answered: those of these numbers, or all. */
   userWatch(numbers: Array<number>, all: boolean): Failure | null
+  /** The stream that a descriptor leads to, if it is one: 0, 1 or 2. */
+  userStream(descriptor: number): number | null
   /** How often each system call came, by its number; the last one is of all that are larger. */
   userCounts(): Array<number> | Failure
   /** All bytes of a file that the program finds at a path. `ERR_PAYLOAD` if there is none. */

@@ -106,6 +106,14 @@ impl NativeMachine {
         }))
     }
 
+    /// The stream that a descriptor leads to, if it is one: 0, 1 or 2.
+    #[napi]
+    pub fn user_stream(&self, descriptor: i32) -> Option<u32> {
+        self.with_idle(|machine| Ok(machine.user_stream(descriptor)))
+            .ok()
+            .flatten()
+    }
+
     /// How often each system call came, by its number; the last one is of all that are larger.
     #[napi]
     pub fn user_counts(&self) -> Either<Vec<f64>, Failure> {

@@ -12,10 +12,13 @@ export function toStop(result: RunResult, native: NativeMachine): Stop {
   }
   if (reason === 'timeout' || reason === 'stopped')
     return { kind: 'timeout', registers: result.registers }
-  const { kind, code, number, arguments: words, rsp } = take(native.userStop())
+  const { kind, code, number, arguments: words, rsp, stream } = take(native.userStop())
   if (kind === 'returned') return { kind }
-  if (kind === 'exit') return { kind, code: code! }
-  if (kind === 'call') return { kind, number: number!, arguments: words!, rsp: rsp! }
+  if (kind === 'exit' || kind === 'killed') return { kind, code: code! }
+  if (kind === 'call') {
+    const told = { number: number!, arguments: words!, rsp: rsp! }
+    return { kind, ...told, ...(stream !== undefined && { stream }) }
+  }
   // What no KVM should do: the processor has given up.
   const { registers } = result
   const fault = { vector: 8, name: reason, rip: registers.rip }

@@ -10,6 +10,8 @@ export type Stop =
   | CallStop
   /** The guest called `exit` or `exit_group`. */
   | { readonly kind: 'exit'; readonly code: number }
+  /** A signal has ended it. */
+  | { readonly kind: 'killed'; readonly code: number }
   | FaultStop
   | { readonly kind: 'timeout'; readonly registers: Registers }
 
@@ -20,6 +22,8 @@ export interface CallStop {
   /** RDI, RSI, RDX, R10, R8, R9. */
   readonly arguments: readonly bigint[]
   readonly rsp: bigint
+  /** The standard stream that the first argument leads to, if it is a descriptor of one. */
+  readonly stream?: number
 }
 
 /** What the guest did that its processor refuses. */

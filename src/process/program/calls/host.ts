@@ -1,0 +1,177 @@
+import { constants } from 'node:os'
+
+import type { CallStop } from '../../engine/types.ts'
+import { type ProcessMachine, tryMemory } from '../machine.ts'
+import { type Host, negative } from './context.ts'
+import { numberOf } from './names.ts'
+import { poll } from './poll.ts'
+import { type Waits, sleepUntil } from './waits.ts'
+
+const { EACCES, EBADF, EFAULT, EINVAL, ENOSYS, ESPIPE, EPIPE } = constants.errno
+
+type Answer = bigint | Promise<bigint>
+type Call = (host: Host, call: CallStop) => Answer
+
+/** The most that one call moves, as a pipe takes no more at once either. */
+const MOST_BYTES = 64 * 1024
+/** UIO_MAXIOV. */
+const MOST_PARTS = 1024
+const IOVEC_BYTES = 16
+
+const network = [
+  'socket',
+  'socketpair',
+  'connect',
+  'bind',
+  'listen',
+  'accept',
+  'accept4',
+  'getsockname',
+  'getpeername',
+  'getsockopt',
+  'setsockopt',
+  'shutdown',
+  'sendto',
+  'recvfrom',
+  'sendmsg',
+  'recvmsg',
+  'sendmmsg',
+  'recvmmsg',
+]
+
+const calls: Readonly<Record<string, Call>> = {
+  read: (host, call) => read(host, call, onePart(call)),
+  readv: (host, call) => read(host, call, partsOf(host.machine, call)),
+  write: (host, call) => write(host, call, onePart(call)),
+  writev: (host, call) => write(host, call, partsOf(host.machine, call)),
+  pread64: noPosition,
+  pwrite64: noPosition,
+  preadv: noPosition,
+  pwritev: noPosition,
+  lseek: noPosition,
+  poll,
+  ppoll: poll,
+  nanosleep: ({ machine, waits }, { arguments: [at = 0n] }) => nanosleep(machine, waits, at),
+  clock_nanosleep: clockNanosleep,
+  pause: ({ waits }) => waits.forever(),
+}
+
+const answers = new Map<number, Call>([
+  ...Object.entries(calls).map(([name, call]) => [numberOf(name), call] as const),
+  ...network.map((name) => [numberOf(name), refused('EACCES')] as const),
+])
+const unknown = refused('ENOSYS')
+
+/** Answers what needs more than the process' own kernel: RAX, at once or later. */
+export function answer(host: Host, call: CallStop): Answer {
+  return (answers.get(Number(call.number)) ?? unknown)(host, call)
+}
+
+function refused(errno: 'ENOSYS' | 'EACCES'): Call {
+  return (host, { number }) => {
+    host.refuse(Number(number), errno)
+    return negative(errno === 'EACCES' ? EACCES : ENOSYS)
+  }
+}
+
+/** Standard streams have none. */
+function noPosition(host: Host, call: CallStop): Answer {
+  return call.stream === undefined ? unknown(host, call) : negative(ESPIPE)
+}
+
+interface Part {
+  readonly at: bigint
+  readonly bytes: number
+}
+
+const smaller = (bytes: bigint): number => Number(bytes > MOST_BYTES ? MOST_BYTES : bytes)
+
+function onePart({ arguments: [, at = 0n, bytes = 0n] }: CallStop): Part[] {
+  return [{ at, bytes: smaller(bytes) }]
+}
+
+/** The buffers of `readv` and `writev`, or an errno. */
+function partsOf(machine: ProcessMachine, { arguments: words }: CallStop): Part[] | bigint {
+  const [, at = 0n, count = 0n] = words
+  if (count > MOST_PARTS) return negative(EINVAL)
+  const table = tryMemory(() => machine.read(at, Number(count) * IOVEC_BYTES))
+  if (!table) return negative(EFAULT)
+  const view = new DataView(table.buffer, table.byteOffset, table.byteLength)
+  return Array.from({ length: Number(count) }, (_, index) => ({
+    at: view.getBigUint64(index * IOVEC_BYTES, true),
+    bytes: smaller(view.getBigUint64(index * IOVEC_BYTES + 8, true)),
+  }))
+}
+
+async function read(host: Host, { stream }: CallStop, parts: Part[] | bigint): Promise<bigint> {
+  const { machine, stdin, waits } = host
+  if (typeof parts === 'bigint') return parts
+  if (stream !== 0) return negative(EBADF)
+  const part = parts.find(({ bytes }) => bytes > 0)
+  if (!part) return 0n
+  // Before bytes are taken: what cannot be put anywhere stays.
+  const reach = tryMemory(() => machine.read(part.at, part.bytes))
+  const most = reach ? part.bytes : 1
+  if (!stdin.isReady) {
+    const woken = await waits.until((wake) => stdin.onceReady(wake))
+    if (woken !== undefined) return woken
+  }
+  const peeked = tryMemory(() => machine.write(part.at, machine.read(part.at, most)) ?? true)
+  if (!peeked) return negative(EFAULT)
+  const bytes = stdin.take(most)
+  machine.write(part.at, bytes)
+  return BigInt(bytes.length)
+}
+
+async function write(host: Host, { stream }: CallStop, parts: Part[] | bigint): Promise<bigint> {
+  const { machine, waits } = host
+  if (typeof parts === 'bigint') return parts
+  const output = stream === 1 ? host.stdout : stream === 2 ? host.stderr : undefined
+  if (!output) return negative(EBADF)
+  const pieces: Uint8Array[] = []
+  let left = MOST_BYTES
+  for (const { at, bytes } of parts) {
+    const most = Math.min(bytes, left)
+    const piece = tryMemory(() => machine.read(at, most))
+    if (!piece && pieces.length === 0) return negative(EFAULT)
+    if (!piece) break
+    pieces.push(piece)
+    left -= most
+    if (most < bytes) break
+  }
+  if (output.isFull && !output.isGone) {
+    const woken = await waits.until((wake) => output.onceRoom(wake))
+    if (woken !== undefined) return woken
+  }
+  if (output.isGone) return negative(EPIPE)
+  for (const piece of pieces) if (piece.length > 0) output.put(piece)
+  return BigInt(MOST_BYTES - left)
+}
+
+/** Seconds and nanoseconds as milliseconds; an errno if they are none. */
+function timespec(machine: ProcessMachine, at: bigint): number | bigint {
+  const bytes = tryMemory(() => machine.read(at, 16))
+  if (!bytes) return negative(EFAULT)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const [seconds, nanoseconds] = [view.getBigInt64(0, true), view.getBigInt64(8, true)]
+  if (seconds < 0n || nanoseconds < 0n || nanoseconds >= 1_000_000_000n) return negative(EINVAL)
+  return Number(seconds) * 1000 + Number(nanoseconds) / 1e6
+}
+
+function nanosleep(machine: ProcessMachine, waits: Waits, at: bigint): Answer {
+  const pause = timespec(machine, at)
+  return typeof pause === 'bigint' ? pause : sleepUntil(waits, performance.now() + pause)
+}
+
+const CLOCK_REALTIME = 0n
+const TIMER_ABSTIME = 1n
+
+function clockNanosleep({ machine, waits }: Host, { arguments: words }: CallStop): Answer {
+  const [clock = 0n, flags = 0n, at = 0n] = words
+  const time = timespec(machine, at)
+  if (typeof time === 'bigint') return time
+  const isAbsolute = (flags & TIMER_ABSTIME) !== 0n
+  const now = clock === CLOCK_REALTIME ? Date.now() : Number(process.hrtime.bigint() / 1000n) / 1000
+  const pause = isAbsolute ? time - now : time
+  return sleepUntil(waits, performance.now() + pause)
+}

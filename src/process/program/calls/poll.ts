@@ -1,0 +1,76 @@
+import { constants } from 'node:os'
+
+import type { CallStop } from '../../engine/types.ts'
+import { tryMemory } from '../machine.ts'
+import { type Host, negative } from './context.ts'
+import { numberOf } from './names.ts'
+
+const { EFAULT, EINVAL } = constants.errno
+
+/** `struct pollfd`: the descriptor, what is asked for, what is. */
+const ENTRY_BYTES = 8
+const MOST_ENTRIES = 1024
+const POLLIN = 0x001 | 0x040
+const POLLOUT = 0x004 | 0x100
+const ppoll = BigInt(numberOf('ppoll'))
+
+/** Milliseconds to wait; `undefined` for ever, a bigint for an errno. */
+function patience(host: Host, { number, arguments: words }: CallStop): number | undefined | bigint {
+  const [, , time = 0n] = words
+  if (number !== ppoll) {
+    const milliseconds = Number(BigInt.asIntN(32, time))
+    return milliseconds < 0 ? undefined : milliseconds
+  }
+  if (time === 0n) return undefined
+  const bytes = tryMemory(() => host.machine.read(time, 16))
+  if (!bytes) return negative(EFAULT)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const [seconds, nanoseconds] = [view.getBigInt64(0, true), view.getBigInt64(8, true)]
+  if (seconds < 0n || nanoseconds < 0n || nanoseconds >= 1_000_000_000n) return negative(EINVAL)
+  return Number(seconds) * 1000 + Number(nanoseconds) / 1e6
+}
+
+/** `poll` and `ppoll` with a standard stream among the descriptors, or for a time. */
+export async function poll(host: Host, call: CallStop): Promise<bigint> {
+  const { machine, stdin, waits } = host
+  const [at = 0n, count = 0n] = call.arguments
+  if (count > MOST_ENTRIES) return negative(EINVAL)
+  const wait = patience(host, call)
+  if (typeof wait === 'bigint') return wait
+  const entries = tryMemory(() => machine.read(at, Number(count) * ENTRY_BYTES))
+  if (!entries) return negative(EFAULT)
+  const end = wait === undefined ? undefined : performance.now() + wait
+  const ready = (): number => look(host, entries)
+  let found = ready()
+  while (found === 0) {
+    const left = end === undefined ? undefined : end - performance.now()
+    if (left !== undefined && left <= 0) break
+    const woken = await waits.until((wake) => {
+      const unlisten = stdin.isReady ? () => {} : stdin.onceReady(wake)
+      const timer = left === undefined ? undefined : setTimeout(wake, Math.ceil(left))
+      return () => {
+        unlisten()
+        clearTimeout(timer)
+      }
+    })
+    if (woken !== undefined) return woken
+    found = ready()
+  }
+  const written = tryMemory(() => machine.write(at, entries) ?? true)
+  return written ? BigInt(found) : negative(EFAULT)
+}
+
+/** Fills in what is ready, and says how many are. */
+function look({ machine, stdin }: Host, entries: Uint8Array): number {
+  const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength)
+  let ready = 0
+  for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
+    const descriptor = view.getInt32(at, true)
+    const asked = view.getUint16(at + 4, true)
+    const stream = descriptor < 0 ? undefined : machine.stream(descriptor)
+    const can = stream === undefined ? 0 : stream === 0 ? (stdin.isReady ? POLLIN : 0) : POLLOUT
+    view.setUint16(at + 6, asked & can, true)
+    if ((asked & can) !== 0) ready++
+  }
+  return ready
+}

@@ -1,0 +1,123 @@
+import { fail, invalid, raise, showThrown, VmError } from '../../../native/errors.ts'
+import { numberOf } from './names.ts'
+
+/** The memory of a process that has made a system call, by its own addresses. */
+export interface CallMemory {
+  /** A copy. `ERR_GUEST_MEMORY` unless the process itself could read all of it. */
+  read(address: bigint, length: number): Uint8Array
+  /** All or nothing. `ERR_GUEST_MEMORY` unless the process itself could write there. */
+  write(address: bigint, bytes: Uint8Array): void
+  /** What stands before a NUL, as UTF-8; at most 4096 bytes. */
+  readString(address: bigint): string
+}
+
+/** A system call that a process has made. */
+export interface SystemCall {
+  /** As in the kernel's table; `syscall_500` for a number that has no name. */
+  readonly name: string
+  /** RAX. */
+  readonly number: number
+  /** RDI, RSI, RDX, R10, R8, R9, whichever of them it has. */
+  readonly args: readonly bigint[]
+  readonly memory: CallMemory
+}
+
+/**
+ * Answers a system call, or watches it: it returns RAX, a negative errno for a failure, now or
+ * later. `next()` has it answered as if nothing watched, once.
+ */
+export type SystemCallHandler = (
+  call: SystemCall,
+  next: () => Promise<bigint>,
+) => bigint | number | Promise<bigint | number>
+
+/**
+ * Who is asked about which system calls, by their names; `'*'` is asked about all that have no
+ * handler of their own.
+ *
+ * @example
+ * ```ts
+ * import { Process, hostFile } from 'vmexit/process'
+ *
+ * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+ * using p = new Process('/bin/busybox', { args: ['cat', '/etc/passwd'], files })
+ * p.syscalls.set('open', (call, next) => {
+ *   console.log(call.memory.readString(call.args[0]!)) // /etc/passwd
+ *   return next()
+ * })
+ * p.syscalls.set('uname', () => -1n) // EPERM
+ * await p.exited
+ * ```
+ */
+export class SystemCalls {
+  readonly #handlers = new Map<string, SystemCallHandler>()
+  readonly #changed: () => void
+
+  /** @internal */
+  constructor(changed: () => void) {
+    this.#changed = changed
+  }
+
+  /**
+   * Asks `handler` about a call from now on.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION` for a name that is no system call, or no function.
+   */
+  set(name: string, handler: SystemCallHandler): this {
+    if (typeof handler !== 'function') return invalid('handler', 'a function', handler)
+    if (name !== '*') numberOf(name)
+    this.#handlers.set(name, handler)
+    this.#changed()
+    return this
+  }
+
+  /** No longer asks about a call; whether there was a handler. */
+  delete(name: string): boolean {
+    const was = this.#handlers.delete(name)
+    if (was) this.#changed()
+    return was
+  }
+
+  /** Whether a call has a handler of its own. */
+  has(name: string): boolean {
+    return this.#handlers.has(name)
+  }
+
+  /** The handler of a call, or that of all. */
+  get(name: string): SystemCallHandler | undefined {
+    return this.#handlers.get(name) ?? this.#handlers.get('*')
+  }
+
+  /** The numbers of the calls that are asked about. @internal */
+  get watched(): { numbers: readonly number[]; all: boolean } {
+    const own = [...this.#handlers.keys()].filter((name) => name !== '*')
+    return { numbers: own.map(numberOf), all: this.#handlers.has('*') }
+  }
+}
+
+/** What a handler answers; what it throws is an error of its own. */
+export async function askHandler(
+  handler: SystemCallHandler,
+  call: SystemCall,
+  next: () => Promise<bigint>,
+): Promise<bigint> {
+  const answer = await answered(handler, call, next)
+  if (typeof answer === 'bigint') return BigInt.asUintN(64, answer)
+  if (typeof answer === 'number' && Number.isSafeInteger(answer))
+    return BigInt.asUintN(64, BigInt(answer))
+  const what = `the handler of ${call.name} must return a bigint or a whole number`
+  return fail('ERR_HANDLER', what)
+}
+
+async function answered(
+  handler: SystemCallHandler,
+  call: SystemCall,
+  next: () => Promise<bigint>,
+): Promise<unknown> {
+  try {
+    return await handler(call, next)
+  } catch (cause) {
+    const message = `the handler of ${call.name} failed: ${showThrown(cause)}`
+    return raise(new VmError('ERR_HANDLER', message, { cause }))
+  }
+}

@@ -1,0 +1,56 @@
+/** The longest that a timer of Node.js takes. */
+const MOST_MS = 2 ** 31 - 1
+
+/** What a call that waits can be ended by, beside what it waits for. */
+export class Waits {
+  #interrupt: ((answer: bigint) => void) | undefined
+  #isOver = false
+
+  /** The process is over: whatever waits ends, and its answer is not looked at. */
+  end(): void {
+    this.#isOver = true
+    this.#interrupt?.(0n)
+  }
+
+  /** What waits ends with this answer. Whether there was something. */
+  interrupt(answer: bigint): boolean {
+    const was = this.#interrupt !== undefined
+    this.#interrupt?.(answer)
+    return was
+  }
+
+  /**
+   * Waits for a call of `wake`, which `begin` arranges, returning how it is taken back: `undefined`
+   * then, or the answer of what has interrupted it.
+   */
+  until(begin: (wake: () => void) => () => void): Promise<bigint | undefined> {
+    if (this.#isOver) return Promise.resolve(0n)
+    return new Promise((resolve) => {
+      const end = (answer: bigint | undefined): void => {
+        this.#interrupt = undefined
+        cancel()
+        resolve(answer)
+      }
+      this.#interrupt = end
+      const cancel = begin(() => end(undefined))
+    })
+  }
+
+  /** Waits until something else ends it. */
+  async forever(): Promise<bigint> {
+    return (await this.until(() => () => {})) ?? 0n
+  }
+}
+
+/** Waits until a time of `performance.now()`: 0, or the answer of what has interrupted it. */
+export async function sleepUntil(waits: Waits, end: number): Promise<bigint> {
+  for (;;) {
+    const left = end - performance.now()
+    if (left <= 0) return 0n
+    const woken = await waits.until((wake) => {
+      const timer = setTimeout(wake, Math.min(Math.ceil(left), MOST_MS))
+      return () => clearTimeout(timer)
+    })
+    if (woken !== undefined) return woken
+  }
+}

@@ -1,0 +1,212 @@
+import { constants } from 'node:os'
+
+import { VmError, raise } from '../../native/errors.ts'
+import type { CallStop, Stop } from '../engine/types.ts'
+import { type Host, negative } from './calls/context.ts'
+import { answer } from './calls/host.ts'
+import { nameOf } from './calls/names.ts'
+import { type CallMemory, type SystemCalls, askHandler } from './calls/table.ts'
+import { Waits } from './calls/waits.ts'
+import type { Input } from './input.ts'
+import type { ProcessMachine } from './machine.ts'
+import type { Output } from './output.ts'
+import { type Ending, type ProcessResult, nameOfSignal, signalOf } from './result.ts'
+
+const { EINTR } = constants.errno
+/** PATH_MAX. */
+const MOST_STRING_BYTES = 4096
+const PAGE_BYTES = 4096
+/** What a process of one thread cannot have, and is told of. */
+const THREADS = new Set(['clone', 'clone3', 'fork', 'vfork'])
+
+/** The streams of a process, and who is asked about its calls. */
+export interface DriveParts {
+  readonly stdin: Input
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly syscalls: SystemCalls
+  readonly timeoutMs: number | undefined
+}
+
+/** Runs a process to its end: runs of its machine, and answers in between. */
+export class Drive implements Host {
+  readonly machine: ProcessMachine
+  readonly stdin: Input
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly waits = new Waits()
+  readonly #syscalls: SystemCalls
+  readonly #timeoutMs: number | undefined
+  readonly #refused = new Map<number, number>()
+  /** How it ends, once that is known. */
+  #ending: Ending | undefined
+  #isRunning = false
+  #watchIsNew = true
+  #hasBegun = false
+  readonly #signals: number[] = []
+
+  constructor(machine: ProcessMachine, parts: DriveParts) {
+    this.machine = machine
+    this.stdin = parts.stdin
+    this.stdout = parts.stdout
+    this.stderr = parts.stderr
+    this.#syscalls = parts.syscalls
+    this.#timeoutMs = parts.timeoutMs
+  }
+
+  /** From its first instruction on. */
+  async run(): Promise<ProcessResult> {
+    const begun = performance.now()
+    const end = this.#timeoutMs === undefined ? undefined : begun + this.#timeoutMs
+    const timer =
+      this.#timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => this.end({ ...killed('SIGKILL'), reason: 'timeout' }), this.#timeoutMs)
+    try {
+      while (!this.#ending) await this.#step(end)
+      const { counts, refused } = this.#counted()
+      const durationMs = performance.now() - begun
+      return { ...this.#ending, durationMs, syscalls: counts, refused }
+    } finally {
+      clearTimeout(timer)
+      this.waits.end()
+      this.stdout.finish()
+      this.stderr.finish()
+      this.stdin.destroy()
+    }
+  }
+
+  /** Ends it, whatever it does. The first one counts. */
+  end(ending: Ending): void {
+    this.#ending ??= ending
+    this.waits.end()
+    if (this.#isRunning) this.machine.stop()
+  }
+
+  /** Sends it a signal, which is delivered when it goes on. */
+  signal(signal: number): void {
+    if (this.#ending) return
+    this.#signals.push(signal)
+    if (this.#isRunning) this.machine.stop()
+    else if (this.#hasBegun) this.#sendSignals()
+  }
+
+  #sendSignals(): void {
+    for (const signal of this.#signals.splice(0))
+      if (this.machine.signal(signal)) this.waits.interrupt(negative(EINTR))
+  }
+
+  /** Handlers have come or gone. */
+  watchAnew(): void {
+    this.#watchIsNew = true
+    if (this.#isRunning) this.machine.stop()
+  }
+
+  refuse(number: number): void {
+    const before = this.#refused.get(number) ?? 0
+    this.#refused.set(number, before + 1)
+    const name = nameOf(number)
+    if (before === 0 && THREADS.has(name))
+      this.stderr.put(Buffer.from(`vmexit: ${name}: a process has one thread here (ENOSYS)\n`))
+  }
+
+  async #step(end: number | undefined): Promise<void> {
+    if (this.#watchIsNew) {
+      const { numbers, all } = this.#syscalls.watched
+      this.machine.watch(numbers, all)
+      this.#watchIsNew = false
+    }
+    this.#hasBegun = true
+    this.#sendSignals()
+    const timeoutMs = end === undefined ? undefined : Math.max(0, end - performance.now())
+    this.#isRunning = true
+    const stop = await this.machine
+      .run(timeoutMs === undefined ? {} : { timeoutMs })
+      .finally(() => (this.#isRunning = false))
+    await this.#serve(stop, end)
+  }
+
+  async #serve(stop: Stop, end: number | undefined): Promise<void> {
+    switch (stop.kind) {
+      case 'call': {
+        const rax = await this.#answer(stop)
+        if (!this.#ending) this.machine.answer(rax)
+        return
+      }
+      case 'exit':
+        return this.end({ exitCode: stop.code, signal: null, reason: 'exit' })
+      case 'fault': {
+        const { fault } = stop
+        const told = { ...killed(signalOf(fault.vector)), fault, autopsy: stop.explain() }
+        return this.end({ ...told, reason: 'fault' })
+      }
+      case 'timeout':
+        // Stopped to be told of something, or at its end.
+        if (end !== undefined && performance.now() >= end)
+          this.end({ ...killed('SIGKILL'), reason: 'timeout' })
+        return
+      case 'killed':
+        return this.end(killed(nameOfSignal(stop.code)))
+      case 'returned':
+        return raise(new VmError('ERR_INTERNAL', 'a process returned from a call'))
+    }
+  }
+
+  async #answer(call: CallStop): Promise<bigint> {
+    const number = Number(call.number)
+    const handler = this.#syscalls.get(nameOf(number))
+    if (!handler) return answer(this, call)
+    const told = {
+      name: nameOf(number),
+      number,
+      args: call.arguments,
+      memory: memoryOf(this.machine),
+    }
+    let answered: Promise<bigint> | undefined
+    return askHandler(handler, told, () => (answered ??= this.#next(call)))
+  }
+
+  /** As if nothing watched. */
+  async #next(call: CallStop): Promise<bigint> {
+    const went = this.machine.goOn()
+    if (typeof went === 'bigint') return BigInt.asIntN(64, went)
+    if (went.kind === 'call') return BigInt.asIntN(64, await answer(this, call))
+    await this.#serve(went, undefined)
+    return 0n
+  }
+
+  #counted(): { counts: Record<string, number>; refused: Record<string, number> } {
+    const counts = this.machine
+      .counts()
+      .flatMap((count, number) => (count > 0 ? [[nameOf(number), count] as const] : []))
+    const refused = [...this.#refused].map(([number, count]) => [nameOf(number), count] as const)
+    return { counts: Object.fromEntries(counts), refused: Object.fromEntries(refused) }
+  }
+}
+
+/** What a signal leaves. */
+export function killed(signal: string): Ending {
+  return { exitCode: null, signal, reason: 'killed' }
+}
+
+function memoryOf(machine: ProcessMachine): CallMemory {
+  return {
+    read: (address, length) => machine.read(address, length),
+    write: (address, bytes) => machine.write(address, bytes),
+    readString: (address) => readString(machine, address),
+  }
+}
+
+function readString(machine: ProcessMachine, address: bigint): string {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for (let at = address; bytes <= MOST_STRING_BYTES;) {
+    const piece = machine.read(at, PAGE_BYTES - Number(at % BigInt(PAGE_BYTES)))
+    const nul = piece.indexOf(0)
+    pieces.push(nul < 0 ? piece : piece.subarray(0, nul))
+    if (nul >= 0) break
+    bytes += piece.length
+    at += BigInt(piece.length)
+  }
+  return Buffer.concat(pieces).toString().slice(0, MOST_STRING_BYTES)
+}
