@@ -17,4 +17,5 @@ mod hostile;
 mod loading;
 mod memory;
 mod pipes;
+mod signals;
 mod tree;
