@@ -10,9 +10,11 @@ export function toStop(result: RunResult, native: NativeMachine): Stop {
     const { fault, registers } = result
     return { kind: 'fault', fault: fault!, registers, explain: () => result.explain() }
   }
+  const stop = stopOf(native)
+  // A signal ends it before it has run.
+  if (stop?.kind === 'killed') return stop
   if (reason === 'timeout' || reason === 'stopped')
     return { kind: 'timeout', registers: result.registers }
-  const stop = stopOf(native)
   if (stop) return stop
   // What no KVM should do: the processor has given up.
   const { registers } = result
