@@ -3,8 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import type { ExecutionContext } from 'ava'
-
 import { hostDirectory, hostFile, memoryDirectory } from '../src/process/index.ts'
 import {
   type Given,

@@ -178,7 +178,6 @@ export function withoutOwnersOfCpio(bytes: Buffer): Buffer {
   return Buffer.from(bytes.toString('latin1').replace(header, '070701$1$2'), 'latin1')
 }
 
-
 /** Of a header: owner and group, its sum, the names of both. */
 export function withoutOwnersOfTar(bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes)
