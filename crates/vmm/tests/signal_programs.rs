@@ -2,10 +2,12 @@
 //! prints on the host, and ends as there.
 #![allow(clippy::unwrap_used, clippy::panic)] // in helpers of tests a panic is the report
 
+#[macro_use]
+mod common;
 mod native;
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use native::{process_of, run};
@@ -17,7 +19,7 @@ const ENOSYS: u64 = 38;
 const SOURCE: &str = "../../__test__/fixtures/native/signals.c";
 
 /// Parts of the program that end by themselves, then those that a signal ends.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 13] = [
     "plain",
     "order",
     "nested",
@@ -27,7 +29,6 @@ const PARTS: [&str; 14] = [
     "divides",
     "floats",
     "vectors",
-    "wide",
     "registers",
     "waits",
     "pipes",
@@ -48,29 +49,32 @@ const DEADLY: [&str; 12] = [
     "overflow",
 ];
 
-/// The program; none without that compiler, which is said.
-fn built(compiler: &str, what: &str) -> Option<PathBuf> {
-    let path =
-        std::env::temp_dir().join(format!("vmexit-{compiler}-{}-{what}", std::process::id()));
-    let built = Command::new(compiler)
-        .args(["-O2", "-static", "-w", "-o"])
-        .arg(&path)
-        .arg(SOURCE)
-        .status();
-    match built {
-        Ok(status) => assert!(status.success(), "{compiler}: {status}"),
-        Err(error) => {
-            eprintln!("skipped: {compiler}: {error}");
-            return None;
-        }
+/// The program, removed at the end; why there is none without its compiler.
+struct Built(PathBuf);
+
+impl Built {
+    fn new(compiler: &str, what: &str) -> Result<Self, String> {
+        let name = format!("vmexit-{compiler}-{}-{what}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut command = Command::new(compiler);
+        command.args(["-O2", "-static", "-w", "-o"]).arg(&path);
+        let built = command.arg(SOURCE).status();
+        let status = built.map_err(|error| format!("{compiler}: {error}"))?;
+        assert!(status.success(), "{compiler}: {status}");
+        Ok(Self(path))
     }
-    Some(path)
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// What it has printed, and its exit code or signal.
 type Printed = (String, Option<i32>, Option<i32>);
 
-fn on_the_host(program: &PathBuf, part: &str) -> Printed {
+fn on_the_host(program: &Path, part: &str) -> Printed {
     let output = Command::new(program).arg(part).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     (text, output.status.code(), output.status.signal())
@@ -118,39 +122,46 @@ const fn signal_of(vector: u8) -> i32 {
     }
 }
 
-fn agrees(compiler: &str, parts: &[&str]) {
-    let Some(program) = built(compiler, parts[0]) else {
-        return;
-    };
-    let image = std::fs::read(&program).unwrap();
+fn agree(program: &Built, parts: &[&str]) {
+    let image = std::fs::read(&program.0).unwrap();
     for part in parts {
-        if *part == "wide" && !std::is_x86_feature_detected!("avx") {
-            eprintln!("skipped: {part}: no AVX");
-            continue;
-        }
-        let expected = on_the_host(&program, part);
+        let expected = on_the_host(&program.0, part);
         assert!(!expected.0.is_empty(), "{part}");
-        assert_eq!(in_ring_3(&image, part), expected, "{compiler}, {part}");
+        assert_eq!(in_ring_3(&image, part), expected, "{part}");
     }
-    std::fs::remove_file(&program).unwrap();
+}
+
+/// The same with each C library.
+macro_rules! agrees {
+    ($($name:ident: $compiler:literal, $parts:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                require!();
+                match Built::new($compiler, stringify!($name)) {
+                    Ok(program) => agree(&program, &$parts),
+                    Err(reason) => skip!("{reason}"),
+                }
+            }
+        )*
+    };
+}
+
+agrees! {
+    what_signals_do_with_musl: "musl-gcc", PARTS;
+    what_signals_do_with_glibc: "gcc", PARTS;
+    what_ends_a_program_with_musl: "musl-gcc", DEADLY;
+    what_ends_a_program_with_glibc: "gcc", DEADLY;
 }
 
 #[test]
-fn what_signals_do_with_musl() {
-    agrees("musl-gcc", &PARTS);
-}
-
-#[test]
-fn what_ends_a_program_with_musl() {
-    agrees("musl-gcc", &DEADLY);
-}
-
-#[test]
-fn what_signals_do_with_glibc() {
-    agrees("gcc", &PARTS);
-}
-
-#[test]
-fn what_ends_a_program_with_glibc() {
-    agrees("gcc", &DEADLY);
+fn what_avx_has_survives_a_handler() {
+    require!();
+    if !std::is_x86_feature_detected!("avx") {
+        skip!("no AVX");
+    }
+    match Built::new("gcc", "wide") {
+        Ok(program) => agree(&program, &["wide"]),
+        Err(reason) => skip!("{reason}"),
+    }
 }

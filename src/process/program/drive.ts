@@ -1,6 +1,8 @@
-import { VmError, raise } from '../../native/errors.ts'
+import { constants } from 'node:os'
+
+import { VmError, fail, raise } from '../../native/errors.ts'
 import type { CallStop, Stop } from '../engine/types.ts'
-import type { Host } from './calls/context.ts'
+import { type Host, negative } from './calls/context.ts'
 import { answer } from './calls/host.ts'
 import { nameOf } from './calls/names.ts'
 import { type CallMemory, type SystemCalls, askHandler } from './calls/table.ts'
@@ -8,13 +10,22 @@ import { Waits } from './calls/waits.ts'
 import type { Input } from './input.ts'
 import type { ProcessMachine } from './machine.ts'
 import type { Output } from './output.ts'
-import { type Ending, type ProcessResult, signalOf } from './result.ts'
+import { type Ending, type ProcessResult, nameOfSignal, signalOf } from './result.ts'
+import { ProcessSnapshot } from './snapshot.ts'
 
+const { EINTR } = constants.errno
 /** PATH_MAX. */
 const MOST_STRING_BYTES = 4096
 const PAGE_BYTES = 4096
 /** What a process of one thread cannot have, and is told of. */
 const THREADS = new Set(['clone', 'clone3', 'fork', 'vfork'])
+
+/** A snapshot that is waited for. */
+interface Wish {
+  readonly when: 'now' | 'waits'
+  readonly resolve: (snapshot: ProcessSnapshot) => void
+  readonly reject: (error: unknown) => void
+}
 
 /** The streams of a process, and who is asked about its calls. */
 export interface DriveParts {
@@ -31,7 +42,7 @@ export class Drive implements Host {
   readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output
-  readonly waits = new Waits()
+  readonly waits = new Waits(() => this.#grant(true))
   readonly #syscalls: SystemCalls
   readonly #timeoutMs: number | undefined
   readonly #refused = new Map<number, number>()
@@ -39,6 +50,9 @@ export class Drive implements Host {
   #ending: Ending | undefined
   #isRunning = false
   #watchIsNew = true
+  #hasBegun = false
+  readonly #signals: number[] = []
+  readonly #wishes: Wish[] = []
 
   constructor(machine: ProcessMachine, parts: DriveParts) {
     this.machine = machine
@@ -49,19 +63,26 @@ export class Drive implements Host {
     this.#timeoutMs = parts.timeoutMs
   }
 
-  /** From its first instruction on. */
+  /** From where it stands. */
   async run(): Promise<ProcessResult> {
     const begun = performance.now()
+    const counted = this.machine.counts()
     const end = this.#timeoutMs === undefined ? undefined : begun + this.#timeoutMs
     const timer =
       this.#timeoutMs === undefined
         ? undefined
         : setTimeout(() => this.end({ ...killed('SIGKILL'), reason: 'timeout' }), this.#timeoutMs)
     try {
+      const first = this.machine.pending()
+      if (first && !this.#ending) await this.#serve(first, end)
       while (!this.#ending) await this.#step(end)
-      const { counts, refused } = this.#counted()
+      this.#ended(this.#ending)
+      const { counts, refused } = this.#counted(counted)
       const durationMs = performance.now() - begun
       return { ...this.#ending, durationMs, syscalls: counts, refused }
+    } catch (error) {
+      this.#ended(killed('SIGKILL'))
+      raise(error)
     } finally {
       clearTimeout(timer)
       this.waits.end()
@@ -76,6 +97,52 @@ export class Drive implements Host {
     this.#ending ??= ending
     this.waits.end()
     if (this.#isRunning) this.machine.stop()
+  }
+
+  /** Sends it a signal, which is delivered when it goes on. */
+  signal(signal: number): void {
+    if (this.#ending) return
+    this.#signals.push(signal)
+    if (this.#isRunning) this.machine.stop()
+    else if (this.#hasBegun) this.#sendSignals()
+  }
+
+  #sendSignals(): void {
+    for (const signal of this.#signals.splice(0))
+      if (this.machine.signal(signal)) this.waits.interrupt(negative(EINTR))
+  }
+
+  /** Takes a snapshot: at once, or when it waits for its host. */
+  snapshot(when: 'now' | 'waits'): Promise<ProcessSnapshot> {
+    return new Promise((resolve, reject) => {
+      this.#wishes.push({ when, resolve, reject })
+      if (this.#isRunning && when === 'now') this.machine.stop()
+      if (!this.#isRunning) this.#grant(this.waits.isWaiting)
+    })
+  }
+
+  /** Takes the snapshots that are wanted, while it stands still. */
+  #grant(isWaiting: boolean): void {
+    const granted = this.#wishes.filter(({ when }) => when === 'now' || isWaiting)
+    for (const wish of granted) {
+      this.#wishes.splice(this.#wishes.indexOf(wish), 1)
+      try {
+        if (this.#ending) fail('ERR_SNAPSHOT', 'the process is over')
+        const open = this.machine.hostFiles()
+        if (open.length > 0) {
+          const what = `the process has files of the host open: ${open.join(', ')}`
+          fail('ERR_SNAPSHOT', `${what}; take the snapshot when they are closed`)
+        }
+        wish.resolve(new ProcessSnapshot(this.machine.snapshot()))
+      } catch (error) {
+        wish.reject(error)
+      }
+    }
+  }
+
+  #ended(ending: Ending): void {
+    this.#ending ??= ending
+    this.#grant(true)
   }
 
   /** Handlers have come or gone. */
@@ -98,11 +165,14 @@ export class Drive implements Host {
       this.machine.watch(numbers, all)
       this.#watchIsNew = false
     }
+    this.#hasBegun = true
+    this.#sendSignals()
     const timeoutMs = end === undefined ? undefined : Math.max(0, end - performance.now())
     this.#isRunning = true
     const stop = await this.machine
       .run(timeoutMs === undefined ? {} : { timeoutMs })
       .finally(() => (this.#isRunning = false))
+    this.#grant(false)
     await this.#serve(stop, end)
   }
 
@@ -125,6 +195,8 @@ export class Drive implements Host {
         if (end !== undefined && performance.now() >= end)
           this.end({ ...killed('SIGKILL'), reason: 'timeout' })
         return
+      case 'killed':
+        return this.end(killed(nameOfSignal(stop.code)))
       case 'returned':
         return raise(new VmError('ERR_INTERNAL', 'a process returned from a call'))
     }
@@ -153,10 +225,14 @@ export class Drive implements Host {
     return 0n
   }
 
-  #counted(): { counts: Record<string, number>; refused: Record<string, number> } {
+  #counted(before: readonly number[]): {
+    counts: Record<string, number>
+    refused: Record<string, number>
+  } {
     const counts = this.machine
       .counts()
-      .flatMap((count, number) => (count > 0 ? [[nameOf(number), count] as const] : []))
+      .map((count, number) => [nameOf(number), count - before[number]!] as const)
+      .filter(([, count]) => count > 0)
     const refused = [...this.#refused].map(([number, count]) => [nameOf(number), count] as const)
     return { counts: Object.fromEntries(counts), refused: Object.fromEntries(refused) }
   }

@@ -4,6 +4,7 @@
 #![expect(non_upper_case_globals, reason = "the numbers have the kernel's names")]
 
 mod copying;
+mod credentials;
 mod descriptors;
 mod heap;
 mod identity;
@@ -143,10 +144,11 @@ impl Kernel {
             .or_else(|| paths::answer(number, arguments, files, &self.resources, world))
             .or_else(|| time::answer(number, arguments, world))
             .or_else(|| self.heap.answer(number, arguments, files, world))
-            .or_else(|| descriptors::answer(number, arguments, files, world))
             .or_else(|| locks::answer(number, arguments, files, world))
+            .or_else(|| descriptors::answer(number, arguments, files, world))
             .or_else(|| poll::answer(number, arguments, files, world))
             .or_else(|| identity::answer(number, arguments, world))
+            .or_else(|| credentials::answer(number, arguments, world))
             .or_else(|| signals::answer(&mut self.signals, number, arguments, world))
             .or_else(|| {
                 let signals = is_process.then_some(&mut self.signals)?;
