@@ -23,4 +23,5 @@ mod memory;
 mod pipes;
 #[path = "../host/scratch.rs"]
 mod scratch;
+mod signals;
 mod tree;

@@ -9,8 +9,8 @@ use boot::state::cpuid::Place;
 use boot::state::user as facts;
 use kvm_bindings::kvm_regs;
 use linux::{
-    Errno, Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
-    Tree,
+    Clock, Errno, Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space,
+    Thread, Tree,
 };
 
 use crate::error::{Error, ErrorCode, Result};
@@ -80,6 +80,9 @@ fn load(
     let mut random = [0; 16];
     let mut facts = Facts::new(config.clock, config.seed);
     facts.random(&mut random);
+    if let Some(tree) = &mut tree {
+        tree.set_time(facts.now(Clock::Realtime));
+    }
     let program = linux::Program {
         image,
         arguments: &arguments,
