@@ -6,6 +6,11 @@ import type { Stop } from './types.ts'
 /** How a run of a program has ended. */
 export function toStop(result: RunResult, native: NativeMachine): Stop {
   const { reason } = result
+  if (reason === 'fault' || reason === 'stopped') {
+    // By a signal that came before the first instruction, or whose handler has no stack.
+    const stop = stopOf(native)
+    if (stop?.kind === 'killed') return stop
+  }
   if (reason === 'fault') {
     const { fault, registers } = result
     return { kind: 'fault', fault: fault!, registers, explain: () => result.explain() }

@@ -52,6 +52,8 @@ export function signalOf(vector: number): string {
     1: 'SIGTRAP',
     3: 'SIGTRAP',
     6: 'SIGILL',
+    11: 'SIGBUS',
+    12: 'SIGBUS',
     16: 'SIGFPE',
     17: 'SIGBUS',
     19: 'SIGFPE',
