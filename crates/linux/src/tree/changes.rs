@@ -224,23 +224,30 @@ pub fn rename(
     now: Time,
 ) -> Result<(), Errno> {
     let is_exchange = flags & RENAME_EXCHANGE != 0;
-    if from.end != End::Name || to.end != End::Name {
-        return Err(Errno::EBUSY);
-    }
-    let source = from.there()?;
-    match &to.step {
-        Some(_) if flags & RENAME_NOREPLACE != 0 => return Err(Errno::EEXIST),
-        None if is_exchange => return Err(Errno::ENOENT),
-        _ => {}
-    }
+    let is_new = flags & RENAME_NOREPLACE != 0;
     if from.parent.mount != to.parent.mount {
         return Err(Errno::EXDEV);
     }
-    let is_directory = ground.kind(&source.place)? == Kind::Directory;
-    if !is_directory && (from.wants_directory || to.wants_directory) {
-        return Err(Errno::ENOTDIR);
+    match (from.end, to.end) {
+        (End::Name, End::Name) => {}
+        (End::Name, _) if is_new => return Err(Errno::EEXIST),
+        _ => return Err(Errno::EBUSY),
     }
     let (out_of, into) = (directory(ground, from)?, directory(ground, to)?);
+    let source = from.there()?;
+    let is_directory = |step: &Step| Ok(ground.kind(&step.place)? == Kind::Directory);
+    let target = to.step.as_ref().map(is_directory).transpose()?;
+    match target {
+        Some(_) if is_new => return Err(Errno::EEXIST),
+        None if is_exchange => return Err(Errno::ENOENT),
+        Some(false) if is_exchange && to.wants_directory => return Err(Errno::ENOTDIR),
+        _ => {}
+    }
+    let is_directory = is_directory(source)?;
+    let wants_directory = from.wants_directory || (!is_exchange && to.wants_directory);
+    if !is_directory && wants_directory {
+        return Err(Errno::ENOTDIR);
+    }
     if ground.has_mount(&from.path) || ground.has_mount(&to.path) {
         return Err(Errno::EBUSY);
     }

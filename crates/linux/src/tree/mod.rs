@@ -28,5 +28,5 @@ pub use opened::{Content, Opened};
 pub use own::{Device, Own, Text, What};
 pub use place::{Descriptors, Entry, Place, Step};
 pub use setup::{Mount, Setup, Source, TreeError};
-pub use walk::{Found, Last};
+pub use walk::{End, Found, Last};
 pub use whole::Tree;

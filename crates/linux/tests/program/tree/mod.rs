@@ -1,6 +1,7 @@
 //! Files by path: those in memory, the host's, and the engine's own.
 
 mod host;
+mod model;
 mod opening;
 
 use crate::bed::Bed;
