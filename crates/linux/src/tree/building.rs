@@ -148,7 +148,12 @@ fn add(
         Source::Memory => nodes.add_root(0o755),
         Source::File(bytes) => nodes.add_file(&bytes, mode_of(&bytes)),
         Source::Host(root) => {
-            let read_only = read_only || root.is_read_only();
+            // What is open goes by its root's permission alone.
+            let root = match read_only {
+                true if !root.is_read_only() => root.to_read_only(),
+                _ => root.clone(),
+            };
+            let read_only = root.is_read_only();
             ground.mount(path, Root::Host(root), read_only);
             return Ok(());
         }
