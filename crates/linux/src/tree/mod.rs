@@ -6,6 +6,7 @@
 //!            └► opened: what `open` makes of what was found
 //! ```
 
+mod attributes;
 mod building;
 mod changes;
 mod ground;
@@ -18,10 +19,8 @@ mod setup;
 mod walk;
 mod whole;
 
-pub use changes::{
-    change_mode, change_times, create, link, make_directory, make_link, may, remove, rename,
-    truncate,
-};
+pub use attributes::{change_mode, change_times, truncate};
+pub use changes::{create, link, make_directory, make_link, may, remove, rename};
 pub use memory_file::MemoryFile;
 pub use nodes::Time;
 pub use opened::{Content, Opened};
