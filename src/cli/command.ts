@@ -43,6 +43,8 @@ export interface Command {
   readonly usage: string
   readonly about: string
   readonly argument?: Argument
+  /** What follows the argument is another program's: options end at the argument, or at `--`. */
+  readonly isProgram?: boolean
   readonly options: Readonly<Record<string, Option>>
   /** Exit codes and examples. */
   readonly notes?: string
@@ -57,6 +59,10 @@ export const exitCodes = {
   abnormalGuest: 3,
   reset: 4,
   timeout: 124,
+  notExecutable: 126,
+  notFound: 127,
+  /** What a shell adds to the number of the signal that has ended a program. */
+  signalled: 128,
   /** What a shell calls the end by SIGINT. */
   interrupted: 130,
 } as const
