@@ -190,6 +190,11 @@ export declare class NativeMachine {
    * over then: `userStop` says so.
    */
   userGoOn(): bigint | null | Failure
+  /**
+   * Sends the program a signal, 1 to 64, which comes to it when it runs next. Returns whether a
+   * system call that waits for its answer is interrupted, and has to be answered by `EINTR`.
+   */
+  userSignal(signal: number): boolean | Failure
   /** Which system calls end a run before they are answered: those of these numbers, or all. */
   userWatch(numbers: Array<number>, all: boolean): Failure | null
   /** The stream that a descriptor leads to, if it is one: 0, 1 or 2. */
@@ -1429,11 +1434,11 @@ export interface NativeSpecialRegisters {
 
 /**
  * Why a program stands still: `'returned'` after a call, `'call'` for a system call that waits for
- * its answer, `'exit'`.
+ * its answer, `'exit'`, `'killed'` by a signal.
  */
 export interface NativeStop {
   /** Which of them; none if the last run has ended in another way. */
-  kind?: 'returned' | 'call' | 'exit'
+  kind?: 'returned' | 'call' | 'exit' | 'killed'
   /** RAX of a system call. */
   number?: bigint
   /** RDI, RSI, RDX, R10, R8, R9 of a system call. */
@@ -1445,7 +1450,7 @@ export interface NativeStop {
    * 0, 1 or 2.
    */
   stream?: number
-  /** Of an exit. */
+  /** Of an exit; the signal that has killed it. */
   code?: number
 }
 
@@ -1522,6 +1527,10 @@ export interface NativeUser {
   environment: Array<string>
   /** What it finds by path; only a process has it. */
   files?: NativeFiles
+  /** Where its clock stands, in milliseconds since 1970; else it has the host's. */
+  clock?: number
+  /** What its chance begins with, the low 64 bits; else it has the host's. */
+  seed?: bigint
 }
 
 /** What waits for a vCPU (KVM API, `struct kvm_vcpu_events`). */

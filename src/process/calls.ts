@@ -195,7 +195,9 @@ export class Calls {
     if (stop.kind === 'fault') return raise(toGuestFault(name, stop))
     if (stop.kind === 'timeout')
       return raise(new GuestTimeout(name, this.#limits.timeoutMs!, stop.registers))
-    if (stop.kind === 'exit') return raise(exited(name, stop.code, engine))
+    // No signal reaches a library but one that it sends itself, which is answered below.
+    if (stop.kind === 'exit' || stop.kind === 'killed')
+      return raise(exited(name, stop.code, engine))
     const called = this.#options.imports.get(stop.number)
     if (!called) return answerSystemCall(engine, guest, stop, this.#options.onOutput)
     const value = called.invoke(engine, guest, stop)

@@ -29,7 +29,9 @@ mod start;
 mod status;
 mod tree;
 
-pub use calls::{Answer, Call, Clock, HostFacts, Kernel, Thread, WatchedCalls, World};
+pub use calls::{
+    Answer, Call, Clock, Delivery, HostFacts, Kernel, Registers, Thread, Trap, WatchedCalls, World,
+};
 pub use errno::Errno;
 pub use error::{LoadError, LoadErrorKind};
 pub use host::{Capacity, HostEntry, HostFile, HostPlace, HostRoot};

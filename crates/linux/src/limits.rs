@@ -48,6 +48,8 @@ pub const BUFFERS: usize = 1024;
 pub const TRANSFER_BYTES: u64 = 4 << 20;
 /// Bytes that one `getrandom` returns.
 pub const RANDOM_BYTES: u64 = 1 << 20;
+/// Signals that wait; those that come once always do.
+pub const PENDING_SIGNALS: usize = 128;
 /// System calls that are counted one by one; the rest are counted together.
 pub const COUNTED_CALLS: usize = 512;
 /// Bytes below RSP that Linux has mapped of a new program's stack.
@@ -62,3 +64,15 @@ pub const HOST_FILES: usize = 256;
 pub const NAME_BYTES: usize = 255;
 /// Entries of a directory that is listed.
 pub const ENTRIES: usize = 65_536;
+/// Files, directories and links in memory.
+pub const NODES: usize = 65_536;
+/// Bytes of all names and links in memory, with what finds them.
+pub const NAME_ROOM: usize = 16 << 20;
+/// Bytes of the listings of open directories.
+pub const LISTING_ROOM: usize = 32 << 20;
+/// Symbolic links on the way to one file, as Linux has it.
+pub const LINKS: usize = 40;
+/// Directories within each other on the way to one file.
+pub const DEPTH: usize = 128;
+/// Bytes of a file that is read as a whole, as a program's image is.
+pub const WHOLE_BYTES: usize = 1 << 30;

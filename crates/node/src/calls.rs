@@ -176,7 +176,8 @@ fn go(
             put(bytes, NUMBER, code as u64);
             Ok(Either::A(NativeCall::Exited))
         }
-        Some(UserStop::Parked) | None => Ok(Either::B(ended)),
+        // A library's program has no signals.
+        Some(UserStop::Parked | UserStop::Killed { .. }) | None => Ok(Either::B(ended)),
     }
 }
 

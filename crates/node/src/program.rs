@@ -10,11 +10,11 @@ use crate::ffi;
 use crate::machine::NativeMachine;
 
 /// Why a program stands still: `'returned'` after a call, `'call'` for a system call that waits for
-/// its answer, `'exit'`.
+/// its answer, `'exit'`, `'killed'` by a signal.
 #[napi(object)]
 pub struct NativeStop {
     /// Which of them; none if the last run has ended in another way.
-    #[napi(ts_type = "'returned' | 'call' | 'exit'")]
+    #[napi(ts_type = "'returned' | 'call' | 'exit' | 'killed'")]
     pub kind: Option<String>,
     /// RAX of a system call.
     pub number: Option<BigInt>,
@@ -25,7 +25,7 @@ pub struct NativeStop {
     /// The stream that the first argument of a system call leads to, if it is a descriptor of one:
     /// 0, 1 or 2.
     pub stream: Option<u32>,
-    /// Of an exit.
+    /// Of an exit; the signal that has killed it.
     pub code: Option<i32>,
 }
 
@@ -85,6 +85,13 @@ impl NativeMachine {
             Ok(None) => Either3::B(Null),
             Err(error) => Either3::C(error.into()),
         }
+    }
+
+    /// Sends the program a signal, 1 to 64, which comes to it when it runs next. Returns whether a
+    /// system call that waits for its answer is interrupted, and has to be answered by `EINTR`.
+    #[napi]
+    pub fn user_signal(&self, signal: u32) -> Either<bool, Failure> {
+        either(self.with_idle(|machine| machine.user_signal(signal)))
     }
 
     /// Which system calls end a run before they are answered: those of these numbers, or all.
@@ -174,6 +181,10 @@ impl NativeStop {
             Some(UserStop::Exit { code }) => {
                 told.kind = Some("exit".into());
                 told.code = Some(*code);
+            }
+            Some(UserStop::Killed { signal }) => {
+                told.kind = Some("killed".into());
+                told.code = i32::try_from(*signal).ok();
             }
             Some(UserStop::Call {
                 number,

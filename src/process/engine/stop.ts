@@ -14,7 +14,7 @@ export function toStop(result: RunResult, native: NativeMachine): Stop {
     return { kind: 'timeout', registers: result.registers }
   const { kind, code, number, arguments: words, rsp, stream } = take(native.userStop())
   if (kind === 'returned') return { kind }
-  if (kind === 'exit') return { kind, code: code! }
+  if (kind === 'exit' || kind === 'killed') return { kind, code: code! }
   if (kind === 'call') {
     const told = { number: number!, arguments: words!, rsp: rsp! }
     return { kind, ...told, ...(stream !== undefined && { stream }) }

@@ -10,6 +10,8 @@ export type Stop =
   | CallStop
   /** The guest called `exit` or `exit_group`. */
   | { readonly kind: 'exit'; readonly code: number }
+  /** A signal has ended it. */
+  | { readonly kind: 'killed'; readonly code: number }
   | FaultStop
   | { readonly kind: 'timeout'; readonly registers: Registers }
 

@@ -8,11 +8,11 @@ import { nameOf } from './calls/names.ts'
 import { type CallMemory, type SystemCalls, askHandler } from './calls/table.ts'
 import { Waits } from './calls/waits.ts'
 import type { Input } from './input.ts'
-import { type ProcessMachine, tryMemory } from './machine.ts'
+import type { ProcessMachine } from './machine.ts'
 import type { Output } from './output.ts'
-import { type Ending, type ProcessResult, signalOf } from './result.ts'
+import { type Ending, type ProcessResult, nameOfSignal, signalOf } from './result.ts'
 
-const { ENAMETOOLONG } = constants.errno
+const { EINTR } = constants.errno
 /** PATH_MAX. */
 const MOST_STRING_BYTES = 4096
 const PAGE_BYTES = 4096
@@ -42,6 +42,8 @@ export class Drive implements Host {
   #ending: Ending | undefined
   #isRunning = false
   #watchIsNew = true
+  #hasBegun = false
+  readonly #signals: number[] = []
 
   constructor(machine: ProcessMachine, parts: DriveParts) {
     this.machine = machine
@@ -81,6 +83,19 @@ export class Drive implements Host {
     if (this.#isRunning) this.machine.stop()
   }
 
+  /** Sends it a signal, which is delivered when it goes on. */
+  signal(signal: number): void {
+    if (this.#ending) return
+    this.#signals.push(signal)
+    if (this.#isRunning) this.machine.stop()
+    else if (this.#hasBegun) this.#sendSignals()
+  }
+
+  #sendSignals(): void {
+    for (const signal of this.#signals.splice(0))
+      if (this.machine.signal(signal)) this.waits.interrupt(negative(EINTR))
+  }
+
   /** Handlers have come or gone. */
   watchAnew(): void {
     this.#watchIsNew = true
@@ -101,6 +116,8 @@ export class Drive implements Host {
       this.machine.watch(numbers, all)
       this.#watchIsNew = false
     }
+    this.#hasBegun = true
+    this.#sendSignals()
     const timeoutMs = end === undefined ? undefined : Math.max(0, end - performance.now())
     this.#isRunning = true
     const stop = await this.machine
@@ -128,6 +145,8 @@ export class Drive implements Host {
         if (end !== undefined && performance.now() >= end)
           this.end({ ...killed('SIGKILL'), reason: 'timeout' })
         return
+      case 'killed':
+        return this.end(killed(nameOfSignal(stop.code)))
       case 'returned':
         return raise(new VmError('ERR_INTERNAL', 'a process returned from a call'))
     }

@@ -14,6 +14,8 @@ export interface MachineParts {
   readonly arguments: string[]
   readonly environment: string[]
   readonly files: NativeFiles
+  readonly seed?: bigint
+  readonly clock?: number
 }
 
 /** A process in ring 3 of a machine. It stands still between these calls. */
@@ -63,9 +65,14 @@ export class ProcessMachine {
     const rax = take(this.#native.userGoOn())
     if (rax !== null) return rax
     const { kind, code, number, arguments: words, rsp, stream } = take(this.#native.userStop())
-    if (kind === 'exit') return { kind, code: code! }
+    if (kind === 'exit' || kind === 'killed') return { kind, code: code! }
     const told = { number: number!, arguments: words!, rsp: rsp! }
     return { kind: 'call', ...told, ...(stream !== undefined && { stream }) }
+  }
+
+  /** Sends a signal. Whether it interrupts a call that waits for its answer. */
+  signal(signal: number): boolean {
+    return take(this.#native.userSignal(signal))
   }
 
   /** Which calls end a run before they are answered. */

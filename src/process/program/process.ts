@@ -1,13 +1,14 @@
+import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 
-import { VmError, invalid, raise } from '../../native/errors.ts'
+import { VmError, raise } from '../../native/errors.ts'
 import { SystemCalls } from './calls/table.ts'
 import { Drive, killed } from './drive.ts'
 import { Input } from './input.ts'
 import { ProcessMachine } from './machine.ts'
 import { type ProcessOptions, checkProcessOptions, checkProgram } from './options.ts'
 import { Output } from './output.ts'
-import type { ProcessResult } from './result.ts'
+import { type ProcessResult, numberOfSignal } from './result.ts'
 
 /**
  * A Linux program in ring 3 of a machine of its own: unmodified, static or dynamic, for x86-64. It
@@ -50,7 +51,7 @@ export class Process implements Disposable, AsyncDisposable {
    */
   constructor(program: string | Uint8Array, options: ProcessOptions = {}) {
     const { path, image } = checkProgram(program)
-    const { args, environment, cwd, mounts, memoryBytes, stdin, timeoutMs } =
+    const { args, environment, cwd, mounts, memoryBytes, stdin, timeoutMs, random, clock } =
       checkProcessOptions(options)
     this.#machine = ProcessMachine.create({
       image,
@@ -58,6 +59,8 @@ export class Process implements Disposable, AsyncDisposable {
       arguments: [path, ...args],
       environment,
       files: { program: path, directory: cwd, mounts },
+      ...(random !== undefined && { seed: random }),
+      ...(clock !== undefined && { clock }),
     })
     const parts = {
       stdin: new Input(stdin),
@@ -75,13 +78,15 @@ export class Process implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Ends it with reason `'killed'`, whatever it does.
+   * Sends it a signal: `'SIGKILL'` ends it, whatever it does; any other does what the process has
+   * said of it, or what signal(7) says. After its end it does nothing.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`.
    */
-  kill(signal = 'SIGKILL'): void {
-    if (signal !== 'SIGKILL') invalid('signal', "'SIGKILL'", signal)
-    this.#drive.end(killed(signal))
+  kill(signal: string | number = 'SIGKILL'): void {
+    const number = numberOfSignal(signal)
+    if (number === constants.signals.SIGKILL) this.#drive.end(killed('SIGKILL'))
+    else this.#drive.signal(number)
   }
 
   /** Ends it, and gives its memory back. Calling it again does nothing more. */

@@ -1,4 +1,7 @@
+import { constants } from 'node:os'
+
 import type { Autopsy } from '../../results/autopsy.ts'
+import { invalid } from '../../native/errors.ts'
 import type { Fault } from '../../results/fault.ts'
 
 /** How a process has ended. */
@@ -26,6 +29,21 @@ export interface ProcessResult {
 
 /** What becomes of a process that a signal ends. */
 export type Ending = Pick<ProcessResult, 'exitCode' | 'signal' | 'reason' | 'fault' | 'autopsy'>
+
+/** What a signal is called; those without a name are real-time signals. */
+export function nameOfSignal(number: number): string {
+  const [name] = Object.entries(constants.signals).find(([, each]) => each === number) ?? []
+  return name ?? `SIGRTMIN+${number - 34}`
+}
+
+/** The number of a signal. `ERR_INVALID_OPTION` for what is none. */
+export function numberOfSignal(name: unknown): number {
+  const number =
+    typeof name === 'string' ? (constants.signals as Record<string, number>)[name] : name
+  if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= 64)
+    return number
+  return invalid('signal', 'the name of a signal, or 1 to 64', name)
+}
 
 /** The signal that Linux sends for an exception (arch/x86/kernel/traps.c). */
 export function signalOf(vector: number): string {

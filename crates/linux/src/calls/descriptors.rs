@@ -2,20 +2,19 @@
 
 use linux_raw_sys::general::__NR_ioctl;
 use linux_raw_sys::general::{
-    __NR_close, __NR_dup, __NR_dup2, __NR_dup3, __NR_fcntl, __NR_fdatasync, __NR_fstat, __NR_fsync,
-    __NR_ftruncate, __NR_lseek, __NR_memfd_create, __NR_newfstatat, __NR_pipe, __NR_pipe2,
-    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL,
-    F_SETPIPE_SZ, FD_CLOEXEC, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, O_APPEND,
-    O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_RDWR, S_IFIFO, S_IFREG, SEEK_CUR, SEEK_DATA, SEEK_END,
-    SEEK_HOLE, SEEK_SET, stat,
+    __NR_close, __NR_dup, __NR_dup2, __NR_dup3, __NR_fcntl, __NR_fdatasync, __NR_fsync,
+    __NR_ftruncate, __NR_lseek, __NR_memfd_create, __NR_pipe, __NR_pipe2, F_DUPFD, F_DUPFD_CLOEXEC,
+    F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL, F_SETPIPE_SZ, FD_CLOEXEC, MFD_ALLOW_SEALING,
+    MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, O_APPEND, O_CLOEXEC, O_NOATIME, O_NONBLOCK, O_RDWR,
+    SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 use linux_raw_sys::ioctl::{FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 
-use super::record::record;
-use super::world::{Answer, World, int, low};
+use super::world::{Answer, Clock, World, int, low};
 use crate::errno::Errno;
-use crate::files::{Files, MemoryFile, Object};
-use crate::limits::{GROUP, PAGE, PIPE_BYTES, USER};
+use crate::files::{self, Files, Object};
+use crate::limits::PIPE_BYTES;
+use crate::tree::{Content, MemoryFile};
 
 /// What the kernel lets a name of `memfd_create` have, without its NUL.
 const NAME_BYTES: usize = 249;
@@ -25,7 +24,7 @@ const STANDARD: u32 = 2;
 /// Answers a call of this subject.
 pub fn answer(
     number: u32,
-    [a, b, c, d, ..]: [u64; 6],
+    [a, b, c, ..]: [u64; 6],
     files: &mut Files,
     world: &mut World<'_>,
 ) -> Option<Answer> {
@@ -42,10 +41,8 @@ pub fn answer(
         __NR_dup3 => files.duplicate_to(descriptor, int(b), low(c) != 0),
         __NR_fcntl => return Some(control(descriptor, low(b), c, files).into()),
         __NR_ioctl => return Some(device(descriptor, low(b), c, files, world).into()),
-        __NR_fstat => return Some(status(descriptor, b, files, world).into()),
-        __NR_newfstatat => return status_at([a, b, c, d], files, world),
         __NR_lseek => return Some(seek(descriptor, b, low(c), files).into()),
-        __NR_ftruncate => return Some(truncate(descriptor, b, files).into()),
+        __NR_ftruncate => return Some(truncate(descriptor, b, files, world).into()),
         __NR_fsync | __NR_fdatasync => return Some(sync(descriptor, files).into()),
         _ => return None,
     };
@@ -145,6 +142,10 @@ fn device(
         FIONREAD => {
             let waiting = match &description.object {
                 Object::Memory(file) => file.size().saturating_sub(description.offset),
+                Object::Opened(_) => {
+                    let size = files::size(files, descriptor)?.ok_or(Errno::ENOTTY)?;
+                    size.saturating_sub(description.offset)
+                }
                 Object::Host(id) if *id > STANDARD => return Ok(Answer::Ask),
                 object => files.pipe_state(object).ok_or(Errno::ENOTTY)?.0 as u64,
             };
@@ -159,49 +160,20 @@ fn device(
     Ok(Answer::Value(0))
 }
 
-fn status(descriptor: i32, at: u64, files: &Files, world: &mut World<'_>) -> Result<Answer, Errno> {
-    let (mode, size, pages) = match &files.get(descriptor)?.object {
-        Object::Host(id) if *id > STANDARD => return Ok(Answer::Ask),
-        // To a program the standard streams are pipes.
-        Object::Host(_) | Object::Reader(_) | Object::Writer(_) => (S_IFIFO | 0o600, 0, 0),
-        Object::Memory(file) => (S_IFREG | 0o777, file.size(), file.pages() as u64),
-    };
-    let bytes = record!(stat {
-        st_mode: mode,
-        st_nlink: 1_u64,
-        st_uid: USER,
-        st_gid: GROUP,
-        st_size: size.cast_signed(),
-        st_blksize: PAGE.cast_signed(),
-        st_blocks: (pages * (PAGE / 512)).cast_signed(),
-    });
-    world.write(at, &bytes)?;
-    Ok(Answer::Value(0))
-}
-
-/// C libraries ask so for the status of a descriptor. A path is the host's.
-fn status_at(
-    [descriptor, path, at, flags]: [u64; 4],
-    files: &Files,
-    world: &mut World<'_>,
-) -> Option<Answer> {
-    if low(flags) & AT_EMPTY_PATH == 0 || int(descriptor) < 0 {
-        return None;
-    }
-    let mut first = [0];
-    if path != 0 && world.read(path, &mut first).is_err() {
-        return Some(Errno::EFAULT.into());
-    }
-    (first == [0]).then(|| status(int(descriptor), at, files, world).into())
-}
-
 fn seek(descriptor: i32, offset: u64, from: u32, files: &mut Files) -> Result<Answer, Errno> {
-    let description = files.get_mut(descriptor)?;
-    let size = match &description.object {
+    match &files.get(descriptor)?.object {
         Object::Host(_) => return Ok(Answer::Ask),
         Object::Reader(_) | Object::Writer(_) => return Err(Errno::ESPIPE),
-        Object::Memory(file) => file.size().cast_signed(),
-    };
+        Object::Opened(opened) => match opened.content {
+            Content::Path => return Err(Errno::EBADF),
+            // Such a device has no positions.
+            Content::Device(..) => return Ok(Answer::Value(0)),
+            _ => {}
+        },
+        Object::Memory(_) => {}
+    }
+    let size = files::size(files, descriptor)?.unwrap_or(0).cast_signed();
+    let description = files.get_mut(descriptor)?;
     let offset = offset.cast_signed();
     let base = match from {
         SEEK_SET => 0,
@@ -218,21 +190,39 @@ fn seek(descriptor: i32, offset: u64, from: u32, files: &mut Files) -> Result<An
     Ok(Answer::Value(description.offset))
 }
 
-fn truncate(descriptor: i32, size: u64, files: &mut Files) -> Result<Answer, Errno> {
+fn truncate(
+    descriptor: i32,
+    size: u64,
+    files: &mut Files,
+    world: &mut World<'_>,
+) -> Result<Answer, Errno> {
     if matches!(files.get(descriptor)?.object, Object::Host(_)) {
         return Ok(Answer::Ask);
     }
     if i64::try_from(size).is_err() {
         return Err(Errno::EINVAL);
     }
-    files.resize(descriptor, size)?;
+    let now = match files.get(descriptor)?.object {
+        Object::Opened(_) => world.host.now(Clock::Realtime),
+        _ => (0, 0),
+    };
+    files::resize(files, descriptor, size, now)?;
     Ok(Answer::Value(0))
 }
 
 fn sync(descriptor: i32, files: &Files) -> Result<Answer, Errno> {
-    match files.get(descriptor)?.object {
+    match &files.get(descriptor)?.object {
         Object::Host(_) => Ok(Answer::Ask),
         Object::Memory(_) => Ok(Answer::Value(0)),
+        Object::Opened(opened) => {
+            match &opened.content {
+                Content::Host(file) => file.sync()?,
+                Content::Path => return Err(Errno::EBADF),
+                Content::Device(..) => return Err(Errno::EINVAL),
+                _ => {}
+            }
+            Ok(Answer::Value(0))
+        }
         Object::Reader(_) | Object::Writer(_) => Err(Errno::EINVAL),
     }
 }

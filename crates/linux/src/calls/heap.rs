@@ -7,16 +7,21 @@ use linux_raw_sys::general::{
     MADV_DONTDUMP, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_NORMAL,
     MADV_WILLNEED, MAP_32BIT, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_HUGETLB,
     MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE,
-    PROT_EXEC, PROT_READ, PROT_WRITE,
+    O_ACCMODE, O_PATH, O_WRONLY, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 use serde::{Deserialize, Serialize};
 
 use super::world::{Answer, World, int, low};
 use crate::errno::Errno;
 use crate::files::{Files, Object};
+use crate::host::HostFile;
 use crate::limits::{PAGE, STACK_BYTES, STACK_END, STACK_GROWN};
 use crate::program::Loaded;
 use crate::space::{Commit, Protection};
+use crate::tree::{Content, Device, MemoryFile};
+
+/// Bytes of a file of the host that are copied at once.
+const PIECE: usize = 256 << 10;
 
 /// Where the program's memory ends.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -237,6 +242,42 @@ fn advise(start: u64, bytes: u64, advice: u32, world: &mut World<'_>) -> Result<
     Ok(0)
 }
 
+/// What is mapped.
+enum Mapped<'a> {
+    Zeros,
+    Memory(&'a MemoryFile),
+    Host(&'a HostFile),
+}
+
+/// What a descriptor leads to, as far as it can be mapped; `None` if the host knows.
+fn mapped(
+    descriptor: i32,
+    is_written_back: bool,
+    files: &Files,
+) -> Result<Option<Mapped<'_>>, Errno> {
+    let description = files.get(descriptor)?;
+    let mapped = match &description.object {
+        Object::Host(_) => return Ok(None),
+        Object::Memory(file) => Mapped::Memory(file),
+        Object::Reader(_) | Object::Writer(_) => return Err(Errno::ENODEV),
+        Object::Opened(_) if description.flags & O_PATH != 0 => return Err(Errno::EBADF),
+        Object::Opened(_) if description.flags & O_ACCMODE == O_WRONLY => {
+            return Err(Errno::EACCES);
+        }
+        Object::Opened(opened) => match (&opened.content, &files.tree) {
+            (Content::Node(id, _), Some(tree)) => Mapped::Memory(tree.ground.nodes.file(*id)?),
+            (Content::Host(file), _) => Mapped::Host(file),
+            (Content::Device(Device::Zero, _), _) => return Ok(Some(Mapped::Zeros)),
+            _ => return Err(Errno::ENODEV),
+        },
+    };
+    // Nothing would carry the writes back.
+    if is_written_back {
+        return Err(Errno::ENODEV);
+    }
+    Ok(Some(mapped))
+}
+
 /// `mmap`. A file is copied: what is written to it later does not show.
 fn map(
     [address, bytes, bits, flags, descriptor, offset]: [u64; 6],
@@ -252,39 +293,71 @@ fn map(
     aligned(offset)?;
     let bytes = pages(bytes)?;
     let file = if flags & MAP_ANONYMOUS == 0 {
-        let description = files.get(int(descriptor))?;
-        match &description.object {
-            Object::Host(_) => return Ok(Answer::Ask),
-            // Nothing would carry the writes back.
-            Object::Memory(_) if kind != MAP_PRIVATE && protection.write => {
-                return Err(Errno::ENODEV);
-            }
-            Object::Memory(file) => Some(file),
-            Object::Reader(_) | Object::Writer(_) => return Err(Errno::ENODEV),
+        let is_written_back = kind != MAP_PRIVATE && protection.write;
+        match mapped(int(descriptor), is_written_back, files)? {
+            None => return Ok(Answer::Ask),
+            Some(file) => file,
         }
     } else {
-        None
+        Mapped::Zeros
     };
     if flags & (MAP_HUGETLB | MAP_32BIT) != 0 {
         return Err(Errno::ENOMEM);
     }
     let start = place(address, bytes, flags, world)?;
     world.space.map(start, bytes, protection, Commit::Later)?;
-    let Some(file) = file else {
-        return Ok(Answer::Value(start));
+    let filled = match file {
+        Mapped::Zeros => Ok(()),
+        Mapped::Memory(file) => fill(file, start, bytes, offset, world),
+        Mapped::Host(file) => fill_from_host(file, start, bytes, offset, world),
     };
+    if let Err(errno) = filled {
+        world.space.unmap(start, bytes)?;
+        return Err(errno);
+    }
+    Ok(Answer::Value(start))
+}
+
+fn fill(
+    file: &MemoryFile,
+    start: u64,
+    bytes: u64,
+    offset: u64,
+    world: &mut World<'_>,
+) -> Result<(), Errno> {
     let mut page = [0; 4096];
     // Holes stay untouched.
     let end = file.size().saturating_sub(offset).min(bytes);
     for at in file.present(offset, end) {
         let count = file.read(at, &mut page);
         let to = start + (at - offset);
-        if let Err(errno) = world.space.put(world.memory, to, &page[..count]) {
-            world.space.unmap(start, bytes)?;
-            return Err(errno);
-        }
+        world.space.put(world.memory, to, &page[..count])?;
     }
-    Ok(Answer::Value(start))
+    Ok(())
+}
+
+fn fill_from_host(
+    file: &HostFile,
+    start: u64,
+    bytes: u64,
+    offset: u64,
+    world: &mut World<'_>,
+) -> Result<(), Errno> {
+    let left = file.status()?.size.saturating_sub(offset).min(bytes);
+    let mut piece = vec![0; usize::try_from(left).map_or(PIECE, |left| left.min(PIECE))];
+    let mut done = 0;
+    while done < left {
+        let most = usize::try_from(left - done).map_or(PIECE, |left| left.min(piece.len()));
+        let piece = piece.get_mut(..most).unwrap_or_default();
+        let count = file.read_at(offset + done, piece)?;
+        if count == 0 {
+            break;
+        }
+        let bytes = piece.get(..count).unwrap_or_default();
+        world.space.put(world.memory, start + done, bytes)?;
+        done += count as u64;
+    }
+    Ok(())
 }
 
 fn place(hint: u64, bytes: u64, flags: u32, world: &World<'_>) -> Result<u64, Errno> {

@@ -3,9 +3,12 @@
 
 #![expect(non_upper_case_globals, reason = "the numbers have the kernel's names")]
 
+mod copying;
 mod descriptors;
 mod heap;
 mod identity;
+mod locks;
+mod paths;
 mod poll;
 mod record;
 mod resources;
@@ -23,10 +26,12 @@ use crate::errno::Errno;
 use crate::files::{Files, Object};
 use crate::limits::COUNTED_CALLS;
 use crate::program::Loaded;
+use crate::space::Space;
 use crate::tree::Tree;
 use heap::Heap;
 use resources::Resources;
-use signals::Signals;
+pub use signals::{Delivery, Registers, Trap};
+use signals::{Next, Signals};
 pub use world::{Answer, Call, Clock, HostFacts, Thread, World};
 
 /// What an operating system remembers of one program.
@@ -39,9 +44,6 @@ pub struct Kernel {
     signals: Signals,
     /// How often each number came; all that are too large are the last one.
     counts: Vec<u64>,
-    /// What is found by path; without it, paths are the host's.
-    #[serde(skip)]
-    tree: Option<Tree>,
     /// What the host is asked about before it is answered here.
     #[serde(skip)]
     watched: WatchedCalls,
@@ -68,22 +70,25 @@ impl Kernel {
             resources: Resources::new(memory_bytes),
             signals: Signals::new(),
             counts: vec![0; COUNTED_CALLS + 1],
-            tree: None,
             watched: WatchedCalls::None,
         }
     }
 
     /// For a program that has files of its own.
     pub fn with_tree(loaded: &Loaded, memory_bytes: u64, tree: Tree) -> Self {
-        Self {
-            tree: Some(tree),
-            ..Self::new(loaded, memory_bytes)
-        }
+        let mut kernel = Self::new(loaded, memory_bytes);
+        kernel.files.tree = Some(tree);
+        kernel
     }
 
     /// What it finds by path.
     pub fn tree(&mut self) -> Option<&mut Tree> {
-        self.tree.as_mut()
+        self.files.tree.as_mut()
+    }
+
+    /// It has files and signals of its own.
+    fn is_process(&self) -> bool {
+        self.files.tree.is_some()
     }
 
     /// Answers a system call.
@@ -108,10 +113,13 @@ impl Kernel {
 
     /// Answers a system call that the host was asked about first, and has left to this.
     pub fn go_on(&mut self, call: &Call, world: &mut World<'_>) -> Answer {
-        u32::try_from(call.number)
+        let answer = u32::try_from(call.number)
             .ok()
-            .and_then(|number| self.answer(number, call.arguments, world))
-            .unwrap_or(Answer::Ask)
+            .and_then(|number| self.answer(number, call.arguments, world));
+        match (answer, self.signals.next()) {
+            (Some(Answer::Value(_)), Next::Deadly(signal)) => Answer::Killed { signal },
+            (answer, _) => answer.unwrap_or(Answer::Ask),
+        }
     }
 
     fn answer(
@@ -124,15 +132,76 @@ impl Kernel {
             let [code, ..] = arguments[0].to_le_bytes();
             return Some(Answer::Exit { code: code.into() });
         }
+        let is_process = self.is_process();
         let files = &mut self.files;
-        transfer::answer(number, arguments, files, world)
+        let moved = transfer::answer(number, arguments, files, world);
+        if is_process && moved == Some(Errno::EPIPE.into()) {
+            // It comes once, and so never too often.
+            let _ = self.signals.send(signals::of_pipe());
+        }
+        moved
+            .or_else(|| paths::answer(number, arguments, files, &self.resources, world))
             .or_else(|| time::answer(number, arguments, world))
             .or_else(|| self.heap.answer(number, arguments, files, world))
             .or_else(|| descriptors::answer(number, arguments, files, world))
+            .or_else(|| locks::answer(number, arguments, files, world))
             .or_else(|| poll::answer(number, arguments, files, world))
             .or_else(|| identity::answer(number, arguments, world))
-            .or_else(|| self.signals.answer(number, arguments, world))
+            .or_else(|| signals::answer(&mut self.signals, number, arguments, world))
+            .or_else(|| {
+                let signals = is_process.then_some(&mut self.signals)?;
+                signals::answer_process(signals, number, arguments, world)
+            })
             .or_else(|| self.resources.answer(number, arguments, world))
+    }
+
+    /// The paths of the host's files that are open.
+    pub fn host_files(&self) -> Vec<Vec<u8>> {
+        self.files.host_files()
+    }
+
+    /// Sends a signal from outside; returns whether it interrupts a call that waits. One that is no
+    /// signal, or that the program ignores, is forgotten, and so is each where it has no files of
+    /// its own.
+    pub fn send_signal(&mut self, signal: u32) -> bool {
+        if !self.is_process() || !(1..=signals::SIGNALS).contains(&signal) {
+            return false;
+        }
+        // Too many that queue up are as good as none.
+        let _ = self.signals.send(signals::from_outside(signal));
+        self.signals.wakes()
+    }
+
+    /// Makes a signal of a fault; false if the program has no handler that would run.
+    pub fn take_trap(&mut self, trap: &Trap, space: &Space) -> bool {
+        self.is_process() && signals::take(&mut self.signals, trap, space)
+    }
+
+    /// Whether [`deliver`](Self::deliver) is due before the program goes on.
+    pub fn has_signal(&mut self) -> bool {
+        self.is_process() && self.signals.is_due()
+    }
+
+    /// Delivers signals to a program that is to go on with `registers`. `call` is the number of the
+    /// system call that it comes from, if that waited: one that has failed with `EINTR` is made
+    /// again where the handler says so.
+    pub fn deliver(
+        &mut self,
+        registers: &mut Registers,
+        call: Option<u64>,
+        world: &mut World<'_>,
+    ) -> Delivery {
+        signals::deliver(&mut self.signals, registers, call, world)
+    }
+
+    /// Goes back from a handler (`rt_sigreturn`). Returns where its frame lies; none if that is no
+    /// frame, which [`deliver`](Self::deliver) then answers by `SIGSEGV`.
+    pub fn leave_handler(
+        &mut self,
+        registers: &mut Registers,
+        world: &mut World<'_>,
+    ) -> Option<u64> {
+        signals::leave(&mut self.signals, registers, world)
     }
 
     /// Says what the host is asked about, even if it would be answered here.

@@ -88,7 +88,7 @@ fn events(descriptor: i32, files: &Files) -> Option<u32> {
     let object = &description.object;
     let (waiting, room, is_open) = match object {
         Object::Host(_) => return None,
-        Object::Memory(_) => return Some(READABLE | WRITABLE),
+        Object::Memory(_) | Object::Opened(_) => return Some(READABLE | WRITABLE),
         Object::Reader(_) | Object::Writer(_) => files.pipe_state(object)?,
     };
     let is_reader = matches!(object, Object::Reader(_));

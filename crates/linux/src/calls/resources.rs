@@ -34,6 +34,22 @@ impl Resources {
         Self { memory, limits }
     }
 
+    /// Bytes of memory in all.
+    pub const fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// The limits that bind, with their names and units.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, [u64; 2])> {
+        [
+            ("Max stack size", "bytes", RLIMIT_STACK),
+            ("Max core file size", "bytes", RLIMIT_CORE),
+            ("Max open files", "files", RLIMIT_NOFILE),
+        ]
+        .into_iter()
+        .map(|(name, units, index)| (name, units, self.limits[index as usize]))
+    }
+
     /// Answers a call of this subject.
     pub fn answer(
         &mut self,

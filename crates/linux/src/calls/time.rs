@@ -1,11 +1,13 @@
 //! Time: clocks, and what has been used of the processor.
 
+use std::time::Duration;
+
 use linux_raw_sys::general::{
-    __NR_clock_getres, __NR_clock_gettime, __NR_getrusage, __NR_gettimeofday, __NR_time,
-    __NR_times, __kernel_timespec, CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE,
-    CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE,
-    CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, rusage,
-    timeval, timezone,
+    __NR_clock_getres, __NR_clock_gettime, __NR_clock_nanosleep, __NR_getrusage, __NR_gettimeofday,
+    __NR_nanosleep, __NR_time, __NR_times, __kernel_timespec, CLOCK_BOOTTIME, CLOCK_MONOTONIC,
+    CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME,
+    CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, RUSAGE_CHILDREN, RUSAGE_SELF,
+    RUSAGE_THREAD, TIMER_ABSTIME, rusage, timeval, timezone,
 };
 
 use super::record::record;
@@ -14,7 +16,7 @@ use crate::errno::Errno;
 use crate::limits::CLOCK_TICKS;
 
 /// Answers a call of this subject.
-pub fn answer(number: u32, [a, b, ..]: [u64; 6], world: &mut World<'_>) -> Option<Answer> {
+pub fn answer(number: u32, [a, b, c, ..]: [u64; 6], world: &mut World<'_>) -> Option<Answer> {
     let result = match number {
         __NR_clock_gettime => clock(a).and_then(|clock| {
             let now = world.host.now(clock);
@@ -25,6 +27,10 @@ pub fn answer(number: u32, [a, b, ..]: [u64; 6], world: &mut World<'_>) -> Optio
         __NR_time => return Some(time(a, world).into()),
         __NR_times => return Some(times(a, world).into()),
         __NR_getrusage => usage(int(a), b, world),
+        __NR_nanosleep if world.host.is_fixed() => sleep(Clock::Monotonic, 0, a, world),
+        __NR_clock_nanosleep if world.host.is_fixed() => {
+            clock(a).and_then(|clock| sleep(clock, low(b), c, world))
+        }
         _ => return None,
     };
     Some(result.map(|()| 0).into())
@@ -37,6 +43,28 @@ fn clock(id: u64) -> Result<Clock, Errno> {
             Ok(Clock::Monotonic)
         }
         CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID => Ok(Clock::Processor),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Time that is the program's own passes at once.
+fn sleep(clock: Clock, flags: u32, at: u64, world: &mut World<'_>) -> Result<(), Errno> {
+    let [seconds, nanoseconds] = world.words(at)?;
+    let wanted = duration(seconds.cast_signed(), nanoseconds)?;
+    let time = if flags & TIMER_ABSTIME == 0 {
+        wanted
+    } else {
+        let (seconds, nanoseconds) = world.host.now(clock);
+        wanted.saturating_sub(duration(seconds, nanoseconds.into())?)
+    };
+    world.host.pass(time);
+    Ok(())
+}
+
+fn duration(seconds: i64, nanoseconds: u64) -> Result<Duration, Errno> {
+    let seconds = u64::try_from(seconds).map_err(|_| Errno::EINVAL)?;
+    match u32::try_from(nanoseconds) {
+        Ok(nanoseconds) if nanoseconds < 1_000_000_000 => Ok(Duration::new(seconds, nanoseconds)),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -5,14 +5,15 @@ use linux_raw_sys::general::{
     __NR_writev,
 };
 
-use super::world::{Answer, World, int};
+use super::world::{Answer, Clock, World, int};
 use crate::errno::Errno;
-use crate::files::{Files, Object, Step};
+use crate::files::{self, Files, Object, Step};
 use crate::limits::{BUFFERS, TRANSFER_BYTES};
 use crate::space::Access;
+use crate::tree::{Content, Device};
 
 /// Bytes that are copied at once.
-const PIECE: usize = 4 << 10;
+const PIECE: usize = 64 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -79,6 +80,15 @@ fn buffers(at: u64, count: u64, world: &mut World<'_>) -> Result<Vec<(u64, u64)>
         .collect()
 }
 
+/// Whether what is read is chance.
+fn is_chance(descriptor: i32, files: &Files) -> bool {
+    let object = files.get(descriptor).map(|found| &found.object);
+    match object {
+        Ok(Object::Opened(opened)) => matches!(opened.content, Content::Device(Device::Random, _)),
+        _ => false,
+    }
+}
+
 struct Transfer {
     descriptor: i32,
     way: Way,
@@ -99,10 +109,10 @@ impl Transfer {
         {
             return Err(Errno::EINVAL);
         }
-        let mut bytes = [0; PIECE];
-        let nothing = buffers.iter().all(|(_, length)| *length == 0);
-        if nothing {
-            return self.step(0, &mut bytes[..0], files, world);
+        let most = buffers.iter().map(|(_, length)| *length).max().unwrap_or(0);
+        let mut bytes = vec![0; usize::try_from(most).map_or(PIECE, |most| most.min(PIECE))];
+        if bytes.is_empty() {
+            return self.step(0, &mut bytes, files, world);
         }
         for (at, length) in buffers {
             let mut left = (*length).min(TRANSFER_BYTES - self.done);
@@ -148,10 +158,18 @@ impl Transfer {
             .position
             .map(|position| position.saturating_add(self.done));
         let step = match self.way {
-            Way::Read => files.read(self.descriptor, position, bytes)?,
+            Way::Read if is_chance(self.descriptor, files) => {
+                world.host.random(bytes);
+                Step::Done(bytes.len())
+            }
+            Way::Read => files::read(files, self.descriptor, position, bytes)?,
             Way::Write => {
                 world.read(at, bytes)?;
-                files.write(self.descriptor, position, bytes)?
+                let now = match files.get(self.descriptor)?.object {
+                    Object::Opened(_) => world.host.now(Clock::Realtime),
+                    _ => (0, 0),
+                };
+                files::write(files, self.descriptor, position, bytes, now)?
             }
         };
         let count = match step {

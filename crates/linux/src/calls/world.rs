@@ -1,5 +1,7 @@
 //! What a system call is given, and what it comes to.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
@@ -26,7 +28,15 @@ pub enum Answer {
         /// 0 to 255.
         code: i32,
     },
-    /// The host shall answer; nothing has been changed.
+    /// It is over, by this signal.
+    Killed {
+        /// 1 to 64.
+        signal: u32,
+    },
+    /// `rt_sigreturn`: the caller has the registers, for
+    /// [`leave_handler`](crate::Kernel::leave_handler).
+    Return,
+    /// The host shall answer; nothing has been changed, but for what a call blocks while it waits.
     Ask,
 }
 
@@ -48,13 +58,15 @@ impl From<Result<Self, Errno>> for Answer {
     }
 }
 
-/// The registers of a thread that system calls set.
+/// The registers of a thread that system calls look at and set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Thread {
     /// The base of FS, where C libraries have their thread's data.
     pub fs_base: u64,
     /// The base of GS.
     pub gs_base: u64,
+    /// The stack pointer of the call, which none of them sets.
+    pub rsp: u64,
 }
 
 /// Which time is meant.
@@ -74,6 +86,12 @@ pub trait HostFacts {
     fn now(&mut self, clock: Clock) -> (i64, u32);
     /// Fills `bytes` with what a program cannot guess.
     fn random(&mut self, bytes: &mut [u8]);
+    /// Whether time is the program's own, and passes with [`pass`](Self::pass).
+    fn is_fixed(&self) -> bool {
+        false
+    }
+    /// So much of it passes.
+    fn pass(&mut self, _time: Duration) {}
 }
 
 /// What a system call may look at and change besides the kernel's own state.

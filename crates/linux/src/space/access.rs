@@ -3,7 +3,7 @@
 use super::ground::{Commit, Touch};
 use super::page::PAGE;
 use super::protection::{Access, Protection};
-use super::whole::Space;
+use super::whole::{Space, USER_END};
 use crate::errno::Errno;
 use crate::memory::Memory;
 
@@ -64,6 +64,33 @@ impl Space {
         self.areas
             .area_at(address / PAGE)
             .map(|(_, area)| area.protection)
+    }
+
+    /// All ranges that are mapped, each with its rights, in ascending order.
+    pub fn mappings(&self) -> Vec<(std::ops::Range<u64>, Protection)> {
+        let mut all: Vec<(std::ops::Range<u64>, Protection)> = Vec::new();
+        for (first, area) in self.areas.overlapping(0, USER_END / PAGE) {
+            let range = first * PAGE..(first + area.pages) * PAGE;
+            match all.last_mut() {
+                // What is committed and what is not are areas of their own.
+                Some((last, protection))
+                    if last.end == range.start && *protection == area.protection =>
+                {
+                    last.end = range.end;
+                }
+                _ => all.push((range, area.protection)),
+            }
+        }
+        all
+    }
+
+    /// How many pages are mapped, and how many of them have memory.
+    pub fn mapped_pages(&self) -> (u64, u64) {
+        let areas = self.areas.overlapping(0, USER_END / PAGE);
+        areas.fold((0, 0), |(all, present), (_, area)| {
+            let has = if area.frame.is_some() { area.pages } else { 0 };
+            (all + area.pages, present + has)
+        })
     }
 
     fn copy(&mut self, memory: &dyn Memory, address: u64, bytes: &[u8]) -> Result<(), Errno> {

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use linux::{
-    Answer, Call, Clock, Ground, HostFacts, Kernel, LoadError, Loaded, Memory, Program, Space,
-    Thread, World, load,
+    Answer, Call, Clock, Ground, HostFacts, Kernel, LoadError, Loaded, Memory, Program, Setup,
+    Space, Thread, Tree, World, load,
 };
 
 /// Guest physical memory, and the tables' after it.
@@ -115,6 +115,30 @@ impl Bed {
 
     pub fn new() -> Self {
         Self::with(&program(&Elf::fixed().build(), &[b"test"]))
+    }
+
+    /// A program that has files of its own.
+    pub fn with_tree(setup: Setup) -> Self {
+        let mut bed = Self::new();
+        let tree = Tree::new(setup).unwrap();
+        bed.kernel = Kernel::with_tree(&bed.loaded, MEMORY_BYTES, tree);
+        bed
+    }
+
+    /// The address of a path, in a page of its own.
+    pub fn path(&mut self, path: &str) -> u64 {
+        let at = self.pages(2);
+        self.write(at, path.as_bytes());
+        at
+    }
+
+    /// What a call returns whose first argument is a path.
+    pub fn by_path(&mut self, number: u32, path: &str, rest: &[u64]) -> i64 {
+        let at = self.path(path);
+        let arguments: Vec<u64> = [at].iter().chain(rest).copied().collect();
+        let value = self.value(number, &arguments);
+        self.value(linux_raw_sys::general::__NR_munmap, &[at, 2 << 12]);
+        value
     }
 
     pub fn answer(&mut self, number: u32, arguments: &[u64]) -> Answer {

@@ -17,3 +17,4 @@ mod hostile;
 mod loading;
 mod memory;
 mod pipes;
+mod tree;

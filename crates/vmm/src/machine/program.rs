@@ -35,6 +35,20 @@ impl Machine {
         Err(Error::new(ErrorCode::InvalidOption, what))
     }
 
+    /// Sends the program a signal, which is delivered when it runs next; it may end that run at
+    /// once, as [`UserStop::Killed`]. Returns whether a system call that waits for its answer is
+    /// interrupted, and has to be answered by `EINTR`. A library's program has no signals.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program, or there is no such signal.
+    pub fn user_signal(&mut self, signal: u32) -> Result<bool> {
+        if !(1..=64).contains(&signal) {
+            let what = format!("signal {signal}: signals are 1 to 64");
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
+        Ok(self.user()?.signal(signal))
+    }
+
     /// Lets the kernel answer the system call that has ended the last run: RAX, which is still to
     /// be given to [`user_answer`](Self::user_answer). `None` if it does not know the call either,
     /// or the program is over: [`user_stop`](Self::user_stop) says so.

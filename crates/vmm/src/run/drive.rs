@@ -73,8 +73,10 @@ impl<'a> Run<'a> {
             // Stops look at registers, which are final then.
             self.processor.complete()?;
         }
-        if let Some(user) = &mut self.processor.user {
-            user.begin(&mut self.processor.vcpu)?;
+        if let Some(user) = &mut self.processor.user
+            && !user.begin(&mut self.processor.vcpu)?
+        {
+            return Ok(End::Kicked(KickCause::Stop));
         }
         let page = Arc::clone(self.processor.vcpu.page());
         let attached = self.desk.kick.attach(self.processor.index, &page)?;
@@ -282,7 +284,8 @@ impl<'a> Run<'a> {
             return (None, verdict);
         }
         if let Some(caught) = self.caught(exit) {
-            return (None, caught.map(|caught| self.processor.refused(caught)));
+            let verdict = caught.and_then(|caught| self.processor.refused(caught));
+            return (None, verdict);
         }
         if self.processor.user.is_some() {
             return (None, self.processor.judge_user(exit));

@@ -4,12 +4,12 @@ use boot::Privilege;
 use boot::state::RFLAGS_FIXED;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use linux::{Answer, Call, Kernel, Thread, World};
+use linux::{Answer, Call, Thread};
 
 use crate::error::Result;
 use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
-use crate::user::host::Facts;
+use crate::user::signals;
 use crate::user::state::{Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
 /// What a system call comes to; `registers` are those at the entry.
@@ -36,21 +36,23 @@ pub(super) fn system_call(
         r11: flags,
         ..*registers
     };
-    let call = Call {
-        number: registers.rax,
-        arguments: [
-            registers.rdi,
-            registers.rsi,
-            registers.rdx,
-            registers.r10,
-            registers.r8,
-            registers.r9,
-        ],
-    };
+    let call = call_of(registers);
     let special = vcpu.special_registers()?;
     let is_ring_0 = special.cs.dpl == 0;
+    state.thread.rsp = registers.rsp;
     let before = state.thread;
-    let stop = match state.answer(&call, vcpu.page().memory()) {
+    let answer = state.answer(&call, vcpu.page().memory());
+    let stop = match answer {
+        Answer::Value(value) if state.kernel.has_signal() => {
+            let special = state.thread_registers(&special, before);
+            let back = kvm_regs { rax: value, ..back };
+            let delivered = signals::deliver(state, vcpu, &back, Some(call.number))?;
+            return signals::go_on(delivered, vcpu, &back, &special);
+        }
+        Answer::Return => {
+            let delivered = signals::leave(state, vcpu, &back)?;
+            return signals::go_on(delivered, vcpu, &back, &special);
+        }
         Answer::Value(value) if before == state.thread => {
             let registers = kvm_regs { rax: value, ..back };
             vcpu.set_registers(&if is_ring_0 {
@@ -77,6 +79,7 @@ pub(super) fn system_call(
             rsp: registers.rsp,
         },
         Answer::Exit { code } => UserStop::Exit { code },
+        Answer::Killed { signal } => UserStop::Killed { signal },
     };
     go_on_in_ring_3(vcpu, &back, &special)?;
     state.asked = Some(back);
@@ -84,30 +87,28 @@ pub(super) fn system_call(
     Ok(Ruling::End)
 }
 
+const fn call_of(registers: &kvm_regs) -> Call {
+    Call {
+        number: registers.rax,
+        arguments: [
+            registers.rdi,
+            registers.rsi,
+            registers.rdx,
+            registers.r10,
+            registers.r8,
+            registers.r9,
+        ],
+    }
+}
+
 impl UserState {
     fn answer(&mut self, call: &Call, memory: &GuestMemory) -> Answer {
-        self.ask(memory, |kernel, world| kernel.call(call, world))
+        self.with_kernel(memory, |kernel, world| kernel.call(call, world))
     }
 
     /// What was asked of the caller, and the caller has left to the kernel.
     pub(super) fn go_on(&mut self, call: &Call, memory: &GuestMemory) -> Answer {
-        self.ask(memory, |kernel, world| kernel.go_on(call, world))
-    }
-
-    fn ask(
-        &mut self,
-        memory: &GuestMemory,
-        question: impl FnOnce(&mut Kernel, &mut World<'_>) -> Answer,
-    ) -> Answer {
-        question(
-            &mut self.kernel,
-            &mut World {
-                space: &mut self.space,
-                memory,
-                thread: &mut self.thread,
-                host: &mut Facts,
-            },
-        )
+        self.with_kernel(memory, |kernel, world| kernel.go_on(call, world))
     }
 
     /// Special registers of ring 3, with the bases that a system call has set.

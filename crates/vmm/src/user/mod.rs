@@ -11,10 +11,12 @@
 mod calls;
 mod config;
 mod force;
+mod frames;
 mod host;
 mod journal;
 mod prepare;
 mod program;
+mod signals;
 mod state;
 
 pub use config::UserConfig;

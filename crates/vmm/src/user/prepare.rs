@@ -9,7 +9,8 @@ use boot::state::cpuid::Place;
 use boot::state::user as facts;
 use kvm_bindings::kvm_regs;
 use linux::{
-    Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread, Tree,
+    Errno, Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
+    Tree,
 };
 
 use crate::error::{Error, ErrorCode, Result};
@@ -18,6 +19,7 @@ use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
 use crate::limits::{BOOT_VCPU, PAGE_BYTES};
 use crate::user::config::UserConfig;
+use crate::user::frames::Frames;
 use crate::user::host::Facts;
 use crate::user::program::User;
 use crate::user::state::{UserProgram, UserState};
@@ -64,19 +66,20 @@ fn load(
     };
     let path = config.files.as_ref().map(|files| files.program.as_slice());
     let found = match (&mut tree, path) {
-        (Some(tree), Some(path)) if image.is_empty() => Some(file(tree, path)?),
+        (Some(tree), Some(path)) if image.is_empty() => Some(read(path, tree.find_program(path))?),
         _ => None,
     };
     let image = found.as_deref().unwrap_or(image);
     let asked = linux::interpreter(image).map_err(refused)?;
     let interpreter = match (&mut tree, asked) {
-        (Some(tree), Some(path)) => Some(file(tree, path)?),
+        (Some(tree), Some(path)) => Some(read(path, tree.find_program(path))?),
         _ => None,
     };
     let arguments: Vec<_> = config.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<_> = config.environment.iter().map(Vec::as_slice).collect();
     let mut random = [0; 16];
-    Facts.random(&mut random);
+    let mut facts = Facts::new(config.clock, config.seed);
+    facts.random(&mut random);
     let program = linux::Program {
         image,
         arguments: &arguments,
@@ -98,6 +101,8 @@ fn load(
         },
         space,
         thread: Thread::default(),
+        facts,
+        frames: Frames::default(),
         stop: None,
         asked: None,
     };
@@ -112,7 +117,11 @@ fn load(
 
 /// A program's own file.
 pub(crate) fn file(tree: &mut Tree, path: &[u8]) -> Result<Vec<u8>> {
-    tree.read_file(path).map_err(|errno| {
+    read(path, tree.read_file(path))
+}
+
+fn read(path: &[u8], result: std::result::Result<Vec<u8>, Errno>) -> Result<Vec<u8>> {
+    result.map_err(|errno| {
         let path = String::from_utf8_lossy(path);
         let why = std::io::Error::from_raw_os_error(errno.0);
         Error::new(ErrorCode::Payload, format!("{path}: {why}"))

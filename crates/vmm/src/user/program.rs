@@ -6,7 +6,7 @@ use boot::state::spin::SPIN;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch};
+use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch, Trap};
 
 use crate::error::Result;
 use crate::kvm::exit::{Exit, PortAccess};
@@ -15,6 +15,7 @@ use crate::kvm::vcpu::Vcpu;
 use crate::user::calls::system_call;
 use crate::user::force;
 use crate::user::journal::{self, Journal};
+use crate::user::signals::{self, Delivered};
 use crate::user::state::{Refusal, Ruling, UserState, UserStop, go_on_in_ring_3, refused};
 
 /// The bytes of `syscall`.
@@ -41,6 +42,8 @@ pub(crate) struct User {
     next: Option<Next>,
     /// The bases of a thread, as they were before a system call that was answered meanwhile.
     rebased: Option<Thread>,
+    /// That call was a handler's return.
+    returns: bool,
     /// It looks for calls by itself.
     spins: bool,
     journal: Journal,
@@ -56,6 +59,7 @@ impl User {
             state,
             next: None,
             rebased: None,
+            returns: false,
             spins: false,
             journal: Journal::default(),
             has_run: false,
@@ -92,7 +96,12 @@ impl User {
                 self.rebased.get_or_insert(before);
                 return Some(value);
             }
+            Answer::Return => {
+                self.returns = true;
+                return Some(0);
+            }
             Answer::Exit { code } => self.state.stop = Some(UserStop::Exit { code }),
+            Answer::Killed { signal } => self.state.stop = Some(UserStop::Killed { signal }),
             Answer::Ask => {}
         }
         None
@@ -110,9 +119,18 @@ impl User {
         self.spins = true;
     }
 
-    /// Before the first entry of a run.
-    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<()> {
+    /// Sends it a signal; returns whether a call that waits is interrupted.
+    pub fn signal(&mut self, signal: u32) -> bool {
+        self.state.kernel.send_signal(signal)
+    }
+
+    /// Before the first entry of a run; false if a signal ends the program.
+    pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<bool> {
         vcpu.show_all();
+        let call = match (self.next, self.state.asked) {
+            (Some(Next::Answer(_)), Some(asked)) => Some(asked.rax),
+            _ => None,
+        };
         let registers = match self.next.take() {
             Some(Next::Answer(value)) => self.state.asked.take().map(|asked| kvm_regs {
                 rax: value,
@@ -133,7 +151,35 @@ impl User {
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
-        Ok(())
+        let returns = std::mem::take(&mut self.returns);
+        if !returns && !self.state.kernel.has_signal() {
+            return Ok(true);
+        }
+        let registers = vcpu.registers()?;
+        let delivered = if returns {
+            signals::leave(&mut self.state, vcpu, &registers)?
+        } else {
+            signals::deliver(&mut self.state, vcpu, &registers, call)?
+        };
+        match delivered {
+            Delivered::Goes(registers) => vcpu.set_registers(&registers).map(|()| true),
+            Delivered::Killed => Ok(false),
+        }
+    }
+
+    /// A fault that is the program's own; the registers with which its handler begins, if it has
+    /// one that can be entered.
+    pub fn trapped(
+        &mut self,
+        vcpu: &mut Vcpu,
+        trap: Trap,
+        registers: &kvm_regs,
+    ) -> Result<Option<kvm_regs>> {
+        let delivered = signals::trapped(&mut self.state, vcpu, trap, registers)?;
+        Ok(match delivered {
+            Some(Delivered::Goes(registers)) => Some(registers),
+            Some(Delivered::Killed) | None => None,
+        })
     }
 
     /// At the end of a run, also of one that was cut off within what is ours: the vCPU is in
@@ -249,6 +295,7 @@ impl User {
         self.state.clone_from(state);
         self.next = None;
         self.rebased = None;
+        self.returns = false;
         self.stale = None;
         self.state.space.rewrite(journal::changed(memory, before));
     }

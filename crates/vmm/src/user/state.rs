@@ -3,10 +3,13 @@
 use boot::Privilege;
 use boot::state::user::in_ring;
 use kvm_bindings::{kvm_regs, kvm_sregs};
-use linux::{Kernel, Space, Thread};
+use linux::{Kernel, Space, Thread, World};
 
 use crate::error::Result;
+use crate::kvm::memory::GuestMemory;
 use crate::kvm::vcpu::Vcpu;
+use crate::user::frames::Frames;
+use crate::user::host::Facts;
 
 /// The vector of a general-protection exception.
 const GENERAL_PROTECTION: u8 = 13;
@@ -43,6 +46,11 @@ pub enum UserStop {
         /// Its code.
         code: i32,
     },
+    /// A signal has ended the program.
+    Killed {
+        /// 1 to 64.
+        signal: u32,
+    },
 }
 
 /// All that belongs to a program's state beside its registers and its memory.
@@ -52,10 +60,30 @@ pub(crate) struct UserState {
     pub kernel: Kernel,
     pub(super) thread: Thread,
     pub space: Space,
+    pub(super) facts: Facts,
+    /// The extended state of what handlers have interrupted.
+    pub(super) frames: Frames,
     /// Why it stands still, if the caller is to know.
     pub(super) stop: Option<UserStop>,
     /// The registers with which it goes on after a call, but for RAX.
     pub(super) asked: Option<kvm_regs>,
+}
+
+impl UserState {
+    /// What answers a program, with all that it may look at and change.
+    pub(super) fn with_kernel<T>(
+        &mut self,
+        memory: &GuestMemory,
+        act: impl FnOnce(&mut Kernel, &mut World<'_>) -> T,
+    ) -> T {
+        let mut world = World {
+            space: &mut self.space,
+            memory,
+            thread: &mut self.thread,
+            host: &mut self.facts,
+        };
+        act(&mut self.kernel, &mut world)
+    }
 }
 
 /// What a processor has refused, or the machine in its place.

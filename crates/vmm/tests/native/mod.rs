@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use vmm::{
-    CpuMode, End, KickHandle, Machine, MachineConfig, Outcome, RunLimits, UserConfig, UserStop,
+    CpuMode, End, KickHandle, Machine, MachineConfig, Outcome, RunLimits, UserConfig, UserFiles,
+    UserStop,
 };
 
 /// Where the image lies, and its first instruction.
@@ -38,6 +39,26 @@ pub fn machine(code: &[u8]) -> Machine {
     let mut config = MachineConfig::new(CpuMode::Long, image(code));
     config.memory_bytes = 16 << 20;
     config.user = Some(UserConfig::default());
+    Machine::new(config).unwrap()
+}
+
+/// A program that has files of its own, none of them.
+pub fn process(code: &[u8]) -> Machine {
+    process_of(image(code), &[])
+}
+
+/// The same, of an image with arguments.
+pub fn process_of(image: Vec<u8>, arguments: &[&[u8]]) -> Machine {
+    let mut config = MachineConfig::new(CpuMode::Long, image);
+    config.memory_bytes = 32 << 20;
+    config.user = Some(UserConfig {
+        arguments: arguments.iter().map(|text| text.to_vec()).collect(),
+        files: Some(UserFiles {
+            directory: b"/".to_vec(),
+            ..UserFiles::default()
+        }),
+        ..UserConfig::default()
+    });
     Machine::new(config).unwrap()
 }
 
@@ -110,9 +131,28 @@ impl Code {
         self.set(0, u64::from(number)).bytes(&[0x0f, 0x05])
     }
 
+    /// With the arguments that are in their registers.
+    pub fn call_as_is(self, number: u32) -> Self {
+        self.set(0, u64::from(number)).bytes(&[0x0f, 0x05])
+    }
+
+    /// mov rbx, address; mov rdi, [rbx]; the host is told.
+    pub fn tell_word(self, address: u64) -> Self {
+        self.set(3, address)
+            .bytes(&[0x48, 0x8b, 0x3b])
+            .call_as_is(TELL)
+    }
+
     /// mov rbx, address; mov byte [rbx], value
     pub fn store(self, address: u64, value: u8) -> Self {
         self.set(3, address).bytes(&[0xc6, 0x03, value])
+    }
+
+    /// mov rbx, address; mov rax, value; mov [rbx], rax
+    pub fn store_word(self, address: u64, value: u64) -> Self {
+        self.set(3, address)
+            .set(0, value)
+            .bytes(&[0x48, 0x89, 0x03])
     }
 
     /// mov rbx, address; movzx edi, byte [rbx]; the host is told.

@@ -127,7 +127,7 @@ impl NativeConfig {
             screen: self.screen.as_ref().map(screen::parse),
             network: self.network.iter().map(NativeCard::parse).collect(),
             ports: self.ports.clone(),
-            user: self.user.as_ref().map(NativeUser::parse),
+            user: self.user.as_ref().map(NativeUser::parse).transpose()?,
         })
     }
 }

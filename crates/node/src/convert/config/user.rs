@@ -1,8 +1,10 @@
 //! A native program, as it comes from JavaScript.
 
-use napi::bindgen_prelude::Uint8Array;
+use std::path::Path;
+
+use napi::bindgen_prelude::{BigInt, Uint8Array};
 use napi_derive::napi;
-use vmm::{UserConfig, UserFiles, UserMount, UserSource};
+use vmm::{Error, ErrorCode, Result, UserConfig, UserFiles, UserMount, UserRoot, UserSource};
 
 /// A native program, beside its image.
 #[napi(object)]
@@ -13,6 +15,10 @@ pub struct NativeUser {
     pub environment: Vec<String>,
     /// What it finds by path; only a process has it.
     pub files: Option<NativeFiles>,
+    /// Where its clock stands, in milliseconds since 1970; else it has the host's.
+    pub clock: Option<f64>,
+    /// What its chance begins with, the low 64 bits; else it has the host's.
+    pub seed: Option<BigInt>,
 }
 
 /// What a process finds by path.
@@ -40,34 +46,49 @@ pub struct NativeMount {
 }
 
 impl NativeUser {
-    pub fn parse(&self) -> UserConfig {
+    pub fn parse(&self) -> Result<UserConfig> {
         let bytes = |all: &[String]| all.iter().map(|text| text.clone().into_bytes()).collect();
         let arguments: Vec<Vec<u8>> = bytes(&self.arguments);
         let environment: Vec<Vec<u8>> = bytes(&self.environment);
-        let files = self.files.as_ref().map(|files| UserFiles {
-            mounts: files.mounts.iter().map(NativeMount::parse).collect(),
-            directory: files.directory.clone().into_bytes(),
-            arguments: arguments.clone(),
-            environment: environment.clone(),
-            program: files.program.clone().into_bytes(),
-        });
-        UserConfig {
+        let parse = |files: &NativeFiles| -> Result<UserFiles> {
+            let mounts: Result<_> = files.mounts.iter().map(NativeMount::parse).collect();
+            Ok(UserFiles {
+                mounts: mounts?,
+                directory: files.directory.clone().into_bytes(),
+                arguments: arguments.clone(),
+                environment: environment.clone(),
+                program: files.program.clone().into_bytes(),
+            })
+        };
+        let files = self.files.as_ref().map(parse).transpose()?;
+        Ok(UserConfig {
+            files,
             arguments,
             environment,
-            files,
-        }
+            clock: self.clock.map(|milliseconds| milliseconds as i64),
+            seed: self.seed.as_ref().map(|seed| seed.get_u64().1),
+        })
     }
 }
 
 impl NativeMount {
-    fn parse(&self) -> UserMount {
-        UserMount {
+    fn parse(&self) -> Result<UserMount> {
+        let source = match (&self.host, &self.bytes) {
+            (Some(host), _) => UserSource::Host(self.root(host)?),
+            (None, Some(bytes)) => UserSource::File(bytes.to_vec()),
+            (None, None) => UserSource::Memory,
+        };
+        Ok(UserMount {
             path: self.path.clone().into_bytes(),
-            source: match &self.bytes {
-                Some(bytes) => UserSource::File(bytes.to_vec()),
-                None => UserSource::Memory,
-            },
+            source,
             read_only: self.read_only,
-        }
+        })
+    }
+
+    fn root(&self, host: &str) -> Result<UserRoot> {
+        UserRoot::open(Path::new(host), self.read_only).map_err(|error| {
+            let what = format!("files[{:?}]: {host}: {error}", self.path);
+            Error::new(ErrorCode::InvalidOption, what)
+        })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use linux::Trap;
+
 use crate::debug::{Caught, Fault};
 use crate::error::Result;
 use crate::kvm::exit::Exit;
@@ -18,7 +20,7 @@ impl Processor {
         };
         Ok(match user.judge(exit, &mut self.vcpu)? {
             Ruling::Go => Verdict::Done,
-            Ruling::Fault(refusal) => Verdict::Fault(Box::new(caught(&refusal))),
+            Ruling::Fault(refusal) => self.trapped(Box::new(caught(&refusal)))?,
             Ruling::End => {
                 let end = End::Exit(ExitRecord {
                     exit: exit.clone(),
@@ -34,7 +36,7 @@ impl Processor {
     }
 
     /// What becomes of a fault: a program may have touched memory for the first time.
-    pub(crate) fn refused(&mut self, caught: Box<Caught>) -> Verdict {
+    pub(crate) fn refused(&mut self, caught: Box<Caught>) -> Result<Verdict> {
         let user = self.user.as_mut();
         let Fault {
             address,
@@ -45,9 +47,30 @@ impl Processor {
         if let (Some(user), Some(address), Some(code)) = (user, address, error_code)
             && user.mends(address, code, rip)
         {
-            return Verdict::Mended(caught);
+            return Ok(Verdict::Mended(caught));
         }
-        Verdict::Fault(caught)
+        self.trapped(caught)
+    }
+
+    /// A fault of a program's own, for which it may have a handler.
+    fn trapped(&mut self, mut caught: Box<Caught>) -> Result<Verdict> {
+        let fault = caught.fault;
+        let trap = Trap {
+            vector: fault.vector,
+            error_code: fault.error_code.unwrap_or_default(),
+            address: fault.address.unwrap_or_default(),
+            rip: fault.rip,
+            exceptions: 0,
+        };
+        let handler = match &mut self.user {
+            Some(user) => user.trapped(&mut self.vcpu, trap, &caught.registers)?,
+            None => None,
+        };
+        let Some(registers) = handler else {
+            return Ok(Verdict::Fault(caught));
+        };
+        caught.registers = registers;
+        Ok(Verdict::Mended(caught))
     }
 
     /// At the end of a run: a program is in ring 3, but for a fault, which is gone back from.

@@ -1,0 +1,39 @@
+//! Futexes, of one thread.
+
+use linux_raw_sys::general::{
+    FUTEX_CMD_MASK, FUTEX_CMP_REQUEUE, FUTEX_REQUEUE, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
+    FUTEX_WAKE_BITSET, FUTEX_WAKE_OP,
+};
+
+use crate::calls::world::World;
+use crate::errno::Errno;
+
+/// There is one thread, so nothing waits to be woken, and nothing would wake what waits: a wait
+/// with a time ends at once as if that were over, one without as if the value had changed.
+pub fn futex(
+    at: u64,
+    operation: u32,
+    value: u32,
+    timeout: u64,
+    world: &mut World<'_>,
+) -> Result<u64, Errno> {
+    if !at.is_multiple_of(4) {
+        return Err(Errno::EINVAL);
+    }
+    match operation & FUTEX_CMD_MASK.cast_unsigned() {
+        FUTEX_WAIT | FUTEX_WAIT_BITSET => {
+            let mut word = [0; 4];
+            world.read(at, &mut word)?;
+            if u32::from_le_bytes(word) != value || timeout == 0 {
+                return Err(Errno::EAGAIN);
+            }
+            let [_, nanoseconds] = world.words(timeout)?;
+            if nanoseconds >= 1_000_000_000 {
+                return Err(Errno::EINVAL);
+            }
+            Err(Errno::ETIMEDOUT)
+        }
+        FUTEX_WAKE | FUTEX_WAKE_BITSET | FUTEX_REQUEUE | FUTEX_CMP_REQUEUE | FUTEX_WAKE_OP => Ok(0),
+        _ => Err(Errno::ENOSYS),
+    }
+}

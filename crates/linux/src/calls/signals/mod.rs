@@ -1,0 +1,25 @@
+//! Signals: what a program wants of them, those on their way, and how they come to its handlers.
+//!
+//! ```text
+//! answers  system calls ─┐
+//! traps    faults ───────┼─► state: actions · pending · set · stack ─► delivery ─► frame
+//! outside ───────────────┘
+//! ```
+
+mod actions;
+mod answers;
+mod delivery;
+mod frame;
+mod futex;
+mod pending;
+mod set;
+mod stack;
+mod state;
+mod traps;
+
+pub use answers::{answer, answer_process, from_outside, of_pipe};
+pub use delivery::{Delivery, deliver, leave};
+pub use frame::Registers;
+pub use set::SIGNALS;
+pub use state::{Next, Signals};
+pub use traps::{Trap, take};

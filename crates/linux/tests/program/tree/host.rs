@@ -1,0 +1,43 @@
+//! Directories of the host.
+
+use super::{Folder, bed, cat, failed, ls, save, stat_of};
+use linux_raw_sys::errno::*;
+use linux_raw_sys::general::*;
+
+#[test]
+fn a_directory_of_the_host_is_read_and_written() {
+    let folder = Folder::new("rw");
+    std::fs::write(folder.0.join("in"), "from the host").unwrap();
+    std::fs::create_dir(folder.0.join("sub")).unwrap();
+    let mut bed = bed(&[folder.mount("/data", false)]);
+    assert_eq!(cat(&mut bed, "/data/in"), "from the host");
+    assert_eq!(save(&mut bed, "/data/sub/out", "to the host"), 11);
+    let out = std::fs::read(folder.0.join("sub/out")).unwrap();
+    assert_eq!(out, b"to the host");
+    assert_eq!(ls(&mut bed, "/data"), "in sub");
+    assert_eq!(stat_of(&mut bed, "/data/in").unwrap().1, 13);
+    let file = bed.by_path(__NR_open, "/data/in", &[0]) as u64;
+    assert_eq!(bed.kernel.host_files(), [b"/data/in".to_vec()]);
+    let at = bed.value(__NR_mmap, &[0, 4096, 1, MAP_PRIVATE.into(), file, 0]) as u64;
+    assert_eq!(bed.text(at), "from the host");
+    assert_eq!(bed.value(__NR_close, &[file]), 0);
+    assert!(bed.kernel.host_files().is_empty());
+}
+
+#[test]
+fn what_is_read_only_stays_as_it_is() {
+    let folder = Folder::new("ro");
+    std::fs::write(folder.0.join("in"), "same").unwrap();
+    let mut bed = bed(&[folder.mount("/data", true)]);
+    assert_eq!(cat(&mut bed, "/data/in"), "same");
+    assert_eq!(save(&mut bed, "/data/in", "other"), failed(EROFS));
+    assert_eq!(save(&mut bed, "/data/new", "other"), failed(EROFS));
+    assert_eq!(bed.by_path(__NR_unlink, "/data/in", &[]), failed(EROFS));
+    assert_eq!(bed.by_path(__NR_truncate, "/data/in", &[0]), failed(EROFS));
+    assert_eq!(bed.by_path(__NR_chmod, "/data/in", &[0]), failed(EROFS));
+    assert_eq!(bed.by_path(__NR_mkdir, "/data/d", &[0]), failed(EROFS));
+    let to = bed.path("/data/b");
+    assert_eq!(bed.by_path(__NR_rename, "/data/in", &[to]), failed(EROFS));
+    assert_eq!(bed.by_path(__NR_rmdir, "/data", &[]), failed(EBUSY));
+    assert_eq!(std::fs::read(folder.0.join("in")).unwrap(), b"same");
+}
