@@ -75,6 +75,26 @@ export class UsageError extends Error {
   }
 }
 
+/** A program that cannot be run. */
+export class ProgramError extends Error {
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+
+  /** Throws one: exit code 127. */
+  static notFound(message: string): never {
+    return raise(new ProgramError(message, exitCodes.notFound))
+  }
+
+  /** Throws one: exit code 126. */
+  static notExecutable(message: string): never {
+    return raise(new ProgramError(message, exitCodes.notExecutable))
+  }
+}
+
 /** The version in package.json. */
 export function packageVersion(): string {
   const url = new URL('../../package.json', import.meta.url)
