@@ -203,6 +203,12 @@ export declare class NativeMachine {
   userCounts(): Array<number> | Failure
   /** All bytes of a file that the program finds at a path. `ERR_PAYLOAD` if there is none. */
   userFile(path: string): Uint8Array | Failure
+  /** What is in a directory that the program finds at a path. `ERR_PAYLOAD` if there is none. */
+  userList(path: string): Array<NativeEntry> | Failure
+  /** Where the files of the host are, as the program has them, that it has open. */
+  userHostFiles(): Array<string> | Failure
+  /** What `/proc/self/cmdline` has from now on. */
+  userArguments(arguments: Array<string>): Failure | null
   /** The next run calls a function. `mailbox` has what the gate loads. */
   userCall(rsp: bigint, mailbox: Uint8Array): Failure | null
   /** Fills an array with the mailbox. */
@@ -747,6 +753,14 @@ export interface NativeDiskRequests {
  * r" caught, a stop of the caller's, or as many instructions as were wanted or allowed.
  */
 export type NativeEnding = 'stopped' | 'timeout' | 'exit-port' | 'power-off' | 'reset' | 'fault' | 'step' | 'breakpoint' | 'watchpoint' | 'instruction-limit'
+
+/** A name in a directory. */
+export interface NativeEntry {
+  /** Without a slash. */
+  name: string
+  /** What has that name. */
+  kind: 'directory' | 'file' | 'link' | 'other'
+}
 
 /**
  * What kind of failure it is, grouped by what the caller can do; `src/native/errors.ts`

@@ -4,7 +4,8 @@ import type { Histogram, Percentiles } from './statistics.ts'
  * What the baseline does once per unit: a port write, an MMIO write, a halt; a function call, in
  * ring 0 and in ring 3; a system call; a million rounds of work, without a machine; a step; a run
  * that writes so many pages, without and with a reset after it; a fork, from a pool and
- * newly made; a machine's whole life, also before this process had a machine.
+ * newly made; a machine's whole life, also before this process had a machine. And what
+ * `child_process` does: a static program, Python's start, and a loop in Python, timed in it.
  */
 export type Kind =
   | (
@@ -20,6 +21,9 @@ export type Kind =
       | 'fork-new'
       | 'lifecycle'
       | 'lifecycle-alone'
+      | 'child-hello'
+      | 'child-python'
+      | 'child-python-loop'
     )
   | `${'pages' | 'reset'}-${1 | 10 | 100}`
 

@@ -9,6 +9,7 @@ export const routeNames = [
   'step' as const,
   ...(['native-call', 'native-call-spin', 'wasm-call', 'koffi-call'] as const),
   ...(['syscall', 'syscall-js', 'import', 'compute', 'wasm-compute', 'native-reset'] as const),
+  ...(['process', 'process-warm', 'python', 'python-loop'] as const),
   ...(['reset-1', 'reset-10', 'reset-100', 'fork', 'snapshot', 'profile'] as const),
 ]
 

@@ -9,6 +9,7 @@ export type {
   NativeDescriptorTable,
   NativeDisk,
   NativeEnding,
+  NativeEntry,
   NativeErrorCode,
   NativeExit,
   NativeExitReason,

@@ -29,7 +29,9 @@ export {
   memoryDirectory,
 } from './program/files.ts'
 export type { Source } from './program/input.ts'
-export type { ProcessOptions } from './program/options.ts'
+export type { ProcessOptions, RestoredOptions } from './program/options.ts'
+export type { DirectoryEntry, ProcessFiles } from './program/process-files.ts'
 export { Process } from './program/process.ts'
 export type { ProcessResult } from './program/result.ts'
+export { ProcessSnapshot } from './program/snapshot.ts'
 export type { AsyncOf, FunctionOf, ImportOf, NativeValue } from './values/typed.ts'

@@ -43,4 +43,4 @@ pub use space::{
     Access, Commit, Edit, Effects, Fixed, Ground, MMAP_END, Protection, Space, Touch, USER_END,
 };
 pub use status::{Kind, SetTime, Status};
-pub use tree::{Mount, Setup, Source, Tree, TreeError};
+pub use tree::{Entry, Mount, Setup, Source, Tree, TreeError};

@@ -68,8 +68,8 @@ pub const ENTRIES: usize = 65_536;
 pub const NODES: usize = 65_536;
 /// Bytes of all names and links in memory, with what finds them.
 pub const NAME_ROOM: usize = 16 << 20;
-/// Bytes of the listings of open directories.
-pub const LISTING_ROOM: usize = 32 << 20;
+/// Bytes that are held of open directories and of the engine's own files.
+pub const HELD_ROOM: usize = 32 << 20;
 /// Symbolic links on the way to one file, as Linux has it.
 pub const LINKS: usize = 40;
 /// Directories within each other on the way to one file.

@@ -3,7 +3,7 @@
 use napi::Either;
 use napi::bindgen_prelude::{BigInt, Either3, Null, Uint8Array};
 use napi_derive::napi;
-use vmm::{Machine, UserStop, WatchedCalls};
+use vmm::{Machine, UserEntry, UserKind, UserStop, WatchedCalls};
 
 use crate::convert::failure::{Failure, either, nothing};
 use crate::ffi;
@@ -129,6 +129,33 @@ impl NativeMachine {
         either(self.with_idle(|machine| Ok(Uint8Array::new(machine.user_file(path.as_bytes())?))))
     }
 
+    /// What is in a directory that the program finds at a path. `ERR_PAYLOAD` if there is none.
+    #[napi]
+    pub fn user_list(&self, path: String) -> Either<Vec<NativeEntry>, Failure> {
+        either(self.with_idle(|machine| {
+            let entries = machine.user_list(path.as_bytes())?;
+            Ok(entries.iter().map(NativeEntry::of).collect())
+        }))
+    }
+
+    /// Where the files of the host are, as the program has them, that it has open.
+    #[napi]
+    pub fn user_host_files(&self) -> Either<Vec<String>, Failure> {
+        either(self.with_idle(|machine| {
+            let paths = machine.user_host_files()?;
+            let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+            Ok(paths.iter().map(text).collect())
+        }))
+    }
+
+    /// What `/proc/self/cmdline` has from now on.
+    #[napi]
+    pub fn user_arguments(&self, arguments: Vec<String>) -> Option<Failure> {
+        nothing(self.with_idle(|machine| {
+            machine.user_arguments(arguments.into_iter().map(String::into_bytes).collect())
+        }))
+    }
+
     /// The next run calls a function. `mailbox` has what the gate loads.
     #[napi]
     pub fn user_call(&self, rsp: BigInt, mailbox: Uint8Array) -> Option<Failure> {
@@ -198,6 +225,31 @@ impl NativeStop {
             }
         }
         told
+    }
+}
+
+/// A name in a directory.
+#[napi(object)]
+pub struct NativeEntry {
+    /// Without a slash.
+    pub name: String,
+    /// What has that name.
+    #[napi(ts_type = "'directory' | 'file' | 'link' | 'other'")]
+    pub kind: String,
+}
+
+impl NativeEntry {
+    fn of(entry: &UserEntry) -> Self {
+        let kind = match entry.kind {
+            UserKind::Directory => "directory",
+            UserKind::File => "file",
+            UserKind::Link => "link",
+            _ => "other",
+        };
+        Self {
+            name: String::from_utf8_lossy(&entry.name).into_owned(),
+            kind: kind.into(),
+        }
     }
 }
 

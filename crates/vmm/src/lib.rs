@@ -67,8 +67,8 @@ pub use kvm_bindings::{
     kvm_debugregs, kvm_dtable, kvm_regs, kvm_segment, kvm_sregs, kvm_vcpu_events,
 };
 pub use linux::{
-    HostRoot as UserRoot, Mount as UserMount, Setup as UserFiles, Source as UserSource,
-    WatchedCalls, system_calls,
+    Entry as UserEntry, HostRoot as UserRoot, Kind as UserKind, Mount as UserMount,
+    Setup as UserFiles, Source as UserSource, WatchedCalls, system_calls,
 };
 pub use machine::{Machine, trim_spares};
 pub use placement::{PlacedPart, Placement};

@@ -6,7 +6,7 @@ mod native;
 use std::ops::Range;
 use std::time::Duration;
 
-use native::{BASE, Code, ENTRY, TELL, machine, run_for};
+use native::{BASE, Code, ENTRY, TELL, machine, process, run_for};
 use vmm::{End, Machine, Snapshot, UserStop};
 
 const SYSTEM: u64 = 0xfe00_0000;
@@ -38,7 +38,15 @@ struct Target {
 
 impl Target {
     fn new() -> Self {
-        let mut machine = machine(&Code::new().call(TELL, &[]).0);
+        Self::of(machine(&Code::new().call(TELL, &[]).0))
+    }
+
+    /// One that has signals.
+    fn process() -> Self {
+        Self::of(process(&Code::new().call(TELL, &[]).0))
+    }
+
+    fn of(mut machine: Machine) -> Self {
         machine.user_write(ADD_AT, &ADD).unwrap();
         native::call(&mut machine);
         let snapshot = machine.snapshot().unwrap();
@@ -336,7 +344,7 @@ fn a_program_that_calls_for_ever_is_ended_in_time() {
     }
 }
 
-/// Random bytes, or pieces of what is nasty, in random order.
+/// Random bytes, or pieces of what is nasty, in random order; by a library's program and a process.
 #[test]
 fn random_code_stays_where_it_is() {
     let rounds = match std::env::var("VMEXIT_SOAK") {
@@ -370,8 +378,9 @@ fn random_code_stays_where_it_is() {
         0x7eff_ffff_f000,
         0x7fff_ffff_f000,
     ];
-    let mut target = Target::new();
+    let mut targets = [Target::new(), Target::process()];
     for round in 0..rounds {
+        let target = &mut targets[round % 2];
         let mut code = Code::new();
         for _ in 0..1 + random() % 6 {
             let value = interesting[(random() % interesting.len() as u64) as usize];
@@ -400,5 +409,79 @@ fn random_code_stays_where_it_is() {
             &format!("round {round}: {:x?}", code.0),
             code.call(TELL, &[]),
         );
+    }
+}
+
+/// Frames that a program puts on its stack itself, and goes back from; half of them with a handler
+/// for what comes of a refusal.
+#[test]
+fn a_forged_frame_gives_ring_3_nothing() {
+    const SIGACTION: u32 = 13;
+    const SIGRETURN: u32 = 15;
+    const FRAME: u64 = BASE + 0xa000;
+    let rounds = match std::env::var("VMEXIT_SOAK") {
+        Ok(_) => 300_000,
+        Err(_) => 1_500,
+    };
+    let mut seed = 0x0519_7e7a_u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let interesting = [
+        0,
+        u64::MAX,
+        1 << 47,
+        (1 << 47) - 1,
+        ENTRY,
+        STACK,
+        FRAME,
+        SYSTEM,
+        USER_CODE,
+        USER_CODE + 2,
+        USER_CODE + 0x40,
+        USER_CODE + 0x200,
+        EDIT_CODE,
+        ADD_AT,
+        0x3002,
+        1 << 63,
+    ];
+    let mut target = Target::process();
+    for round in 0..rounds {
+        let mut frame = [0_u64; 56];
+        for word in &mut frame {
+            *word = match random() % 3 {
+                0 => random(),
+                _ => interesting[(random() % interesting.len() as u64) as usize],
+            };
+        }
+        // Often a frame that goes somewhere, with any flags and segments.
+        if random() % 2 == 0 {
+            frame[22] = if random() % 2 == 0 { ADD_AT } else { USER_CODE };
+            frame[21] = STACK;
+        }
+        let bytes: Vec<u8> = frame.iter().flat_map(|word| word.to_le_bytes()).collect();
+        target.machine.user_write(FRAME, &bytes).unwrap();
+        let mut code = Code::new();
+        if random() % 2 == 0 {
+            let at = FRAME + 0x800;
+            let flags = 0x0400_0004 | random() & 0xc800_0000;
+            let words = [ADD_AT, flags, ADD_AT, random()];
+            for (word, index) in words.iter().zip(0..) {
+                code = code.store_word(at + index * 8, *word);
+            }
+            for signal in [4, 7, 8, 11] {
+                code = code.call(SIGACTION, &[signal, at, 0, 8]);
+            }
+        }
+        // mov rsp, FRAME + 8: as after the handler's `ret`.
+        let rsp = match random() % 8 {
+            0 => interesting[(random() % interesting.len() as u64) as usize],
+            _ => FRAME + 8,
+        };
+        let code = code.set(4, rsp).call(SIGRETURN, &[]).call(TELL, &[]);
+        target.attack(&format!("round {round}: {frame:x?}"), code);
     }
 }

@@ -19,20 +19,29 @@ const flags = ['-O2']
 const compileTimeoutMs = 60_000
 
 /** The raw C loop as a program: the path of one that was built before, or of a fresh one. */
-export async function compileRaw(): Promise<string> {
-  const [compiler = 'cc', ...more] = (process.env['CC'] || 'cc').split(' ').filter(Boolean)
-  const all = [...sources, join(sourceFolder, 'machine.h')]
+export function compileRaw(): Promise<string> {
+  const compiler = (process.env['CC'] || 'cc').split(' ').filter(Boolean)
+  return compile('raw', compiler, sources, flags, [join(sourceFolder, 'machine.h')])
+}
+
+/** A program in C: the path of one that was built before, or of a fresh one. */
+export async function compile(
+  name: string,
+  [compiler = 'cc', ...more]: readonly string[],
+  files: readonly string[],
+  options: readonly string[],
+  headers: readonly string[] = [],
+): Promise<string> {
+  const texts = [...files, ...headers].map((file) => readFileSync(file, 'utf8'))
   const key = createHash('sha256')
-    .update(
-      [compiler, ...more, ...flags, ...all.map((file) => readFileSync(file, 'utf8'))].join('\0'),
-    )
+    .update([compiler, ...more, ...options, ...texts].join('\0'))
     .digest('hex')
-  const program = join(cacheFolder(), `raw-${key.slice(0, 16)}`)
+  const program = join(cacheFolder(), `${name}-${key.slice(0, 16)}`)
   if (existsSync(program)) return program
   // Renamed when complete: two that start at once do not run each other's half.
   const fresh = `${program}.${process.pid}`
   try {
-    await promisify(execFile)(compiler, [...more, ...flags, '-o', fresh, ...sources], {
+    await promisify(execFile)(compiler, [...more, ...options, '-o', fresh, ...files], {
       timeout: compileTimeoutMs,
     })
   } catch (error) {

@@ -1,6 +1,7 @@
 import { loopRoutes } from './loops.ts'
 import { machineRoutes } from './machine-routes.ts'
 import { nativeRoutes } from './native-routes.ts'
+import { processRoutes } from './process-routes.ts'
 import { profileRoute } from './profile-route.ts'
 import type { BenchRoute } from './route.ts'
 import { stateRoutes } from './state-routes.ts'
@@ -12,6 +13,7 @@ export const benchRoutes: readonly BenchRoute[] = [
   ...machineRoutes,
   new StepRoute(),
   ...nativeRoutes,
+  ...processRoutes,
   ...stateRoutes,
   profileRoute,
 ]

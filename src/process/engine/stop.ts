@@ -12,15 +12,19 @@ export function toStop(result: RunResult, native: NativeMachine): Stop {
   }
   if (reason === 'timeout' || reason === 'stopped')
     return { kind: 'timeout', registers: result.registers }
-  const { kind, code, number, arguments: words, rsp, stream } = take(native.userStop())
-  if (kind === 'returned') return { kind }
-  if (kind === 'exit' || kind === 'killed') return { kind, code: code! }
-  if (kind === 'call') {
-    const told = { number: number!, arguments: words!, rsp: rsp! }
-    return { kind, ...told, ...(stream !== undefined && { stream }) }
-  }
+  const stop = stopOf(native)
+  if (stop) return stop
   // What no KVM should do: the processor has given up.
   const { registers } = result
   const fault = { vector: 8, name: reason, rip: registers.rip }
   return { kind: 'fault', fault, registers, explain: () => result.explain() }
+}
+
+/** Why a program stands still, if that is for its caller. */
+export function stopOf(native: NativeMachine): Stop | undefined {
+  const { kind, code, number, arguments: words, rsp, stream } = take(native.userStop())
+  if (kind === undefined || kind === 'returned') return kind && { kind }
+  if (kind === 'exit' || kind === 'killed') return { kind, code: code! }
+  const told = { number: number!, arguments: words!, rsp: rsp! }
+  return { kind, ...told, ...(stream !== undefined && { stream }) }
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 
-import { VmError, raise } from '../../native/errors.ts'
+import { VmError, fail, raise } from '../../native/errors.ts'
 import type { CallStop, Stop } from '../engine/types.ts'
 import { type Host, negative } from './calls/context.ts'
 import { answer } from './calls/host.ts'
@@ -11,6 +11,7 @@ import type { Input } from './input.ts'
 import type { ProcessMachine } from './machine.ts'
 import type { Output } from './output.ts'
 import { type Ending, type ProcessResult, nameOfSignal, signalOf } from './result.ts'
+import { ProcessSnapshot } from './snapshot.ts'
 
 const { EINTR } = constants.errno
 /** PATH_MAX. */
@@ -18,6 +19,13 @@ const MOST_STRING_BYTES = 4096
 const PAGE_BYTES = 4096
 /** What a process of one thread cannot have, and is told of. */
 const THREADS = new Set(['clone', 'clone3', 'fork', 'vfork'])
+
+/** A snapshot that is waited for. */
+interface Wish {
+  readonly when: 'now' | 'waits'
+  readonly resolve: (snapshot: ProcessSnapshot) => void
+  readonly reject: (error: unknown) => void
+}
 
 /** The streams of a process, and who is asked about its calls. */
 export interface DriveParts {
@@ -34,7 +42,7 @@ export class Drive implements Host {
   readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output
-  readonly waits = new Waits()
+  readonly waits = new Waits(() => this.#grant(true))
   readonly #syscalls: SystemCalls
   readonly #timeoutMs: number | undefined
   readonly #refused = new Map<number, number>()
@@ -44,6 +52,7 @@ export class Drive implements Host {
   #watchIsNew = true
   #hasBegun = false
   readonly #signals: number[] = []
+  readonly #wishes: Wish[] = []
 
   constructor(machine: ProcessMachine, parts: DriveParts) {
     this.machine = machine
@@ -54,19 +63,26 @@ export class Drive implements Host {
     this.#timeoutMs = parts.timeoutMs
   }
 
-  /** From its first instruction on. */
+  /** From where it stands. */
   async run(): Promise<ProcessResult> {
     const begun = performance.now()
+    const counted = this.machine.counts()
     const end = this.#timeoutMs === undefined ? undefined : begun + this.#timeoutMs
     const timer =
       this.#timeoutMs === undefined
         ? undefined
         : setTimeout(() => this.end({ ...killed('SIGKILL'), reason: 'timeout' }), this.#timeoutMs)
     try {
+      const first = this.machine.pending()
+      if (first && !this.#ending) await this.#serve(first, end)
       while (!this.#ending) await this.#step(end)
-      const { counts, refused } = this.#counted()
+      this.#ended(this.#ending)
+      const { counts, refused } = this.#counted(counted)
       const durationMs = performance.now() - begun
       return { ...this.#ending, durationMs, syscalls: counts, refused }
+    } catch (error) {
+      this.#ended(killed('SIGKILL'))
+      raise(error)
     } finally {
       clearTimeout(timer)
       this.waits.end()
@@ -96,6 +112,39 @@ export class Drive implements Host {
       if (this.machine.signal(signal)) this.waits.interrupt(negative(EINTR))
   }
 
+  /** Takes a snapshot: at once, or when it waits for its host. */
+  snapshot(when: 'now' | 'waits'): Promise<ProcessSnapshot> {
+    return new Promise((resolve, reject) => {
+      this.#wishes.push({ when, resolve, reject })
+      if (this.#isRunning && when === 'now') this.machine.stop()
+      if (!this.#isRunning) this.#grant(this.waits.isWaiting)
+    })
+  }
+
+  /** Takes the snapshots that are wanted, while it stands still. */
+  #grant(isWaiting: boolean): void {
+    const granted = this.#wishes.filter(({ when }) => when === 'now' || isWaiting)
+    for (const wish of granted) {
+      this.#wishes.splice(this.#wishes.indexOf(wish), 1)
+      try {
+        if (this.#ending) fail('ERR_SNAPSHOT', 'the process is over')
+        const open = this.machine.hostFiles()
+        if (open.length > 0) {
+          const what = `the process has files of the host open: ${open.join(', ')}`
+          fail('ERR_SNAPSHOT', `${what}; take the snapshot when they are closed`)
+        }
+        wish.resolve(new ProcessSnapshot(this.machine.snapshot()))
+      } catch (error) {
+        wish.reject(error)
+      }
+    }
+  }
+
+  #ended(ending: Ending): void {
+    this.#ending ??= ending
+    this.#grant(true)
+  }
+
   /** Handlers have come or gone. */
   watchAnew(): void {
     this.#watchIsNew = true
@@ -123,6 +172,7 @@ export class Drive implements Host {
     const stop = await this.machine
       .run(timeoutMs === undefined ? {} : { timeoutMs })
       .finally(() => (this.#isRunning = false))
+    this.#grant(false)
     await this.#serve(stop, end)
   }
 
@@ -175,10 +225,14 @@ export class Drive implements Host {
     return 0n
   }
 
-  #counted(): { counts: Record<string, number>; refused: Record<string, number> } {
+  #counted(before: readonly number[]): {
+    counts: Record<string, number>
+    refused: Record<string, number>
+  } {
     const counts = this.machine
       .counts()
-      .flatMap((count, number) => (count > 0 ? [[nameOf(number), count] as const] : []))
+      .map((count, number) => [nameOf(number), count - before[number]!] as const)
+      .filter(([, count]) => count > 0)
     const refused = [...this.#refused].map(([number, count]) => [nameOf(number), count] as const)
     return { counts: Object.fromEntries(counts), refused: Object.fromEntries(refused) }
   }

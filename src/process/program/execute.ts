@@ -3,6 +3,7 @@ import { checkInteger, checkWord } from '../../options/check.ts'
 import type { ProcessOptions } from './options.ts'
 import { Process } from './process.ts'
 import type { ProcessResult } from './result.ts'
+import { ProcessSnapshot } from './snapshot.ts'
 
 /** What a program is run with. */
 export interface ExecuteOptions extends ProcessOptions {
@@ -38,24 +39,26 @@ const DEFAULT_OUTPUT_BYTES = 64 << 20
  * ```
  */
 export function execute(
-  program: string | Uint8Array,
+  program: string | Uint8Array | ProcessSnapshot,
   args: readonly string[] | undefined,
   options: ExecuteOptions & { readonly encoding: 'buffer' },
 ): Promise<Executed<Buffer>>
 export function execute(
-  program: string | Uint8Array,
+  program: string | Uint8Array | ProcessSnapshot,
   args?: readonly string[],
   options?: ExecuteOptions,
 ): Promise<Executed>
 export async function execute(
-  program: string | Uint8Array,
+  program: string | Uint8Array | ProcessSnapshot,
   args: readonly string[] = [],
   options: ExecuteOptions = {},
 ): Promise<Executed<string | Buffer>> {
   const { encoding: word = 'utf8', maxOutputBytes = DEFAULT_OUTPUT_BYTES, ...rest } = options
   const encoding = checkWord('encoding', word, ['utf8', 'buffer'])
   const most = checkInteger('maxOutputBytes', maxOutputBytes, 0, Number.MAX_SAFE_INTEGER)
-  await using run = new Process(program, { stdin: '', ...rest, args })
+  const given = { stdin: '', ...rest, ...(args.length > 0 && { args }) }
+  await using run =
+    program instanceof ProcessSnapshot ? new Process(program, given) : new Process(program, given)
   const [result, stdout, stderr] = await Promise.all([
     run.exited,
     collect(run, 'stdout', most),

@@ -1,10 +1,10 @@
 import { VirtualMachine } from '../../index.ts'
 import { VmError, raise, take } from '../../native/errors.ts'
 import { type ProgramOptions, nativeSide, programOption } from '../../native/friends.ts'
-import type { NativeFiles, NativeMachine } from '../../native/seam.ts'
+import type { NativeEntry, NativeFiles, NativeMachine } from '../../native/seam.ts'
 import type { Snapshot } from '../../machine/snapshot/snapshot.ts'
 import type { Registers } from '../../results/registers.ts'
-import { toStop } from '../engine/stop.ts'
+import { stopOf, toStop } from '../engine/stop.ts'
 import type { Limits, Stop } from '../engine/types.ts'
 
 /** What a machine of a process is made with. */
@@ -63,11 +63,7 @@ export class ProcessMachine {
   /** Lets the kernel answer that call: RAX, or why it cannot. */
   goOn(): bigint | Stop {
     const rax = take(this.#native.userGoOn())
-    if (rax !== null) return rax
-    const { kind, code, number, arguments: words, rsp, stream } = take(this.#native.userStop())
-    if (kind === 'exit' || kind === 'killed') return { kind, code: code! }
-    const told = { number: number!, arguments: words!, rsp: rsp! }
-    return { kind: 'call', ...told, ...(stream !== undefined && { stream }) }
+    return rax ?? stopOf(this.#native)!
   }
 
   /** Sends a signal. Whether it interrupts a call that waits for its answer. */
@@ -106,8 +102,34 @@ export class ProcessMachine {
     return take(this.#native.userCounts())
   }
 
+  /** All bytes of a file that the program finds at a path. */
   file(path: string): Uint8Array {
     return take(this.#native.userFile(path))
+  }
+
+  /** What is in a directory of the program's. */
+  list(path: string): NativeEntry[] {
+    return take(this.#native.userList(path))
+  }
+
+  /** Files of the host that the program has open, by its own paths. */
+  hostFiles(): string[] {
+    return take(this.#native.userHostFiles())
+  }
+
+  /** What `/proc/self/cmdline` has from now on. */
+  setArguments(all: readonly string[]): void {
+    take(this.#native.userArguments([...all]))
+  }
+
+  /** Why it stands still, if it does so for its host. */
+  pending(): Stop | undefined {
+    return stopOf(this.#native)
+  }
+
+  /** A further machine, in the state of a snapshot. */
+  static fork(snapshot: Snapshot): ProcessMachine {
+    return new ProcessMachine(new VirtualMachine({ snapshot }))
   }
 
   snapshot(): Snapshot {

@@ -45,6 +45,15 @@ export interface ProcessOptions {
   readonly clock?: 'host' | { readonly fixed: Date | number }
 }
 
+/** What a process is given that goes on from a snapshot. The rest it has from there. */
+export interface RestoredOptions extends Pick<ProcessOptions, 'stdin' | 'timeoutMs'> {
+  /**
+   * What it finds in `/proc/self/cmdline` from then on, its name first. The arguments that it was
+   * started with lie in its memory, and stay.
+   */
+  readonly args?: readonly string[]
+}
+
 const { maxTimeoutMs } = native.limits()
 /** A page of each table, a stack and a small program have room there. */
 const LEAST_MEMORY_BYTES = 4 << 20
@@ -52,18 +61,24 @@ const MAX_MEMORY_BYTES = 2 ** 40
 const DEFAULT_MEMORY_BYTES = 256 << 20
 const MAX_ARGUMENTS = 65_536
 
+const checkArguments = (name: string, value: unknown): string[] =>
+  checkArray(name, value, MAX_ARGUMENTS, (item, at) => checkWord(at, item))
+
+const restoredShape = {
+  args: optional(checkArguments),
+  stdin: optional(checkSource),
+  timeoutMs: optional((name, value) => checkMilliseconds(name, value, maxTimeoutMs)),
+}
+
 const shape = {
-  args: otherwise<string[]>([], (name, value) =>
-    checkArray(name, value, MAX_ARGUMENTS, (item, at) => checkWord(at, item)),
-  ),
+  ...restoredShape,
+  args: otherwise<string[]>([], checkArguments),
   env: optional(checkEnvironment),
   cwd: otherwise('/', checkGuestPath),
   files: optional(checkFiles),
-  stdin: optional(checkSource),
   memoryBytes: otherwise(DEFAULT_MEMORY_BYTES, (name, value) =>
     checkInteger(name, value, LEAST_MEMORY_BYTES, MAX_MEMORY_BYTES),
   ),
-  timeoutMs: optional((name, value) => checkMilliseconds(name, value, maxTimeoutMs)),
   random: optional((name, value) =>
     value === 'host' ? undefined : checkUint64(name, value, true),
   ),
@@ -74,6 +89,11 @@ const shape = {
 export function checkProcessOptions(value: unknown) {
   const { env, files, ...rest } = checkShape('options', value, shape, '')
   return { ...rest, environment: env ?? [], mounts: files ?? [] }
+}
+
+/** The options of a process that goes on, checked. */
+export function checkRestoredOptions(value: unknown) {
+  return checkShape('options', value, restoredShape, '')
 }
 
 /** The same, of {@link checkProcessOptions}. */

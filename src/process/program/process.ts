@@ -2,13 +2,56 @@ import { constants } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 
 import { VmError, raise } from '../../native/errors.ts'
+import { checkWord } from '../../options/check.ts'
+import { checkShape, otherwise } from '../../options/shape.ts'
 import { SystemCalls } from './calls/table.ts'
 import { Drive, killed } from './drive.ts'
 import { Input } from './input.ts'
 import { ProcessMachine } from './machine.ts'
-import { type ProcessOptions, checkProcessOptions, checkProgram } from './options.ts'
+import {
+  type CheckedProcess,
+  type ProcessOptions,
+  type RestoredOptions,
+  checkProcessOptions,
+  checkProgram,
+  checkRestoredOptions,
+} from './options.ts'
 import { Output } from './output.ts'
+import { ProcessFiles } from './process-files.ts'
 import { type ProcessResult, numberOfSignal } from './result.ts'
+import { ProcessSnapshot } from './snapshot.ts'
+
+const snapshotShape = {
+  when: otherwise<'now' | 'waits'>('now', (name, value) =>
+    checkWord(name, value, ['now', 'waits']),
+  ),
+}
+
+/** A machine of a process, and what its process is given beside. */
+type Begun = Pick<CheckedProcess, 'stdin' | 'timeoutMs'> & { readonly machine: ProcessMachine }
+
+function anew(program: string | Uint8Array, options: unknown): Begun {
+  const { path, image } = checkProgram(program)
+  const { args, environment, cwd, mounts, memoryBytes, random, clock, ...rest } =
+    checkProcessOptions(options)
+  const machine = ProcessMachine.create({
+    image,
+    memoryBytes,
+    arguments: [path, ...args],
+    environment,
+    files: { program: path, directory: cwd, mounts },
+    ...(random !== undefined && { seed: random }),
+    ...(clock !== undefined && { clock }),
+  })
+  return { machine, ...rest }
+}
+
+function again(snapshot: ProcessSnapshot, options: unknown): Begun {
+  const { args, ...rest } = checkRestoredOptions(options)
+  const machine = snapshot.take()
+  if (args) machine.setArguments(args)
+  return { machine, ...rest }
+}
 
 /**
  * A Linux program in ring 3 of a machine of its own: unmodified, static or dynamic, for x86-64. It
@@ -40,8 +83,12 @@ export class Process implements Disposable, AsyncDisposable {
    * that a handler of `syscalls` threw, `ERR_KVM_IOCTL`, `ERR_LIMIT`.
    */
   readonly exited: Promise<ProcessResult>
+  /** What it finds by path, as it has left it. */
+  readonly files: ProcessFiles
   readonly #machine: ProcessMachine
+  readonly #origin: ProcessSnapshot | undefined
   readonly #drive: Drive
+  #isReleased = false
 
   /**
    * Loads a program: the path of an executable in `files`, or its image.
@@ -49,19 +96,21 @@ export class Process implements Disposable, AsyncDisposable {
    * @throws {VmError} `ERR_INVALID_OPTION`; `ERR_PAYLOAD` for what is no such program, or not there;
    * `ERR_LIMIT`, `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`.
    */
-  constructor(program: string | Uint8Array, options: ProcessOptions = {}) {
-    const { path, image } = checkProgram(program)
-    const { args, environment, cwd, mounts, memoryBytes, stdin, timeoutMs, random, clock } =
-      checkProcessOptions(options)
-    this.#machine = ProcessMachine.create({
-      image,
-      memoryBytes,
-      arguments: [path, ...args],
-      environment,
-      files: { program: path, directory: cwd, mounts },
-      ...(random !== undefined && { seed: random }),
-      ...(clock !== undefined && { clock }),
-    })
+  constructor(program: string | Uint8Array, options?: ProcessOptions)
+  /**
+   * Goes on where a snapshot was taken, with streams of its own.
+   *
+   * @throws {VmError} `ERR_INVALID_OPTION`, `ERR_SNAPSHOT`, `ERR_LIMIT`, `ERR_KVM_IOCTL`.
+   */
+  constructor(snapshot: ProcessSnapshot, options?: RestoredOptions)
+  constructor(program: string | Uint8Array | ProcessSnapshot, options: ProcessOptions = {}) {
+    const isRestored = program instanceof ProcessSnapshot
+    const { machine, stdin, timeoutMs } = isRestored
+      ? again(program, options)
+      : anew(program, options)
+    this.#origin = isRestored ? program : undefined
+    this.#machine = machine
+    this.files = new ProcessFiles(machine)
     const parts = {
       stdin: new Input(stdin),
       stdout: new Output(),
@@ -75,6 +124,17 @@ export class Process implements Disposable, AsyncDisposable {
     this.syscalls = parts.syscalls
     this.#drive = new Drive(this.#machine, parts)
     this.exited = Promise.resolve().then(() => this.#drive.run())
+  }
+
+  /**
+   * Its state, for further processes: at once, or with `when: 'waits'` when it next waits for its
+   * input, for room in its output, or for a time. It goes on itself.
+   *
+   * Rejects with `ERR_SNAPSHOT` if it is over before, or has files of the host open, which it names.
+   */
+  snapshot(options: { readonly when?: 'now' | 'waits' } = {}): Promise<ProcessSnapshot> {
+    const { when } = checkShape('options', options, snapshotShape, '')
+    return this.#drive.snapshot(when)
   }
 
   /**
@@ -93,9 +153,16 @@ export class Process implements Disposable, AsyncDisposable {
   close(): void {
     this.#drive.end(killed('SIGKILL'))
     void this.exited.then(
-      () => this.#machine.close(),
+      () => this.#release(),
       () => this.#machine.close(),
     )
+  }
+
+  #release(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    if (this.#origin) this.#origin.give(this.#machine)
+    else this.#machine.close()
   }
 
   /** Does what `close()` does; `using` calls it. */

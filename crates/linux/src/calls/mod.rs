@@ -4,6 +4,7 @@
 #![expect(non_upper_case_globals, reason = "the numbers have the kernel's names")]
 
 mod copying;
+mod credentials;
 mod descriptors;
 mod heap;
 mod identity;
@@ -116,6 +117,10 @@ impl Kernel {
         let answer = u32::try_from(call.number)
             .ok()
             .and_then(|number| self.answer(number, call.arguments, world));
+        if answer == Some(Errno::EPIPE.into()) && self.is_process() {
+            // It comes once, and so never too often.
+            let _ = self.signals.send(signals::of_pipe());
+        }
         match (answer, self.signals.next()) {
             (Some(Answer::Value(_)), Next::Deadly(signal)) => Answer::Killed { signal },
             (answer, _) => answer.unwrap_or(Answer::Ask),
@@ -134,19 +139,15 @@ impl Kernel {
         }
         let is_process = self.is_process();
         let files = &mut self.files;
-        let moved = transfer::answer(number, arguments, files, world);
-        if is_process && moved == Some(Errno::EPIPE.into()) {
-            // It comes once, and so never too often.
-            let _ = self.signals.send(signals::of_pipe());
-        }
-        moved
+        transfer::answer(number, arguments, files, world)
             .or_else(|| paths::answer(number, arguments, files, &self.resources, world))
             .or_else(|| time::answer(number, arguments, world))
             .or_else(|| self.heap.answer(number, arguments, files, world))
-            .or_else(|| descriptors::answer(number, arguments, files, world))
             .or_else(|| locks::answer(number, arguments, files, world))
+            .or_else(|| descriptors::answer(number, arguments, files, world))
             .or_else(|| poll::answer(number, arguments, files, world))
             .or_else(|| identity::answer(number, arguments, world))
+            .or_else(|| credentials::answer(number, arguments, world))
             .or_else(|| signals::answer(&mut self.signals, number, arguments, world))
             .or_else(|| {
                 let signals = is_process.then_some(&mut self.signals)?;

@@ -9,7 +9,7 @@ use super::pipe::Pipe;
 use super::slots::Slots;
 use crate::errno::Errno;
 use crate::limits::{
-    DESCRIPTORS, FILE_BYTES, FILE_PAGES, HOST_FILES, LISTING_ROOM, PIPE_BYTES, PROCESS,
+    DESCRIPTORS, FILE_BYTES, FILE_PAGES, HELD_ROOM, HOST_FILES, PIPE_BYTES, PROCESS,
 };
 use crate::tree::{Content, Descriptors, Tree};
 
@@ -23,8 +23,8 @@ pub struct Files {
     pub(super) pages: usize,
     /// What the host may forget.
     closed: Vec<u32>,
-    /// Bytes that listings of directories may still take.
-    listings: usize,
+    /// Bytes that may still be held of directories and texts.
+    held: usize,
     /// Files of the host that are open.
     host_files: usize,
     /// What is found by path; without it, paths are the host's.
@@ -45,7 +45,7 @@ impl Files {
             pipes: Slots::default(),
             pages: FILE_PAGES,
             closed: Vec::new(),
-            listings: LISTING_ROOM,
+            held: HELD_ROOM,
             host_files: 0,
             tree: None,
         };
@@ -121,7 +121,10 @@ impl Files {
                 }
                 (Content::Host(_), _) => self.host_files += 1,
                 (Content::Node(id, _), Some(tree)) => tree.ground.nodes.hold(*id)?,
-                _ => {}
+                (content, _) => {
+                    let left = self.held.checked_sub(content.held_bytes());
+                    self.held = left.ok_or(Errno::ENOMEM)?;
+                }
             }
         }
         self.descriptions.put(
@@ -241,7 +244,7 @@ impl Files {
         match (content, &mut self.tree) {
             (Content::Host(_), _) => self.host_files = self.host_files.saturating_sub(1),
             (Content::Node(id, _), Some(tree)) => tree.ground.nodes.let_go(*id),
-            _ => self.listings = self.listings.saturating_add(content.listing_bytes()),
+            _ => self.held = self.held.saturating_add(content.held_bytes()),
         }
     }
 
@@ -252,9 +255,9 @@ impl Files {
         let Some(Object::Opened(opened)) = description.map(|found| &mut found.object) else {
             return Err(Errno::ENOTDIR);
         };
-        let room = self.listings.saturating_add(opened.content.listing_bytes());
-        self.listings = room
-            .checked_sub(listing.listing_bytes())
+        let room = self.held.saturating_add(opened.content.held_bytes());
+        self.held = room
+            .checked_sub(listing.held_bytes())
             .ok_or(Errno::ENOMEM)?;
         opened.content = listing;
         Ok(())

@@ -74,6 +74,14 @@ impl HostPlace {
         })
     }
 
+    /// The same inode, by another permission.
+    pub(super) fn granted(&self, grant: Grant) -> Self {
+        Self {
+            grant,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn grant(&self) -> &Grant {
         &self.grant
     }

@@ -63,6 +63,15 @@ impl HostRoot {
         self.place.grant().is_read_only()
     }
 
+    /// The same directory or file, of which nothing can be changed: another root.
+    #[must_use]
+    pub fn to_read_only(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            place: self.place.granted(Grant::new(true)),
+        }
+    }
+
     /// Where walking begins.
     #[must_use]
     pub fn place(&self) -> HostPlace {

@@ -6,6 +6,7 @@
 //!            └► opened: what `open` makes of what was found
 //! ```
 
+mod building;
 mod changes;
 mod ground;
 mod memory_file;

@@ -56,11 +56,6 @@ impl Node {
         }
     }
 
-    /// A directory that was made as a root gets a name.
-    pub fn forget_names(&mut self) {
-        self.names = 0;
-    }
-
     pub fn is_directory(&self) -> bool {
         matches!(self.body, Body::Directory(_))
     }
@@ -108,6 +103,13 @@ impl Nodes {
         match &self.get(id)?.body {
             Body::File(file) => Ok(file),
             _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Sets the times of all.
+    pub fn set_time(&mut self, now: Time) {
+        for node in self.slots.iter_mut().flatten().map(Arc::make_mut) {
+            (node.accessed, node.modified, node.changed) = (now, now, now);
         }
     }
 

@@ -129,11 +129,12 @@ impl Content {
         }
     }
 
-    /// Bytes that a listing takes.
-    pub fn listing_bytes(&self) -> usize {
-        let Self::Directory(Some(entries)) = self else {
-            return 0;
-        };
-        entries.iter().map(Entry::bytes).sum()
+    /// Bytes that are held of what was read at once: a listing, a text.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Directory(Some(entries)) => entries.iter().map(Entry::bytes).sum(),
+            Self::Text(text, _) => text.len(),
+            _ => 0,
+        }
     }
 }

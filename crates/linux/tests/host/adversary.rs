@@ -2,78 +2,17 @@
 //! `VMEXIT_SOAK=1` goes on for a minute.
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use linux::{Errno, HostPlace, Kind, SetTime};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, makedev, mkdirat, mknodat,
-    openat, openat2, renameat_with, symlinkat, unlinkat,
-};
-use rustix::io::Result;
-
+use crate::enemy::{Chance, Enemy};
 use crate::scratch::{SECRET, Scratch};
 
-/// Names that are fought for, each in two directories.
-const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % end).unwrap()
-    }
-
-    fn name(&mut self) -> &'static str {
-        NAMES[self.below(4)]
-    }
-}
-
-/// A directory of the root, if it is one by now. The adversary itself follows no link.
-fn directory(root: &OwnedFd, chance: &mut Chance) -> Result<OwnedFd> {
-    let path = [".", "sub", "a", "sub/b"][chance.below(4)];
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat2(root, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
-}
-
-/// Puts something else where something was. Whatever fails, the next one may not.
-fn disturb(scratch: &Scratch, root: &OwnedFd, chance: &mut Chance) -> Result<()> {
-    let (from, to) = (directory(root, chance)?, directory(root, chance)?);
-    let (name, other) = (chance.name(), chance.name());
-    let way_out = ["..", "../..", "../../..", "../outside", "../../outside"];
-    let mode = Mode::RWXU;
-    match chance.below(12) {
-        0 => unlinkat(from, name, AtFlags::empty()),
-        1 => {
-            let _ = fs::remove_dir_all(scratch.at(name));
-            Ok(())
-        }
-        2 => renameat_with(from, name, to, other, RenameFlags::empty()),
-        3 => symlinkat(scratch.outside("secret"), from, name),
-        4 => symlinkat(scratch.outside(""), from, name),
-        5 => symlinkat(scratch.outside("deep"), from, name),
-        6 => symlinkat(way_out[chance.below(5)], from, name),
-        7 => mknodat(from, name, FileType::Fifo, mode, 0),
-        8 => mknodat(from, name, FileType::CharacterDevice, mode, makedev(1, 5)),
-        9 => mkdirat(from, name, mode),
-        10 => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
-            let file = openat(from, name, flags, mode)?;
-            rustix::io::write(file, b"inside").map(drop)
-        }
-        // At once, so that there is never nothing.
-        _ => renameat_with(from, name, to, other, RenameFlags::EXCHANGE),
-    }
-}
-
 /// Does whatever a place lets it do. Returns what it got hold of.
-fn use_it(from: &HostPlace, chance: &mut Chance) -> std::result::Result<bool, Errno> {
+fn use_it(from: &HostPlace, chance: &mut Chance) -> Result<bool, Errno> {
     let (name, other) = (chance.name().as_bytes(), chance.name().as_bytes());
     let times = SetTime::At(12_345, 0);
     match chance.below(10) {
@@ -133,18 +72,15 @@ fn what_is_outside_stays_outside_while_the_host_changes_everything() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.at("sub")).unwrap();
     let before = scratch.canary();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     let is_over = AtomicBool::new(false);
     let (mut done, mut failed) = (0_u64, 0_u64);
     thread::scope(|scope| {
         for seed in [0x5eed, 0xbad] {
-            let (scratch, is_over) = (&scratch, &is_over);
+            let (mut enemy, is_over) = (Enemy::new(&scratch, seed), &is_over);
             scope.spawn(move || {
-                let mut chance = Chance(seed);
-                let flags = OFlags::PATH | OFlags::CLOEXEC;
-                let root = openat(CWD, scratch.at(""), flags, Mode::empty()).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    let _ = disturb(scratch, &root, &mut chance);
+                    enemy.disturb();
                 }
             });
         }

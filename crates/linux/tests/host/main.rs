@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adversary;
+mod enemy;
 mod fence;
 mod names;
 mod read_only;

@@ -11,7 +11,7 @@ use crate::scratch::{SECRET, Scratch};
 fn a_name_that_could_be_anything_but_a_child_is_refused() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.at("sub")).unwrap();
-    let root = scratch.writable();
+    let root = scratch.open(false).place();
     let place = root.lookup(b"sub").unwrap();
     let long = vec![b'x'; 256];
     let cases: [(&[u8], Errno); 13] = [
@@ -49,7 +49,7 @@ fn a_name_that_could_be_anything_but_a_child_is_refused() {
 #[test]
 fn strange_names_that_are_children_are_found() {
     let scratch = Scratch::new();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     let long = vec![b'y'; 255];
     let names: [&[u8]; 8] = [
         b"...",
@@ -83,7 +83,7 @@ fn a_link_is_itself_and_never_where_it_leads() {
     symlink(scratch.outside(""), scratch.at("directory")).unwrap();
     symlink("../outside", scratch.at("relative")).unwrap();
     symlink("loop", scratch.at("loop")).unwrap();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     for name in [b"file".as_slice(), b"directory", b"relative", b"loop"] {
         let link = place.lookup(name).unwrap();
         assert_eq!(link.kind(), Kind::Link);
@@ -111,7 +111,7 @@ fn a_link_is_itself_and_never_where_it_leads() {
 #[test]
 fn links_say_what_was_put_into_them() {
     let scratch = Scratch::new();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     let long = vec![b'a'; 4095];
     for target in [b"/etc/passwd".as_slice(), b"..", b"x\xff", &long] {
         place.symlink(target, b"link").unwrap();
@@ -131,7 +131,7 @@ fn what_is_held_is_what_was_found() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.at("sub")).unwrap();
     fs::write(scratch.at("sub/file"), "first").unwrap();
-    let sub = scratch.writable().lookup(b"sub").unwrap();
+    let sub = scratch.open(false).place().lookup(b"sub").unwrap();
     let file = sub.lookup(b"file").unwrap();
     // The host puts links to the outside in their places.
     fs::rename(scratch.at("sub/file"), scratch.at("sub/old")).unwrap();

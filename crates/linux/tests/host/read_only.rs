@@ -52,7 +52,7 @@ fn a_read_only_root_changes_nothing_not_even_the_time_of_access() {
     fs::create_dir(scratch.at("sub")).unwrap();
     std::os::unix::fs::symlink("file", scratch.at("link")).unwrap();
     // A day after it was read, a read would set the time of access, as mounts do it mostly.
-    let writable = scratch.writable();
+    let writable = scratch.open(false).place();
     for name in [b"file".as_slice(), b"sub"] {
         let place = writable.lookup(name).unwrap();
         place.set_times(SetTime::At(1, 0), SetTime::Now).unwrap();
@@ -84,7 +84,7 @@ fn a_read_only_root_changes_nothing_not_even_the_time_of_access() {
 fn nothing_goes_from_one_root_to_another() {
     let scratch = Scratch::new();
     fs::write(scratch.at("file"), "data").unwrap();
-    let (first, second) = (scratch.writable(), scratch.writable());
+    let (first, second) = (scratch.open(false).place(), scratch.open(false).place());
     let only = scratch.open(true).place();
     let file = |place: &HostPlace| place.lookup(b"file").unwrap();
     let exdev = Err(Errno::EXDEV);

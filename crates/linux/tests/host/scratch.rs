@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use linux::{HostPlace, HostRoot};
+use linux::HostRoot;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 /// What the canary says; it stands nowhere else.
@@ -43,10 +43,6 @@ impl Scratch {
 
     pub fn open(&self, read_only: bool) -> HostRoot {
         HostRoot::open(&self.at(""), read_only).unwrap()
-    }
-
-    pub fn writable(&self) -> HostPlace {
-        self.open(false).place()
     }
 
     /// All of the canary; the time of access is left out, as this reads it.
@@ -92,10 +88,4 @@ impl Drop for Scratch {
 /// Makes a FIFO.
 pub fn fifo(path: &Path) -> rustix::io::Result<()> {
     mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0)
-}
-
-/// Makes a character device that is `/dev/zero`; only root may.
-pub fn zero_device(path: &Path) -> rustix::io::Result<()> {
-    let number = rustix::fs::makedev(1, 5);
-    mknodat(CWD, path, FileType::CharacterDevice, Mode::RWXU, number)
 }

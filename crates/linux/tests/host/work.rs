@@ -10,7 +10,7 @@ use crate::scratch::Scratch;
 #[test]
 fn bytes_are_written_and_read_where_they_belong() {
     let scratch = Scratch::new();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     let file = place.create(b"file", 0o640).unwrap();
     assert_eq!(file.write_at(3, b"defg"), Ok(4));
     assert_eq!(file.write_at(0, b"abc"), Ok(3));
@@ -36,7 +36,7 @@ fn bytes_are_written_and_read_where_they_belong() {
 fn a_file_is_open_for_what_it_was_opened_for() {
     let scratch = Scratch::new();
     fs::write(scratch.at("file"), "data").unwrap();
-    let place = scratch.writable().lookup(b"file").unwrap();
+    let place = scratch.open(false).place().lookup(b"file").unwrap();
     let (reader, writer) = (place.open(0).unwrap(), place.open(1).unwrap());
     assert_eq!(reader.write_at(0, b"x").err(), Some(Errno::EBADF));
     assert_eq!(reader.append(b"x").err(), Some(Errno::EBADF));
@@ -52,7 +52,7 @@ fn a_file_is_open_for_what_it_was_opened_for() {
 #[test]
 fn modes_lose_what_reaches_beyond_the_file() {
     let scratch = Scratch::new();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     let file = place.create(b"file", 0o7700).unwrap();
     place.mkdir(b"sub", 0o7700).unwrap();
     let mode = |path: &str| fs::metadata(scratch.at(path)).unwrap().mode() & 0o7777;
@@ -74,7 +74,7 @@ fn modes_lose_what_reaches_beyond_the_file() {
 #[test]
 fn times_are_set_kept_or_the_hosts() {
     let scratch = Scratch::new();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     let file = place.create(b"file", 0o600).unwrap();
     let far = SetTime::At(-5, 999_999_999);
     file.set_times(far, SetTime::At(1_000_000_000, 7)).unwrap();
@@ -97,7 +97,7 @@ fn times_are_set_kept_or_the_hosts() {
 #[test]
 fn names_are_moved_exchanged_shared_and_taken_away() {
     let scratch = Scratch::new();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     for (name, text) in [(b"a", b"1"), (b"b", b"2")] {
         place
             .create(name, 0o600)
@@ -139,7 +139,7 @@ fn status_and_lists_are_the_hosts() {
     fs::write(scratch.at("file"), [7; 5000]).unwrap();
     fs::create_dir(scratch.at("sub")).unwrap();
     std::os::unix::fs::symlink("file", scratch.at("link")).unwrap();
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     for entry in place.list(3).unwrap() {
         let path = scratch.at(std::str::from_utf8(&entry.name).unwrap());
         let host = fs::symlink_metadata(path).unwrap();
@@ -172,7 +172,7 @@ fn a_large_directory_is_listed_in_whole_or_not_at_all() {
     for number in 0..3000 {
         fs::write(scratch.at(&format!("file number {number}")), "").unwrap();
     }
-    let place = scratch.writable();
+    let place = scratch.open(false).place();
     assert_eq!(place.list(3000).unwrap().len(), 3000);
     assert_eq!(place.list(2999), Err(Errno::ENOMEM));
 }

@@ -151,15 +151,19 @@ impl Bed {
     }
 
     pub fn call(&mut self, call: &Call) -> Answer {
+        self.with_kernel(|kernel, world| kernel.call(call, world))
+    }
+
+    pub fn with_kernel<T>(&mut self, act: impl FnOnce(&mut Kernel, &mut World<'_>) -> T) -> T {
         let mut world = World {
             space: &mut self.space,
             memory: &self.ram,
             thread: &mut self.thread,
             host: &mut self.facts,
         };
-        let answer = self.kernel.call(call, &mut world);
+        let done = act(&mut self.kernel, &mut world);
         settle(&mut self.space, &self.ram);
-        answer
+        done
     }
 
     /// The value that a call returns, or its errno, negative.

@@ -308,7 +308,7 @@ fn flags_and_controls_of_a_descriptor() {
         (O_RDWR | O_APPEND | O_NONBLOCK).into()
     );
     assert_eq!(io(&mut bed, TCGETS), failed(ENOTTY));
-    assert_eq!(control(&mut bed, F_GETLK, 0), failed(EINVAL));
+    assert_eq!(control(&mut bed, F_GETLK, 0), failed(EFAULT));
     assert_eq!(control(&mut bed, F_SETPIPE_SZ, 1), failed(EBADF));
     assert_eq!(bed.value(__NR_fsync, &[file]), 0);
     bed.value(__NR_pipe, &[at]);

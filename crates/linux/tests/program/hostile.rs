@@ -7,26 +7,26 @@ use linux::{Answer, Call, Kernel, load};
 use linux_raw_sys::general::*;
 
 /// A xorshift generator: the same numbers each time.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 }
 
-fn turns(few: u64) -> u64 {
+pub fn turns(few: u64) -> u64 {
     match std::env::var("VMEXIT_SOAK") {
         Ok(_) => 1_000_000,
         Err(_) => few,

@@ -10,6 +10,9 @@
 )]
 
 mod bed;
+#[path = "../host/enemy.rs"]
+mod enemy;
+mod escape;
 mod facts;
 mod files;
 mod hello;
@@ -17,4 +20,7 @@ mod hostile;
 mod loading;
 mod memory;
 mod pipes;
+#[path = "../host/scratch.rs"]
+mod scratch;
+mod signals;
 mod tree;

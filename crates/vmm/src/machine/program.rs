@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use linux::WatchedCalls;
+use linux::{Entry, Tree, WatchedCalls};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::machine::Machine;
-use crate::user::{User, UserProgram, UserStop, file};
+use crate::user::{User, UserProgram, UserStop, found};
 
 impl Machine {
     /// Why the program stands still, after a run that has ended as an unclaimed write to a port of
@@ -88,11 +88,41 @@ impl Machine {
     /// # Errors
     /// `InvalidOption` if the machine has no program, or that no files; `Payload` with the errno.
     pub fn user_file(&mut self, path: &[u8]) -> Result<Vec<u8>> {
-        let Some(tree) = self.user()?.state.kernel.tree() else {
+        let tree = self.user_tree()?;
+        found(path, tree.read_file(path))
+    }
+
+    /// What is in a directory that the program finds at a path.
+    ///
+    /// # Errors
+    /// As [`user_file`](Self::user_file).
+    pub fn user_list(&mut self, path: &[u8]) -> Result<Vec<Entry>> {
+        let tree = self.user_tree()?;
+        found(path, tree.list(path))
+    }
+
+    /// Where the files of the host are, as the program has them, that it has open.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program.
+    pub fn user_host_files(&mut self) -> Result<Vec<Vec<u8>>> {
+        Ok(self.user()?.state.kernel.host_files())
+    }
+
+    /// What `/proc/self/cmdline` has from now on.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program, or that no files.
+    pub fn user_arguments(&mut self, arguments: Vec<Vec<u8>>) -> Result<()> {
+        self.user_tree()?.set_arguments(arguments);
+        Ok(())
+    }
+
+    fn user_tree(&mut self) -> Result<&mut Tree> {
+        self.user()?.state.kernel.tree().ok_or_else(|| {
             let what = "the program has no files";
-            return Err(Error::new(ErrorCode::InvalidOption, what));
-        };
-        file(tree, path)
+            Error::new(ErrorCode::InvalidOption, what)
+        })
     }
 
     /// The next run calls the function in the mailbox, with this stack.

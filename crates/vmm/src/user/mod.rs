@@ -20,7 +20,7 @@ mod signals;
 mod state;
 
 pub use config::UserConfig;
-pub(crate) use prepare::{UserPlan, file, install, prepare};
+pub(crate) use prepare::{UserPlan, found, install, prepare};
 pub(crate) use program::User;
 pub(crate) use state::{Refusal, Ruling, UserState};
 pub use state::{UserProgram, UserStop};

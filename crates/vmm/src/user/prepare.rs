@@ -9,8 +9,8 @@ use boot::state::cpuid::Place;
 use boot::state::user as facts;
 use kvm_bindings::kvm_regs;
 use linux::{
-    Errno, Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space, Thread,
-    Tree,
+    Clock, Errno, Fixed, Ground, HostFacts, Kernel, LoadError, LoadErrorKind, Protection, Space,
+    Thread, Tree,
 };
 
 use crate::error::{Error, ErrorCode, Result};
@@ -65,14 +65,14 @@ fn load(
         Err(error) => return Err(Error::new(ErrorCode::InvalidOption, error.0.clone())),
     };
     let path = config.files.as_ref().map(|files| files.program.as_slice());
-    let found = match (&mut tree, path) {
-        (Some(tree), Some(path)) if image.is_empty() => Some(read(path, tree.find_program(path))?),
+    let own = match (&mut tree, path) {
+        (Some(tree), Some(path)) if image.is_empty() => Some(found(path, tree.find_program(path))?),
         _ => None,
     };
-    let image = found.as_deref().unwrap_or(image);
+    let image = own.as_deref().unwrap_or(image);
     let asked = linux::interpreter(image).map_err(refused)?;
     let interpreter = match (&mut tree, asked) {
-        (Some(tree), Some(path)) => Some(read(path, tree.find_program(path))?),
+        (Some(tree), Some(path)) => Some(found(path, tree.find_program(path))?),
         _ => None,
     };
     let arguments: Vec<_> = config.arguments.iter().map(Vec::as_slice).collect();
@@ -80,6 +80,9 @@ fn load(
     let mut random = [0; 16];
     let mut facts = Facts::new(config.clock, config.seed);
     facts.random(&mut random);
+    if let Some(tree) = &mut tree {
+        tree.set_time(facts.now(Clock::Realtime));
+    }
     let program = linux::Program {
         image,
         arguments: &arguments,
@@ -115,12 +118,8 @@ fn load(
     Ok(UserPlan { state, registers })
 }
 
-/// A program's own file.
-pub(crate) fn file(tree: &mut Tree, path: &[u8]) -> Result<Vec<u8>> {
-    read(path, tree.read_file(path))
-}
-
-fn read(path: &[u8], result: std::result::Result<Vec<u8>, Errno>) -> Result<Vec<u8>> {
+/// What a program has at a path, or why it has nothing there.
+pub(crate) fn found<T>(path: &[u8], result: std::result::Result<T, Errno>) -> Result<T> {
     result.map_err(|errno| {
         let path = String::from_utf8_lossy(path);
         let why = std::io::Error::from_raw_os_error(errno.0);

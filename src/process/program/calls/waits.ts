@@ -5,6 +5,16 @@ const MOST_MS = 2 ** 31 - 1
 export class Waits {
   #interrupt: ((answer: bigint) => void) | undefined
   #isOver = false
+  readonly #begun: () => void
+
+  /** `begun` is called when something has begun to wait. */
+  constructor(begun: () => void) {
+    this.#begun = begun
+  }
+
+  get isWaiting(): boolean {
+    return this.#interrupt !== undefined
+  }
 
   /** The process is over: whatever waits ends, and its answer is not looked at. */
   end(): void {
@@ -33,6 +43,7 @@ export class Waits {
       }
       this.#interrupt = end
       const cancel = begin(() => end(undefined))
+      this.#begun()
     })
   }
 

@@ -173,7 +173,7 @@ fn place(signals: &Signals, rsp: u64, action: &Action) -> Option<u64> {
         below = end;
         enters = true;
     }
-    let frame = (below.checked_sub(FRAME_BYTES + 8)? & !15) - 8;
+    let frame = (below.checked_sub(FRAME_BYTES)? & !15).checked_sub(8)?;
     let overflows = (was_there || enters) && !stack.holds(frame);
     (!overflows && frame < USER_END).then_some(frame)
 }

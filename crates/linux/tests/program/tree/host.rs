@@ -41,3 +41,35 @@ fn what_is_read_only_stays_as_it_is() {
     assert_eq!(bed.by_path(__NR_rmdir, "/data", &[]), failed(EBUSY));
     assert_eq!(std::fs::read(folder.0.join("in")).unwrap(), b"same");
 }
+
+#[test]
+fn a_mount_is_where_the_hosts_links_lead() {
+    let folder = Folder::new("links");
+    std::fs::create_dir_all(folder.0.join("usr/bin")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", folder.0.join("bin")).unwrap();
+    std::os::unix::fs::symlink("/proc", folder.0.join("away")).unwrap();
+    let root = || folder.mount("/", true);
+    let tool = |path| super::mount(path, linux::Source::File(b"#!/x".to_vec()));
+    let with = |mounts: Vec<linux::Mount>| {
+        let setup = linux::Setup {
+            mounts,
+            ..linux::Setup::default()
+        };
+        linux::Tree::new(setup).map_err(|error| error.0)
+    };
+    let mut tree = with(vec![root(), tool("/bin/tool"), tool("/opt/x/y")]).unwrap();
+    assert_eq!(tree.find_program(b"/usr/bin/tool").unwrap(), b"#!/x");
+    assert_eq!(tree.find_program(b"/bin/../../opt/x/y").unwrap(), b"#!/x");
+    let names = |tree: &mut linux::Tree, path: &[u8]| {
+        let entries = tree.list(path).unwrap();
+        let mut names: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        names.sort();
+        names.join(&b' ')
+    };
+    assert_eq!(names(&mut tree, b"/"), b"away bin dev opt proc usr");
+    assert_eq!(names(&mut tree, b"/opt"), b"x");
+    assert_eq!(names(&mut tree, b"/bin"), b"tool");
+    let twice = with(vec![root(), tool("/bin/tool"), tool("/usr/bin/tool")]);
+    assert_eq!(twice.unwrap_err(), "/usr/bin/tool: the path comes twice");
+    assert!(with(vec![root(), tool("/away/self")]).is_err());
+}

@@ -124,6 +124,21 @@ fn a_tree_that_cannot_be_says_why() {
         (vec![memory("/proc/self")], "", "/proc/self: "),
         (vec![memory("/a")], "/none", "/none: "),
         (vec![file("/a", "x")], "/a", "/a: "),
+        (
+            vec![file("/a", "x"), file("/a/b", "y")],
+            "",
+            "/a/b: something on the way",
+        ),
+        (
+            vec![memory("/"), file("/a", "x"), file("/a/b", "y")],
+            "",
+            "/a/b: ",
+        ),
+        (
+            vec![memory("/"), file("/a", "x"), memory("/a/b/c")],
+            "",
+            "/a/b/c: ",
+        ),
     ] {
         let message = with(mounts, directory).unwrap_err();
         assert!(message.starts_with(start), "{message}");
