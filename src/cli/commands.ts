@@ -283,8 +283,7 @@ Example:
 const exec: Command = {
   name: 'exec',
   summary: 'run a Linux program, with only what it is given',
-  usage:
-    '[--dir HOST[:GUEST][:ro]]… [--env NAME=VALUE]… [options] [--] PROGRAM [ARGUMENT]…',
+  usage: '[--dir HOST[:GUEST][:ro]]… [--env NAME=VALUE]… [options] [--] PROGRAM [ARGUMENT]…',
   about:
     'Runs a program of this host in a virtual machine of its own, where it reaches nothing but what it is given. Of files ' +
     'these are the program, the interpreter that its ELF or script header names, and each --dir. Its environment is empty ' +
@@ -320,7 +319,8 @@ const exec: Command = {
     syscalls: { about: 'a line on stderr for each system call, as strace prints them' },
     json: { about: 'one JSON document, which holds its output, also as stdoutBase64' },
   },
-  notes: `Exit codes: the program's own, 128 + the number of the signal that has ended it (130 after Ctrl-C), 124
+  notes:
+    `Exit codes: the program's own, 128 + the number of the signal that has ended it (130 after Ctrl-C), 124
 for a time-out, 126 for what is no program, 127 for what is not there, 1 and 2 for vmexit itself.
 
 Examples:

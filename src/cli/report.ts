@@ -1,5 +1,12 @@
 import type { ErrorCode, VmError } from '../native/errors.ts'
-import { type Command, ProgramError, UsageError, type Values, exitCodes, printJson } from './command.ts'
+import {
+  type Command,
+  ProgramError,
+  UsageError,
+  type Values,
+  exitCodes,
+  printJson,
+} from './command.ts'
 import { NotInstalled } from './manager.ts'
 
 /** Failures that a different command line would not have. */

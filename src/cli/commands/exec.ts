@@ -5,7 +5,14 @@ import { finished } from 'node:stream/promises'
 
 import { raise } from '../../native/errors.ts'
 import { Process, type ProcessOptions, type ProcessResult } from '../../process/index.ts'
-import { ProgramError, type Run, UsageError, type Values, exitCodes, printJson } from '../command.ts'
+import {
+  ProgramError,
+  type Run,
+  UsageError,
+  type Values,
+  exitCodes,
+  printJson,
+} from '../command.ts'
 import { describeFault } from '../../results/fault.ts'
 import { onceReaderLeaves } from '../reader.ts'
 import { isVmError } from '../report.ts'
@@ -48,7 +55,8 @@ export const runExec: Run = async (values, positionals) => {
   run.stdin.on('error', () => undefined)
   using signals = new PassedOn(run)
   const result = await run.exited
-  const patience = isCut(result) ? [later(PATIENCE_MS)] : []
+  const isCut = result.reason === 'timeout' || signals.came
+  const patience = isCut ? [later(PATIENCE_MS)] : []
   await Promise.race([Promise.all(shown), ...patience])
   process.stdin.unpipe().pause()
   log?.end(result)
@@ -56,7 +64,7 @@ export const runExec: Run = async (values, positionals) => {
   else process.stderr.write(report(found.path, result, lastWords.text))
   const code = signals.code ?? codeOf(result)
   // What still waits for a reader is given up.
-  if (isCut(result) && process.stdout.writableLength > 0) process.exit(code)
+  if (isCut && process.stdout.writableLength > 0) process.exit(code)
   return code
 }
 
@@ -126,6 +134,11 @@ class PassedOn implements Disposable {
     for (const name of passedOn) process.on(name, this.#pass)
   }
 
+  /** Whether there was one. */
+  get came(): boolean {
+    return this.#first !== undefined
+  }
+
   readonly #pass = (name: NodeJS.Signals): void => {
     if (this.#first === undefined) this.#process.kill(name)
     else {
@@ -139,9 +152,6 @@ class PassedOn implements Disposable {
     for (const name of passedOn) process.off(name, this.#pass)
   }
 }
-
-/** Whether it was ended from outside, at whatever it was. */
-const isCut = ({ reason }: ProcessResult): boolean => reason === 'timeout' || reason === 'killed'
 
 function codeOfSignal(name: string): number {
   return exitCodes.signalled + (constants.signals[name as NodeJS.Signals] ?? 0)

@@ -123,9 +123,7 @@ export function findProgram(
 
 function search(name: string, places: Places): string {
   const folders = (process.env['PATH'] ?? USUAL_PLACES).split(delimiter)
-  const found = folders
-    .map((folder) => resolve(folder, name))
-    .find((path) => places.has(path))
+  const found = folders.map((folder) => resolve(folder, name)).find((path) => places.has(path))
   return found ?? ProgramError.notFound(`${name}: no such program in PATH`)
 }
 

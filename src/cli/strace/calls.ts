@@ -84,7 +84,7 @@ const table = `
   ftruncate fd long
   getdents fd entries size
   getdents64 fd entries size
-  getcwd filled size
+  getcwd text size
   chdir path
   fchdir fd
   rename path path
@@ -166,7 +166,7 @@ const table = `
   munlock ptr size
   mlockall hex
   munlockall
-  prctl prctl ptr ptr ptr ptr
+  prctl prctl prctlArgument prctlArgument prctlArgument prctlArgument
   arch_prctl arch ptr
   chroot path
   sync
@@ -225,7 +225,7 @@ const table = `
   close_range uint uint hex
   mlock2 ptr size hex
   pkey_mprotect ptr size prot int
-  rseq ptr uint hex hex
+  rseq ptr hex hex hex
   pidfd_open int hex
   landlock_create_ruleset ptr size hex
   seccomp uint hex ptr

@@ -73,7 +73,11 @@ export const unlinkFlags: Bits = [[0x200, 'AT_REMOVEDIR']]
 export const accessFlags: Bits = [[0x200, 'AT_EACCESS'], ...atFlags]
 export const renameFlags = bits(1, 'RENAME_NOREPLACE RENAME_EXCHANGE RENAME_WHITEOUT')
 /** unistd.h. */
-export const accessKinds = bits(1, 'X_OK W_OK R_OK')
+export const accessKinds: Bits = [
+  [4, 'R_OK'],
+  [2, 'W_OK'],
+  [1, 'X_OK'],
+]
 export const whence = choices('SEEK_', 'SET CUR END DATA HOLE')
 /** stat.h. */
 export const fileKinds: Choices = {

@@ -29,8 +29,7 @@ const plain = (show: Show): Kind => ({ show })
 const left = (show: Show): Kind => ({ show, isResult: true })
 const bits = (known: flags.Bits, none?: string): Kind =>
   plain((value) => flags.nameBits(BigInt.asUintN(32, value), known, none))
-const choice = (known: flags.Choices): Kind =>
-  plain((value) => flags.nameChoice(int(value), known))
+const choice = (known: flags.Choices): Kind => plain((value) => flags.nameChoice(int(value), known))
 
 /** A choice in the lowest bits, and more bits. */
 function mixed(value: bigint, lowest: number, known: flags.Choices, more: flags.Bits): string {
@@ -76,6 +75,14 @@ function createMode(value: bigint, { args }: Seen, index: number): string | unde
   return asked & (flags.O_CREAT | flags.O_TMPFILE) ? octal(value) : undefined
 }
 
+/** The arguments after an option of `prctl`, which most of them do not look at. */
+function prctlArgument(value: bigint, seen: Seen, index: number): string | undefined {
+  const option = flags.prctlOptions[int(seen.args[0] ?? 0n)] ?? ''
+  if (!option.endsWith('_NAME')) return pointer(value)
+  if (index > 1) return undefined
+  return option === 'PR_SET_NAME' ? text(value, seen) : pointer(value)
+}
+
 const vector: Show = (value, seen, index) =>
   structures.vector(value, seen.args[index + 1] ?? 0n, seen)
 const filledVector: Show = (value, seen, index) =>
@@ -89,11 +96,12 @@ export const kinds: Readonly<Record<string, Kind>> = {
   uint: plain((value) => String(unsigned(value))),
   long: plain((value) => String(BigInt.asIntN(64, value))),
   size: plain(String),
-  hex: plain((value) => `0x${value.toString(16)}`),
+  hex: plain((value) => (value === 0n ? '0' : `0x${value.toString(16)}`)),
   ptr: plain(pointer),
   octal: plain(octal),
   path: plain(text),
   bytes: plain((value, seen, index) => buffer(value, seen, seen.args[index + 1] ?? 0n)),
+  text: left(text),
   filled: left((value, seen) => buffer(value, seen, seen.result ?? 0n)),
   vector: plain(vector),
   filledVector: left(filledVector),
@@ -137,6 +145,7 @@ export const kinds: Readonly<Record<string, Kind>> = {
   random: bits(flags.randomFlags),
   arch: choice(flags.archCodes),
   prctl: choice(flags.prctlOptions),
+  prctlArgument: plain(prctlArgument),
   ioctl: plain((value) => flags.nameChoice(unsigned(value), flags.ioctls)),
   futex: plain(futexCommand),
   clock: choice(flags.clocks),

@@ -31,7 +31,9 @@ export class CallLog {
       const address = fault.address === undefined ? '' : `, si_addr=0x${fault.address.toString(16)}`
       this.#write(`--- ${signal} {si_signo=${signal}${address}} ---\n`)
     }
-    this.#write(exitCode === null ? `+++ killed by ${signal} +++\n` : `+++ exited with ${exitCode} +++\n`)
+    this.#write(
+      exitCode === null ? `+++ killed by ${signal} +++\n` : `+++ exited with ${exitCode} +++\n`,
+    )
   }
 
   #settle(): void {

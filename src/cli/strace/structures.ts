@@ -17,7 +17,8 @@ const signals = new Map(
 
 /** What a signal is called; those for real time have numbers. */
 export function signalName(number: number): string {
-  return signals.get(number) ?? (number >= 34 ? `SIGRT_${number - 32}` : String(number))
+  if (number === 32) return 'SIGRTMIN'
+  return signals.get(number) ?? (number > 32 ? `SIGRT_${number - 32}` : String(number))
 }
 
 /** Something that a call finds, or leaves, at an address. */
@@ -63,8 +64,10 @@ export const statx = at(
     `{stx_mode=${modeText(bytes.readUInt16LE(28))}, stx_size=${bytes.readBigUInt64LE(40)}, ...}`,
 )
 
-const limit = (value: bigint): string =>
-  BigInt.asUintN(64, value) === 2n ** 64n - 1n ? 'RLIM64_INFINITY' : String(value)
+function limit(value: bigint): string {
+  if (value === 2n ** 64n - 1n) return 'RLIM64_INFINITY'
+  return value > 1024n && value % 1024n === 0n ? `${value / 1024n}*1024` : String(value)
+}
 
 /** struct rlimit64. */
 export const rlimit = at(
@@ -89,15 +92,14 @@ export const utsname = at(390, (bytes) => {
 })
 
 function signalsOf(set: bigint): string {
-  const names = Array.from({ length: 64 }, (_, index) => index + 1)
-    .filter((number) => (set >> BigInt(number - 1)) & 1n)
+  const numbers = Array.from({ length: 64 }, (_, index) => index + 1)
+  const has = (number: number): boolean => ((set >> BigInt(number - 1)) & 1n) === 1n
+  // Of a set of most, those that are not in it.
+  const isMost = numbers.filter(has).length > numbers.length / 2
+  const names = numbers
+    .filter((number) => has(number) !== isMost)
     .map((number) => signalName(number).replace(/^SIG/, ''))
-  return names.length > SHOWN_ELEMENTS * 2
-    ? `~[${Array.from({ length: 64 }, (_, index) => index + 1)
-        .filter((number) => !((set >> BigInt(number - 1)) & 1n))
-        .map((number) => signalName(number).replace(/^SIG/, ''))
-        .join(' ')}]`
-    : `[${names.join(' ')}]`
+  return `${isMost ? '~' : ''}[${names.join(' ')}]`
 }
 
 /** A set of signals. */

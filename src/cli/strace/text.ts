@@ -18,6 +18,17 @@ const errnoNames = new Map(
     .map(([name, number]) => [number, name] as const),
 )
 const messages = getSystemErrorMap()
+/** Where Node.js has other words than the kernel's users know. */
+const usualMessages: Readonly<Record<string, string>> = {
+  EFAULT: 'Bad address',
+  EISDIR: 'Is a directory',
+  ELOOP: 'Too many levels of symbolic links',
+  ENAMETOOLONG: 'File name too long',
+  ENOMEM: 'Cannot allocate memory',
+  ENOTSUP: 'Operation not supported',
+  ESPIPE: 'Illegal seek',
+  EXDEV: 'Invalid cross-device link',
+}
 
 /** A call that is not over yet: what it was given, before it can be written over. */
 export interface Begun {
@@ -55,8 +66,11 @@ export function endCall(begun: Begun, rax: bigint): string {
 /** The line of a call that does not return; `?` is the end that it was made for. */
 export function lineOfLast(begun: Begun): string {
   const isExit = /^exit(_group)?$/.test(begun.call.name)
-  const texts = begun.texts.filter((text) => text !== undefined)
-  if (isExit) return line(begun, texts, '?')
+  if (isExit) return line(begun, begun.texts, '?')
+  // What it would leave is not known, and what comes after it is not shown either.
+  const first = begun.kinds.findIndex((kind, index) => kind.isResult && !begun.texts[index])
+  const before = begun.texts.slice(0, first < 0 ? undefined : first)
+  const texts = before.filter((text) => text !== undefined)
   return `${begun.call.name}(${[...texts, '<unfinished ...>'].join(', ')}\n`
 }
 
@@ -67,7 +81,7 @@ function line(begun: Begun, texts: readonly (string | undefined)[], result: stri
 
 function errorText(errno: number): string {
   const name = errnoNames.get(errno) ?? `errno ${errno}`
-  const [, message = ''] = messages.get(-errno) ?? []
+  const message = usualMessages[name] ?? messages.get(-errno)?.[1] ?? ''
   const said = message === '' ? '' : ` (${message[0]!.toUpperCase()}${message.slice(1)})`
   return `-1 ${name}${said}`
 }

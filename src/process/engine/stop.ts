@@ -10,9 +10,10 @@ export function toStop(result: RunResult, native: NativeMachine): Stop {
     const { fault, registers } = result
     return { kind: 'fault', fault: fault!, registers, explain: () => result.explain() }
   }
-  if (reason === 'timeout' || reason === 'stopped')
-    return { kind: 'timeout', registers: result.registers }
   const stop = stopOf(native)
+  // A signal from outside ends a run before it begins.
+  if ((reason === 'timeout' || reason === 'stopped') && stop?.kind !== 'killed')
+    return { kind: 'timeout', registers: result.registers }
   if (stop) return stop
   // What no KVM should do: the processor has given up.
   const { registers } = result
