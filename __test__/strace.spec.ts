@@ -1,4 +1,4 @@
-// System calls as `vmexit exec --syscalls` shows them: the text that strace prints of the same call.
+// System calls as `vmexit exec --syscalls` shows them: what strace prints of the same call.
 import test from 'ava'
 
 import { signatures } from '../src/cli/strace/calls.ts'
