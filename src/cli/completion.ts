@@ -35,7 +35,7 @@ const isPath = (argument?: Argument): boolean =>
   argument !== undefined && !argument.words && argument.name !== 'MACHINE'
 
 /** Whether a value begins with a path of the host. */
-const isFile = (value: string): boolean => /^(FILE|HOST)\b/.test(value)
+const isFile = (value = ''): boolean => /^(FILE|HOST)\b/.test(value)
 
 /** Their names; without the manager, or a daemon, there are none. */
 const machines = 'vmexit ps --quiet 2>/dev/null'
