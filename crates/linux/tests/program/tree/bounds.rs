@@ -119,7 +119,7 @@ fn what_is_held_of_directories_has_a_bound() {
     }
     let mut bed = bed(&[folder.mount("/host", true)]);
     let (at, to) = (bed.path("/host"), bed.pages(1));
-    let mut list = |bed: &mut Bed| {
+    let list = |bed: &mut Bed| {
         let directory = bed.value(__NR_open, &[at, 0]);
         assert!(directory >= 0);
         bed.value(__NR_getdents64, &[directory as u64, to, PAGE])
