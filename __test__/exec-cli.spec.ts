@@ -82,9 +82,11 @@ const dynamic = build('cc', 'dynamic', [])
 /** A test of the static program. */
 function execTest(title: string, run: (t: ExecutionContext, program: string) => Promise<void>) {
   kvmTest(title, async (t) => {
-    if (fixed) return await run(t, fixed)
-    t.log('skipped: no C compiler for a static program')
-    return t.pass()
+    if (fixed) await run(t, fixed)
+    else {
+      t.log('skipped: no C compiler for a static program')
+      t.pass()
+    }
   })
 }
 
@@ -308,7 +310,8 @@ execTest("a directory's own program counts, by its own links", async (t, program
 kvmTest('a dynamic program is told which library to give, and runs with it', async (t) => {
   if (!dynamic) {
     t.log('skipped: no C compiler')
-    return t.pass()
+    t.pass()
+    return
   }
   const without = await exec('--', dynamic, 'x', '4')
   t.is(without.code, 127)
@@ -322,7 +325,8 @@ kvmTest('busybox does what it does on the host', async (t) => {
   const tree = await debianTree('busybox-static')
   if (tree.startsWith('skipped')) {
     t.log(tree)
-    return t.pass()
+    t.pass()
+    return
   }
   const busybox = join(tree, 'bin/busybox')
   const file = join(folder, 'data/in.txt')

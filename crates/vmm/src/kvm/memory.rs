@@ -16,9 +16,9 @@ use vm_memory::{
 };
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::image::mapping::{SINGLE_PAGES_BYTES, advise, forget_image, map_slot, stays_here};
 use crate::kvm::image::pages::{Layout, Span};
 use crate::kvm::image::{Mapped, MemoryImage};
-use crate::kvm::mapping::{SINGLE_PAGES_BYTES, advise, forget_image, map_slot, stays_here};
 
 /// All slots of one machine, ordered by address; shared with everything that may read or write
 /// them.

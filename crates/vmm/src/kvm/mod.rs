@@ -7,7 +7,6 @@ pub mod exit;
 pub mod host;
 pub mod image;
 pub mod kick;
-pub mod mapping;
 pub mod memory;
 pub mod origin;
 pub mod registers;
