@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { repositoryFiles, type SourceFile } from './helpers/architecture/files.ts'
+import { fleetArrows } from './helpers/architecture/fleet.ts'
 import { managerArrows } from './helpers/architecture/manager.ts'
 import * as rules from './helpers/architecture/rules.ts'
 import { expandUse, shippedCode } from './helpers/architecture/rust.ts'
@@ -236,6 +237,16 @@ const cases: Record<string, Case> = {
     breaks: { [`${manager}/attic/a.ts`]: `import './b.ts'` },
     line: 1,
     keeps: { 'packages/manager/__test__/a.spec.ts': `import '../src/attic/b.ts'` },
+  },
+  "the fleet's jobs and stores open no machine, and its children know no queue": {
+    rule: fleetArrows,
+    breaks: { 'packages/fleet/src/child/main.ts': `import 'vmexit'\nimport 'bullmq'` },
+    line: 2,
+    keeps: {
+      'packages/fleet/src/child/main.ts': `import 'vmexit'\nimport '../job/job.ts'`,
+      'packages/fleet/src/store/redis.ts': `import { Redis } from 'ioredis'`,
+      'packages/fleet/src/engines/queue/a.ts': `import '../../child/pool.ts'\nimport 'bullmq'`,
+    },
   },
   'files keep to their budget': {
     rule: rules.fileBudgets,

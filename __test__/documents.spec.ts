@@ -52,7 +52,7 @@ async function problem(line: string): Promise<string | undefined> {
     return words.filter((word) => word.startsWith('--')).find((option) => !help.includes(option))
   }
   if (program === 'npm' && verb === 'install')
-    return words.slice(2).find((each) => ![name, '@vmexit/manager'].includes(each))
+    return words.slice(2).find((each) => ![name, '@vmexit/fleet', '@vmexit/manager'].includes(each))
   if (foreign.includes(program!)) return undefined
   if (program === 'npm') return (verb === 'run' ? command : verb) in known ? undefined : line
   return line

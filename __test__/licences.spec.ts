@@ -22,6 +22,7 @@ test('npm packages of the wrong licence or kind are named', (t) => {
     'node_modules/strnum': { license: 'ISC' },
     'node_modules/vmexit': { link: true, resolved: '' },
     'packages/manager': { name: '@vmexit/manager', license: '(MIT OR Apache-2.0)' },
+    'packages/fleet': { name: '@vmexit/fleet', license: '(MIT OR Apache-2.0)' },
     'packages/other': { name: '@vmexit/other', license: 'MIT' },
   }
   t.deepEqual(licenceProblems({ packages }), [

@@ -9,7 +9,8 @@ import { findTool } from './tools.mjs'
 
 const GENERATED = ['index.d.ts', 'src/native/words.generated.ts']
 const MANAGER = ['src', 'web', '__test__'].map((folder) => `packages/manager/${folder}`)
-const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench', ...MANAGER]
+const FLEET = ['src', '__test__'].map((folder) => `packages/fleet/${folder}`)
+const FORMATTED = ['src', '__test__', 'scripts', 'examples', 'bench', ...MANAGER, ...FLEET]
 
 const present = (file) => existsSync(join(root, file))
 const generated = () =>
@@ -56,6 +57,10 @@ const checks = {
   "the manager's reference": tool(
     'typedoc',
     ...['--logLevel', 'Warn', '--options', 'packages/manager/typedoc.json'],
+  ),
+  "the fleet's reference": tool(
+    'typedoc',
+    ...['--logLevel', 'Warn', '--options', 'packages/fleet/typedoc.json'],
   ),
   unused: tool('knip', '--treat-config-hints-as-errors'),
   'crates, by deny.toml': cratesAreAllowed,

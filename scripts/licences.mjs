@@ -9,7 +9,7 @@ const ALLOWED = new Set([
   ...['BlueOak-1.0.0', 'CC0-1.0', 'Python-2.0', 'PSF-2.0'],
 ])
 
-/** What `@vmexit/manager` brings to its users, and the package itself. vmexit brings nothing. */
+/** What the packages beside vmexit bring to their users, and themselves. vmexit brings nothing. */
 const RUNTIME = {
   '@vmexit/manager': '(MIT OR Apache-2.0)',
   ws: 'MIT',
@@ -23,6 +23,33 @@ const RUNTIME = {
   'path-expression-matcher': 'MIT',
   strnum: 'MIT',
   'xml-naming': 'MIT',
+  '@vmexit/fleet': '(MIT OR Apache-2.0)',
+  bullmq: 'MIT',
+  ioredis: 'MIT',
+  // Of bullmq's.
+  'cron-parser': 'MIT',
+  luxon: 'MIT',
+  msgpackr: 'MIT',
+  'msgpackr-extract': 'MIT',
+  ...Object.fromEntries(
+    ['darwin-arm64', 'darwin-x64', 'linux-arm', 'linux-arm64', 'linux-x64', 'win32-x64'].map(
+      (platform) => [`@msgpackr-extract/msgpackr-extract-${platform}`, 'MIT'],
+    ),
+  ),
+  'node-gyp-build-optional-packages': 'MIT',
+  'detect-libc': 'Apache-2.0',
+  'node-abort-controller': 'MIT',
+  semver: 'ISC',
+  tslib: '0BSD',
+  // Of ioredis's.
+  '@ioredis/commands': 'MIT',
+  'cluster-key-slot': 'Apache-2.0',
+  debug: 'MIT',
+  denque: 'Apache-2.0',
+  ms: 'MIT',
+  'redis-errors': 'MIT',
+  'redis-parser': 'MIT',
+  'standard-as-callback': 'MIT',
 }
 
 /** Weak copyleft, on purpose: the page's files of them are shipped as they are, with their licences. */

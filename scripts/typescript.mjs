@@ -1,4 +1,4 @@
-// Compiles src/ into dist/, and then the manager in packages/. What users load of an entry is one CommonJS file: Node.js takes a millisecond for each file, and
+// Compiles src/ into dist/, and then the packages in packages/. What users load of an entry is one CommonJS file: Node.js takes a millisecond for each file, and
 // Jest and Vitest cannot require an ES module. An ES module beside it hands out the same names.
 import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -121,7 +121,9 @@ for (const entry of ENTRIES) await bundle(entry)
 for (const entry of ENTRIES) writeBeside(entry)
 chmodSync(join(dist, 'cli', 'main.js'), 0o755)
 
-// The manager takes the package that was just compiled.
-rmSync(join(root, 'packages/manager/dist'), { recursive: true, force: true })
-must(['node_modules/.bin/tsc', '-p', 'packages/manager/tsconfig.build.json'])
+// They take the package that was just compiled.
+for (const name of ['fleet', 'manager']) {
+  rmSync(join(root, 'packages', name, 'dist'), { recursive: true, force: true })
+  must(['node_modules/.bin/tsc', '-p', `packages/${name}/tsconfig.build.json`])
+}
 buildPage()

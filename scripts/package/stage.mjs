@@ -18,8 +18,9 @@ const OURS = ['scripts', 'devDependencies', 'ava', 'napi', 'workspaces']
 
 const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
-/** The package beside the main one. */
+/** The packages beside the main one. */
 export const MANAGER = '@vmexit/manager'
+export const FLEET = '@vmexit/fleet'
 
 /**
  * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: each
@@ -49,16 +50,18 @@ export async function stage(repository) {
   return [
     ...targets.map((target) => finishPlatform(main, target)),
     { name: 'vmexit', folder: main },
-    stageManager(located),
+    stageBeside(MANAGER, located),
+    stageBeside(FLEET, located),
   ]
 }
 
-function stageManager(located) {
-  const folder = join(cache, 'stage-manager')
-  unpack(join(root, 'packages', 'manager'), folder)
-  for (const name of LICENCES) copyFileSync(join(root, name), join(folder, name))
+function stageBeside(name, located) {
+  const short = name.replace('@vmexit/', '')
+  const folder = join(cache, `stage-${short}`)
+  unpack(join(root, 'packages', short), folder)
+  for (const file of LICENCES) copyFileSync(join(root, file), join(folder, file))
   editManifest(folder, (manifest) => withoutOurs(located(manifest)))
-  return { name: MANAGER, folder }
+  return { name, folder }
 }
 
 const withoutOurs = (manifest) =>

@@ -1,11 +1,14 @@
 // What the repository's files say of versions and releases, as text. `npm version` would lay package.json out anew.
 
 /** The files that say which version this is; the crates, which are not published, stay at 0.0.0. */
-export const files = ['package.json', 'package-lock.json', 'packages/manager/package.json']
+export const files = [
+  ...['package.json', 'package-lock.json'],
+  ...['packages/fleet/package.json', 'packages/manager/package.json'],
+]
 
-/** Of both packages, and of the vmexit that the manager stands beside. */
+/** Of all packages, and of the vmexit that the others stand beside. */
 const PLACE =
-  /("name": "(?:vmexit|@vmexit\/manager)",\n *"version": "|"peerDependencies": \{\s*"vmexit": ")([^"]*)/g
+  /("name": "(?:vmexit|@vmexit\/(?:fleet|manager))",\n *"version": "|"peerDependencies": \{\s*"vmexit": ")([^"]*)/g
 
 export const isVersion = (text) => /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(text ?? '')
 

@@ -9,7 +9,7 @@ const folder = join(root, '.cache', 'setup')
 
 const manifest = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'))
 const { name, version, napi, scripts, devDependencies, overrides } = manifest('package.json')
-const manager = manifest('packages/manager/package.json')
+const packages = ['fleet', 'manager'].map((each) => manifest(`packages/${each}/package.json`))
 
 const steps = [
   {
@@ -19,7 +19,10 @@ const steps = [
     // platforms, and a registry that mirrors one platform lets no other be written.
     command: ['npm', 'install', '--no-save', '--no-audit', '--no-fund'],
     inputs: ['package-lock.json'],
-    settings: [devDependencies, overrides, manager.dependencies, manager.devDependencies],
+    settings: [
+      ...[devDependencies, overrides],
+      ...packages.map((each) => [each.dependencies, each.devDependencies]),
+    ],
     outputs: ['node_modules/.package-lock.json'],
   },
   {
@@ -43,12 +46,13 @@ const steps = [
       ...['src', 'index.d.ts', 'native.d.cts', 'tsconfig.json', 'tsconfig.build.json'],
       ...['packages/manager/src', 'packages/manager/web', 'packages/manager/package.json'],
       ...['packages/manager/tsconfig.build.json', 'scripts/typescript.mjs'],
-      'scripts/package/page.mjs',
+      ...['packages/fleet/src', 'packages/fleet/package.json'],
+      ...['packages/fleet/tsconfig.build.json', 'scripts/package/page.mjs'],
     ],
     settings: [scripts['build:ts']],
     outputs: [
       ...['dist/index.js', 'dist/index.cjs', 'dist/cli/main.js'],
-      'packages/manager/dist/index.js',
+      ...['packages/fleet/dist/index.js', 'packages/manager/dist/index.js'],
     ],
   },
 ]
