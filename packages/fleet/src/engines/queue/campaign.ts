@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 
-import { type Job as QueuedJob, Queue, QueueEvents } from 'bullmq'
+import { Queue, QueueEvents } from 'bullmq'
 import type { Redis } from 'ioredis'
 
-import { fail } from '../../errors.ts'
+import { fleetError } from '../../job/error.ts'
 import type { Job, Result } from '../../job/job.ts'
-import { type Carried, lost, resultOf } from './carried.ts'
+import { type Carried, isResult, resultOf } from './carried.ts'
 import { connect } from './connect.ts'
 import { fromQueueId, keptResults, keys, queueId } from './names.ts'
 
@@ -69,10 +69,9 @@ export class Campaign {
     this.#queue = new Queue(options.queue, { connection: redis })
     this.#events = new QueueEvents(options.queue, { connection: heard })
     // Connections come back by themselves; that they were lost is no failure.
-    for (const part of [this.#queue, this.#events]) part.on('error', () => {})
-    this.#events.on('completed', ({ jobId, returnvalue }) => {
-      this.#told(jobId, { returnvalue: returnvalue as unknown })
-    })
+    this.#queue.on('error', () => {})
+    this.#events.on('error', () => {})
+    this.#events.on('completed', ({ jobId, returnvalue }) => this.#told(jobId, returnvalue))
     this.#events.on('failed', ({ jobId }) => this.#told(jobId))
     redis.on('ready', () => void this.#sweep())
     this.#timer = setInterval(() => void this.#sweep(), SWEEP_MS)
@@ -115,13 +114,14 @@ export class Campaign {
     const out = { job, added: false }
     this.#out.set(job.id, out)
     await this.#put(out)
-    this.#look(job.id)
+    // One of an earlier run of this campaign may have ended already, of which no event tells.
+    if (this.#options.campaign !== undefined) this.#look(job.id)
   }
 
   /** A result, or `undefined` when none waits. */
   take(): Result | undefined {
     const { error, ready } = { error: this.#failure, ready: this.#ready.shift() }
-    if (ready === undefined && error !== undefined) this.#throw(error)
+    if (ready === undefined && error !== undefined) throw error
     return ready
   }
 
@@ -182,12 +182,11 @@ export class Campaign {
   }
 
   /** An event has told that a job of some campaign has ended. */
-  #told(queued: string, { returnvalue }: { returnvalue?: unknown } = {}): void {
+  #told(queued: string, value?: unknown): void {
     const { campaign, id = '' } = fromQueueId(queued) ?? {}
     if (campaign !== this.name || !this.#out.has(id)) return
-    const fields = { id: queued, finishedOn: 1, failedReason: '', attemptsMade: 0, stalledCounter: 0 }
-    if (returnvalue === undefined) this.#look(id)
-    else this.#settle(id, resultOf({ ...fields, returnvalue }) ?? lost(id, 'no result', 1))
+    if (isResult(value)) this.#settle(id, { ...value, id })
+    else this.#look(id)
   }
 
   #settle(id: string, result: Result): void {
@@ -204,11 +203,13 @@ export class Campaign {
   async #read(id: string): Promise<void> {
     const out = this.#out.get(id)
     if (!out?.added || this.#closed) return
-    const queued: QueuedJob | undefined = await this.#queue.getJob(queueId(this.name, id))
+    const queued = queueId(this.name, id)
+    const state = await this.#queue.getJobState(queued)
     if (this.#closed || !this.#out.has(id)) return
     // Redis came back without it, or its result was one of too many: it runs again.
-    if (queued === undefined) return this.#put(out)
-    const result = resultOf(queued)
+    if (state === 'unknown') return this.#put(out)
+    if (state !== 'completed' && state !== 'failed') return
+    const result = resultOf((await this.#queue.getJob(queued)) ?? { id: queued })
     if (result !== undefined) this.#settle(id, result)
   }
 
@@ -218,7 +219,7 @@ export class Campaign {
     try {
       const why = await this.#redis.get(keys.ended(this.#options.queue, this.name))
       if (why !== null && !this.#closed)
-        fail('ERR_LIMIT', `the campaign was ended from outside: ${why}`)
+        throw fleetError('ERR_LIMIT', `the campaign was ended from outside: ${why}`)
       const ids = [...this.#out.keys()]
       for (let at = 0; at < ids.length; at += BATCH) {
         await Promise.all(ids.slice(at, at + BATCH).map((id) => this.#read(id)))
@@ -234,10 +235,6 @@ export class Campaign {
     if (this.#closed) return
     this.#failure ??= error as Error
     this.#changed()
-  }
-
-  #throw(error: Error): never {
-    throw error
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Job as QueuedJob } from 'bullmq'
 
 import type { Job, JobError, Result } from '../../job/job.ts'
-import { fromQueueId } from './names.ts'
+import { fromQueueId, isName } from './names.ts'
 
 /** What stands in the queue for a job. */
 export interface Carried {
@@ -11,6 +11,8 @@ export interface Carried {
   readonly timeoutMs?: number
   /** Who could not do it, and why. */
   readonly refusals?: readonly Refusal[]
+  /** How often it went back: while another worker might do it, and while none was known. */
+  readonly tries?: { readonly hopeful: number; readonly hopeless: number }
 }
 
 /** A worker that could not do a job. */
@@ -19,26 +21,43 @@ export interface Refusal {
   readonly error: JobError
 }
 
-/** The fields of a queued job that tell what became of it. */
-export type Finished = Pick<
-  QueuedJob,
-  'id' | 'finishedOn' | 'returnvalue' | 'failedReason' | 'attemptsMade' | 'stalledCounter'
->
-
-/** The result of a job of the queue; `undefined` while it has none. */
-export function resultOf(job: Finished): Result | undefined {
-  const { id } = fromQueueId(job.id ?? '') ?? {}
-  if (id === undefined || !job.finishedOn) return undefined
-  if (isResult(job.returnvalue)) return { ...job.returnvalue, id }
-  return lost(id, job.failedReason ?? 'no result', job.attemptsMade + job.stalledCounter)
+/** Whether what came from the queue has this shape; its job is not looked at. */
+export function isCarried(value: unknown): value is Carried {
+  if (typeof value !== 'object' || value === null) return false
+  const { campaign, job, timeoutMs, refusals, tries } = value as Record<string, unknown>
+  return (
+    isName(campaign) &&
+    typeof job === 'object' &&
+    (timeoutMs === undefined || isCount(timeoutMs)) &&
+    (refusals === undefined || (Array.isArray(refusals) && refusals.every(isRefusal))) &&
+    (tries === undefined || isTries(tries))
+  )
 }
 
-/** The result of a job of which no worker has told any. */
-export function lost(id: string, reason: string, attempts: number): Result {
-  const error = /stalled/.test(reason)
-    ? { code: 'ERR_LIMIT', message: `its workers were lost each time: ${reason}` }
-    : { code: 'ERR_INTERNAL', message: reason }
-  return { id, status: 'failed', error, attempts, host: '', durationMs: 0, guestMs: 0 }
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isRefusal(value: unknown): value is Refusal {
+  const { host, error } = (value ?? {}) as Partial<Refusal>
+  return typeof host === 'string' && typeof error?.message === 'string'
+}
+
+function isTries(value: unknown): boolean {
+  const { hopeful, hopeless } = (value ?? {}) as Record<string, unknown>
+  return isCount(hopeful) && isCount(hopeless)
+}
+
+/** The result of a job of the queue; `undefined` while it has none. */
+export function resultOf(job: Partial<QueuedJob>): Result | undefined {
+  const { finishedOn, returnvalue, failedReason, attemptsMade = 0, stalledCounter = 0 } = job
+  const { id } = fromQueueId(job.id ?? '') ?? {}
+  if (id === undefined || !finishedOn) return undefined
+  if (isResult(returnvalue)) return { ...returnvalue, id }
+  // No worker has told of it: BullMQ itself has ended it.
+  const error = { code: 'ERR_LIMIT', message: `its workers were lost: ${failedReason ?? '-'}` }
+  const rest = { attempts: attemptsMade + stalledCounter, host: '', durationMs: 0, guestMs: 0 }
+  return { id, status: 'failed', error, ...rest }
 }
 
 /** Whether it has a result's shape; its value may be anything. */

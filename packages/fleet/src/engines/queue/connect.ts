@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 
-import { fail } from '../../errors.ts'
+import { fleetError } from '../../job/error.ts'
 
 /** How long the first connection may take. */
 const FIRST_MS = 10_000
@@ -37,18 +37,20 @@ export async function connect(url: string, what = 'connection'): Promise<Redis> 
   })
   if (await ready) return client
   client.disconnect()
-  return fail('ERR_TIMEOUT', `no connection to Redis at ${withoutSecrets(url)}: ${last}`)
+  throw fleetError('ERR_TIMEOUT', `no connection to Redis at ${withoutSecrets(url)}: ${last}`)
 }
 
 function clientOf(url: string, what: string): Redis {
   if (!/^rediss?:\/\//.test(url) || !URL.canParse(url))
-    fail('ERR_INVALID_OPTION', `${what} must be a redis:// or rediss:// URL`)
+    throw fleetError('ERR_INVALID_OPTION', `${what} must be a redis:// or rediss:// URL`)
   return new Redis(url, {
     // Null: a command waits for the connection, however long that takes. BullMQ demands it.
     maxRetriesPerRequest: null,
     retryStrategy: (times) => Math.min(AGAIN_MS.least * times, AGAIN_MS.most),
     // A host that is cut off sends no reset: only silence tells.
     keepAlive: 5_000,
+    // Longer than the waits of BullMQ, which Redis answers after ten seconds at most.
+    socketTimeout: 15_000,
     connectTimeout: 5_000,
   })
 }
