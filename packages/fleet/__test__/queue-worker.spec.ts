@@ -7,7 +7,7 @@ import { until } from '../../../__test__/fixtures/until.ts'
 import { workersOf } from '../src/engines/queue/hosts.ts'
 import type { Job } from '../src/job/job.ts'
 import type { Outcome } from '../src/job/outcome.ts'
-import type { Attempt } from '../src/worker/runner.ts'
+import type { AttemptOptions } from '../src/child/children.ts'
 import { able, all, campaign, done, probes, startWorker } from './helpers/fleet.ts'
 import { RedisServer, redisTest } from './helpers/redis.ts'
 
@@ -15,10 +15,10 @@ const queue = 'test'
 const times = { durationMs: 1, guestMs: 0 }
 
 /** Runs until its signal ends it. */
-const endless = (_: Job, { signal }: Attempt): Promise<Outcome> =>
+const endless = (_: Job, { signal }: AttemptOptions): Promise<Outcome> =>
   new Promise((resolve) => {
     const error = { code: 'ERR_LIMIT', message: 'ended' }
-    signal.addEventListener('abort', () => resolve({ kind: 'crashed', error, ...times }))
+    signal?.addEventListener("abort", () => resolve({ kind: 'crashed', error, ...times }))
   })
 
 await redisTest('a job that kills its process ends after its attempts', async (t) => {

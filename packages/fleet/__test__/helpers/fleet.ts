@@ -5,7 +5,7 @@ import type { Labels } from '../../src/engines/queue/hosts.ts'
 import { type QueueOptions, mapOverQueue } from '../../src/engines/queue/map.ts'
 import type { Job, Result } from '../../src/job/job.ts'
 import type { Outcome } from '../../src/job/outcome.ts'
-import type { Attempt } from '../../src/worker/runner.ts'
+import type { AttemptOptions } from '../../src/child/children.ts'
 import { Worker, type WorkerEvent, type WorkerOptions } from '../../src/worker/worker.ts'
 
 export const able: Labels = {
@@ -21,7 +21,7 @@ export const done: Outcome = { kind: 'done', value: 1, durationMs: 2, guestMs: 1
 export async function startWorker(
   t: ExecutionContext,
   connection: string,
-  run: (job: Job, attempt: Attempt) => Promise<Outcome>,
+  run: (job: Job, attempt: AttemptOptions) => Promise<Outcome>,
   options: Partial<WorkerOptions> = {},
 ): Promise<{ worker: Worker; events: WorkerEvent[] }> {
   const events: WorkerEvent[] = []

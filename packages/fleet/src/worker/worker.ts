@@ -158,17 +158,26 @@ export class Worker {
     this.#running.set(queued.id ?? '', running)
     this.#tell({ event: 'began', id: job.id })
     try {
-      const outcome = await this.#options.runner.run(job, {
-        timeoutMs: job.limits?.timeoutMs ?? carried.timeoutMs,
-        signal: running.controller.signal,
-        shared: new RedisShared(this.#redis, this.#queue, campaign),
-      })
+      const outcome = await this.#attempt(job, carried, running.controller.signal)
+      if (outcome === undefined) return await this.#cancelled(queued, token, running)
       this.#totals.busyMs += outcome.durationMs
       this.#totals.guestMs += outcome.guestMs
-      if (running.controller.signal.aborted) return await this.#cancelled(queued, token, running)
       return await this.#answer(queued, token, outcome)
     } finally {
       this.#running.delete(queued.id ?? '')
+    }
+  }
+
+  /** How an attempt has ended, unless the signal has ended it. */
+  async #attempt(job: Job, carried: Carried, signal: AbortSignal): Promise<Outcome | undefined> {
+    const { campaign, timeoutMs } = carried
+    const shared = new RedisShared(this.#redis, this.#queue, campaign)
+    try {
+      const outcome = await this.#options.runner.run(job, { timeoutMs, signal, shared })
+      return signal.aborted ? undefined : outcome
+    } catch (error) {
+      if (signal.aborted) return undefined
+      throw error
     }
   }
 
@@ -187,16 +196,16 @@ export class Worker {
     queued: QueuedJob<Carried>,
     token: string,
     { id, controller }: Running,
-  ): Promise<Result> {
+  ): Promise<never> {
     const cause = controller.signal.reason as Cause
     this.#tell({ event: 'cancelled', id, message: cause })
-    if (cause === 'worker ends') {
-      await queued.moveToWait(token)
-      // BullMQ's word for: it is not in my hands any more.
-      throw new WaitingError()
-    }
-    const error = { code: 'ERR_LIMIT', message: cause }
-    return this.#finish(queued, { kind: 'failed', error, durationMs: 0, guestMs: 0 })
+    // With its lock lost, the queue does not listen, and another has it.
+    if (cause === 'lock lost') throw new Error(cause)
+    await queued.moveToWait(token)
+    // One that another took meanwhile stays, until that one hears of the end, too.
+    if (cause === 'campaign ended') await queued.remove().catch(() => {})
+    // BullMQ's word for: it is not in my hands any more.
+    throw new WaitingError()
   }
 
   #finish(queued: QueuedJob<Carried>, outcome: Outcome): Result {

@@ -7,6 +7,7 @@ import { fleetError } from '../../job/error.ts'
 import type { Job, Result } from '../../job/job.ts'
 import { type Carried, isResult, resultOf } from './carried.ts'
 import { connect } from './connect.ts'
+import { workersOf } from './hosts.ts'
 import { fromQueueId, keptResults, keys, queueId } from './names.ts'
 
 /** Milliseconds between two looks at every job that is out, whatever events have told. */
@@ -55,6 +56,7 @@ export class Campaign {
   readonly #out = new Map<string, Out>()
   readonly #ready: Result[] = []
   #timer: NodeJS.Timeout | undefined
+  #fleet = { running: 0, children: 0 }
   #sweeping = false
   #closed = false
   #failure: Error | undefined
@@ -87,6 +89,11 @@ export class Campaign {
     await redis.del(keys.ended(options.queue, campaign.name))
     await campaign.#events.waitUntilReady()
     return campaign
+  }
+
+  /** What workers were doing when they were last asked, for whatever campaign. */
+  get fleet(): { readonly running: number; readonly children: number } {
+    return this.#fleet
   }
 
   /** How many jobs are out. */
@@ -156,9 +163,14 @@ export class Campaign {
     const { queue } = this.#options
     const why = 'its map has ended'
     await this.#redis.set(keys.ended(queue, this.name), why, 'EX', ENDED_SECONDS)
-    const ids = [...this.#out.keys()]
-    // One that runs is locked and stays until its worker has ended it.
-    await Promise.allSettled(ids.map((id) => this.#queue.remove(queueId(this.name, id))))
+    await Promise.allSettled([...this.#out.keys()].map((id) => this.#withdrawOne(id)))
+  }
+
+  /** One that has ended stays, so that the campaign can go on; one that runs its worker removes. */
+  async #withdrawOne(id: string): Promise<void> {
+    const queued = queueId(this.name, id)
+    const state = await this.#queue.getJobState(queued)
+    if (state === 'waiting' || state === 'delayed') await this.#queue.remove(queued)
   }
 
   async #put(out: Out): Promise<void> {
@@ -220,6 +232,11 @@ export class Campaign {
       const why = await this.#redis.get(keys.ended(this.#options.queue, this.name))
       if (why !== null && !this.#closed)
         throw fleetError('ERR_LIMIT', `the campaign was ended from outside: ${why}`)
+      const workers = await workersOf(this.#redis, this.#options.queue)
+      this.#fleet = {
+        running: workers.reduce((sum, { running }) => sum + running.length, 0),
+        children: workers.reduce((sum, { concurrency }) => sum + concurrency, 0),
+      }
       const ids = [...this.#out.keys()]
       for (let at = 0; at < ids.length; at += BATCH) {
         await Promise.all(ids.slice(at, at + BATCH).map((id) => this.#read(id)))

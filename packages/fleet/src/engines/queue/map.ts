@@ -1,22 +1,13 @@
-import { checkJob } from '../../job/check.ts'
 import type { Job, Result } from '../../job/job.ts'
+import type { Progress } from '../../job/progress.ts'
+import { type Jobs, Source } from '../source.ts'
 import { Campaign, type CampaignOptions } from './campaign.ts'
-import { fleetError } from '../../job/error.ts'
 
 /** What `mapOverQueue` is told, every default filled in. */
 export interface QueueOptions extends CampaignOptions {
   readonly signal?: AbortSignal | undefined
-  /** Told after each job that is added and each result. */
-  readonly onProgress?: ((progress: QueueProgress) => void) | undefined
-}
-
-/** How far a campaign is. */
-export interface QueueProgress {
-  /** Jobs that were taken from the caller. */
-  readonly started: number
-  /** Results so far, and how many of them failed. */
-  readonly done: number
-  readonly failed: number
+  /** Told after each job that is added, and each result. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /**
@@ -24,18 +15,22 @@ export interface QueueProgress {
  * Jobs are asked for as there is room, so that however many there are, few are in memory.
  */
 export async function* mapOverQueue(
-  jobs: Iterable<Job> | AsyncIterable<Job>,
+  jobs: Jobs,
   options: QueueOptions,
-): AsyncGenerator<Result> {
+): AsyncGenerator<Result, void> {
   const { signal } = options
   signal?.throwIfAborted()
   const campaign = await Campaign.open(options)
   const feed = new Feed(jobs, campaign)
   const wake = (): void => campaign.wake()
   signal?.addEventListener('abort', wake)
-  let [done, failed] = [0, 0]
-  const tell = (): void =>
-    options.onProgress?.({ started: feed.started, done, failed })
+  const totals = { done: 0, failed: 0, guestMs: 0 }
+  const began = performance.now()
+  const tell = (): void => {
+    const { running, children } = campaign.fleet
+    const elapsedMs = performance.now() - began
+    options.onProgress?.({ taken: feed.taken, ...totals, running, children, elapsedMs })
+  }
   try {
     feed.start(tell)
     for (;;) {
@@ -46,10 +41,10 @@ export async function* mapOverQueue(
         await campaign.change()
         continue
       }
-      done++
-      if (result.status === 'failed') failed++
+      totals[result.status]++
+      totals.guestMs += result.guestMs
       tell()
-      feed.wake()
+      feed.settle(result.id)
       yield result
     }
   } finally {
@@ -61,24 +56,21 @@ export async function* mapOverQueue(
 
 /** Takes jobs from the caller and adds them, as long as there is room. */
 class Feed {
-  readonly #source: Iterator<Job> | AsyncIterator<Job>
+  readonly #source: Source
   readonly #campaign: Campaign
-  #started = 0
   #state: 'feeding' | 'finished' | 'stopped' = 'feeding'
+  #isTaking = false
   #failure: { readonly error: unknown } | undefined
   #room: () => void = () => {}
 
-  constructor(
-    jobs: Iterable<Job> | AsyncIterable<Job>,
-    campaign: Campaign,
-  ) {
-    this.#source =
-      Symbol.asyncIterator in jobs ? jobs[Symbol.asyncIterator]() : jobs[Symbol.iterator]()
+  constructor(jobs: Jobs, campaign: Campaign) {
+    this.#source = new Source(jobs)
     this.#campaign = campaign
   }
 
-  get started(): number {
-    return this.#started
+  /** How many jobs were taken. */
+  get taken(): number {
+    return this.#source.taken
   }
 
   /** Whether all jobs are added; throws what the caller's jobs threw. */
@@ -94,37 +86,41 @@ class Feed {
     })
   }
 
-  /** There may be room. */
-  wake(): void {
+  /** A job has its result, which was taken. */
+  settle(id: string): void {
+    this.#source.settle(id)
     this.#room()
   }
 
-  /** Ends, and lets the caller's generator end. */
+  /** Ends, and lets the caller's generator end, unless it is just making a job. */
   async stop(): Promise<void> {
-    const isOpen = this.#state === 'feeding'
+    const isOpen = this.#state === 'feeding' && this.#failure === undefined
     this.#state = 'stopped'
     this.#room()
-    if (!isOpen) return
-    // A generator that awaits something ends after that, which may be never: no wait for it.
-    void Promise.resolve(this.#source.return?.()).catch(() => {})
+    if (isOpen && !this.#isTaking) await this.#source.close()
   }
 
   async #run(tell: () => void): Promise<void> {
     for (;;) {
       while (!this.#campaign.hasRoom && this.#state === 'feeding') await this.#waitForRoom()
       if (this.#state !== 'feeding') return
-      const next = await this.#source.next()
+      const job = await this.#take()
       if (this.#state !== 'feeding') return
-      if (next.done) break
-      const job = checkJob(next.value)
-      if (this.#campaign.has(job.id))
-        throw fleetError('ERR_INVALID_OPTION', `jobs must have ids of their own, got '${job.id}' twice`)
-      this.#started++
+      if (job === undefined) break
       await this.#campaign.add(job)
       tell()
     }
     this.#state = 'finished'
     this.#campaign.wake()
+  }
+
+  async #take(): Promise<Job | undefined> {
+    this.#isTaking = true
+    try {
+      return await this.#source.next()
+    } finally {
+      this.#isTaking = false
+    }
   }
 
   async #waitForRoom(): Promise<void> {
