@@ -38,7 +38,7 @@ await redisTest('jobs are asked for as there is room', async (t) => {
       yield job
     }
   }
-  const results = campaign(many(), url, { queue, window: 10 })
+  const results = campaign(many(), url, { concurrency: 10 })
   const first = results.next()
   t.true(await until(() => made === 10))
   await sleep(200)

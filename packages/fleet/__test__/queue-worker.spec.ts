@@ -16,9 +16,8 @@ const times = { durationMs: 1, guestMs: 0 }
 
 /** Runs until its signal ends it. */
 const endless = (_: Job, { signal }: AttemptOptions): Promise<Outcome> =>
-  new Promise((resolve) => {
-    const error = { code: 'ERR_LIMIT', message: 'ended' }
-    signal?.addEventListener("abort", () => resolve({ kind: 'crashed', error, ...times }))
+  new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason))
   })
 
 await redisTest('a job that kills its process ends after its attempts', async (t) => {

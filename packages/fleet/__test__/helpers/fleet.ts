@@ -2,7 +2,7 @@
 import type { ExecutionContext } from 'ava'
 
 import type { Labels } from '../../src/engines/queue/hosts.ts'
-import { type QueueOptions, mapOverQueue } from '../../src/engines/queue/map.ts'
+import { type Jobs, type MapOptions, map } from '../../src/index.ts'
 import type { Job, Result } from '../../src/job/job.ts'
 import type { Outcome } from '../../src/job/outcome.ts'
 import type { AttemptOptions } from '../../src/child/children.ts'
@@ -40,14 +40,13 @@ export function* probes(count: number, more: Partial<Job> = {}): Generator<Job> 
   for (let at = 0; at < count; at++) yield { id: `job:${at}`, module: 'probe', ...more }
 }
 
-/** A campaign with short defaults. */
+/** A campaign of at most 16 jobs at a time. */
 export function campaign(
-  jobs: Iterable<Job> | AsyncIterable<Job>,
+  jobs: Jobs,
   connection: string,
-  options: Partial<QueueOptions> = {},
+  options: MapOptions = {},
 ): AsyncGenerator<Result> {
-  const base = { connection, queue: 'test', window: 16, attempts: 3 }
-  return mapOverQueue(jobs, { ...base, ...options })
+  return map(jobs, { connection, queue: 'test', concurrency: 16, ...options })
 }
 
 /** All of them. */

@@ -173,8 +173,7 @@ export class Worker {
     const { campaign, timeoutMs } = carried
     const shared = new RedisShared(this.#redis, this.#queue, campaign)
     try {
-      const outcome = await this.#options.runner.run(job, { timeoutMs, signal, shared })
-      return signal.aborted ? undefined : outcome
+      return await this.#options.runner.run(job, { timeoutMs, signal, shared })
     } catch (error) {
       if (signal.aborted) return undefined
       throw error

@@ -1,14 +1,8 @@
 import type { Job, Result } from '../../job/job.ts'
-import type { Progress } from '../../job/progress.ts'
+import type { CheckedMap } from '../options.ts'
 import { type Jobs, Source } from '../source.ts'
-import { Campaign, type CampaignOptions } from './campaign.ts'
-
-/** What `mapOverQueue` is told, every default filled in. */
-export interface QueueOptions extends CampaignOptions {
-  readonly signal?: AbortSignal | undefined
-  /** Told after each job that is added, and each result. */
-  readonly onProgress?: ((progress: Progress) => void) | undefined
-}
+import { Campaign } from './campaign.ts'
+import { defaultQueue, defaultWindow } from './names.ts'
 
 /**
  * Jobs through the queue, to workers anywhere; results in the order in which they end, each id once.
@@ -16,11 +10,15 @@ export interface QueueOptions extends CampaignOptions {
  */
 export async function* mapOverQueue(
   jobs: Jobs,
-  options: QueueOptions,
+  options: CheckedMap,
 ): AsyncGenerator<Result, void> {
-  const { signal } = options
+  const { signal, connection = '', queue = defaultQueue, campaign: name } = options
+  const { concurrency: window = defaultWindow, attempts, timeoutMs, store, ownsStore } = options
   signal?.throwIfAborted()
-  const campaign = await Campaign.open(options)
+  // Workers have stores of their own.
+  if (ownsStore) await store?.close()
+  const own = { connection, queue, campaign: name, window, attempts, timeoutMs }
+  const campaign = await Campaign.open(own)
   const feed = new Feed(jobs, campaign)
   const wake = (): void => campaign.wake()
   signal?.addEventListener('abort', wake)

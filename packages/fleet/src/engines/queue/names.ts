@@ -5,7 +5,7 @@ export const defaultQueue = 'vmexit'
 export const keptResults = 10_000
 
 /** How many jobs of one `map` are in the queue at once, finished and not taken ones among them. */
-export const defaultWindow = 256
+export const defaultWindow = 1_000
 
 /** What may name a queue or a campaign. */
 const word = /^[A-Za-z0-9._-]{1,64}$/
