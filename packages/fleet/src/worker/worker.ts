@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 
-import { type Job as QueuedJob, WaitingError, Worker as QueueWorker } from 'bullmq'
+import { type Job as QueuedJob, Worker as QueueWorker } from 'bullmq'
+import { UnrecoverableError, WaitingError } from 'bullmq'
 import type { Redis } from 'ioredis'
 
 import { type Carried, isCarried } from '../engines/queue/carried.ts'
@@ -99,6 +100,10 @@ export class Worker {
       },
     )
     this.#worker.on('error', ({ message }) => this.#tell({ event: 'trouble', message }))
+    this.#worker.on('failed', (job, error) => {
+      // It is no result: a campaign of this name that goes on runs it again.
+      if (error instanceof UnrecoverableError) job?.remove().catch(() => {})
+    })
     this.#worker.on('lockRenewalFailed', (ids) => {
       for (const id of ids) this.#end(this.#running.get(id), 'lock lost')
     })
@@ -198,13 +203,13 @@ export class Worker {
   ): Promise<never> {
     const cause = controller.signal.reason as Cause
     this.#tell({ event: 'cancelled', id, message: cause })
+    if (cause === 'worker ends') {
+      await queued.moveToWait(token)
+      // BullMQ's word for: it is not in my hands any more.
+      throw new WaitingError()
+    }
     // With its lock lost, the queue does not listen, and another has it.
-    if (cause === 'lock lost') throw new Error(cause)
-    await queued.moveToWait(token)
-    // One that another took meanwhile stays, until that one hears of the end, too.
-    if (cause === 'campaign ended') await queued.remove().catch(() => {})
-    // BullMQ's word for: it is not in my hands any more.
-    throw new WaitingError()
+    throw new UnrecoverableError(cause)
   }
 
   #finish(queued: QueuedJob<Carried>, outcome: Outcome): Result {
