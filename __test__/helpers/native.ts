@@ -131,7 +131,7 @@ export function nativeImage(name: string, build: Build): NativeLibrary {
     mkdirSync(cache, { recursive: true })
     const fresh = mkdtempSync(join(cache, 'fresh-'))
     try {
-      const sources = build.sources.map((source) => join(folder, source))
+      const sources = build.sources.map((source) => resolve(folder, source))
       const image = join(fresh, 'image')
       const args = [...build.options, ...sources, ...(build.libraries ?? []), '-o', image]
       const { status, stderr, error } = spawnSync(build.tool, args, {

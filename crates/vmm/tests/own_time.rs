@@ -59,6 +59,26 @@ fn time_passes_by_what_is_slept_and_at_once() {
 }
 
 #[test]
+fn what_waits_with_a_time_waits_for_that_alone() {
+    const POLL: u32 = 7;
+    const PPOLL: u32 = 271;
+    const FUTEX: u32 = 202;
+    // FUTEX_WAIT for 7 seconds, then FUTEX_WAIT_BITSET until 1000 of the monotonic clock.
+    let code = Code::new().call(POLL, &[0, 0, 2500]);
+    let code = code.store_word(DATA, 7).store_word(DATA + 8, 0);
+    let code = tell_time(code.call(PPOLL, &[0, 0, DATA, 0, 8]), MONOTONIC);
+    let code = code.call(FUTEX, &[DATA + 0x40, 0x80, 0, DATA, 0, 0]);
+    let code = tell_time(code, MONOTONIC).store_word(DATA, 1000);
+    let code = code.call(FUTEX, &[DATA + 0x40, 0x89, 0, DATA, 0, u64::MAX]);
+    let mut machine = machine(&tell_time(code, MONOTONIC), Some(DATE), None);
+    let mut time = || (told(&mut machine), told(&mut machine));
+    assert_eq!(time(), (9, 500_001_000));
+    assert_eq!(time(), (16, 500_002_000));
+    // A look at the clock, and then until 1000.
+    assert_eq!(time(), (1000, 1000));
+}
+
+#[test]
 fn chance_begins_with_the_seed_and_goes_on_after_a_snapshot() {
     let ask = |code: Code| code.call(GETRANDOM, &[DATA, 8, 0]).tell_word(DATA);
     let code = ask(ask(ask(ask(Code::new()))));

@@ -6,13 +6,20 @@ import type { Stop } from './types.ts'
 /** How a run of a program has ended. */
 export function toStop(result: RunResult, native: NativeMachine): Stop {
   const { reason } = result
+  if (reason === 'fault' || reason === 'stopped') {
+    // By a signal that came before the first instruction, or whose handler has no stack.
+    const stop = stopOf(native)
+    if (stop?.kind === 'killed') return stop
+  }
   if (reason === 'fault') {
     const { fault, registers } = result
     return { kind: 'fault', fault: fault!, registers, explain: () => result.explain() }
   }
+  const stop = stopOf(native)
+  // A signal ends it before it has run.
+  if (stop?.kind === 'killed') return stop
   if (reason === 'timeout' || reason === 'stopped')
     return { kind: 'timeout', registers: result.registers }
-  const stop = stopOf(native)
   if (stop) return stop
   // What no KVM should do: the processor has given up.
   const { registers } = result

@@ -48,6 +48,9 @@ export class Drive implements Host {
   readonly #refused = new Map<number, number>()
   /** How it ends, once that is known. */
   #ending: Ending | undefined
+  #tellOver: (rax: bigint) => void = () => undefined
+  /** Comes when it has ended. */
+  readonly #over = new Promise<bigint>((resolve) => (this.#tellOver = resolve))
   #isRunning = false
   #watchIsNew = true
   #hasBegun = false
@@ -96,6 +99,7 @@ export class Drive implements Host {
   end(ending: Ending): void {
     this.#ending ??= ending
     this.waits.end()
+    this.#tellOver(0n)
     if (this.#isRunning) this.machine.stop()
   }
 
@@ -173,6 +177,7 @@ export class Drive implements Host {
       .run(timeoutMs === undefined ? {} : { timeoutMs })
       .finally(() => (this.#isRunning = false))
     this.#grant(false)
+    this.#sendSignals()
     await this.#serve(stop, end)
   }
 
@@ -180,6 +185,7 @@ export class Drive implements Host {
     switch (stop.kind) {
       case 'call': {
         const rax = await this.#answer(stop)
+        this.waits.forget()
         if (!this.#ending) this.machine.answer(rax)
         return
       }
@@ -213,7 +219,10 @@ export class Drive implements Host {
       memory: memoryOf(this.machine),
     }
     let answered: Promise<bigint> | undefined
-    return askHandler(handler, told, () => (answered ??= this.#next(call)))
+    const asked = askHandler(handler, told, () => (answered ??= this.#next(call)))
+    // What is over waits for no handler, and hears no more of it.
+    asked.catch(() => undefined)
+    return Promise.race([asked, this.#over])
   }
 
   /** As if nothing watched. */

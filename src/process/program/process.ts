@@ -93,8 +93,8 @@ export class Process implements Disposable, AsyncDisposable {
   /**
    * Loads a program: the path of an executable in `files`, or its image.
    *
-   * @throws {VmError} `ERR_INVALID_OPTION`; `ERR_PAYLOAD` for what is no such program, or not there;
-   * `ERR_LIMIT`, `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`.
+   * @throws {VmError} `ERR_INVALID_OPTION`; `ERR_PAYLOAD` for what is no such program, or is not
+   * there; `ERR_LIMIT`, `ERR_KVM_UNAVAILABLE`, `ERR_KVM_CAPABILITY`, `ERR_KVM_IOCTL`.
    */
   constructor(program: string | Uint8Array, options?: ProcessOptions)
   /**
@@ -130,9 +130,10 @@ export class Process implements Disposable, AsyncDisposable {
    * Its state, for further processes: at once, or with `when: 'waits'` when it next waits for its
    * input, for room in its output, or for a time. It goes on itself.
    *
-   * Rejects with `ERR_SNAPSHOT` if it is over before, or has files of the host open, which it names.
+   * Rejects with `ERR_SNAPSHOT` if it is over before, or has files of the host open, which the
+   * message names.
    */
-  snapshot(options: { readonly when?: 'now' | 'waits' } = {}): Promise<ProcessSnapshot> {
+  async snapshot(options: { readonly when?: 'now' | 'waits' } = {}): Promise<ProcessSnapshot> {
     const { when } = checkShape('options', options, snapshotShape, '')
     return this.#drive.snapshot(when)
   }

@@ -19,7 +19,7 @@ export interface ProcessResult {
   readonly durationMs: number
   /** How often it made each system call, by name. */
   readonly syscalls: Readonly<Record<string, number>>
-  /** How often of these it got `ENOSYS`, as nothing answers the call, or `EACCES`, for a network. */
+  /** How often it got `ENOSYS`, as nothing answers the call, or `EACCES`, for a network. */
   readonly refused: Readonly<Record<string, number>>
   /** What the processor refused; only with reason `'fault'`. */
   readonly fault?: Fault
@@ -52,6 +52,8 @@ export function signalOf(vector: number): string {
     1: 'SIGTRAP',
     3: 'SIGTRAP',
     6: 'SIGILL',
+    11: 'SIGBUS',
+    12: 'SIGBUS',
     16: 'SIGFPE',
     17: 'SIGBUS',
     19: 'SIGFPE',

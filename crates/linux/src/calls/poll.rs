@@ -1,9 +1,12 @@
 //! Which descriptors are ready: `poll`, `ppoll`.
 
+use std::time::Duration;
+
 use linux_raw_sys::general::{
     __NR_poll, __NR_ppoll, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDNORM, POLLWRNORM,
 };
 
+use super::time::duration;
 use super::world::{Answer, World, int};
 use crate::errno::Errno;
 use crate::files::{Files, Object};
@@ -18,7 +21,8 @@ const WRITABLE: u32 = POLLOUT | POLLWRNORM;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
     None,
-    Some,
+    Some(Duration),
+    Endless,
 }
 
 /// Answers a call of this subject.
@@ -30,11 +34,14 @@ pub fn answer(
 ) -> Option<Answer> {
     let patience = match number {
         __NR_poll if int(time) == 0 => Ok(Patience::None),
-        __NR_poll => Ok(Patience::Some),
-        __NR_ppoll if time == 0 => Ok(Patience::Some),
-        __NR_ppoll => world.words(time).map(|time| match time {
-            [0, 0] => Patience::None,
-            _ => Patience::Some,
+        __NR_poll => Ok(match u64::try_from(int(time)) {
+            Ok(milliseconds) => Patience::Some(Duration::from_millis(milliseconds)),
+            Err(_) => Patience::Endless,
+        }),
+        __NR_ppoll if time == 0 => Ok(Patience::Endless),
+        __NR_ppoll => world.words(time).and_then(|time| match time {
+            [0, 0] => Ok(Patience::None),
+            [seconds, nanoseconds] => duration(seconds, nanoseconds).map(Patience::Some),
         }),
         _ => return None,
     };
@@ -73,8 +80,12 @@ fn poll(
         ready += u64::from(shown != 0);
         entry[6..].copy_from_slice(&shown.to_le_bytes()[..2]);
     }
-    if ready == 0 && (is_hosts || patience == Patience::Some) {
-        return Ok(Answer::Ask);
+    if ready == 0 && (is_hosts || patience != Patience::None) {
+        match patience {
+            // Nothing of the program's own changes while it waits.
+            Patience::Some(time) if world.host.is_fixed() && !is_hosts => world.host.pass(time),
+            _ => return Ok(Answer::Ask),
+        }
     }
     world.write(at, &entries)?;
     Ok(Answer::Value(ready))

@@ -50,19 +50,28 @@ fn clock(id: u64) -> Result<Clock, Errno> {
 /// Time that is the program's own passes at once.
 fn sleep(clock: Clock, flags: u32, at: u64, world: &mut World<'_>) -> Result<(), Errno> {
     let [seconds, nanoseconds] = world.words(at)?;
-    let wanted = duration(seconds.cast_signed(), nanoseconds)?;
-    let time = if flags & TIMER_ABSTIME == 0 {
-        wanted
-    } else {
-        let (seconds, nanoseconds) = world.host.now(clock);
-        wanted.saturating_sub(duration(seconds, nanoseconds.into())?)
-    };
-    world.host.pass(time);
+    let wanted = duration(seconds, nanoseconds)?;
+    pass(clock, flags & TIMER_ABSTIME != 0, wanted, world);
     Ok(())
 }
 
-fn duration(seconds: i64, nanoseconds: u64) -> Result<Duration, Errno> {
-    let seconds = u64::try_from(seconds).map_err(|_| Errno::EINVAL)?;
+/// Time that is the program's own passes: so much, or until then.
+pub fn pass(clock: Clock, is_absolute: bool, wanted: Duration, world: &mut World<'_>) {
+    let mut time = wanted;
+    if is_absolute {
+        let (seconds, nanoseconds) = world.host.now(clock);
+        // Before 1970 there is no time that could be waited for.
+        let now = duration(seconds.cast_unsigned(), nanoseconds.into());
+        time = wanted.saturating_sub(now.unwrap_or_default());
+    }
+    world.host.pass(time);
+}
+
+/// The words of a `timespec`.
+pub fn duration(seconds: u64, nanoseconds: u64) -> Result<Duration, Errno> {
+    if seconds.cast_signed() < 0 {
+        return Err(Errno::EINVAL);
+    }
     match u32::try_from(nanoseconds) {
         Ok(nanoseconds) if nanoseconds < 1_000_000_000 => Ok(Duration::new(seconds, nanoseconds)),
         _ => Err(Errno::EINVAL),

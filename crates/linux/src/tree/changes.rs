@@ -12,10 +12,10 @@ use super::walk::{End, Found};
 use crate::errno::Errno;
 use crate::limits::PATH_BYTES;
 
-use crate::status::{Kind, SetTime};
+use crate::status::Kind;
 
 /// To read: 4, to write: 2, to execute or to look up names: 1, as for `access`.
-const WRITE: u32 = 2;
+pub const WRITE: u32 = 2;
 
 /// Whether the program may do all of `bits` with it (`R_OK`, `W_OK`, `X_OK`).
 ///
@@ -224,23 +224,30 @@ pub fn rename(
     now: Time,
 ) -> Result<(), Errno> {
     let is_exchange = flags & RENAME_EXCHANGE != 0;
-    if from.end != End::Name || to.end != End::Name {
-        return Err(Errno::EBUSY);
-    }
-    let source = from.there()?;
-    match &to.step {
-        Some(_) if flags & RENAME_NOREPLACE != 0 => return Err(Errno::EEXIST),
-        None if is_exchange => return Err(Errno::ENOENT),
-        _ => {}
-    }
+    let is_new = flags & RENAME_NOREPLACE != 0;
     if from.parent.mount != to.parent.mount {
         return Err(Errno::EXDEV);
     }
-    let is_directory = ground.kind(&source.place)? == Kind::Directory;
-    if !is_directory && (from.wants_directory || to.wants_directory) {
-        return Err(Errno::ENOTDIR);
+    match (from.end, to.end) {
+        (End::Name, End::Name) => {}
+        (End::Name, _) if is_new => return Err(Errno::EEXIST),
+        _ => return Err(Errno::EBUSY),
     }
     let (out_of, into) = (directory(ground, from)?, directory(ground, to)?);
+    let source = from.there()?;
+    let is_directory = |step: &Step| Ok(ground.kind(&step.place)? == Kind::Directory);
+    let target = to.step.as_ref().map(is_directory).transpose()?;
+    match target {
+        Some(_) if is_new => return Err(Errno::EEXIST),
+        None if is_exchange => return Err(Errno::ENOENT),
+        Some(false) if is_exchange && to.wants_directory => return Err(Errno::ENOTDIR),
+        _ => {}
+    }
+    let is_directory = is_directory(source)?;
+    let wants_directory = from.wants_directory || (!is_exchange && to.wants_directory);
+    if !is_directory && wants_directory {
+        return Err(Errno::ENOTDIR);
+    }
     if ground.has_mount(&from.path) || ground.has_mount(&to.path) {
         return Err(Errno::EBUSY);
     }
@@ -316,79 +323,5 @@ impl Move<'_> {
         }
         nodes.unlink(other, new, now)?;
         nodes.rename([one, other], [name, new], now)
-    }
-}
-
-/// Makes a regular file so large.
-///
-/// # Errors
-/// `EISDIR`, `EINVAL` for what has no size, `EROFS`, `EACCES`, `EFBIG`.
-pub fn truncate(ground: &mut Ground, step: &Step, size: u64, now: Time) -> Result<(), Errno> {
-    if ground.kind(&step.place)? == Kind::Directory {
-        return Err(Errno::EISDIR);
-    }
-    may(ground, step, WRITE)?;
-    match &step.place {
-        Place::Node(id) => ground.nodes.resize(*id, size, now),
-        Place::Host(place) => place.truncate(size),
-        Place::Own(_) => Err(Errno::EINVAL),
-    }
-}
-
-fn changeable(step: &Step) -> Result<(), Errno> {
-    match &step.place {
-        Place::Own(Own::Hollow) => Err(Errno::EROFS),
-        Place::Own(_) => Err(Errno::EPERM),
-        _ if step.read_only => Err(Errno::EROFS),
-        _ => Ok(()),
-    }
-}
-
-/// Sets the permission bits.
-///
-/// # Errors
-/// `EROFS`, `EPERM` for the engine's own files, `EOPNOTSUPP` for a link.
-pub fn change_mode(ground: &mut Ground, step: &Step, mode: u32, now: Time) -> Result<(), Errno> {
-    changeable(step)?;
-    match &step.place {
-        Place::Node(id) => {
-            let node = ground.nodes.get_mut(*id)?;
-            if matches!(node.body, Body::Link(_)) {
-                return Err(Errno::EOPNOTSUPP);
-            }
-            (node.mode, node.changed) = (mode & 0o7777, now);
-            Ok(())
-        }
-        Place::Host(place) => place.set_mode(mode),
-        Place::Own(_) => Err(Errno::EPERM),
-    }
-}
-
-/// Sets the times of the last access and of the last change.
-///
-/// # Errors
-/// As [`change_mode`].
-pub fn change_times(
-    ground: &mut Ground,
-    step: &Step,
-    [accessed, modified]: [SetTime; 2],
-    now: Time,
-) -> Result<(), Errno> {
-    changeable(step)?;
-    let time = |set: SetTime, old: Time| match set {
-        SetTime::Keep => old,
-        SetTime::Now => now,
-        SetTime::At(seconds, nanoseconds) => (seconds, nanoseconds),
-    };
-    match &step.place {
-        Place::Node(id) => {
-            let node = ground.nodes.get_mut(*id)?;
-            node.accessed = time(accessed, node.accessed);
-            node.modified = time(modified, node.modified);
-            node.changed = now;
-            Ok(())
-        }
-        Place::Host(place) => place.set_times(accessed, modified),
-        Place::Own(_) => Err(Errno::EPERM),
     }
 }

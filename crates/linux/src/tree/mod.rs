@@ -6,6 +6,7 @@
 //!            └► opened: what `open` makes of what was found
 //! ```
 
+mod attributes;
 mod building;
 mod changes;
 mod ground;
@@ -18,15 +19,13 @@ mod setup;
 mod walk;
 mod whole;
 
-pub use changes::{
-    change_mode, change_times, create, link, make_directory, make_link, may, remove, rename,
-    truncate,
-};
+pub use attributes::{change_mode, change_times, truncate};
+pub use changes::{create, link, make_directory, make_link, may, remove, rename};
 pub use memory_file::MemoryFile;
 pub use nodes::Time;
 pub use opened::{Content, Opened};
 pub use own::{Device, Own, Text, What};
 pub use place::{Descriptors, Entry, Place, Step};
 pub use setup::{Mount, Setup, Source, TreeError};
-pub use walk::{Found, Last};
+pub use walk::{End, Found, Last};
 pub use whole::Tree;

@@ -15,8 +15,12 @@ use crate::status::Kind;
 pub enum Last {
     /// It is followed.
     Follow,
-    /// It is what is meant.
+    /// It is what is meant, unless a slash follows.
     Stay,
+    /// It is followed, but not to a name that a slash follows.
+    Create,
+    /// The name is what is meant, whatever it leads to and whether a slash follows.
+    Name,
 }
 
 /// How the path ends.
@@ -162,7 +166,13 @@ impl Walk<'_> {
                 }
                 step => step?,
             };
-            let follows = !is_last || last == Last::Follow || wants_directory;
+            let is_meant = match last {
+                Last::Follow => false,
+                Last::Stay => !wants_directory,
+                Last::Create => wants_directory,
+                Last::Name => true,
+            };
+            let follows = !is_last || !is_meant;
             if follows && self.ground.kind(&step.place)? == Kind::Link {
                 if is_last && matches!(step.place, Place::Own(Own::Descriptor(_))) {
                     // It leads to what is open, which need not have a path.
@@ -187,7 +197,8 @@ impl Walk<'_> {
             Some((step, _)) => step,
             None => self.root.clone(),
         };
-        if wants_directory && self.ground.kind(&step.place)? != Kind::Directory {
+        let is_checked = wants_directory && matches!(last, Last::Follow | Last::Stay);
+        if is_checked && self.ground.kind(&step.place)? != Kind::Directory {
             return Err(Errno::ENOTDIR);
         }
         let mut found = self.found(step, path, name, wants_directory);

@@ -34,7 +34,7 @@ pub fn turns(few: u64) -> u64 {
 }
 
 /// What makes a sum overflow, a range wrap, or a comparison go wrong.
-fn edge(chance: &mut Chance) -> u64 {
+pub fn edge(chance: &mut Chance) -> u64 {
     let near = chance.one_of(&[
         0,
         PAGE,

@@ -17,6 +17,7 @@ mod facts;
 mod files;
 mod hello;
 mod hostile;
+mod hostile_paths;
 mod loading;
 mod memory;
 mod pipes;

@@ -2,6 +2,8 @@
 // Each test takes what it needs, and ends where something is not as it must be.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+pub mod random;
+
 use std::time::Duration;
 
 use vmm::{

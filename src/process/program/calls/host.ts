@@ -7,7 +7,7 @@ import { numberOf } from './names.ts'
 import { poll } from './poll.ts'
 import { type Waits, sleepUntil } from './waits.ts'
 
-const { EACCES, EBADF, EFAULT, EINVAL, ENOSYS, ESPIPE, EPIPE } = constants.errno
+const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS, ESPIPE, EPIPE } = constants.errno
 
 type Answer = bigint | Promise<bigint>
 type Call = (host: Host, call: CallStop) => Answer
@@ -53,7 +53,10 @@ const calls: Readonly<Record<string, Call>> = {
   ppoll: poll,
   nanosleep: ({ machine, waits }, { arguments: [at = 0n] }) => nanosleep(machine, waits, at),
   clock_nanosleep: clockNanosleep,
+  // What they wait for is a signal, and the kernel says which.
   pause: ({ waits }) => waits.forever(),
+  rt_sigsuspend: ({ waits }) => waits.forever(),
+  rt_sigtimedwait: signalWait,
 }
 
 const answers = new Map<number, Call>([
@@ -143,9 +146,24 @@ async function write(host: Host, { stream }: CallStop, parts: Part[] | bigint): 
     const woken = await waits.until((wake) => output.onceRoom(wake))
     if (woken !== undefined) return woken
   }
-  if (output.isGone) return negative(EPIPE)
+  if (output.isGone) {
+    machine.signal(constants.signals.SIGPIPE)
+    return negative(EPIPE)
+  }
   for (const piece of pieces) if (piece.length > 0) output.put(piece)
   return BigInt(MOST_BYTES - left)
+}
+
+async function signalWait(
+  { machine, waits }: Host,
+  { arguments: words }: CallStop,
+): Promise<bigint> {
+  const [, , at = 0n] = words
+  if (at === 0n) return waits.forever()
+  const time = timespec(machine, at)
+  if (typeof time === 'bigint') return time
+  const woken = await sleepUntil(waits, performance.now() + time)
+  return woken === 0n ? negative(EAGAIN) : woken
 }
 
 /** Seconds and nanoseconds as milliseconds; an errno if they are none. */

@@ -4,6 +4,7 @@ const MOST_MS = 2 ** 31 - 1
 /** What a call that waits can be ended by, beside what it waits for. */
 export class Waits {
   #interrupt: ((answer: bigint) => void) | undefined
+  #interrupted: bigint | undefined
   #isOver = false
   readonly #begun: () => void
 
@@ -22,11 +23,15 @@ export class Waits {
     this.#interrupt?.(0n)
   }
 
-  /** What waits ends with this answer. Whether there was something. */
-  interrupt(answer: bigint): boolean {
-    const was = this.#interrupt !== undefined
-    this.#interrupt?.(answer)
-    return was
+  /** What waits, or would in the same call, ends with this answer. */
+  interrupt(answer: bigint): void {
+    if (this.#interrupt) this.#interrupt(answer)
+    else this.#interrupted = answer
+  }
+
+  /** The call is answered. */
+  forget(): void {
+    this.#interrupted = undefined
   }
 
   /**
@@ -35,6 +40,7 @@ export class Waits {
    */
   until(begin: (wake: () => void) => () => void): Promise<bigint | undefined> {
     if (this.#isOver) return Promise.resolve(0n)
+    if (this.#interrupted !== undefined) return Promise.resolve(this.#interrupted)
     return new Promise((resolve) => {
       const end = (answer: bigint | undefined): void => {
         this.#interrupt = undefined

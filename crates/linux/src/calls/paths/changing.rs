@@ -64,7 +64,7 @@ fn new_directory(
     files: &mut Files,
     world: &mut World<'_>,
 ) -> Result<u64, Errno> {
-    let found = find_at(files, (int(descriptor), at), Last::Stay, world)?;
+    let found = find_at(files, (int(descriptor), at), Last::Name, world)?;
     let tree = tree_mut(files)?;
     let mode = low(mode) & 0o1777 & !tree.umask;
     make_directory(&mut tree.ground, &found, mode, now(world))?;
@@ -77,7 +77,7 @@ fn new_node(
     files: &mut Files,
     world: &mut World<'_>,
 ) -> Result<u64, Errno> {
-    let found = find_at(files, (int(descriptor), at), Last::Stay, world)?;
+    let found = find_at(files, (int(descriptor), at), Last::Name, world)?;
     if ![0, S_IFREG].contains(&(low(mode) & S_IFMT)) {
         return Err(Errno::EPERM);
     }
@@ -98,7 +98,7 @@ fn unlink(
     if low(flags) & !AT_REMOVEDIR != 0 {
         return Err(Errno::EINVAL);
     }
-    let found = find_at(files, (int(descriptor), at), Last::Stay, world)?;
+    let found = find_at(files, (int(descriptor), at), Last::Name, world)?;
     let is_directory = low(flags) != 0;
     let ground = &mut tree_mut(files)?.ground;
     remove(ground, &found, is_directory, now(world))?;
@@ -111,7 +111,7 @@ fn new_link(
     world: &mut World<'_>,
 ) -> Result<u64, Errno> {
     let target = path(target, world)?;
-    let found = find_at(files, (int(descriptor), at), Last::Stay, world)?;
+    let found = find_at(files, (int(descriptor), at), Last::Name, world)?;
     let ground = &mut tree_mut(files)?.ground;
     make_link(ground, &found, &target, now(world))?;
     Ok(0)
@@ -131,7 +131,8 @@ fn other_name(
         _ => Last::Follow,
     };
     let from = find_at(files, (int(descriptor), at), last, world)?;
-    let to = find_at(files, (int(other), to), Last::Stay, world)?;
+    from.there()?;
+    let to = find_at(files, (int(other), to), Last::Name, world)?;
     link(&mut tree_mut(files)?.ground, &from, &to, now(world))?;
     Ok(0)
 }
@@ -145,8 +146,8 @@ fn renamed(
     if ![0, RENAME_NOREPLACE, RENAME_EXCHANGE].contains(&flags) {
         return Err(Errno::EINVAL);
     }
-    let from = find_at(files, (int(descriptor), at), Last::Stay, world)?;
-    let to = find_at(files, (int(other), to), Last::Stay, world)?;
+    let from = find_at(files, (int(descriptor), at), Last::Name, world)?;
+    let to = find_at(files, (int(other), to), Last::Name, world)?;
     let ground = &mut tree_mut(files)?.ground;
     rename(ground, &from, &to, flags, now(world))?;
     Ok(0)

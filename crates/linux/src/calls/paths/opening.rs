@@ -13,7 +13,7 @@ use crate::calls::world::{Answer, World, int, low};
 use crate::errno::Errno;
 use crate::files::{Files, Object};
 use crate::status::Kind;
-use crate::tree::{Content, Device, Found, Last, Opened, Own, Place, Step, Time, What, may};
+use crate::tree::{Content, Device, End, Found, Last, Opened, Own, Place, Step, Time, What, may};
 
 /// The current directory, as an argument says it.
 const HERE: u64 = AT_FDCWD.cast_unsigned() as u64;
@@ -117,21 +117,27 @@ fn open(
     }
     let closes = wish.has(O_CLOEXEC);
     for _ in 0..TRIES {
-        let last = if wish.has(O_NOFOLLOW) || wish.has(O_CREAT | O_EXCL) {
-            Last::Stay
-        } else {
-            Last::Follow
+        let creates = wish.has(O_CREAT) && !wish.has(O_PATH);
+        let last = match (wish.has(O_NOFOLLOW) || wish.has(O_CREAT | O_EXCL), creates) {
+            (true, true) => Last::Name,
+            (true, false) => Last::Stay,
+            (false, true) => Last::Create,
+            (false, false) => Last::Follow,
         };
         let found = find(files, wish.descriptor, &wish.path, last)?;
+        let is_slashed = found.wants_directory && found.end == End::Name;
+        if creates && is_slashed {
+            return Err(Errno::EISDIR);
+        }
         let outcome = match &found.step {
-            Some(_) if wish.has(O_CREAT | O_EXCL) && !wish.has(O_PATH) => {
+            Some(_) if creates && wish.has(O_EXCL) => {
                 return Err(Errno::EEXIST);
             }
             Some(_) if wish.has(O_TMPFILE) && !wish.has(O_PATH) => {
                 nameless(wish, &found, files, now).map(Outcome::Content)
             }
             Some(step) => existing(wish, &found, step, files, resources, now, world),
-            None if wish.has(O_CREAT) && !wish.has(O_PATH) => {
+            None if creates => {
                 let tree = tree_mut(files)?;
                 let mode = wish.mode & 0o7777 & !tree.umask;
                 match crate::tree::create(&mut tree.ground, &found, mode, now) {
@@ -216,7 +222,7 @@ fn existing(
     }
     if kind == Kind::Directory {
         if !wish.has(O_PATH) {
-            if wish.writes() || wish.has(O_CREAT) {
+            if wish.writes() || wish.flags & (O_CREAT | O_TRUNC) != 0 {
                 return Err(Errno::EISDIR);
             }
             may(&tree(files)?.ground, step, 4)?;

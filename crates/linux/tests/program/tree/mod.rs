@@ -1,7 +1,11 @@
 //! Files by path: those in memory, the host's, and the engine's own.
 
+mod bounds;
+mod descriptors;
 mod host;
+mod model;
 mod opening;
+mod rights;
 
 use crate::bed::Bed;
 use linux::limits::PAGE;
