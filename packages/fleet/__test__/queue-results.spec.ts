@@ -26,7 +26,10 @@ await redisTest('each job comes back once, with its colon, in the order of the e
   const expected = [...probes(8)].map(({ id }) => id)
   t.deepEqual(results.map(({ id }) => id).toSorted(), expected)
   for (const { id, value, status, attempts, host } of results)
-    t.deepEqual({ value, status, attempts, host }, { value: id, status: 'done', attempts: 1, host: 'a' })
+    t.deepEqual(
+      { value, status, attempts, host },
+      { value: id, status: 'done', attempts: 1, host: 'a' },
+    )
 })
 
 await redisTest('jobs are asked for as there is room', async (t) => {
@@ -78,7 +81,13 @@ await redisTest('what Redis has forgotten is added again', async (t) => {
   const server = await RedisServer.open(t)
   const results = all(campaign(probes(20), server.url))
   const client = server.client(t)
-  t.true(await until(() => true, 1, () => sleep(1)))
+  t.true(
+    await until(
+      () => true,
+      1,
+      () => sleep(1),
+    ),
+  )
   while ((await client.llen('bull:test:wait')) < 16) await sleep(10)
   await client.flushall()
   await startWorker(t, server.url, () => Promise.resolve(done), { queue })

@@ -16,7 +16,7 @@ const times = { durationMs: 1, guestMs: 0 }
 
 /** Runs until its signal ends it. */
 const endless = (_: Job, { signal }: AttemptOptions): Promise<Outcome> =>
-  new Promise((_, reject) => {
+  new Promise((resolve, reject) => {
     signal?.addEventListener('abort', () => reject(signal.reason))
   })
 
@@ -88,18 +88,21 @@ await redisTest('a job without KVM where it runs is done where KVM is', async (t
   t.is(result!.host, 'kvm')
 })
 
-await redisTest('the end of a campaign ends what runs of it and takes back what waits', async (t) => {
-  const { url } = await RedisServer.open(t)
-  const { events } = await startWorker(t, url, endless, { queue })
-  const controller = new AbortController()
-  const results = all(campaign(probes(10), url, { signal: controller.signal }))
-  t.true(await until(() => events.filter(({ event }) => event === 'began').length === 2))
-  controller.abort(new Error('enough'))
-  await t.throwsAsync(results, { message: 'enough' })
-  t.true(await until(() => events.filter(({ event }) => event === 'cancelled').length === 2))
-  await sleep(100)
-  t.is(events.filter(({ event }) => event === 'began').length, 2, 'nothing further began')
-})
+await redisTest(
+  'the end of a campaign ends what runs of it and takes back what waits',
+  async (t) => {
+    const { url } = await RedisServer.open(t)
+    const { events } = await startWorker(t, url, endless, { queue })
+    const controller = new AbortController()
+    const results = all(campaign(probes(10), url, { signal: controller.signal }))
+    t.true(await until(() => events.filter(({ event }) => event === 'began').length === 2))
+    controller.abort(new Error('enough'))
+    await t.throwsAsync(results, { message: 'enough' })
+    t.true(await until(() => events.filter(({ event }) => event === 'cancelled').length === 2))
+    await sleep(100)
+    t.is(events.filter(({ event }) => event === 'began').length, 2, 'nothing further began')
+  },
+)
 
 await redisTest('a worker that drains ends what it has begun, and begins nothing', async (t) => {
   const server = await RedisServer.open(t)
@@ -131,7 +134,10 @@ await redisTest('a worker that ends at once gives back what ran', async (t) => {
   // Long before the locks would have expired.
   await startWorker(t, url, () => Promise.resolve(done), { queue, name: 'b' })
   const ended = await Promise.race([results, sleep(10_000, [])])
-  t.deepEqual(ended.map(({ host, attempts }) => `${host} ${attempts}`), ['b 1', 'b 1'])
+  t.deepEqual(
+    ended.map(({ host, attempts }) => `${host} ${attempts}`),
+    ['b 1', 'b 1'],
+  )
 })
 
 await redisTest('rubbish in the queue fails, and the worker goes on', async (t) => {
@@ -141,7 +147,10 @@ await redisTest('rubbish in the queue fails, and the worker goes on', async (t) 
   rubbish.on('error', () => {})
   const job = { id: 'x', module: '../../etc/passwd' }
   const shapes = [null, 7, {}, { campaign: 'c' }, { campaign: 'c', job: null }]
-  const nearly = [{ campaign: 'c', job }, { campaign: 'c', job: { id: 'a' }, tries: { hopeful: -1 } }]
+  const nearly = [
+    { campaign: 'c', job },
+    { campaign: 'c', job: { id: 'a' }, tries: { hopeful: -1 } },
+  ]
   for (const [at, data] of [...shapes, ...nearly].entries())
     await rubbish.add('job', data, { jobId: `c~${at}` })
   t.true(await until(() => events.filter(({ event }) => event === 'ended').length === 7))

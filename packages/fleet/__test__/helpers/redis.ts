@@ -92,8 +92,8 @@ export class RedisServer {
 }
 
 /**
- * A test that needs a redis-server. Where there is none it is skipped with the reason, and fails with
- * it under VMEXIT_REQUIRE_CLIENTS=1.
+ * A test that needs a redis-server. Where there is none it is skipped with the reason, and fails
+ * with it under VMEXIT_REQUIRE_CLIENTS=1.
  */
 export async function redisTest(
   title: string,

@@ -13,7 +13,10 @@ export interface Opened {
 }
 
 /** Opens the queue of `--redis` and `--queue`, and closes it after `use`. */
-export async function withQueue<T>(values: Values, use: (opened: Opened) => Promise<T>): Promise<T> {
+export async function withQueue<T>(
+  values: Values,
+  use: (opened: Opened) => Promise<T>,
+): Promise<T> {
   const url = textOf(values, 'redis') ?? usage('it needs --redis URL')
   const name = textOf(values, 'queue') ?? defaultQueue
   if (!isName(name)) usage('--queue must be 1 to 64 of A-Z a-z 0-9 . _ -')

@@ -71,7 +71,7 @@ const server = { value: 'URL', about: 'the Redis server, redis:// or rediss://' 
 
 const worker: Verb = {
   name: 'worker',
-  summary: "run the jobs of a queue on this host",
+  summary: 'run the jobs of a queue on this host',
   usage: '--redis URL [options]',
   about:
     'Takes jobs from a queue and runs each in a process of its own, until SIGTERM or Ctrl-C: then it takes nothing further, ' +
@@ -82,7 +82,10 @@ const worker: Verb = {
     redis: server,
     queue,
     concurrency: { value: 'N', about: 'jobs at the same time (default: one for each processor)' },
-    name: { value: 'NAME', about: "what results and lists call this host (default the host's name)" },
+    name: {
+      value: 'NAME',
+      about: "what results and lists call this host (default the host's name)",
+    },
     lock: {
       value: 'DURATION',
       about: 'after which a job of a worker that is not heard of runs elsewhere (default 10s)',

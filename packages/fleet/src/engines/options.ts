@@ -15,9 +15,9 @@ export interface MapOptions {
   /** The name of the queue, default `vmexit`; with `connection` only. */
   readonly queue?: string
   /**
-   * The name of these jobs together, with `connection` only. After the end of this process, whatever
-   * ended it, a `map` of the same name goes on: what is done is not done again, as long as it is
-   * among the last 10,000 results of the queue. Without a name, jobs are new, whatever their ids.
+   * The name of these jobs together, with `connection` only. After the end of this process,
+   * whatever ended it, a `map` of the same name goes on: what is done is not done again, as long as
+   * it is among the last 10,000 results of the queue. Without a name, jobs are new, whatever their ids.
    */
   readonly campaign?: string
   /**
@@ -60,7 +60,7 @@ const known = [
 ]
 
 /** What may name a queue or a campaign. */
-function name(option: string, value: unknown): void {
+function checkName(option: string, value: unknown): void {
   if (value === undefined || (typeof value === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(value)))
     return
   throw fleetError('ERR_INVALID_OPTION', `${option} must be 1 to 64 of A-Z a-z 0-9 . _ -`)
@@ -78,8 +78,8 @@ export function checkMapOptions(options: MapOptions): CheckedMap {
     if (!known.includes(key))
       throw fleetError('ERR_INVALID_OPTION', `${key} is no option; they are ${known.join(', ')}`)
   const { store, modules, concurrency, attempts = 3, timeoutMs = 60_000, ...rest } = options
-  name('queue', rest.queue)
-  name('campaign', rest.campaign)
+  checkName('queue', rest.queue)
+  checkName('campaign', rest.campaign)
   whole('concurrency', concurrency, 100_000)
   whole('attempts', attempts, 1000)
   whole('timeoutMs', timeoutMs, 86_400_000)

@@ -17,7 +17,11 @@ export const drain: Run = async ({ values }) =>
     const { queue } = opened
     if (values['resume']) {
       await queue.resume()
-      return said(values['json'] === true, { isPaused: false, discarded: 0, ...(await left(opened)) })
+      return said(values['json'] === true, {
+        isPaused: false,
+        discarded: 0,
+        ...(await left(opened)),
+      })
     }
     await queue.pause()
     const discarded = values['discard'] ? await discard(opened) : 0
@@ -54,7 +58,9 @@ function said(isJson: boolean, now: Record<string, unknown>): number {
   else {
     const { isPaused, discarded, waiting, running } = now
     const state = isPaused ? 'workers take nothing' : 'workers take jobs'
-    tell(`${state}: ${String(waiting)} wait, ${String(running)} run, ${String(discarded)} discarded`)
+    tell(
+      `${state}: ${String(waiting)} wait, ${String(running)} run, ${String(discarded)} discarded`,
+    )
   }
   return exitCodes.fine
 }

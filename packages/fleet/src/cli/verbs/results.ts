@@ -22,7 +22,9 @@ export const results: Run = async ({ values }) => {
           const result = job && resultOf(job)
           if (!own || !result || (campaign !== undefined && own.campaign !== campaign)) continue
           if (values['failed'] && result.status !== 'failed') continue
-          print(values['json'] ? JSON.stringify({ campaign: own.campaign, ...result }) : lineOf(result))
+          print(
+            values['json'] ? JSON.stringify({ campaign: own.campaign, ...result }) : lineOf(result),
+          )
         }
         if (jobs.length < BATCH) break
       }

@@ -74,16 +74,20 @@ function ratesOf(
   return { perSecond, guestShare: childMs === 0 ? 0 : Math.min(1, guestMs / childMs) }
 }
 
-function show(status: Status, isJson: boolean): void {
-  if (isJson) return print(JSON.stringify(status))
-  const { queue, isPaused, waiting, delayed, running, kept, workers } = status
+function show(found: Status, isJson: boolean): void {
+  if (isJson) return print(JSON.stringify(found))
+  const { queue, isPaused, waiting, delayed, running, kept, workers } = found
   const state = isPaused ? ' is drained: workers take nothing' : ''
-  print(`${queue}${state}: ${waiting} wait, ${delayed} for another try, ${running} run, ${kept} kept`)
-  const share = (status.guestShare * 100).toFixed(0)
-  print(`${status.perSecond.toFixed(1)} a second, ${share} % of the children's time in guests`)
+  print(
+    `${queue}${state}: ${waiting} wait, ${delayed} for another try, ${running} run, ${kept} kept`,
+  )
+  const share = (found.guestShare * 100).toFixed(0)
+  print(`${found.perSecond.toFixed(1)} a second, ${share} % of the children's time in guests`)
   if (workers.length === 0) return print('no worker')
   print('')
-  print(table(['WORKER', 'STATE', 'RUNS', 'DONE', 'FAILED', 'DIED', 'GUESTS', 'KVM'], workers.map(row)))
+  print(
+    table(['WORKER', 'STATE', 'RUNS', 'DONE', 'FAILED', 'DIED', 'GUESTS', 'KVM'], workers.map(row)),
+  )
 }
 
 function row(worker: WorkerReport): string[] {

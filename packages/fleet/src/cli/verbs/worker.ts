@@ -48,16 +48,16 @@ export const worker: Run = async ({ values }) => {
 
 /** The first SIGTERM or SIGINT drains, the second ends at once. */
 async function untilSignalled(running: Worker): Promise<number> {
-  return await new Promise((resolve) => {
+  return await new Promise((end) => {
     let isDraining = false
     const signalled = (): void => {
       const first = !isDraining
       isDraining = true
       if (first) {
         tell('takes nothing further, and ends when what runs has ended; again ends at once')
-        void running.drain().then(() => resolve(exitCodes.fine))
+        void running.drain().then(() => end(exitCodes.fine))
       } else {
-        void running.end().then(() => resolve(exitCodes.interrupted))
+        void running.end().then(() => end(exitCodes.interrupted))
       }
     }
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, signalled)

@@ -43,8 +43,8 @@ interface Out {
 
 /**
  * The jobs of one `map` in the queue. A job is out from its adding until its result is read. Events
- * tell of results at once. They may be lost with a connection or with Redis, so every job that is out
- * is looked at now and then, too: what has ended is taken, what Redis has forgotten is added again.
+ * tell of results at once. They may be lost with a connection or with Redis, so every job that is
+ * out is looked at now and then, too: what has ended is taken, what Redis has forgotten is added again.
  */
 export class Campaign {
   readonly name: string
@@ -88,6 +88,7 @@ export class Campaign {
     // A campaign that goes on has perhaps been ended before.
     await redis.del(keys.ended(options.queue, campaign.name))
     await campaign.#events.waitUntilReady()
+    await campaign.#askWorkers()
     return campaign
   }
 
@@ -232,11 +233,7 @@ export class Campaign {
       const why = await this.#redis.get(keys.ended(this.#options.queue, this.name))
       if (why !== null && !this.#closed)
         throw fleetError('ERR_LIMIT', `the campaign was ended from outside: ${why}`)
-      const workers = await workersOf(this.#redis, this.#options.queue)
-      this.#fleet = {
-        running: workers.reduce((sum, { running }) => sum + running.length, 0),
-        children: workers.reduce((sum, { concurrency }) => sum + concurrency, 0),
-      }
+      await this.#askWorkers()
       const ids = [...this.#out.keys()]
       for (let at = 0; at < ids.length; at += BATCH) {
         await Promise.all(ids.slice(at, at + BATCH).map((id) => this.#read(id)))
@@ -245,6 +242,14 @@ export class Campaign {
       this.#fail(error)
     } finally {
       this.#sweeping = false
+    }
+  }
+
+  async #askWorkers(): Promise<void> {
+    const workers = await workersOf(this.#redis, this.#options.queue)
+    this.#fleet = {
+      running: workers.reduce((sum, { running }) => sum + running.length, 0),
+      children: workers.reduce((sum, { concurrency }) => sum + concurrency, 0),
     }
   }
 

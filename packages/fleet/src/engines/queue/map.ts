@@ -5,13 +5,10 @@ import { Campaign } from './campaign.ts'
 import { defaultQueue, defaultWindow } from './names.ts'
 
 /**
- * Jobs through the queue, to workers anywhere; results in the order in which they end, each id once.
- * Jobs are asked for as there is room, so that however many there are, few are in memory.
+ * Jobs through the queue, to workers anywhere; results in the order of their ends, each id once. Jobs
+ * are asked for as there is room, so that however many there are, few are in memory.
  */
-export async function* mapOverQueue(
-  jobs: Jobs,
-  options: CheckedMap,
-): AsyncGenerator<Result, void> {
+export async function* mapOverQueue(jobs: Jobs, options: CheckedMap): AsyncGenerator<Result, void> {
   const { signal, connection = '', queue = defaultQueue, campaign: name } = options
   const { concurrency: window = defaultWindow, attempts, timeoutMs, store, ownsStore } = options
   signal?.throwIfAborted()

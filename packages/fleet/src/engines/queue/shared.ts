@@ -8,8 +8,8 @@ import { keys } from './names.ts'
 /** Seconds after their last change for which the shared values of a campaign are kept. */
 const KEPT_SECONDS = 86_400
 
-// KEYS: the hash of values (`v:` and the key), of sizes of sets (`z:`) and of all together (`size`),
-// and the set of the key. ARGV: the key, the value as JSON, the bound, seconds.
+// KEYS: the hash of values (`v:` and the key), of sizes of sets (`z:`) and of all together
+// (`size`), and the set of the key. ARGV: the key, the value as JSON, the bound, seconds.
 
 const SET = `
 local v, z = 'v:' .. ARGV[1], 'z:' .. ARGV[1]
