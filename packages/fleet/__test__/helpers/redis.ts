@@ -109,3 +109,9 @@ export function needs(title: string, reason: string): void {
   if (process.env['VMEXIT_REQUIRE_CLIENTS'] === '1') return test(title, (t) => t.fail(reason))
   test.skip(`${title}: ${reason}`, (t) => t.pass())
 }
+
+/** Why there is no redis-server; `undefined` where there is one. */
+export async function lackOfRedis(): Promise<string | undefined> {
+  const redis = await found
+  return 'reason' in redis ? redis.reason : undefined
+}
