@@ -140,6 +140,30 @@ await redisTest('a worker that ends at once gives back what ran', async (t) => {
   )
 })
 
+await redisTest('a user of Redis who reaches this queue alone is enough', async (t) => {
+  const server = await RedisServer.open(t)
+  const client = server.client(t)
+  const places = ['~bull:test:*', '~vmexit-fleet:test:*']
+  const rights = ['+@all', '-@admin', '-@dangerous', '+info', '+client']
+  await client.call('ACL', 'SETUSER', 'fleet', 'on', '>secret', ...places, ...rights)
+  const url = server.url.replace('//', '//fleet:secret@')
+  const run = async (job: Job, { shared }: AttemptOptions): Promise<Outcome> => {
+    await shared.add('ids', job.id)
+    await shared.set('last', job.id)
+    return { ...done, value: (await shared.get('ids')) ?? null }
+  }
+  await startWorker(t, url, run, { queue })
+  const results = await all(campaign(probes(5), url))
+  t.deepEqual(new Set(results.map(({ status }) => status)), new Set(['done']))
+  t.true(results.some(({ value }) => Array.isArray(value) && value.length === 5))
+  await t.throwsAsync(all(campaign(probes(1), url, { queue: 'other' })), { message: /NOPERM/ })
+  const wrong = server.url.replace('//', '//fleet:wrong@')
+  await t.throwsAsync(all(campaign(probes(1), wrong)), {
+    code: 'ERR_TIMEOUT',
+    message: /WRONGPASS/,
+  })
+})
+
 await redisTest('rubbish in the queue fails, and the worker goes on', async (t) => {
   const server = await RedisServer.open(t)
   const { events } = await startWorker(t, server.url, () => Promise.resolve(done), { queue })

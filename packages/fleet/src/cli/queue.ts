@@ -12,12 +12,18 @@ export interface Opened {
   readonly queue: Queue
 }
 
+/** Where Redis is: `--redis`, or VMEXIT_REDIS, which no list of processes shows. */
+export function redisOf(values: Values): string {
+  const url = textOf(values, 'redis') ?? process.env['VMEXIT_REDIS']
+  return url ?? usage('it needs --redis URL, or VMEXIT_REDIS')
+}
+
 /** Opens the queue of `--redis` and `--queue`, and closes it after `use`. */
 export async function withQueue<T>(
   values: Values,
   use: (opened: Opened) => Promise<T>,
 ): Promise<T> {
-  const url = textOf(values, 'redis') ?? usage('it needs --redis URL')
+  const url = redisOf(values)
   const name = textOf(values, 'queue') ?? defaultQueue
   if (!isName(name)) usage('--queue must be 1 to 64 of A-Z a-z 0-9 . _ -')
   const redis = await connect(url, '--redis')

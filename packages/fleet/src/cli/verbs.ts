@@ -67,12 +67,15 @@ const put: Verb = {
   load: async () => (await import('./verbs/put.ts')).put,
 }
 
-const server = { value: 'URL', about: 'the Redis server, redis:// or rediss://' }
+const server = {
+  value: 'URL',
+  about: 'the Redis server, redis:// or rediss:// (default: VMEXIT_REDIS)',
+}
 
 const worker: Verb = {
   name: 'worker',
   summary: 'run the jobs of a queue on this host',
-  usage: '--redis URL [options]',
+  usage: '[--redis URL] [options]',
   about:
     'Takes jobs from a queue and runs each in a process of its own, until SIGTERM or Ctrl-C: then it takes nothing further, ' +
     'and ends when what runs has ended. A second one ends at once; what ran goes back to the queue. What this host cannot do goes ' +
@@ -105,7 +108,7 @@ Example:
 const status: Verb = {
   name: 'status',
   summary: 'show a queue and its workers',
-  usage: '--redis URL [--watch] [--json]',
+  usage: '[--redis URL] [--watch] [--json]',
   about:
     'Shows how many jobs wait and run, which workers there are and what they can do, how many jobs end in a second, and the ' +
     'share of time that is spent in guests.',
@@ -122,7 +125,7 @@ const status: Verb = {
 const results: Verb = {
   name: 'results',
   summary: 'print the results that a queue keeps',
-  usage: '--redis URL [--campaign NAME] [--failed] [--json]',
+  usage: '[--redis URL] [--campaign NAME] [--failed] [--json]',
   about: 'Prints the last 10,000 results of a queue, a line each, in the order in which they came.',
   words: [0, 0],
   options: {
@@ -138,7 +141,7 @@ const results: Verb = {
 const drain: Verb = {
   name: 'drain',
   summary: 'have workers take nothing further',
-  usage: '--redis URL [--resume | --discard] [--json]',
+  usage: '[--redis URL] [--resume | --discard] [--json]',
   about:
     'Has all workers of a queue take nothing further, and returns when what runs has ended. What waits stays, until --resume.',
   words: [0, 0],

@@ -7,6 +7,7 @@ import { storeOf } from '../../store/index.ts'
 import { labelsOf } from '../../worker/labels.ts'
 import { Worker, type WorkerEvent } from '../../worker/worker.ts'
 import { plain, print, tell } from '../output.ts'
+import { redisOf } from '../queue.ts'
 import { type Run, durationOf, exitCodes, numberOf, textOf, usage } from '../verb.ts'
 
 /** Milliseconds after which a job of a worker that is not heard of runs elsewhere. */
@@ -17,7 +18,7 @@ const lockBounds = { least: 500, most: 3_600_000 }
 
 /** `vmexit fleet worker`. */
 export const worker: Run = async ({ values }) => {
-  const connection = textOf(values, 'redis') ?? usage('fleet worker needs --redis URL')
+  const connection = redisOf(values)
   const concurrency = numberOf(values, 'concurrency', 1_000) ?? availableParallelism()
   const lockMs = durationOf(values, 'lock') ?? LOCK_MS
   if (lockMs < lockBounds.least || lockMs > lockBounds.most) usage('--lock must be 500ms to 60m')

@@ -85,10 +85,15 @@ export class Campaign {
     const heard = redis.duplicate()
     heard.on('error', () => {})
     const campaign = new Campaign(options, redis, heard)
-    // A campaign that goes on has perhaps been ended before.
-    await redis.del(keys.ended(options.queue, campaign.name))
-    await campaign.#events.waitUntilReady()
-    await campaign.#askWorkers()
+    try {
+      // A campaign that goes on has perhaps been ended before.
+      await redis.del(keys.ended(options.queue, campaign.name))
+      await campaign.#events.waitUntilReady()
+      await campaign.#askWorkers()
+    } catch (error) {
+      await campaign.close()
+      throw error
+    }
     return campaign
   }
 
