@@ -24,7 +24,8 @@ export interface Ears {
 const mostComplaint = 2000
 
 const compiled = fileURLToPath(new URL('main.js', import.meta.url))
-const main = existsSync(compiled) ? compiled : fileURLToPath(new URL('main.ts', import.meta.url))
+const isCompiled = existsSync(compiled)
+const main = isCompiled ? compiled : fileURLToPath(new URL('main.ts', import.meta.url))
 
 /** A process that runs one job after the other. */
 export class Child {
@@ -36,10 +37,9 @@ export class Child {
   #complaint = ''
 
   constructor() {
-    // A debugger of the parent's, and its warnings, are not for the children.
-    const execArgv = process.execArgv.filter((word) => !word.startsWith('--inspect'))
     const child = fork(main, [], {
-      execArgv,
+      // Not the parent's: with `-e` each child would be another parent.
+      execArgv: isCompiled ? [] : ['--import=@oxc-node/core/register'],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
