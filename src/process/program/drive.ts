@@ -218,11 +218,23 @@ export class Drive implements Host {
       args: call.arguments,
       memory: memoryOf(this.machine),
     }
-    let answered: Promise<bigint> | undefined
-    const asked = askHandler(handler, told, () => (answered ??= this.#next(call)))
+    let [next, isOver]: [Promise<bigint> | undefined, boolean] = [undefined, false]
+    const asked = askHandler(handler, told, () => {
+      if (isOver) fail('ERR_HANDLER', `the handler of ${told.name} has answered: no next()`)
+      next ??= this.#next(call)
+      // Whether the handler waits for it is its own affair.
+      next.catch(() => undefined)
+      return next
+    })
     // What is over waits for no handler, and hears no more of it.
     asked.catch(() => undefined)
-    return Promise.race([asked, this.#over])
+    try {
+      return await Promise.race([asked, this.#over])
+    } finally {
+      isOver = true
+      // What a handler has asked for and not waited for.
+      this.waits.interrupt(negative(EINTR))
+    }
   }
 
   /** As if nothing watched. */

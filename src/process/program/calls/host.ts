@@ -7,7 +7,7 @@ import { numberOf } from './names.ts'
 import { poll } from './poll.ts'
 import { type Waits, sleepUntil } from './waits.ts'
 
-const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS, ESPIPE, EPIPE } = constants.errno
+const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOSYS, ESPIPE, EPIPE } = constants.errno
 
 type Answer = bigint | Promise<bigint>
 type Call = (host: Host, call: CallStop) => Answer
@@ -119,6 +119,7 @@ async function read(host: Host, { stream }: CallStop, parts: Part[] | bigint): P
     const woken = await waits.until((wake) => stdin.onceReady(wake))
     if (woken !== undefined) return woken
   }
+  if (stdin.hasFailed) return negative(EIO)
   const peeked = tryMemory(() => machine.write(part.at, machine.read(part.at, most)) ?? true)
   if (!peeked) return negative(EFAULT)
   const bytes = stdin.take(most)
