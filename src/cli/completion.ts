@@ -3,7 +3,7 @@ import type { Verb } from './manager.ts'
 import { parseWord } from './values.ts'
 import { words } from './words.ts'
 
-/** `vmexit completion`, for these commands and those of the manager. */
+/** `vmexit completion`, for these commands and those of other packages. */
 export function completionOf(commands: readonly Verb[], verbs: readonly Verb[]): Run {
   const writers = { bash, zsh, fish }
   return async (_, positionals) => {
@@ -110,7 +110,7 @@ _vmexit() {
   local -a verbs=(${described(verbs).join(' \\\n    ')})
   if (( CURRENT == 2 )); then
     _describe -t commands command commands
-    _describe -t verbs 'command of the manager' verbs
+    _describe -t verbs 'command of another package' verbs
     return
   fi
   local command=$words[2]

@@ -1,11 +1,12 @@
 import type { Command } from './command.ts'
-import type { Verb } from './manager.ts'
+import type { Beside, Verb } from './manager.ts'
 
 const lineLength = 100
 
 /** The list of commands, and of those that another package has. */
-export function overview(commands: readonly Command[], verbs: readonly Verb[]): string {
-  const width = Math.max(...[...commands, ...verbs].map(({ name }) => name.length)) + 2
+export function overview(commands: readonly Command[], packages: readonly Beside[]): string {
+  const all = [...commands, ...packages.flatMap(({ verbs }) => verbs)]
+  const width = Math.max(...all.map(({ name }) => name.length)) + 2
   const list = (rows: readonly Verb[]): string =>
     rows.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`).join('\n')
   return `Usage: vmexit <command> [options]
@@ -15,9 +16,9 @@ KVM virtual machines from the command line.
 Commands:
 ${list(commands)}
 
-Machines that outlive their program (npm install @vmexit/manager):
-${list(verbs)}
-
+${packages
+  .map(({ about, name, verbs }) => `${about} (npm install ${name}):\n${list(verbs)}\n`)
+  .join('\n')}
 Options:
   --help     show this, or the help of a command
   --version  show the version

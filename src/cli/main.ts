@@ -3,9 +3,9 @@ import { suggestion } from '../options/nearest.ts'
 import { type Command, UsageError, exitCodes, packageVersion } from './command.ts'
 import { commands } from './commands.ts'
 import { helpOf, overview } from './help.ts'
-import { watchReader } from './reader.ts'
-import { handOver, isVerb, verbs } from './manager.ts'
+import { handOver, isVerb, packages } from './manager.ts'
 import { type Parsed, parseCommandLine } from './parse.ts'
+import { watchReader } from './reader.ts'
 import { reportError } from './report.ts'
 
 async function main(args: readonly string[]): Promise<number> {
@@ -14,7 +14,7 @@ async function main(args: readonly string[]): Promise<number> {
   let command: Command | undefined
   let parsed: Parsed | undefined
   try {
-    if (name === '--help' || name === '-h') return print(overview(commands, verbs))
+    if (name === '--help' || name === '-h') return print(overview(commands, packages))
     if (isVerb(name)) return await handOver(args)
     if (name === 'help') return await help(rest)
     command = find(name)
@@ -29,7 +29,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function help([name, extra]: readonly string[]): Promise<number> {
-  if (name === undefined || name.startsWith('-')) return print(overview(commands, verbs))
+  if (name === undefined || name.startsWith('-')) return print(overview(commands, packages))
   if (extra !== undefined) return UsageError.raise(`help takes one command, got '${extra}' too`)
   return isVerb(name) ? await handOver([name, '--help']) : print(helpOf(find(name)))
 }
@@ -40,7 +40,7 @@ function find(name: string): Command {
   const isOption = name.startsWith('-')
   const names = isOption
     ? ['--help', '--version']
-    : [...[...commands, ...verbs].map((each) => each.name), 'help']
+    : [...[...commands, ...packages.flatMap(({ verbs }) => verbs)].map((each) => each.name), 'help']
   const what = `unknown ${isOption ? 'option' : 'command'} '${name}'`
   return UsageError.raise(`${what}${suggestion(name, names)}`)
 }

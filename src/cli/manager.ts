@@ -4,11 +4,11 @@ import { pathToFileURL } from 'node:url'
 import { raise } from '../native/errors.ts'
 import type { Command } from './command.ts'
 
-/** What this command hands over to `@vmexit/manager`, which knows more of it. */
+/** What this command hands over to a package beside this one, which knows more of it. */
 export type Verb = Pick<Command, 'name' | 'summary'> &
   Partial<Pick<Command, 'argument' | 'options'>>
 
-/** In the order of the help. */
+/** Those of `@vmexit/manager`, in the order of the help. */
 export const verbs: readonly Verb[] = [
   { name: 'daemon', summary: 'keep machines, in the foreground' },
   { name: 'web', summary: 'print a URL of the web screen' },
@@ -31,51 +31,74 @@ export const verbs: readonly Verb[] = [
   { name: 'down', summary: 'stop the machines of a project file' },
 ]
 
-/** Whether the manager answers to it. */
-export function isVerb(name: string): boolean {
-  return verbs.some((verb) => verb.name === name)
+/** A package beside this one, whose command line is a part of this one. */
+export interface Beside {
+  readonly name: string
+  /** What its verbs are for. */
+  readonly about: string
+  readonly verbs: readonly Verb[]
 }
 
-/** The manager is not there. */
+/** In the order of the help. */
+export const packages: readonly Beside[] = [
+  { name: '@vmexit/manager', about: 'Machines that outlive their program', verbs },
+  {
+    name: '@vmexit/fleet',
+    about: 'The same runs on many machines',
+    verbs: [{ name: 'fleet', summary: 'run jobs on this host, or on all that share a queue' }],
+  },
+]
+
+const packageOf = (verb: string | undefined): Beside | undefined =>
+  packages.find((beside) => beside.verbs.some(({ name }) => name === verb))
+
+/** Whether a package beside this one answers to it. */
+export function isVerb(name: string): boolean {
+  return packageOf(name) !== undefined
+}
+
+/** The package is not there. */
 export class NotInstalled extends Error {
   readonly code = 'ERR_NOT_INSTALLED'
 }
 
-/** What `@vmexit/manager/cli` exports. */
-interface Manager {
+/** What the `/cli` of such a package exports. */
+interface CommandLine {
   /** Returns the exit code. */
   main(args: readonly string[]): Promise<number>
   /** The same verbs, with their options. */
   readonly verbs: readonly Verb[]
 }
 
-/** Runs a verb of the manager's, whose arguments are passed untouched. */
+/** Runs a verb of another package, whose arguments are passed untouched. */
 export async function handOver(args: readonly string[]): Promise<number> {
-  const manager = await installed()
-  if (manager) return await manager.main(args)
-  return raise(new NotInstalled(`'${args[0]}' is in another package: npm install @vmexit/manager`))
+  const name = packageOf(args[0])?.name ?? ''
+  const line = await installed(name)
+  if (line) return await line.main(args)
+  return raise(new NotInstalled(`'${args[0]}' is in another package: npm install ${name}`))
 }
 
-/** The manager's verbs; with their options where it is installed. */
+/** The verbs of the others; with their options where they are installed. */
 export async function knownVerbs(): Promise<readonly Verb[]> {
-  return (await installed())?.verbs ?? verbs
+  const all = packages.map(async (beside) => (await installed(beside.name))?.verbs ?? beside.verbs)
+  return (await Promise.all(all)).flat()
 }
 
 /**
- * The manager beside this package, or beside the command as it was called: a package manager may
+ * A package beside this package, or beside the command as it was called: a package manager may
  * keep each package apart, and link what the user has asked for.
  */
-async function installed(): Promise<Manager | undefined> {
+async function installed(name: string): Promise<CommandLine | undefined> {
   for (const from of [import.meta.url, process.argv[1]]) {
-    const path = from && pathOf(from)
-    if (path) return (await import(pathToFileURL(path).href)) as Manager
+    const path = from && pathOf(from, name)
+    if (path) return (await import(pathToFileURL(path).href)) as CommandLine
   }
   return undefined
 }
 
-function pathOf(from: string): string | undefined {
+function pathOf(from: string, name: string): string | undefined {
   try {
-    return createRequire(from).resolve('@vmexit/manager/cli')
+    return createRequire(from).resolve(`${name}/cli`)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND' ? undefined : raise(error)
   }

@@ -11,7 +11,8 @@ const fleet: Package = {
     engines: ['child', 'store'],
     worker: ['child', 'store', 'engines/queue'],
     cli: ['index.ts', 'worker', 'engines', 'child', 'store'],
-    'index.ts': ['engines', 'store'],
+    // Of the children it has their types.
+    'index.ts': ['engines', 'store', 'child/module.ts'],
   },
   ground: ['job'],
   packages: {

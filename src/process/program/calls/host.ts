@@ -57,6 +57,8 @@ const calls: Readonly<Record<string, Call>> = {
   pause: ({ waits }) => waits.forever(),
   rt_sigsuspend: ({ waits }) => waits.forever(),
   rt_sigtimedwait: signalWait,
+  alarm: setTimer,
+  setitimer: setTimer,
 }
 
 const answers = new Map<number, Call>([
@@ -153,6 +155,13 @@ async function write(host: Host, { stream }: CallStop, parts: Part[] | bigint): 
   }
   for (const piece of pieces) if (piece.length > 0) output.put(piece)
   return BigInt(MOST_BYTES - left)
+}
+
+/** The kernel's to answer; it has asked so that the timer is watched. */
+function setTimer(host: Host, call: CallStop): Answer {
+  const rax = host.machine.goOn()
+  if (typeof rax === 'bigint') return rax
+  return rax.kind === 'call' ? unknown(host, call) : 0n
 }
 
 async function signalWait(

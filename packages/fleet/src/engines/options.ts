@@ -1,0 +1,82 @@
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+
+import { fleetError } from '../job/error.ts'
+import type { Progress } from '../job/progress.ts'
+import { type Store, storeOf } from '../store/index.ts'
+
+/** Options of `map`. */
+export interface MapOptions {
+  /**
+   * Where Redis is, `redis://` or `rediss://`: jobs run on the hosts that have workers there.
+   * Without it they run on this host alone, in child processes.
+   */
+  readonly connection?: string
+  /** The name of the queue, default `vmexit`; with `connection` only. */
+  readonly queue?: string
+  /**
+   * Jobs that are under way at the same time: here one for each processor, which is the default; in
+   * the queue those that wait or run, default 1,000.
+   */
+  readonly concurrency?: number
+  /** Milliseconds for one attempt of a job that does not say it, default 60,000. */
+  readonly timeoutMs?: number
+  /** Aborting it ends what runs, and the iteration throws its reason. */
+  readonly signal?: AbortSignal
+  /** How often a job is begun whose process dies or does not end, default 3. */
+  readonly attempts?: number
+  /** Where images are: a store, the path of a folder, or an `http:` or `redis:` URL. */
+  readonly store?: Store | string
+  /** The folder of job modules, for jobs that run here; workers have their own. */
+  readonly modules?: string
+  /** The folder where this host keeps content, default `~/.cache/vmexit/fleet`. */
+  readonly cache?: string
+  /** Bytes that the cache keeps, default 8 GiB. */
+  readonly cacheBytes?: number
+  /** Called when something has changed. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** The same, checked. */
+export interface CheckedMap extends Omit<MapOptions, 'store'> {
+  readonly attempts: number
+  readonly timeoutMs: number
+  /** Of the local engine; that of the queue has a default of its own. */
+  readonly children: number
+  readonly store: Store | undefined
+  /** Whether `store` was made here, and is to be closed. */
+  readonly ownsStore: boolean
+}
+
+const known = [
+  ...['connection', 'queue', 'concurrency', 'timeoutMs', 'signal', 'attempts', 'store'],
+  ...['modules', 'cache', 'cacheBytes', 'onProgress'],
+]
+
+function whole(name: string, value: unknown, most: number): void {
+  const fits = Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most
+  if (value !== undefined && !fits)
+    throw fleetError('ERR_INVALID_OPTION', `${name} must be a whole number from 1 to ${most}`)
+}
+
+/** Checks what `map` was given. */
+export function checkMapOptions(options: MapOptions): CheckedMap {
+  for (const key of Object.keys(options))
+    if (!known.includes(key))
+      throw fleetError('ERR_INVALID_OPTION', `${key} is no option; they are ${known.join(', ')}`)
+  const { store, modules, concurrency, attempts = 3, timeoutMs = 60_000, ...rest } = options
+  whole('concurrency', concurrency, 100_000)
+  whole('attempts', attempts, 1000)
+  whole('timeoutMs', timeoutMs, 86_400_000)
+  whole('cacheBytes', rest.cacheBytes, Number.MAX_SAFE_INTEGER)
+  return {
+    ...rest,
+    ...(concurrency !== undefined && { concurrency }),
+    ...(modules !== undefined && { modules: resolve(modules) }),
+    attempts,
+    timeoutMs,
+    children: concurrency ?? availableParallelism(),
+    store: store === undefined ? undefined : storeOf(store),
+    ownsStore: typeof store === 'string',
+  }
+}
