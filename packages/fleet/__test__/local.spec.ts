@@ -54,6 +54,7 @@ kvmTest('images, snapshots and disks are of the store', async (t) => {
       id: 'image',
       definition: {
         mode: 'long' as const,
+        pc: true,
         payload: { file: { hash } },
         routes,
         disks: [{ file: { hash: await store.put(new Uint8Array(4096)) } }],
@@ -94,11 +95,12 @@ if (existsSync(busybox))
     const { store, options } = place(t)
     const hash = await store.putFile(busybox)
     const input = await store.put(new TextEncoder().encode('one\ntwo\n'))
-    const native = { hash, args: ['cat', '/in', '/text'] }
+    const path = '/bin/busybox'
+    const native = { hash, path, args: ['cat', '/in', '/text'] }
     const jobs = [
       { id: 'cat', native: { ...native, files: { '/in': { hash: input }, '/text': 'three\n' } } },
-      { id: 'code', native: { hash, args: ['sh', '-c', 'exit $N'], env: { N: '7' } } },
-      { id: 'read', native: { hash, args: ['cat'], stdin: 'given' } },
+      { id: 'code', native: { hash, path, args: ['sh', '-c', 'exit $N'], env: { N: '7' } } },
+      { id: 'read', native: { hash, path, args: ['cat'], stdin: 'given' } },
     ]
     const found = await results(t, jobs, options)
     t.like(found['cat']!.value, { exitCode: 0, stdout: 'one\ntwo\nthree\n' })

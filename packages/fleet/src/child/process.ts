@@ -31,6 +31,9 @@ const main = isCompiled ? compiled : fileURLToPath(new URL('main.ts', import.met
 export class Child {
   readonly #process: ChildProcess
   readonly #gone: Promise<void>
+  /** Settled when it can take a job, or never will. */
+  readonly ready: Promise<void>
+  #isReady: () => void = () => undefined
   #ears: Ears | undefined
   #finish: ((how: Ended | Death) => void) | undefined
   #death: Death | undefined
@@ -44,6 +47,7 @@ export class Child {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.#process = child
+    this.ready = new Promise((resolve) => (this.#isReady = resolve))
     child.stderr?.on('data', (bytes: Buffer) => {
       this.#complaint = `${this.#complaint}${String(bytes)}`.slice(-mostComplaint)
     })
@@ -96,10 +100,12 @@ export class Child {
 
   #die(message: string): void {
     this.#death ??= { type: 'death', message: `the child process has died: ${message}` }
+    this.#isReady()
     this.#finish?.(this.#death)
   }
 
   async #hear(message: Up): Promise<void> {
+    if (message.type === 'ready') return this.#isReady()
     const ears = this.#ears
     if (!ears) return
     if (message.type === 'ended') this.#finish?.(message)
