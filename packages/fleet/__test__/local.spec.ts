@@ -49,14 +49,17 @@ kvmTest('images, snapshots and disks are of the store', async (t) => {
   using snapshot = vm.snapshot()
   await snapshot.save(file)
   const hash = await store.put(image)
+  // mov al, 'A'; out 0xe9, al; out 0xf4, al
+  const stops = await store.put(Uint8Array.of(0xb0, 0x41, 0xe6, 0xe9, 0xe6, 0xf4))
   const jobs = [
+    { id: 'image', definition: { mode: 'long' as const, payload: { file: { hash } }, routes } },
     {
-      id: 'image',
+      id: 'disk',
       definition: {
         mode: 'long' as const,
         pc: true,
-        payload: { file: { hash } },
-        routes,
+        payload: { file: { hash: stops } },
+        routes: [...routes, { port: 0xf4, to: 'stop' }],
         disks: [{ file: { hash: await store.put(new Uint8Array(4096)) } }],
       },
     },
@@ -65,6 +68,7 @@ kvmTest('images, snapshots and disks are of the store', async (t) => {
   ]
   const found = await results(t, jobs, options)
   t.like(found['image']!.value, { reason: 'hlt', output: 'A' })
+  t.like(found['disk']!.value, { reason: 'exit-port', output: 'A' })
   t.like(found['snapshot']!.value, { reason: 'hlt', output: 'B' })
   t.like(found['again']!.value, { reason: 'hlt', output: 'B' })
 })
@@ -76,6 +80,7 @@ kvmTest('a snapshot that would open files of the host is refused', async (t) => 
   const image = Uint8Array.of(0xf4)
   using vm = new VirtualMachine({
     mode: 'long',
+    pc: true,
     payload: { image },
     disks: [{ file: disk, volatile: true }],
   })
