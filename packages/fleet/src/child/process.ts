@@ -24,8 +24,13 @@ export interface Ears {
 const mostComplaint = 2000
 
 const compiled = fileURLToPath(new URL('main.js', import.meta.url))
-const isCompiled = existsSync(compiled)
-const main = isCompiled ? compiled : fileURLToPath(new URL('main.ts', import.meta.url))
+const main = existsSync(compiled) ? compiled : fileURLToPath(new URL('main.ts', import.meta.url))
+
+/**
+ * What of this process's own options its children have: what makes modules loadable. A script of
+ * `--eval` would be run again by each of them, and make children of its own.
+ */
+const loads = /^--(import|require|conditions|experimental-loader|loader)=/
 
 /** A process that runs one job after the other. */
 export class Child {
@@ -41,8 +46,7 @@ export class Child {
 
   constructor() {
     const child = fork(main, [], {
-      // Not the parent's: with `-e` each child would be another parent.
-      execArgv: isCompiled ? [] : ['--import=@oxc-node/core/register'],
+      execArgv: process.execArgv.filter((word) => loads.test(word)),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
