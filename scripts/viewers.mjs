@@ -1,5 +1,5 @@
 // Programs that look at machines, from Debian, kept in .cache: viewers of VNC and noVNC in .cache/viewers, clients of libvirt in .cache/clients, each with an X server
-// without a screen, and gdb in .cache/gdb. Nothing is installed: a command runs in a mount namespace of its own, in which /usr and /etc show what was unpacked over the host's own.
+// without a screen, gdb in .cache/gdb and Redis in .cache/redis. Nothing is installed: a command runs in a mount namespace of its own, in which /usr and /etc show what was unpacked over the host's own.
 import { randomBytes } from 'node:crypto'
 import {
   cpSync,
@@ -39,6 +39,13 @@ const clients = {
 }
 
 const debuggers = { name: 'gdb', packages: ['gdb'], alone: [], probe: ['gdb', '--version'] }
+
+const redis = {
+  name: 'redis',
+  packages: ['redis-server'],
+  alone: [],
+  probe: ['redis-server', '--version'],
+}
 
 /** Words that start a command where /usr has what was fetched, too; as they are for the host's own /usr. */
 export function within(usr, words, flags = []) {
@@ -140,6 +147,12 @@ export const fetchViewers = () => fetchSet(viewers)
 export async function fetchGdb() {
   const { code } = await attempt(debuggers.probe, { seconds: 60 })
   return code === 0 ? '/usr' : await fetchSet(debuggers)
+}
+
+/** The host's redis-server, or Debian's. */
+export async function fetchRedis() {
+  const { code } = await attempt(redis.probe, { seconds: 60 })
+  return code === 0 ? '/usr' : await fetchSet(redis)
 }
 
 const hasGi = ['/usr/bin/python3', '-c', 'import gi; gi.require_version("Atspi", "2.0")']

@@ -5,6 +5,7 @@
  */
 import { mapLocal } from './engines/local.ts'
 import { type MapOptions, checkMapOptions } from './engines/options.ts'
+import { mapOverQueue } from './engines/queue/map.ts'
 import type { Jobs } from './engines/source.ts'
 import type { Result } from './job/job.ts'
 
@@ -48,7 +49,8 @@ export { type Store, folderStore, httpStore, redisStore } from './store/index.ts
  * ```
  */
 export function map(jobs: Jobs, options: MapOptions = {}): AsyncGenerator<Result, void> {
-  return mapLocal(jobs, checkMapOptions(options))
+  const checked = checkMapOptions(options)
+  return checked.connection === undefined ? mapLocal(jobs, checked) : mapOverQueue(jobs, checked)
 }
 
 /** {@link map} by the name that programs read well with. */

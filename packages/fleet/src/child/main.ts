@@ -1,4 +1,6 @@
 // A process that runs jobs, one at a time. Its parent feeds it, and ends it at a time-out.
+import { Worker } from 'node:worker_threads'
+
 import { toJobError } from '../job/error.ts'
 import type { JsonValue } from '../job/job.ts'
 import { MissingModule, runModule } from './module.ts'
@@ -6,6 +8,20 @@ import { runNative } from './native.ts'
 import type { Answer, Ask, Assignment, Down, Ended, Up } from './protocol.ts'
 import { mostValue } from './protocol.ts'
 import { type Clock, runMachine } from './run.ts'
+
+/**
+ * A module may never give its thread back, and then nothing here hears that the parent has died: a
+ * thread looks for it.
+ */
+function watchParent(): Worker {
+  const look = `setInterval(() => {
+    if (process.ppid !== ${process.ppid}) process.kill(process.pid, 'SIGKILL')
+  }, 1000)`
+  const worker = new Worker(look, { eval: true, execArgv: [] })
+  worker.unref()
+  return worker
+}
+let guard: Worker | undefined
 
 /** What is this host's lack, and no fault of the job's. */
 const lacks = new Set([
@@ -57,6 +73,7 @@ async function run(assignment: Assignment): Promise<Ended> {
   const clock: Clock = { guestMs: 0 }
   const { job } = assignment
   try {
+    if (job.module !== undefined) guard ??= watchParent()
     const value =
       job.module !== undefined
         ? await runModule(assignment, clock, ways)
@@ -78,6 +95,7 @@ process.on('message', (message: Down) => {
   }
   void run(message).then(send)
 })
+send({ type: 'ready' })
 // Without its parent it has nothing to do.
 process.on('disconnect', () => process.exit(0))
 // The parent decides when it is over.

@@ -36,6 +36,9 @@ const loads = /^--(import|require|conditions|experimental-loader|loader)=/
 export class Child {
   readonly #process: ChildProcess
   readonly #gone: Promise<void>
+  /** Settled when it can take a job, or never will. */
+  readonly ready: Promise<void>
+  #isReady: () => void = () => undefined
   #ears: Ears | undefined
   #finish: ((how: Ended | Death) => void) | undefined
   #death: Death | undefined
@@ -48,6 +51,7 @@ export class Child {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.#process = child
+    this.ready = new Promise((resolve) => (this.#isReady = resolve))
     child.stderr?.on('data', (bytes: Buffer) => {
       this.#complaint = `${this.#complaint}${String(bytes)}`.slice(-mostComplaint)
     })
@@ -100,10 +104,12 @@ export class Child {
 
   #die(message: string): void {
     this.#death ??= { type: 'death', message: `the child process has died: ${message}` }
+    this.#isReady()
     this.#finish?.(this.#death)
   }
 
   async #hear(message: Up): Promise<void> {
+    if (message.type === 'ready') return this.#isReady()
     const ears = this.#ears
     if (!ears) return
     if (message.type === 'ended') this.#finish?.(message)

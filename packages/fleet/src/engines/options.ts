@@ -15,6 +15,12 @@ export interface MapOptions {
   /** The name of the queue, default `vmexit`; with `connection` only. */
   readonly queue?: string
   /**
+   * The name of these jobs together, with `connection` only. After the end of this process,
+   * whatever ended it, a `map` of the same name goes on: what is done is not done again, as long as
+   * it is among the last 10,000 results of the queue. Without a name, jobs are new, whatever their ids.
+   */
+  readonly campaign?: string
+  /**
    * Jobs that are under way at the same time: here one for each processor, which is the default; in
    * the queue those that wait or run, default 1,000.
    */
@@ -49,9 +55,16 @@ export interface CheckedMap extends Omit<MapOptions, 'store'> {
 }
 
 const known = [
-  ...['connection', 'queue', 'concurrency', 'timeoutMs', 'signal', 'attempts', 'store'],
+  ...['connection', 'queue', 'campaign', 'concurrency', 'timeoutMs', 'signal', 'attempts', 'store'],
   ...['modules', 'cache', 'cacheBytes', 'onProgress'],
 ]
+
+/** What may name a queue or a campaign. */
+function checkName(option: string, value: unknown): void {
+  if (value === undefined || (typeof value === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(value)))
+    return
+  throw fleetError('ERR_INVALID_OPTION', `${option} must be 1 to 64 of A-Z a-z 0-9 . _ -`)
+}
 
 function whole(name: string, value: unknown, most: number): void {
   const fits = Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most
@@ -65,6 +78,8 @@ export function checkMapOptions(options: MapOptions): CheckedMap {
     if (!known.includes(key))
       throw fleetError('ERR_INVALID_OPTION', `${key} is no option; they are ${known.join(', ')}`)
   const { store, modules, concurrency, attempts = 3, timeoutMs = 60_000, ...rest } = options
+  checkName('queue', rest.queue)
+  checkName('campaign', rest.campaign)
   whole('concurrency', concurrency, 100_000)
   whole('attempts', attempts, 1000)
   whole('timeoutMs', timeoutMs, 86_400_000)

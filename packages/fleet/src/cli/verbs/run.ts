@@ -1,6 +1,7 @@
-import { type MapOptions, type Progress, type Result, map } from '../../index.ts'
+import { type MapOptions, type Progress, map } from '../../index.ts'
 import { jobsOf } from '../jobs.ts'
-import { LiveLine, plain, print, seconds, tell } from '../output.ts'
+import { LiveLine, print, tell } from '../output.ts'
+import { lineOf } from '../results.ts'
 import { describeProgress, describeSummary, summaryOf } from '../summary.ts'
 import { type Run, type Values, durationOf, exitCodes, numberOf, textOf } from '../verb.ts'
 
@@ -43,6 +44,7 @@ function optionsOf(values: Values): MapOptions {
   const given = {
     connection: textOf(values, 'redis'),
     queue: textOf(values, 'queue'),
+    campaign: textOf(values, 'campaign'),
     store: textOf(values, 'store'),
     modules: textOf(values, 'modules'),
     cache: textOf(values, 'cache'),
@@ -57,17 +59,4 @@ function optionsOf(values: Values): MapOptions {
 async function printed(line: string): Promise<void> {
   if (process.stdout.write(`${line}\n`)) return
   await new Promise((resolve) => process.stdout.once('drain', resolve))
-}
-
-/** A result for people. */
-function lineOf({ id, status, value, error, attempts, host, durationMs }: Result): string {
-  const tried = attempts === 1 ? '' : `  ${attempts} attempts`
-  const what = error ? `${error.code}: ${error.message.split('\n')[0]}` : shown(value)
-  return plain(`${status.padEnd(6)}  ${id}  ${seconds(durationMs)}  ${host}${tried}  ${what}`)
-}
-
-function shown(value: Result['value']): string {
-  const { reason, exitCode } = Object(value) as { reason?: unknown; exitCode?: unknown }
-  if (typeof reason !== 'string') return (JSON.stringify(value) ?? 'null').slice(0, 100)
-  return typeof exitCode === 'number' ? `${reason} ${exitCode}` : reason
 }
