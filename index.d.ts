@@ -195,6 +195,8 @@ export declare class NativeMachine {
    * system call that waits for its answer is interrupted, and has to be answered by `EINTR`.
    */
   userSignal(signal: number): boolean | Failure
+  /** Looks at the timer that `alarm` or `setitimer` has set, which sends `SIGALRM` if it is due. */
+  userTimer(): NativeTimer | Failure
   /** Which system calls end a run before they are answered: those of these numbers, or all. */
   userWatch(numbers: Array<number>, all: boolean): Failure | null
   /** The stream that a descriptor leads to, if it is one: 0, 1 or 2. */
@@ -1509,6 +1511,14 @@ export interface NativeText {
   route: number
   /** The bytes. */
   bytes: Uint8Array
+}
+
+/** The timer of a program. */
+export interface NativeTimer {
+  /** How long until it sends the next signal; none if it is off. */
+  leftMs?: number
+  /** A system call that waits for its answer is interrupted, and has to be answered by `EINTR`. */
+  interrupts: boolean
 }
 
 /** What a trace has at one moment. */

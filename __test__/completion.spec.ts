@@ -28,6 +28,9 @@ const cases: [typed: string, expected: string[]][] = [
   ['vmexit bench --route coa', ['coalesce']],
   ['vmexit run gu', ['guest.bin']],
   ['vmexit boot x --initrd tw', ['two words.bin']],
+  ['vmexit exec --sy', ['--syscalls']],
+  ['vmexit exec --dir gu', ['guest.bin']],
+  ['vmexit exec --timeout 5s -- gu', ['guest.bin']],
 ]
 
 function run(shell: string, args: string[], input?: string): string {

@@ -81,6 +81,21 @@ for (const [libc, tool] of Object.entries(tools)) {
   })
 }
 
+test('a timer comes to what waits and to what computes, as on the host', async (t) => {
+  const program = built(tools.musl, 'interrupted')
+  if ('missing' in program) return t.pass(`skipped: ${program.missing}`)
+  const folder = mkdtempSync(join(tmpdir(), 'vmexit-signals-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'interrupted')
+  writeFileSync(path, program.image)
+  chmodSync(path, 0o755)
+  const { stdout, signal } = spawnSync(path, ['timers'], { encoding: 'utf8' })
+  const here = await execute(program.image, ['timers'], { timeoutMs: 60_000 })
+  t.is(here.stdout, stdout)
+  t.deepEqual([here.signal, here.reason, signal], ['SIGALRM', 'killed', 'SIGALRM'])
+  t.deepEqual(here.refused, {})
+})
+
 test('a signal that comes before the first instruction ends a process', async (t) => {
   const program = built(tools.musl, 'signals')
   if ('missing' in program) return t.pass(`skipped: ${program.missing}`)

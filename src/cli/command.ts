@@ -43,6 +43,8 @@ export interface Command {
   readonly usage: string
   readonly about: string
   readonly argument?: Argument
+  /** What follows the argument is another program's: options end at the argument, or at `--`. */
+  readonly isProgram?: boolean
   readonly options: Readonly<Record<string, Option>>
   /** Exit codes and examples. */
   readonly notes?: string
@@ -57,6 +59,10 @@ export const exitCodes = {
   abnormalGuest: 3,
   reset: 4,
   timeout: 124,
+  notExecutable: 126,
+  notFound: 127,
+  /** What a shell adds to the number of the signal that has ended a program. */
+  signalled: 128,
   /** What a shell calls the end by SIGINT. */
   interrupted: 130,
 } as const
@@ -66,6 +72,26 @@ export class UsageError extends Error {
   /** Throws one. */
   static raise(message: string): never {
     return raise(new UsageError(message))
+  }
+}
+
+/** A program that cannot be run. */
+export class ProgramError extends Error {
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+
+  /** Throws one: exit code 127. */
+  static notFound(message: string): never {
+    return raise(new ProgramError(message, exitCodes.notFound))
+  }
+
+  /** Throws one: exit code 126. */
+  static notExecutable(message: string): never {
+    return raise(new ProgramError(message, exitCodes.notExecutable))
   }
 }
 

@@ -1,5 +1,6 @@
 import { defaultExits, routeNames } from '../bench/route-names.ts'
 import type { Argument, Command, Option } from './command.ts'
+import { exec } from './exec.ts'
 import { knownVerbs } from './manager.ts'
 import { portTargets } from './values.ts'
 import { words } from './words.ts'
@@ -367,6 +368,7 @@ export const commands: readonly Command[] = [
   hello,
   run,
   boot,
+  exec,
   disassemble,
   doctor,
   bench,

@@ -34,6 +34,9 @@ function quote(text: string): string {
 const isPath = (argument?: Argument): boolean =>
   argument !== undefined && !argument.words && argument.name !== 'MACHINE'
 
+/** Whether a value begins with a path of the host. */
+const isFile = (value = ''): boolean => /^(FILE|HOST)\b/.test(value)
+
 /** Their names; without the manager, or a daemon, there are none. */
 const machines = 'vmexit ps --quiet 2>/dev/null'
 
@@ -43,7 +46,7 @@ function bash(own: readonly Verb[], verbs: readonly Verb[]): string {
   const values = commands.flatMap((command) =>
     optionsOf(command).flatMap(([name, { value, words: list }]) => {
       if (value === undefined) return []
-      const way = list ? `list ${quote(list.join(' '))}` : value === 'FILE' ? 'files' : 'nothing'
+      const way = list ? `list ${quote(list.join(' '))}` : isFile(value) ? 'files' : 'nothing'
       return [`    '${command.name} --${name}') ${way}; return ;;`]
     }),
   )
@@ -88,7 +91,7 @@ function zsh(own: readonly Verb[], verbs: readonly Verb[]): string {
     const specs = optionsOf(command).map(([option, { about, value, words: list, multiple }]) => {
       // In a specification these characters mean something.
       const text = about.replaceAll(/[[\]:\\]/g, String.raw`\$&`)
-      const action = list ? `(${list.join(' ')})` : value === 'FILE' ? '_files' : ' '
+      const action = list ? `(${list.join(' ')})` : isFile(value) ? '_files' : ' '
       const taken = value === undefined ? '' : `:${value}:${action}`
       return quote(`${multiple ? '*' : ''}--${option}[${text}]${taken}`)
     })
@@ -130,7 +133,7 @@ function fish(own: readonly Verb[], verbs: readonly Verb[]): string {
     const { name, summary, argument } = command
     const seen = `-n '__fish_seen_subcommand_from ${name}'`
     const options = optionsOf(command).map(([option, { about, value, words: list }]) => {
-      const taken = value === undefined ? '' : value === 'FILE' ? ' -r -F' : ' -x'
+      const taken = value === undefined ? '' : isFile(value) ? ' -r -F' : ' -x'
       const values = list ? ` -a ${quote(list.join(' '))}` : ''
       return `complete -c vmexit ${seen} -l ${option}${taken}${values} -d ${quote(about)}`
     })

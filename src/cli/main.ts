@@ -5,6 +5,7 @@ import { commands } from './commands.ts'
 import { helpOf, overview } from './help.ts'
 import { handOver, isVerb, packages } from './manager.ts'
 import { type Parsed, parseCommandLine } from './parse.ts'
+import { watchReader } from './reader.ts'
 import { reportError } from './report.ts'
 
 async function main(args: readonly string[]): Promise<number> {
@@ -22,7 +23,8 @@ async function main(args: readonly string[]): Promise<number> {
     const run = await command.load()
     return await run(parsed.values, parsed.positionals)
   } catch (error) {
-    return reportError(error, { json: rest.includes('--json'), command, values: parsed?.values })
+    const json = parsed ? parsed.values['json'] === true : rest.includes('--json')
+    return reportError(error, { json, command, values: parsed?.values })
   }
 }
 
@@ -48,10 +50,5 @@ function print(text: string): number {
   return exitCodes.fine
 }
 
-// A reader that went away (`| head`) is no failure of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  process.stderr.write(`vmexit: cannot write to stdout: ${error.message}\n`)
-  process.exit(exitCodes.hostFailure)
-})
+watchReader()
 process.exitCode = await main(process.argv.slice(2))

@@ -20,10 +20,11 @@ export function parseCommandLine(command: Command, args: readonly string[]): Par
     return [name, { type, multiple: option.multiple ?? false }] as const
   })
   const help = { type: 'boolean', short: 'h' } as const
+  const [own, program] = command.isProgram ? split(command, args) : [args, []]
   const options = { ...Object.fromEntries(known), help }
   // Not strict: its messages are Node's own, which know of no nearest word.
   const parsed = parseArgs({
-    args: joined(command, args),
+    args: joined(command, own),
     options,
     allowPositionals: true,
     strict: false,
@@ -31,7 +32,20 @@ export function parseCommandLine(command: Command, args: readonly string[]): Par
   })
   for (const token of parsed.tokens) if (token.kind === 'option') check(command, token)
   const { values, positionals } = parsed
-  return { values: values as Values, positionals, help: values['help'] === true }
+  const rest = [...positionals, ...program]
+  return { values: values as Values, positionals: rest, help: values['help'] === true }
+}
+
+/** The options of a command, and what follows them: a program and what is given to it. */
+function split({ options }: Command, args: readonly string[]): [string[], string[]] {
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index]!
+    if (arg === '--') return [args.slice(0, index), args.slice(index + 1)]
+    if (!arg.startsWith('-') || arg === '-') return [args.slice(0, index), args.slice(index)]
+    const name = arg.slice(2)
+    if (Object.hasOwn(options, name) && options[name]!.value !== undefined) index++
+  }
+  return [[...args], []]
 }
 
 /** The same, where the value of an option that could stand without is said to be one. */

@@ -1,5 +1,12 @@
 import type { ErrorCode, VmError } from '../native/errors.ts'
-import { type Command, UsageError, type Values, exitCodes, printJson } from './command.ts'
+import {
+  type Command,
+  ProgramError,
+  UsageError,
+  type Values,
+  exitCodes,
+  printJson,
+} from './command.ts'
 import { NotInstalled } from './manager.ts'
 
 /** Failures that a different command line would not have. */
@@ -24,15 +31,18 @@ export function reportError(error: unknown, { json, command, values }: Asked): n
   const said = error instanceof Error ? error.message : String(error)
   const message = isUsage && command ? inFlags(said, command, values) : said
   if (json) {
-    const { code = 'ERR_INVALID_OPTION', call, errno } = error as Partial<VmError>
+    const usual = error instanceof ProgramError ? 'ERR_PAYLOAD' : 'ERR_INVALID_OPTION'
+    const { code = usual, call, errno } = error as Partial<VmError>
     printJson({ error: { code, message, call, errno } })
   }
   const help = `vmexit ${command ? `${command.name} ` : ''}--help`
   if (isUsage)
     process.stderr.write(`vmexit: ${message}${message.endsWith('?') ? ' See' : '; see'} ${help}\n`)
-  else if (error instanceof NotInstalled) process.stderr.write(`vmexit: ${message}\n`)
+  else if (error instanceof NotInstalled || error instanceof ProgramError)
+    process.stderr.write(`vmexit: ${message}\n`)
   else if (isVmError(error)) process.stderr.write(`vmexit: ${error.code}: ${message}\n`)
   else process.stderr.write(`vmexit: ${error instanceof Error ? error.stack : said}\n`)
+  if (error instanceof ProgramError) return error.exitCode
   return isUsage ? exitCodes.usage : exitCodes.hostFailure
 }
 

@@ -68,6 +68,27 @@ export function parseDisk(text: string): DefinedDisk {
   return { file: resolve(path), ...more[kind as keyof typeof more] }
 }
 
+/** A directory or file of the host, and where a process finds it. */
+export interface GivenDirectory {
+  readonly host: string
+  readonly guest: string
+  readonly readOnly: boolean
+}
+
+/** `--dir /usr`, `--dir /usr:ro`, `--dir out:/out`, `--dir out:/out:ro`. */
+export function parseDirectory(text: string): GivenDirectory {
+  const [, host, guest, readOnly] = /^([^:]+?)(?::(\/[^:]*))?(:ro)?$/.exec(text) ?? []
+  if (host === undefined) return refuse('--dir', 'HOST, or HOST:GUEST with GUEST absolute', text)
+  const path = resolve(host)
+  return { host: path, guest: resolve(guest ?? path), readOnly: readOnly !== undefined }
+}
+
+/** `--env NAME=VALUE`. */
+export function parseVariable(text: string): [name: string, value: string] {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+  return name === undefined ? refuse('--env', 'NAME=VALUE', text) : [name, value!]
+}
+
 /** `--screen text`, `--screen 1024x768`. */
 export function parseScreen(option: string, text: string): DefinedScreen {
   if (text === 'text') return text

@@ -25,6 +25,8 @@ export interface Elf {
   readonly isRelocatable: boolean
   readonly sections: readonly Section[]
   readonly segments: readonly Segment[]
+  /** The program that loads it, where it is linked dynamically. */
+  readonly interpreter: string | undefined
 }
 
 /** Section types (figure 4-9). */
@@ -33,6 +35,7 @@ const SHT_NOBITS = 8
 export const SHT_DYNSYM = 11
 const ET_REL = 1
 const PT_LOAD = 1
+const PT_INTERP = 3
 /** Flags of sections and segments. */
 const SHF_ALLOC_EXECINSTR = 6n
 const PF_X = 1
@@ -90,16 +93,19 @@ export function readElf(given: Uint8Array): Elf | undefined {
   ]
   const at = (first: bigint, count: number, bytes: number, own: number): number[] =>
     bytes === own ? headersAt(image, first, count, bytes) : []
-  const segments = at(word(layout.phoff), segmentCount, segmentBytes, layout.segment.bytes)
-    .filter((header) => view.getUint32(header, true) === PT_LOAD)
-    .map((header) => {
-      const { flags, offset, address, fileBytes } = layout.segment
-      return {
-        isExecutable: (view.getUint32(header + flags, true) & PF_X) !== 0,
-        address: word(header + address),
-        bytes: part(image, word(header + offset), word(header + fileBytes)),
-      }
-    })
+  const headers = at(word(layout.phoff), segmentCount, segmentBytes, layout.segment.bytes)
+  const segmentsOf = (type: number): Segment[] =>
+    headers
+      .filter((header) => view.getUint32(header, true) === type)
+      .map((header) => {
+        const { flags, offset, address, fileBytes } = layout.segment
+        return {
+          isExecutable: (view.getUint32(header + flags, true) & PF_X) !== 0,
+          address: word(header + address),
+          bytes: part(image, word(header + offset), word(header + fileBytes)),
+        }
+      })
+  const [interpreter] = segmentsOf(PT_INTERP)
   const raw = at(word(layout.shoff), sectionCount, sectionBytes, layout.section.bytes).map(
     (header) => {
       const { flags, address, offset, size, link } = layout.section
@@ -120,7 +126,8 @@ export function readElf(given: Uint8Array): Elf | undefined {
   return {
     bits: layout.bits,
     isRelocatable: view.getUint16(0x10, true) === ET_REL,
-    segments,
+    segments: segmentsOf(PT_LOAD),
+    interpreter: interpreter && stringAt(interpreter.bytes, 0),
     sections: raw.map(({ nameAt, ...section }) => ({
       ...section,
       name: stringAt(names, nameAt) ?? '',

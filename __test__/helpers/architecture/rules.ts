@@ -11,6 +11,7 @@ const UNSAFE_FILES = [
   'crates/vmm/src/kvm/host/clock.rs',
   'crates/vmm/src/kvm/image/mod.rs',
   'crates/vmm/src/kvm/image/pagemap.rs',
+  'crates/vmm/src/kvm/image/mapping.rs',
   'crates/vmm/src/kvm/memory.rs',
   'crates/vmm/src/kvm/origin.rs',
   'crates/vmm/src/kvm/vm.rs',

@@ -73,6 +73,6 @@ pub const HELD_ROOM: usize = 32 << 20;
 /// Symbolic links on the way to one file, as Linux has it.
 pub const LINKS: usize = 40;
 /// Directories within each other on the way to one file.
-pub const DEPTH: usize = 128;
+pub const DEPTH: usize = 256;
 /// Bytes of a file that is read as a whole, as a program's image is.
 pub const WHOLE_BYTES: usize = 1 << 30;

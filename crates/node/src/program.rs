@@ -29,6 +29,15 @@ pub struct NativeStop {
     pub code: Option<i32>,
 }
 
+/// The timer of a program.
+#[napi(object)]
+pub struct NativeTimer {
+    /// How long until it sends the next signal; none if it is off.
+    pub left_ms: Option<f64>,
+    /// A system call that waits for its answer is interrupted, and has to be answered by `EINTR`.
+    pub interrupts: bool,
+}
+
 /// Where a program lies.
 #[napi(object)]
 pub struct NativeProgram {
@@ -92,6 +101,18 @@ impl NativeMachine {
     #[napi]
     pub fn user_signal(&self, signal: u32) -> Either<bool, Failure> {
         either(self.with_idle(|machine| machine.user_signal(signal)))
+    }
+
+    /// Looks at the timer that `alarm` or `setitimer` has set, which sends `SIGALRM` if it is due.
+    #[napi]
+    pub fn user_timer(&self) -> Either<NativeTimer, Failure> {
+        either(self.with_idle(|machine| {
+            let (left, interrupts) = machine.user_timer()?;
+            Ok(NativeTimer {
+                left_ms: left.map(|left| left.as_secs_f64() * 1000.0),
+                interrupts,
+            })
+        }))
     }
 
     /// Which system calls end a run before they are answered: those of these numbers, or all.

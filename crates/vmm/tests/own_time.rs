@@ -5,8 +5,8 @@ mod native;
 
 use std::time::Instant;
 
-use native::{BASE, Code, image, told};
-use vmm::{CpuMode, Machine, MachineConfig, UserConfig};
+use native::{BASE, Code, image, run, told};
+use vmm::{CpuMode, Machine, MachineConfig, UserConfig, UserFiles, UserStop};
 
 const NANOSLEEP: u32 = 35;
 const CLOCK_GETTIME: u32 = 228;
@@ -76,6 +76,29 @@ fn what_waits_with_a_time_waits_for_that_alone() {
     assert_eq!(time(), (16, 500_002_000));
     // A look at the clock, and then until 1000.
     assert_eq!(time(), (1000, 1000));
+}
+
+#[test]
+fn what_waits_for_a_timer_goes_by_the_same_clock() {
+    const ALARM: u32 = 37;
+    const PAUSE: u32 = 34;
+    const KILLED: UserStop = UserStop::Killed { signal: 14 };
+    let code = tell_time(Code::new().call(ALARM, &[3600]), MONOTONIC);
+    let mut config = MachineConfig::new(CpuMode::Long, image(&code.call(PAUSE, &[]).0));
+    config.memory_bytes = 16 << 20;
+    config.user = Some(UserConfig {
+        clock: Some(DATE),
+        files: Some(UserFiles {
+            directory: b"/".to_vec(),
+            ..UserFiles::default()
+        }),
+        ..UserConfig::default()
+    });
+    let mut machine = Machine::new(config).unwrap();
+    assert_eq!(told(&mut machine), 0);
+    told(&mut machine);
+    let outcome = run(&mut machine);
+    assert_eq!(machine.user_stop(), Some(&KILLED), "{outcome:?}");
 }
 
 #[test]

@@ -49,13 +49,17 @@ kvmTest('images, snapshots and disks are of the store', async (t) => {
   using snapshot = vm.snapshot()
   await snapshot.save(file)
   const hash = await store.put(image)
+  // mov al, 'A'; out 0xe9, al; out 0xf4, al
+  const stops = await store.put(Uint8Array.of(0xb0, 0x41, 0xe6, 0xe9, 0xe6, 0xf4))
   const jobs = [
+    { id: 'image', definition: { mode: 'long' as const, payload: { file: { hash } }, routes } },
     {
-      id: 'image',
+      id: 'disk',
       definition: {
         mode: 'long' as const,
-        payload: { file: { hash } },
-        routes,
+        pc: true,
+        payload: { file: { hash: stops } },
+        routes: [...routes, { port: 0xf4, to: 'stop' }],
         disks: [{ file: { hash: await store.put(new Uint8Array(4096)) } }],
       },
     },
@@ -64,6 +68,7 @@ kvmTest('images, snapshots and disks are of the store', async (t) => {
   ]
   const found = await results(t, jobs, options)
   t.like(found['image']!.value, { reason: 'hlt', output: 'A' })
+  t.like(found['disk']!.value, { reason: 'exit-port', output: 'A' })
   t.like(found['snapshot']!.value, { reason: 'hlt', output: 'B' })
   t.like(found['again']!.value, { reason: 'hlt', output: 'B' })
 })
@@ -75,6 +80,7 @@ kvmTest('a snapshot that would open files of the host is refused', async (t) => 
   const image = Uint8Array.of(0xf4)
   using vm = new VirtualMachine({
     mode: 'long',
+    pc: true,
     payload: { image },
     disks: [{ file: disk, volatile: true }],
   })
@@ -94,11 +100,12 @@ if (existsSync(busybox))
     const { store, options } = place(t)
     const hash = await store.putFile(busybox)
     const input = await store.put(new TextEncoder().encode('one\ntwo\n'))
-    const native = { hash, args: ['cat', '/in', '/text'] }
+    const path = '/bin/busybox'
+    const native = { hash, path, args: ['cat', '/in', '/text'] }
     const jobs = [
       { id: 'cat', native: { ...native, files: { '/in': { hash: input }, '/text': 'three\n' } } },
-      { id: 'code', native: { hash, args: ['sh', '-c', 'exit $N'], env: { N: '7' } } },
-      { id: 'read', native: { hash, args: ['cat'], stdin: 'given' } },
+      { id: 'code', native: { hash, path, args: ['sh', '-c', 'exit $N'], env: { N: '7' } } },
+      { id: 'read', native: { hash, path, args: ['cat'], stdin: 'given' } },
     ]
     const found = await results(t, jobs, options)
     t.like(found['cat']!.value, { exitCode: 0, stdout: 'one\ntwo\nthree\n' })

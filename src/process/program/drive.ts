@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 
 import { VmError, fail, raise } from '../../native/errors.ts'
 import type { CallStop, Stop } from '../engine/types.ts'
+import { Alarm } from './alarm.ts'
 import { type Host, negative } from './calls/context.ts'
 import { answer } from './calls/host.ts'
 import { nameOf } from './calls/names.ts'
@@ -19,6 +20,7 @@ const MOST_STRING_BYTES = 4096
 const PAGE_BYTES = 4096
 /** What a process of one thread cannot have, and is told of. */
 const THREADS = new Set(['clone', 'clone3', 'fork', 'vfork'])
+const TIMERS = new Set(['alarm', 'setitimer'])
 
 /** A snapshot that is waited for. */
 interface Wish {
@@ -55,6 +57,8 @@ export class Drive implements Host {
   #watchIsNew = true
   #hasBegun = false
   readonly #signals: number[] = []
+  readonly #alarm: Alarm
+  #hasRung = false
   readonly #wishes: Wish[] = []
 
   constructor(machine: ProcessMachine, parts: DriveParts) {
@@ -64,6 +68,7 @@ export class Drive implements Host {
     this.stderr = parts.stderr
     this.#syscalls = parts.syscalls
     this.#timeoutMs = parts.timeoutMs
+    this.#alarm = new Alarm(machine, () => this.#rings())
   }
 
   /** From where it stands. */
@@ -76,6 +81,7 @@ export class Drive implements Host {
         ? undefined
         : setTimeout(() => this.end({ ...killed('SIGKILL'), reason: 'timeout' }), this.#timeoutMs)
     try {
+      this.#alarm.look()
       const first = this.machine.pending()
       if (first && !this.#ending) await this.#serve(first, end)
       while (!this.#ending) await this.#step(end)
@@ -88,6 +94,7 @@ export class Drive implements Host {
       raise(error)
     } finally {
       clearTimeout(timer)
+      this.#alarm.stop()
       this.waits.end()
       this.stdout.finish()
       this.stderr.finish()
@@ -109,6 +116,17 @@ export class Drive implements Host {
     this.#signals.push(signal)
     if (this.#isRunning) this.machine.stop()
     else if (this.#hasBegun) this.#sendSignals()
+  }
+
+  #rings(): void {
+    this.#hasRung = true
+    if (this.#isRunning) this.machine.stop()
+    else this.#lookAtAlarm()
+  }
+
+  #lookAtAlarm(): void {
+    this.#hasRung = false
+    if (this.#alarm.look()) this.waits.interrupt(negative(EINTR))
   }
 
   #sendSignals(): void {
@@ -171,6 +189,7 @@ export class Drive implements Host {
     }
     this.#hasBegun = true
     this.#sendSignals()
+    if (this.#hasRung) this.#lookAtAlarm()
     const timeoutMs = end === undefined ? undefined : Math.max(0, end - performance.now())
     this.#isRunning = true
     const stop = await this.machine
@@ -186,7 +205,9 @@ export class Drive implements Host {
       case 'call': {
         const rax = await this.#answer(stop)
         this.waits.forget()
-        if (!this.#ending) this.machine.answer(rax)
+        if (this.#ending) return
+        if (TIMERS.has(nameOf(Number(stop.number)))) this.#alarm.look()
+        this.machine.answer(rax)
         return
       }
       case 'exit':
@@ -218,11 +239,23 @@ export class Drive implements Host {
       args: call.arguments,
       memory: memoryOf(this.machine),
     }
-    let answered: Promise<bigint> | undefined
-    const asked = askHandler(handler, told, () => (answered ??= this.#next(call)))
+    let [next, isOver]: [Promise<bigint> | undefined, boolean] = [undefined, false]
+    const asked = askHandler(handler, told, () => {
+      if (isOver) fail('ERR_HANDLER', `the handler of ${told.name} has answered: no next()`)
+      next ??= this.#next(call)
+      // Whether the handler waits for it is its own affair.
+      next.catch(() => undefined)
+      return next
+    })
     // What is over waits for no handler, and hears no more of it.
     asked.catch(() => undefined)
-    return Promise.race([asked, this.#over])
+    try {
+      return await Promise.race([asked, this.#over])
+    } finally {
+      isOver = true
+      // What a handler has asked for and not waited for.
+      this.waits.interrupt(negative(EINTR))
+    }
   }
 
   /** As if nothing watched. */

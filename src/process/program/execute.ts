@@ -35,7 +35,8 @@ const DEFAULT_OUTPUT_BYTES = 64 << 20
  *   '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }),
  *   '/in.txt': 'hello',
  * }
- * const { stdout, exitCode } = await execute('/bin/busybox', ['sha256sum', '/in.txt'], { files })
+ * const { stdout, exitCode } = await execute('/bin/busybox', ['md5sum', '/in.txt'], { files })
+ * console.log(exitCode, stdout.trim()) // 0 5d41402abc4b2a76b9719d911017c592  /in.txt
  * ```
  */
 export function execute(

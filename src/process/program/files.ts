@@ -45,7 +45,8 @@ export class HostFiles {
  * import { execute, hostDirectory } from 'vmexit/process'
  *
  * const files = { '/': hostDirectory('/', { readOnly: true }) }
- * const { stdout } = await execute('/bin/busybox', ['ls', '/usr'], { files })
+ * const { stdout } = await execute('/bin/busybox', ['ls', '-d', '/usr/lib'], { files })
+ * console.log(stdout.trim()) // /usr/lib
  * ```
  */
 export function hostDirectory(path: string | URL, options: HostOptions = {}): HostFiles {
@@ -63,6 +64,7 @@ export function hostDirectory(path: string | URL, options: HostOptions = {}): Ho
  *
  * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
  * const { stdout } = await execute('/bin/busybox', ['uname'], { files })
+ * console.log(stdout.trim()) // Linux
  * ```
  */
 export function hostFile(path: string | URL, options: HostOptions = {}): HostFiles {
@@ -104,7 +106,7 @@ export class MemoryDirectory {
  *   '/work': memoryDirectory({ 'a.txt': 'one\ntwo\n' }),
  * }
  * const { stdout } = await execute('/bin/busybox', ['wc', '-l', '/work/a.txt'], { files })
- * console.log(stdout) // 2 /work/a.txt
+ * console.log(stdout.trim()) // 2 /work/a.txt
  * ```
  */
 export function memoryDirectory(files: Readonly<Record<string, Contents>> = {}): MemoryDirectory {

@@ -34,6 +34,8 @@ export class Input extends Writable {
 
   constructor(source: Source | undefined) {
     super({ highWaterMark: WAITING_BYTES, decodeStrings: true })
+    // A source that fails is told to the process, by its read.
+    this.on('error', () => {})
     if (source === undefined) return
     if (typeof source === 'string' || ArrayBuffer.isView(source)) this.end(source)
     else {
@@ -65,6 +67,11 @@ export class Input extends Writable {
   /** Whether `take` has an answer: bytes, or the end. */
   get isReady(): boolean {
     return this.#waiting.length > 0 || this.#isOver
+  }
+
+  /** Whether all is read that came before a failure of the source. */
+  get hasFailed(): boolean {
+    return this.#waiting.length === 0 && this.errored !== null
   }
 
   /** How many bytes wait. */

@@ -71,6 +71,11 @@ export class ProcessMachine {
     return take(this.#native.userSignal(signal))
   }
 
+  /** Looks at the timer that sends SIGALRM: what is left, and whether a call is interrupted. */
+  timer(): { leftMs?: number; interrupts: boolean } {
+    return take(this.#native.userTimer())
+  }
+
   /** Which calls end a run before they are answered. */
   watch(numbers: readonly number[], all: boolean): void {
     take(this.#native.userWatch([...numbers], all))

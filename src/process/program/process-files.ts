@@ -19,9 +19,10 @@ export interface DirectoryEntry {
  *   '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }),
  *   '/out': memoryDirectory(),
  * }
- * using p = new Process('/bin/busybox', { args: ['cp', '/proc/version', '/out/a'], files })
+ * using p = new Process('/bin/busybox', { args: ['cp', '/proc/filesystems', '/out/a'], files })
  * await p.exited
- * console.log(p.files.list('/out'), String(p.files.read('/out/a')))
+ * console.log(p.files.list('/out')[0]) // { name: 'a', kind: 'file' }
+ * console.log(p.files.read('/out/a').length > 0) // true
  * ```
  */
 export class ProcessFiles {

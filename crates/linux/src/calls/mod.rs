@@ -19,6 +19,7 @@ mod transfer;
 mod world;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use linux_raw_sys::general::{__NR_exit, __NR_exit_group};
 use serde::{Deserialize, Serialize};
@@ -106,7 +107,9 @@ impl Kernel {
             WatchedCalls::These(numbers) => numbers.contains(&call.number),
             WatchedCalls::All => true,
         };
-        if is_watched {
+        // Time that passes without the program is its host's to watch.
+        let is_timed = signals::sets_timer(call.number) && !world.host.is_fixed();
+        if is_watched || is_timed && self.is_process() {
             return Answer::Ask;
         }
         self.go_on(call, world)
@@ -121,6 +124,7 @@ impl Kernel {
             // It comes once, and so never too often.
             let _ = self.signals.send(signals::of_pipe());
         }
+        signals::look_at_time(&mut self.signals, world);
         match (answer, self.signals.next()) {
             (Some(Answer::Value(_)), Next::Deadly(signal)) => Answer::Killed { signal },
             (answer, _) => answer.unwrap_or(Answer::Ask),
@@ -171,6 +175,13 @@ impl Kernel {
         // Too many that queue up are as good as none.
         let _ = self.signals.send(signals::from_outside(signal));
         self.signals.wakes()
+    }
+
+    /// Looks at the timer of `alarm` and `setitimer`, which sends its signal if it is due. Returns
+    /// how long is left until it sends the next one, and whether a call that waits is interrupted.
+    pub fn look_at_timer(&mut self, world: &mut World<'_>) -> (Option<Duration>, bool) {
+        let left = signals::look_at_time(&mut self.signals, world);
+        (left, self.signals.wakes())
     }
 
     /// Makes a signal of a fault; false if the program has no handler that would run.

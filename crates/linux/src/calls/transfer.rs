@@ -1,11 +1,11 @@
 //! Bytes between a program's memory and its files: `read`, `write` and their kin.
 
 use linux_raw_sys::general::{
-    __NR_pread64, __NR_preadv, __NR_pwrite64, __NR_pwritev, __NR_read, __NR_readv, __NR_write,
-    __NR_writev,
+    __NR_pread64, __NR_preadv, __NR_preadv2, __NR_pwrite64, __NR_pwritev, __NR_pwritev2, __NR_read,
+    __NR_readv, __NR_write, __NR_writev,
 };
 
-use super::world::{Answer, Clock, World, int};
+use super::world::{Answer, Clock, World, int, low};
 use crate::errno::Errno;
 use crate::files::{self, Files, Object, Step};
 use crate::limits::{BUFFERS, TRANSFER_BYTES};
@@ -24,7 +24,7 @@ enum Way {
 /// Answers a call of this subject.
 pub fn answer(
     number: u32,
-    [descriptor, at, count, position, ..]: [u64; 6],
+    [descriptor, at, count, position, _, flags]: [u64; 6],
     files: &mut Files,
     world: &mut World<'_>,
 ) -> Option<Answer> {
@@ -37,6 +37,12 @@ pub fn answer(
         __NR_writev => (Way::Write, false, false),
         __NR_preadv => (Way::Read, false, true),
         __NR_pwritev => (Way::Write, false, true),
+        __NR_preadv2 | __NR_pwritev2 if low(flags) != 0 => {
+            return Some(Errno::EOPNOTSUPP.into());
+        }
+        // As `preadv`; a position of -1 is where the last transfer ended.
+        __NR_preadv2 => (Way::Read, false, position != u64::MAX),
+        __NR_pwritev2 => (Way::Write, false, position != u64::MAX),
         _ => return None,
     };
     let descriptor = int(descriptor);

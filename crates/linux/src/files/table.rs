@@ -109,6 +109,15 @@ impl Files {
         numbers.and(descriptions).map(|_| ()).ok_or(Errno::EMFILE)
     }
 
+    /// Whether one more file of the host can be opened.
+    pub fn check_host_room(&self) -> Result<(), Errno> {
+        if self.host_files < HOST_FILES {
+            Ok(())
+        } else {
+            Err(Errno::EMFILE)
+        }
+    }
+
     /// Makes a descriptor of a new object. What was opened by its path counts from here on.
     pub fn open(&mut self, object: Object, flags: u32, close_on_exec: bool) -> Result<u64, Errno> {
         let free = |slots: Option<usize>| slots.ok_or(Errno::EMFILE);
@@ -116,10 +125,10 @@ impl Files {
         let description = free(self.descriptions.free(0, DESCRIPTORS))?;
         if let Object::Opened(opened) = &object {
             match (&opened.content, &mut self.tree) {
-                (Content::Host(_), _) if self.host_files >= HOST_FILES => {
-                    return Err(Errno::EMFILE);
+                (Content::Host(_), _) => {
+                    self.check_host_room()?;
+                    self.host_files += 1;
                 }
-                (Content::Host(_), _) => self.host_files += 1,
                 (Content::Node(id, _), Some(tree)) => tree.ground.nodes.hold(*id)?,
                 (content, _) => {
                     let left = self.held.checked_sub(content.held_bytes());

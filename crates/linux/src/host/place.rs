@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use linux_raw_sys::general::{O_RDONLY, O_RDWR, O_WRONLY, RENAME_EXCHANGE, RENAME_NOREPLACE};
 use rustix::fs::{
-    Access, AtFlags, CWD, Mode, OFlags, RenameFlags, accessat, chmodat, fstat, fstatfs, linkat,
-    mkdirat, openat, readlinkat, renameat_with, symlinkat, unlinkat, utimensat,
+    Access, AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, accessat, chmodat, fstat,
+    fstatfs, linkat, mkdirat, openat, openat2, readlinkat, renameat_with, symlinkat, unlinkat,
+    utimensat,
 };
 
 use super::error::host_error;
@@ -144,6 +145,23 @@ impl HostPlace {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = openat(&self.inode, name, flags, Mode::empty()).map_err(host_error)?;
         Self::new(found, self.grant.clone(), Some(self.device))
+    }
+
+    /// The directory that names lead to, one after the other, at once. Nothing, if it is not there
+    /// or there is a link or another mount on the way: then each is to be looked up by itself.
+    #[must_use]
+    pub fn descend(&self, names: &[&[u8]]) -> Option<Self> {
+        if names.iter().any(|name| component(name).is_err()) {
+            return None;
+        }
+        let path = names.join(&b'/');
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH
+            | ResolveFlags::NO_SYMLINKS
+            | ResolveFlags::NO_MAGICLINKS
+            | ResolveFlags::NO_XDEV;
+        let found = openat2(&self.inode, path, flags, Mode::empty(), resolve).ok()?;
+        Self::new(found, self.grant.clone(), Some(self.device)).ok()
     }
 
     /// All entries of a directory, in the host's order, without `.` and `..`.

@@ -81,6 +81,11 @@ impl Ground {
         all.map(|(path, mounted)| (path.as_slice(), mounted))
     }
 
+    /// Whether something is mounted at a path.
+    pub fn is_mount(&self, path: &[u8]) -> bool {
+        self.mounts.contains_key(path)
+    }
+
     /// Whether something is mounted at a path or below it.
     pub fn has_mount(&self, path: &[u8]) -> bool {
         self.mounts.contains_key(path) || self.below(path).next().is_some()

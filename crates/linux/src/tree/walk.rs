@@ -61,7 +61,8 @@ struct Walk<'a> {
     ground: &'a Ground,
     descriptors: &'a dyn Descriptors,
     root: Step,
-    /// Directories from the root's child on, with the length of their parent's path.
+    /// Directories from the root's child on, each with the length of the path before it. Several
+    /// at once are one of them.
     stack: Vec<(Step, usize)>,
     path: Vec<u8>,
     /// Components to come, the next one last.
@@ -114,10 +115,68 @@ impl Walk<'_> {
         self.stack.last().map_or(&self.root, |(step, _)| step)
     }
 
-    fn back(&mut self) {
-        if let Some((_, length)) = self.stack.pop() {
-            self.path.truncate(length);
+    /// Back to where the walk came from. Where it came there at once, it goes the last steps again.
+    fn back(&mut self) -> Result<(), Errno> {
+        let Some((_, length)) = self.stack.pop() else {
+            return Ok(());
+        };
+        let gone = self.path.split_off(length);
+        let mut names = gone
+            .split(|byte| *byte == b'/')
+            .filter(|name| !name.is_empty());
+        names.next_back();
+        for name in names {
+            let path = join(&self.path, name);
+            let step = self
+                .ground
+                .child(self.here(), name, &path, self.descriptors)?;
+            if self.ground.kind(&step.place)? != Kind::Directory {
+                return Err(Errno::ENOTDIR);
+            }
+            self.push(step, path)?;
         }
+        Ok(())
+    }
+
+    fn push(&mut self, step: Step, path: Vec<u8>) -> Result<(), Errno> {
+        if self.stack.len() >= DEPTH {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.stack.push((step, self.path.len()));
+        self.path = path;
+        Ok(())
+    }
+
+    /// Goes to the last directory at once, if all on the way is the host's, with no mount.
+    fn jump(&mut self) -> Result<(), Errno> {
+        let Some((_, directories)) = self.rest.split_first() else {
+            return Ok(());
+        };
+        let is_plain = |name: &Vec<u8>| name != b"." && name != b"..";
+        let Place::Host(place) = &self.here().place else {
+            return Ok(());
+        };
+        if directories.len() < 2 || !self.rest.iter().all(is_plain) {
+            return Ok(());
+        }
+        let mut path = self.path.clone();
+        let mut names = Vec::with_capacity(directories.len());
+        for name in directories.iter().rev() {
+            path = join(&path, name);
+            names.push(name.as_slice());
+            if self.ground.is_mount(&path) {
+                return Ok(());
+            }
+        }
+        if let Some(found) = place.descend(&names) {
+            let step = Step {
+                place: Place::Host(found),
+                ..self.here().clone()
+            };
+            self.rest.truncate(1);
+            self.push(step, path)?;
+        }
+        Ok(())
     }
 
     /// Whether names may be looked up where the walk is.
@@ -134,7 +193,11 @@ impl Walk<'_> {
 
     fn run(mut self, mut wants_directory: bool, last: Last) -> Result<Found, Errno> {
         let mut end = End::Dot;
-        while let Some(name) = self.rest.pop() {
+        loop {
+            self.jump()?;
+            let Some(name) = self.rest.pop() else {
+                break;
+            };
             self.enter()?;
             let is_last = self.rest.is_empty();
             end = match name.as_slice() {
@@ -145,7 +208,7 @@ impl Walk<'_> {
             match end {
                 End::Dot => continue,
                 End::DotDot => {
-                    self.back();
+                    self.back()?;
                     continue;
                 }
                 End::Name if name.len() > NAME_BYTES => return Err(Errno::ENAMETOOLONG),
@@ -181,11 +244,7 @@ impl Walk<'_> {
                 wants_directory |= self.follow(&step)? && is_last;
                 continue;
             }
-            if self.stack.len() >= DEPTH {
-                return Err(Errno::ENAMETOOLONG);
-            }
-            self.stack.push((step, self.path.len()));
-            self.path = path;
+            self.push(step, path)?;
         }
         let name = match end {
             End::Name => self.path.rsplit(|byte| *byte == b'/').next(),

@@ -15,7 +15,8 @@ use crate::scratch::{SECRET, Scratch};
 fn use_it(from: &HostPlace, chance: &mut Chance) -> Result<bool, Errno> {
     let (name, other) = (chance.name().as_bytes(), chance.name().as_bytes());
     let times = SetTime::At(12_345, 0);
-    match chance.below(10) {
+    let below = [name, other];
+    match chance.below(11) {
         0 => from.unlink(name)?,
         1 => from.rename(name, from, other, [0, 1, 2][chance.below(3)])?,
         2 => {
@@ -25,6 +26,10 @@ fn use_it(from: &HostPlace, chance: &mut Chance) -> Result<bool, Errno> {
         4 => from.symlink(b"../../outside/secret", name)?,
         5 => from.link(&from.lookup(name)?, other)?,
         6 => from.rmdir(name)?,
+        7 => {
+            let found = from.descend(&below).ok_or(Errno::ENOENT)?;
+            assert_eq!(found.lookup(b"secret").err(), Some(Errno::ENOENT));
+        }
         _ => {
             let found = from.lookup(name)?;
             assert!(

@@ -1,7 +1,7 @@
 //! A name is one child, and nothing else.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use linux::{Errno, Kind};
 
@@ -167,4 +167,39 @@ fn a_root_is_a_directory_or_one_file_and_links_in_its_own_path_count() {
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     assert_eq!(given, given.clone());
     assert_ne!(given, open("link").unwrap());
+}
+
+#[test]
+fn several_directories_at_once_are_those_one_by_one_or_nothing() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.at("a/b/c")).unwrap();
+    fs::write(scratch.at("a/b/file"), "").unwrap();
+    symlink("b", scratch.at("a/link")).unwrap();
+    symlink(scratch.outside(""), scratch.at("a/out")).unwrap();
+    let place = scratch.open(true).place();
+    let inode = |path: &str| fs::metadata(scratch.at(path)).unwrap().ino();
+    let found = place.descend(&[b"a", b"b", b"c"]).unwrap();
+    assert_eq!(found.status().unwrap().inode, inode("a/b/c"));
+    assert!(found.is_read_only());
+    let nothing: [&[&[u8]]; 12] = [
+        &[b"a", b"link"],
+        &[b"a", b"link", b"c"],
+        &[b"a", b"out"],
+        &[b"a", b"out", b"deep"],
+        &[b"a", b"b", b"file"],
+        &[b"a", b"missing"],
+        &[b"a", b".."],
+        &[b"..", b"outside"],
+        &[b"a/b", b"c"],
+        &[b"/", b"etc"],
+        &[b"a", b"", b"b"],
+        &[b"a\0", b"b"],
+    ];
+    for names in nothing {
+        assert!(place.descend(names).is_none(), "{names:?}");
+    }
+    let root = linux::HostRoot::open(std::path::Path::new("/"), true).unwrap();
+    for names in [[b"proc".as_slice(), b"self"], [b"sys", b"kernel"]] {
+        assert!(root.place().descend(&names).is_none(), "{names:?}");
+    }
 }

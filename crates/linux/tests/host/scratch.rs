@@ -1,7 +1,7 @@
 //! A directory of the host for one test, with a root that is given and a canary that is not.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,8 +79,21 @@ fn look(path: &Path, picture: &mut Picture) {
     }
 }
 
+/// What a program has closed to its host's user could not be taken away.
+fn make_accessible(path: &Path) {
+    let rights = fs::Permissions::from_mode(0o700);
+    let is_directory = fs::symlink_metadata(path).is_ok_and(|status| status.is_dir());
+    if !is_directory || fs::set_permissions(path, rights).is_err() {
+        return;
+    }
+    for child in fs::read_dir(path).into_iter().flatten().flatten() {
+        make_accessible(&child.path());
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
+        make_accessible(&self.base);
         let _ = fs::remove_dir_all(&self.base);
     }
 }

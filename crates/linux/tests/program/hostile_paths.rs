@@ -113,47 +113,14 @@ const DEAR: [u32; 7] = [
     __NR_close_range,
 ];
 
+#[rustfmt::skip]
 const PATHS: [&str; 40] = [
-    "",
-    "/",
-    ".",
-    "..",
-    "//",
-    "/host",
-    "/host/file",
-    "/host/a",
-    "/host/a/b",
-    "/host/a/b/c",
-    "/host/link",
-    "/host/out",
-    "/host/fifo",
-    "/host/loop",
-    "/host/new",
-    "/host/a/new",
-    "/ro",
-    "/ro/file",
-    "/ro/new",
-    "/ro/a",
-    "/fixed",
-    "/m",
-    "/m/new",
-    "/m/a",
-    "a",
-    "a/b",
-    "new",
-    "../../../outside/secret",
-    "/host/a/../../host/file",
-    "/proc/self/fd/3",
-    "/proc/self/fd",
-    "/dev/fd/4",
-    "/proc/self/root/host/file",
-    "/proc/self/maps",
-    "/proc/self/exe",
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/urandom",
-    "/proc/self/cwd",
+    "", "/", ".", "..", "//", "/host", "/host/file", "/host/a", "/host/a/b", "/host/a/b/c",
+    "/host/link", "/host/out", "/host/fifo", "/host/loop", "/host/new", "/host/a/new", "/ro",
+    "/ro/file", "/ro/new", "/ro/a", "/fixed", "/m", "/m/new", "/m/a", "a", "a/b", "new",
+    "../../../outside/secret", "/host/a/../../host/file", "/proc/self/fd/3", "/proc/self/fd",
+    "/dev/fd/4", "/proc/self/root/host/file", "/proc/self/maps", "/proc/self/exe", "/dev/null",
+    "/dev/zero", "/dev/full", "/dev/urandom", "/proc/self/cwd",
 ];
 
 /// Bytes between the paths in memory.
@@ -230,6 +197,12 @@ impl Cell {
         }
     }
 
+    /// Where one of the paths lies.
+    fn place(&self, path: &str) -> u64 {
+        let place = PATHS.iter().position(|listed| *listed == path).unwrap();
+        self.pages + place as u64 * SLOT
+    }
+
     /// What the program has taken from itself it gets back: memory, rights, room for descriptors.
     fn repair(&mut self) {
         let rights = linux::Protection::READ_WRITE;
@@ -240,8 +213,7 @@ impl Cell {
             .unwrap();
         self.put_paths();
         for path in ["/", "/host", "/host/a", "/m"] {
-            let place = PATHS.iter().position(|listed| *listed == path).unwrap();
-            let at = self.pages + place as u64 * SLOT;
+            let at = self.place(path);
             self.bed.answer(__NR_chmod, &[at, 0o777]);
         }
         self.bed.answer(__NR_close_range, &[3, u32::MAX.into(), 0]);
@@ -365,7 +337,7 @@ fn check(cell: &mut Cell) {
     assert_eq!(cell.bed.kernel.host_files().len(), 0);
     assert_eq!(cell.held(), 2);
     cell.repair();
-    let (at, to) = (cell.pages + 21 * SLOT, cell.pages + PAGES * PAGE - PAGE);
+    let (at, to) = (cell.place("/m"), cell.pages + PAGES * PAGE - PAGE);
     // Nodes in memory, as `statfs` of /m counts them.
     cell.bed.answer(__NR_statfs, &[at, to]);
     let (all, free) = (cell.bed.word(to + 40), cell.bed.word(to + 48));
@@ -378,7 +350,7 @@ fn check(cell: &mut Cell) {
 #[test]
 fn all_host_files_at_once_are_a_bound_and_are_given_back() {
     let mut cell = Cell::new();
-    let at = cell.pages + 6 * SLOT;
+    let at = cell.place("/host/file");
     for turn in 0..2 {
         let opened = (0..)
             .take_while(|_| cell.bed.value(__NR_open, &[at, 0]) >= 0)
@@ -387,8 +359,18 @@ fn all_host_files_at_once_are_a_bound_and_are_given_back() {
         let emfile = -i64::from(linux_raw_sys::errno::EMFILE);
         assert_eq!(cell.bed.value(__NR_open, &[at, 0]), emfile);
         assert_eq!(cell.held(), HOST_FILES + 2);
+        // Nothing is made or cut that can then not be open.
+        let [file, new, directory] =
+            ["/host/file", "/host/new", "/host/a"].map(|path| cell.place(path));
+        let made = u64::from(O_CREAT | O_WRONLY);
+        assert_eq!(cell.bed.value(__NR_open, &[new, made, 0o600]), emfile);
+        let cut = u64::from(O_TRUNC | O_WRONLY);
+        assert_eq!(cell.bed.value(__NR_open, &[file, cut]), emfile);
+        assert!(!cell.scratch.at("rw/new").exists());
+        assert_eq!(fs::read(cell.scratch.at("rw/file")).unwrap(), b"same");
+        assert!(cell.bed.value(__NR_open, &[directory, 0]) >= 0);
         // Files in memory have their own bound.
-        let memory = cell.pages + 22 * SLOT;
+        let memory = cell.place("/m/new");
         let flags = u64::from(O_CREAT | O_RDWR);
         assert!(cell.bed.value(__NR_open, &[memory, flags, 0o600]) >= 0);
         // A duplicate holds nothing more.

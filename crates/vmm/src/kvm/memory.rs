@@ -11,13 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use boot::MemorySlot;
 use boot::layout::SYSTEM_START;
 use devices::{DmaMemory, Written};
-use vm_memory::mmap::MmapRegionError;
 use vm_memory::{
-    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
-    MmapRegion,
+    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MmapRegion,
 };
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::kvm::image::mapping::{SINGLE_PAGES_BYTES, advise, forget_image, map_slot, stays_here};
 use crate::kvm::image::pages::{Layout, Span};
 use crate::kvm::image::{Mapped, MemoryImage};
 
@@ -63,6 +62,20 @@ impl GuestMemory {
             is_lent: AtomicBool::new(false),
             system_writes: AtomicU64::new(0),
         })
+    }
+
+    /// Large slots get huge pages where the host gives them to who asks: a first touch in ring 3 then
+    /// costs a twentieth. A machine that touches little pays with memory.
+    pub(crate) fn with_huge_pages(self) -> Self {
+        for region in self
+            .regions
+            .iter()
+            .filter(|at| at.len() > SINGLE_PAGES_BYTES)
+        {
+            let bytes = usize::try_from(region.len()).unwrap_or(0);
+            advise(region.as_ptr(), bytes, libc::MADV_HUGEPAGE);
+        }
+        self
     }
 
     /// Memory that is as an image, and shares its pages until they are written.
@@ -294,48 +307,6 @@ impl devices::Memory for GuestMemory {
     fn write(&self, gpa: u64, bytes: &[u8]) -> bool {
         Self::write(self, gpa, bytes).is_ok()
     }
-}
-
-/// Slots up to this size are committed in single pages. Where the host gives huge pages unasked, as
-/// many distributions do, the first touch would cost an idle machine 2 MiB; what huge pages gain
-/// shows in larger memory.
-const SINGLE_PAGES_BYTES: u64 = 16 << 20;
-
-/// Puts empty memory where an image is shown.
-fn forget_image(start: *mut libc::c_void, bytes: usize) -> bool {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let kind = libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    // SAFETY: the range is a mapping of ours, and every access to it is by value.
-    let mapped = unsafe { libc::mmap(start, bytes, protection, kind, -1, 0) };
-    mapped != libc::MAP_FAILED && stays_here(mapped.cast(), bytes).is_ok()
-}
-
-fn map_slot(slot: &MemorySlot) -> Result<GuestRegionMmap<Written>> {
-    let no_memory = || Error::call("mmap", libc::ENOMEM);
-    let bytes = usize::try_from(slot.bytes).map_err(|_| no_memory())?;
-    let region = MmapRegion::new(bytes).map_err(|error| match error {
-        MmapRegionError::Mmap(error) => Error::io("mmap")(error),
-        _ => no_memory(),
-    })?;
-    if slot.bytes <= SINGLE_PAGES_BYTES {
-        // SAFETY: the range is the mapping that was just made. A kernel without huge pages refuses,
-        // and needs nothing.
-        unsafe { libc::madvise(region.as_ptr().cast(), bytes, libc::MADV_NOHUGEPAGE) };
-    }
-    stays_here(region.as_ptr(), bytes)?;
-    GuestRegionMmap::new(region, GuestAddress(slot.gpa)).ok_or_else(no_memory)
-}
-
-/// Keeps a mapping out of child processes, which would pay for a copy of its page tables, and out
-/// of core dumps.
-pub(crate) fn stays_here(start: *mut u8, bytes: usize) -> Result<()> {
-    for advice in [libc::MADV_DONTFORK, libc::MADV_DONTDUMP] {
-        // SAFETY: neither advice touches a byte or a page of this process.
-        if unsafe { libc::madvise(start.cast(), bytes, advice) } != 0 {
-            return Err(Error::io("madvise")(std::io::Error::last_os_error()));
-        }
-    }
-    Ok(())
 }
 
 fn outside(gpa: u64, length: u64, error: &impl std::fmt::Display) -> Error {

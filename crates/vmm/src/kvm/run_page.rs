@@ -18,7 +18,8 @@ use kvm_ioctls::VcpuFd;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::exit::{self, BODY_BYTES, Exit};
-use crate::kvm::memory::{GuestMemory, stays_here};
+use crate::kvm::image::mapping::stays_here;
+use crate::kvm::memory::GuestMemory;
 use crate::kvm::vm::Vm;
 
 /// General registers, RIP and RFLAGS.

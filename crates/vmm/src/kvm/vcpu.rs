@@ -17,7 +17,7 @@ use kvm_ioctls::VcpuFd;
 use crate::error::{Error, Result};
 use crate::kvm::exit::{Exit, MmioAccess, PortAccess};
 use crate::kvm::host::{Host, uninterrupted};
-use crate::kvm::memory::stays_here;
+use crate::kvm::image::mapping::stays_here;
 use crate::kvm::registers::Registers;
 use crate::kvm::run_page::RunPage;
 use crate::kvm::vcpu_debug::control::GuestDebug;

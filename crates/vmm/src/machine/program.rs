@@ -1,6 +1,7 @@
 //! A machine's native program.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use linux::{Entry, Tree, WatchedCalls};
 
@@ -123,6 +124,18 @@ impl Machine {
             let what = "the program has no files";
             Error::new(ErrorCode::InvalidOption, what)
         })
+    }
+
+    /// Looks at the timer that `alarm` or `setitimer` has set, which sends `SIGALRM` if it is due.
+    /// Returns how long is left until it sends the next one, if it does, and whether a system call
+    /// that waits for its answer is interrupted. Both calls end a run, as time that passes without
+    /// the program is its caller's to watch; [`user_go_on`](Self::user_go_on) answers them.
+    ///
+    /// # Errors
+    /// `InvalidOption` if the machine has no program.
+    pub fn user_timer(&mut self) -> Result<(Option<Duration>, bool)> {
+        let memory = Arc::clone(self.memory());
+        Ok(self.user()?.look_at_timer(&memory))
     }
 
     /// The next run calls the function in the mailbox, with this stack.

@@ -43,8 +43,8 @@ pub(super) fn system_call(
     let before = state.thread;
     let answer = state.answer(&call, vcpu.page().memory());
     let stop = match answer {
-        Answer::Value(value) if state.kernel.has_signal() => {
-            let special = state.thread_registers(&special, before);
+        // A call that sets a base sends no signal, and what was sent before has come.
+        Answer::Value(value) if before == state.thread && state.kernel.has_signal() => {
             let back = kvm_regs { rax: value, ..back };
             let delivered = signals::deliver(state, vcpu, &back, Some(call.number))?;
             return signals::go_on(delivered, vcpu, &back, &special);

@@ -44,6 +44,11 @@ pub(crate) fn prepare(
     };
     let slots: Vec<_> = slots.iter().copied().chain([system]).collect();
     let memory = GuestMemory::new(&slots)?;
+    // A library is copied into an image once it has started, and touches less than a process.
+    let memory = match config.files {
+        Some(_) => memory.with_huge_pages(),
+        None => memory,
+    };
     for table in facts::tables() {
         memory.write(table.gpa, &table.bytes)?;
     }

@@ -1,12 +1,15 @@
 //! The program of a vCPU: how it goes on, and what its exits mean.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use boot::Privilege;
 use boot::layout::{FAULT_STACK_END, USER_CODE};
 use boot::state::spin::SPIN;
 use boot::state::user::{ENTERED, USER_END, flags_of_ring_3, in_ring};
 use boot::state::{traps, user as facts};
 use kvm_bindings::kvm_regs;
-use linux::{Access, Answer, Call, Commit, Protection, Space, Thread, Touch, Trap};
+use linux::{Access, Answer, Call, Commit, Kernel, Protection, Space, Thread, Touch, Trap, World};
 
 use crate::error::Result;
 use crate::kvm::exit::{Exit, PortAccess};
@@ -124,6 +127,12 @@ impl User {
         self.state.kernel.send_signal(signal)
     }
 
+    /// How long until its timer sends a signal, and whether a call that waits is interrupted.
+    pub fn look_at_timer(&mut self, memory: &GuestMemory) -> (Option<Duration>, bool) {
+        let look = |kernel: &mut Kernel, world: &mut World<'_>| kernel.look_at_timer(world);
+        self.state.with_kernel(memory, look)
+    }
+
     /// Before the first entry of a run; false if a signal ends the program.
     pub fn begin(&mut self, vcpu: &mut Vcpu) -> Result<bool> {
         vcpu.show_all();
@@ -151,6 +160,8 @@ impl User {
             vcpu.set_registers(&registers)?;
         }
         self.state.stop = None;
+        let page = Arc::clone(vcpu.page());
+        self.look_at_timer(page.memory());
         let returns = std::mem::take(&mut self.returns);
         if !returns && !self.state.kernel.has_signal() {
             return Ok(true);

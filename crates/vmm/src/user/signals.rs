@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use boot::Privilege;
-use boot::state::user::{USER_END, flags_of_ring_3, in_ring};
+use boot::state::user::{USER_END, flags_of_ring_3};
 use kvm_bindings::{kvm_regs, kvm_sregs};
 use linux::{Delivery, Registers, Trap};
 
 use crate::error::Result;
 use crate::kvm::vcpu::Vcpu;
-use crate::user::state::{Ruling, UserState, UserStop};
+use crate::user::state::{Ruling, UserState, UserStop, go_on_in_ring_3};
 
 /// Words of the area that FXSAVE writes: the control and status words of the x87, MXCSR, and the
 /// bits of it that there are (Intel SDM vol. 1 §10.5.1); and what XSAVE says of the rest (§13.4.2).
@@ -92,8 +91,7 @@ pub(super) fn go_on(
         Delivered::Goes(registers) => (registers, Ruling::Go),
         Delivered::Killed => (*registers, Ruling::End),
     };
-    let events = vcpu.events()?;
-    vcpu.stage(&registers, &in_ring(special, Privilege::User), &events)?;
+    go_on_in_ring_3(vcpu, &registers, special)?;
     Ok(ruling)
 }
 

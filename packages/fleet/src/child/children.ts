@@ -35,6 +35,8 @@ export interface AttemptOptions {
 const defaultTimeoutMs = 60_000
 /** After the time-out a run ends by itself, and says where the guest was. */
 const graceMs = 2000
+/** For a process to begin; its time is not the job's. */
+const startMs = 60_000
 /** Bytes that a module may put into the store at once. */
 const mostContent = 64 << 20
 
@@ -119,10 +121,13 @@ export class Children {
       void child.kill()
     }
     const abort = end('abort')
-    const timer = later(end('timeout'), timeoutMs + graceMs)
+    let timer = later(end('timeout'), startMs)
     options.signal?.addEventListener('abort', abort, { once: true })
     try {
       if (options.signal?.aborted) abort()
+      await child.ready
+      clearTimeout(timer)
+      timer = later(end('timeout'), timeoutMs + graceMs)
       const { modules } = this.#options
       const assignment = { type: 'run', job, paths, timeoutMs, modules } as const
       const how = await child.run(assignment, this.#earsOf(job, options))

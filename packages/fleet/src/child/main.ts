@@ -95,6 +95,7 @@ process.on('message', (message: Down) => {
   }
   void run(message).then(send)
 })
+send({ type: 'ready' })
 // Without its parent it has nothing to do.
 process.on('disconnect', () => process.exit(0))
 // The parent decides when it is over.

@@ -89,9 +89,10 @@ export async function runModule(
     machine: () => machineOf(assignment, clock),
     async process(options) {
       const image = await imageOf(imageHash(), assignment)
-      const { args } = job.native as NativeProgram
+      const { args, path = '/program' } = job.native as NativeProgram
       const given = { ...(args && { args }), ...(await programOptions(assignment)), ...options }
-      const begun = new Process(image, given)
+      const files = { ...given.files, [path]: image }
+      const begun = new Process(path, { ...given, files })
       void begun.exited.then(
         ({ durationMs }) => (clock.guestMs += durationMs),
         () => undefined,

@@ -48,13 +48,14 @@ export async function runNative(assignment: Assignment, clock: Clock): Promise<J
 }
 
 async function program(
-  { hash, args }: NativeProgram,
+  { hash, path = '/program', args }: NativeProgram,
   assignment: Assignment,
   clock: Clock,
 ): Promise<JsonValue> {
   const maxOutputBytes = assignment.job.limits?.maxOutputBytes ?? defaultOutputBytes
-  const options = { ...(await programOptions(assignment)), maxOutputBytes }
-  const ended = await execute(await imageOf(hash, assignment), args, options)
+  const given = await programOptions(assignment)
+  const files = { ...given.files, [path]: await imageOf(hash, assignment) }
+  const ended = await execute(path, args, { ...given, files, maxOutputBytes })
   const { exitCode, signal, reason, stdout, stderr, durationMs, autopsy } = ended
   clock.guestMs += durationMs
   const explain = autopsy ? { explain: String(autopsy) } : {}

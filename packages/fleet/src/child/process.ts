@@ -24,13 +24,21 @@ export interface Ears {
 const mostComplaint = 2000
 
 const compiled = fileURLToPath(new URL('main.js', import.meta.url))
-const isCompiled = existsSync(compiled)
-const main = isCompiled ? compiled : fileURLToPath(new URL('main.ts', import.meta.url))
+const main = existsSync(compiled) ? compiled : fileURLToPath(new URL('main.ts', import.meta.url))
+
+/**
+ * What of this process's own options its children have: what makes modules loadable. A script of
+ * `--eval` would be run again by each of them, and make children of its own.
+ */
+const loads = /^--(import|require|conditions|experimental-loader|loader)=/
 
 /** A process that runs one job after the other. */
 export class Child {
   readonly #process: ChildProcess
   readonly #gone: Promise<void>
+  /** Settled when it can take a job, or never will. */
+  readonly ready: Promise<void>
+  #isReady: () => void = () => undefined
   #ears: Ears | undefined
   #finish: ((how: Ended | Death) => void) | undefined
   #death: Death | undefined
@@ -38,12 +46,12 @@ export class Child {
 
   constructor() {
     const child = fork(main, [], {
-      // Not the parent's: with `-e` each child would be another parent.
-      execArgv: isCompiled ? [] : ['--import=@oxc-node/core/register'],
+      execArgv: process.execArgv.filter((word) => loads.test(word)),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.#process = child
+    this.ready = new Promise((resolve) => (this.#isReady = resolve))
     child.stderr?.on('data', (bytes: Buffer) => {
       this.#complaint = `${this.#complaint}${String(bytes)}`.slice(-mostComplaint)
     })
@@ -96,10 +104,12 @@ export class Child {
 
   #die(message: string): void {
     this.#death ??= { type: 'death', message: `the child process has died: ${message}` }
+    this.#isReady()
     this.#finish?.(this.#death)
   }
 
   async #hear(message: Up): Promise<void> {
+    if (message.type === 'ready') return this.#isReady()
     const ears = this.#ears
     if (!ears) return
     if (message.type === 'ended') this.#finish?.(message)

@@ -47,8 +47,13 @@ export interface Said {
 /** From the parent to the child. */
 export type Down = Assignment | Answer
 
+/** It can take a job. */
+export interface Ready {
+  readonly type: 'ready'
+}
+
 /** From the child to the parent. */
-export type Up = Ended | Ask | Said
+export type Up = Ready | Ended | Ask | Said
 
 /** Characters of JSON that a value may have. */
 export const mostValue = 16 << 20

@@ -85,7 +85,7 @@ const call: Check = (name, value) => {
 const ofHash: Check = (_, value) => void hashAt('native', { hash: value })
 
 const program = object(
-  { hash: ofHash, args: texts, env: record(text), files: record(file), stdin: text },
+  { hash: ofHash, path: text, args: texts, env: record(text), files: record(file), stdin: text },
   ['hash'],
 )
 const library = object({ hash: ofHash, call }, ['hash'])

@@ -17,6 +17,8 @@ export interface Hashed {
 
 /** A program of Linux that runs in ring 3, as `execute()` of `vmexit/process` does. */
 export interface NativeProgram extends Hashed {
+  /** Where it finds itself, by which some programs go, default `/program`. */
+  readonly path?: string
   /** Its arguments, without its name. */
   readonly args?: readonly string[]
   /** Its environment. */

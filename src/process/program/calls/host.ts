@@ -7,7 +7,7 @@ import { numberOf } from './names.ts'
 import { poll } from './poll.ts'
 import { type Waits, sleepUntil } from './waits.ts'
 
-const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS, ESPIPE, EPIPE } = constants.errno
+const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOSYS, ESPIPE, EPIPE } = constants.errno
 
 type Answer = bigint | Promise<bigint>
 type Call = (host: Host, call: CallStop) => Answer
@@ -57,6 +57,8 @@ const calls: Readonly<Record<string, Call>> = {
   pause: ({ waits }) => waits.forever(),
   rt_sigsuspend: ({ waits }) => waits.forever(),
   rt_sigtimedwait: signalWait,
+  alarm: setTimer,
+  setitimer: setTimer,
 }
 
 const answers = new Map<number, Call>([
@@ -119,6 +121,7 @@ async function read(host: Host, { stream }: CallStop, parts: Part[] | bigint): P
     const woken = await waits.until((wake) => stdin.onceReady(wake))
     if (woken !== undefined) return woken
   }
+  if (stdin.hasFailed) return negative(EIO)
   const peeked = tryMemory(() => machine.write(part.at, machine.read(part.at, most)) ?? true)
   if (!peeked) return negative(EFAULT)
   const bytes = stdin.take(most)
@@ -152,6 +155,13 @@ async function write(host: Host, { stream }: CallStop, parts: Part[] | bigint): 
   }
   for (const piece of pieces) if (piece.length > 0) output.put(piece)
   return BigInt(MOST_BYTES - left)
+}
+
+/** The kernel's to answer; it has asked so that the timer is watched. */
+function setTimer(host: Host, call: CallStop): Answer {
+  const rax = host.machine.goOn()
+  if (typeof rax === 'bigint') return rax
+  return rax.kind === 'call' ? unknown(host, call) : 0n
 }
 
 async function signalWait(

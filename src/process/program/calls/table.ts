@@ -41,8 +41,8 @@ export type SystemCallHandler = (
  *
  * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
  * using p = new Process('/bin/busybox', { args: ['cat', '/etc/passwd'], files })
- * p.syscalls.set('open', (call, next) => {
- *   console.log(call.memory.readString(call.args[0]!)) // /etc/passwd
+ * p.syscalls.set('openat', (call, next) => {
+ *   console.log(call.memory.readString(call.args[1]!)) // /etc/passwd
  *   return next()
  * })
  * p.syscalls.set('uname', () => -1n) // EPERM

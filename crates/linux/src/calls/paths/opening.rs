@@ -129,6 +129,7 @@ fn open(
         if creates && is_slashed {
             return Err(Errno::EISDIR);
         }
+        check_room(wish, &found, files)?;
         let outcome = match &found.step {
             Some(_) if creates && wish.has(O_EXCL) => {
                 return Err(Errno::EEXIST);
@@ -160,6 +161,22 @@ fn open(
         };
     }
     Err(Errno::EAGAIN)
+}
+
+/// A file of the host is made or cut only if it can then be open.
+fn check_room(wish: &Wish, found: &Found, files: &Files) -> Result<(), Errno> {
+    let is_host = match &found.step {
+        None => matches!(found.parent.place, Place::Host(_)) && wish.has(O_CREAT),
+        Some(step) => match &step.place {
+            Place::Host(place) => place.kind() == Kind::File && !wish.has(O_PATH),
+            _ => false,
+        },
+    };
+    if is_host {
+        files.check_host_room()
+    } else {
+        Ok(())
+    }
 }
 
 /// The flags that a description keeps.

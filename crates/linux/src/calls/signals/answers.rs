@@ -12,6 +12,7 @@ use super::futex::futex;
 use super::pending::Sent;
 use super::set::{self, SET_BYTES, SIGNALS, UNBLOCKABLE};
 use super::state::{Next, Signals};
+use super::timer;
 use crate::calls::identity::own;
 use crate::calls::world::{Answer, World, int, low};
 use crate::errno::Errno;
@@ -80,9 +81,9 @@ pub fn answer_process(
         __NR_rt_sigqueueinfo => queue(signals, [a, b, c], world),
         __NR_rt_sigsuspend => return Some(suspend(signals, a, b, world).into()),
         __NR_rt_sigtimedwait => return Some(wait(signals, [a, b, c, d], world).into()),
-        __NR_pause => return Some(Answer::Ask),
+        __NR_pause => return Some(pause(signals, world).into()),
         __NR_rt_sigreturn => return Some(Answer::Return),
-        _ => return None,
+        _ => timer::answer(signals, number, [a, b, c, d, 0, 0], world)?,
     };
     Some(result.into())
 }
@@ -192,6 +193,17 @@ fn suspend(
     let [set] = world.words(at)?;
     signals.suspended.get_or_insert(signals.blocked);
     signals.blocked = set & !UNBLOCKABLE;
+    pause(signals, world)
+}
+
+/// A timer by a clock of the program's own is the only thing that could come to it.
+fn pause(signals: &mut Signals, world: &mut World<'_>) -> Result<Answer, Errno> {
+    if world.host.is_fixed()
+        && let Some(left) = timer::look(signals, world)
+    {
+        world.host.pass(left);
+        timer::look(signals, world);
+    }
     match signals.next() {
         Next::Nothing => Ok(Answer::Ask),
         _ => Err(Errno::EINTR),

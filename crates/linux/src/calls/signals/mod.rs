@@ -3,7 +3,7 @@
 //! ```text
 //! answers  system calls ─┐
 //! traps    faults ───────┼─► state: actions · pending · set · stack ─► delivery ─► frame
-//! outside ───────────────┘
+//! timer, outside ────────┘
 //! ```
 
 mod actions;
@@ -15,6 +15,7 @@ mod pending;
 mod set;
 mod stack;
 mod state;
+mod timer;
 mod traps;
 
 pub use answers::{answer, answer_process, from_outside, of_pipe};
@@ -22,4 +23,5 @@ pub use delivery::{Delivery, deliver, leave};
 pub use frame::Registers;
 pub use set::SIGNALS;
 pub use state::{Next, Signals};
+pub use timer::{is_set_by as sets_timer, look as look_at_time};
 pub use traps::{Trap, take};

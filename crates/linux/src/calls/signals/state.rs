@@ -1,5 +1,7 @@
 //! What is remembered of signals.
 
+use std::time::Duration;
+
 use linux_raw_sys::general::{SIGRTMIN, SIGSEGV};
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,21 @@ use super::pending::{Pending, Sent};
 use super::set;
 use super::stack::AlternateStack;
 use crate::errno::Errno;
+
+/// What sends `SIGALRM`, by the monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Timer {
+    pub(super) due: Option<Duration>,
+    /// How long it is between two; zero if it comes once.
+    pub(super) every: Duration,
+}
+
+impl Timer {
+    const OFF: Self = Self {
+        due: None,
+        every: Duration::ZERO,
+    };
+}
 
 /// All of a program's signals.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -20,6 +37,7 @@ pub struct Signals {
     pub(super) awaited: u64,
     pub(super) stack: AlternateStack,
     pub(super) pending: Pending,
+    pub(super) timer: Timer,
     /// Error code, vector and address of the last fault, as frames have them.
     pub(super) trap: [u64; 3],
 }
@@ -43,6 +61,7 @@ impl Signals {
             awaited: 0,
             stack: AlternateStack::NONE,
             pending: Pending::new(),
+            timer: Timer::OFF,
             trap: [0; 3],
         }
     }

@@ -158,3 +158,42 @@ fn a_link_into_a_mount_obeys_the_mount() {
     assert!(!cell.scratch.at("a/own").exists());
     assert_eq!(fs::read_dir(other.at("")).unwrap().count(), 1);
 }
+
+/// Ways that go through several directories of the host at once, and then back.
+#[test]
+fn a_way_back_from_far_is_the_way_that_was_come() {
+    let (mut cell, _other) = furnished();
+    fs::create_dir_all(cell.scratch.at("p/q/r/s")).unwrap();
+    fs::write(cell.scratch.at("p/q/up"), "one up").unwrap();
+    fs::write(cell.scratch.at("p/top"), "the top").unwrap();
+    let links = [
+        ("../up", "p/q/r/one"),
+        ("../../../top", "p/q/r/s/three"),
+        ("../../../../a/b/fixed", "p/q/r/s/mount"),
+        ("../../../../../../../p/top", "p/q/r/s/many"),
+        ("..", "p/q/r/s/dots"),
+        ("/p/q/r/s", "p/q/r/s/itself"),
+    ];
+    for (target, name) in links {
+        std::os::unix::fs::symlink(target, cell.scratch.at(name)).unwrap();
+    }
+    let cases: [(&[u8], &[u8]); 8] = [
+        (b"/p/q/r/one", b"one up"),
+        (b"/p/q/r/s/three", b"the top"),
+        (b"/p/q/r/s/mount", b"what is fixed"),
+        (b"/p/q/r/s/many", b"the top"),
+        (b"/p/q/r/s/dots/one", b"one up"),
+        (b"/p/q/r/s/itself/dots/s/three", b"the top"),
+        (b"/p/q/r/s/itself/itself/dots/../up", b"one up"),
+        (b"/a/b/fixed", b"what is fixed"),
+    ];
+    for (path, text) in cases {
+        assert_eq!(read(&mut cell, path), text, "{path:?}");
+    }
+    let at = cell.put(b"/p/q/r/s/dots");
+    assert_eq!(cell.call(__NR_chdir, &[at]), 0);
+    assert!(cell.call(__NR_getcwd, &[cell.to, 4096]) > 0);
+    assert_eq!(cell.bed.text(cell.to), "/p/q/r");
+    assert_eq!(read(&mut cell, b"../up"), b"one up");
+    assert_eq!(read(&mut cell, b"s/../../../../a/box/file"), b"in the box");
+}

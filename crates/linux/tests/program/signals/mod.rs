@@ -3,7 +3,7 @@
 mod hostile;
 
 use super::bed::Bed;
-use linux::{Answer, Delivery, Registers, Setup, Trap};
+use linux::{Answer, Call, Delivery, Errno, Registers, Setup, Trap};
 use linux_raw_sys::errno::{EAGAIN, EINTR, EINVAL, EPERM, ESRCH};
 use linux_raw_sys::general::*;
 
@@ -322,4 +322,46 @@ fn a_wait_for_signals_finds_those_that_it_waits_for() {
     bed.write(at + 200, &[0; 16]);
     let none = bed.value(__NR_rt_sigtimedwait, &[at, 0, at + 200, 8]);
     assert_eq!(none, -i64::from(EAGAIN));
+}
+
+#[test]
+fn a_timer_sends_its_signal_when_it_is_due() {
+    // A look at the clock of these tests takes a second.
+    let mut bed = process();
+    let at = bed.pages(1);
+    action(&mut bed, at, SIGALRM, SA_SIGINFO, 0);
+    assert_eq!(bed.answer(__NR_alarm, &[3]), Answer::Ask);
+    let go_on = |bed: &mut Bed, number: u32, arguments: [u64; 6]| {
+        let call = Call {
+            number: number.into(),
+            arguments,
+        };
+        bed.with_kernel(|kernel, world| kernel.go_on(&call, world))
+    };
+    let look = |bed: &mut Bed| bed.with_kernel(|kernel, world| kernel.look_at_timer(world));
+    let set = go_on(&mut bed, __NR_alarm, [5, 0, 0, 0, 0, 0]);
+    assert_eq!(set, Answer::Value(0));
+    let (left, interrupts) = look(&mut bed);
+    assert!(left.is_some_and(|left| left.as_secs() < 5) && !interrupts);
+    // Seconds that are left.
+    let left = go_on(&mut bed, __NR_alarm, [9, 0, 0, 0, 0, 0]);
+    assert!(matches!(left, Answer::Value(1..5)), "{left:?}");
+    while look(&mut bed).0.is_some() {}
+    assert_eq!(look(&mut bed), (None, true));
+    let mut now = registers(&mut bed);
+    let frame = one_frame(&deliver(&mut bed, &mut now, None));
+    assert_eq!(bed.word(frame + INFO), SIGALRM.into());
+    assert_eq!(bed.word(frame + INFO + 8), SI_KERNEL.into());
+    // Every second, first in two; then what is no time.
+    for (words, expected) in [
+        ([1, 0, 2, 0], Answer::Value(0)),
+        ([0, 1_000_000, 2, 0], Errno::EINVAL.into()),
+        ([0, 0, u64::MAX, 0], Errno::EINVAL.into()),
+        ([u64::MAX >> 1, 0, u64::MAX >> 1, 999_999], Answer::Value(0)),
+    ] {
+        bed.write(at, &words.map(u64::to_le_bytes).concat());
+        let set = go_on(&mut bed, __NR_setitimer, [0, at, at + 64, 0, 0, 0]);
+        assert_eq!(set, expected, "{words:?}");
+    }
+    assert_eq!(bed.word(at + 64), 1);
 }

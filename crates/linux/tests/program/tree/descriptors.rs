@@ -149,6 +149,22 @@ fn bytes_are_copied_from_file_to_file() {
 }
 
 #[test]
+fn vectors_go_to_a_position_or_where_the_last_ones_ended() {
+    let mut bed = bed(&[file("/x", "0123456789")]);
+    let (file, at) = (open(&mut bed, "/x", O_RDWR), bed.pages(1));
+    bed.write(at, &[at + 64, 4].map(u64::to_le_bytes).concat());
+    assert_eq!(bed.value(__NR_preadv2, &[file, at, 1, 2, 0, 0]), 4);
+    assert_eq!(bed.read(at + 64, 4), b"2345");
+    assert_eq!(bed.value(__NR_preadv2, &[file, at, 1, u64::MAX, 0, 0]), 4);
+    assert_eq!(bed.value(__NR_pwritev2, &[file, at, 1, u64::MAX, 0, 0]), 4);
+    assert_eq!(cat(&mut bed, "/x"), "0123012389");
+    assert_eq!(
+        bed.value(__NR_preadv2, &[file, at, 1, 0, 0, 8]),
+        failed(EOPNOTSUPP)
+    );
+}
+
+#[test]
 fn locks_are_had_by_the_only_one_that_asks() {
     let mut bed = bed(&[file("/x", "x")]);
     let (reads, writes) = (open(&mut bed, "/x", 0), open(&mut bed, "/x", O_WRONLY));

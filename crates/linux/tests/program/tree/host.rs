@@ -73,3 +73,32 @@ fn a_mount_is_where_the_hosts_links_lead() {
     assert_eq!(twice.unwrap_err(), "/usr/bin/tool: the path comes twice");
     assert!(with(vec![root(), tool("/away/self")]).is_err());
 }
+
+#[test]
+fn one_file_of_the_host_is_there_without_what_is_beside_it() {
+    let folder = Folder::new("one");
+    std::fs::write(folder.0.join("tool"), "#!/bin/sh").unwrap();
+    std::fs::write(folder.0.join("secret"), "no").unwrap();
+    let root = linux::HostRoot::open(&folder.0.join("tool"), true).unwrap();
+    let tool = super::mount("/usr/bin/tool", linux::Source::Host(root));
+    let mut bed = crate::bed::Bed::with_tree(linux::Setup {
+        mounts: vec![tool],
+        ..linux::Setup::default()
+    });
+    assert_eq!(cat(&mut bed, "/usr/bin/tool"), "#!/bin/sh");
+    assert_eq!(ls(&mut bed, "/"), "dev proc usr");
+    assert_eq!(ls(&mut bed, "/usr/bin"), "tool");
+    for (path, errno) in [
+        ("/usr/bin/secret", ENOENT),
+        ("/usr/bin/tool/../secret", ENOTDIR),
+        ("/usr/bin/tool/", ENOTDIR),
+    ] {
+        assert_eq!(bed.by_path(__NR_open, path, &[0]), failed(errno), "{path}");
+    }
+    assert_eq!(save(&mut bed, "/usr/bin/tool", "x"), failed(EROFS));
+    assert_eq!(save(&mut bed, "/usr/bin/new", "x"), failed(EROFS));
+    assert_eq!(
+        bed.by_path(__NR_unlink, "/usr/bin/tool", &[]),
+        failed(EROFS)
+    );
+}

@@ -125,3 +125,33 @@ fn times_are_set_left_and_taken_from_the_clock() {
     assert_eq!(bed.by_path(__NR_utime, "/none", &[0]), failed(ENOENT));
     assert_eq!(bed.by_path(__NR_utime, "/proc/stat", &[0]), failed(EPERM));
 }
+
+#[test]
+fn what_is_open_is_not_opened_again_with_more_rights() {
+    let mut bed = bed(&[
+        file("/x", "text"),
+        linux::Mount {
+            read_only: true,
+            ..file("/ro", "text")
+        },
+    ]);
+    assert_eq!(bed.by_path(__NR_chmod, "/x", &[0o400]), 0);
+    for (path, errno) in [("/x", EACCES), ("/ro", EROFS)] {
+        let file = open(&mut bed, path, O_RDONLY);
+        let again = format!("/dev/fd/{file}");
+        assert!(open(&mut bed, &again, O_RDONLY) > 0);
+        assert_eq!(open(&mut bed, &again, O_RDWR), failed(errno), "{path}");
+        assert_eq!(open(&mut bed, &again, O_TRUNC), failed(errno), "{path}");
+    }
+}
+
+#[test]
+fn nothing_moves_from_mount_to_mount() {
+    let memory = |path| super::mount(path, linux::Source::Memory);
+    let mut bed = bed(&[memory("/a"), memory("/b"), file("/a/x", "text")]);
+    let (at, same) = (bed.path("/b/x"), bed.path("/a/y"));
+    for number in [__NR_link, __NR_rename] {
+        assert_eq!(bed.by_path(number, "/a/x", &[at]), failed(EXDEV));
+        assert_eq!(bed.by_path(number, "/a/x", &[same]), 0);
+    }
+}

@@ -2,6 +2,7 @@
 //! memfd (memfd_create(2)) that any number of machines map privately.
 #![allow(unsafe_code)]
 
+pub mod mapping;
 pub mod pagemap;
 pub mod pages;
 
