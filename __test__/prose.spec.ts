@@ -47,6 +47,8 @@ const allowed = [
   'npm audit',
   'npm publish',
   'epoll_wait',
+  'io_uring',
+  'sync_file_range',
   'qemu_mutex_lock_iothread_impl',
   'etc/e820',
   'etc/table-loader',

@@ -7,7 +7,7 @@
 //         ld: exit code 0, made hello; it looked at hello.o
 //         made twice, the same: true
 //         what was built says: built in a box
-//         a step that reaches out of its box: exit code 1, Error: can't open /etc/passwd for reading…
+//         a step that reaches out: exit code 1, Error: can't open /etc/passwd for reading…
 import { realpathSync } from 'node:fs'
 import { type Executed, Process, execute, hostDirectory, memoryDirectory } from 'vmexit/process'
 
@@ -95,4 +95,4 @@ console.log(`what was built says: ${ran.stdout.trim()}`)
 
 const spy = await step('as', ['/etc/passwd', '-o', 'passwd.o'], {}, 'passwd.o')
 const [said = ''] = /Error:.*/.exec(spy.stderr) ?? []
-console.log(`a step that reaches out of its box: exit code ${spy.exitCode}, ${said}`)
+console.log(`a step that reaches out: exit code ${spy.exitCode}, ${said}`)

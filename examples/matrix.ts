@@ -1,6 +1,6 @@
 // Small guests as tests, each in every CPU mode: a matrix over child processes of this host, or
-// with --redis over every host that has a worker. A job asks for a KVM that runs its mode, so what no
-// host can run is told apart from what fails.
+// with --redis over every host that has a worker. A job asks for a KVM that runs its mode, so what
+// no host can run is told apart from what fails.
 //
 //   node --import @oxc-node/core/register examples/matrix.ts [--redis redis://HOST]
 //

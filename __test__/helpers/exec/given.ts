@@ -68,7 +68,7 @@ const xz = unpacked(
 const lzma = unpacked('XQAAgAD//////////wA3m4jOduL042Xe/SFQGeFTH+5HzD4H//+OCIAA')
 
 /** An entry of an archive of ar(5): name, time, owner, group, mode, size. */
-const entry = (name: string, contents: string): string =>
+const archived = (name: string, contents: string): string =>
   `${name.padEnd(16)}1600000000  0     0     100644  ${`${contents.length}`.padEnd(10)}${'`'}\n${contents}`
 
 /** Every file that a program is given, by its path. */
@@ -85,7 +85,7 @@ export const given: Given = {
   'bytes.bin': Uint8Array.from({ length: 1024 }, (_, index) => (index * 7) % 256),
   'big.txt': 'a line that is there again and again\n'.repeat(6000),
   empty: '',
-  'given.ar': `!<arch>\n${entry('sorted.txt', 'a\nb\n')}${entry('other', 'x\n')}`,
+  'given.ar': `!<arch>\n${archived('sorted.txt', 'a\nb\n')}${archived('other', 'x\n')}`,
   'ed.txt': '1,3s/e/E/g\n2d\n$a\nadded\n.\nw\nq\n',
   'sums.bc': 'a = 4 * a(1)\na\ne(1)\nsqrt(2) ^ 3\n12345678901234567890 * 98765432109876543210\n',
   'hex.txt': '48656c6c6f2c20776f726c640a\n',
@@ -126,8 +126,7 @@ export function layOut(at: string, files: Given = given): void {
     chmodSync(file, 0o644)
   }
   for (const [path, target] of Object.entries(links)) symlinkSync(target, join(at, path))
-  const all = readdirSync(at, { recursive: true, encoding: 'utf8' })
-  for (const path of all) lutimesSync(join(at, path), seconds, seconds)
+  for (const path of pathsBelow(at)) lutimesSync(join(at, path), seconds, seconds)
   utimesSync(at, seconds, seconds)
 }
 
@@ -146,9 +145,19 @@ export function withArchives(busybox: string): Given {
   }
 }
 
+/** Every path below a directory, sorted; links are not followed. */
+export function pathsBelow(at: string): string[] {
+  return readdirSync(at, { withFileTypes: true })
+    .flatMap((entry) => {
+      const below = entry.isDirectory() ? pathsBelow(join(at, entry.name)) : []
+      return [entry.name, ...below.map((path) => join(entry.name, path))]
+    })
+    .toSorted()
+}
+
 /** What stands at each path: kind, permissions, contents, and the time unless it is new. */
 export function treeOf(at: string): Record<string, string> {
-  const paths = readdirSync(at, { recursive: true, encoding: 'utf8' }).toSorted()
+  const paths = pathsBelow(at)
   return Object.fromEntries(
     paths.map((path) => {
       const file = join(at, path)

@@ -172,16 +172,14 @@ function document(result: ProcessResult, stdout: Kept, stderr: Kept): object {
     syscalls,
     refused,
     ...(fault && { fault, explain: autopsy }),
-    ...textsOf('stdout', stdout),
-    ...textsOf('stderr', stderr),
+    stdout: stdout.bytes.toString(),
+    stdoutBase64: stdout.bytes.toString('base64'),
+    stdoutDroppedBytes: stdout.droppedBytes,
+    stderr: stderr.bytes.toString(),
+    stderrBase64: stderr.bytes.toString('base64'),
+    stderrDroppedBytes: stderr.droppedBytes,
   }
 }
-
-const textsOf = (name: string, { bytes, droppedBytes }: Kept): object => ({
-  [name]: bytes.toString(),
-  [`${name}Base64`]: bytes.toString('base64'),
-  [`${name}DroppedBytes`]: droppedBytes,
-})
 
 /** What the program does not say itself. */
 function report(path: string, result: ProcessResult, lastWords: string): string {
