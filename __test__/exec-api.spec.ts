@@ -291,7 +291,10 @@ kvmTest('a program that is none, or not there, is told by its path', (t) => {
 
 kvmTest('names of calls and signals that are none', async (t) => {
   using p = new Process(program('echo'), { stdin: '' })
-  t.throws(() => p.syscalls.set('opena', () => 0), vmError('ERR_INVALID_OPTION', /did you mean open\?/))
+  t.throws(
+    () => p.syscalls.set('opena', () => 0),
+    vmError('ERR_INVALID_OPTION', /did you mean open\?/),
+  )
   t.throws(() => p.syscalls.set('open', 1 as never), vmError('ERR_INVALID_OPTION', /function/))
   t.throws(() => p.kill('SIGNONE'), vmError('ERR_INVALID_OPTION', /signal/))
   t.throws(() => p.kill(65), vmError('ERR_INVALID_OPTION', /signal/))

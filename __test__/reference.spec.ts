@@ -84,7 +84,9 @@ test('ErrorCode explains every code, once and in order', (t) => {
 
 test('comments and documents name only codes that exist', (t) => {
   const all = repositoryFiles()
-  const files = all.filter(({ path }) => /^(packages\/(fleet|manager)\/)?src\/.*\.ts$|\.md$/.test(path))
+  const files = all.filter(({ path }) =>
+    /^(packages\/(fleet|manager)\/)?src\/.*\.ts$|\.md$/.test(path),
+  )
   const { text: errors } = all.find(({ path }) => path.endsWith('/src/supervisor/errors.ts'))!
   const ofManager = [...errors.matchAll(/^ {2}\| '(ERR_\w+)'$/gm)].map(([, code = '']) => code)
   const known = new Set([...codes(), ...ofManager])

@@ -1,5 +1,5 @@
 // What a queue costs: jobs of 100 ms through Redis on loopback, beside the same child processes without one, alternately; and what a million jobs leave in
-// memory. `node bench/fleet.mjs [--million]` after `npm run build`; needs a redis-server, the host's or Debian's.
+// memory. `node --expose-gc bench/fleet.mjs [--million]` after `npm run build`; needs a redis-server, the host's or Debian's.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -41,6 +41,8 @@ async function freePort() {
   return port
 }
 
+const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1)
+
 const median = (values) => values.toSorted((one, other) => one - other)[values.length >> 1]
 
 const port = await freePort()
@@ -81,8 +83,13 @@ async function million() {
   let seen = 0
   for await (const result of map(jobs(1_000_000, 0), { connection })) {
     if (result.status !== 'done') throw new Error('a job has failed')
-    if (++seen % 2_000 === 0) sizes.push(Math.round(process.memoryUsage().rss / 2 ** 20))
+    if (++seen % 5_000 === 0) {
+      gc()
+      const { heapUsed, rss } = process.memoryUsage()
+      sizes.push(`${mebibytes(heapUsed)} of ${mebibytes(rss)}`)
+    }
     if (performance.now() > end) break
   }
-  console.log(`${seen} of a million in a minute; MiB of this process at each 2,000: ${sizes}`)
+  console.log(`${seen} of a million in a minute; MiB in use of this process at each 5,000:`)
+  console.log(sizes.join(', '))
 }

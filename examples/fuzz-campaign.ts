@@ -1,6 +1,6 @@
-// A fuzz campaign: many jobs try random records, share the inputs that reach new code, and the first
-// crash ends it, with registers and an explanation. Without a server it runs in child processes of
-// this host; with --redis on every host that has a worker and this file's job module:
+// A fuzz campaign: many jobs try random records, share the inputs that reach new code, and the
+// first crash ends it, with registers and an explanation. Without a server it runs in child
+// processes of this host; with --redis on every host that has a worker and this file's job module:
 //
 //   node --import @oxc-node/core/register examples/fuzz-campaign.ts [--redis redis://HOST]
 //

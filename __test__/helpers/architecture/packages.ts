@@ -1,5 +1,5 @@
-// Who may import whom within a package beside vmexit. A rule takes files and returns one message per
-// violation.
+// Who may import whom within a package beside vmexit. A rule takes files and returns one message
+// per violation.
 import { join } from 'node:path/posix'
 import type { SourceFile } from './files.ts'
 

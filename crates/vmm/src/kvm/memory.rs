@@ -64,8 +64,8 @@ impl GuestMemory {
         })
     }
 
-    /// Large slots get huge pages where the host gives them to who asks: a first touch in ring 3 then
-    /// costs a twentieth. A machine that touches little pays with memory.
+    /// Large slots get huge pages where the host gives them to those who ask: a first touch in
+    /// ring 3 then costs a fraction. A machine that touches little pays with memory.
     pub(crate) fn with_huge_pages(self) -> Self {
         for region in self
             .regions

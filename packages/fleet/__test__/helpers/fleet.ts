@@ -15,7 +15,7 @@ export const able: Labels = {
   modules: ['probe'],
 }
 
-export const done: Outcome = { kind: 'done', value: 1, durationMs: 2, guestMs: 1 }
+export const done = { kind: 'done', value: 1, durationMs: 2, guestMs: 1 } satisfies Outcome
 
 /** Starts a worker, which ends with the test. */
 export async function startWorker(

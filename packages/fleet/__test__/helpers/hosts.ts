@@ -1,5 +1,11 @@
 // Hosts as network namespaces, joined by a bridge at which Redis and the producer are.
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import {
+  type ChildProcess,
+  type StdioOptions,
+  execFile,
+  spawn,
+  spawnSync,
+} from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 
@@ -74,8 +80,8 @@ export class Host {
     const [command, ...args] = inside(this.#pid, words)
     const env = { ...process.env, FLEET_HOST: this.name }
     // A group of its own, so that all of it can be killed.
-    const options = { env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] } as const
-    this.#process = spawn(command!, args, options)
+    const stdio: StdioOptions = ['ignore', 'pipe', 'inherit']
+    this.#process = spawn(command!, args, { env, detached: true, stdio })
     this.#process.stdout!.resume()
     return this.#process
   }

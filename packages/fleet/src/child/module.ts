@@ -26,7 +26,7 @@ export interface JobContext {
   readonly job: Job
   /** Its `input`. */
   readonly input: JsonValue | undefined
-  /** A machine of the job's definition or snapshot; each call makes one, which the caller closes. */
+  /** A machine of the definition or snapshot; each call makes one, for the caller to close. */
   machine(): Promise<VirtualMachine>
   /** The job's native program, started. */
   process(options?: ProcessOptions): Promise<Process>

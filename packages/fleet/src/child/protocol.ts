@@ -39,7 +39,7 @@ export interface Ask {
 }
 
 /** What a module has to say meanwhile. */
-export interface Said {
+interface Said {
   readonly type: 'progress'
   readonly value: JsonValue
 }
@@ -48,7 +48,7 @@ export interface Said {
 export type Down = Assignment | Answer
 
 /** It can take a job. */
-export interface Ready {
+interface Ready {
   readonly type: 'ready'
 }
 

@@ -1,7 +1,7 @@
 import type { Option, Verb } from './verb.ts'
 
 /** Options that several verbs have. */
-export const shared = {
+const shared = {
   json: { about: 'JSON on stdout instead of text' },
   redis: {
     value: 'URL',

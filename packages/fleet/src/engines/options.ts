@@ -17,7 +17,8 @@ export interface MapOptions {
   /**
    * The name of these jobs together, with `connection` only. After the end of this process,
    * whatever ended it, a `map` of the same name goes on: what is done is not done again, as long as
-   * it is among the last 10,000 results of the queue. Without a name, jobs are new, whatever their ids.
+   * it is among the last 10,000 results of the queue. Without a name, jobs are new, whatever
+   * their ids.
    */
   readonly campaign?: string
   /**

@@ -32,7 +32,7 @@ const each = (name: string, value: unknown, put: Put): unknown =>
     ? value.map((item, at) => replaced(`${name}[${at}]`, item, ['file'], put))
     : value
 
-/** A definition in which `put` takes the place of every `{ hash }`; what names a path is refused. */
+/** A definition with what `put` gives for each `{ hash }`; what names a path is refused. */
 export function definitionWith(definition: unknown, put: Put): Members {
   if (!isObject(definition)) throw fleetError('ERR_INVALID_OPTION', 'definition must be an object')
   for (const key of ['module', 'network'])

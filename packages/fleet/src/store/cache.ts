@@ -25,7 +25,7 @@ const silentMs = 60_000
 const staleMs = 3_600_000
 
 /** Where a user's caches are. */
-export function cacheFolder(): string {
+function cacheFolder(): string {
   const home = process.env['XDG_CACHE_HOME']
   return join(home ? home : join(homedir(), '.cache'), 'vmexit', 'fleet')
 }

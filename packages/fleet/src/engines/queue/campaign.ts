@@ -44,7 +44,8 @@ interface Out {
 /**
  * The jobs of one `map` in the queue. A job is out from its adding until its result is read. Events
  * tell of results at once. They may be lost with a connection or with Redis, so every job that is
- * out is looked at now and then, too: what has ended is taken, what Redis has forgotten is added again.
+ * out is looked at now and then, too: what has ended is taken, what Redis has forgotten is added
+ * again.
  */
 export class Campaign {
   readonly name: string

@@ -16,7 +16,7 @@ export interface Carried {
 }
 
 /** A worker that could not do a job. */
-export interface Refusal {
+interface Refusal {
   readonly host: string
   readonly error: JobError
 }

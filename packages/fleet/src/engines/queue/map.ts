@@ -5,8 +5,8 @@ import { Campaign } from './campaign.ts'
 import { defaultQueue, defaultWindow } from './names.ts'
 
 /**
- * Jobs through the queue, to workers anywhere; results in the order of their ends, each id once. Jobs
- * are asked for as there is room, so that however many there are, few are in memory.
+ * Jobs through the queue, to workers anywhere; results in the order of their ends, each id once.
+ * Jobs are asked for as there is room, so that however many there are, few are in memory.
  */
 export async function* mapOverQueue(jobs: Jobs, options: CheckedMap): AsyncGenerator<Result, void> {
   const { signal, connection = '', queue = defaultQueue, campaign: name } = options
