@@ -117,14 +117,19 @@ export function temporary(): { path: string; [Symbol.dispose]: () => void } {
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Lays out all given files in a directory; the links only where they are wanted. */
-export function layOut(at: string, files: Given = given): void {
+/** Lays out all given files in a directory, without links. */
+export function layOutFiles(at: string, files: Given = given): void {
   for (const [path, contents] of Object.entries(files)) {
     const file = join(at, path)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, contents)
     chmodSync(file, 0o644)
   }
+}
+
+/** Lays out all that is given in a directory. */
+export function layOut(at: string, files: Given = given): void {
+  layOutFiles(at, files)
   for (const [path, target] of Object.entries(links)) symlinkSync(target, join(at, path))
   for (const path of pathsBelow(at)) lutimesSync(join(at, path), seconds, seconds)
   utimesSync(at, seconds, seconds)

@@ -208,6 +208,8 @@ fn directory_of(ground: &mut Ground, path: &[u8]) -> Result<Option<u32>, Errno> 
         at = join(&at, name);
         let child = ground.child(&step, name, &at, &NoDescriptors);
         step = match (child, &step.place) {
+            // A directory that is there for what is mounted below it leads on.
+            (Ok(child), _) if matches!(child.place, Place::Own(Own::Hollow)) => child,
             (Ok(child), _) if !matches!(child.place, Place::Own(_)) => child,
             (Err(Errno::ENOENT), Place::Node(parent)) if !step.read_only => {
                 let (parent, nodes) = (*parent, &mut ground.nodes);

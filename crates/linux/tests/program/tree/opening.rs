@@ -102,6 +102,23 @@ fn the_engine_has_devices_and_processes_of_its_own() {
 }
 
 #[test]
+fn files_are_their_directorys_own_where_no_root_is_given() {
+    let mut bed = crate::bed::Bed::with_tree(Setup {
+        mounts: vec![
+            mount("/m/w", Source::Memory),
+            file("/m/w/a", "1"),
+            file("/m/w/d/b", "2"),
+        ],
+        program: b"/bin/test".to_vec(),
+        ..Setup::default()
+    });
+    assert_eq!(cat(&mut bed, "/m/w/d/b"), "2");
+    assert_eq!(bed.by_path(__NR_unlink, "/m/w/a", &[]), 0);
+    assert_eq!(bed.by_path(__NR_mkdir, "/m/w/d/c", &[0o755]), 0);
+    assert_eq!(bed.by_path(__NR_mkdir, "/m/c", &[0o755]), failed(EROFS));
+}
+
+#[test]
 fn a_tree_that_cannot_be_says_why() {
     let with = |mounts: Vec<linux::Mount>, directory: &str| {
         let setup = Setup {
