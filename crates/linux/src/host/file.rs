@@ -2,14 +2,14 @@
 
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{Mode, fchmod, fstat, fsync, ftruncate, futimens};
-use rustix::io::{ReadWriteFlags, pread, pwrite, pwritev2, retry_on_intr};
+use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fstat, fsync, ftruncate, futimens};
+use rustix::io::{ReadWriteFlags, pread, pwrite, pwritev2, retry_on_intr, write};
 
 use super::error::host_error;
 use super::grant::Grant;
-use super::inode::{PERMISSIONS, kind, status, timestamps};
+use super::inode::{PERMISSIONS, kind, reopen, status, timestamps};
 use crate::errno::Errno;
 use crate::status::{Kind, SetTime, Status};
 
@@ -18,6 +18,8 @@ use crate::status::{Kind, SetTime, Status};
 #[derive(Clone, Debug)]
 pub struct HostFile {
     file: Arc<OwnedFd>,
+    /// The same inode, opened to append when that is first done.
+    end: Arc<OnceLock<Option<OwnedFd>>>,
     grant: Grant,
 }
 
@@ -39,6 +41,7 @@ impl HostFile {
         }
         Ok(Self {
             file: Arc::new(file),
+            end: Arc::default(),
             grant,
         })
     }
@@ -74,9 +77,24 @@ impl HostFile {
     /// As [`write_at`](Self::write_at).
     pub fn append(&self, bytes: &[u8]) -> Result<(usize, u64), Errno> {
         self.grant.change()?;
-        let all = [IoSlice::new(bytes)];
-        let write = || pwritev2(&self.file, &all, 0, ReadWriteFlags::APPEND);
-        let count = retry_on_intr(write).map_err(host_error)?;
+        let access = fcntl_getfl(&self.file).map_err(host_error)?;
+        if access & OFlags::ACCMODE == OFlags::RDONLY {
+            return Err(Errno::EBADF);
+        }
+        // Not by a flag of the call alone: 9p looks for the end when a file is opened.
+        let flags = OFlags::WRONLY | OFlags::APPEND;
+        let end = self
+            .end
+            .get_or_init(|| reopen(&self.file, flags, false).ok());
+        let count = match end {
+            Some(end) => retry_on_intr(|| write(end, bytes)),
+            // A file that this process could not open again.
+            None => {
+                let all = [IoSlice::new(bytes)];
+                retry_on_intr(|| pwritev2(&self.file, &all, 0, ReadWriteFlags::APPEND))
+            }
+        };
+        let count = count.map_err(host_error)?;
         Ok((count, self.status()?.size))
     }
 
