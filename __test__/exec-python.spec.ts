@@ -1,7 +1,7 @@
 // Debian's Python in a process: programs, and CPython's own tests of json, re, sqlite3 and hashlib,
 // which end there as they do on the host.
 import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 
 import type { ExecutionContext } from 'ava'
@@ -84,7 +84,7 @@ const leftOut = {
 
 /** Where else a Python of the same version keeps its tests, which Debian leaves out of sqlite3. */
 function elsewhere(version: string): string[] {
-  const homes = [resolve(homedir(), '.pyenv/versions'), '/opt/hostedtoolcache/Python']
+  const homes = [resolve(userInfo().homedir, '.pyenv/versions'), '/opt/hostedtoolcache/Python']
   return homes
     .filter(existsSync)
     .flatMap((home) => readdirSync(home).map((name) => join(home, name)))
