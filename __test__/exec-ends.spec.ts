@@ -133,9 +133,9 @@ busyboxTest('what a handler has asked for and not waited for is over with it', a
     if (asked.push(next) > 1) return next()
     // The process has its answer: the end of the first file.
     void next()
+    setTimeout(() => p.stdin.end('line\n'))
     return 0n
   })
-  setTimeout(() => p.stdin.end('line\n'), 50)
   let text = ''
   for await (const chunk of p.stdout as AsyncIterable<Buffer>) text += String(chunk)
   t.is(text, 'line\n')
