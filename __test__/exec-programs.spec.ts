@@ -1,10 +1,14 @@
-// SQLite's shell on a database file, beside the host's.
-import { readFileSync } from 'node:fs'
+// Programs of C and Rust, static and not, and SQLite's shell on a database file, beside the same on
+// the host.
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { hostDirectory, memoryDirectory } from '../src/process/index.ts'
-import { temporary } from './helpers/exec/given.ts'
+import { temporary, treeOf } from './helpers/exec/given.ts'
 import { inProcess, onHost, programTest } from './helpers/exec/host.ts'
+import { kvmTest } from './helpers/kvm.ts'
+import { nativeImage, warnings } from './helpers/native.ts'
 
 const sqlite = ['/usr/bin/sqlite3', 'sqlite3'] as const
 const root = { '/': hostDirectory('/', { readOnly: true }) }
@@ -58,3 +62,61 @@ programTest("SQLite's shell writes and reads what the host's does", sqlite, asyn
   const all = `pragma journal_mode = persist;\n${fills}${asks}`
   t.deepEqual(await there('/tmp/a.db', all), await here('other.db', all))
 })
+
+const c = ['-std=gnu11', '-O2', ...warnings, '-Wno-pedantic']
+const rust = ['--edition', '2021', '-O']
+const math = ['-lm']
+
+/** An everyday program, as each of these makes it. */
+const everyday = {
+  'static C': { tool: 'cc', options: [...c, '-static'], libraries: math },
+  'static C that stands anywhere': {
+    tool: 'cc',
+    options: [...c, '-fPIE', '-static-pie'],
+    libraries: math,
+  },
+  'dynamic C': { tool: 'cc', options: [...c, '-fPIE', '-pie'], libraries: math },
+  'dynamic C at a fixed address': {
+    tool: 'cc',
+    options: [...c, '-fno-pie', '-no-pie'],
+    libraries: math,
+  },
+  'C with musl': { tool: 'musl-gcc', options: [...c, '-static'], libraries: math },
+  'static Rust': { tool: 'rustc', options: [...rust, '--target', 'x86_64-unknown-linux-musl'] },
+  'dynamic Rust': { tool: 'rustc', options: [...rust, '-g'] },
+}
+
+for (const [title, { tool, ...build }] of Object.entries(everyday))
+  kvmTest(`a program does what it does on the host: ${title}`, async (t) => {
+    const name = tool === 'rustc' ? 'everyday.rs' : 'everyday.c'
+    const source = readFileSync(join('__test__/fixtures/programs', name))
+    const key = createHash('sha256').update(source).digest('hex').slice(0, 8)
+    const sources = [join('../programs', name)]
+    const built = nativeImage(`everyday-${key}`, { tool, sources, ...build })
+    if ('missing' in built) {
+      t.log(`skipped: ${built.missing}`)
+      t.pass()
+      return
+    }
+    using folder = temporary()
+    const { path } = folder
+    const program = join(path, 'program')
+    writeFileSync(program, built.image, { mode: 0o755 })
+    const [here, there] = ['host', 'guest'].map((at) => join(path, at)) as [string, string]
+    for (const at of [here, there]) mkdirSync(at)
+    const setting = { cwd: here, env: { NAME: 'value' }, stdin: 'one\ntwo\n' }
+    const expected = await onHost(program, ['word'], setting)
+    const files = { ...root, [here]: hostDirectory(there), [program]: built.image }
+    const { refused, ...found } = await inProcess(program, ['word'], { ...setting, files })
+    t.deepEqual(found, expected)
+    t.is(found.exitCode, 42)
+    t.deepEqual(treeOf(there), treeOf(here))
+    t.deepEqual(refused, {})
+    // Without a directory of the host at all, as far as it has its libraries.
+    const memory = { ...root, [here]: memoryDirectory(), [program]: built.image }
+    const { refused: _, ...again } = await inProcess(program, ['word'], {
+      ...setting,
+      files: memory,
+    })
+    t.deepEqual(again, expected)
+  })
