@@ -20,7 +20,7 @@ const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT']
 
 /** The packages beside the main one. */
 export const MANAGER = '@vmexit/manager'
-const FLEET = '@vmexit/fleet'
+export const FLEET = '@vmexit/fleet'
 
 /**
  * Makes them from dist/ and the artifacts, and returns `[{ name, folder, target }]` in the order of publishing: each

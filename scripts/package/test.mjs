@@ -16,6 +16,7 @@ import { contentCases } from './test/contents.mjs'
 import { contextCases } from './test/context.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
+import { fleetCases } from './test/fleet.mjs'
 import { managerCases } from './test/manager.mjs'
 import { muslCases } from './test/musl.mjs'
 import { runnerCases } from './test/runners.mjs'
@@ -47,6 +48,7 @@ function isWanted([title]) {
 // In this order: what is published, who installs it, what they do with it.
 const all = [
   ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
+  fleetCases,
   managerCases,
   ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, muslCases],
 ]

@@ -29,7 +29,7 @@ export {
   memoryDirectory,
 } from './program/files.ts'
 export type { Source } from './program/input.ts'
-export type { ProcessOptions, RestoredOptions } from './program/options.ts'
+export type { FixedClock, ProcessOptions, RestoredOptions } from './program/options.ts'
 export type { DirectoryEntry, ProcessFiles } from './program/process-files.ts'
 export { Process } from './program/process.ts'
 export type { ProcessResult } from './program/result.ts'

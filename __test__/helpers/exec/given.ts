@@ -73,7 +73,7 @@ const archived = (name: string, contents: string): string =>
 
 /** Every file that a program is given, by its path. */
 export type Given = Readonly<Record<string, string | Uint8Array>>
-export const given: Given = {
+const given: Given = {
   'text.txt': `${text}\n`,
   'other.txt': `${text.replaceAll('guest', 'visitor')}\nlast`,
   'sorted.txt': `${words.toSorted().join('\n')}\n`,

@@ -67,7 +67,7 @@ export async function inProcess(
 }
 
 /** A program of Debian: the host's, or one of an unpacked package; or why there is none. */
-export async function debianProgram(path: string, name: string): Promise<string> {
+async function debianProgram(path: string, name: string): Promise<string> {
   if (existsSync(path)) return path
   const known = [resolve('.cache/svm', name), resolve('.cache/debian', name, 'tree')]
   const trees = known.some(existsSync) ? known : [await debianTree(name)]

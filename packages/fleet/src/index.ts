@@ -23,7 +23,7 @@ export type {
   NativeProgram,
   Result,
 } from './job/job.ts'
-export type { Progress } from './job/progress.ts'
+export type { JobProgress, Progress } from './job/progress.ts'
 export type { Shared } from './job/shared.ts'
 export { type Store, folderStore, httpStore, redisStore } from './store/index.ts'
 
@@ -54,4 +54,7 @@ export function map(jobs: Jobs, options: MapOptions = {}): AsyncGenerator<Result
 }
 
 /** {@link map} by the name that programs read well with. */
-export const fleet = { map }
+export const fleet = {
+  /** As {@link map}. */
+  map,
+}

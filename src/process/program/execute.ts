@@ -15,7 +15,9 @@ export interface ExecuteOptions extends ProcessOptions {
 
 /** How a program has ended, and what it wrote. */
 export interface Executed<T = string> extends ProcessResult {
+  /** What it wrote to its standard output. */
   readonly stdout: T
+  /** What it wrote to its standard error. */
   readonly stderr: T
 }
 

@@ -14,6 +14,12 @@ import { checkShape, optional, otherwise } from '../../options/shape.ts'
 import { type Files, checkFiles, checkGuestPath } from './files.ts'
 import { type Source, checkSource } from './input.ts'
 
+/** A clock that stands still. */
+export interface FixedClock {
+  /** A date, or milliseconds since 1970. */
+  readonly fixed: Date | number
+}
+
 /** What a process is given. Nothing of the host reaches it but by these. */
 export interface ProcessOptions {
   /** Its arguments, without its name. */
@@ -42,7 +48,7 @@ export interface ProcessOptions {
    * The time that system calls tell: the host's, or always this date, and what was slept since.
    * Instructions of the processor, such as `rdtsc`, tell the host's all the same.
    */
-  readonly clock?: 'host' | { readonly fixed: Date | number }
+  readonly clock?: 'host' | FixedClock
 }
 
 /** What a process is given that goes on from a snapshot. The rest it has from there. */

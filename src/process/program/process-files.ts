@@ -3,7 +3,9 @@ import type { ProcessMachine } from './machine.ts'
 
 /** A name in a directory of a process. */
 export interface DirectoryEntry {
+  /** Without a slash; what is no UTF-8 in it is replaced. */
   readonly name: string
+  /** What has that name. */
   readonly kind: 'directory' | 'file' | 'link' | 'other'
 }
 

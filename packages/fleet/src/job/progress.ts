@@ -1,5 +1,13 @@
 import type { JsonValue } from './job.ts'
 
+/** What a module has said of its job. */
+export interface JobProgress {
+  /** The job's. */
+  readonly id: string
+  /** As the module gave it. */
+  readonly value: JsonValue
+}
+
 /** How far a `map` is. */
 export interface Progress {
   /** Jobs that were taken from what `map` was given. */
@@ -17,5 +25,5 @@ export interface Progress {
   /** In runs of machines and programs, of all attempts together. */
   readonly guestMs: number
   /** What a job's module has said by `progress()`; only when it has. */
-  readonly job?: { readonly id: string; readonly value: JsonValue }
+  readonly job?: JobProgress
 }

@@ -19,6 +19,7 @@ export interface SystemCall {
   readonly number: number
   /** RDI, RSI, RDX, R10, R8, R9, whichever of them it has. */
   readonly args: readonly bigint[]
+  /** Its memory, until the call is answered. */
   readonly memory: CallMemory
 }
 
