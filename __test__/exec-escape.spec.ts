@@ -85,7 +85,9 @@ programTest(
     }
     t.deepEqual(treeOf(folder.path), before)
     const outside = (): [string, string][] =>
-      Object.entries(treeOf(folder.path)).filter(([path]) => !path.startsWith('root/'))
+      Object.entries(treeOf(folder.path)).filter(
+        ([path]) => path !== 'root' && !path.startsWith('root/'),
+      )
     const was = outside()
     const writable = { '/': hostDirectory(folder.root), ...bb }
     await execute('/busybox', script, { files: { ...writable, ...list }, timeoutMs })
