@@ -29,11 +29,12 @@ for (const [file, snippet] of programs) {
 const { name, scripts: known } = JSON.parse(readFileSync('package.json', 'utf8'))
 const helps = new Map<string, Promise<string>>()
 
-function helpOf(command: string): Promise<string> {
+function helpOf(...commands: string[]): Promise<string> {
+  const key = commands.join(' ')
   const help =
-    helps.get(command) ??
-    execute(process.execPath, [vmexit, command, '--help']).then(({ stdout }) => stdout)
-  helps.set(command, help)
+    helps.get(key) ??
+    execute(process.execPath, [vmexit, ...commands, '--help']).then(({ stdout }) => stdout)
+  helps.set(key, help)
   return help
 }
 
@@ -48,7 +49,9 @@ async function problem(line: string): Promise<string | undefined> {
   const words = line.replace(/ +#.*$/, '').split(/\s+/)
   const [program, verb = '', command = ''] = words
   if (program === 'npx' && verb === name) {
-    const help = await helpOf(command)
+    // Commands of the fleet have commands.
+    const more = command === 'fleet' ? words.slice(3, 4) : []
+    const help = await helpOf(command, ...more.filter((word) => !word.startsWith('--')))
     return words.filter((word) => word.startsWith('--')).find((option) => !help.includes(option))
   }
   if (program === 'npm' && verb === 'install')
