@@ -40,6 +40,19 @@ export class ProcessFiles {
    *
    * @throws {VmError} `ERR_PAYLOAD` if there is none; `ERR_INVALID_OPTION`, `ERR_VM_BUSY`,
    * `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile, memoryDirectory } from 'vmexit/process'
+   *
+   * const files = {
+   *   '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }),
+   *   '/out': memoryDirectory({ a: 'text' }),
+   * }
+   * using p = new Process('/bin/busybox', { args: ['cp', '/out/a', '/out/b'], files })
+   * await p.exited
+   * console.log(String(p.files.read('/out/b'))) // text
+   * ```
    */
   read(path: string): Buffer {
     return Buffer.from(this.#machine.file(checkGuestPath('path', path)).buffer)
@@ -50,6 +63,20 @@ export class ProcessFiles {
    *
    * @throws {VmError} `ERR_PAYLOAD` if there is none; `ERR_INVALID_OPTION`, `ERR_VM_BUSY`,
    * `ERR_VM_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile, memoryDirectory } from 'vmexit/process'
+   *
+   * const files = {
+   *   '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }),
+   *   '/out': memoryDirectory({ a: 'text' }),
+   * }
+   * using p = new Process('/bin/busybox', { args: ['mkdir', '/out/b'], files })
+   * await p.exited
+   * const names = p.files.list('/out').map(({ name, kind }) => `${name}: ${kind}`)
+   * console.log(names) // [ 'a: file', 'b: directory' ]
+   * ```
    */
   list(path: string): DirectoryEntry[] {
     const entries = this.#machine.list(checkGuestPath('path', path))

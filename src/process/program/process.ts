@@ -132,6 +132,16 @@ export class Process implements Disposable, AsyncDisposable {
    *
    * Rejects with `ERR_SNAPSHOT` if it is over before, or has files of the host open, which the
    * message names.
+   *
+   * @example
+   * ```ts
+   * import { Process, execute, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using first = new Process('/bin/busybox', { args: ['rev'], files })
+   * using warm = await first.snapshot({ when: 'waits' })
+   * console.log((await execute(warm, [], { stdin: 'abc' })).stdout) // cba
+   * ```
    */
   async snapshot(options: { readonly when?: 'now' | 'waits' } = {}): Promise<ProcessSnapshot> {
     const { when } = checkShape('options', options, snapshotShape, '')
@@ -143,6 +153,17 @@ export class Process implements Disposable, AsyncDisposable {
    * said of it, or what signal(7) says. After its end it does nothing.
    *
    * @throws {VmError} `ERR_INVALID_OPTION`.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['sleep', '1000'], files })
+   * p.kill()
+   * const { reason, signal } = await p.exited
+   * console.log(reason, signal) // killed SIGKILL
+   * ```
    */
   kill(signal: string | number = 'SIGKILL'): void {
     const number = numberOfSignal(signal)
@@ -150,7 +171,19 @@ export class Process implements Disposable, AsyncDisposable {
     else this.#drive.signal(number)
   }
 
-  /** Ends it, and gives its memory back. Calling it again does nothing more. */
+  /**
+   * Ends it, and gives its memory back. Calling it again does nothing more.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * const p = new Process('/bin/busybox', { args: ['sleep', '1000'], files })
+   * p.close()
+   * console.log((await p.exited).signal) // SIGKILL
+   * ```
+   */
   close(): void {
     this.#drive.end(killed('SIGKILL'))
     void this.exited.then(

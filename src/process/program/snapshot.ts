@@ -51,7 +51,20 @@ export class ProcessSnapshot implements Disposable {
     else this.#spares.push(machine)
   }
 
-  /** Gives its memory back. Processes made of it go on. Calling it again does nothing more. */
+  /**
+   * Gives its memory back. Processes made of it go on. Calling it again does nothing more.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['true'], files })
+   * const early = await p.snapshot()
+   * early.close()
+   * console.log(early.closed) // true
+   * ```
+   */
   close(): void {
     this.#isClosed = true
     for (const spare of this.#spares.splice(0)) spare.close()

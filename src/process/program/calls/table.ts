@@ -3,11 +3,59 @@ import { numberOf } from './names.ts'
 
 /** The memory of a process that has made a system call, by its own addresses. */
 export interface CallMemory {
-  /** A copy. `ERR_GUEST_MEMORY` unless the process itself could read all of it. */
+  /**
+   * A copy. `ERR_GUEST_MEMORY` unless the process itself could read all of it.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['echo', 'hello'], files })
+   * p.syscalls.set('write', (call, next) => {
+   *   const bytes = call.memory.read(call.args[1]!, Number(call.args[2]))
+   *   console.log(String(Buffer.from(bytes))) // hello
+   *   return next()
+   * })
+   * await p.exited
+   * ```
+   */
   read(address: bigint, length: number): Uint8Array
-  /** All or nothing. `ERR_GUEST_MEMORY` unless the process itself could write there. */
+  /**
+   * All or nothing. `ERR_GUEST_MEMORY` unless the process itself could write there.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['cat'], files })
+   * let asked = 0
+   * p.syscalls.set('read', ({ args, memory }) => {
+   *   if (asked++ > 0) return 0
+   *   memory.write(args[1]!, Buffer.from('of a hook'))
+   *   return 9
+   * })
+   * for await (const chunk of p.stdout) console.log(String(chunk)) // of a hook
+   * ```
+   */
   write(address: bigint, bytes: Uint8Array): void
-  /** What stands before a NUL, as UTF-8; at most 4096 bytes. */
+  /**
+   * What stands before a NUL, as UTF-8; at most 4096 bytes.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['mkdir', '/made'], files })
+   * p.syscalls.set('mkdir', ({ args, memory }) => {
+   *   console.log(memory.readString(args[0]!)) // /made
+   *   return 0
+   * })
+   * await p.exited
+   * ```
+   */
   readString(address: bigint): string
 }
 
@@ -63,6 +111,16 @@ export class SystemCalls {
    * Asks `handler` about a call from now on.
    *
    * @throws {VmError} `ERR_INVALID_OPTION` for a name that is no system call, or no function.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['id', '-u'], files })
+   * p.syscalls.set('getuid', () => 7).set('geteuid', () => 7)
+   * for await (const chunk of p.stdout) console.log(String(chunk)) // 7
+   * ```
    */
   set(name: string, handler: SystemCallHandler): this {
     if (typeof handler !== 'function') return invalid('handler', 'a function', handler)
@@ -72,19 +130,55 @@ export class SystemCalls {
     return this
   }
 
-  /** No longer asks about a call; whether there was a handler. */
+  /**
+   * No longer asks about a call; whether there was a handler.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['true'], files })
+   * p.syscalls.set('openat', () => -1n)
+   * console.log(p.syscalls.delete('openat'), p.syscalls.delete('openat')) // true false
+   * ```
+   */
   delete(name: string): boolean {
     const was = this.#handlers.delete(name)
     if (was) this.#changed()
     return was
   }
 
-  /** Whether a call has a handler of its own. */
+  /**
+   * Whether a call has a handler of its own.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['true'], files })
+   * p.syscalls.set('openat', () => -1n)
+   * console.log(p.syscalls.has('openat'), p.syscalls.has('read')) // true false
+   * ```
+   */
   has(name: string): boolean {
     return this.#handlers.has(name)
   }
 
-  /** The handler of a call, or that of all. */
+  /**
+   * The handler of a call, or that of all.
+   *
+   * @example
+   * ```ts
+   * import { Process, hostFile } from 'vmexit/process'
+   *
+   * const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
+   * using p = new Process('/bin/busybox', { args: ['true'], files })
+   * p.syscalls.set('*', (_call, next) => next())
+   * console.log(typeof p.syscalls.get('openat')) // function
+   * ```
+   */
   get(name: string): SystemCallHandler | undefined {
     return this.#handlers.get(name) ?? this.#handlers.get('*')
   }
