@@ -90,9 +90,10 @@ function zsh(own: readonly Verb[], verbs: readonly Verb[]): string {
     const { name, argument } = command
     const specs = optionsOf(command).map(([option, { about, value, words: list, multiple }]) => {
       // In a specification these characters mean something.
-      const text = about.replaceAll(/[[\]:\\]/g, String.raw`\$&`)
+      const escape = (plain: string): string => plain.replaceAll(/[[\]:\\]/g, String.raw`\$&`)
+      const text = escape(about)
       const action = list ? `(${list.join(' ')})` : isFile(value) ? '_files' : ' '
-      const taken = value === undefined ? '' : `:${value}:${action}`
+      const taken = value === undefined ? '' : `:${escape(value)}:${action}`
       return quote(`${multiple ? '*' : ''}--${option}[${text}]${taken}`)
     })
     const values = argument?.words ? `(${argument.words.join(' ')})` : '_files'
@@ -101,7 +102,8 @@ function zsh(own: readonly Verb[], verbs: readonly Verb[]): string {
       : argument.name === 'MACHINE'
         ? [...specs, quote(`*:MACHINE:{compadd -- $(${machines})}`)]
         : [...specs, quote(`1:${argument.name}:${values}`)]
-    return `    ${name}) _arguments ${all.join(' \\\n      ')} ;;`
+    // After -- there are no options.
+    return `    ${name}) _arguments -S ${all.join(' \\\n      ')} ;;`
   })
   return `#compdef vmexit
 # vmexit completion for zsh
