@@ -232,6 +232,12 @@ kvmTest('a network and threads are refused, and named', async (t) => {
   t.deepEqual(refused, { socket: 1, fork: 1, epoll_create1: 1 })
 })
 
+kvmTest('numbers that no call has are counted as one, however many there are', async (t) => {
+  const { refused, syscalls } = await execute(program('ends'), ['numbers'])
+  t.deepEqual(refused, { syscall_512: 2000 })
+  t.is(syscalls['syscall_512'], 2000)
+})
+
 kvmTest('a seed and a fixed clock make two runs the same', async (t) => {
   const options = { random: 7, clock: { fixed: new Date('2001-02-03T04:05:06Z') } }
   const [one, other] = [

@@ -18,6 +18,8 @@ const { EINTR } = constants.errno
 /** PATH_MAX. */
 const MOST_STRING_BYTES = 4096
 const PAGE_BYTES = 4096
+/** What is counted apart: a number above is counted as this one, as the kernel counts. */
+const MOST_NUMBER = 512
 /** What a process of one thread cannot have, and is told of. */
 const THREADS = new Set(['clone', 'clone3', 'fork', 'vfork'])
 const TIMERS = new Set(['alarm', 'setitimer'])
@@ -173,7 +175,8 @@ export class Drive implements Host {
     if (this.#isRunning) this.machine.stop()
   }
 
-  refuse(number: number): void {
+  refuse(asked: number): void {
+    const number = Math.min(asked, MOST_NUMBER)
     const before = this.#refused.get(number) ?? 0
     this.#refused.set(number, before + 1)
     const name = nameOf(number)

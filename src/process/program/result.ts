@@ -17,7 +17,7 @@ export interface ProcessResult {
   readonly reason: 'exit' | 'fault' | 'timeout' | 'killed'
   /** From its start to its end. */
   readonly durationMs: number
-  /** How often it made each system call, by name. */
+  /** How often it made each system call, by name; numbers above 511 are counted together. */
   readonly syscalls: Readonly<Record<string, number>>
   /** How often it got `ENOSYS`, as nothing answers the call, or `EACCES`, for a network. */
   readonly refused: Readonly<Record<string, number>>
