@@ -136,7 +136,7 @@ export const processRoutes: readonly BenchRoute[] = [
   new ProcessRoute({
     name: 'python-loop',
     kind: 'child-python-loop',
-    about: 'the 25th Fibonacci number by recursion in Python, as it times it itself',
+    about: 'the 25th Fibonacci number by recursion in Python, eight times, as it times it itself',
     timing: 'each program',
     exits: 5000,
     probe: findPython,
