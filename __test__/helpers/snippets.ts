@@ -107,6 +107,9 @@ const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$
 /** Every Markdown file of the repository. */
 export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
+/** Whether a block is a step of the guide, which `guide.spec.ts` follows as a whole. */
+export const isGuide = ({ place }: Snippet): boolean => place.startsWith('docs/guide/')
+
 /** Every block of code in Markdown and in the doc comments of the API. */
 export const allSnippets: readonly Snippet[] = [
   ...markdown.flatMap(snippets),
