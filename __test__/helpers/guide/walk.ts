@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import { linesOf, matches } from '../snippets.ts'
+import { linesOf, matches } from '../printed.ts'
 import type { Chapter, Step } from './chapter.ts'
 import { type Place, missing, provided } from './needs.ts'
 
@@ -33,6 +33,8 @@ export interface Reader {
   packages: Readonly<Record<string, string>>
   /** Whether what fetches packages is run; the packages above are there without it. */
   installs?: boolean
+  /** More of the environment. */
+  env?: Readonly<Record<string, string>>
 }
 
 /** How a chapter went. */
@@ -48,8 +50,16 @@ export interface Walked {
 /** Lines that bring packages into the folder. */
 const INSTALLS = /^npm (init|pkg|install)\b/
 
+/** Puts a package's own commands where `npx` looks for them. */
+function linkPrograms(target: string, bin: string): void {
+  const manifest = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8'))
+  mkdirSync(bin, { recursive: true })
+  for (const [name, path] of Object.entries(manifest.bin ?? {}))
+    symlinkSync(join(target, path as string), join(bin, name))
+}
+
 /** An empty folder of a reader's, with its programs and packages. */
-function settle({ programs, path, packages }: Reader, home: string): Place {
+function settle({ programs, path, packages, env: more }: Reader, home: string): Place {
   const [bin, folder] = [join(home, 'bin'), join(home, 'guide')]
   for (const each of [bin, folder, join(home, 'run')]) mkdirSync(each)
   for (const [name, script] of Object.entries(programs))
@@ -60,6 +70,7 @@ function settle({ programs, path, packages }: Reader, home: string): Place {
     const link = join(folder, 'node_modules', name)
     mkdirSync(dirname(link), { recursive: true })
     symlinkSync(target, link)
+    linkPrograms(target, join(folder, 'node_modules', '.bin'))
   }
   const env = {
     ...process.env,
@@ -68,6 +79,7 @@ function settle({ programs, path, packages }: Reader, home: string): Place {
     XDG_RUNTIME_DIR: join(home, 'run'),
     LC_ALL: 'C.UTF-8',
     NO_COLOR: '1',
+    ...more,
   }
   return { folder, env }
 }
