@@ -1,7 +1,5 @@
 // What documents name of the command line, of the API, of its errors and of the ends of a run
 // exists.
-import { readFileSync } from 'node:fs'
-
 import test from 'ava'
 
 import { endings, exitReasons } from '../src/native/words.ts'
@@ -9,6 +7,7 @@ import { repositoryFiles } from './helpers/architecture/files.ts'
 import { unknownFlags } from './helpers/documents/flags.ts'
 import { memberCheck, unknownMembers } from './helpers/documents/members.ts'
 import { proseOf } from './helpers/documents/text.ts'
+import { errorCodes, managerCodes } from './helpers/documents/words.ts'
 
 const documents = repositoryFiles().filter(
   // The change log also has what earlier releases had.
@@ -21,9 +20,12 @@ const others = [
   ...['--whole', '--steps'],
   // Of Node.js and Deno.
   ...['--no-experimental-require-module', '--permission', '--experimental-permission'],
+  '--no-addons',
   ...['--allow-addons', '--allow-fs-read', '--allow-ffi'],
   // Of bundlers, and of the linker.
   ...['--external', '--compile', '--loader', '--gc-sections'],
+  // Of npm.
+  '--omit',
   // Of virt-install and virsh.
   ...['--security-info', '--import', '--boot'],
 ]
@@ -69,16 +71,6 @@ test('a member that is nowhere is found', (t) => {
   for (const wrong of ['vm.line', 'vm.counters().irqs', 'vm.irq(2).flip()', 'result.error'])
     t.false(isMember(wrong), wrong)
 })
-
-/** The members of a union of strings in a source file. */
-const union = (path: string, name: string): string[] => {
-  const [, text = ''] =
-    new RegExp(`type ${name} =([^;]*?)(?:\\n\\n|;|$)`).exec(readFileSync(path, 'utf8')) ?? []
-  return [...text.matchAll(/'([\w-]+)'/g)].map(([, word = '']) => word)
-}
-
-const errorCodes = union('index.d.ts', 'NativeErrorCode')
-const managerCodes = union('packages/manager/src/supervisor/errors.ts', 'ManagerErrorCode')
 
 test('codes of errors that documents name exist, wherever they stand', (t) => {
   t.true(errorCodes.length > 10 && managerCodes.length > 10)

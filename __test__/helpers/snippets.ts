@@ -105,7 +105,7 @@ const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
 const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
-export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
+const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
 /** Every block of code in Markdown and in the doc comments of the API. */
 export const allSnippets: readonly Snippet[] = [
