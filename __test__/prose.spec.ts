@@ -81,4 +81,6 @@ test('a name that is nowhere is found', (t) => {
   wrong.push('npm run lint', '--silence', 'docs/b.md')
   t.deepEqual(found(wrong.map((name) => `\`${name}\``).join(' ')), wrong)
   t.deepEqual(found('```sh\n`stopGuest`\n```'), [])
+  t.deepEqual(found('```ts\n// a-b.ts\nlet stopGuest\n```\n`a-b.ts`, `stopGuest()`'), [])
+  t.deepEqual(found('```text\nstopGuest\n```\n`stopGuest`, `b.ts`'), ['stopGuest', 'b.ts'])
 })

@@ -139,18 +139,32 @@ function problem(name: string, document: string, tree: Tree): boolean {
   return name.split('.').some((word) => isName.test(word) && !hasWord(word, tree))
 }
 
-/** Names between backquotes in a Markdown file that nothing in the tree has. */
+/** Whether the document's own code has a name, or is the file of that name. */
+const hasOwn = (name: string, code: string): boolean =>
+  name
+    .replace(/\(.*\)$/, '')
+    .split('.')
+    .every((part) => new RegExp(`(^|\\W)${part.replaceAll(/\W/g, '\\$&')}(\\W|$)`).test(code))
+
+/** Names between backquotes in a Markdown file that neither the tree nor its own code has. */
 export function unknownNames(
   { path, text }: SourceFile,
   tree: Tree,
   allowed: readonly string[],
 ): string[] {
-  return markdownLines(text)
+  const lines = markdownLines(text)
+  const isCode = ({ block }: Line): boolean => !(block ?? 'text').startsWith('text')
+  const code = lines
+    .filter(isCode)
+    .map((line) => line.text)
+    .join('\n')
+  return lines
     .filter(({ block }) => block === undefined)
     .flatMap(({ text: line, number }) =>
       [...line.matchAll(/`([^`]+)`/g)]
         .map(([, name = '']) => name)
-        .filter((name) => !allowed.includes(name) && problem(name, path, tree))
+        .filter((name) => !allowed.includes(name) && !hasOwn(name, code))
+        .filter((name) => problem(name, path, tree))
         .map((name) => `${path}:${number}: \`${name}\` is not in the tree`),
     )
 }
