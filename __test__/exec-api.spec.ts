@@ -231,7 +231,6 @@ kvmTest('what polls for months waits, as no timer of Node.js does', async (t) =>
   process.on('warning', warned)
   t.teardown(() => process.off('warning', warned))
   using p = new Process(program('ends'), { args: ['poll'] })
-  const isWaiting = p.snapshot({ when: 'waits' })
   await p.snapshot({ when: 'waits' })
   // A timer that is too long comes at once, and warns.
   await sleep(50)
