@@ -92,7 +92,7 @@ const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
 const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
-export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
+const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
 /** Whether a block is a step of the guide, which `guide.spec.ts` follows as a whole. */
 export const isGuide = ({ place }: Snippet): boolean => place.startsWith('docs/guide/')
