@@ -107,8 +107,11 @@ const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$
 /** Every Markdown file of the repository. */
 export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
-/** Every block of code in Markdown and in the doc comments of the API. */
+/** Whether a page's blocks are files, which `examples.spec.ts` runs. */
+const isCookbook = ({ path }: SourceFile): boolean => path.startsWith('docs/cookbook/')
+
+/** Every block of code in Markdown, but for the cookbook's, and in the doc comments of the API. */
 export const allSnippets: readonly Snippet[] = [
-  ...markdown.flatMap(snippets),
+  ...markdown.filter((file) => !isCookbook(file)).flatMap(snippets),
   ...repositoryFiles().filter(isApi).map(docComments).flatMap(snippets),
 ]
