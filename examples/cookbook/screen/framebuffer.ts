@@ -1,15 +1,15 @@
 // Save what a guest draws as a PNG file
 //
-// prints: 320 by 200 pixels; red, green and blue in the middle are 160,100,128
+// prints: 256 by 200 pixels; red, green and blue in the middle are 128,100,64
 import { writeFileSync } from 'node:fs'
 import { VirtualMachine, assembleSync } from 'vmexit'
 
 const image = assembleSync(
   `       mov edi, 0xf0000000; xor edx, edx    # where the pixels are, and y
    row:   xor ecx, ecx                         # x
-   pixel: mov eax, ecx; shl eax, 8; or eax, edx; shl eax, 8; mov al, 128
-          stosd                                # red is x, green is y, blue is 128
-          inc ecx; cmp ecx, 320; jb pixel
+   pixel: mov eax, ecx; shl eax, 8; or eax, edx; shl eax, 8; mov al, 64
+          stosd                                # red is x, green is y, blue is 64
+          inc ecx; cmp ecx, 256; jb pixel
           inc edx; cmp edx, 200; jb row
           out 0xf4, al`,
   { bits: 32 },
@@ -17,7 +17,7 @@ const image = assembleSync(
 using vm = new VirtualMachine({
   mode: 'protected',
   pc: true,
-  screen: { width: 320, height: 200 },
+  screen: { width: 256, height: 200 },
   payload: { image },
   routes: [{ port: 0xf4, to: 'stop' }],
 })
@@ -27,6 +27,6 @@ const screen = vm.screen!
 writeFileSync('picture.png', screen.png())
 const middle = screen
   .pixels()
-  .subarray((100 * 320 + 160) * 4)
+  .subarray((100 * 256 + 128) * 4)
   .subarray(0, 3)
-console.log(`320 by 200 pixels; red, green and blue in the middle are ${middle.join()}`)
+console.log(`256 by 200 pixels; red, green and blue in the middle are ${middle.join()}`)
