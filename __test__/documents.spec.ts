@@ -1,20 +1,12 @@
-// The documents: their code compiles, their commands and links lead somewhere, their figures agree.
+// The documents: their code compiles, their commands exist, their figures agree.
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 
 import test from 'ava'
 import { compile } from './helpers/compile.ts'
-import {
-  allSnippets,
-  isGuide,
-  linesOf,
-  markdown,
-  matches,
-  promised,
-  toModule,
-} from './helpers/snippets.ts'
+import { allSnippets, isGuide, linesOf, matches, promised, toModule } from './helpers/snippets.ts'
 
 const execute = promisify(execFile)
 const vmexit = resolve('dist/cli/main.js')
@@ -114,14 +106,3 @@ test('the figures that README.md repeats are those of docs/exits.md', (t) => {
     [],
   )
 })
-
-for (const { path, text } of markdown) {
-  test(`the links of ${path} lead to files`, (t) => {
-    const links = [...text.matchAll(/\]\(([^)#]+)(#[^)]*)?\)/g)].map(([, link = '']) => link)
-    const local = links.filter((link) => !link.includes('://'))
-    t.deepEqual(
-      local.filter((link) => !existsSync(join(dirname(path), link))),
-      [],
-    )
-  })
-}

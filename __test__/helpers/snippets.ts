@@ -92,7 +92,7 @@ const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
 const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
-export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
+const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
 /** Whether a page's blocks are files, which `examples.spec.ts` runs. */
 const isCookbook = ({ path }: SourceFile): boolean => path.startsWith('docs/cookbook/')
