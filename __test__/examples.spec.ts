@@ -78,7 +78,7 @@ const examples = ['', ...groups].flatMap(inFolder)
 test('there are examples, and recipes of the cookbook', (t) => {
   const recipes = examples.filter((name) => name.startsWith('cookbook/'))
   t.true(examples.length - recipes.length >= 2)
-  t.true(recipes.length >= 12, `${recipes.length} recipes`)
+  t.true(recipes.length >= 30, `${recipes.length} recipes`)
 })
 
 test('pages and recipes of the cookbook are one', (t) => {

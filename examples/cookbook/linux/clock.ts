@@ -1,4 +1,4 @@
-// Give a program the same time and chance at each run
+// Give a program a fixed clock and seed
 //
 // needs: /bin/busybox
 // prints: Thu Jan  1 12:00:00 UTC 2026, …

@@ -1,4 +1,4 @@
-// Judge programs, with limits of time and memory
+// Judge programs by time and memory
 //
 // needs: /bin/busybox
 // prints: right: read n; echo $((n * n))
@@ -9,7 +9,7 @@
 import { execute, hostFile } from 'vmexit/process'
 
 const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
-const limits = { timeoutMs: 2000, memoryBytes: 32 << 20, maxOutputBytes: 1000 }
+const limits = { timeoutMs: 5000, memoryBytes: 8 << 20, maxOutputBytes: 1000 }
 
 async function judge(program: string): Promise<string> {
   try {

@@ -1,4 +1,4 @@
-// Run a Linux program with an /etc/passwd of your own
+// Run a program with a fake /etc/passwd
 //
 // needs: /bin/busybox
 // prints: it is ada

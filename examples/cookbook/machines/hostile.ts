@@ -1,4 +1,4 @@
-// Bound the time, memory and output of a guest
+// Bound the time and output of a guest
 //
 // prints: spins: timeout
 //         prints: stopped
@@ -25,6 +25,6 @@ for (const [name, code] of Object.entries(programs)) {
     payload: { image: assembleSync(code, { bits: 64 }) },
     routes: [{ port: 0xe9, to: 'console', onData }],
   })
-  const { reason, fault } = await vm.run({ timeoutMs: 1000 })
+  const { reason, fault } = await vm.run({ timeoutMs: 5000 })
   console.log(`${name}: ${reason} ${fault?.name ?? ''}`.trimEnd())
 }

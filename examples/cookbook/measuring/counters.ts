@@ -1,4 +1,4 @@
-// Count exits, and the accesses to each route
+// Count exits and accesses
 //
 // prints: pio-out: 5
 //         pio-in: 6

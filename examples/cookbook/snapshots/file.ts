@@ -1,4 +1,4 @@
-// Keep a machine in a file, and go on from it
+// Keep a machine in a file
 //
 // prints: counted to 3, saved
 //         goes on with 4
