@@ -18,7 +18,7 @@ const headerOf = (file: string): string =>
 
 /** The lines that the header promises. */
 function promised(file: string): string {
-  const [, text = ''] = headerOf(file).split('prints: ')
+  const text = /^\/\/ prints: (.*)/ms.exec(headerOf(file))?.[1] ?? ''
   // As far as the first line is indented; what is more is printed.
   return text.replaceAll(/^\/\/ {9}/gm, '')
 }

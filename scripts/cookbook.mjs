@@ -24,12 +24,13 @@ function recipeOf(group, file) {
   const path = `examples/cookbook/${group}/${file}`
   const text = read(path)
   const header = text.match(/^(\/\/.*\n)*/)[0]
-  const [about = '', output = ''] = header.replaceAll(/^\/\/ ?/gm, '').split('prints: ')
+  const [, about = ''] = /^\/\/ (.*)/.exec(header) ?? []
+  const [, output = ''] = /^\/\/ prints: (.*)/ms.exec(header) ?? []
   const code = text.slice(header.length)
   const lines = code.trimEnd().split('\n').length
   if (lines > MAX_LINES) problems.push(`${path} has ${lines} lines, at most ${MAX_LINES}`)
   if (output.trim() === '') problems.push(`${path} does not say what it prints`)
-  return { path, title: about.split('\n')[0], output: output.replaceAll(/^ {8}/gm, ''), code }
+  return { path, title: about, output: output.replaceAll(/^\/\/ {9}/gm, ''), code }
 }
 
 function recipesOf(group) {
