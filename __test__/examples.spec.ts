@@ -1,7 +1,15 @@
 // Every example runs and prints what its header says: programs of their own, and the recipes of the
 // cookbook, each in a folder that is removed afterwards.
 import { execFile, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -81,10 +89,34 @@ test('there are examples, and recipes of the cookbook', (t) => {
   t.true(recipes.length >= 30, `${recipes.length} recipes`)
 })
 
+/** What is wrong with the pages of a tree, one line each. */
+function complaints(root: string): string[] {
+  const args = ['scripts/cookbook.mjs', '--root', root]
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  const lines = stdout.split('\n').slice(0, -1)
+  return lines.length > 0 === (status === 1) ? lines : [`it ended with ${status}`]
+}
+
 test('pages and recipes of the cookbook are one', (t) => {
-  const { status, stdout } = spawnSync(process.execPath, ['scripts/cookbook.mjs'])
-  t.is(String(stdout), '')
-  t.is(status, 0)
+  t.deepEqual(complaints('.'), [])
+})
+
+test('a recipe without its page, or another one, is found', (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'vmexit-cookbook-'))
+  t.teardown(() => rmSync(root, { recursive: true }))
+  const [code, pages] = [join(root, 'examples/cookbook/native'), join(root, 'docs/cookbook')]
+  cpSync('examples/cookbook/native', code, { recursive: true })
+  cpSync('docs/cookbook/native.md', join(pages, 'native.md'))
+  writeFileSync(join(pages, 'README.md'), '<!-- recipes -->\n<!-- end of recipes -->\n')
+  const write = (file: string, text: string) => writeFileSync(join(code, file), text)
+  write('sse.ts', '// Call a C function that uses SSE\n//\n// prints: 71\nimport "vmexit"\n')
+  write('long.ts', `// Be long\n//\n// prints: 1\n${'await 1\n'.repeat(31)}`)
+  t.deepEqual(complaints(root), [
+    'examples/cookbook/native/long.ts has 31 lines, at most 30',
+    "docs/cookbook/native.md has no code under '## Be long'",
+    'docs/cookbook/native.md is not current: run `node scripts/cookbook.mjs --write`',
+    'docs/cookbook/README.md is not current: run `node scripts/cookbook.mjs --write`',
+  ])
 })
 
 for (const name of examples) {
