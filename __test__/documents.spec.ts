@@ -94,13 +94,3 @@ test('output is compared by line, and … is any text within one', (t) => {
   t.false(matches(['1 (one)'], ['1 (one)', '2 …']))
   t.false(matches(['1 one'], ['1 (one)']))
 })
-
-test('the figures that README.md repeats are those of docs/exits.md', (t) => {
-  const rows = (path: string): string[] => readFileSync(path, 'utf8').match(/^\|.*µs \|.*$/gm) ?? []
-  const repeated = rows('README.md')
-  t.true(repeated.length > 2)
-  t.deepEqual(
-    repeated.filter((row) => !rows('docs/exits.md').includes(row)),
-    [],
-  )
-})
