@@ -93,7 +93,7 @@ struct FixedClock {
 }
 
 impl FixedClock {
-    /// The date is the one that was asked for, whoever looks how often; sleep takes nothing of the
+    /// The date is the one that was asked for, however often anybody looks; sleep takes nothing of the
     /// processor.
     fn now(&mut self, clock: Clock) -> (i64, u32) {
         let now = match clock {
