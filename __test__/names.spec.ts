@@ -24,8 +24,8 @@ const others = [
   ...['--allow-addons', '--allow-fs-read', '--allow-ffi'],
   // Of bundlers, and of the linker.
   ...['--external', '--compile', '--loader', '--gc-sections'],
-  // Of npm.
-  '--omit',
+  // Of npm and of Docker.
+  ...['--omit', '--device', '--group-add'],
   // Of virt-install and virsh.
   ...['--security-info', '--import', '--boot'],
 ]
