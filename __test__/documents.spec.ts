@@ -1,4 +1,4 @@
-// The documents: their code compiles, their commands exist, their figures agree.
+// The documents: their code compiles, their commands exist, their blocks say what they are.
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'

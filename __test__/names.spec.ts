@@ -1,9 +1,12 @@
 // What documents name of the command line, of the API, of its errors and of the ends of a run
-// exists.
+// exists, and the definitions that they show are ones.
 import test from 'ava'
 
+import { check } from '../src/definition/check.ts'
+import { machineRule } from '../src/definition/table.ts'
 import { endings, exitReasons } from '../src/native/words.ts'
 import { repositoryFiles } from './helpers/architecture/files.ts'
+import { definitionsOf } from './helpers/documents/definitions.ts'
 import { unknownFlags } from './helpers/documents/flags.ts'
 import { memberCheck, unknownMembers } from './helpers/documents/members.ts'
 import { proseOf } from './helpers/documents/text.ts'
@@ -104,4 +107,28 @@ test('reasons for an end that documents name exist', (t) => {
     [],
   )
   t.deepEqual(reasonsIn("the run ends\nwith `hlt`, or reason `'no-end'`"), ['hlt', 'no-end'])
+})
+
+/** What is wrong with a definition. */
+function wrongWith(value: unknown): string[] {
+  try {
+    check(machineRule, value, '')
+    return []
+  } catch (error) {
+    return [String(error)]
+  }
+}
+
+test('definitions that documents show have keys and values that exist', (t) => {
+  const shown = documents.flatMap((file) =>
+    definitionsOf(file).map(({ line, value }) => ({ place: `${file.path}:${line}`, value })),
+  )
+  t.true(shown.length > 4)
+  t.deepEqual(
+    shown.flatMap(({ place, value }) => wrongWith(value).map((wrong) => `${place}: ${wrong}`)),
+    [],
+  )
+  const text = '```text\n{\n  "payload": { "guest": "hello" }, "mode": "fast"\n}\n```\n'
+  const [{ value } = { value: undefined }] = definitionsOf({ path: 'a.md', text })
+  t.regex(wrongWith(value)[0] ?? '', /mode must be/)
 })
