@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 
 import test from 'ava'
 
+import { exitCodes } from '../src/cli/command.ts'
 import { ruleNames } from '../src/debug/explain/rules/index.ts'
 import { type EndReason, endings, exitReasons } from '../src/native/words.ts'
 import { type Ending, describeEnding } from '../src/results/describe.ts'
@@ -115,6 +116,12 @@ test('each entry begins with what is printed for it', (t) => {
     const printed = describeEnding({ reason, exit: null, where: null, ...examples[reason] })
     t.true(matches([printed], [said]), `${reason}: ${printed}`)
   }
+})
+
+test('every exit code of the command line', (t) => {
+  const rows = section('Exit codes of `vmexit`', errors).matchAll(/^\| (\d+)/gm)
+  const numbers = [...rows].map(([, code]) => Number(code))
+  t.deepEqual(numbers, Object.values(exitCodes))
 })
 
 test('every rule', (t) => {

@@ -2,6 +2,7 @@
 // exists, and the definitions that they show are ones.
 import test from 'ava'
 
+import { NotInstalled } from '../src/cli/manager.ts'
 import { check } from '../src/definition/check.ts'
 import { machineRule } from '../src/definition/table.ts'
 import { endings, exitReasons } from '../src/native/words.ts'
@@ -77,7 +78,7 @@ test('a member that is nowhere is found', (t) => {
 
 test('codes of errors that documents name exist, wherever they stand', (t) => {
   t.true(errorCodes.length > 10 && managerCodes.length > 10)
-  const known = new Set([...errorCodes, ...managerCodes])
+  const known = new Set([...errorCodes, ...managerCodes, new NotInstalled().code])
   const named = documents.flatMap(({ path, text }) =>
     [...text.matchAll(/(?<!\w)ERR_\w+/g)].map(([code]) => ({ path, code })),
   )
