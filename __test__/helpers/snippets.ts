@@ -94,11 +94,14 @@ const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$
 /** Every Markdown file of the repository. */
 const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
+/** Whether a page's blocks are files, which `examples.spec.ts` runs. */
+const isCookbook = ({ path }: SourceFile): boolean => path.startsWith('docs/cookbook/')
+
 /** Whether a block is a step of the guide, which `guide.spec.ts` follows as a whole. */
 export const isGuide = ({ place }: Snippet): boolean => place.startsWith('docs/guide/')
 
-/** Every block of code in Markdown and in the doc comments of the API. */
+/** Every block of code in Markdown, but for the cookbook's, and in the doc comments of the API. */
 export const allSnippets: readonly Snippet[] = [
-  ...markdown.flatMap(snippets),
+  ...markdown.filter((file) => !isCookbook(file)).flatMap(snippets),
   ...repositoryFiles().filter(isApi).map(docComments).flatMap(snippets),
 ]
