@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { root as repository } from './run.mjs'
+import { root as repository } from '../run.mjs'
 
 const MAX_LINES = 30
 const MAX_FILES = 15
