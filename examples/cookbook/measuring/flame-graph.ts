@@ -4,11 +4,10 @@
 import { writeFileSync } from 'node:fs'
 import { VirtualMachine, assembleSync } from 'vmexit'
 
-const code = `main: push rbp; mov rbp, rsp; again: call hot; call cold; jmp again
+const asm = `main: push rbp; mov rbp, rsp; again: call hot; call cold; jmp again
    .org 0x20; hot:  push rbp; mov rbp, rsp; mov ecx, 900; loop .; pop rbp; ret
    .org 0x40; cold: push rbp; mov rbp, rsp; mov ecx, 300; loop .; pop rbp; ret`
-const payload = { image: assembleSync(code, { bits: 64 }) }
-using vm = new VirtualMachine({ mode: 'long', payload })
+using vm = new VirtualMachine({ mode: 'long', payload: { image: assembleSync(asm, { bits: 64 }) } })
 const symbols = (address: bigint) => ['main', 'hot', 'cold'][Number(address / 0x20n)]
 const profile = await vm.profile({ hz: 500, timeoutMs: 1000, symbols })
 
