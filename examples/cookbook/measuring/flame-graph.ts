@@ -4,10 +4,11 @@
 import { writeFileSync } from 'node:fs'
 import { VirtualMachine, assembleSync } from 'vmexit'
 
-const asm = `main: push rbp; mov rbp, rsp; again: call hot; call cold; jmp again
+const code = `main: push rbp; mov rbp, rsp; again: call hot; call cold; jmp again
    .org 0x20; hot:  push rbp; mov rbp, rsp; mov ecx, 900; loop .; pop rbp; ret
    .org 0x40; cold: push rbp; mov rbp, rsp; mov ecx, 300; loop .; pop rbp; ret`
-using vm = new VirtualMachine({ mode: 'long', payload: { image: assembleSync(asm, { bits: 64 }) } })
+const payload = { image: assembleSync(code, { bits: 64 }) }
+using vm = new VirtualMachine({ mode: 'long', payload })
 const symbols = (address: bigint) => ['main', 'hot', 'cold'][Number(address / 0x20n)]
 const profile = await vm.profile({ hz: 500, timeoutMs: 1000, symbols })
 
@@ -25,9 +26,8 @@ for (const line of profile.encode('folded').trim().split('\n').toSorted()) {
 const parts = Array.from(boxes, ([frames, [x, width]]) => {
   const place = `x="${x}" y="${frames.split(';').length * 20}" width="${width}" height="19"`
   const name = `<text x="4" y="14">${frames.split(';').at(-1)}</text>`
-  return `<svg ${place}><rect width="99%" height="19" fill="orange"/>${name}</svg>`
+  return `<svg ${place}><rect width="100%" height="100%" fill="gold" stroke="white"/>${name}</svg>`
 })
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="800">${parts.join('')}</svg>`
 writeFileSync('flame.svg', svg)
-const [most] = profile.functions.filter(({ name }) => !name.startsWith('('))
-console.log(`flame.svg, in which ${most?.name} is the widest`)
+console.log(`flame.svg, in which ${profile.functions[0]?.name} is the widest`)
