@@ -43,7 +43,8 @@ const MOST_OBJECT = 4 * MOST_BYTES
  * of its section, so `.org 510` stands before a boot sector's signature. The bytes are the sections
  * one after the other, aligned as they ask for: `.text` first, then `.rodata`, `.data`, `.bss` as
  * zeros, and others. There are at most 16 MiB, and each program may take 10 s. What `as` only warns
- * of, such as a value that is cut off, is an error here.
+ * of, such as a value that is cut off, is an error here. A constant stands before its use: of one
+ * whose `.equ` comes later, `mov ax, size` would read memory, and `mov ax, offset size` does not.
  *
  * Never for a text that is not trusted: `.incbin` and `.include` read any file of the host. Their
  * paths are relative to the working directory.

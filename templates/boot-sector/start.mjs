@@ -14,7 +14,7 @@ if (stdin.isTTY) {
 }
 stdin.setEncoding('utf8')
 stdin.on('data', (text) => {
-  if (text === '\x03') vm.stop()
+  if (String(text) === '\x03') vm.stop()
   else vm.keyboard.type(String(text))
 })
 stdin.on('end', () => vm.keyboard.type('\x1b'))

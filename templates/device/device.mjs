@@ -6,6 +6,9 @@
 //   offset 4, write  a command: 1 makes capitals of its letters
 //   offset 6, read   1 if that is done, 2 if it failed, else 0; lowers the interrupt line
 
+/** @typedef {import('vmexit').Device} Device */
+/** @typedef {import('vmexit').DeviceContext} DeviceContext */
+
 /** What the register at offset 6 says. */
 const DONE = 1
 const FAILED = 2
@@ -13,13 +16,13 @@ const FAILED = 2
 /** How long the device takes; the guest goes on meanwhile. */
 const WORK_MS = 10
 
-/** @implements {import('vmexit').Device} */
+/** @implements {Device} */
 export class Capitals {
   static port = 0x300
   static length = 8
   static line = 5
 
-  /** @type {import('vmexit').DeviceContext | undefined} */
+  /** @type {DeviceContext | undefined} */
   #context
   /** @type {NodeJS.Timeout | undefined} */
   #timer
@@ -27,7 +30,7 @@ export class Capitals {
   #bytes = 0
   #status = 0
 
-  /** @param {import('vmexit').DeviceContext} context the machine that the device is now in */
+  /** @param {DeviceContext} context the machine that the device is now in */
   attach(context) {
     this.#context = context
   }
