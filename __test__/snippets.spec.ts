@@ -11,13 +11,16 @@ import { kvmTest, skipsMode } from './helpers/kvm.ts'
 import { documentedLibraries } from './helpers/native.ts'
 import {
   type Snippet,
-  allSnippets,
+  allSnippets as every,
+  isGuide,
   linesOf,
   matches,
   modesOf,
   promised,
   toModule,
 } from './helpers/snippets.ts'
+
+const allSnippets = every.filter((snippet) => !isGuide(snippet))
 
 const execute = promisify(execFile)
 const timeout = 60_000
