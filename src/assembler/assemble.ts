@@ -14,7 +14,7 @@ import { fail, invalid } from '../native/errors.ts'
 import { findProgram } from '../native/programs.ts'
 import { checkKeys, checkObject, checkString, checkUint64 } from '../options/check.ts'
 import { complaints } from './messages.ts'
-import { type Ended, type Tool, run, runSync } from './tool.ts'
+import { type Ended, type Tool, ofCall, run, runSync } from './tool.ts'
 
 /** How a text becomes bytes. */
 export interface AssembleOptions {
@@ -166,19 +166,27 @@ ASSERT(ADDR(.text) == ${at}, "origin ${at} must be a multiple of the largest .al
  * however this ends, nothing is left.
  */
 function namelessFiles(contents: Four): [number, number, number, number] {
-  const folder = mkdtempSync(join(tmpdir(), 'vmexit-assemble-'))
   const files: number[] = []
+  let folder: string | undefined
   try {
+    folder = mkdtempSync(join(tmpdir(), 'vmexit-assemble-'))
     for (const [index, text] of contents.entries()) {
       const path = join(folder, String(index))
       writeFileSync(path, text, { mode: 0o600 })
       files.push(openSync(path, 'r+'))
     }
+    return files as [number, number, number, number]
+  } catch (error) {
+    for (const file of files) closeSync(file)
+    const why = (error as Error).message
+    return fail(
+      'ERR_KVM_IOCTL',
+      `no temporary files in ${tmpdir()}: ${why}`,
+      ofCall(error as Error),
+    )
   } finally {
-    if (files.length < contents.length) for (const file of files) closeSync(file)
-    rmSync(folder, { recursive: true, force: true })
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
   }
-  return files as [number, number, number, number]
 }
 
 function content(file: number): Uint8Array {
