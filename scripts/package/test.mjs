@@ -22,6 +22,7 @@ import { managerCases } from './test/manager.mjs'
 import { muslCases } from './test/musl.mjs'
 import { runnerCases } from './test/runners.mjs'
 import { runtimeCases } from './test/runtimes.mjs'
+import { templateCases } from './test/templates.mjs'
 import { typeCases } from './test/types.mjs'
 import { unsupportedCases } from './test/unsupported.mjs'
 
@@ -49,6 +50,7 @@ function isWanted([title]) {
 // In this order: what is published, who installs it, what they do with it.
 const all = [
   ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
+  templateCases,
   fleetCases,
   managerCases,
   ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, guideCases, muslCases],
