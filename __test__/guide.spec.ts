@@ -1,6 +1,7 @@
 // The guide is followed from an empty folder: its TypeScript compiles, its commands run, and they
 // print what it says.
-import { resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 
 import test from 'ava'
 
@@ -51,6 +52,26 @@ for (const [index, chapter] of all.entries()) {
     for (const reason of skipped) t.log(`skipped: ${reason}`)
     t.is(failure, undefined, failure)
     t.log(`${ran} blocks ran, ${skipped.length} skipped`)
+  })
+}
+
+const bodies = all
+  .filter(({ path }) => !path.endsWith('README.md'))
+  .map(({ path }) => ({ path, text: readFileSync(path, 'utf8') }))
+
+for (const [index, { path, text }] of bodies.entries()) {
+  test(`${path} has a picture, what went wrong, exercises, and leads to the next`, (t) => {
+    const pictures = [...text.matchAll(/!\[([^\]]+)\]\(([^)]+\.svg)\)/g)]
+    t.is(pictures.length, 1)
+    for (const [, words = '', picture = ''] of pictures) {
+      t.true(words.length > 40, words)
+      const svg = readFileSync(join(dirname(path), picture), 'utf8')
+      // As a picture of its own, it has no colours of the page around it.
+      t.regex(svg, /<title[ >][^]*prefers-color-scheme: dark/)
+    }
+    t.regex(text, /^## What went wrong if$[^]*^## Exercises$/m)
+    const next = bodies[index + 1]?.path
+    if (next) t.true(text.includes(`](${basename(next)})`), next)
   })
 }
 

@@ -44,8 +44,12 @@ async function runs(program: string, { env }: Place): Promise<boolean> {
 
 /** The modes that `vmexit doctor` finds, each with the reason why it does not run, if so. */
 async function modes({ folder, env }: Place): Promise<any[]> {
-  const { stdout } = await execute('npx', ['vmexit', 'doctor', '--json'], { cwd: folder, env })
-  return JSON.parse(stdout).modes ?? []
+  try {
+    const { stdout } = await execute('npx', ['vmexit', 'doctor', '--json'], { cwd: folder, env })
+    return JSON.parse(stdout).modes
+  } catch {
+    return []
+  }
 }
 
 /** Why a need is not met, or nothing. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { keeps, missingFor, recipesIn } from '../../cookbook/recipes.mjs'
+import { keeps, missingFor, recipesIn } from '../../docs/recipes.mjs'
 import { attempt, root } from '../../run.mjs'
 import { FLEET, MANAGER } from '../stage.mjs'
 import { newUser } from '../user.mjs'
