@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 
 import test from 'ava'
 
+import { until } from './fixtures/until.ts'
 import { compile } from './helpers/compile.ts'
 import { chapterOf, chapters, here, isKnown, modulesOf, walk } from './helpers/guide.ts'
 import { kvmTest } from './helpers/kvm.ts'
@@ -101,6 +102,23 @@ test('a chapter that says something else ends where it does', async (t) => {
 test('a command that fails is shown to, or it is a failure', async (t) => {
   t.regex((await followed(page(['sh', 'false\ntrue']))).failure ?? '', /^a.md:1: [^]*ended with 1/)
   t.is((await followed(page(['sh', 'false\necho $?'], ['text output', '1']))).failure, undefined)
+})
+
+/** Whether a process runs; one that has ended and that nothing waits for does not. */
+function isRunning(pid: string): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+test('what a chapter leaves running ends with the walk, however that ends', async (t) => {
+  const text = page(['sh', 'setsid sleep 600 &\necho $! runs'], ['text output', 'nothing'])
+  const { failure = '' } = await followed(text)
+  const [, pid = ''] = /(\d+) runs/.exec(failure) ?? []
+  t.not(pid, '', failure)
+  t.true(await until(() => !isRunning(pid)))
 })
 
 test('what a machine lacks is left out, and said', async (t) => {
