@@ -14,6 +14,7 @@ import { bundlerCases } from './test/bundlers.mjs'
 import { bufferCases } from './test/buffer.mjs'
 import { contentCases } from './test/contents.mjs'
 import { contextCases } from './test/context.mjs'
+import { cookbookCases } from './test/cookbook.mjs'
 import { guideCases } from './test/guide.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
@@ -53,7 +54,8 @@ const all = [
   templateCases,
   fleetCases,
   managerCases,
-  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, guideCases, muslCases],
+  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, guideCases, cookbookCases],
+  muslCases,
 ]
 
 async function* cases() {
