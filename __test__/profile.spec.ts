@@ -130,11 +130,13 @@ kvmTest('each of two vCPUs is found where it is, and one that waits is told apar
   t.true(await until(() => asked))
   // It ends without an answer: where the second one was is not known.
   const first = await vm.profile({ hz, durationMs: 100 })
-  const activities = (profile: Profile): string[] =>
-    profile.stacks.map(({ vcpu, activity }) => `${vcpu} ${activity}`).toSorted()
-  t.deepEqual(activities(first), ['0 guest', '1 waiting'])
-  const [none] = first.stacks.filter(({ vcpu }) => vcpu === 1)
-  t.deepEqual(none?.frames, [])
+  // The host may be found at work for the other, too.
+  t.true(first.stacks.some(({ vcpu, activity }) => vcpu === 0 && activity === 'guest'))
+  const none = first.stacks.filter(({ vcpu }) => vcpu === 1)
+  t.deepEqual(
+    none.map(({ activity, frames }) => [activity, frames]),
+    [['waiting', []]],
+  )
   // With the answer it is known, for the whole wait.
   const second = vm.profile({ hz, durationMs: 200, symbols: (at) => (at < 6n ? 'spin' : 'ask') })
   await sleep(100)
@@ -205,11 +207,13 @@ kvmTest('after a profile no vCPU is disturbed any more', async (t) => {
   const run = vm.run()
   await vm.profile({ hz: 1000, durationMs: 50 })
   // The last one may be on its way.
-  await sleep(20)
-  const { kicks } = vm.counters()
-  t.true(kicks > 0)
-  await sleep(100)
-  t.is(vm.counters().kicks, kicks)
+  let kicks = 0
+  const isQuiet = (): boolean => {
+    const before = kicks
+    kicks = vm.counters().kicks
+    return kicks > 0 && kicks === before
+  }
+  t.true(await until(isQuiet, undefined, () => sleep(100)))
   vm.stop()
   await run
 })
@@ -286,12 +290,15 @@ kvmTest('what names addresses may fail, and what it says is text', async (t) => 
   }
   t.is(await vm.profile({ ...options, symbols }).catch((error: unknown) => error), failed)
   const named = await vm.profile({ ...options, symbols: () => 'a;b c\n' })
-  t.regex(named.encode('folded'), /^a_b_c_ \d+\n$/)
+  // Beside it, moments at which the host was at work.
+  t.regex(named.encode('folded'), /^a_b_c_ \d+$/m)
+  t.notRegex(named.encode('folded'), /^(?!(a_b_c_)?;?(\(waiting\))? \d+$)./m)
   const calls: unknown[] = []
   const noted = (at: bigint, space: object): undefined => void calls.push([at, space])
   const { functions, stacks } = await vm.profile({ ...options, symbols: noted })
-  t.is(functions[0]?.name, '0x0')
-  t.deepEqual(calls, [[0n, { bits: 64, cpl: 0, cr3: stacks[0]!.cr3 }]])
+  t.true(functions.some(({ name }) => name === '0x0'))
+  const { cr3 } = stacks.find(({ frames }) => frames.length > 0)!
+  t.deepEqual(calls, [[0n, { bits: 64, cpl: 0, cr3 }]])
 })
 
 kvmTest('symbols of another image take the place of those of the payload', async (t) => {
@@ -300,8 +307,10 @@ kvmTest('symbols of another image take the place of those of the payload', async
   using vm = new VirtualMachine(program(64))
   const options = { hz, timeoutMs: 200, symbols: elfWithSymbols(64, image, renamed) }
   const { functions } = await vm.profile(options)
-  t.true(functions.length > 0)
-  t.true(functions.every(({ name }) => name.startsWith('my_')))
+  // A sample may find the host at work, which no image names.
+  const named = functions.filter(({ name }) => !name.startsWith('('))
+  t.true(named.length > 0)
+  t.true(named.every(({ name }) => name.startsWith('my_')))
   t.is(vm.disassemble(BigInt(entry), 1)[0]?.symbol, 'main')
 })
 

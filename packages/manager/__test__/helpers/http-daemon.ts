@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
 import { until } from '../../../../__test__/fixtures/until.ts'
-import { type Client, connect } from '../../src/client/index.ts'
+import { type Client, type MachineState, connect } from '../../src/client/index.ts'
 
 const program = fileURLToPath(new URL('../fixtures/http-daemon.mjs', import.meta.url))
 
@@ -82,6 +82,15 @@ export class HttpDaemon {
         await this.counts()
       const held = [httpConnections, httpEventStreams, httpWebSockets, httpBodyBytes]
       if ([...held, httpAnswerBytes].every((count) => count === 0)) return true
+      await sleep(50)
+    }
+    return false
+  }
+
+  /** Waits until a machine is in a state. */
+  async isInState(name: string, state: MachineState): Promise<boolean> {
+    for (let tries = 0; tries < 600; tries++) {
+      if ((await this.client.find(name)).state === state) return true
       await sleep(50)
     }
     return false
