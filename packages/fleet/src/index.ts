@@ -1,7 +1,7 @@
 /**
  * Runs jobs of vmexit in child processes: on this host, or on many that share a Redis server.
  *
- * @packageDocumentation
+ * @module @vmexit/fleet
  */
 import { mapLocal } from './engines/local.ts'
 import { type MapOptions, checkMapOptions } from './engines/options.ts'

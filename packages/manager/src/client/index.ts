@@ -1,7 +1,7 @@
 /**
  * Asks a daemon of vmexit's manager.
  *
- * @packageDocumentation
+ * @module @vmexit/manager/client
  */
 import { Client } from './client.ts'
 import type { ConnectOptions } from './transport.ts'
