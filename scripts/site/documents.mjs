@@ -11,7 +11,15 @@ const PAGES = {
     ...['native', 'definition', 'manager', 'fleet', 'performance', 'coming-from'],
     ...['security', 'threat-model', 'glossary'],
   ],
-  Inside: ['ARCHITECTURE', 'stop', 'two-kvms', 'guest/README', 'CONTRIBUTING', 'release', 'CHANGELOG'],
+  Inside: [
+    'ARCHITECTURE',
+    'stop',
+    'two-kvms',
+    'guest/README',
+    'CONTRIBUTING',
+    'release',
+    'CHANGELOG',
+  ],
 }
 
 /** Languages of files that are linked and are no Markdown, by what highlights them. */
@@ -49,7 +57,10 @@ export function addLinkedFiles(project) {
     const path = relative(root, file)
     const language = LANGUAGES[extname(path)] ?? extname(path).slice(1)
     const fence = `\`\`\`${language}\n${readFileSync(file, 'utf8')}\`\`\`\n`
-    const content = [{ kind: 'text', text: `# ${path}\n\n` }, { kind: 'code', text: fence }]
+    const content = [
+      { kind: 'text', text: `# ${path}\n\n` },
+      { kind: 'code', text: fence },
+    ]
     const document = new DocumentReflection(path, project, content, {})
     paths.set(document, path)
     project.addChild(document)
@@ -87,7 +98,6 @@ const rank = (names, document) => {
 }
 
 /** The part of the pages in which a document stands. */
-export const placeOf = (document) =>
-  PAGES.Inside.includes(nameOf(document)) ? 'Inside' : 'Using'
+export const placeOf = (document) => (PAGES.Inside.includes(nameOf(document)) ? 'Inside' : 'Using')
 
 export const isDocument = (model) => model.kindOf(ReflectionKind.Document)

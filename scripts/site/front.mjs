@@ -28,7 +28,8 @@ export function front(context, page) {
     section(text, 'A first program'),
   )
   const [install] = /^```sh\n.*?^```\n/ms.exec(section(text, 'Install'))
-  const raw = (markdown) => h(JSX.Raw, { html: context.markdown([{ kind: 'text', text: markdown }]) })
+  const raw = (markdown) =>
+    h(JSX.Raw, { html: context.markdown([{ kind: 'text', text: markdown }]) })
   const ways = Object.entries(sectionsOf(page.project))
     .filter(([, pages]) => pages.length > 0)
     .map(([name, [first]]) => [name, urlTo(context, page, first), WAYS[name]])

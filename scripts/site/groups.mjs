@@ -25,7 +25,10 @@ export const GROUPS = new Map([
 export function groupOf(symbol) {
   const comments = [symbol, ...(symbol.signatures ?? [])].map(({ comment }) => comment)
   const tag = comments.map((comment) => comment?.getTag('@category')).find(Boolean)
-  return tag?.content.map(({ text }) => text).join('').trim()
+  return tag?.content
+    .map(({ text }) => text)
+    .join('')
+    .trim()
 }
 
 /** The symbols that the modules of a project export, each once. */

@@ -2,7 +2,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HeadingSlugger } from './router.mjs'
-import { pathOf } from './documents.mjs'
 import { notedGroup, symbolsOf } from './groups.mjs'
 import { sectionOfDocument } from './navigation.mjs'
 
@@ -12,7 +11,10 @@ export function writeIndex(project, router, folder) {
     ...(project.documents ?? []).flatMap((each) => sections(each, router.getFullUrl(each))),
     ...symbolsOf(project).flatMap((each) => symbol(each, router)),
   ]
-  writeFileSync(join(folder, 'assets/index.js'), `window.searchIndex = ${JSON.stringify(entries)}\n`)
+  writeFileSync(
+    join(folder, 'assets/index.js'),
+    `window.searchIndex = ${JSON.stringify(entries)}\n`,
+  )
 }
 
 /** A title, where it stands, its address from the root, and the words below it. */
@@ -29,7 +31,10 @@ function sections(document, url) {
   const place = `${sectionOfDocument(document)} › ${document.name}`
   const found = []
   let isCode = false
-  for (const line of document.content.map(({ text }) => text).join('').split('\n')) {
+  for (const line of document.content
+    .map(({ text }) => text)
+    .join('')
+    .split('\n')) {
     if (line.startsWith('```')) isCode = !isCode
     const [, marks, title] = (!isCode && /^(#{1,6}) (.*)$/.exec(line)) || []
     if (marks === undefined) found.at(-1)?.lines.push(line)
@@ -64,12 +69,7 @@ function symbol(reflection, router) {
   return [
     entry(reflection.name, place, router.getFullUrl(reflection), commentOf(reflection)),
     ...members.map((each) =>
-      entry(
-        `${reflection.name}.${each.name}`,
-        place,
-        router.getFullUrl(each),
-        commentOf(each),
-      ),
+      entry(`${reflection.name}.${each.name}`, place, router.getFullUrl(each), commentOf(each)),
     ),
   ]
 }

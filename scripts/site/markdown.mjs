@@ -17,6 +17,13 @@ export function loadMarkdown(parser) {
   }
   parser.renderer.rules.table_open = () => '<div class="wide"><table>\n'
   parser.renderer.rules.table_close = () => '</table></div>\n'
+  for (const rule of ['th_open', 'th_close'])
+    parser.renderer.rules[rule] = (tokens, index, options, _, renderer) => {
+      // The corner of a table with headings on two sides is the heading of neither.
+      const { content } = tokens[rule === 'th_open' ? index + 1 : index - 1]
+      if (content === '') tokens[index].tag = 'td'
+      return renderer.renderToken(tokens, index, options)
+    }
 }
 
 /** Code counts in the anchor of a heading; TypeDoc takes text alone, and looks into what has children. */

@@ -32,7 +32,9 @@ export function sections(context, page) {
 
 /** The address of a page from another; that of the front page counts from the root. */
 export const urlTo = (context, page, target) =>
-  page.model.isProject() ? context.relativeURL(context.router.getFullUrl(target)) : here(context, target)
+  page.model.isProject()
+    ? context.relativeURL(context.router.getFullUrl(target))
+    : here(context, target)
 
 /** The page itself too, without which a link to it would be empty. */
 const here = (context, target) => context.urlTo(target) || '#content'

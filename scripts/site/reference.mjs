@@ -60,17 +60,47 @@ export function symbolHeader(context, page) {
         h('a', { href: `${context.relativeURL('reference.html')}#${group.toLowerCase()}` }, group),
       ],
     ),
-    h(
-      'h1',
-      null,
-      h('span', null, `${ReflectionKind.singularString(model.kind)} `),
-      model.name,
-    ),
+    h('h1', null, h('span', null, `${ReflectionKind.singularString(model.kind)} `), model.name),
     !isModule &&
       h(
         'p',
         { class: 'import' },
         h('code', null, `${word} { ${model.name} } from '${model.parent.name}'`),
       ),
+  )
+}
+
+/** What a symbol has, by kind. TypeDoc folds each kind, with links in what one presses to fold it. */
+export function memberSections(context, { groups = [] }) {
+  return groups.map(({ title, children }) => {
+    const own = children.filter((child) => !context.router.hasOwnDocument(child))
+    if (own.length === 0) return undefined
+    context.page.startNewSection(title)
+    return h(
+      'section',
+      { class: 'members' },
+      h('h2', { id: context.slugger.slug(title) }, title),
+      own.map((child) => context.member(child)),
+    )
+  })
+}
+
+/** A module: what it is, and its symbols by group. */
+export function modulePage(context, model) {
+  const { page } = context
+  const of = grouped(page.project).map(({ name, members: all }) => ({
+    name,
+    own: all.filter((each) => each.parent === model),
+  }))
+  return h(
+    'div',
+    { class: 'reference' },
+    context.commentSummary(model),
+    of
+      .filter(({ own }) => own.length > 0)
+      .map(({ name, own }) => [
+        heading(page, 2, name, name.toLowerCase()),
+        list(context, page, own),
+      ]),
   )
 }

@@ -5,7 +5,10 @@ import { addressOf, isDocument, pathOf } from './documents.mjs'
 /** Anchors of headings as a Git host makes them, so that a link leads to the same heading in both. */
 export class HeadingSlugger extends Slugger {
   serialize(value) {
-    const kept = value.trim().toLowerCase().replaceAll(/[^\p{L}\p{N}\p{M}\p{Pc} -]/gu, '')
+    const kept = value
+      .trim()
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\p{M}\p{Pc} -]/gu, '')
     return kept.replaceAll(' ', '-') || '_'
   }
 }

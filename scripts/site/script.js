@@ -91,7 +91,7 @@ function find(entries, words) {
     const sum = scores.reduce((total, score) => total + score, 0) - entry.title.length / 100
     return { entry, score: scores.includes(0) ? 0 : sum }
   })
-  return scored.filter(({ score }) => score > 0).sort((a, b) => b.score - a.score)
+  return scored.filter(({ score }) => score > 0).toSorted((a, b) => b.score - a.score)
 }
 
 /** Text with the words marked, in an element. */

@@ -1,7 +1,13 @@
 // What the site has of its own over TypeDoc: names and addresses, how a page is laid out, and the search.
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Converter, DefaultTheme, DefaultThemeRenderContext, PageEvent, RendererEvent } from 'typedoc'
+import {
+  Converter,
+  DefaultTheme,
+  DefaultThemeRenderContext,
+  PageEvent,
+  RendererEvent,
+} from 'typedoc'
 import { addLinkedFiles, nameDocument } from './documents.mjs'
 import { front } from './front.mjs'
 import { noteGroups } from './groups.mjs'
@@ -9,7 +15,7 @@ import { inOrder } from './headings.mjs'
 import { writeIndex } from './index.mjs'
 import { layout } from './layout.mjs'
 import { loadMarkdown } from './markdown.mjs'
-import { reference, symbolHeader } from './reference.mjs'
+import { memberSections, modulePage, reference, symbolHeader } from './reference.mjs'
 import { SiteRouter } from './router.mjs'
 
 class SiteContext extends DefaultThemeRenderContext {
@@ -18,6 +24,8 @@ class SiteContext extends DefaultThemeRenderContext {
     const { reflectionTemplate } = this
     this.defaultLayout = (template, page) => layout(this, template, page)
     this.indexTemplate = (page) => front(this, page)
+    this.members = (model) => memberSections(this, model)
+    this.moduleReflection = (model) => modulePage(this, model)
     this.header = (page) => symbolHeader(this, page)
     this.reflectionTemplate = (page) =>
       page.model.isProject() ? reference(this, page) : reflectionTemplate(page)
