@@ -225,6 +225,20 @@ kvmTest('a hook that never answers does not hold up the end', async (t) => {
   }
 })
 
+kvmTest('what polls for months waits, as no timer of Node.js does', async (t) => {
+  const warnings: string[] = []
+  const warned = ({ name }: Error): void => void warnings.push(name)
+  process.on('warning', warned)
+  t.teardown(() => process.off('warning', warned))
+  using p = new Process(program('ends'), { args: ['poll'] })
+  await p.snapshot({ when: 'waits' })
+  // A timer that is too long comes at once, and warns.
+  await sleep(50)
+  p.stdin.end('x')
+  t.like(await p.exited, { exitCode: 0 })
+  t.deepEqual(warnings, [])
+})
+
 kvmTest('a network and threads are refused, and named', async (t) => {
   const { stdout, stderr, refused } = await execute(program('ends'), ['refused'])
   t.is(stdout, 'socket: EACCES\nfork: ENOSYS\nepoll_create1: ENOSYS\n')

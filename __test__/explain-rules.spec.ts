@@ -215,6 +215,15 @@ for (const [rule, about, given] of broken) {
   })
 }
 
+test('an interrupt is named where one was possible', (t) => {
+  const ends = [2n, 0x202n].map((rflags) => findingsOf({ vector: null, registers: { rflags } }))
+  const texts = ends.map((findings) => findings.find(({ rule }) => rule === 'triple-fault')?.found)
+  t.deepEqual(
+    texts.map((text) => text?.includes('an interrupt')),
+    [false, true],
+  )
+})
+
 test('every rule is broken once here, and each vector has one', (t) => {
   const vectors = Array.from({ length: 32 }, (_, vector) => findingsOf({ vector }))
   for (const [vector, findings] of vectors.entries())

@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path'
 
 import test from 'ava'
 
+import { ruleNames } from '../src/debug/explain/rules/index.ts'
 import { repositoryFiles } from './helpers/architecture/files.ts'
-import { treeOf, unknownNames, uses, wideLines } from './helpers/prose.ts'
+import { treeOf, unknownNames } from './helpers/documents/names.ts'
+import { uses, wideLines } from './helpers/prose.ts'
 
 const maxPictureBytes = 60_000
 
@@ -41,8 +43,12 @@ test('behind is a place: after is the word for time', (t) => {
   t.is(uses('behind', { path: 'a.ts', text: ' * Behind\nlet behind\n/// behind' }), 2)
 })
 
-/** Names of others': npm's own commands, the kernel's and QEMU's functions and files; sub-paths. */
+/** Names of others': npm's commands, functions and files of the kernel, gcc and QEMU; sub-paths. */
 const allowed = [
+  ...ruleNames,
+  'flamegraph.pl',
+  'NAME/control.sock',
+  "moduleTypes: { '.node': 'copy' }",
   'vmexit/process',
   'npm audit',
   'npm publish',
@@ -50,6 +56,7 @@ const allowed = [
   'io_uring',
   'sync_file_range',
   'qemu_mutex_lock_iothread_impl',
+  '__stack_chk_fail',
   'etc/e820',
   'etc/table-loader',
   'vmexit.json',
@@ -70,15 +77,23 @@ test('names in Markdown are names in the tree', (t) => {
 test('a name that is nowhere is found', (t) => {
   const tree = treeOf([
     { path: 'package.json', text: '{ "scripts": { "check": "" } }' },
-    { path: 'src/cli/run.ts', text: 'export const runGuest = { timeout: 1 } // stopGuest' },
+    {
+      path: 'src/cli/run.ts',
+      text: "const runGuest = { timeout: 'timer', 'power-off': 1 } // stopGuest",
+    },
     { path: 'crates/vmm/src/vcpu.rs', text: 'impl Vcpu {\n  fn access_data() {}\n}' },
   ])
   const found = (text: string): string[] =>
     unknownNames({ path: 'docs/a.md', text }, tree, ['O_CREAT']).map((line) => line.split('`')[1]!)
-  const right = '`runGuest` `vm.runGuest()` `Vcpu::access_data` `src/cli/` `cli/{run,run}.ts` '
-  t.deepEqual(found(`${right} \`npm run check\` \`--timeout 5s\` \`hlt\` \`O_CREAT\``), [])
+  const right = ['runGuest', 'vm.runGuest()', 'Vcpu::access_data', 'src/cli/', 'cli/{run,run}.ts']
+  right.push('npm run check', 'hlt', 'O_CREAT', '{ runGuest, timeout }', 'power-off', "'timer'")
+  t.deepEqual(found(right.map((name) => `\`${name}\``).join(' ')), [])
   const wrong = ['stopGuest', 'vm.stopGuest()', 'Vcpu::port_data', 'src/api/', 'cli/{run,x}.ts']
-  wrong.push('npm run lint', '--silence', 'docs/b.md')
+  wrong.push('npm run lint', 'docs/b.md', '{ runGuest, stopGuest }', 'power-on', "'times'", 'x.sh')
   t.deepEqual(found(wrong.map((name) => `\`${name}\``).join(' ')), wrong)
+  // A span goes on in the next line; what the document's own code makes is known.
+  t.deepEqual(found('`{ runGuest,\nstopGuest }`'), ['{ runGuest, stopGuest }'])
   t.deepEqual(found('```sh\n`stopGuest`\n```'), [])
+  t.deepEqual(found('```ts\n// a.ts\nclass StopGuest {}\n```\n`StopGuest` is in `a.ts`'), [])
+  t.deepEqual(found('```text output\nStopGuest\n```\n`StopGuest`'), ['StopGuest'])
 })

@@ -8,6 +8,7 @@
  *
  * @module vmexit
  */
+export { type AssembleOptions, assemble, assembleSync } from './assembler/assemble.ts'
 export type { WriteBatch, PostedWrite } from './results/write-batch.ts'
 export type { AttachedRoute } from './machine/attached-route.ts'
 export type { Counters, FrameCounters, RouteCounters } from './machine/counters.ts'

@@ -6,6 +6,8 @@ import ts from 'typescript'
 const options: ts.CompilerOptions = {
   strict: true,
   noEmit: true,
+  // As Node.js has it, which runs the files as they are.
+  allowImportingTsExtensions: true,
   skipLibCheck: false,
   // The oldest Node.js that is supported knows no `using`.
   target: ts.ScriptTarget.ES2022,

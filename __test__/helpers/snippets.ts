@@ -1,5 +1,8 @@
 // Code in Markdown files and in doc comments, and what it promises to print.
 import { type SourceFile, repositoryFiles } from './architecture/files.ts'
+import { linesOf } from './printed.ts'
+
+export { linesOf, matches } from './printed.ts'
 
 /** A block of code. */
 export interface Snippet {
@@ -68,22 +71,6 @@ export function promised({ code, output }: Snippet): string[] {
   return output === undefined ? comments : linesOf(output)
 }
 
-/** Lines that say something. */
-export function linesOf(text: string): string[] {
-  return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trimEnd()]))
-}
-
-/** Whether lines are as promised, where `…` stands for any text within a line. */
-export function matches(printed: readonly string[], lines: readonly string[]): boolean {
-  const patterns = lines.map((line) => line.split('…').map(escape).join('.*'))
-  return (
-    printed.length === lines.length &&
-    patterns.every((pattern, index) => new RegExp(`^${pattern}$`).test(printed[index]!))
-  )
-}
-
-const escape = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-
 /** The modes in which a snippet's machines start. */
 export function modesOf(code: string): [mode: string, privilege: string][] {
   const privilege = code.includes("privilege: 'user'") ? 'user' : 'kernel'
@@ -105,10 +92,16 @@ const isMarkdown = ({ path }: SourceFile): boolean => path.endsWith('.md')
 const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$/.test(path)
 
 /** Every Markdown file of the repository. */
-export const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
+const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
-/** Every block of code in Markdown and in the doc comments of the API. */
+/** Whether a page's blocks are files, which `examples.spec.ts` runs. */
+const isCookbook = ({ path }: SourceFile): boolean => path.startsWith('docs/cookbook/')
+
+/** Whether a block is a step of the guide, which `guide.spec.ts` follows as a whole. */
+export const isGuide = ({ place }: Snippet): boolean => place.startsWith('docs/guide/')
+
+/** Every block of code in Markdown, but for the cookbook's, and in the doc comments of the API. */
 export const allSnippets: readonly Snippet[] = [
-  ...markdown.flatMap(snippets),
+  ...markdown.filter((file) => !isCookbook(file)).flatMap(snippets),
   ...repositoryFiles().filter(isApi).map(docComments).flatMap(snippets),
 ]

@@ -54,11 +54,12 @@ function startPool() {
   return Promise.all(jobs)
 }
 
-/** What the first machine brings and the process keeps: a vCPU for the sake of others, the timer's thread. */
-function startMachines() {
+/** What the first machine brings and the process keeps: a vCPU for the sake of others, the threads of timer and events. */
+async function startMachines() {
   try {
-    const vm = new VirtualMachine({ mode: 'long', payload: guests.spin })
-    vm.runSync({ timeoutMs: 1 })
+    const routes = [{ port: 0x64, to: 'event', onEvent: () => undefined }]
+    const vm = new VirtualMachine({ mode: 'long', payload: guests.spin, routes })
+    await vm.run({ timeoutMs: 1 })
     vm.close()
   } catch {
     // Not every fuzzer needs KVM.
@@ -86,7 +87,11 @@ async function hunt(fuzzer, seed, first, { seconds, most, steps }) {
     if (wrong !== undefined) say({ step, wrong })
     if (step - first === WARM_STEPS) before = census()
     if (before && step % CHECK_STEPS === 0) {
-      const left = await overrun(before, globalThis.gc)
+      // It waits for as long as silence is taken for a hang.
+      const left = await overrun(before, () => {
+        say({ at: step })
+        globalThis.gc()
+      })
       if (left !== undefined)
         say({ step, wrong: `within ${CHECK_STEPS} steps: ${left}`, leak: true })
       before = census()
@@ -108,7 +113,7 @@ const [path, seed, first, ...limits] = process.argv.slice(2)
 const [seconds, most, steps] = limits.map(Number)
 const fuzzer = await import(path)
 await startPool()
-startMachines()
+await startMachines()
 if (seed === '--task') {
   say({ at: 0 })
   const wrong = await attempt(fuzzer, JSON.parse(readFileSync(first, 'utf8')).task)

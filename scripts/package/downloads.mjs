@@ -12,6 +12,7 @@ const TOOLS = {
   '@deno/linux-x64-glibc': '2.9.6',
   '@oven/bun-linux-x64': '1.4.5',
   jest: '30.5.2',
+  tsx: '4.23.15',
   vite: '8.3.8',
   vitest: '4.1.12',
   webpack: '5.112.2',

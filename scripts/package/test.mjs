@@ -14,6 +14,7 @@ import { bundlerCases } from './test/bundlers.mjs'
 import { bufferCases } from './test/buffer.mjs'
 import { contentCases } from './test/contents.mjs'
 import { contextCases } from './test/context.mjs'
+import { guideCases } from './test/guide.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
 import { fleetCases } from './test/fleet.mjs'
@@ -50,7 +51,7 @@ const all = [
   ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
   fleetCases,
   managerCases,
-  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, muslCases],
+  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, guideCases, muslCases],
 ]
 
 async function* cases() {

@@ -1,6 +1,6 @@
 // The Markdown files of the site: where each stands in it, under which title, in which order.
-import { readFileSync } from 'node:fs'
-import { basename, extname, relative } from 'node:path'
+import { readFileSync, readdirSync, statSync } from 'node:fs'
+import { basename, extname, join, relative } from 'node:path'
 import { DocumentReflection, ReflectionKind } from 'typedoc'
 import { root } from '../run.mjs'
 
@@ -50,22 +50,44 @@ export function nameDocument(project, document) {
   document.name = path === 'README.md' ? 'Overview' : title.replaceAll('`', '')
 }
 
-/** Adds a page for each file that a document links to and that is neither Markdown nor a picture. */
+/** Adds a page for each file or folder that a document links to and that is neither Markdown nor a picture. */
 export function addLinkedFiles(project) {
   const media = [...project.files.getMediaPaths()]
-  for (const file of media.filter((each) => !/\.(md|png|svg)$/.test(each))) {
-    const path = relative(root, file)
-    const language = LANGUAGES[extname(path)] ?? extname(path).slice(1)
-    const fence = `\`\`\`${language}\n${readFileSync(file, 'utf8')}\`\`\`\n`
-    const content = [
-      { kind: 'text', text: `# ${path}\n\n` },
-      { kind: 'code', text: fence },
+  for (const file of media.filter((each) => !/\.(md|png|svg)$/.test(each)))
+    if (statSync(file).isDirectory()) addFolder(project, file)
+    else addFile(project, file)
+}
+
+function addFile(project, file) {
+  const path = relative(root, file)
+  const language = LANGUAGES[extname(path)] ?? extname(path).slice(1)
+  const fence = `\`\`\`${language}\n${readFileSync(file, 'utf8')}\`\`\`\n`
+  addPage(project, file, [{ kind: 'code', text: fence }])
+}
+
+/** A folder shows its programs, each with a page. */
+function addFolder(project, folder) {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.ts'))
+  const lines = names.flatMap((name) => {
+    const path = join(folder, name)
+    const { target } = project.files.registerAbsolute(path)
+    if (project.files.resolve(target, project) === path) addFile(project, path)
+    return [
+      { kind: 'text', text: `- [${name}](` },
+      { kind: 'relative-link', text: name, target },
+      { kind: 'text', text: ')\n' },
     ]
-    const document = new DocumentReflection(path, project, content, {})
-    paths.set(document, path)
-    project.addChild(document)
-    project.registerReflection(document, undefined, file)
-  }
+  })
+  addPage(project, folder, lines)
+}
+
+function addPage(project, file, parts) {
+  const path = relative(root, file)
+  const content = [{ kind: 'text', text: `# ${path}\n\n` }, ...parts]
+  const document = new DocumentReflection(path, project, content, {})
+  paths.set(document, path)
+  project.addChild(document)
+  project.registerReflection(document, undefined, file)
 }
 
 /** Sections of documents with their pages in order: guide, cookbook, then those of `PAGES`. */

@@ -16,16 +16,13 @@ const app = await Application.bootstrapWithPlugins({
 })
 load(app)
 
+// Made whatever is wrong, so that one can look at the rest of it.
 const project = await app.convert()
 if (project !== undefined) {
   app.validate(project)
-  if (!isWrong()) await app.generateDocs(project, out)
+  await app.generateDocs(project, out)
 }
-if (isWrong() || project === undefined) {
-  console.error('error: the site is not made: what is above must be mended')
+if (project === undefined || app.logger.hasErrors() || app.logger.hasWarnings()) {
+  console.error('error: what is above must be mended')
   process.exitCode = 1
 } else console.log(`The site is in ${given}: open ${join(given, 'index.html')}`)
-
-function isWrong() {
-  return app.logger.hasErrors() || app.logger.hasWarnings()
-}

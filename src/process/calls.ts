@@ -1,4 +1,5 @@
 import { VmError, fail, raise, showThrown } from '../native/errors.ts'
+import { MOST_TIMER_MS } from './engine/host-limits.ts'
 import { type Engine, type Limits, MAILBOX, type Stop } from './engine/types.ts'
 import { GuestFault, GuestTimeout, toGuestFault } from './faults.ts'
 import type { Import } from './imports.ts'
@@ -24,9 +25,6 @@ interface Pending {
   readonly value: PromiseLike<unknown>
   finish(value: unknown): bigint
 }
-
-/** The longest that a timer of Node.js takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 const UNLIMITED: Limits = {}
 
@@ -213,7 +211,7 @@ export class Calls {
       const settled = await new Promise((resolve, reject) => {
         this.#waiting = reject
         if (left !== undefined)
-          timer = setTimeout(() => reject(this.#tooLong(name)), Math.min(left, MAX_TIMER_MS))
+          timer = setTimeout(() => reject(this.#tooLong(name)), Math.min(left, MOST_TIMER_MS))
         value.then(resolve, (error: unknown) => reject(called.failed(error)))
       })
       return finish(settled)

@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 
 import { VmError, raise, showThrown } from '../native/errors.ts'
+import { tryMemory } from './engine/try-memory.ts'
 import type { CallStop, Engine } from './engine/types.ts'
 import { GuestFault } from './faults.ts'
 import type { Guest } from './values/marshal.ts'
@@ -128,12 +129,7 @@ function tell(onOutput: OutputHandler | undefined, to: 1 | 2, bytes: Uint8Array)
 }
 
 function read(engine: Engine, at: bigint, length: number): Uint8Array | undefined {
-  try {
-    return engine.read(at, length)
-  } catch (cause) {
-    const isHole = cause instanceof VmError && cause.code === 'ERR_GUEST_MEMORY'
-    return isHole ? undefined : raise(cause)
-  }
+  return tryMemory(() => engine.read(at, length))
 }
 
 /** The library has one thread, so that it can mean only itself. No handler of its is called. */

@@ -49,6 +49,7 @@ const STOREYS = [
   'native',
   'results',
   'options',
+  'assembler',
   'definition',
   'debug',
   'trace',

@@ -1,10 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { delimiter, join } from 'node:path'
 import { Duplex, type Readable } from 'node:stream'
 
 import { VmError, fail } from '../../native/errors.ts'
+import { findProgram } from '../../native/programs.ts'
 
 /** The guest's network, as user networks of virtual machines have it. */
 const address = ['--address', '10.0.2.15', '--netmask', '24', '--gateway', '10.0.2.2']
@@ -118,17 +117,6 @@ export class Passt extends Duplex {
 
 /** Where it stands on PATH. */
 function findPasst(name: string): string {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  const found = folders.map((folder) => join(folder, 'passt')).find(isProgram)
   const what = `${name}.passt needs the program passt, which is not on PATH`
-  return found ?? fail('ERR_INVALID_OPTION', `${what}; install the package 'passt'`)
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false
-  }
+  return findProgram('passt') ?? fail('ERR_INVALID_OPTION', `${what}; install the package 'passt'`)
 }

@@ -1,7 +1,5 @@
+import { MOST_TIMER_MS } from '../engine/host-limits.ts'
 import type { ProcessMachine } from './machine.ts'
-
-/** The longest that a timer of Node.js takes. */
-const MOST_MS = 2 ** 31 - 1
 
 /** Watches the timer that a process has set, which is over while it computes or waits. */
 export class Alarm {
@@ -19,7 +17,7 @@ export class Alarm {
     clearTimeout(this.#timer)
     const { leftMs, interrupts } = this.#machine.timer()
     if (leftMs !== undefined)
-      this.#timer = setTimeout(this.#ring, Math.min(Math.ceil(leftMs), MOST_MS))
+      this.#timer = setTimeout(this.#ring, Math.min(Math.ceil(leftMs), MOST_TIMER_MS))
     return interrupts
   }
 

@@ -83,11 +83,16 @@ export class Input extends Writable {
     return this.#waiting.reduce((sum, { length }) => sum + length, 0)
   }
 
+  /** At most so many bytes, which stay: none at the end. */
+  peek(most: number): Uint8Array {
+    return this.#waiting[0]?.subarray(0, most) ?? new Uint8Array()
+  }
+
   /** At most so many bytes: none at the end. */
   take(most: number): Uint8Array {
     const [first] = this.#waiting
-    if (!first) return new Uint8Array()
-    const part = first.subarray(0, most)
+    const part = this.peek(most)
+    if (!first) return part
     if (part.length < first.length) this.#waiting[0] = first.subarray(most)
     else this.#waiting.shift()
     if (this.#waiting.length === 0) {

@@ -1,5 +1,5 @@
 import { VirtualMachine } from '../../index.ts'
-import { VmError, raise, take } from '../../native/errors.ts'
+import { take } from '../../native/errors.ts'
 import { type ProgramOptions, nativeSide, programOption } from '../../native/friends.ts'
 import type { NativeEntry, NativeFiles, NativeMachine } from '../../native/seam.ts'
 import type { Snapshot } from '../../machine/snapshot/snapshot.ts'
@@ -151,15 +151,5 @@ export class ProcessMachine {
 
   close(): void {
     this.#vm.close()
-  }
-}
-
-/** Gives `undefined` for memory that the program does not have. */
-export function tryMemory<T>(access: () => T): T | undefined {
-  try {
-    return access()
-  } catch (cause) {
-    const isHole = cause instanceof VmError && cause.code === 'ERR_GUEST_MEMORY'
-    return isHole ? undefined : raise(cause)
   }
 }

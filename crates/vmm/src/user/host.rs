@@ -93,8 +93,8 @@ struct FixedClock {
 }
 
 impl FixedClock {
-    /// The date is the one that was asked for, whoever looks how often; sleep takes nothing of the
-    /// processor.
+    /// The date is the one that was asked for, however often it is looked at; sleep takes nothing
+    /// of the processor.
     fn now(&mut self, clock: Clock) -> (i64, u32) {
         let now = match clock {
             Clock::Realtime => self.realtime.saturating_add(self.slept),

@@ -61,7 +61,7 @@ async function restored(hash: string, { job, paths }: Assignment): Promise<Virtu
   }
   const { snapshot } = lastSnapshot
   const { memoryBytes, slots, disks, network } = snapshot.description
-  // They would be files and networks of this host, by the word of whoever made the snapshot.
+  // They would be files and networks of this host, by the word of those who made the snapshot.
   if (disks.length > 0 || network.length > 0)
     throw fleetError('ERR_SNAPSHOT', 'a job takes no snapshot of a machine with disks or network')
   checkMemory(job, memoryBytes, slots)
@@ -86,7 +86,7 @@ function checkMemory(
     throw fleetError('ERR_LIMIT', `the machine has ${total} bytes of memory, limits say ${most}`)
 }
 
-/** Counts the time of its runs, whoever calls for them. */
+/** Counts the time of its runs, its module's and ours. */
 function timed(vm: VirtualMachine, clock: Clock): VirtualMachine {
   const run = vm.run.bind(vm)
   const runSync = vm.runSync.bind(vm)

@@ -4,8 +4,8 @@ import { createReadStream } from 'node:fs'
 import { fleetError } from '../job/error.ts'
 
 /**
- * Content by its hash. A store can be a folder, an HTTP server or Redis; whoever reads from it
- * verifies what comes.
+ * Content by its hash. A store can be a folder, an HTTP server or Redis; those who read
+ * from it verify what comes.
  *
  * @category Fleet
  */

@@ -1,10 +1,12 @@
 import { constants } from 'node:os'
 
 import type { CallStop } from '../../engine/types.ts'
-import { type ProcessMachine, tryMemory } from '../machine.ts'
+import { tryMemory } from '../../engine/try-memory.ts'
+import type { ProcessMachine } from '../machine.ts'
 import { type Host, negative } from './context.ts'
 import { numberOf } from './names.ts'
 import { poll } from './poll.ts'
+import { timespec } from './timespec.ts'
 import { type Waits, sleepUntil } from './waits.ts'
 
 const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOSYS, ESPIPE, EPIPE } = constants.errno
@@ -114,19 +116,20 @@ async function read(host: Host, { stream }: CallStop, parts: Part[] | bigint): P
   if (stream !== 0) return negative(EBADF)
   const part = parts.find(({ bytes }) => bytes > 0)
   if (!part) return 0n
-  // Before bytes are taken: what cannot be put anywhere stays.
-  const reach = tryMemory(() => machine.read(part.at, part.bytes))
-  const most = reach ? part.bytes : 1
   if (!stdin.isReady) {
     const woken = await waits.until((wake) => stdin.onceReady(wake))
     if (woken !== undefined) return woken
   }
   if (stdin.hasFailed) return negative(EIO)
-  const peeked = tryMemory(() => machine.write(part.at, machine.read(part.at, most)) ?? true)
-  if (!peeked) return negative(EFAULT)
-  const bytes = stdin.take(most)
-  machine.write(part.at, bytes)
-  return BigInt(bytes.length)
+  const bytes = stdin.peek(part.bytes)
+  // Of a buffer that ends early only the first byte is sure to be there.
+  const put = [bytes, bytes.subarray(0, 1)].find((piece) =>
+    tryMemory(() => machine.write(part.at, piece) ?? true),
+  )
+  if (!put) return negative(EFAULT)
+  // What could be put nowhere stays.
+  stdin.take(put.length)
+  return BigInt(put.length)
 }
 
 async function write(host: Host, { stream }: CallStop, parts: Part[] | bigint): Promise<bigint> {
@@ -174,16 +177,6 @@ async function signalWait(
   if (typeof time === 'bigint') return time
   const woken = await sleepUntil(waits, performance.now() + time)
   return woken === 0n ? negative(EAGAIN) : woken
-}
-
-/** Seconds and nanoseconds as milliseconds; an errno if they are none. */
-function timespec(machine: ProcessMachine, at: bigint): number | bigint {
-  const bytes = tryMemory(() => machine.read(at, 16))
-  if (!bytes) return negative(EFAULT)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const [seconds, nanoseconds] = [view.getBigInt64(0, true), view.getBigInt64(8, true)]
-  if (seconds < 0n || nanoseconds < 0n || nanoseconds >= 1_000_000_000n) return negative(EINVAL)
-  return Number(seconds) * 1000 + Number(nanoseconds) / 1e6
 }
 
 function nanosleep(machine: ProcessMachine, waits: Waits, at: bigint): Answer {

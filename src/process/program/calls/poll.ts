@@ -1,9 +1,11 @@
 import { constants } from 'node:os'
 
+import { MOST_TIMER_MS } from '../../engine/host-limits.ts'
+import { tryMemory } from '../../engine/try-memory.ts'
 import type { CallStop } from '../../engine/types.ts'
-import { tryMemory } from '../machine.ts'
 import { type Host, negative } from './context.ts'
 import { numberOf } from './names.ts'
+import { timespec } from './timespec.ts'
 
 const { EFAULT, EINVAL } = constants.errno
 
@@ -22,12 +24,7 @@ function patience(host: Host, { number, arguments: words }: CallStop): number | 
     return milliseconds < 0 ? undefined : milliseconds
   }
   if (time === 0n) return undefined
-  const bytes = tryMemory(() => host.machine.read(time, 16))
-  if (!bytes) return negative(EFAULT)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const [seconds, nanoseconds] = [view.getBigInt64(0, true), view.getBigInt64(8, true)]
-  if (seconds < 0n || nanoseconds < 0n || nanoseconds >= 1_000_000_000n) return negative(EINVAL)
-  return Number(seconds) * 1000 + Number(nanoseconds) / 1e6
+  return timespec(host.machine, time)
 }
 
 /** `poll` and `ppoll` with a standard stream among the descriptors, or for a time. */
@@ -47,7 +44,8 @@ export async function poll(host: Host, call: CallStop): Promise<bigint> {
     if (left !== undefined && left <= 0) break
     const woken = await waits.until((wake) => {
       const unlisten = stdin.isReady ? () => {} : stdin.onceReady(wake)
-      const timer = left === undefined ? undefined : setTimeout(wake, Math.ceil(left))
+      const most = Math.min(Math.ceil(left ?? 0), MOST_TIMER_MS)
+      const timer = left === undefined ? undefined : setTimeout(wake, most)
       return () => {
         unlisten()
         clearTimeout(timer)

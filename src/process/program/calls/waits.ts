@@ -1,5 +1,4 @@
-/** The longest that a timer of Node.js takes. */
-const MOST_MS = 2 ** 31 - 1
+import { MOST_TIMER_MS } from '../../engine/host-limits.ts'
 
 /** What a call that waits can be ended by, beside what it waits for. */
 export class Waits {
@@ -65,7 +64,7 @@ export async function sleepUntil(waits: Waits, end: number): Promise<bigint> {
     const left = end - performance.now()
     if (left <= 0) return 0n
     const woken = await waits.until((wake) => {
-      const timer = setTimeout(wake, Math.min(Math.ceil(left), MOST_MS))
+      const timer = setTimeout(wake, Math.min(Math.ceil(left), MOST_TIMER_MS))
       return () => clearTimeout(timer)
     })
     if (woken !== undefined) return woken
