@@ -30,6 +30,10 @@ const kinds: Readonly<Record<string, string>> = {
   symbol: 'reference/vmexit/VirtualMachine.html',
 }
 
+test('the sources have no link that is wrong, and no symbol without words or group', (t) => {
+  t.is(site.said, '')
+})
+
 test('every link of the site leads somewhere, and nothing is loaded from elsewhere', (t) => {
   t.true(site.pages.length > 250)
   t.deepEqual(brokenLinks(site.pages, site.files), [])

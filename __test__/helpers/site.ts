@@ -1,11 +1,11 @@
 // The site as `npm run docs` makes it, and what its pages link to.
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix } from 'node:path'
 
 /** One line of the index that the search looks through. */
-export interface Entry {
+interface Entry {
   title: string
   place: string
   url: string
@@ -24,6 +24,8 @@ export interface SitePage {
 }
 
 export interface Site extends Disposable {
+  /** What is wrong with the sources. */
+  said: string
   folder: string
   /** Every file, by path. */
   files: ReadonlySet<string>
@@ -35,7 +37,7 @@ export interface Site extends Disposable {
 export function makeSite(): Site {
   const folder = mkdtempSync(join(tmpdir(), 'vmexit-site-'))
   const main = join(import.meta.dirname, '../../scripts/site/main.mjs')
-  execFileSync(process.execPath, [main, folder], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, [main, folder], { encoding: 'utf8' })
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => posix.relative(folder, join(entry.parentPath, entry.name)))
@@ -45,13 +47,14 @@ export function makeSite(): Site {
   const script = readFileSync(join(folder, 'assets/index.js'), 'utf8')
   const index = JSON.parse(script.slice(script.indexOf('['))) as Entry[]
   const dispose = (): void => rmSync(folder, { recursive: true })
-  return { folder, files: new Set(files), pages, index, [Symbol.dispose]: dispose }
+  const said = status === 0 ? '' : stderr
+  return { said, folder, files: new Set(files), pages, index, [Symbol.dispose]: dispose }
 }
 
 const attributes = (html: string, pattern: RegExp): string[] =>
   [...html.matchAll(pattern)].map(([, value = '']) => value.replaceAll('&amp;', '&'))
 
-/** A page by its text. Code that is shown has its brackets and quotes escaped, so it is no element. */
+/** A page by its text. Code that is shown has its brackets escaped, so it is no element. */
 export function pageOf(path: string, html: string): SitePage {
   return {
     path,
@@ -67,7 +70,7 @@ export function pageOf(path: string, html: string): SitePage {
 
 const isOutside = (address: string): boolean => /^([a-z][a-z0-9+.-]*:|\/)/i.test(address)
 
-/** What the links of pages lead to that is not there, one line each; addresses outside are let be. */
+/** Links of pages that lead to nothing, one line each; addresses outside are let be. */
 export function brokenLinks(pages: readonly SitePage[], files: ReadonlySet<string>): string[] {
   const anchors = new Map(pages.map((page) => [page.path, page.anchors]))
   return pages.flatMap(({ path, links, loads }) =>

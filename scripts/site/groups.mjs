@@ -2,7 +2,7 @@
 import { ReferenceReflection, ReflectionKind } from 'typedoc'
 
 /** By name, with what they hold. */
-export const GROUPS = new Map([
+const GROUPS = new Map([
   ['Machine', 'A machine, what it starts with, and its runs'],
   ['Definitions', 'A machine as JSON'],
   ['Routes', 'Who answers a port or an address'],
@@ -22,7 +22,7 @@ export const GROUPS = new Map([
 ])
 
 /** The group of an exported symbol, as its comment says. */
-export function groupOf(symbol) {
+function groupOf(symbol) {
   const comments = [symbol, ...(symbol.signatures ?? [])].map(({ comment }) => comment)
   const tag = comments.map((comment) => comment?.getTag('@category')).find(Boolean)
   return tag?.content

@@ -71,6 +71,8 @@ class SiteTheme extends DefaultTheme {
 export function load(app) {
   app.renderer.defineTheme('site', SiteTheme)
   app.renderer.defineRouter('site', SiteRouter)
+  app.options.setValue('theme', 'site')
+  app.options.setValue('router', 'site')
   app.options.setValue('markdownItLoader', loadMarkdown)
   app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_, document) =>
     nameDocument(document.project, document),
