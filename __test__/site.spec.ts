@@ -10,25 +10,28 @@ import test, { type ExecutionContext } from 'ava'
 import ts from 'typescript'
 
 import { axe, axeFindings, Browser, chromium } from './helpers/browser.ts'
-import { brokenLinks, makeSite, outsideLoads, pageOf } from './helpers/site.ts'
+import { brokenLinks, makeSite, outsideLoads, pageOf, type Site } from './helpers/site.ts'
 
-const site = makeSite()
-test.after.always(() => site[Symbol.dispose]())
+let site: Site
+test.before('the site is made', async (t) => {
+  t.timeout(600_000)
+  site = await makeSite()
+})
+test.after.always(() => site?.[Symbol.dispose]())
 
 const page = (path: string): string => pathToFileURL(join(site.folder, path)).href
-const first = (folder: string): string =>
-  site.pages.map(({ path }) => path).find((path) => path.startsWith(`${folder}/`)) ??
-  'pages/exits.html'
 
 /** One page of each kind. */
-const kinds: Readonly<Record<string, string>> = {
+const kinds = {
   front: 'index.html',
-  chapter: first('guide'),
-  recipe: first('cookbook'),
-  page: 'pages/exits.html',
+  chapter: 'guide/03-first-exit.html',
+  recipe: 'cookbook/devices.html',
+  page: 'pages/native.html',
   'all of the reference': 'reference.html',
   symbol: 'reference/vmexit/VirtualMachine.html',
-}
+  module: 'reference/vmexit-process.html',
+  file: 'files/examples.html',
+} as const
 
 test('the sources have no link that is wrong, and no symbol without words or group', (t) => {
   t.is(site.said, '')
@@ -176,7 +179,7 @@ browserTest('all is done by keyboard: the search, the menu, and the way to the t
   const tab = (): Promise<void> => browser.page.press('Tab', 'Tab', 9)
   const enter = (): Promise<void> => browser.page.press('\r', 'Enter', 13)
   const focus = (selector: string): string => `document.activeElement?.matches('${selector}')`
-  await go(t, browser, kinds['page']!)
+  await go(t, browser, kinds.page)
   await tab()
   await browser.until(t, focus('.skip'))
   await enter()
@@ -228,7 +231,7 @@ browserTest('a theme that is chosen stays, and every server can serve it', async
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const browser = await Browser.open(t, `${root}/${kinds['symbol']}`)
+  const browser = await Browser.open(t, `${root}/${kinds.symbol}`)
   await browser.until(t, `${ready} && document.getElementById('theme')`)
   const colour = `getComputedStyle(document.body).backgroundColor`
   const light = await browser.page.evaluate(colour)

@@ -6,9 +6,9 @@ import { pathToFileURL } from 'node:url'
 import { type Chapter, chapterOf } from './guide/chapter.ts'
 import type { Reader } from './guide/walk.ts'
 
-export { type Chapter, type Step, chapterOf, modulesOf } from './guide/chapter.ts'
+export { type Chapter, chapterOf, modulesOf } from './guide/chapter.ts'
 export { isKnown } from './guide/needs.ts'
-export { type Reader, type Walked, walk } from './guide/walk.ts'
+export { type Reader, walk } from './guide/walk.ts'
 
 /** The chapters, and the page that leads to them, in order. */
 export function chapters(folder = 'docs/guide'): Chapter[] {

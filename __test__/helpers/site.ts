@@ -1,8 +1,9 @@
 // The site as `npm run docs` makes it, and what its pages link to.
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix } from 'node:path'
+import { promisify } from 'node:util'
 
 /** One line of the index that the search looks through. */
 interface Entry {
@@ -33,11 +34,16 @@ export interface Site extends Disposable {
   index: readonly Entry[]
 }
 
+const execute = promisify(execFile)
+
 /** Makes the site in a folder of its own. */
-export function makeSite(): Site {
+export async function makeSite(): Promise<Site> {
   const folder = mkdtempSync(join(tmpdir(), 'vmexit-site-'))
   const main = join(import.meta.dirname, '../../scripts/site/main.mjs')
-  const { status, stderr } = spawnSync(process.execPath, [main, folder], { encoding: 'utf8' })
+  const said = await execute(process.execPath, [main, folder]).then(
+    () => '',
+    ({ stderr, stdout }) => String(stderr) || String(stdout),
+  )
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => posix.relative(folder, join(entry.parentPath, entry.name)))
@@ -47,7 +53,6 @@ export function makeSite(): Site {
   const script = readFileSync(join(folder, 'assets/index.js'), 'utf8')
   const index = JSON.parse(script.slice(script.indexOf('['))) as Entry[]
   const dispose = (): void => rmSync(folder, { recursive: true })
-  const said = status === 0 ? '' : stderr
   return { said, folder, files: new Set(files), pages, index, [Symbol.dispose]: dispose }
 }
 

@@ -7,9 +7,9 @@ import { root } from '../run.mjs'
 /** Pages by section, in the order in which one needs them. What is not listed comes last in the first. */
 const PAGES = {
   Using: [
-    ...['README', 'runtimes', 'boot', 'devices', 'exits', 'snapshots', 'debugging', 'crashes'],
-    ...['native', 'definition', 'manager', 'fleet', 'performance', 'coming-from'],
-    ...['security', 'threat-model', 'glossary'],
+    ...['index', 'README', 'runtimes', 'coming-from', 'boot', 'devices', 'exits', 'snapshots'],
+    ...['debugging', 'crashes', 'errors', 'native', 'definition', 'manager', 'fleet'],
+    ...['performance', 'security', 'threat-model', 'glossary'],
   ],
   Inside: [
     'ARCHITECTURE',
@@ -35,6 +35,7 @@ export function addressOf(path) {
   const [, folder, name] = /^docs\/(guide|cookbook)\/(.*)\.md$/.exec(path) ?? []
   if (folder !== undefined) return `${folder}/${name === 'README' ? 'index' : name}`
   if (path === 'README.md') return 'pages/overview'
+  if (path === 'docs/README.md') return 'pages/index'
   if (path === 'guest/README.md') return 'pages/guests'
   if (path.endsWith('.md')) return `pages/${basename(path, '.md').toLowerCase()}`
   return `files/${path}`
@@ -112,7 +113,10 @@ export function sectionsOf(project) {
 /** The index of a folder first. */
 const order = (path) => path.replace('README.md', '')
 
-const nameOf = (document) => pathOf(document).replace(/^docs\/|\.md$/g, '')
+const nameOf = (document) =>
+  pathOf(document)
+    .replace('docs/README', 'index')
+    .replaceAll(/^docs\/|\.md$/g, '')
 
 const rank = (names, document) => {
   const index = names.indexOf(nameOf(document))

@@ -109,7 +109,7 @@ function close(steps: Assembly): void {
   steps.return(new Uint8Array())
 }
 
-/** Both programs, one after the other, whoever runs them. */
+/** Both programs, one after the other; the caller runs them. */
 function* assembly(given: unknown, givenOptions: unknown): Assembly {
   const text = checkText(given)
   const { bits, origin } = checkOptions(givenOptions)

@@ -172,10 +172,25 @@ async function typed(
   return isRight ? undefined : difference(wanted, printed)
 }
 
-/** The reasons to leave a step out. */
-async function lacks(needs: readonly string[], place: Place): Promise<string | undefined> {
-  const reasons = await Promise.all(needs.map((need) => missing(need, place)))
-  return reasons.find((reason) => reason !== undefined)
+/** The reasons to leave a step out, each found out once. */
+class Lacks {
+  readonly #place: Place
+  readonly #known = new Map<string, Promise<string | undefined>>()
+
+  constructor(place: Place) {
+    this.#place = place
+  }
+
+  async of(needs: readonly string[]): Promise<string | undefined> {
+    const reasons = await Promise.all(needs.map((need) => this.#ask(need)))
+    return reasons.find((reason) => reason !== undefined)
+  }
+
+  #ask(need: string): Promise<string | undefined> {
+    const known = this.#known.get(need) ?? missing(need, this.#place)
+    this.#known.set(need, known)
+    return known
+  }
 }
 
 /** Follows a chapter to its end, or to where its reader stumbles. */
@@ -183,12 +198,13 @@ export async function walk({ path, steps }: Chapter, reader: Reader): Promise<Wa
   const home = mkdtempSync(join(tmpdir(), 'guide-'))
   const place = settle(reader, home)
   const shell = new Shell(place, home)
+  const lacks = new Lacks(place)
   const [given, skipped] = [new Set<string>(), [] as string[]]
   let ran = 0
   try {
     for (const step of steps) {
       const at = `${path}:${step.line}`
-      const reason = await lacks(step.needs, place)
+      const reason = await lacks.of(step.needs)
       if (reason !== undefined) {
         skipped.push(`${at}: ${reason}`)
         continue
