@@ -84,7 +84,12 @@ const require = createRequire(import.meta.url)
 /** The source of axe-core, to be evaluated in a page once. */
 export const axe = (require('axe-core') as { readonly source: string }).source
 
+const findings = (more: string): string =>
+  `axe.run(document, { resultTypes: ['violations'] ${more} }).then(({ violations }) =>
+    violations.map(({ id, help, nodes }) =>
+      [id, help, ...nodes.slice(0, 3).map(({ html }) => html.slice(0, 200))].join(' | ')))`
+
 /** What is wrong with what is shown, each with its elements. */
-export const axeFindings = `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
-  violations.map(({ id, help, nodes }) =>
-    [id, help, ...nodes.slice(0, 3).map(({ html }) => html.slice(0, 200))].join(' | ')))`
+export const axeFindings = findings('')
+/** Of these what a theme may change. */
+export const axeContrast = findings(`, runOnly: ['color-contrast']`)
