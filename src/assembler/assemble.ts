@@ -16,7 +16,11 @@ import { checkKeys, checkObject, checkString, checkUint64 } from '../options/che
 import { complaints } from './messages.ts'
 import { type Ended, type Tool, ofCall, run, runSync } from './tool.ts'
 
-/** How a text becomes bytes. */
+/**
+ * How a text becomes bytes.
+ *
+ * @category Assembling
+ */
 export interface AssembleOptions {
   /**
    * How many bits the code has at its beginning: 16 for mode `real`, 32 for `protected` and
@@ -60,6 +64,8 @@ const MOST_OBJECT = 4 * MOST_BYTES
  * using vm = new VirtualMachine({ mode: 'real', memoryBytes: 65536, payload: { image }, routes })
  * console.log(vm.runSync({ timeoutMs: 1000 }).outputText) // A
  * ```
+ *
+ * @category Assembling
  */
 export async function assemble(text: string, options: AssembleOptions): Promise<Uint8Array> {
   const steps = assembly(text, options)
@@ -83,6 +89,8 @@ export async function assemble(text: string, options: AssembleOptions): Promise<
  * const sector = assembleSync('jmp $\n .org 510\n .word 0xaa55', { bits: 16, origin: 0x7c00 })
  * console.log(sector.length) // 512
  * ```
+ *
+ * @category Assembling
  */
 export function assembleSync(text: string, options: AssembleOptions): Uint8Array {
   const steps = assembly(text, options)
