@@ -1,4 +1,4 @@
-// The documents: their code compiles, their commands exist, their figures agree.
+// The documents: their code compiles, their commands exist, their blocks say what they are.
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -95,14 +95,4 @@ test('output is compared by line, and … is any text within one', (t) => {
   t.false(matches(['1 (one)', '3'], ['1 (one)', '2 …']))
   t.false(matches(['1 (one)'], ['1 (one)', '2 …']))
   t.false(matches(['1 one'], ['1 (one)']))
-})
-
-test('the figures that README.md repeats are those of docs/exits.md', (t) => {
-  const rows = (path: string): string[] => readFileSync(path, 'utf8').match(/^\|.*µs \|.*$/gm) ?? []
-  const repeated = rows('README.md')
-  t.true(repeated.length > 2)
-  t.deepEqual(
-    repeated.filter((row) => !rows('docs/exits.md').includes(row)),
-    [],
-  )
 })

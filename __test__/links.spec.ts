@@ -65,6 +65,9 @@ test('anchors are those of headings, and a link to nowhere is found', (t) => {
   const b = { path: 'docs/b.md', text: '# There\n[x](a.md#there)\n[y](#nowhere)\n[z]: c.md' }
   const exists = (path: string): boolean => ['docs/a.md', 'docs/b.md'].includes(path)
   t.deepEqual(brokenLinks(a, [a, b], exists), [])
+  const own = 'https://github.com/vmexit/vmexit/blob/main/docs/'
+  const c = { path: 'packages/c.md', text: `[x](${own}a.md#here) [y](${own}d.md) [z](https://d.d)` }
+  t.deepEqual(brokenLinks(c, [a, b], exists), ['packages/c.md:1: docs/d.md is not there'])
   t.deepEqual(brokenLinks(b, [a, b], exists), [
     'docs/b.md:2: docs/a.md has no heading #there',
     'docs/b.md:3: docs/b.md has no heading #nowhere',

@@ -1,9 +1,13 @@
 // What documents name of the command line, of the API, of its errors and of the ends of a run
-// exists.
+// exists, and the definitions that they show are ones.
 import test from 'ava'
 
+import { NotInstalled } from '../src/cli/manager.ts'
+import { check } from '../src/definition/check.ts'
+import { machineRule } from '../src/definition/table.ts'
 import { endings, exitReasons } from '../src/native/words.ts'
 import { repositoryFiles } from './helpers/architecture/files.ts'
+import { definitionsOf } from './helpers/documents/definitions.ts'
 import { unknownFlags } from './helpers/documents/flags.ts'
 import { memberCheck, unknownMembers } from './helpers/documents/members.ts'
 import { proseOf } from './helpers/documents/text.ts'
@@ -24,8 +28,8 @@ const others = [
   ...['--allow-addons', '--allow-fs-read', '--allow-ffi'],
   // Of bundlers, and of the linker.
   ...['--external', '--compile', '--loader', '--gc-sections'],
-  // Of npm.
-  '--omit',
+  // Of npm and of Docker.
+  ...['--omit', '--device', '--group-add'],
   // Of virt-install and virsh.
   ...['--security-info', '--import', '--boot'],
 ]
@@ -74,7 +78,7 @@ test('a member that is nowhere is found', (t) => {
 
 test('codes of errors that documents name exist, wherever they stand', (t) => {
   t.true(errorCodes.length > 10 && managerCodes.length > 10)
-  const known = new Set([...errorCodes, ...managerCodes])
+  const known = new Set([...errorCodes, ...managerCodes, new NotInstalled().code])
   const named = documents.flatMap(({ path, text }) =>
     [...text.matchAll(/(?<!\w)ERR_\w+/g)].map(([code]) => ({ path, code })),
   )
@@ -104,4 +108,28 @@ test('reasons for an end that documents name exist', (t) => {
     [],
   )
   t.deepEqual(reasonsIn("the run ends\nwith `hlt`, or reason `'no-end'`"), ['hlt', 'no-end'])
+})
+
+/** What is wrong with a definition. */
+function wrongWith(value: unknown): string[] {
+  try {
+    check(machineRule, value, '')
+    return []
+  } catch (error) {
+    return [String(error)]
+  }
+}
+
+test('definitions that documents show have keys and values that exist', (t) => {
+  const shown = documents.flatMap((file) =>
+    definitionsOf(file).map(({ line, value }) => ({ place: `${file.path}:${line}`, value })),
+  )
+  t.true(shown.length > 4)
+  t.deepEqual(
+    shown.flatMap(({ place, value }) => wrongWith(value).map((wrong) => `${place}: ${wrong}`)),
+    [],
+  )
+  const text = '```text\n{\n  "payload": { "guest": "hello" }, "mode": "fast"\n}\n```\n'
+  const [{ value } = { value: undefined }] = definitionsOf({ path: 'a.md', text })
+  t.regex(wrongWith(value)[0] ?? '', /mode must be/)
 })

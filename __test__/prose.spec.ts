@@ -94,6 +94,8 @@ test('a name that is nowhere is found', (t) => {
   // A span goes on in the next line; what the document's own code makes is known.
   t.deepEqual(found('`{ runGuest,\nstopGuest }`'), ['{ runGuest, stopGuest }'])
   t.deepEqual(found('```sh\n`stopGuest`\n```'), [])
+  // Another program's names have a column.
+  t.deepEqual(found('| there | here |\n| --- | --- |\n| `a_b` | `c_d` |\n'), ['c_d'])
   t.deepEqual(found('```ts\n// a.ts\nclass StopGuest {}\n```\n`StopGuest` is in `a.ts`'), [])
   t.deepEqual(found('```text output\nStopGuest\n```\n`StopGuest`'), ['StopGuest'])
 })

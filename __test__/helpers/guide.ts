@@ -1,14 +1,14 @@
 // The guide, and a reader of it who has this checkout's package.
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 import { type Chapter, chapterOf } from './guide/chapter.ts'
 import type { Reader } from './guide/walk.ts'
 
-export { type Chapter, type Step, chapterOf, modulesOf } from './guide/chapter.ts'
+export { type Chapter, chapterOf, modulesOf } from './guide/chapter.ts'
 export { isKnown } from './guide/needs.ts'
-export { type Reader, type Walked, walk } from './guide/walk.ts'
+export { type Reader, walk } from './guide/walk.ts'
 
 /** The chapters, and the page that leads to them, in order. */
 export function chapters(folder = 'docs/guide'): Chapter[] {
@@ -16,6 +16,14 @@ export function chapters(folder = 'docs/guide'): Chapter[] {
   return pages
     .toSorted((a, b) => Number(b === 'README.md') - Number(a === 'README.md') || (a < b ? -1 : 1))
     .map((name) => chapterOf(join(folder, name), readFileSync(join(folder, name), 'utf8')))
+}
+
+/** A virsh that tests have fetched, where the host has none. */
+function virsh(): Record<string, string> {
+  const usr = resolve('.cache/clients/usr')
+  if (!existsSync(usr)) return {}
+  const lay = `mount -t overlay fetched -o lowerdir="$0:/usr" /usr && exec /usr/bin/virsh "$@"`
+  return { virsh: `exec unshare --user --map-root-user --mount sh -c '${lay}' '${usr}' "$@"` }
 }
 
 /** Any Node.js that is supported runs TypeScript, as if it were the newest. */
@@ -26,6 +34,7 @@ export function here(): Reader {
   return {
     programs: {
       node: `exec ${node} "$@"`,
+      ...virsh(),
       npx: `program=$1; shift
 case $program in
 vmexit) exec ${vmexit} "$@" ;;

@@ -16,7 +16,9 @@ export function entriesOf(text: string): Map<string, string> {
 /** What entries lack. */
 export function incomplete(entries: ReadonlyMap<string, string>): string[] {
   return [...entries].flatMap(([name, text]) => [
-    ...(text.startsWith('-') ? [`${name}: it does not say what it means`] : []),
+    ...(text.replace(/^>.*\n+/, '').startsWith('-')
+      ? [`${name}: it does not say what it means`]
+      : []),
     ...labels.filter((label) => !text.includes(label)).map((label) => `${name}: no ${label}`),
   ])
 }

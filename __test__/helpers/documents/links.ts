@@ -33,15 +33,20 @@ export function anchorsOf(text: string): Set<string> {
   return anchors
 }
 
+/** The repository on the web, to which packages' own pages lead. */
+const OWN = 'https://github.com/vmexit/vmexit/blob/main/'
+
 /** Links to other places of the repository. Code between backquotes has none. */
 export function linksOf({ path, text }: SourceFile): Link[] {
   const prose = proseOf(text).replaceAll(/`[^`\n]*`/g, (code) => ' '.repeat(code.length))
   return [...prose.matchAll(/\]\(([^)\s]*)\)|^\[[^\]]+\]: *(\S+)/gm)].flatMap((match) => {
     const target = match[1] ?? match[2] ?? ''
-    if (/^[a-z]+:/.test(target)) return []
-    const [file = '', anchor] = target.split('#')
+    const isOwn = target.startsWith(OWN)
+    if (!isOwn && /^[a-z]+:/.test(target)) return []
+    const [file = '', anchor] = target.replace(OWN, '').split('#')
     const line = prose.slice(0, match.index).split('\n').length
-    return [{ line, path: file === '' ? path : join(dirname(path), decodeURI(file)), anchor }]
+    const folder = isOwn ? '.' : dirname(path)
+    return [{ line, path: file === '' ? path : join(folder, decodeURI(file)), anchor }]
   })
 }
 

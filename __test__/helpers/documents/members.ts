@@ -18,7 +18,14 @@ const receivers: Readonly<Record<string, readonly string[]>> = {
   p: ['Process'],
 }
 
+/** Whether the members of a type are the caller's to say. */
+const isOpen = (type: ts.Type): boolean =>
+  (type.flags & (ts.TypeFlags.Any | ts.TypeFlags.Instantiable)) !== 0 ||
+  ((type as ts.ObjectType).objectFlags & ts.ObjectFlags.Mapped) !== 0
+
 const entries = ['src/index.ts', 'src/gdb/index.ts', 'src/process/index.ts']
+
+const isFile = /^\w+\.(c|cpp|rs|zig|elf|o|S|ts)$/
 
 /** `await vm.serial.on('data', f).x` is vm, serial, on(), x; nothing, if it is more than that. */
 function partsOf(code: string): string[] {
@@ -28,7 +35,7 @@ function partsOf(code: string): string[] {
     // The innermost parentheses first; what is left marks a call.
     plain = plain.replaceAll(/\([^()]*[^()&][^()]*\)|\(\)/g, '&')
   }
-  return /^\w+(\.\w+&?)+$/.test(plain) ? plain.split('.') : []
+  return /^\w+(\.\w+&?)+$/.test(plain) && !isFile.test(plain) ? plain.split('.') : []
 }
 
 /** The members of types, by the compiler. */
@@ -74,7 +81,7 @@ export function memberCheck(): (code: string) => boolean {
     if (types === undefined) return true
     let reached = types
     for (const part of parts) {
-      if (reached.some((type) => type.flags & ts.TypeFlags.Any)) return true
+      if (reached.some(isOpen)) return true
       reached = reached.flatMap((type) => member(type, part))
     }
     return reached.length > 0

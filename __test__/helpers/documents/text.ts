@@ -25,9 +25,15 @@ export function proseOf(text: string): string {
   return lines.join('\n').replaceAll(/<!--[^]*?-->/g, (comment) => comment.replaceAll(/[^\n]/g, ''))
 }
 
+/** First cells of the tables that lead from another program to this one have names of the other. */
+const withoutTheirs = (prose: string): string =>
+  prose.replaceAll(/^\| there \| here \|\n(?:\|.*\n)+/gm, (table) =>
+    table.replaceAll(/^\|[^|]*\|/gm, '| |'),
+  )
+
 /** The code between backquotes in prose, which may go on in the next line. */
 export function spansOf(text: string): Found[] {
-  const prose = proseOf(text)
+  const prose = withoutTheirs(proseOf(text))
   return [...prose.matchAll(/`((?:[^`\n]|\n(?!\s*\n))+)`/g)].map(({ 1: span = '', index }) => ({
     text: span.replaceAll(/\s*\n\s*/g, ' '),
     line: prose.slice(0, index).split('\n').length,

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import {
   closeSync,
-  copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 
 import { linesOf, matches } from '../printed.ts'
 import type { Chapter, Step } from './chapter.ts'
+import { killAll } from './leftovers.ts'
 import { type Place, missing, provided } from './needs.ts'
 
 const BLOCK_SECONDS = 60
@@ -77,6 +78,7 @@ function settle({ programs, path, packages, env: more }: Reader, home: string): 
     PATH: `${bin}:${path}`,
     HOME: home,
     XDG_RUNTIME_DIR: join(home, 'run'),
+    XDG_STATE_HOME: join(home, 'state'),
     LC_ALL: 'C.UTF-8',
     NO_COLOR: '1',
     ...more,
@@ -136,6 +138,8 @@ class Shell {
 
   close(): void {
     for (const group of this.#groups) this.#kill(group)
+    // A daemon's machines have groups of their own.
+    killAll('HOME', this.#home)
   }
 }
 
@@ -172,10 +176,25 @@ async function typed(
   return isRight ? undefined : difference(wanted, printed)
 }
 
-/** The reasons to leave a step out. */
-async function lacks(needs: readonly string[], place: Place): Promise<string | undefined> {
-  const reasons = await Promise.all(needs.map((need) => missing(need, place)))
-  return reasons.find((reason) => reason !== undefined)
+/** The reasons to leave a step out, each found out once. */
+class Lacks {
+  readonly #place: Place
+  readonly #known = new Map<string, Promise<string | undefined>>()
+
+  constructor(place: Place) {
+    this.#place = place
+  }
+
+  async of(needs: readonly string[]): Promise<string | undefined> {
+    const reasons = await Promise.all(needs.map((need) => this.#ask(need)))
+    return reasons.find((reason) => reason !== undefined)
+  }
+
+  #ask(need: string): Promise<string | undefined> {
+    const known = this.#known.get(need) ?? missing(need, this.#place)
+    this.#known.set(need, known)
+    return known
+  }
 }
 
 /** Follows a chapter to its end, or to where its reader stumbles. */
@@ -183,12 +202,13 @@ export async function walk({ path, steps }: Chapter, reader: Reader): Promise<Wa
   const home = mkdtempSync(join(tmpdir(), 'guide-'))
   const place = settle(reader, home)
   const shell = new Shell(place, home)
+  const lacks = new Lacks(place)
   const [given, skipped] = [new Set<string>(), [] as string[]]
   let ran = 0
   try {
     for (const step of steps) {
       const at = `${path}:${step.line}`
-      const reason = await lacks(step.needs, place)
+      const reason = await lacks.of(step.needs)
       if (reason !== undefined) {
         skipped.push(`${at}: ${reason}`)
         continue
@@ -196,7 +216,7 @@ export async function walk({ path, steps }: Chapter, reader: Reader): Promise<Wa
       for (const need of step.needs.filter((each) => !given.has(each))) {
         given.add(need)
         for (const [name, from] of Object.entries(provided[need] ?? {}))
-          copyFileSync(from, join(place.folder, name))
+          cpSync(from, join(place.folder, name), { recursive: true, dereference: true })
       }
       if (step.kind === 'write') write(place.folder, step)
       if (step.kind !== 'type') continue

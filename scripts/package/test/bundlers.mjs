@@ -49,6 +49,11 @@ function builds({ tools }) {
       'rolldown, which copies binaries': rolldown('copied', '--module-types', '.node=copy'),
       'webpack, external': webpack('webpack.external.cjs', 'webpack.cjs'),
       'vite build --ssr': vite('vite'),
+      'vite build --ssr that takes all in but vmexit': vite(
+        'external',
+        '--config',
+        'vite.external.config.mjs',
+      ),
       'bun build': [
         [bunOf(tools), 'build', PROGRAM, '--target=node', '--outdir', 'out/bun'],
         'out/bun/bundled.js',
@@ -98,6 +103,8 @@ function prepare(user, { tools }) {
   write('webpack.asset.cjs', script(webpack) + asset)
   write('webpack.module.cjs', script(asModule) + asset)
   const ssr = 'ssr: { noExternal: true }'
+  const but = `ssr: { noExternal: true, external: ['vmexit'] }`
+  write('vite.external.config.mjs', `export default { ${but} }\n`)
   write('vite.all.config.mjs', `export default { ${ssr} }\n`)
   write('vite.assets.config.mjs', `export default { ${ssr}, assetsInclude: ['**/*.node'] }\n`)
 }

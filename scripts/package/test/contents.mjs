@@ -14,7 +14,7 @@ const PLATFORM_BYTES = 1_700_000
 
 /** What is built, and what README and doc comments point to. */
 const SHIPPED =
-  /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/(README\.md|include\/.+\.h))$/
+  /^(templates\/.+|dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/(README\.md|include\/.+\.h))$/
 
 const DOCUMENTS = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { needsKvm, onEach, programOf } from './cases.mjs'
+import { give, needsKvm, onEach, programOf } from './cases.mjs'
 
 const FOLDER = 'tests'
 
@@ -35,6 +35,15 @@ async function assertPasses(user, words) {
   assert.match(told, /Tests:? +4 passed/i, told)
 }
 
+/** What Node.js itself brings needs no other files, and no globals. */
+async function assertNodePasses(user) {
+  needsKvm()
+  give(user, 'runner.cjs', 'runner.node.mjs')
+  const { code, stdout, stderr } = await user.attempt(['node', '--test', 'runner.node.mjs'])
+  assert.equal(code, 0, `${stdout}${stderr}`)
+  assert.match(stdout, /\bpass 1\b/, stdout)
+}
+
 const jest = ({ tools }) => [
   ...['--experimental-vm-modules', join(tools, 'jest', 'bin', 'jest.js')],
   ...['--config', 'jest.json', '--runInBand'],
@@ -53,6 +62,7 @@ export function runnerCases(context) {
     (user) => assertPasses(user, vitest(context, pool)),
   ])
   const cases = {
+    'node:test': assertNodePasses,
     Jest: (user) => assertPasses(user, jest(context)),
     ...Object.fromEntries(pools),
   }
