@@ -81,12 +81,14 @@ function unpack(from, folder) {
 function linkPictures(folder) {
   const { repository } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
   const home = repository.url.replace(/^git\+/, '').replace(/\.git$/, '')
-  const docs = join(folder, 'docs')
-  // Those of the guide are small drawings, and go with it.
-  for (const name of readdirSync(docs).filter((each) => each.endsWith('.md'))) {
-    const path = join(docs, name)
-    const text = readFileSync(path, 'utf8')
-    writeFileSync(path, text.replaceAll('](pictures/', `](${home}/raw/main/docs/pictures/`))
+  const places = `${home}/raw/main/docs/pictures/`
+  // Drawings of the guide's own are small, and go with it.
+  for (const [name, from] of Object.entries({ docs: 'pictures/', 'docs/guide': '../pictures/' })) {
+    const names = readdirSync(join(folder, name)).filter((each) => each.endsWith('.md'))
+    for (const path of names.map((each) => join(folder, name, each))) {
+      const text = readFileSync(path, 'utf8')
+      writeFileSync(path, text.replaceAll(`](${from}`, `](${places}`))
+    }
   }
 }
 
