@@ -91,7 +91,7 @@ test('there are examples, and recipes of the cookbook', (t) => {
 
 /** What is wrong with the pages of a tree, one line each. */
 function complaints(root: string): string[] {
-  const args = ['scripts/cookbook.mjs', '--root', root]
+  const args = ['scripts/docs/cookbook.mjs', '--root', root]
   const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
   const lines = stdout.split('\n').slice(0, -1)
   return lines.length > 0 === (status === 1) ? lines : [`it ended with ${status}`]
@@ -114,8 +114,8 @@ test('a recipe without its page, or another one, is found', (t) => {
   t.deepEqual(complaints(root), [
     'examples/cookbook/native/long.ts has 31 lines, at most 30',
     "docs/cookbook/native.md has no code under '## Be long'",
-    'docs/cookbook/native.md is not current: run `node scripts/cookbook.mjs --write`',
-    'docs/cookbook/README.md is not current: run `node scripts/cookbook.mjs --write`',
+    'docs/cookbook/native.md is not current: run `node scripts/docs/cookbook.mjs --write`',
+    'docs/cookbook/README.md is not current: run `node scripts/docs/cookbook.mjs --write`',
   ])
 })
 

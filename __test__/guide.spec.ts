@@ -1,9 +1,11 @@
 // The guide is followed from an empty folder: its TypeScript compiles, its commands run, and they
 // print what it says.
-import { resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 
 import test from 'ava'
 
+import { until } from './fixtures/until.ts'
 import { compile } from './helpers/compile.ts'
 import { chapterOf, chapters, here, isKnown, modulesOf, walk } from './helpers/guide.ts'
 import { kvmTest } from './helpers/kvm.ts'
@@ -54,6 +56,26 @@ for (const [index, chapter] of all.entries()) {
   })
 }
 
+const bodies = all
+  .filter(({ path }) => !path.endsWith('README.md'))
+  .map(({ path }) => ({ path, text: readFileSync(path, 'utf8') }))
+
+for (const [index, { path, text }] of bodies.entries()) {
+  test(`${path} has a picture, what went wrong, exercises, and leads to the next`, (t) => {
+    const pictures = [...text.matchAll(/!\[([^\]]+)\]\(([^)]+\.svg)\)/g)]
+    t.is(pictures.length, 1)
+    for (const [, words = '', picture = ''] of pictures) {
+      t.true(words.length > 40, words)
+      const svg = readFileSync(join(dirname(path), picture), 'utf8')
+      // As a picture of its own, it has no colours of the page around it.
+      t.regex(svg, /<title[ >][^]*prefers-color-scheme: dark/)
+    }
+    t.regex(text, /^## What went wrong if$[^]*^## Exercises$/m)
+    const next = bodies[index + 1]?.path
+    if (next) t.true(text.includes(`](${basename(next)})`), next)
+  })
+}
+
 /** A page with blocks, each as its info string and its text, or as a line between them. */
 const page = (...parts: (string | [string, string])[]): string =>
   parts
@@ -80,6 +102,23 @@ test('a chapter that says something else ends where it does', async (t) => {
 test('a command that fails is shown to, or it is a failure', async (t) => {
   t.regex((await followed(page(['sh', 'false\ntrue']))).failure ?? '', /^a.md:1: [^]*ended with 1/)
   t.is((await followed(page(['sh', 'false\necho $?'], ['text output', '1']))).failure, undefined)
+})
+
+/** Whether a process runs; one that has ended and that nothing waits for does not. */
+function isRunning(pid: string): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+test('what a chapter leaves running ends with the walk, however that ends', async (t) => {
+  const text = page(['sh', 'setsid sleep 600 &\necho $! runs'], ['text output', 'nothing'])
+  const { failure = '' } = await followed(text)
+  const [, pid = ''] = /(\d+) runs/.exec(failure) ?? []
+  t.not(pid, '', failure)
+  t.true(await until(() => !isRunning(pid)))
 })
 
 test('what a machine lacks is left out, and said', async (t) => {

@@ -1,5 +1,5 @@
 // The guide, and a reader of it who has this checkout's package.
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
@@ -18,6 +18,14 @@ export function chapters(folder = 'docs/guide'): Chapter[] {
     .map((name) => chapterOf(join(folder, name), readFileSync(join(folder, name), 'utf8')))
 }
 
+/** A virsh that tests have fetched, where the host has none. */
+function virsh(): Record<string, string> {
+  const usr = resolve('.cache/clients/usr')
+  if (!existsSync(usr)) return {}
+  const lay = `mount -t overlay fetched -o lowerdir="$0:/usr" /usr && exec /usr/bin/virsh "$@"`
+  return { virsh: `exec unshare --user --map-root-user --mount sh -c '${lay}' '${usr}' "$@"` }
+}
+
 /** Any Node.js that is supported runs TypeScript, as if it were the newest. */
 export function here(): Reader {
   const register = resolve('node_modules/@oxc-node/core/register.mjs')
@@ -26,6 +34,7 @@ export function here(): Reader {
   return {
     programs: {
       node: `exec ${node} "$@"`,
+      ...virsh(),
       npx: `program=$1; shift
 case $program in
 vmexit) exec ${vmexit} "$@" ;;

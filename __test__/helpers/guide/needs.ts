@@ -16,6 +16,7 @@ export interface Place {
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   as: ['as', 'ld', 'objcopy'],
   cc: ['cc', 'as', 'ld', 'objcopy'],
+  passt: ['passt'],
   virsh: ['virsh'],
   chromium: ['chromium'],
 }
@@ -25,12 +26,16 @@ const MODES: Readonly<Record<string, { mode: string; privilege: string }>> = {
   'mode-long-user': { mode: 'long', privilege: 'user' },
 }
 
-/** Where `npm run test:svm` has a kernel and an initramfs; elsewhere stock kernels may not boot. */
+/** Where `npm run test:svm` has a kernel; elsewhere stock kernels may not boot. */
 const LINUX = '/opt/linux'
 
-/** Files that the folder has for a need, by their names there. */
+/** Files and folders that the reader's folder has for a need, by their names there. */
 export const provided: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  linux: { vmlinuz: join(LINUX, 'vmlinuz'), 'initrd.img': join(LINUX, 'initramfs.cpio') },
+  linux: {
+    vmlinuz: join(LINUX, 'vmlinuz'),
+    busybox: join(LINUX, 'initramfs/bin/busybox'),
+    modules: join(LINUX, 'initramfs/modules'),
+  },
 }
 
 async function runs(program: string, { env }: Place): Promise<boolean> {
@@ -44,8 +49,12 @@ async function runs(program: string, { env }: Place): Promise<boolean> {
 
 /** The modes that `vmexit doctor` finds, each with the reason why it does not run, if so. */
 async function modes({ folder, env }: Place): Promise<any[]> {
-  const { stdout } = await execute('npx', ['vmexit', 'doctor', '--json'], { cwd: folder, env })
-  return JSON.parse(stdout).modes ?? []
+  try {
+    const { stdout } = await execute('npx', ['vmexit', 'doctor', '--json'], { cwd: folder, env })
+    return JSON.parse(stdout).modes
+  } catch {
+    return []
+  }
 }
 
 /** Why a need is not met, or nothing. */
@@ -64,6 +73,11 @@ export async function missing(need: string, place: Place): Promise<string | unde
     if (!found) return 'the host could not be asked'
     return found.reason && `${need} ends with ${found.reason} on this KVM`
   }
+  if (need === 'debian') {
+    if (process.env['VMEXIT_SOAK'] !== '1') return 'packages are fetched with VMEXIT_SOAK=1'
+    const found = await Promise.all(['apt-get', 'dpkg-deb'].map((each) => runs(each, place)))
+    return found.includes(false) ? 'no apt-get, dpkg-deb here' : undefined
+  }
   if (need === 'linux')
     return existsSync(LINUX) ? undefined : `no ${LINUX}/vmlinuz; npm run test:svm has one`
   return `unknown need '${need}'`
@@ -71,4 +85,4 @@ export async function missing(need: string, place: Place): Promise<string | unde
 
 /** Whether the walker knows a need. */
 export const isKnown = (need: string): boolean =>
-  need in PROGRAMS || need in MODES || need === 'linux'
+  need in PROGRAMS || need in MODES || ['debian', 'linux'].includes(need)

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import {
   closeSync,
-  copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 
 import { linesOf, matches } from '../printed.ts'
 import type { Chapter, Step } from './chapter.ts'
+import { killAll } from './leftovers.ts'
 import { type Place, missing, provided } from './needs.ts'
 
 const BLOCK_SECONDS = 60
@@ -77,6 +78,7 @@ function settle({ programs, path, packages, env: more }: Reader, home: string): 
     PATH: `${bin}:${path}`,
     HOME: home,
     XDG_RUNTIME_DIR: join(home, 'run'),
+    XDG_STATE_HOME: join(home, 'state'),
     LC_ALL: 'C.UTF-8',
     NO_COLOR: '1',
     ...more,
@@ -136,6 +138,8 @@ class Shell {
 
   close(): void {
     for (const group of this.#groups) this.#kill(group)
+    // A daemon's machines have groups of their own.
+    killAll('HOME', this.#home)
   }
 }
 
@@ -212,7 +216,7 @@ export async function walk({ path, steps }: Chapter, reader: Reader): Promise<Wa
       for (const need of step.needs.filter((each) => !given.has(each))) {
         given.add(need)
         for (const [name, from] of Object.entries(provided[need] ?? {}))
-          copyFileSync(from, join(place.folder, name))
+          cpSync(from, join(place.folder, name), { recursive: true, dereference: true })
       }
       if (step.kind === 'write') write(place.folder, step)
       if (step.kind !== 'type') continue

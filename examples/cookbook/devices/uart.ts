@@ -17,9 +17,9 @@ class Uart implements Device {
 }
 
 const image = assembleSync(
-  `wait: mov dx, 0x3fd; in al, dx; test al, 1; jz wait   # until a byte is there
+  `poll: mov dx, 0x3fd; in al, dx; test al, 1; jz poll   # until a byte is there
          mov dx, 0x3f8; in al, dx; cmp al, 10; je end
-         and al, 0xdf; out dx, al; jmp wait              # in upper case
+         and al, 0xdf; out dx, al; jmp poll              # in upper case
    end:  hlt`,
   { bits: 16 },
 )

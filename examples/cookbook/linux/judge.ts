@@ -9,7 +9,7 @@
 import { execute, hostFile } from 'vmexit/process'
 
 const files = { '/bin/busybox': hostFile('/bin/busybox', { readOnly: true }) }
-const limits = { timeoutMs: 5000, memoryBytes: 8 << 20, maxOutputBytes: 1000 }
+const limits = { timeoutMs: 5000, memoryBytes: 8 << 20, maxOutputBytes: 100 }
 
 async function judge(program: string): Promise<string> {
   try {

@@ -13,7 +13,7 @@ const programs = {
   crashes: 'ud2',
 }
 for (const [name, code] of Object.entries(programs)) {
-  let room = 1000
+  let room = 100
   const onData = (bytes: Uint8Array): void => {
     room -= bytes.length
     if (room < 0) vm.stop()

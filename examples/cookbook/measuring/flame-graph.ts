@@ -1,6 +1,6 @@
 // Draw a flame graph of a guest
 //
-// prints: flame.svg, in which hot is the widest
+// prints: flame.svg, main;hot in it: true
 import { writeFileSync } from 'node:fs'
 import { VirtualMachine, assembleSync } from 'vmexit'
 
@@ -26,8 +26,8 @@ for (const line of profile.encode('folded').trim().split('\n').toSorted()) {
 const parts = Array.from(boxes, ([frames, [x, width]]) => {
   const place = `x="${x}" y="${frames.split(';').length * 20}" width="${width}" height="19"`
   const name = `<text x="4" y="14">${frames.split(';').at(-1)}</text>`
-  return `<svg ${place}><rect width="100%" height="100%" fill="orange" stroke="white"/>${name}</svg>`
+  return `<svg ${place}><rect width="100%" height="100%" fill="gold" stroke="white"/>${name}</svg>`
 })
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="800">${parts.join('')}</svg>`
 writeFileSync('flame.svg', svg)
-console.log(`flame.svg, in which ${profile.functions[0]?.name} is the widest`)
+console.log('flame.svg, main;hot in it:', boxes.has('main;hot'))

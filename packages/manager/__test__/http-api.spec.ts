@@ -161,7 +161,11 @@ kvmTest('wrong requests are errors whose codes say which', async (t) => {
     (await daemon.ask({ method: 'POST', path: '/v1/machines', body: { definition } })).status,
     200,
   )
+  const absent = { ...echoing(daemon, 'absent'), payload: { file: '/nowhere/kernel' } }
+  const asked = { method: 'POST', path: '/v1/machines', body: { definition: absent } }
+  t.is((await daemon.ask(asked)).status, 200)
   const wrong: readonly (readonly [string, string, unknown, number, string])[] = [
+    ['POST', '/v1/machines/absent/start', undefined, 500, 'ERR_MACHINE'],
     ['GET', '/v1/machines/none', undefined, 404, 'ERR_NOT_FOUND'],
     ['POST', '/v1/machines/none/start', undefined, 404, 'ERR_NOT_FOUND'],
     ['POST', '/v1/machines/m/pause', undefined, 409, 'ERR_STATE'],

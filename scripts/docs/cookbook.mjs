@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { root as repository } from './run.mjs'
+import { root as repository } from '../run.mjs'
 
 const MAX_LINES = 30
 const MAX_FILES = 15
@@ -98,7 +98,7 @@ for (const title of new Set(titles))
 for (const { path, text } of [...pages, { path: INDEX, text: indexOf(pages) }]) {
   if (existsSync(join(root, path)) && read(path) === text) continue
   if (write) writeFileSync(join(root, path), text)
-  else problems.push(`${path} is not current: run \`node scripts/cookbook.mjs --write\``)
+  else problems.push(`${path} is not current: run \`node scripts/docs/cookbook.mjs --write\``)
 }
 if (problems.length > 0) console.log(problems.join('\n'))
 process.exitCode = problems.length > 0 ? 1 : 0
