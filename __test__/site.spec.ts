@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import ts from 'typescript'
 
-import { axe, axeContrast, axeFindings, Browser, chromium } from './helpers/browser.ts'
+import { axe, axeFileContrast, axeFileFindings, Browser, chromium } from './helpers/browser.ts'
 import { brokenLinks, makeSite, outsideLoads, pageOf, type Site } from './helpers/site.ts'
 
 let site: Site
@@ -143,7 +143,7 @@ browserTest('axe finds nothing, on any kind of page and in the search', async (t
     for (const width of [390, 1280])
       for (const theme of ['light', 'dark']) {
         await browser.size(width, 844, theme)
-        const looking = theme === 'light' ? axeFindings : axeContrast
+        const looking = theme === 'light' ? axeFileFindings : axeFileContrast
         const all = (await browser.page.evaluate(looking)) as string[]
         found.push(...all.map((each) => `${what}, ${width} pixels, ${theme}: ${each}`))
       }

@@ -91,5 +91,7 @@ const findings = (more: string): string =>
 
 /** What is wrong with what is shown, each with its elements. */
 export const axeFindings = findings('')
+/** The same of a page from a file, whose sheets cannot be read a second time. */
+export const axeFileFindings = findings(', preload: false')
 /** Of these what a theme may change. */
-export const axeContrast = findings(`, runOnly: ['color-contrast']`)
+export const axeFileContrast = findings(`, preload: false, runOnly: ['color-contrast']`)
