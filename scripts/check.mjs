@@ -53,15 +53,7 @@ const checks = {
   lint: tool('oxlint', '--deny-warnings', ...FORMATTED),
   types: tool('tsc', '--noEmit'),
   "the page's types": tool('tsc', '--noEmit', '-p', 'packages/manager/web/tsconfig.json'),
-  reference: tool('typedoc', '--logLevel', 'Warn'),
-  "the manager's reference": tool(
-    'typedoc',
-    ...['--logLevel', 'Warn', '--options', 'packages/manager/typedoc.json'],
-  ),
-  "the fleet's reference": tool(
-    'typedoc',
-    ...['--logLevel', 'Warn', '--options', 'packages/fleet/typedoc.json'],
-  ),
+  'the site': command('node', 'scripts/site/main.mjs'),
   unused: tool('knip', '--treat-config-hints-as-errors'),
   'crates, by deny.toml': cratesAreAllowed,
   'licences of npm packages': npmLicences,

@@ -6,7 +6,7 @@
  * Everywhere, addresses are guest physical and numbers (`gpa`), registers and 64-bit values are
  * bigints, and multi-byte values are little-endian.
  *
- * @packageDocumentation
+ * @module vmexit
  */
 export { type AssembleOptions, assemble, assembleSync } from './assembler/assemble.ts'
 export type { WriteBatch, PostedWrite } from './results/write-batch.ts'

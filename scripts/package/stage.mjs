@@ -82,7 +82,8 @@ function linkPictures(folder) {
   const { repository } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
   const home = repository.url.replace(/^git\+/, '').replace(/\.git$/, '')
   const docs = join(folder, 'docs')
-  for (const name of readdirSync(docs)) {
+  // Those of the guide are small drawings, and go with it.
+  for (const name of readdirSync(docs).filter((each) => each.endsWith('.md'))) {
     const path = join(docs, name)
     const text = readFileSync(path, 'utf8')
     writeFileSync(path, text.replaceAll('](pictures/', `](${home}/raw/main/docs/pictures/`))

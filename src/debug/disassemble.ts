@@ -7,7 +7,11 @@ import type { Instruction } from '../results/instruction.ts'
 import type { Symbols } from './symbols.ts'
 import type { VirtualMemory } from './virtual.ts'
 
-/** Whose code it is. */
+/**
+ * Whose code it is.
+ *
+ * @category Debugging
+ */
 export interface DisassembleOptions {
   /** Index of the vCPU whose mode and page tables count; default 0. */
   vcpu?: number

@@ -34,6 +34,8 @@ export function walkOf(
  * const { gpa, pageBytes, walk } = vm.virtual().translate(0x1234n)
  * console.log(gpa, pageBytes, walk.length) // 4660 2097152 3
  * ```
+ *
+ * @category Memory
  */
 export class VirtualMemory {
   /** Index of the vCPU. */

@@ -28,6 +28,8 @@ import type { DefinitionOptions, MachineDefinition } from './types.ts'
  * using vm = new VirtualMachine(options)
  * console.log(vm.runSync({ timeoutMs: 5 }).reason) // timeout
  * ```
+ *
+ * @category Definitions
  */
 export async function fromDefinition(
   definition: MachineDefinition,

@@ -5,10 +5,16 @@ import type { VirtualMachineOptions } from '../options/options.ts'
 /**
  * A whole number of a {@link MachineDefinition}: a JSON number up to 2^53 - 1, or a string with a
  * decimal or hexadecimal number, `'4096'` or `'0x1000'`, which also holds 64 bits.
+ *
+ * @category Definitions
  */
 export type DefinedNumber = number | string
 
-/** Memory beside that at address 0, as {@link MemorySlot} has it. */
+/**
+ * Memory beside that at address 0, as {@link MemorySlot} has it.
+ *
+ * @category Definitions
+ */
 export interface DefinedSlot {
   /** First guest physical address. */
   gpa: DefinedNumber
@@ -18,7 +24,11 @@ export interface DefinedSlot {
   readOnly?: boolean
 }
 
-/** A multiboot module by path. */
+/**
+ * A multiboot module by path.
+ *
+ * @category Definitions
+ */
 export interface DefinedModule {
   /** Its file: an absolute path, or one relative to the base. */
   file: string
@@ -26,7 +36,11 @@ export interface DefinedModule {
   string?: string
 }
 
-/** What firmware finds by name, from a file. */
+/**
+ * What firmware finds by name, from a file.
+ *
+ * @category Definitions
+ */
 export interface DefinedFile {
   /** The name by which firmware asks for it, as `vgaroms/vgabios.bin`. */
   name: string
@@ -34,7 +48,11 @@ export interface DefinedFile {
   file: string
 }
 
-/** The screen, as {@link VirtualMachineOptions} has it. */
+/**
+ * The screen, as {@link VirtualMachineOptions} has it.
+ *
+ * @category Definitions
+ */
 export type DefinedScreen =
   | 'text'
   | {
@@ -44,7 +62,11 @@ export type DefinedScreen =
       height: number
     }
 
-/** An embedded guest program by name. */
+/**
+ * An embedded guest program by name.
+ *
+ * @category Definitions
+ */
 export interface DefinedGuest {
   /** Its name in `guest/`, such as `hello` or `pio-sizes`. */
   guest: string
@@ -54,6 +76,8 @@ export interface DefinedGuest {
 
 /**
  * A guest program in a file, as {@link Image} has it. Paths are absolute, or relative to the base.
+ *
+ * @category Definitions
  */
 export interface DefinedImage {
   /** A guest is embedded, or in a file. */
@@ -76,7 +100,11 @@ export interface DefinedImage {
   files?: DefinedFile[]
 }
 
-/** What a route of a definition claims: ports, or guest physical addresses. */
+/**
+ * What a route of a definition claims: ports, or guest physical addresses.
+ *
+ * @category Definitions
+ */
 export type DefinedClaim =
   | {
       /** First I/O port. */
@@ -91,7 +119,11 @@ export type DefinedClaim =
       port?: never
     }
 
-/** A route that needs no function; the others are a module's business. */
+/**
+ * A route that needs no function; the others are a module's business.
+ *
+ * @category Definitions
+ */
 export type DefinedRoute = DefinedClaim & {
   /** Ports or bytes, default 1. */
   length?: DefinedNumber
@@ -101,7 +133,11 @@ export type DefinedRoute = DefinedClaim & {
   value?: DefinedNumber
 }
 
-/** A disk that is a file, as {@link FileDisk} has it; the others are a module's business. */
+/**
+ * A disk that is a file, as {@link FileDisk} has it; the others are a module's business.
+ *
+ * @category Definitions
+ */
 export interface DefinedDisk {
   /** Its path: absolute, or relative to the base. */
   file: string
@@ -111,7 +147,11 @@ export interface DefinedDisk {
   volatile?: boolean
 }
 
-/** A network card that needs no stream; the others are a module's business. */
+/**
+ * A network card that needs no stream; the others are a module's business.
+ *
+ * @category Definitions
+ */
 export interface DefinedCard {
   /** passt, run beside, connects it with the host. */
   passt: true
@@ -134,6 +174,8 @@ export interface DefinedCard {
  * using vm = new VirtualMachine(await fromDefinition(definition))
  * console.log(vm.runSync().outputText) // Hello, world!
  * ```
+ *
+ * @category Definitions
  */
 export interface MachineDefinition {
   /** For editors; ignored. */
@@ -188,12 +230,18 @@ export interface MachineDefinition {
 /**
  * The default export of a definition's module. What it gives is merged over what the definition
  * says: arrays are appended, every other key replaces the definition's.
+ *
+ * @category Definitions
  */
 export type DefinitionModule = (
   definition: MachineDefinition,
 ) => Partial<VirtualMachineOptions> | PromiseLike<Partial<VirtualMachineOptions>>
 
-/** Options of {@link fromDefinition}. */
+/**
+ * Options of {@link fromDefinition}.
+ *
+ * @category Definitions
+ */
 export interface DefinitionOptions {
   /**
    * What relative paths are relative to: a folder, by path or `file:` URL; of a file its folder, so

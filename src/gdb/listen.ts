@@ -41,6 +41,8 @@ interface Waiting {
  * await using gdb = await listenGdb(vm, { port: 0 })
  * console.log(`target remote :${gdb.port}`) // target remote :…
  * ```
+ *
+ * @category Debugging
  */
 export class GdbServer implements AsyncDisposable {
   /** The TCP port of 127.0.0.1, if it listens on one. */
@@ -249,6 +251,8 @@ interface Bound {
  * await using gdb = await listenGdb(vm)
  * console.log(`gdb -ex 'target remote ${gdb.path}'`) // gdb -ex 'target remote …'
  * ```
+ *
+ * @category Debugging
  */
 export async function listenGdb(vm: VirtualMachine, options: GdbOptions = {}): Promise<GdbServer> {
   checkMachine(vm)

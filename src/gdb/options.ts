@@ -3,7 +3,11 @@ import { fileURLToPath } from 'node:url'
 import { fail, invalid } from '../native/errors.ts'
 import { checkBytes, checkInteger, checkKeys, checkObject } from '../options/check.ts'
 
-/** Where gdb finds a machine, and what it is told of the guest. */
+/**
+ * Where gdb finds a machine, and what it is told of the guest.
+ *
+ * @category Debugging
+ */
 export interface GdbOptions {
   /** A TCP port of 127.0.0.1, which every user of this host reaches; 0 is one that is free. */
   readonly port?: number

@@ -14,6 +14,8 @@ import type { RouteCounters } from './counters.ts'
  * }
  * console.log(vm.counters().routes.length) // 0
  * ```
+ *
+ * @category Routes
  */
 export class AttachedRoute implements Disposable {
   readonly #count: () => RouteCounters | undefined

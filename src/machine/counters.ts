@@ -2,7 +2,11 @@ import type { ExitReason } from '../native/words.ts'
 import { native } from '../native/native.ts'
 import type { NativeFrameCounts, NativeMachine } from '../native/seam.ts'
 
-/** Accesses of one route; every repetition of a string instruction counts. */
+/**
+ * Accesses of one route; every repetition of a string instruction counts.
+ *
+ * @category Results
+ */
 export interface RouteCounters {
   /** Items that the guest read. */
   readonly reads: number
@@ -10,10 +14,18 @@ export interface RouteCounters {
   readonly writes: number
 }
 
-/** Frames of one network card. */
+/**
+ * Frames of one network card.
+ *
+ * @category Results
+ */
 export interface FrameCounters extends Readonly<NativeFrameCounts> {}
 
-/** What was counted since the machine was made. */
+/**
+ * What was counted since the machine was made.
+ *
+ * @category Results
+ */
 export interface Counters {
   /** VM exits by reason; a reason that did not come is 0. */
   readonly exits: Readonly<Record<ExitReason, number>>

@@ -16,6 +16,8 @@ const lastLine = 23
  * com1.pulse()
  * console.log(com1.line) // 4
  * ```
+ *
+ * @category Interrupts
  */
 export class IrqLine {
   /** 0 to 23. */

@@ -16,7 +16,11 @@ import { Profiler } from './profiler.ts'
 import { noteOwner } from './run/channels.ts'
 import type { RunControl } from './run/run-control.ts'
 
-/** What looks into a machine as it runs. */
+/**
+ * What looks into a machine as it runs.
+ *
+ * @category Debugging
+ */
 export abstract class MachineDebug extends MachineRuns {
   /** Breakpoints, watchpoints, and what they work by. */
   readonly debug: Debug

@@ -6,7 +6,11 @@ import type { Processors } from './machine-state.ts'
 import type { RunControl } from './run/run-control.ts'
 import { type Screen, closeScreen, screenOf } from './screen/screen.ts'
 
-/** What a user has in front of a PC: screen and keyboard, and the buttons of its case. */
+/**
+ * What a user has in front of a PC: screen and keyboard, and the buttons of its case.
+ *
+ * @category Machine
+ */
 export abstract class MachineDevices extends MachineDebug {
   readonly #machine: NativeMachine
   readonly #control: RunControl

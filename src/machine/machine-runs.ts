@@ -11,7 +11,11 @@ import {
 import type { RunControl } from './run/run-control.ts'
 import type { RunResult } from '../results/result.ts'
 
-/** What runs a machine, and what ends its runs. */
+/**
+ * What runs a machine, and what ends its runs.
+ *
+ * @category Machine
+ */
 export abstract class MachineRuns extends MachineState {
   readonly #machine: NativeMachine
   readonly #control: RunControl

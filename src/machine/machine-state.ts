@@ -31,6 +31,8 @@ export interface Processors {
 /**
  * The state of a machine at any moment: memory, registers, counts, and the interrupts that reach
  * it.
+ *
+ * @category Machine
  */
 export abstract class MachineState {
   /** Guest physical memory; after `close()` every access is `ERR_VM_CLOSED`. */

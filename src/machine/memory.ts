@@ -19,6 +19,8 @@ export let forgetBuffer: (memory: GuestMemory) => void
  * vm.runSync({ onExit: () => undefined })
  * console.log(vm.memory.readUint64(0x400)) // 42n
  * ```
+ *
+ * @category Memory
  */
 export class GuestMemory {
   static {

@@ -34,6 +34,8 @@ type Flag = 'present' | 'db' | 's' | 'l' | 'g' | 'avl' | 'unusable'
  * Fields of a segment to set; what is absent keeps its value. Flags may be given as booleans.
  *
  * @interface
+ *
+ * @category Registers
  */
 export type SegmentUpdate = {
   [Field in keyof Segment]?: Segment[Field] | (Field extends Flag ? boolean : never)
@@ -43,6 +45,8 @@ export type SegmentUpdate = {
  * Special registers to set; what is absent keeps its value, fields of a segment too.
  *
  * @interface
+ *
+ * @category Registers
  */
 export type SpecialRegistersUpdate = {
   [Name in keyof SpecialRegisters]?: SpecialRegisters[Name] extends Segment

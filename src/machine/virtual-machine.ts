@@ -68,6 +68,8 @@ declare module '../results/autopsy.ts' {
  * const result = await vm.run({ timeoutMs: 1000 })
  * console.log(result.reason, vm.registers().rax) // hlt 42n
  * ```
+ *
+ * @category Machine
  */
 export class VirtualMachine extends MachineDevices implements Disposable, AsyncDisposable {
   readonly #machine: NativeMachine

@@ -21,10 +21,16 @@ import type { NativeErrorCode } from './seam.ts'
  * | `ERR_SNAPSHOT` | a snapshot does not fit this machine or host, or is none | see the message |
  * | `ERR_TIMEOUT` | what was waited for did not come in time | look at the message |
  * | `ERR_INTERNAL` | a fault of vmexit's own; the machine is closed | report it |
+ *
+ * @category Faults
  */
 export type ErrorCode = NativeErrorCode
 
-/** What a {@link VmError} carries beside its message. */
+/**
+ * What a {@link VmError} carries beside its message.
+ *
+ * @category Faults
+ */
 export interface VmErrorDetails {
   /** The system call or ioctl that failed, in the kernel's spelling. */
   call?: string | undefined
@@ -45,6 +51,8 @@ export interface VmErrorDetails {
  *   console.log(error instanceof VmError && error.code) // ERR_INVALID_OPTION
  * }
  * ```
+ *
+ * @category Faults
  */
 export class VmError extends Error {
   /** The group it belongs to; the message has the details. */

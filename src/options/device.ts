@@ -26,6 +26,8 @@ import { required } from './shape.ts'
  * vm.memory.writeUint32(0x500, 1)
  * vm.runSync()
  * ```
+ *
+ * @category Routes
  */
 // The machine, which imports this file, adds what there is.
 export interface DeviceContext {}
@@ -51,6 +53,8 @@ export interface DeviceContext {}
  * })
  * console.log(vm.runSync().outputText) // hi
  * ```
+ *
+ * @category Routes
  */
 export interface Device {
   /**
@@ -203,7 +207,11 @@ export interface Device {
   restore?(state: unknown): void
 }
 
-/** JavaScript answers, and the vCPU waits. */
+/**
+ * JavaScript answers, and the vCPU waits.
+ *
+ * @category Routes
+ */
 export interface DeviceTarget {
   /** May be absent, since `device` implies it. */
   to?: 'device'

@@ -1,6 +1,8 @@
 /**
  * An embedded guest program, with an image for each mode that it knows. `guest/README.md` describes
  * what each one does, and what it leaves in memory.
+ *
+ * @category Machine
  */
 export class Guest {
   // Private, so that no object that merely looks alike passes as a guest.
@@ -35,6 +37,8 @@ export class Guest {
  * })
  * console.log(vm.runSync().outputText) // Hello, world!
  * ```
+ *
+ * @category Machine
  */
 export const guests = Object.freeze({
   /**

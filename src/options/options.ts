@@ -13,11 +13,17 @@ import { checkShape, likewise, optional, otherwise, required } from './shape.ts'
 
 /**
  * Memory beside that at address 0 (KVM API, `KVM_SET_USER_MEMORY_REGION`). Slots do not overlap.
+ *
+ * @category Machine
  */
 export interface MemorySlot
   extends Omit<NativeSlot, 'readOnly'>, Partial<Pick<NativeSlot, 'readOnly'>> {}
 
-/** What a machine is made of. */
+/**
+ * What a machine is made of.
+ *
+ * @category Machine
+ */
 export interface VirtualMachineOptions extends Partial<
   Omit<
     NativeConfig,

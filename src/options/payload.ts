@@ -14,7 +14,11 @@ import type { NativeFile, NativeModule, NativePayload } from '../native/seam.ts'
 import { formats } from '../native/words.ts'
 import { checkShape, optional, otherwise, required } from './shape.ts'
 
-/** A module of a multiboot image. */
+/**
+ * A module of a multiboot image.
+ *
+ * @category Machine
+ */
 export interface Module
   extends Pick<NativeModule, 'image'>, Partial<Pick<NativeModule, 'string'>> {}
 
@@ -29,6 +33,8 @@ export interface Module
  * vm.runSync()
  * console.log(vm.registers().rax) // 42n
  * ```
+ *
+ * @category Machine
  */
 export interface Image extends Partial<
   Omit<NativePayload, 'files' | 'guest' | 'image' | 'modules'>

@@ -25,6 +25,8 @@ import { optional, required } from './shape.ts'
  * const result = await vm.run()
  * console.log(text.length, result.output.length) // 14 0
  * ```
+ *
+ * @category Routes
  */
 export interface ConsoleTarget {
   /** Rust gathers the bytes. */
@@ -38,7 +40,11 @@ export interface ConsoleTarget {
   device?: never
 }
 
-/** Reads give `value`, writes are dropped. */
+/**
+ * Reads give `value`, writes are dropped.
+ *
+ * @category Routes
+ */
 export interface ConstantTarget {
   /** Rust answers. */
   to: 'constant'
@@ -63,6 +69,8 @@ export interface ConstantTarget {
  * vm.runSync()
  * console.log(vm.counters().routes[0]?.writes) // 5
  * ```
+ *
+ * @category Routes
  */
 export interface PlainTarget {
   /** Rust answers. */

@@ -11,6 +11,8 @@ import { optional, required } from './shape.ts'
  * kernel gather them without an exit (KVM API, `KVM_REGISTER_COALESCED_MMIO`), which delays them by
  * up to 20 ms while the guest makes no exit. If the kernel would lose writes of several vCPUs, each
  * write is an exit; `vmexit doctor` reports it. `WriteBatch` has an example.
+ *
+ * @category Routes
  */
 export interface PostedTarget {
   /** What gathers: Rust, after an exit, or the kernel. */
@@ -30,6 +32,8 @@ export interface PostedTarget {
 
 /**
  * Which writes an `event` route counts: all to its port or address, or those of one value and size.
+ *
+ * @category Routes
  */
 export type EventMatch =
   | {
@@ -61,6 +65,8 @@ export type EventMatch =
  * await vm.run()
  * console.log(writes) // 1000
  * ```
+ *
+ * @category Routes
  */
 export type EventTarget = EventMatch & {
   /** The kernel counts. */

@@ -17,6 +17,8 @@ import { checkMembers, otherwise } from './shape.ts'
 /**
  * What a route claims: ports, or guest physical addresses. An access belongs to the route that
  * claims its first byte. Claims do not overlap.
+ *
+ * @category Routes
  */
 export type Claim =
   | {
@@ -39,7 +41,11 @@ export type Claim =
       length?: number
     }
 
-/** Where a route's accesses go. */
+/**
+ * Where a route's accesses go.
+ *
+ * @category Routes
+ */
 export type Target =
   | ConsoleTarget
   | ConstantTarget
@@ -61,6 +67,8 @@ export type Target =
  * using vm = new VirtualMachine({ mode: 'long', payload: guests.hello, routes })
  * console.log(vm.runSync().reason) // hlt
  * ```
+ *
+ * @category Routes
  */
 export type Route = Claim & Target
 

@@ -17,10 +17,16 @@ import { isSignal } from './signal.ts'
 /**
  * What `onExit` returns: the value of a read, for every item, or all its bytes, size times count;
  * `false` to end the run there. After a write nothing else matters.
+ *
+ * @category Exits
  */
 export type ExitAnswer = number | bigint | Uint8Array | false | void
 
-/** What `onExit` may ask about the vCPU that waits for its answer. */
+/**
+ * What `onExit` may ask about the vCPU that waits for its answer.
+ *
+ * @category Exits
+ */
 export interface ExitContext {
   /**
    * The general registers of that vCPU, as KVM shows them at the exit: RIP may be that of the
@@ -43,7 +49,11 @@ export interface ExitContext {
   readonly registers: () => Registers
 }
 
-/** Options of `runSync`. */
+/**
+ * Options of `runSync`.
+ *
+ * @category Machine
+ */
 export interface RunSyncOptions extends NativeRunLimits {
   /**
    * Instructions that the run may execute, of all vCPUs together: then it ends with reason
@@ -89,7 +99,11 @@ export interface RunSyncOptions extends NativeRunLimits {
   onExit?: (exit: AccessExit, asker: ExitContext) => ExitAnswer
 }
 
-/** Options of `run`. */
+/**
+ * Options of `run`.
+ *
+ * @category Machine
+ */
 export interface RunOptions extends Omit<RunSyncOptions, 'onExit' | 'registers'> {
   /** As in `RunSyncOptions`. */
   registers?: Partial<Registers>

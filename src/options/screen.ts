@@ -3,7 +3,11 @@ import type { NativeScreenSize } from '../native/seam.ts'
 import { invalid } from '../native/errors.ts'
 import { checkShape, required } from './shape.ts'
 
-/** The pixels of a screen. */
+/**
+ * The pixels of a screen.
+ *
+ * @category Devices
+ */
 export interface ScreenSize extends NativeScreenSize {}
 
 const maxUint32 = 2 ** 32 - 1

@@ -33,6 +33,8 @@ export interface FaultParts {
  *   lib.reset()
  * }
  * ```
+ *
+ * @category Process
  */
 export class GuestFault extends Error {
   /**
@@ -130,6 +132,8 @@ const untold = (title: string): Autopsy =>
  *   lib.reset()
  * }
  * ```
+ *
+ * @category Process
  */
 export class GuestTimeout extends Error {
   /** The option of that name. */

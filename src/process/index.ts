@@ -3,7 +3,7 @@
  * machine of its own, in ring 3, and calls its functions from here; `Process` and `execute` run
  * whole Linux programs so.
  *
- * @packageDocumentation
+ * @module vmexit/process
  */
 export { GuestFault, GuestTimeout } from './faults.ts'
 export { instantiate } from './instantiate.ts'

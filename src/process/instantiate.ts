@@ -38,6 +38,8 @@ import { parseSignature } from './values/signature.ts'
  * lib.exports.greet('hello')
  * console.log(lib.exports.add(40, 2), heard) // 42 [ 'hello' ]
  * ```
+ *
+ * @category Process
  */
 export async function instantiate<
   const E extends Record<string, string> = Record<string, string>,

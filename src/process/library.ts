@@ -8,13 +8,19 @@ import type { Texts } from './texts.ts'
 /**
  * The functions of a library, each by its name. Where only the image knows them they are of any
  * type, unless they are named: `instantiate<{ add: 'i32(i32, i32)' }>(image)`.
+ *
+ * @category Process
  */
 export type LibraryExports<E extends Record<string, string>> = string extends keyof E
   ? // oxlint-disable-next-line typescript/no-explicit-any
     any
   : { readonly [K in keyof E]: FunctionOf<E[K]> }
 
-/** The same functions, each returning a promise. */
+/**
+ * The same functions, each returning a promise.
+ *
+ * @category Process
+ */
 export type AsyncExports<E extends Record<string, string>> = string extends keyof E
   ? // oxlint-disable-next-line typescript/no-explicit-any
     any
@@ -44,6 +50,8 @@ export interface LibraryParts<E extends Record<string, string>> {
  * })
  * console.log(lib.exports.add(40, 2)) // 42
  * ```
+ *
+ * @category Process
  */
 export class Library<E extends Record<string, string> = Record<string, string>>
   implements Disposable, AsyncDisposable

@@ -21,6 +21,8 @@ const { maxReadBytes } = native.limits()
  * lib.memory.writeUint64(at, 42n)
  * console.log(lib.memory.readUint8(at)) // 42
  * ```
+ *
+ * @category Process
  */
 export class LibraryMemory {
   readonly #engine: Pick<Engine, 'read' | 'write'>

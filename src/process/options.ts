@@ -11,7 +11,11 @@ import { checkShape, optional, otherwise } from '../options/shape.ts'
 import type { OutputHandler } from './system-calls.ts'
 import type { ImportOf } from './values/typed.ts'
 
-/** How a library is made, what it may call, and for how long. */
+/**
+ * How a library is made, what it may call, and for how long.
+ *
+ * @category Process
+ */
 export interface InstantiateOptions<
   E extends Record<string, string> = Record<string, string>,
   I extends Record<string, string> = Record<string, string>,

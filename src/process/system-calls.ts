@@ -30,7 +30,11 @@ const IOVEC_BYTES = 16
 /** Signals that end nothing by default (signal(7)). */
 const HARMLESS = new Set(['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH'])
 
-/** What a library prints to its standard output (1) and error (2). */
+/**
+ * What a library prints to its standard output (1) and error (2).
+ *
+ * @category Process
+ */
 export type OutputHandler = (fd: 1 | 2, bytes: Uint8Array) => void
 
 const error = (errno: number): bigint => BigInt.asUintN(64, BigInt(-errno))

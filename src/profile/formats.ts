@@ -5,7 +5,11 @@ import type { Named } from './named.ts'
 import { folded } from './folded.ts'
 import { speedscope } from './speedscope.ts'
 
-/** What a profile can be written as. */
+/**
+ * What a profile can be written as.
+ *
+ * @category Debugging
+ */
 export type ProfileFormat = 'cpuprofile' | 'speedscope' | 'folded'
 
 const writers: Record<ProfileFormat, (named: Named) => string> = { cpuprofile, speedscope, folded }

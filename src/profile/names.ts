@@ -1,6 +1,10 @@
 import type { ProfileStack } from './samples.ts'
 
-/** What names an address: the symbol that reaches over it. */
+/**
+ * What names an address: the symbol that reaches over it.
+ *
+ * @category Debugging
+ */
 export type ProfileNamer = (
   address: bigint,
   code: Pick<ProfileStack, 'bits' | 'cpl' | 'cr3'>,

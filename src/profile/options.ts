@@ -6,7 +6,11 @@ import { type RunOptions, runKeys } from '../options/run-options.ts'
 import { isSignal } from '../options/signal.ts'
 import type { ProfileNamer } from './names.ts'
 
-/** Options of `profile`: those of `run`, which count for an idle machine, and its own. */
+/**
+ * Options of `profile`: those of `run`, which count for an idle machine, and its own.
+ *
+ * @category Debugging
+ */
 export interface ProfileOptions extends RunOptions {
   /**
    * Samples of each vCPU in a second, 1 to 1000. Default: 99, which keeps out of step with timers

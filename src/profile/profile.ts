@@ -10,7 +10,11 @@ import { type ProfileNamer, Names } from './names.ts'
 import { type Moment, type ProfileStack, momentsOf, stacksOf } from './samples.ts'
 import { type ProfileFunction, functionsOf, summaryOf } from './summary.ts'
 
-/** Where the vCPUs of a machine were found; a plain value, which outlives the machine. */
+/**
+ * Where the vCPUs of a machine were found; a plain value, which outlives the machine.
+ *
+ * @category Debugging
+ */
 export class Profile {
   /** How many samples of each vCPU were asked for in a second. */
   readonly hz: number

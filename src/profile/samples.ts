@@ -3,7 +3,11 @@ import type { NativeSamples } from '../native/seam.ts'
 /** By the number that stands for each in what the core gives. */
 const activities = ['guest', 'halted', 'waiting', 'unlisted'] as const
 
-/** One place where a vCPU was found, by addresses. */
+/**
+ * One place where a vCPU was found, by addresses.
+ *
+ * @category Debugging
+ */
 export interface ProfileStack {
   /** Whose it is. */
   readonly vcpu: number

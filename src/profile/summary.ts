@@ -1,6 +1,10 @@
 import type { NamedStack } from './named.ts'
 
-/** A function, and how often it was found. */
+/**
+ * A function, and how often it was found.
+ *
+ * @category Debugging
+ */
 export interface ProfileFunction {
   /**
    * Its symbol; an address without one; or, in parentheses, `(halted)`, `(waiting)` and what else

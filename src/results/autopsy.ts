@@ -1,7 +1,11 @@
 import type { Instruction } from './instruction.ts'
 import type { Walk } from './walk.ts'
 
-/** What a rule has to say of the end of a run. */
+/**
+ * What a rule has to say of the end of a run.
+ *
+ * @category Faults
+ */
 export interface Finding {
   /** The rule's name; docs/crashes.md has causes and remedies by it. */
   readonly rule: string
@@ -13,7 +17,11 @@ export interface Finding {
   readonly manual: string
 }
 
-/** Options of `explain()`. */
+/**
+ * Options of `explain()`.
+ *
+ * @category Faults
+ */
 // What else there is follows where machines are known.
 export interface ExplainOptions {}
 
@@ -37,6 +45,8 @@ export interface AutopsyParts {
  * const [first] = vm.runSync().explain().findings
  * console.log(first?.rule, '-', first?.found) // unclaimed - no route claims port 0xe9
  * ```
+ *
+ * @category Faults
  */
 export class Autopsy {
   /** The exception's vector, 0 to 31, if one is known. */

@@ -2,10 +2,18 @@ import { ending, numbers, written } from '../native/block.ts'
 import type { NativeExit, NativeRest } from '../native/seam.ts'
 import { exitReasons } from '../native/words.ts'
 
-/** Bytes of one access that a device or a posted route sees. */
+/**
+ * Bytes of one access that a device or a posted route sees.
+ *
+ * @category Exits
+ */
 export type AccessSize = 1 | 2 | 4 | 8
 
-/** Fields of a port access (KVM API §5, `io` of `struct kvm_run`). */
+/**
+ * Fields of a port access (KVM API §5, `io` of `struct kvm_run`).
+ *
+ * @category Exits
+ */
 export interface PortAccess {
   /** The I/O port, 0 to 0xffff. */
   readonly port: number
@@ -15,7 +23,11 @@ export interface PortAccess {
   readonly count: number
 }
 
-/** Fields of an access to an address without memory (KVM API §5, `mmio` of `struct kvm_run`). */
+/**
+ * Fields of an access to an address without memory (KVM API §5, `mmio` of `struct kvm_run`).
+ *
+ * @category Exits
+ */
 export interface MmioAccess {
   /** Guest physical address of the first byte. */
   readonly gpa: number
@@ -23,7 +35,11 @@ export interface MmioAccess {
   readonly size: number
 }
 
-/** What a write carries. */
+/**
+ * What a write carries.
+ *
+ * @category Exits
+ */
 export interface Written {
   /** The first item, little-endian: a number up to 4 bytes, a bigint above. */
   readonly value: number | bigint
@@ -31,31 +47,51 @@ export interface Written {
   readonly data: Uint8Array
 }
 
-/** `KVM_EXIT_IO`, direction out: the guest wrote to a port. */
+/**
+ * `KVM_EXIT_IO`, direction out: the guest wrote to a port.
+ *
+ * @category Exits
+ */
 export interface PioOutExit extends PortAccess, Written {
   /** Tells this exit from the others. */
   readonly reason: 'pio-out'
 }
 
-/** `KVM_EXIT_IO`, direction in: the guest reads a port and waits for the value. */
+/**
+ * `KVM_EXIT_IO`, direction in: the guest reads a port and waits for the value.
+ *
+ * @category Exits
+ */
 export interface PioInExit extends PortAccess {
   /** Tells this exit from the others. */
   readonly reason: 'pio-in'
 }
 
-/** `KVM_EXIT_MMIO` with `is_write`: the guest wrote where no memory is, or to a read-only slot. */
+/**
+ * `KVM_EXIT_MMIO` with `is_write`: the guest wrote where no memory is, or to a read-only slot.
+ *
+ * @category Exits
+ */
 export interface MmioWriteExit extends MmioAccess, Written {
   /** Tells this exit from the others. */
   readonly reason: 'mmio-write'
 }
 
-/** `KVM_EXIT_MMIO`: the guest reads where no memory is and waits for the value. */
+/**
+ * `KVM_EXIT_MMIO`: the guest reads where no memory is and waits for the value.
+ *
+ * @category Exits
+ */
 export interface MmioReadExit extends MmioAccess {
   /** Tells this exit from the others. */
   readonly reason: 'mmio-read'
 }
 
-/** `KVM_EXIT_HLT`: the guest executed `hlt`. A further run continues after it. */
+/**
+ * `KVM_EXIT_HLT`: the guest executed `hlt`. A further run continues after it.
+ *
+ * @category Exits
+ */
 export interface HltExit {
   /** Tells this exit from the others. */
   readonly reason: 'hlt'
@@ -64,6 +100,8 @@ export interface HltExit {
 /**
  * `KVM_EXIT_SHUTDOWN`: a triple fault, or what this KVM counts as one. With `faults: 'report'` a
  * run ends with `'fault'` before.
+ *
+ * @category Exits
  */
 export interface ShutdownExit {
   /** Tells this exit from the others. */
@@ -77,7 +115,11 @@ export interface ShutdownExit {
   readonly registersKept: boolean
 }
 
-/** `KVM_EXIT_FAIL_ENTRY`: the processor refused the guest's state. */
+/**
+ * `KVM_EXIT_FAIL_ENTRY`: the processor refused the guest's state.
+ *
+ * @category Exits
+ */
 export interface FailEntryExit {
   /** Tells this exit from the others. */
   readonly reason: 'fail-entry'
@@ -87,7 +129,11 @@ export interface FailEntryExit {
   readonly cpu: number
 }
 
-/** `KVM_EXIT_INTERNAL_ERROR`: KVM could not continue. */
+/**
+ * `KVM_EXIT_INTERNAL_ERROR`: KVM could not continue.
+ *
+ * @category Exits
+ */
 export interface InternalErrorExit {
   /** Tells this exit from the others. */
   readonly reason: 'internal-error'
@@ -102,7 +148,11 @@ export interface InternalErrorExit {
   readonly instructionBytes: Uint8Array
 }
 
-/** `KVM_EXIT_DEBUG`: a single step or a breakpoint. */
+/**
+ * `KVM_EXIT_DEBUG`: a single step or a breakpoint.
+ *
+ * @category Exits
+ */
 export interface DebugExit {
   /** Tells this exit from the others. */
   readonly reason: 'debug'
@@ -116,7 +166,11 @@ export interface DebugExit {
   readonly dr7: bigint
 }
 
-/** `KVM_EXIT_SYSTEM_EVENT`: the guest asks for a reset, a shutdown or the like. */
+/**
+ * `KVM_EXIT_SYSTEM_EVENT`: the guest asks for a reset, a shutdown or the like.
+ *
+ * @category Exits
+ */
 export interface SystemEventExit {
   /** Tells this exit from the others. */
   readonly reason: 'system-event'
@@ -126,7 +180,11 @@ export interface SystemEventExit {
   readonly data: readonly bigint[]
 }
 
-/** Any other `KVM_EXIT_…`, by number. */
+/**
+ * Any other `KVM_EXIT_…`, by number.
+ *
+ * @category Exits
+ */
 export interface UnknownExit {
   /** Tells this exit from the others. */
   readonly reason: 'unknown'
@@ -138,6 +196,8 @@ export interface UnknownExit {
 
 /**
  * A port or MMIO access: what `onExit` is asked about. `reason` tells which, and narrows the type.
+ *
+ * @category Exits
  */
 export type AccessExit = PioOutExit | PioInExit | MmioWriteExit | MmioReadExit
 
@@ -153,6 +213,8 @@ export type AccessExit = PioOutExit | PioInExit | MmioWriteExit | MmioReadExit
  *   console.log(exit.port, exit.size, exit.data) // 233 1 Uint8Array(1) [ 72 ]
  * }
  * ```
+ *
+ * @category Exits
  */
 export type Exit =
   | AccessExit

@@ -38,6 +38,8 @@ const names: Readonly<Record<number, string>> = {
  * const { reason, fault } = vm.runSync()
  * console.log(reason, fault?.name, fault?.rip) // fault #PF 0n
  * ```
+ *
+ * @category Faults
  */
 export interface Fault {
   /** The exception's vector, 0 to 31. */

@@ -1,6 +1,10 @@
 import type { NativeHit } from '../native/seam.ts'
 
-/** The stop that ended a run: what `result.reason` names. */
+/**
+ * The stop that ended a run: what `result.reason` names.
+ *
+ * @category Results
+ */
 export interface RunHit {
   /**
    * Linear: of the next instruction; of a watchpoint the first watched address.

@@ -1,4 +1,8 @@
-/** One instruction of a guest, or one byte that begins none. */
+/**
+ * One instruction of a guest, or one byte that begins none.
+ *
+ * @category Debugging
+ */
 export interface Instruction {
   /** Its linear address. */
   readonly address: bigint

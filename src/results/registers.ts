@@ -4,6 +4,8 @@ import type { NativeRegisters } from '../native/seam.ts'
  * General registers, RIP and RFLAGS, 64 bits each (KVM API, `struct kvm_regs`).
  *
  * @interface
+ *
+ * @category Registers
  */
 // No interface: `Object.entries` of one would give unknown values.
 export type Registers = Required<NativeRegisters>

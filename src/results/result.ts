@@ -37,6 +37,8 @@ export interface Explains {
  * const result = vm.runSync({ timeoutMs: 10_000 })
  * console.log(result.reason, result.exitCode) // exit-port 42
  * ```
+ *
+ * @category Results
  */
 export class RunResult {
   /** Why the run ended; the same as `exit.reason` if an exit ended it. */
@@ -189,6 +191,8 @@ export class RunResult {
  * console.log(describeExit(result.exit!)) // the guest wrote 1 byte (0x48) to port 0xe9
  * console.log(describeExit(result)) // the guest wrote … to port 0xe9, which no route claims
  * ```
+ *
+ * @category Exits
  */
 export function describeExit(what: RunResult | Exit): string {
   return what instanceof RunResult ? what.toString() : describeExitRecord(what)

@@ -12,16 +12,24 @@ export const tableNames = ['gdt', 'idt'] as const
 /**
  * A segment register with its hidden part (KVM API, `struct kvm_segment`; Intel SDM vol. 3A
  * §3.4.3). Flags are 0 or 1.
+ *
+ * @category Registers
  */
 export interface Segment extends Required<NativeSegment> {}
 
-/** GDTR or IDTR (KVM API, `struct kvm_dtable`). */
+/**
+ * GDTR or IDTR (KVM API, `struct kvm_dtable`).
+ *
+ * @category Registers
+ */
 export interface DescriptorTable extends Required<NativeDescriptorTable> {}
 
 /**
  * Segment, descriptor-table and control registers (KVM API, `struct kvm_sregs`).
  *
  * @interface
+ *
+ * @category Registers
  */
 export type SpecialRegisters = {
   [Name in keyof Pick<NativeSpecialRegisters, (typeof segmentNames)[number]>]-?: Segment

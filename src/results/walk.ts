@@ -6,13 +6,25 @@ import type {
   NativeWalkLevel,
 } from '../native/seam.ts'
 
-/** An entry of the page tables on the way to a page (Intel SDM vol. 3A §5.3 to §5.5). */
+/**
+ * An entry of the page tables on the way to a page (Intel SDM vol. 3A §5.3 to §5.5).
+ *
+ * @category Memory
+ */
 export interface WalkLevel extends Readonly<NativeWalkLevel> {}
 
-/** The page that a linear address lies in. */
+/**
+ * The page that a linear address lies in.
+ *
+ * @category Memory
+ */
 export interface TranslatedPage extends Readonly<NativePage> {}
 
-/** How a linear address is translated, or why it is not. */
+/**
+ * How a linear address is translated, or why it is not.
+ *
+ * @category Memory
+ */
 export interface Walk {
   /** The linear address. */
   readonly address: bigint
@@ -29,7 +41,11 @@ export interface Walk {
   }
 }
 
-/** Where a linear address lies in guest physical memory. */
+/**
+ * Where a linear address lies in guest physical memory.
+ *
+ * @category Memory
+ */
 export interface Translation extends TranslatedPage {
   /** The entries that say so, from the top table on. */
   readonly walk: readonly WalkLevel[]

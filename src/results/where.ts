@@ -10,6 +10,8 @@ import type { NativeWhereabouts } from '../native/seam.ts'
  * console.log(where?.rip, where?.mode) // 0n long
  * console.log(where?.bytes.subarray(0, 2)) // Uint8Array(2) [ 235, 254 ]
  * ```
+ *
+ * @category Results
  */
 export interface Where extends Readonly<NativeWhereabouts> {}
 

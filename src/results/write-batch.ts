@@ -1,6 +1,10 @@
 import type { AccessSize } from './exit.ts'
 
-/** One posted write. */
+/**
+ * One posted write.
+ *
+ * @category Routes
+ */
 export interface PostedWrite {
   /** Distance from the route's first port or address, 0 to 2^32 - 1. */
   readonly offset: number
@@ -28,6 +32,8 @@ export interface PostedWrite {
  * vm.runSync()
  * console.log(values) // [ 0, 1, 2 ]
  * ```
+ *
+ * @category Routes
  */
 export class WriteBatch implements Iterable<PostedWrite> {
   /** Distances from the route's first port or address, 0 to 2^32 - 1. */

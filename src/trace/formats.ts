@@ -1,7 +1,11 @@
 import { headerOf } from './binary.ts'
 import { type Records, type TracedExit, exitAt, recordBytes } from './record.ts'
 
-/** How a file is written. */
+/**
+ * How a file is written.
+ *
+ * @category Debugging
+ */
 export type TraceFormat = 'jsonl' | 'chrome' | 'binary'
 
 /** All of them. */

@@ -1,7 +1,11 @@
 import { type ExitReason, exitReasons } from '../native/words.ts'
 import { type Registers, toRegisters } from '../results/registers.ts'
 
-/** One exit of a trace. Times are nanoseconds, as whole numbers. */
+/**
+ * One exit of a trace. Times are nanoseconds, as whole numbers.
+ *
+ * @category Debugging
+ */
 export interface TracedExit {
   /** When `KVM_RUN` returned, since the trace began. */
   readonly timeNs: number

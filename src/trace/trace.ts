@@ -14,7 +14,11 @@ import { formatOf, readRecords, writeTrace } from './file.ts'
 import { type TraceFormat, exitsOf, formats } from './formats.ts'
 import { type Records, type TracedExit, recordBytes } from './record.ts'
 
-/** Options of `vm.trace()`. */
+/**
+ * Options of `vm.trace()`.
+ *
+ * @category Debugging
+ */
 export interface TraceOptions {
   /**
    * How many exits of each vCPU are kept, the newest: 64 bytes of memory each, 208 with registers.
@@ -25,7 +29,11 @@ export interface TraceOptions {
   readonly registers?: boolean
 }
 
-/** Options of `trace.save()`. */
+/**
+ * Options of `trace.save()`.
+ *
+ * @category Debugging
+ */
 export interface TraceSaveOptions {
   /**
    * `'jsonl'`, a line for each exit, 64-bit values as hexadecimal text; `'chrome'`, for Perfetto
@@ -54,6 +62,8 @@ const defaultCapacity = 65_536
  * const [first] = trace
  * console.log(trace.length, first?.reason, first?.port, first?.value) // 15 pio-out 233 72
  * ```
+ *
+ * @category Debugging
  */
 export class Trace implements Iterable<TracedExit>, Disposable {
   /** Exits of each vCPU that it has room for. */
@@ -217,6 +227,8 @@ export function beginTrace(
  * const last = [...(await readTrace(path))].at(-1)
  * console.log(last?.reason, last?.registers?.rax) // hlt 42n
  * ```
+ *
+ * @category Debugging
  */
 export async function readTrace(path: string): Promise<Trace> {
   const records = await readRecords(checkString('path', path))

@@ -1,7 +1,7 @@
 /**
  * Runs jobs of vmexit in child processes: on this host, or on many that share a Redis server.
  *
- * @packageDocumentation
+ * @module @vmexit/fleet
  */
 import { mapLocal } from './engines/local.ts'
 import { type MapOptions, checkMapOptions } from './engines/options.ts'
@@ -47,13 +47,19 @@ export { type Store, folderStore, httpStore, redisStore } from './store/index.ts
  *   console.log(id, status) // one done
  * }
  * ```
+ *
+ * @category Fleet
  */
 export function map(jobs: Jobs, options: MapOptions = {}): AsyncGenerator<Result, void> {
   const checked = checkMapOptions(options)
   return checked.connection === undefined ? mapLocal(jobs, checked) : mapOverQueue(jobs, checked)
 }
 
-/** {@link map} by the name that programs read well with. */
+/**
+ * {@link map} by the name that programs read well with.
+ *
+ * @category Fleet
+ */
 export const fleet = {
   /** As {@link map}. */
   map,

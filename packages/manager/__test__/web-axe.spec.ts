@@ -1,25 +1,15 @@
 // What axe-core finds in the page, at both widths and in both themes: nothing.
-import { createRequire } from 'node:module'
-
+import { axe, axeFindings } from '../../../__test__/helpers/browser.ts'
 import { Browser, browserTest, state, text } from './helpers/browser.ts'
 import { HttpDaemon, echoing } from './helpers/http-daemon.ts'
 import { losing, routed } from './helpers/shown-guests.ts'
-
-// Its types are for programs in browsers.
-const require = createRequire(import.meta.url)
-const axe = require('axe-core') as { readonly source: string }
-
-/** What is wrong with what is shown, each with its elements. */
-const findings = `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
-  violations.map(({ id, help, nodes }) =>
-    [id, help, ...nodes.slice(0, 3).map(({ html }) => html.slice(0, 200))].join(' | ')))`
 
 /** Adds what there is, at each width and in each theme. */
 async function look(all: string[], browser: Browser, what: string): Promise<void> {
   for (const theme of ['light', 'dark'])
     for (const width of [1920, 390]) {
       await browser.size(width, width === 390 ? 844 : 1080, theme)
-      const found = (await browser.page.evaluate(findings)) as string[]
+      const found = (await browser.page.evaluate(axeFindings)) as string[]
       all.push(...found.map((each) => `${what}, ${width} pixels, ${theme}: ${each}`))
     }
   await browser.size(1920, 1080, 'light')
@@ -39,7 +29,7 @@ browserTest('axe finds nothing in the list, in any tab and in any dialog', async
   const found: string[] = []
   // By the protocol, which the page's content security policy does not concern.
   await browser.until(t, `${state('echo')} === 'defined'`)
-  await page.evaluate(`${axe.source}; true`)
+  await page.evaluate(`${axe}; true`)
   for (const name of ['echo', 'lost', 'routed']) await client.start(name)
   await client.pause('routed')
   await browser.until(t, `${state('echo')} === 'running' && ${state('lost')} === 'crashed'`)

@@ -1,7 +1,7 @@
 /**
  * Keeps machines of vmexit running.
  *
- * @packageDocumentation
+ * @module @vmexit/manager
  */
 export { type Daemon, type DaemonOptions, startDaemon } from './daemon/index.ts'
 export { ManagerError, type ManagerErrorCode } from './supervisor/errors.ts'

@@ -7,14 +7,14 @@ import { temporaryDirectory } from '../../scope.mjs'
 import { binaryName, packageName, targets } from '../targets.mjs'
 import { brokenLinks, linksOf } from './links.mjs'
 
-// Of these what runs native code and Linux programs is some 80 kB.
-const MAIN_BYTES = 520_000
+// Of these what runs native code and Linux programs is some 80 kB; guide, cookbook and templates are 120 kB.
+const MAIN_BYTES = 660_000
 // Of these a debugger, traces and profiles are some 150 kB, and what runs native code and Linux programs 300 kB.
 const PLATFORM_BYTES = 1_700_000
 
 /** What is built, and what README and doc comments point to. */
 const SHIPPED =
-  /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|examples\/.+\.ts|guest\/(README\.md|include\/.+\.h))$/
+  /^(dist\/.+\.(js|cjs|d\.c?ts)|docs\/.+\.md|docs\/guide\/pictures\/.+\.svg|examples\/.+\.ts|guest\/(README\.md|include\/.+\.h)|templates\/.+)$/
 
 const DOCUMENTS = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
 
@@ -65,9 +65,20 @@ function assertMainFiles(context) {
   const entries = ['dist', 'dist/gdb', 'dist/process'].flatMap((at) =>
     ['index.js', 'index.cjs', 'index.d.ts', 'index.d.cts'].map((name) => `${at}/${name}`),
   )
-  for (const file of [...entries, 'dist/cli/main.js']) {
+  for (const file of [...entries, 'dist/cli/main.js', 'docs/guide/README.md']) {
     assert.ok(files.includes(file), file)
   }
+  // What the guide and the cookbook show goes with them.
+  for (const folder of [
+    'docs/guide/pictures/',
+    'docs/cookbook/',
+    'examples/cookbook/',
+    'templates/',
+  ])
+    assert.ok(
+      files.some((file) => file.startsWith(folder)),
+      folder,
+    )
 }
 
 function assertMainManifest(context) {

@@ -18,7 +18,11 @@ import { Breakpoint, Steps, Watchpoint } from './stop.ts'
 
 const { NativeWatchOn: On } = native
 
-/** What a watchpoint is for. */
+/**
+ * What a watchpoint is for.
+ *
+ * @category Debugging
+ */
 export interface WatchOptions {
   /** Bytes: 1, 2, 4 or 8. */
   readonly size: 1 | 2 | 4 | 8
@@ -26,7 +30,11 @@ export interface WatchOptions {
   readonly on: 'write' | 'read' | 'access'
 }
 
-/** Options of `onStep`. */
+/**
+ * Options of `onStep`.
+ *
+ * @category Debugging
+ */
 export interface StepsOptions {
   /** Index of the vCPU; default 0. */
   readonly vcpu?: number
@@ -45,6 +53,8 @@ export interface DebugParts {
 /**
  * Breakpoints and watchpoints of a machine. They are added and removed while it is idle or paused,
  * and count for all vCPUs. A snapshot has none of them.
+ *
+ * @category Debugging
  */
 export class Debug {
   readonly #parts: DebugParts

@@ -4,7 +4,11 @@ import type { Registers } from '../../results/registers.ts'
 
 const { NativeStopKind: Kind } = native
 
-/** A vCPU that has come to a stop, as a handler gets it. */
+/**
+ * A vCPU that has come to a stop, as a handler gets it.
+ *
+ * @category Debugging
+ */
 export interface StopHit {
   /** `'step'` is an instruction that was executed, without any other reason. */
   readonly kind: 'breakpoint' | 'watchpoint' | 'step'
@@ -31,6 +35,8 @@ export interface StopHit {
 /**
  * Decides whether a run goes on after a stop: `'stop'` ends it, anything else goes on. Under
  * `run()` and `step()` it may return a promise, for which the vCPU waits.
+ *
+ * @category Debugging
  */
 export type StopHandler = (hit: StopHit) => 'stop' | void | PromiseLike<'stop' | void>
 

@@ -5,6 +5,8 @@ import type { NativeMachine, NativeStopMeans } from '../../native/seam.ts'
  * By what a machine stops where its first vCPU is. `'int3'` and `'hlt'` are bytes in the guest's
  * code at which KVM exits, `'trap'` is an `int3` that leads to the machine's own table of faults,
  * `'hardware'` the processor's debug registers, `'step'` a look at every instruction.
+ *
+ * @category Debugging
  */
 export interface DebugMeans {
   /** Whether the vCPU can be stepped. */

@@ -19,11 +19,19 @@ interface Stepping {
   vcpu?: number
 }
 
-/** Options of `stepSync`. */
+/**
+ * Options of `stepSync`.
+ *
+ * @category Debugging
+ */
 export interface StepSyncOptions
   extends Omit<RunSyncOptions, 'maxInstructions' | 'registers'>, Stepping {}
 
-/** Options of `step`. */
+/**
+ * Options of `step`.
+ *
+ * @category Debugging
+ */
 export interface StepOptions extends Omit<RunOptions, 'maxInstructions' | 'registers'>, Stepping {}
 
 /** Checks the options of `stepSync`, for a machine with so many vCPUs. */

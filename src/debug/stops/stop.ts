@@ -36,7 +36,11 @@ abstract class Stop implements Disposable {
   }
 }
 
-/** A breakpoint, see `vm.debug.breakpoint`. */
+/**
+ * A breakpoint, see `vm.debug.breakpoint`.
+ *
+ * @category Debugging
+ */
 export class Breakpoint extends Stop {
   /** Where it is. */
   readonly address: bigint
@@ -48,7 +52,11 @@ export class Breakpoint extends Stop {
   }
 }
 
-/** A watchpoint, see `vm.debug.watch`. */
+/**
+ * A watchpoint, see `vm.debug.watch`.
+ *
+ * @category Debugging
+ */
 export class Watchpoint extends Stop {
   /** The first linear address. */
   readonly address: bigint
@@ -63,7 +71,11 @@ export class Watchpoint extends Stop {
   }
 }
 
-/** Steps of a vCPU, see `vm.debug.onStep`. */
+/**
+ * Steps of a vCPU, see `vm.debug.onStep`.
+ *
+ * @category Debugging
+ */
 export class Steps extends Stop {
   /** Index of the vCPU. */
   readonly vcpu: number

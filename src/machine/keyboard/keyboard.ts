@@ -13,7 +13,11 @@ import { keysOfChord } from './chord.ts'
 import { checkCode, downCodes, upCodes } from './codes.ts'
 import { type KeyboardLayout, type Strokes, layoutNames, strokesFor } from './layouts.ts'
 
-/** How a text is typed. */
+/**
+ * How a text is typed.
+ *
+ * @category Devices
+ */
 export interface TypeOptions {
   /** The layout that the guest has set; `'us'` by default. */
   layout?: KeyboardLayout
@@ -65,6 +69,8 @@ interface Typed {
  * await vm.keyboard.type('hi\n')
  * console.log('it has read that') // it has read that
  * ```
+ *
+ * @category Devices
  */
 export class Keyboard {
   readonly #machine: NativeMachine

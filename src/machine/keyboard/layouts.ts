@@ -1,6 +1,10 @@
 import { fail, show } from '../../native/errors.ts'
 
-/** Where a keyboard's keys are labelled: the name of a layout. */
+/**
+ * Where a keyboard's keys are labelled: the name of a layout.
+ *
+ * @category Devices
+ */
 export type KeyboardLayout = 'us' | 'gb' | 'de' | 'fr'
 
 /** The keys that have characters, row by row; `IntlBackslash` is left of Z, where there is one. */

@@ -5,7 +5,11 @@ import { VmError, fail, show } from '../../native/errors.ts'
 import { Hub, type Service } from './server.ts'
 import { type BoundSocket, bindSocket } from './unix-socket.ts'
 
-/** Where viewers find a screen. */
+/**
+ * Where viewers find a screen.
+ *
+ * @category Devices
+ */
 export type ListenOptions =
   | {
       /** Of a Unix socket that is made there, for this user only: a string or a `file:` URL. */
@@ -32,6 +36,8 @@ const loopback = '127.0.0.1'
  * await using server = await vm.screen!.listen({ port: 0, password: 'secret' })
  * console.log(server.address, server.viewers) // 127.0.0.1:… 0
  * ```
+ *
+ * @category Devices
  */
 export class ScreenServer implements AsyncDisposable {
   readonly #hub: Hub

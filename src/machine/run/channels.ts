@@ -9,6 +9,8 @@ import type { WriteBatch } from '../../results/write-batch.ts'
  * What subscribers of the tracing channel `vmexit:run` get: one object for all events of a run.
  * `runSync()` publishes `start` and `end`, `run()` also `asyncStart` and `asyncEnd`; a run that
  * fails publishes `error`. Whatever the guest does is a result.
+ *
+ * @category Machine
  */
 export interface RunMessage {
   /** The `VirtualMachine`. */
@@ -21,7 +23,11 @@ export interface RunMessage {
   error?: unknown
 }
 
-/** What subscribers of the channel `vmexit:batch` get, right before the route's handler does. */
+/**
+ * What subscribers of the channel `vmexit:batch` get, right before the route's handler does.
+ *
+ * @category Machine
+ */
 export interface BatchMessage {
   /** The `VirtualMachine`. */
   readonly machine: object

@@ -13,7 +13,11 @@ import { linesOf } from './code-page.ts'
 import { encodePng } from './png.ts'
 import { Waiting, lookMs } from './wait.ts'
 
-/** How long {@link Screen.waitFor} waits. */
+/**
+ * How long {@link Screen.waitFor} waits.
+ *
+ * @category Devices
+ */
 export interface ScreenWaitOptions {
   /** Milliseconds, default 30000. */
   timeoutMs?: number
@@ -51,6 +55,8 @@ export let closeScreen: (screen: Screen) => void
  * await vm.screen?.waitFor('!')
  * console.log(vm.screen?.text()[0]?.trim()) // !
  * ```
+ *
+ * @category Devices
  */
 export class Screen extends EventEmitter<{
   /** Something else shows than at the last look. */

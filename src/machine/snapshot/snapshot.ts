@@ -15,7 +15,11 @@ import { readContent, writeContent } from './file.ts'
 import type { Parts } from './parts.ts'
 import { checkStates, putStatesBack, saveStates } from './states.ts'
 
-/** What differs between a further machine and the one that a snapshot was taken of. */
+/**
+ * What differs between a further machine and the one that a snapshot was taken of.
+ *
+ * @category Snapshots
+ */
 export interface ForkOptions {
   /**
    * Routes in the place of those with the same claims. Those that are not listed stay: Rust answers
@@ -36,7 +40,11 @@ export interface ForkOptions {
   disks?: readonly (Disk | undefined)[]
 }
 
-/** What makes a machine of a snapshot. */
+/**
+ * What makes a machine of a snapshot.
+ *
+ * @category Snapshots
+ */
 export interface SnapshotOptions extends ForkOptions {
   /** Where the machine goes on. */
   snapshot: Snapshot
@@ -45,10 +53,16 @@ export interface SnapshotOptions extends ForkOptions {
 /**
  * What a machine made of a snapshot has, in the words of its options. Of a route that JavaScript
  * answers it says where it is: the functions are not in it.
+ *
+ * @category Snapshots
  */
 export interface SnapshotDescription extends Readonly<NativeDescription> {}
 
-/** How a snapshot is read from a file. */
+/**
+ * How a snapshot is read from a file.
+ *
+ * @category Snapshots
+ */
 export interface LoadOptions {
   /**
    * Routes for claims that JavaScript answers: a file has no functions. What is not given here is
@@ -70,7 +84,11 @@ const loadShape = {
   copy: otherwise(false, checkBoolean),
 }
 
-/** A page of memory that is not the same in two snapshots. */
+/**
+ * A page of memory that is not the same in two snapshots.
+ *
+ * @category Snapshots
+ */
 export interface PageDifference {
   /** Its address. */
   readonly gpa: number
@@ -100,6 +118,8 @@ export let contentOf: (snapshot: Snapshot) => Content
  * vm.restore(base)
  * console.log(vm.registers().rax) // 0n
  * ```
+ *
+ * @category Snapshots
  */
 export class Snapshot implements Disposable {
   static {

@@ -8,6 +8,8 @@ import { GuestStream } from './guest-stream.ts'
  *
  * The stream continues from run to run and ends with `vm.close()`. After `destroy()` nobody is
  * there for the guest, and what it sends goes nowhere.
+ *
+ * @category Devices
  */
 export class ConsolePort extends GuestStream {
   readonly #machine: NativeMachine

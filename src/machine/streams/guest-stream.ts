@@ -12,6 +12,8 @@ const { subarray } = Uint8Array.prototype
 /**
  * A stream whose other end the guest has. During a run a reader that waits for it keeps the process
  * alive, as with a socket.
+ *
+ * @category Devices
  */
 export abstract class GuestStream extends Duplex {
   readonly #hold = new LoopHold()

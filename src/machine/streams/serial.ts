@@ -31,6 +31,8 @@ const retryMs = 1
  * vm.serial.write('x')
  * await vm.run()
  * ```
+ *
+ * @category Devices
  */
 export class SerialPort extends GuestStream {
   readonly #machine: NativeMachine

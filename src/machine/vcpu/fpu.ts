@@ -10,6 +10,8 @@ import type { NativeMachine } from '../../native/seam.ts'
 
 /**
  * Registers of the floating-point unit, of SSE and of AVX (Intel SDM vol. 1 §8.1, §10.2, §14.1).
+ *
+ * @category Registers
  */
 export interface Fpu {
   /** The x87 control word, 16 bits. */

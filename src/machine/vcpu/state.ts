@@ -6,10 +6,16 @@ import type { NativeDebugRegisters, NativeMachine } from '../../native/seam.ts'
  * Debug registers (KVM API, `struct kvm_debugregs`; Intel SDM vol. 3B §19.2).
  *
  * @interface
+ *
+ * @category Registers
  */
 export type DebugRegisters = Required<NativeDebugRegisters>
 
-/** What waits for a vCPU (KVM API, `struct kvm_vcpu_events`). */
+/**
+ * What waits for a vCPU (KVM API, `struct kvm_vcpu_events`).
+ *
+ * @category Interrupts
+ */
 export interface VcpuEvents {
   /** An exception, if one is injected or pending. */
   exception: {

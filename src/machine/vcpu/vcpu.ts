@@ -23,6 +23,8 @@ import type { NativeMachine } from '../../native/seam.ts'
 /**
  * The state of one vCPU. It can be read and written only while the machine does not run, so not in
  * handlers.
+ *
+ * @category Machine
  */
 export class Vcpu {
   /** 0 for the boot processor. */

@@ -41,6 +41,8 @@ import { checkShape, otherwise, required } from '../shape.ts'
  * })
  * console.log((await vm.run({ timeoutMs: 200 })).outputText) // Hello, world!
  * ```
+ *
+ * @category Devices
  */
 export interface DiskDevice {
   /** The size of the disk, a multiple of 512. */
@@ -98,7 +100,11 @@ export interface DiskDevice {
   flush?(): unknown
 }
 
-/** A disk whose bytes are a file's: an image without a header, or a block device. */
+/**
+ * A disk whose bytes are a file's: an image without a header, or a block device.
+ *
+ * @category Devices
+ */
 export interface FileDisk {
   /** Its path; the size is a multiple of 512. A file that is written is locked (flock(2)). */
   file: string | URL
@@ -111,13 +117,21 @@ export interface FileDisk {
   volatile?: boolean
 }
 
-/** A disk that is answered in TypeScript. */
+/**
+ * A disk that is answered in TypeScript.
+ *
+ * @category Devices
+ */
 export interface DeviceDisk {
   /** What answers. */
   device: DiskDevice
 }
 
-/** A virtio disk: `/dev/vda` is the first. */
+/**
+ * A virtio disk: `/dev/vda` is the first.
+ *
+ * @category Devices
+ */
 export type Disk = FileDisk | DeviceDisk
 
 /** A disk's part for the native side, and what answers it here. */

@@ -6,7 +6,11 @@ import { native } from '../../native/native.ts'
 import { checkArray, checkObject, checkString } from '../check.ts'
 import { checkShape, optional } from '../shape.ts'
 
-/** A network card whose frames a stream carries. */
+/**
+ * A network card whose frames a stream carries.
+ *
+ * @category Devices
+ */
 export interface FramesCard {
   /**
    * A `Duplex` in object mode, for this card alone. Each chunk is an Ethernet frame, a `Uint8Array`
@@ -25,7 +29,11 @@ export interface FramesCard {
   passt?: never
 }
 
-/** A network card that passt, a program run beside, connects with the host's network. */
+/**
+ * A network card that passt, a program run beside, connects with the host's network.
+ *
+ * @category Devices
+ */
 export interface PasstCard {
   /**
    * The guest gets the address 10.0.2.15 by DHCP, and reaches what the host reaches; 10.0.2.2 is
@@ -41,7 +49,11 @@ export interface PasstCard {
   frames?: never
 }
 
-/** A network card: virtio-net over MMIO. */
+/**
+ * A network card: virtio-net over MMIO.
+ *
+ * @category Devices
+ */
 export type NetworkCard = FramesCard | PasstCard
 
 /** A card that was checked. */

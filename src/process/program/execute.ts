@@ -5,7 +5,11 @@ import { Process } from './process.ts'
 import type { ProcessResult } from './result.ts'
 import { ProcessSnapshot } from './snapshot.ts'
 
-/** What a program is run with. */
+/**
+ * What a program is run with.
+ *
+ * @category Process
+ */
 export interface ExecuteOptions extends ProcessOptions {
   /** How its output comes: as text (UTF-8), the default, or as bytes. */
   readonly encoding?: 'utf8' | 'buffer'
@@ -13,7 +17,11 @@ export interface ExecuteOptions extends ProcessOptions {
   readonly maxOutputBytes?: number
 }
 
-/** How a program has ended, and what it wrote. */
+/**
+ * How a program has ended, and what it wrote.
+ *
+ * @category Process
+ */
 export interface Executed<T = string> extends ProcessResult {
   /** What it wrote to its standard output. */
   readonly stdout: T
@@ -40,6 +48,8 @@ const DEFAULT_OUTPUT_BYTES = 64 << 20
  * const { stdout, exitCode } = await execute('/bin/busybox', ['md5sum', '/in.txt'], { files })
  * console.log(exitCode, stdout.trim()) // 0 5d41402abc4b2a76b9719d911017c592  /in.txt
  * ```
+ *
+ * @category Process
  */
 export function execute(
   program: string | Uint8Array | ProcessSnapshot,

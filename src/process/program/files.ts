@@ -10,7 +10,11 @@ import {
 } from '../../options/check.ts'
 import { checkShape, otherwise } from '../../options/shape.ts'
 
-/** How a process sees files of the host. */
+/**
+ * How a process sees files of the host.
+ *
+ * @category Process
+ */
 export interface HostOptions {
   /** The process can change nothing there, default false. */
   readonly readOnly?: boolean
@@ -18,7 +22,11 @@ export interface HostOptions {
 
 const hostShape = { readOnly: otherwise(false, checkBoolean) }
 
-/** A directory or a file of the host; `hostDirectory` and `hostFile` make it. */
+/**
+ * A directory or a file of the host; `hostDirectory` and `hostFile` make it.
+ *
+ * @category Process
+ */
 export class HostFiles {
   /** Where it is on the host, absolute. */
   readonly path: string
@@ -48,6 +56,8 @@ export class HostFiles {
  * const { stdout } = await execute('/bin/busybox', ['ls', '-d', '/usr/lib'], { files })
  * console.log(stdout.trim()) // /usr/lib
  * ```
+ *
+ * @category Process
  */
 export function hostDirectory(path: string | URL, options: HostOptions = {}): HostFiles {
   return new HostFiles(path, options)
@@ -66,15 +76,25 @@ export function hostDirectory(path: string | URL, options: HostOptions = {}): Ho
  * const { stdout } = await execute('/bin/busybox', ['uname'], { files })
  * console.log(stdout.trim()) // Linux
  * ```
+ *
+ * @category Process
  */
 export function hostFile(path: string | URL, options: HostOptions = {}): HostFiles {
   return new HostFiles(path, options)
 }
 
-/** What is in a file in memory: bytes, or text as UTF-8. */
+/**
+ * What is in a file in memory: bytes, or text as UTF-8.
+ *
+ * @category Process
+ */
 export type Contents = Uint8Array | string
 
-/** A directory in memory; `memoryDirectory` makes it. */
+/**
+ * A directory in memory; `memoryDirectory` makes it.
+ *
+ * @category Process
+ */
 export class MemoryDirectory {
   /** The files that it begins with, by their paths below it. */
   readonly files: ReadonlyMap<string, Uint8Array>
@@ -108,6 +128,8 @@ export class MemoryDirectory {
  * const { stdout } = await execute('/bin/busybox', ['wc', '-l', '/work/a.txt'], { files })
  * console.log(stdout.trim()) // 2 /work/a.txt
  * ```
+ *
+ * @category Process
  */
 export function memoryDirectory(files: Readonly<Record<string, Contents>> = {}): MemoryDirectory {
   return new MemoryDirectory(files)
@@ -118,7 +140,11 @@ function checkContents(name: string, value: unknown): Uint8Array {
   return Uint8Array.from(steady(checkBytes(name, value)))
 }
 
-/** What a process finds by path: what is there, by absolute paths. */
+/**
+ * What a process finds by path: what is there, by absolute paths.
+ *
+ * @category Process
+ */
 export type Files = Readonly<Record<string, HostFiles | MemoryDirectory | Contents>>
 
 /** The same for the native side. */

@@ -3,7 +3,11 @@ import { Readable, Writable } from 'node:stream'
 import { invalid } from '../../native/errors.ts'
 import { checkBytes } from '../../options/check.ts'
 
-/** What a standard input can be. */
+/**
+ * What a standard input can be.
+ *
+ * @category Process
+ */
 export type Source =
   | string
   | Uint8Array

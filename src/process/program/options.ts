@@ -14,13 +14,21 @@ import { checkShape, optional, otherwise } from '../../options/shape.ts'
 import { type Files, checkFiles, checkGuestPath } from './files.ts'
 import { type Source, checkSource } from './input.ts'
 
-/** A clock that stands still. */
+/**
+ * A clock that stands still.
+ *
+ * @category Process
+ */
 export interface FixedClock {
   /** A date, or milliseconds since 1970. */
   readonly fixed: Date | number
 }
 
-/** What a process is given. Nothing of the host reaches it but by these. */
+/**
+ * What a process is given. Nothing of the host reaches it but by these.
+ *
+ * @category Process
+ */
 export interface ProcessOptions {
   /** Its arguments, without its name. */
   readonly args?: readonly string[]
@@ -51,7 +59,11 @@ export interface ProcessOptions {
   readonly clock?: 'host' | FixedClock
 }
 
-/** What a process is given that goes on from a snapshot. The rest it has from there. */
+/**
+ * What a process is given that goes on from a snapshot. The rest it has from there.
+ *
+ * @category Process
+ */
 export interface RestoredOptions extends Pick<ProcessOptions, 'stdin' | 'timeoutMs'> {
   /**
    * What it finds in `/proc/self/cmdline` from then on, its name first. The arguments that it was

@@ -1,7 +1,11 @@
 import { checkGuestPath } from './files.ts'
 import type { ProcessMachine } from './machine.ts'
 
-/** A name in a directory of a process. */
+/**
+ * A name in a directory of a process.
+ *
+ * @category Process
+ */
 export interface DirectoryEntry {
   /** Without a slash; what is no UTF-8 in it is replaced. */
   readonly name: string
@@ -26,6 +30,8 @@ export interface DirectoryEntry {
  * console.log(p.files.list('/out')[0]) // { name: 'a', kind: 'file' }
  * console.log(p.files.read('/out/a').length > 0) // true
  * ```
+ *
+ * @category Process
  */
 export class ProcessFiles {
   readonly #machine: ProcessMachine

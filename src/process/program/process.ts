@@ -68,6 +68,8 @@ function again(snapshot: ProcessSnapshot, options: unknown): Begun {
  * for await (const chunk of p.stdout) console.log(String(chunk)) // hello
  * console.log((await p.exited).exitCode) // 0
  * ```
+ *
+ * @category Process
  */
 export class Process implements Disposable, AsyncDisposable {
   /** What it reads. Unless option `stdin` is given, it waits for more until `end()`. */

@@ -4,7 +4,11 @@ import type { Autopsy } from '../../results/autopsy.ts'
 import { invalid } from '../../native/errors.ts'
 import type { Fault } from '../../results/fault.ts'
 
-/** How a process has ended. */
+/**
+ * How a process has ended.
+ *
+ * @category Process
+ */
 export interface ProcessResult {
   /** What it gave `exit`, 0 to 255; `null` if a signal has ended it. */
   readonly exitCode: number | null

@@ -20,6 +20,8 @@ const MOST_SPARES = 2
  * console.log((await execute(warm, [], { stdin: '{"a": 1}' })).stdout) // 1
  * console.log((await execute(warm, [], { stdin: '{"a": 2}' })).stdout) // 2
  * ```
+ *
+ * @category Process
  */
 export class ProcessSnapshot implements Disposable {
   readonly #snapshot: Snapshot

@@ -23,7 +23,11 @@ interface AnsweredTypes extends Omit<GivenTypes, 'cstr'> {
   cstr: null
 }
 
-/** Any value that a library takes or gives. */
+/**
+ * Any value that a library takes or gives.
+ *
+ * @category Process
+ */
 export type NativeValue = number | bigint | string | Uint8Array | null
 
 type Trim<S extends string> = S extends ` ${infer R}`
@@ -50,12 +54,18 @@ type ResultOf<S, Types> = S extends keyof Types ? Types[S] : any
 /**
  * The function that a signature describes: `'i32(ptr, usize)'` is
  * `(a: number, b: number) => number`. Signatures with types of C take and give any value.
+ *
+ * @category Process
  */
 export type FunctionOf<S extends string> = S extends `${infer Result}(${infer Parameters})`
   ? (...args: ValuesOf<Words<Parameters>, GivenTypes>) => ResultOf<Trim<Result>, ReturnedTypes>
   : never
 
-/** The same function, as it is called through `lib.async`. */
+/**
+ * The same function, as it is called through `lib.async`.
+ *
+ * @category Process
+ */
 export type AsyncOf<F> = F extends (...args: infer A) => infer R
   ? (...args: A) => Promise<R>
   : never
@@ -71,5 +81,9 @@ type Answer<T> = T | PromiseLike<T>
 // oxlint-disable-next-line typescript/no-explicit-any
 type AnyHandler = (...args: any[]) => unknown
 
-/** A function that a library may call, with its signature or without. */
+/**
+ * A function that a library may call, with its signature or without.
+ *
+ * @category Process
+ */
 export type ImportOf<S extends string> = AnyHandler | readonly [signature: S, call: Handler<S>]

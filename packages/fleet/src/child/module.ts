@@ -12,7 +12,11 @@ import { imageOf, programOptions } from './native.ts'
 import type { Assignment } from './protocol.ts'
 import { type Clock, machineOf } from './run.ts'
 
-/** Content by hash, for a job module. */
+/**
+ * Content by hash, for a job module.
+ *
+ * @category Fleet
+ */
 export interface ModuleStore {
   /** Stores bytes, up to 64 MiB, and returns their hash. */
   put(content: Uint8Array): Promise<string>
@@ -20,7 +24,11 @@ export interface ModuleStore {
   path(hash: string): Promise<string>
 }
 
-/** What the default export of a job module is called with. */
+/**
+ * What the default export of a job module is called with.
+ *
+ * @category Fleet
+ */
 export interface JobContext {
   /** The job that it is for. */
   readonly job: Job
@@ -42,7 +50,11 @@ export interface JobContext {
   readonly shared: Shared
 }
 
-/** The default export of a job module. What it returns is the job's value, which JSON must hold. */
+/**
+ * The default export of a job module. What it returns is the job's value, which JSON must hold.
+ *
+ * @category Fleet
+ */
 export type JobModule = (context: JobContext) => JsonValue | PromiseLike<JsonValue>
 
 /** A module that is not installed here may be elsewhere. */

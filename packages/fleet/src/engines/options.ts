@@ -5,7 +5,11 @@ import { fleetError } from '../job/error.ts'
 import type { Progress } from '../job/progress.ts'
 import { type Store, storeOf } from '../store/index.ts'
 
-/** Options of `map`. */
+/**
+ * Options of `map`.
+ *
+ * @category Fleet
+ */
 export interface MapOptions {
   /**
    * Where Redis is, `redis://` or `rediss://`: jobs run on the hosts that have workers there.

@@ -2,7 +2,11 @@ import { checkJob } from '../job/check.ts'
 import { fleetError } from '../job/error.ts'
 import type { Job } from '../job/job.ts'
 
-/** Jobs as `map` is given them. */
+/**
+ * Jobs as `map` is given them.
+ *
+ * @category Fleet
+ */
 export type Jobs = Iterable<Job> | AsyncIterable<Job>
 
 /** Takes jobs one by one, and checks each; a generator makes no more than are taken. */

@@ -1,6 +1,10 @@
 import type { MachineDefinition } from 'vmexit'
 
-/** What JSON can say. */
+/**
+ * What JSON can say.
+ *
+ * @category Fleet
+ */
 export type JsonValue =
   | null
   | boolean
@@ -9,13 +13,21 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue }
 
-/** Content of the store, by its hash. */
+/**
+ * Content of the store, by its hash.
+ *
+ * @category Fleet
+ */
 export interface Hashed {
   /** `sha256-` and 64 hexadecimal digits, as `put` of a store returns it. */
   readonly hash: string
 }
 
-/** A program of Linux that runs in ring 3, as `execute()` of `vmexit/process` does. */
+/**
+ * A program of Linux that runs in ring 3, as `execute()` of `vmexit/process` does.
+ *
+ * @category Fleet
+ */
 export interface NativeProgram extends Hashed {
   /** Where it finds itself, by which some programs go, default `/program`. */
   readonly path?: string
@@ -29,13 +41,21 @@ export interface NativeProgram extends Hashed {
   readonly stdin?: string
 }
 
-/** A function of a library that runs in ring 3, as `instantiate()` of `vmexit/process` does. */
+/**
+ * A function of a library that runs in ring 3, as `instantiate()` of `vmexit/process` does.
+ *
+ * @category Fleet
+ */
 export interface NativeCall extends Hashed {
   /** Its name, its signature in C's words, and its arguments. */
   readonly call: readonly [name: string, signature: string, ...args: JsonValue[]]
 }
 
-/** What a job may use at most. */
+/**
+ * What a job may use at most.
+ *
+ * @category Fleet
+ */
 export interface JobLimits {
   /** Milliseconds for one attempt, 1 to 86,400,000; its default is that of `map`. */
   readonly timeoutMs?: number
@@ -45,7 +65,11 @@ export interface JobLimits {
   readonly maxOutputBytes?: number
 }
 
-/** What a host must have, in the words of `vmexit doctor`. */
+/**
+ * What a host must have, in the words of `vmexit doctor`.
+ *
+ * @category Fleet
+ */
 export interface JobNeeds {
   /** The kernel module that is KVM there. */
   readonly backend?: 'kvm_intel' | 'kvm_amd' | 'kvm_pvm'
@@ -56,6 +80,8 @@ export interface JobNeeds {
 /**
  * A job is data. It has one of `definition`, `snapshot` and `native`, or `module` alone; `module`
  * may stand beside each of them.
+ *
+ * @category Fleet
  */
 export interface Job {
   /** 1 to 200 of `A-Z a-z 0-9 . _ : -`; it stands in the results once. */
@@ -76,7 +102,11 @@ export interface Job {
   readonly needs?: JobNeeds
 }
 
-/** Why a job failed. */
+/**
+ * Why a job failed.
+ *
+ * @category Fleet
+ */
 export interface JobError {
   /** One of vmexit's codes, such as `ERR_PAYLOAD` or `ERR_TIMEOUT`. */
   readonly code: string
@@ -84,7 +114,11 @@ export interface JobError {
   readonly message: string
 }
 
-/** What became of a job. */
+/**
+ * What became of a job.
+ *
+ * @category Fleet
+ */
 export interface Result {
   /** The job's. */
   readonly id: string

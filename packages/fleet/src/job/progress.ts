@@ -1,6 +1,10 @@
 import type { JsonValue } from './job.ts'
 
-/** What a module has said of its job. */
+/**
+ * What a module has said of its job.
+ *
+ * @category Fleet
+ */
 export interface JobProgress {
   /** The job's. */
   readonly id: string
@@ -8,7 +12,11 @@ export interface JobProgress {
   readonly value: JsonValue
 }
 
-/** How far a `map` is. */
+/**
+ * How far a `map` is.
+ *
+ * @category Fleet
+ */
 export interface Progress {
   /** Jobs that were taken from what `map` was given. */
   readonly taken: number

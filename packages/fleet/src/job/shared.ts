@@ -1,7 +1,11 @@
 import { fleetError } from './error.ts'
 import type { JsonValue } from './job.ts'
 
-/** Small values that the jobs of one `map` share, such as a corpus. */
+/**
+ * Small values that the jobs of one `map` share, such as a corpus.
+ *
+ * @category Fleet
+ */
 export interface Shared {
   /** What `set` has stored, or all members that `add` has; `undefined` for an unknown key. */
   get(key: string): Promise<JsonValue | undefined>

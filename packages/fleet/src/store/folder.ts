@@ -17,6 +17,8 @@ import { type Store, absent, checkHash, hashOf, hashOfFile, unreachable } from '
  * const store = folderStore('store')
  * console.log(await store.put(new TextEncoder().encode('hello'))) // sha256-2cf24dba…
  * ```
+ *
+ * @category Fleet
  */
 export function folderStore(folder: string): Store {
   return new FolderStore(resolve(folder))

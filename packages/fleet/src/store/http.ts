@@ -16,6 +16,8 @@ const answerMs = 30_000
  *
  * const store = httpStore('https://images.example/store/')
  * ```
+ *
+ * @category Fleet
  */
 export function httpStore(url: string | URL): Store {
   return new HttpStore(new URL(url))

@@ -17,6 +17,8 @@ const mostBytes = 64 << 20
  * const store = redisStore('redis://127.0.0.1:6379')
  * await store.close()
  * ```
+ *
+ * @category Fleet
  */
 export function redisStore(connection: string): Store {
   return new RedisStore(connection)

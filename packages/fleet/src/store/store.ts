@@ -6,6 +6,8 @@ import { fleetError } from '../job/error.ts'
 /**
  * Content by its hash. A store can be a folder, an HTTP server or Redis; those who read
  * from it verify what comes.
+ *
+ * @category Fleet
  */
 export interface Store {
   /** Stores bytes, and returns their hash: `sha256-` and 64 hexadecimal digits. */

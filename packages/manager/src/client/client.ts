@@ -12,7 +12,11 @@ import { eventsOf } from './events.ts'
 import { type Question, Transport } from './transport.ts'
 import type { ConnectOptions } from './transport.ts'
 
-/** How to define a machine. */
+/**
+ * How to define a machine.
+ *
+ * @category Manager
+ */
 export interface ClientDefineOptions {
   /** The folder for relative paths; without one they are an error. */
   readonly base?: string
@@ -25,6 +29,8 @@ export interface ClientDefineOptions {
 /**
  * What a daemon can do, asked by its HTTP API. A machine is named by its name or UUID. Each method
  * rejects with a `ManagerError`, whose code is the daemon's; without a daemon it is `ERR_DAEMON`.
+ *
+ * @category Manager
  */
 export class Client {
   readonly #transport: Transport

@@ -1,7 +1,7 @@
 /**
  * Asks a daemon of vmexit's manager.
  *
- * @packageDocumentation
+ * @module @vmexit/manager/client
  */
 import { Client } from './client.ts'
 import type { ConnectOptions } from './transport.ts'
@@ -28,6 +28,8 @@ export type { ConnectOptions } from './transport.ts'
  * const client = connect({ socket: `${process.env.XDG_RUNTIME_DIR}/vmexit/api.sock` })
  * for (const { name, state } of await client.list()) console.log(name, state)
  * ```
+ *
+ * @category Manager
  */
 export function connect(where: ConnectOptions): Client {
   return new Client(where)

@@ -6,7 +6,11 @@ import { WebSocket, createWebSocketStream } from 'ws'
 
 import { ManagerError, type ManagerErrorCode } from '../supervisor/errors.ts'
 
-/** Where a daemon is: its Unix socket, or its port on the loopback and the token for it. */
+/**
+ * Where a daemon is: its Unix socket, or its port on the loopback and the token for it.
+ *
+ * @category Manager
+ */
 export type ConnectOptions =
   | {
       /** The path of its `api.sock`. */

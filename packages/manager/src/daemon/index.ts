@@ -15,7 +15,11 @@ import type { DaemonOptions } from './options.ts'
 
 export type { DaemonOptions } from './options.ts'
 
-/** A daemon that is ready. */
+/**
+ * A daemon that is ready.
+ *
+ * @category Manager
+ */
 export interface Daemon {
   /** Its machines. */
   readonly supervisor: Supervisor
@@ -43,6 +47,8 @@ export interface Daemon {
  * console.log(daemon.supervisor.list().length) // 0
  * await daemon.close()
  * ```
+ *
+ * @category Manager
  */
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const log = options.log ?? ((): void => {})

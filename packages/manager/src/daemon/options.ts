@@ -1,4 +1,8 @@
-/** Where a daemon keeps and serves what. */
+/**
+ * Where a daemon keeps and serves what.
+ *
+ * @category Manager
+ */
 export interface DaemonOptions {
   /** Where definitions are kept; default as `vmexit daemon --help` says. */
   readonly state?: string

@@ -1,4 +1,8 @@
-/** What a {@link ManagerError} says in `code`. */
+/**
+ * What a {@link ManagerError} says in `code`.
+ *
+ * @category Manager
+ */
 export type ManagerErrorCode =
   | 'ERR_NOT_FOUND'
   | 'ERR_EXISTS'
@@ -16,7 +20,11 @@ export type ManagerErrorCode =
   | 'ERR_NOT_SUPPORTED'
   | 'ERR_INTERNAL'
 
-/** The error of the manager: `code` for programs, a message with value and remedy for people. */
+/**
+ * The error of the manager: `code` for programs, a message with value and remedy for people.
+ *
+ * @category Manager
+ */
 export class ManagerError extends Error {
   /** Always `ManagerError`, also where there are two copies of the class. */
   override readonly name = 'ManagerError'

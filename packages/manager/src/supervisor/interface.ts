@@ -7,6 +7,8 @@ export type { Crash } from '../wire/ends.ts'
 
 /**
  * What a machine does. `ended` and `crashed` machines are defined still, and can be started again.
+ *
+ * @category Manager
  */
 export type MachineState =
   | 'defined'
@@ -17,7 +19,11 @@ export type MachineState =
   | 'ended'
   | 'crashed'
 
-/** A machine as the manager sees it. */
+/**
+ * A machine as the manager sees it.
+ *
+ * @category Manager
+ */
 export interface MachineView {
   /** Its name, which no other machine has. */
   readonly name: string
@@ -49,10 +55,18 @@ export interface MachineView {
   readonly xml?: string
 }
 
-/** Where a definition came from: a module, which is code, is accepted from a local caller only. */
+/**
+ * Where a definition came from: a module, which is code, is accepted from a local caller only.
+ *
+ * @category Manager
+ */
 export type Origin = 'local' | 'tcp' | 'xml'
 
-/** How to define. */
+/**
+ * How to define.
+ *
+ * @category Manager
+ */
 export interface DefineOptions {
   /** Where the definition came from. */
   readonly from: Origin
@@ -69,7 +83,11 @@ export interface DefineOptions {
   readonly xml?: string
 }
 
-/** What a machine costs and does. */
+/**
+ * What a machine costs and does.
+ *
+ * @category Manager
+ */
 export interface MachineStats {
   /** When it was asked: ISO 8601, UTC. */
   readonly at: string
@@ -96,7 +114,11 @@ export interface MachineStats {
   }[]
 }
 
-/** A snapshot that is kept. */
+/**
+ * A snapshot that is kept.
+ *
+ * @category Manager
+ */
 export interface SnapshotView {
   /** Its name, under the rules of a machine's. */
   readonly name: string
@@ -110,7 +132,11 @@ export interface SnapshotView {
   readonly description?: string
 }
 
-/** What an event tells. */
+/**
+ * What an event tells.
+ *
+ * @category Manager
+ */
 export type EventType =
   | 'defined'
   | 'undefined'
@@ -127,7 +153,11 @@ export type EventType =
   | 'snapshot'
   | 'restored'
 
-/** Something that happened to a machine. */
+/**
+ * Something that happened to a machine.
+ *
+ * @category Manager
+ */
 export interface ManagerEvent {
   /** Counts all events; it goes on after a restart of the daemon. */
   readonly seq: number
@@ -147,7 +177,11 @@ export interface ManagerEvent {
   readonly [more: string]: unknown
 }
 
-/** How to start. */
+/**
+ * How to start.
+ *
+ * @category Manager
+ */
 export interface StartOptions {
   /** Stops before the first instruction. Default false. */
   readonly paused?: boolean
@@ -158,6 +192,8 @@ export interface StartOptions {
 /**
  * What front ends know of machines: all of them, and nothing else. Every method rejects with a
  * {@link ManagerError}; a machine is named by its name or UUID.
+ *
+ * @category Manager
  */
 export interface Supervisor {
   /** All machines by name. */

@@ -27,7 +27,11 @@ const orderly: ReadonlySet<string> = new Set([
   'saved',
 ])
 
-/** What is known of a crash of the guest's own. */
+/**
+ * What is known of a crash of the guest's own.
+ *
+ * @category Manager
+ */
 export interface Crash {
   /** What happened and where, in a sentence or more. */
   readonly sentence: string

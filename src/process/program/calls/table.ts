@@ -1,7 +1,11 @@
 import { fail, invalid, raise, showThrown, VmError } from '../../../native/errors.ts'
 import { numberOf } from './names.ts'
 
-/** The memory of a process that has made a system call, by its own addresses. */
+/**
+ * The memory of a process that has made a system call, by its own addresses.
+ *
+ * @category Process
+ */
 export interface CallMemory {
   /**
    * A copy. `ERR_GUEST_MEMORY` unless the process itself could read all of it.
@@ -59,7 +63,11 @@ export interface CallMemory {
   readString(address: bigint): string
 }
 
-/** A system call that a process has made. */
+/**
+ * A system call that a process has made.
+ *
+ * @category Process
+ */
 export interface SystemCall {
   /** As in the kernel's table; `syscall_500` for a number that has no name. */
   readonly name: string
@@ -74,6 +82,8 @@ export interface SystemCall {
 /**
  * Answers a system call, or watches it: it returns RAX, a negative errno for a failure, now or
  * later. `next()` has it answered as if nothing watched, once.
+ *
+ * @category Process
  */
 export type SystemCallHandler = (
   call: SystemCall,
@@ -97,6 +107,8 @@ export type SystemCallHandler = (
  * p.syscalls.set('uname', () => -1n) // EPERM
  * await p.exited
  * ```
+ *
+ * @category Process
  */
 export class SystemCalls {
   readonly #handlers = new Map<string, SystemCallHandler>()
