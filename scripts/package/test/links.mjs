@@ -17,10 +17,12 @@ export const namesOf = (text) => [
 
 /** What `files`, by path, point to that is not among them, one line each. */
 export function brokenLinks(files) {
+  const isThere = (target) =>
+    files.has(target) || [...files.keys()].some((path) => path.startsWith(`${target}/`))
   return [...files].flatMap(([path, text]) => {
     const targets = path.endsWith('.md') ? linksOf(path, text) : []
     const isPublic = /^(README|docs\/\w+)\.md$|\.d\.c?ts$/.test(path)
     const wanted = [...targets, ...(isPublic ? namesOf(text) : [])]
-    return wanted.filter((target) => !files.has(target)).map((target) => `${path}: ${target}`)
+    return wanted.filter((target) => !isThere(target)).map((target) => `${path}: ${target}`)
   })
 }
