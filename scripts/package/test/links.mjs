@@ -17,10 +17,13 @@ export const namesOf = (text) => [
 
 /** What `files`, by path, point to that is not among them, one line each. */
 export function brokenLinks(files) {
+  const paths = [...files.keys()]
+  const isThere = (target) =>
+    files.has(target) || paths.some((path) => path.startsWith(`${target.replace(/\/$/, '')}/`))
   return [...files].flatMap(([path, text]) => {
     const targets = path.endsWith('.md') ? linksOf(path, text) : []
     const isPublic = /^(README|docs\/\w+)\.md$|\.d\.c?ts$/.test(path)
     const wanted = [...targets, ...(isPublic ? namesOf(text) : [])]
-    return wanted.filter((target) => !files.has(target)).map((target) => `${path}: ${target}`)
+    return wanted.filter((target) => !isThere(target)).map((target) => `${path}: ${target}`)
   })
 }
