@@ -310,6 +310,31 @@ asTest(
   test.serial,
 )
 
+asTest(
+  'a host that lacks something',
+  async (t) => {
+    const noFolder = vmError('ERR_KVM_IOCTL', /^no temporary files in \/nowhere: ENOENT/)
+    process.env['TMPDIR'] = '/nowhere'
+    await bothFail(t, ['nop', { bits: 16 }], noFolder)
+    process.env['TMPDIR'] = temporary
+    const own = programs({ as: '', ld: undefined })
+    writeFileSync(join(own, 'as'), '#!/no/interpreter\n')
+    const notStarted = vmError('ERR_KVM_IOCTL', /^the program as does not start: .*ENOENT/)
+    await withPath(own, () => bothFail(t, ['nop', { bits: 16 }], notStarted))
+  },
+  test.serial,
+)
+
+asTest(
+  'a program that does not end is ended',
+  async (t) => {
+    const own = programs({ as: 'exec /bin/cat - /dev/zero > /dev/null', ld: undefined })
+    const late = vmError('ERR_TIMEOUT', /^text: as has not ended after 10 s$/)
+    await withPath(own, () => t.throwsAsync(assemble('nop', { bits: 16 }), late))
+  },
+  test.serial,
+)
+
 asTest('nothing is left, whatever comes of a text', async (t) => {
   await assemble('nop', { bits: 16 })
   await t.throwsAsync(assemble('frob', { bits: 16 }))

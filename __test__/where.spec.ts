@@ -135,6 +135,14 @@ test('exits are described one by one, without what only a run knows', (t) => {
     [{ reason: 'pio-in', port: 0x60, size: 1, count: 1 }, 'the guest read 1 byte from port 0x60'],
     [{ reason: 'shutdown', registersKept: false }, 'the guest shut down (triple fault)'],
     [
+      { reason: 'shutdown', vector: 0, registersKept: true },
+      'the guest shut down (triple fault after #DE)',
+    ],
+    [
+      { reason: 'shutdown', vector: 0, registersKept: false },
+      'the guest shut down (triple fault after #DE, or an interrupt)',
+    ],
+    [
       { reason: 'fail-entry', hardwareEntryFailureReason: 0x8000_0021n, cpu: 0 },
       "the processor refused the guest's state (failed entry, reason 0x80000021)",
     ],

@@ -94,7 +94,7 @@ const isApi = ({ path }: SourceFile): boolean => /^src\/(?!(cli|bench)\/).*\.ts$
 /** Every Markdown file of the repository. */
 const markdown: readonly SourceFile[] = repositoryFiles().filter(isMarkdown)
 
-/** Whether a page's blocks are files, which `examples.spec.ts` runs. */
+/** Whether a page's blocks are files, which `cookbook.spec.ts` runs. */
 const isCookbook = ({ path }: SourceFile): boolean => path.startsWith('docs/cookbook/')
 
 /** Whether a block is a step of the guide, which `guide.spec.ts` follows as a whole. */

@@ -1,10 +1,11 @@
 // The pages of docs/cookbook, held to the recipes of examples/cookbook: what a page shows is the
 // file. `--write` copies the files into the pages and makes the index, otherwise both must be
 // current. `--root DIR` looks at another tree.
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { root as repository } from '../run.mjs'
+import { recipesIn } from './recipes.mjs'
 
 const MAX_LINES = 30
 const MAX_FILES = 15
@@ -19,25 +20,11 @@ const read = (path) => readFileSync(join(root, path), 'utf8')
 /** What is wrong, one line each. */
 const problems = []
 
-/** A recipe: a header that says what it does and prints, and the code. */
-function recipeOf(group, file) {
-  const path = `examples/cookbook/${group}/${file}`
-  const text = read(path)
-  const header = text.match(/^(\/\/.*\n)*/)[0]
-  const [, about = ''] = /^\/\/ (.*)/.exec(header) ?? []
-  const [, output = ''] = /^\/\/ prints: (.*)/ms.exec(header) ?? []
-  const code = text.slice(header.length)
+/** What a recipe has to be. */
+function checkRecipe({ path, code, output }) {
   const lines = code.trimEnd().split('\n').length
   if (lines > MAX_LINES) problems.push(`${path} has ${lines} lines, at most ${MAX_LINES}`)
   if (output.trim() === '') problems.push(`${path} does not say what it prints`)
-  return { path, title: about, output: output.replaceAll(/^\/\/ {9}/gm, ''), code }
-}
-
-function recipesOf(group) {
-  const files = readdirSync(join(root, 'examples/cookbook', group)).toSorted()
-  if (files.length > MAX_FILES)
-    problems.push(`examples/cookbook/${group} has ${files.length} files, at most ${MAX_FILES}`)
-  return files.filter((file) => file.endsWith('.ts')).map((file) => recipeOf(group, file))
 }
 
 /** A section with a recipe's code and output in the place of those that it has. */
@@ -88,8 +75,13 @@ function indexOf(pages) {
   return read(INDEX).replace(/<!-- recipes -->.*<!-- end of recipes -->/s, () => marked)
 }
 
-const groups = readdirSync(join(root, 'examples/cookbook')).toSorted()
-const pages = groups.map((group) => pageOf(group, recipesOf(group)))
+const groups = [...recipesIn(root)]
+for (const [group, recipes] of groups) {
+  recipes.forEach(checkRecipe)
+  if (recipes.length > MAX_FILES)
+    problems.push(`examples/cookbook/${group} has ${recipes.length} recipes, at most ${MAX_FILES}`)
+}
+const pages = groups.map(([group, recipes]) => pageOf(group, recipes))
 const titles = pages.flatMap((page) => page.titles)
 for (const title of new Set(titles))
   if (titles.indexOf(title) !== titles.lastIndexOf(title))

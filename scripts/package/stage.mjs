@@ -8,7 +8,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { must, root } from '../run.mjs'
 import { prune } from './prune.mjs'
 import { artifacts, binaryName, cache, packageName, targets } from './targets.mjs'
@@ -77,18 +77,18 @@ function unpack(from, folder) {
   rmSync(path)
 }
 
-/** Pictures of screens stay in the repository, whose size counts for less: published pages show them from there. */
+/** Pictures stay in the repository, whose size counts for less: published pages show them from there. */
 function linkPictures(folder) {
   const { repository } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
   const home = repository.url.replace(/^git\+/, '').replace(/\.git$/, '')
-  const names = readdirSync(join(folder, 'docs'), { recursive: true })
-  for (const name of names.filter((each) => each.endsWith('.md'))) {
-    const path = join(folder, 'docs', name)
-    const text = readFileSync(path, 'utf8').replaceAll(
-      /\]\(([./]*pictures\/[\w-]+\.png)\)/g,
-      (_, picture) => `](${home}/raw/main/${join('docs', dirname(name), picture)})`,
-    )
-    writeFileSync(path, text)
+  const places = `${home}/raw/main/docs/pictures/`
+  // Drawings of the guide's own are small, and go with it.
+  for (const [name, from] of Object.entries({ docs: 'pictures/', 'docs/guide': '../pictures/' })) {
+    const names = readdirSync(join(folder, name)).filter((each) => each.endsWith('.md'))
+    for (const path of names.map((each) => join(folder, name, each))) {
+      const text = readFileSync(path, 'utf8')
+      writeFileSync(path, text.replaceAll(`](${from}`, `](${places}`))
+    }
   }
 }
 

@@ -14,6 +14,7 @@ import { bundlerCases } from './test/bundlers.mjs'
 import { bufferCases } from './test/buffer.mjs'
 import { contentCases } from './test/contents.mjs'
 import { contextCases } from './test/context.mjs'
+import { cookbookCases } from './test/cookbook.mjs'
 import { guideCases } from './test/guide.mjs'
 import { importCases } from './test/import.mjs'
 import { installCases } from './test/install.mjs'
@@ -22,6 +23,7 @@ import { managerCases } from './test/manager.mjs'
 import { muslCases } from './test/musl.mjs'
 import { runnerCases } from './test/runners.mjs'
 import { runtimeCases } from './test/runtimes.mjs'
+import { templateCases } from './test/templates.mjs'
 import { typeCases } from './test/types.mjs'
 import { unsupportedCases } from './test/unsupported.mjs'
 
@@ -49,9 +51,11 @@ function isWanted([title]) {
 // In this order: what is published, who installs it, what they do with it.
 const all = [
   ...[contentCases, binaryCases, installCases, bufferCases, contextCases, importCases, typeCases],
+  templateCases,
   fleetCases,
   managerCases,
-  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, guideCases, muslCases],
+  ...[unsupportedCases, runtimeCases, runnerCases, bundlerCases, guideCases, cookbookCases],
+  muslCases,
 ]
 
 async function* cases() {

@@ -10,13 +10,21 @@ function npmPrograms() {
   return { npm: join(dirname(cli), 'npm-cli.js'), npx: join(dirname(cli), 'npx-cli.js') }
 }
 
-/** `attempt` and `run` take the words of a command; neither PATH nor environment come from this process. */
-export function newUser({ node, registry }) {
+/**
+ * `attempt` and `run` take the words of a command, and where it runs; neither PATH nor environment come from this
+ * process. `programs` are further ones that the machine has, by name.
+ */
+export function newUser({ node, registry, programs = {} }) {
   const home = temporaryDirectory()
   const [bin, folder] = [join(home, 'bin'), join(home, 'project')]
   mkdirSync(bin)
   mkdirSync(folder)
-  for (const [name, path] of Object.entries({ node, sh: '/bin/sh', ...npmPrograms() })) {
+  for (const [name, path] of Object.entries({
+    node,
+    sh: '/bin/sh',
+    ...npmPrograms(),
+    ...programs,
+  })) {
     symlinkSync(path, join(bin, name))
   }
   // An empty folder as `npm init` leaves it: without a manifest npm looks for one further up.
@@ -33,7 +41,7 @@ export function newUser({ node, registry }) {
   return {
     folder,
     env,
-    attempt: (words) => attempt(through(words), { cwd: folder, env }),
-    run: (words) => run(through(words), { cwd: folder, env }),
+    attempt: (words, cwd = folder) => attempt(through(words), { cwd, env }),
+    run: (words, cwd = folder) => run(through(words), { cwd, env }),
   }
 }

@@ -14,7 +14,7 @@ import { fail, invalid } from '../native/errors.ts'
 import { findProgram } from '../native/programs.ts'
 import { checkKeys, checkObject, checkString, checkUint64 } from '../options/check.ts'
 import { complaints } from './messages.ts'
-import { type Ended, type Tool, run, runSync } from './tool.ts'
+import { type Ended, type Tool, ofCall, run, runSync } from './tool.ts'
 
 /**
  * How a text becomes bytes.
@@ -47,7 +47,8 @@ const MOST_OBJECT = 4 * MOST_BYTES
  * of its section, so `.org 510` stands before a boot sector's signature. The bytes are the sections
  * one after the other, aligned as they ask for: `.text` first, then `.rodata`, `.data`, `.bss` as
  * zeros, and others. There are at most 16 MiB, and each program may take 10 s. What `as` only warns
- * of, such as a value that is cut off, is an error here.
+ * of, such as a value that is cut off, is an error here. A constant stands before its use: of one
+ * whose `.equ` comes later, `mov ax, size` would read memory, and `mov ax, offset size` does not.
  *
  * Never for a text that is not trusted: `.incbin` and `.include` read any file of the host. Their
  * paths are relative to the working directory.
@@ -173,19 +174,27 @@ ASSERT(ADDR(.text) == ${at}, "origin ${at} must be a multiple of the largest .al
  * however this ends, nothing is left.
  */
 function namelessFiles(contents: Four): [number, number, number, number] {
-  const folder = mkdtempSync(join(tmpdir(), 'vmexit-assemble-'))
   const files: number[] = []
+  let folder: string | undefined
   try {
+    folder = mkdtempSync(join(tmpdir(), 'vmexit-assemble-'))
     for (const [index, text] of contents.entries()) {
       const path = join(folder, String(index))
       writeFileSync(path, text, { mode: 0o600 })
       files.push(openSync(path, 'r+'))
     }
+    return files as [number, number, number, number]
+  } catch (error) {
+    for (const file of files) closeSync(file)
+    const why = (error as Error).message
+    return fail(
+      'ERR_KVM_IOCTL',
+      `no temporary files in ${tmpdir()}: ${why}`,
+      ofCall(error as Error),
+    )
   } finally {
-    if (files.length < contents.length) for (const file of files) closeSync(file)
-    rmSync(folder, { recursive: true, force: true })
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
   }
-  return files as [number, number, number, number]
 }
 
 function content(file: number): Uint8Array {

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import process from 'node:process'
 import type { Readable } from 'node:stream'
 
-import { fail } from '../native/errors.ts'
+import { type VmErrorDetails, fail } from '../native/errors.ts'
 import { findProgram } from '../native/programs.ts'
 
 /** What a program may take; a text that is meant well takes a hundredth of a second. */
@@ -56,25 +56,25 @@ export async function run(tool: Tool): Promise<Ended> {
     env: environment(),
   })
   let isLate = false
-  let error: NodeJS.ErrnoException | undefined
   let said = ''
   const timer = setTimeout(() => {
     isLate = true
     child.kill('SIGKILL')
   }, TIMEOUT_MS)
-  child.on('error', (cause) => (error = cause))
-  // One that ends before it has read everything says why on stderr.
-  child.stdin?.on('error', () => {})
-  const stderr = child.stderr as Readable
-  stderr.setEncoding('utf8')
-  stderr.on('data', (text: string) => (said = `${said}${text}`.slice(0, KEPT_BYTES)))
-  child.stdin?.end(tool.stdin)
-  const ended = await new Promise<Ended>((resolve) => {
+  const ended = await new Promise<Ended | Error>((resolve) => {
+    // Of a host without descriptors there are no streams then, and no 'close'.
+    child.on('error', resolve)
     child.on('close', (status, signal) => resolve({ status, signal, said }))
+    // One that ends before it has read everything says why on stderr.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(tool.stdin)
+    const stderr = child.stderr as Readable | undefined
+    stderr?.setEncoding('utf8')
+    stderr?.on('data', (text: string) => (said = `${said}${text}`.slice(0, KEPT_BYTES)))
   })
   clearTimeout(timer)
   if (isLate) return tooLate(tool)
-  return error === undefined ? ended : notStarted(tool, error)
+  return ended instanceof Error ? notStarted(tool, ended) : ended
 }
 
 /**
@@ -98,7 +98,15 @@ function tooLate({ name }: Tool): never {
   return fail('ERR_TIMEOUT', `text: ${name} has not ended after ${TIMEOUT_MS / 1000} s`)
 }
 
-function notStarted({ name }: Tool, error: NodeJS.ErrnoException): never {
-  const details = { call: error.syscall, errno: Math.abs(error.errno ?? 0) }
-  return fail('ERR_KVM_IOCTL', `the program ${name} does not start: ${error.message}`, details)
+function notStarted({ name }: Tool, error: Error): never {
+  return fail(
+    'ERR_KVM_IOCTL',
+    `the program ${name} does not start: ${error.message}`,
+    ofCall(error),
+  )
+}
+
+/** The system call that failed, for an error's details. */
+export function ofCall(error: NodeJS.ErrnoException): VmErrorDetails {
+  return { call: error.syscall, errno: error.errno && Math.abs(error.errno), cause: error }
 }

@@ -32,6 +32,8 @@ export interface Argument {
   readonly words?: readonly string[]
   readonly optional?: boolean
   readonly api?: readonly string[]
+  /** A path that follows it. */
+  readonly followedBy?: string
 }
 
 /** One command, as far as it can be told without the binding. */

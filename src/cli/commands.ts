@@ -2,6 +2,7 @@ import { defaultExits, routeNames } from '../bench/route-names.ts'
 import type { Argument, Command, Option } from './command.ts'
 import { exec } from './exec.ts'
 import { knownVerbs } from './manager.ts'
+import { newProject } from './new/command.ts'
 import { portTargets } from './values.ts'
 import { words } from './words.ts'
 
@@ -366,6 +367,7 @@ const completion: Command = {
 /** In the order of the help. */
 export const commands: readonly Command[] = [
   hello,
+  newProject,
   run,
   boot,
   exec,

@@ -57,6 +57,10 @@ function bash(own: readonly Verb[], verbs: readonly Verb[]): string {
     const other = isPath(command.argument)
       ? 'files'
       : command.argument?.name === 'MACHINE' && `list "$(${machines})"`
+    if (command.argument?.followedBy) {
+      const isFirst = '[[ $word == -* ]] || (( COMP_CWORD == 2 ))'
+      return `    ${command.name}) if ${isFirst}; then ${way}; else files; fi ;;`
+    }
     return `    ${command.name}) ${other ? `if [[ $word == -* ]]; then ${way}; else ${other}; fi` : way} ;;`
   })
   return `# vmexit completion for bash
@@ -101,7 +105,11 @@ function zsh(own: readonly Verb[], verbs: readonly Verb[]): string {
       ? specs
       : argument.name === 'MACHINE'
         ? [...specs, quote(`*:MACHINE:{compadd -- $(${machines})}`)]
-        : [...specs, quote(`1:${argument.name}:${values}`)]
+        : [
+            ...specs,
+            quote(`1:${argument.name}:${values}`),
+            ...(argument.followedBy ? [quote(`2:${argument.followedBy}:_files`)] : []),
+          ]
     // After -- there are no options.
     return `    ${name}) _arguments -S ${all.join(' \\\n      ')} ;;`
   })
@@ -127,6 +135,10 @@ if [[ $funcstack[1] == _vmexit ]]; then _vmexit "$@"; else compdef _vmexit vmexi
 `
 }
 
+/** The condition that one of its words is there already. */
+const afterWord = (name: string, list: readonly string[]): string =>
+  `-n '__fish_seen_subcommand_from ${name}; and __fish_seen_subcommand_from ${list.join(' ')}'`
+
 function fish(own: readonly Verb[], verbs: readonly Verb[]): string {
   const commands = [...own, ...verbs]
   const names = commands.map(({ name }) => name)
@@ -140,7 +152,12 @@ function fish(own: readonly Verb[], verbs: readonly Verb[]): string {
       return `complete -c vmexit ${seen} -l ${option}${taken}${values} -d ${quote(about)}`
     })
     const ownWords = argument?.words
-      ? [`complete -c vmexit ${seen} -a ${quote(argument.words.join(' '))}`]
+      ? [
+          `complete -c vmexit ${seen} -a ${quote(argument.words.join(' '))}`,
+          ...(argument.followedBy
+            ? [`complete -c vmexit ${afterWord(name, argument.words)} -F`]
+            : []),
+        ]
       : argument?.name === 'MACHINE'
         ? [`complete -c vmexit ${seen} -a ${quote(`(${machines})`)}`]
         : []

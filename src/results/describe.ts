@@ -79,8 +79,11 @@ export function describeExitRecord(exit: Exit): string {
   }
 }
 
-function tripleFault({ vector }: ShutdownExit): string {
-  return vector === undefined ? 'triple fault' : `triple fault after ${exceptionName(vector)}`
+function tripleFault({ vector, registersKept }: ShutdownExit): string {
+  if (vector === undefined) return 'triple fault'
+  // KVM says 0 of an interrupt without a gate, too; where it keeps registers, the core asks them.
+  const other = vector === 0 && !registersKept ? ', or an interrupt' : ''
+  return `triple fault after ${exceptionName(vector)}${other}`
 }
 
 function hex(value: number | bigint): string {

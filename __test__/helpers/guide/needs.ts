@@ -29,6 +29,9 @@ const MODES: Readonly<Record<string, { mode: string; privilege: string }>> = {
 /** Where `npm run test:svm` has a kernel; elsewhere stock kernels may not boot. */
 const LINUX = '/opt/linux'
 
+/** Whether this is that machine, whose processor is emulated: everything takes longer there. */
+export const isEmulated = (): boolean => existsSync(LINUX)
+
 /** Files and folders that the reader's folder has for a need, by their names there. */
 export const provided: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   linux: {
@@ -79,7 +82,7 @@ export async function missing(need: string, place: Place): Promise<string | unde
     return found.includes(false) ? 'no apt-get, dpkg-deb here' : undefined
   }
   if (need === 'linux')
-    return existsSync(LINUX) ? undefined : `no ${LINUX}/vmlinuz; npm run test:svm has one`
+    return isEmulated() ? undefined : `no ${LINUX}/vmlinuz; npm run test:svm has one`
   return `unknown need '${need}'`
 }
 

@@ -18,10 +18,10 @@ import { dirname, join } from 'node:path'
 import { linesOf, matches } from '../printed.ts'
 import type { Chapter, Step } from './chapter.ts'
 import { killAll } from './leftovers.ts'
-import { type Place, missing, provided } from './needs.ts'
+import { type Place, isEmulated, missing, provided } from './needs.ts'
 
 const BLOCK_SECONDS = 60
-/** A Linux that boots, on a processor that is emulated. */
+/** On a processor that is emulated. */
 const LONG_SECONDS = 280
 
 /** What the reader has: Node.js with TypeScript, `npx`, and the package in the chapter's folder. */
@@ -160,11 +160,11 @@ function difference(wanted: readonly string[], printed: readonly string[]): stri
 /** What is wrong with what a block of commands did. */
 async function typed(
   shell: Shell,
-  { code, output, needs }: Step,
+  { code, output }: Step,
   installs: boolean,
 ): Promise<string | undefined> {
   const lines = code.split('\n').filter((line) => installs || !INSTALLS.test(line))
-  const seconds = needs.includes('linux') ? LONG_SECONDS : BLOCK_SECONDS
+  const seconds = isEmulated() ? LONG_SECONDS : BLOCK_SECONDS
   // Where the text shows what is printed, that says whether it failed.
   const script = [...(output === undefined ? ['set -e'] : []), ...lines].join('\n')
   const { code: ended, text } = await shell.type(script, seconds)

@@ -78,7 +78,7 @@ export function errorReply(error: unknown): Reply {
 function described(error: unknown): { code: ManagerErrorCode; message: string } {
   const { code, message = String(error) } = error as Partial<ManagerError>
   const isKnown = typeof code === 'string' && Object.hasOwn(statuses, code)
-  // What a machine's process says has the codes of vmexit, such as that of a file that is not there.
+  // What a machine's process says has codes of vmexit, such as that of a file that is not there.
   const other = error instanceof ManagerError ? 'ERR_MACHINE' : 'ERR_INTERNAL'
   return { code: isKnown ? code : other, message: String(message) }
 }

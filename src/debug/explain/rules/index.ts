@@ -52,13 +52,14 @@ const IF = 1n << 9n
 const tripleFault: Rule = (scene) => {
   if (scene.reason !== 'shutdown' || scene.vector !== null) return []
   // KVM tells the vector of an interrupt as little as one that it does not know.
-  const isOpen = scene.registersKept && (scene.registers.rflags & IF) !== 0n
+  const isOpen = !scene.registersKept || (scene.registers.rflags & IF) !== 0n
+  const wasReal = scene.registersKept ? isReal(scene) : scene.mode === 'real'
   const what = isOpen ? 'an exception, or an interrupt,' : 'an exception'
   const table = isOpen ? 'an IDT with a gate for each interrupt, too' : 'an IDT'
   return [
     {
       found: `${what} could not be delivered, nor the double fault after it`,
-      wanted: isReal(scene) ? 'a vector table at 0' : `${table}, and a stack for its handlers`,
+      wanted: wasReal ? 'a vector table at 0' : `${table}, and a stack for its handlers`,
       manual: 'SDM 3A §7.15, vector 8',
     },
   ]
