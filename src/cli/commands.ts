@@ -171,7 +171,7 @@ const run: Command = {
     },
     pc: {
       about:
-        'the rest of a PC: --irqchip, serial port, clock, power and reset registers, ACPI tables',
+        'the rest of a PC: --irqchip, a serial port that prints (--serial also reads), clock, power and reset registers, ACPI tables',
       api: ['pc'],
     },
     serial: {

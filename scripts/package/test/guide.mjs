@@ -73,7 +73,8 @@ async function follow(name, reader) {
     name === 'README.md' ? { ...reader, packages: {}, installs: true } : reader,
   )
   if (failure !== undefined) throw new Failure(failure)
-  return [`${ran} blocks ran, ${skipped.length} skipped`, ...skipped].join('; ')
+  const reasons = new Set(skipped.map((line) => line.replace(/^\S+: /, '')))
+  return [`${ran} blocks ran, ${skipped.length} skipped`, ...reasons].join('; ')
 }
 
 function casesOf(context, version) {
