@@ -19,10 +19,9 @@ test('Markdown and comments are at most 100 columns wide', (t) => {
 })
 
 test('pictures of Markdown are there, and small', (t) => {
-  const root = join(import.meta.dirname, '..')
   for (const { path, text } of prose.filter((file) => file.path.endsWith('.md')))
     for (const [, picture = ''] of text.matchAll(/!\[[^\]]*\]\((?!https?:)([^)]+)\)/g))
-      t.true(statSync(join(root, dirname(path), picture)).size <= maxPictureBytes, picture)
+      t.true(statSync(join(dirname(path), picture)).size <= maxPictureBytes, picture)
 })
 
 test('a wide line is found, and printed text and URLs are let be', (t) => {

@@ -23,7 +23,8 @@ import {
 const allSnippets = every.filter((snippet) => !isGuide(snippet))
 
 const execute = promisify(execFile)
-const timeout = 60_000
+/** Of all programs together; an emulated processor that is busy takes minutes. */
+const timeout = 200_000
 const vmexit = resolve('dist/cli/main.js')
 
 // Inside the package, so that its own name leads to dist/.
