@@ -4,6 +4,7 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readdirSync,
   rmSync,
   symlinkSync,
@@ -331,6 +332,21 @@ asTest(
     const own = programs({ as: 'exec /bin/cat - /dev/zero > /dev/null', ld: undefined })
     const late = vmError('ERR_TIMEOUT', /^text: as has not ended after 10 s$/)
     await withPath(own, () => t.throwsAsync(assemble('nop', { bits: 16 }), late))
+  },
+  test.serial,
+)
+
+asTest(
+  'a program that has left another one running is not waited for',
+  async (t) => {
+    const own = programs({
+      as: '/bin/sleep 60 & echo $! > "$0.pid"; exec /bin/sleep 60',
+      ld: undefined,
+    })
+    const late = vmError('ERR_TIMEOUT', /^text: as has not ended after 10 s$/)
+    await withPath(own, () => t.throwsAsync(assemble('nop', { bits: 16 }), late))
+    // It holds the pipe for messages, and runs on.
+    t.notThrows(() => process.kill(Number(readFileSync(join(own, 'as.pid'), 'utf8')), 'SIGKILL'))
   },
   test.serial,
 )

@@ -60,6 +60,8 @@ export async function run(tool: Tool): Promise<Ended> {
   const timer = setTimeout(() => {
     isLate = true
     child.kill('SIGKILL')
+    // What it has started may hold this open for ever, and 'close' waits for that.
+    child.stderr?.destroy()
   }, TIMEOUT_MS)
   const ended = await new Promise<Ended | Error>((resolve) => {
     // Of a host without descriptors there are no streams then, and no 'close'.
