@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import test from 'ava'
 
 import { kvmTest } from './helpers/kvm.ts'
+import { Lanes } from './helpers/lanes.ts'
 
 interface Recipe {
   path: string
@@ -69,16 +70,7 @@ test('output is compared as a terminal shows it', (t) => {
 })
 
 // A process each, which would all begin at once.
-const lanes = Array.from({ length: availableParallelism() + 1 }, () => Promise.resolve<unknown>(0))
-let turns = 0
-
-/** Begins a work when one that was begun before it is done. */
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const lane = turns++ % lanes.length
-  const done = lanes[lane]!.then(work)
-  lanes[lane] = done.catch(() => undefined)
-  return done
-}
+const lanes = new Lanes(availableParallelism() + 1)
 
 for (const recipe of recipes) {
   kvmTest(`${recipe.path} prints what it says`, async (t) => {
@@ -92,7 +84,7 @@ for (const recipe of recipes) {
     t.teardown(() => rmSync(cwd, { recursive: true, force: true }))
     const args = ['--import', loader, resolve(recipe.path)]
     const run = () => execute(process.execPath, args, { cwd, timeout: 60_000 })
-    const { stdout, stderr } = await inTurn(run)
+    const { stdout, stderr } = await lanes.inTurn(run)
     if (!keeps(recipe, stdout)) t.is(stdout, recipe.output)
     t.is(stderr, '')
   })

@@ -9,6 +9,7 @@ import { until } from './fixtures/until.ts'
 import { compile } from './helpers/compile.ts'
 import { chapterOf, chapters, here, isKnown, modulesOf, walk } from './helpers/guide.ts'
 import { kvmTest } from './helpers/kvm.ts'
+import { Lanes } from './helpers/lanes.ts'
 
 const all = chapters()
 
@@ -18,20 +19,9 @@ const modules = new Map(
 const errors = compile(new Map([...modules].map(([file, [code]]) => [file, code])))
 
 /** Chapters share two processors with each other and with other tests. */
-const LANES = 2
-const lanes = Array.from({ length: LANES }, () => Promise.resolve())
+const lanes = new Lanes(2)
 
-/** Starts when a lane is free. */
-function inLane<T>(index: number, body: () => Promise<T>): Promise<T> {
-  const done = lanes[index % LANES]!.then(body)
-  lanes[index % LANES] = done.then(
-    () => undefined,
-    () => undefined,
-  )
-  return done
-}
-
-for (const [index, chapter] of all.entries()) {
+for (const chapter of all) {
   test(`${chapter.path} compiles`, (t) => {
     const found = [...modules].flatMap(([file, [, { line }]]) =>
       file.startsWith(`${resolve('.cache/guide', chapter.path)}/`)
@@ -49,7 +39,7 @@ for (const [index, chapter] of all.entries()) {
 
   kvmTest(`${chapter.path} prints what it says`, async (t) => {
     t.timeout(600_000)
-    const { ran, skipped, failure } = await inLane(index, () => walk(chapter, here()))
+    const { ran, skipped, failure } = await lanes.inTurn(() => walk(chapter, here()))
     for (const reason of skipped) t.log(`skipped: ${reason}`)
     t.is(failure, undefined, failure)
     t.log(`${ran} blocks ran, ${skipped.length} skipped`)

@@ -1,5 +1,6 @@
 // Code in Markdown files and in doc comments, and what it promises to print.
 import { type SourceFile, repositoryFiles } from './architecture/files.ts'
+import { blocksOf } from './documents/blocks.ts'
 import { linesOf } from './printed.ts'
 
 export { linesOf, matches } from './printed.ts'
@@ -16,37 +17,14 @@ export interface Snippet {
   assembly: string | undefined
 }
 
-interface Block {
-  info: string
-  text: string
-  line: number
-}
-
-const fence = /^```(.*)$/
-
-/** Fenced blocks of Markdown text, in order. */
-function blocks(text: string): Block[] {
-  const found: Block[] = []
-  let open: Block | undefined
-  for (const [index, line] of text.split('\n').entries()) {
-    const info = fence.exec(line)?.[1]
-    if (open && info === '') {
-      found.push(open)
-      open = undefined
-    } else if (open) open.text += `${line}\n`
-    else if (info !== undefined) open = { info, text: '', line: index + 1 }
-  }
-  return found
-}
-
 /** The code blocks of Markdown text. A block marked `text output` belongs to the one before it. */
 function snippets({ path, text }: SourceFile): Snippet[] {
-  const all = blocks(text)
-  return all.flatMap(({ info: language, text: code, line }, index) => {
+  const all = blocksOf(text)
+  return all.flatMap(({ info: language, code, line }, index) => {
     if (language.startsWith('text')) return []
     const [before, after] = [all[index - 1], all[index + 1]]
-    const output = after?.info === 'text output' ? after.text : undefined
-    const assembly = before?.info === 'asm' ? before.text : undefined
+    const output = after?.info === 'text output' ? after.code : undefined
+    const assembly = before?.info === 'asm' ? before.code : undefined
     return [{ place: `${path}:${line}`, language, code, output, assembly }]
   })
 }

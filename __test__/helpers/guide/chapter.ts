@@ -1,4 +1,5 @@
 // A chapter of the guide as its reader follows it: files to write and commands to type, in order.
+import { type Block, blocksOf } from '../documents/blocks.ts'
 
 /** What a chapter has its reader do. */
 export interface Step {
@@ -22,8 +23,6 @@ export interface Chapter {
   problems: readonly string[]
 }
 
-const FENCE = /^```(.*)$/
-
 /** A file's name in a comment, alone in the first line. */
 const NAMES: Readonly<Record<string, RegExp>> = {
   ts: /^\/\/ ([\w./-]+\.[mc]?ts)$/,
@@ -43,39 +42,28 @@ const LANGUAGES = new Set([...Object.keys(NAMES), 'json', 'text', 'text output']
 const FILE = /^<!-- file: ([\w./-]+) -->$/
 const NEEDS = /^<!-- needs: ([\w, -]+) -->$/
 
-interface Block {
-  info: string
-  code: string
-  line: number
+/** What the lines right before a block say of it. */
+interface Marks {
   file: string | undefined
   needs: readonly string[]
 }
 
-/** Fenced blocks, with the marks in the lines right before them. */
-function blocksOf(text: string): Block[] {
-  const found: Block[] = []
-  let open: Block | undefined
-  let marks: { file?: string; needs: readonly string[] } = { needs: [] }
-  for (const [index, line] of text.split('\n').entries()) {
-    const info = FENCE.exec(line)?.[1]
-    if (open && info === '') {
-      found.push(open)
-      open = undefined
-    } else if (open) open.code += `${line}\n`
-    else if (info !== undefined) {
-      open = { info, code: '', line: index + 1, file: marks.file, needs: marks.needs }
-      marks = { needs: [] }
-    } else {
-      const [file, needs] = [FILE.exec(line)?.[1], NEEDS.exec(line)?.[1]]
-      if (file !== undefined) marks = { ...marks, file }
-      else if (needs !== undefined) marks = { ...marks, needs: needs.split(/, */) }
-      else if (line.trim() !== '') marks = { needs: [] }
-    }
-  }
-  return found
+/** The marks before a line, which empty lines may stand among. */
+function marksBefore(lines: readonly string[], line: number): Marks {
+  const above = lines.slice(0, line - 1)
+  const isMark = (text: string): boolean =>
+    text.trim() === '' || FILE.test(text) || NEEDS.test(text)
+  const marks = above.slice(above.findLastIndex((text) => !isMark(text)) + 1)
+  const last = (pattern: RegExp): string | undefined =>
+    marks.flatMap((text) => pattern.exec(text)?.[1] ?? []).at(-1)
+  return { file: last(FILE), needs: last(NEEDS)?.split(/, */) ?? [] }
 }
 
-function stepOf({ info, code, line, file, needs }: Block, after: Block | undefined): Step {
+function stepOf(
+  { info, code, line }: Block,
+  { file, needs }: Marks,
+  after: Block | undefined,
+): Step {
   const [first = ''] = code.split('\n')
   const name = file ?? NAMES[info]?.exec(first)?.[1]
   const step = { line, name: '', language: info, code, output: undefined, needs }
@@ -90,7 +78,7 @@ function stepOf({ info, code, line, file, needs }: Block, after: Block | undefin
 
 /** What a chapter's text has to be followed. */
 export function chapterOf(path: string, text: string): Chapter {
-  const blocks = blocksOf(text)
+  const [lines, blocks] = [text.split('\n'), blocksOf(text)]
   const steps: Step[] = []
   const problems: string[] = []
   for (const [index, block] of blocks.entries()) {
@@ -100,7 +88,9 @@ export function chapterOf(path: string, text: string): Chapter {
     else if (block.info === 'text output') {
       const typed = before?.kind === 'type' && before.output === block.code
       if (!typed) problems.push(`${at}an output, and no commands right before it`)
-    } else if (block.info !== 'text') steps.push(stepOf(block, blocks[index + 1]))
+    } else if (block.info !== 'text') {
+      steps.push(stepOf(block, marksBefore(lines, block.line), blocks[index + 1]))
+    }
     if (/^\/|(^|\/)\.\.(\/|$)/.test(steps.at(-1)?.name ?? ''))
       problems.push(`${at}a file outside of the folder`)
   }
