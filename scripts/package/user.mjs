@@ -5,7 +5,7 @@ import { attempt, must, run } from '../run.mjs'
 import { temporaryDirectory } from '../scope.mjs'
 
 /** npm's own programs, which run on any Node.js that we support. */
-function npmPrograms() {
+export function npmPrograms() {
   const cli = process.env.npm_execpath ?? realpathSync(must(['which', 'npm']).trim())
   return { npm: join(dirname(cli), 'npm-cli.js'), npx: join(dirname(cli), 'npx-cli.js') }
 }

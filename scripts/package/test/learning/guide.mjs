@@ -1,20 +1,15 @@
 // The guide, followed from an empty folder with the packed package: by the oldest Node.js, where TypeScript takes tsx, and by the newest.
-import { readFileSync, readdirSync, realpathSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
-import { Failure, must, root } from '../../run.mjs'
-import { temporaryDirectory } from '../../scope.mjs'
-import { FLEET, MANAGER } from '../stage.mjs'
-import { newUser } from '../user.mjs'
-import { needsKvm } from './cases.mjs'
+import { Failure, root } from '../../../run.mjs'
+import { temporaryDirectory } from '../../../scope.mjs'
+import { npmPrograms } from '../../user.mjs'
+import { needsKvm } from '../cases.mjs'
+import { PACKAGES, folderOf, needsTsx, tsxOf, versionsOf } from './reader.mjs'
 
 const FOLDER = 'docs/guide'
-
-const PACKAGES = ['vmexit', MANAGER, FLEET]
-
-/** The first Node.js that runs TypeScript and knows `using`. */
-const RUNS_TYPESCRIPT = 24
 
 /** The walker is TypeScript, which not every Node.js that runs this can import. */
 async function loadWalker() {
@@ -37,28 +32,27 @@ let loading
 const walker = () => (loading ??= loadWalker())
 
 /** Programs of a reader's, as scripts: where `node` runs no TypeScript, tsx does, as the guide says. */
-function programs({ major, node }, tools) {
-  const npx = realpathSync(process.env.npm_execpath ?? must(['which', 'npm']).trim())
-  const tsx = `exec '${node}' '${join(tools, 'tsx', 'dist', 'cli.mjs')}' "$@"`
+function programs(context, version) {
+  const { node } = version
+  const { npm, npx } = npmPrograms()
+  const tsx = `exec '${node}' '${tsxOf(context)}' "$@"`
   const typescript = `case $1 in *.ts) ${tsx} ;; esac\n`
   return {
-    node: `${major < RUNS_TYPESCRIPT ? typescript : ''}exec '${node}' "$@"`,
-    npm: `exec '${node}' '${join(npx, '..', 'npm-cli.js')}' "$@"`,
+    node: `${needsTsx(version) ? typescript : ''}exec '${node}' "$@"`,
+    npm: `exec '${node}' '${npm}' "$@"`,
     npx: `if [ "$1" = tsx ]; then shift; ${tsx}; fi
-exec '${node}' '${join(npx, '..', 'npx-cli.js')}' --offline "$@"`,
+exec '${node}' '${npx}' --offline "$@"`,
   }
 }
 
 /** A reader whose chapters find in their folders what was installed in another. */
-async function settle({ registry, tools }, version) {
-  const user = newUser({ node: version.node, registry: registry.url })
-  await user.run(['npm', 'install', ...PACKAGES])
-  const modules = join(user.folder, 'node_modules')
+async function readerOf(context, version) {
+  const modules = join(await folderOf(context, version), 'node_modules')
   return {
-    programs: programs(version, tools),
+    programs: programs(context, version),
     path: process.env.PATH,
     packages: Object.fromEntries(PACKAGES.map((name) => [name, join(modules, name)])),
-    env: { npm_config_registry: registry.url, npm_config_update_notifier: 'false' },
+    env: { npm_config_registry: context.registry.url, npm_config_update_notifier: 'false' },
   }
 }
 
@@ -78,19 +72,14 @@ async function follow(name, reader) {
 }
 
 function casesOf(context, version) {
-  let settled
-  const reader = () => (settled ??= settle(context, version))
   const pages = readdirSync(join(root, FOLDER)).filter((name) => name.endsWith('.md'))
   return Object.fromEntries(
     pages.map((name) => [
       `Node.js ${version.major}: ${FOLDER}/${name} is what happens`,
-      async () => follow(name, await reader()),
+      async () => follow(name, await readerOf(context, version)),
     ]),
   )
 }
 
 export const guideCases = (context) =>
-  Object.assign(
-    {},
-    ...[context.nodes[0], context.nodes.at(-1)].map((version) => casesOf(context, version)),
-  )
+  Object.assign({}, ...versionsOf(context).map((version) => casesOf(context, version)))

@@ -2,14 +2,10 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { keeps, missingFor, recipesIn } from '../../docs/recipes.mjs'
-import { attempt, root } from '../../run.mjs'
-import { FLEET, MANAGER } from '../stage.mjs'
-import { newUser } from '../user.mjs'
-import { needsKvm } from './cases.mjs'
-
-/** The first Node.js that runs TypeScript and knows `using`. */
-const RUNS_TYPESCRIPT = 24
+import { keeps, missingFor, recipesIn } from '../../../docs/recipes.mjs'
+import { attempt, root } from '../../../run.mjs'
+import { needsKvm } from '../cases.mjs'
+import { folderOf, needsTsx, tsxOf, versionsOf } from './reader.mjs'
 
 const SECONDS = 120
 
@@ -17,18 +13,11 @@ const SECONDS = 120
 const WORKER = 'machines/worker.ts'
 const FINDS_TSX = 22
 
-async function settle({ registry }, { node }) {
-  const user = newUser({ node, registry: registry.url })
-  writeFileSync(join(user.folder, 'package.json'), '{ "type": "module" }\n')
-  await user.run(['npm', 'install', 'vmexit', MANAGER, FLEET])
-  return user.folder
-}
-
 /** What a recipe prints, started as the cookbook says. */
-async function printed({ code }, cwd, { tools }, { major, node }) {
+async function printed({ code }, cwd, context, version) {
   writeFileSync(join(cwd, 'main.ts'), code)
-  const tsx = major < RUNS_TYPESCRIPT ? [join(tools, 'tsx', 'dist', 'cli.mjs')] : []
-  const ran = await attempt([node, ...tsx, 'main.ts'], { cwd, seconds: SECONDS })
+  const tsx = needsTsx(version) ? [tsxOf(context)] : []
+  const ran = await attempt([version.node, ...tsx, 'main.ts'], { cwd, seconds: SECONDS })
   assert.deepEqual([ran.code, ran.stderr], [0, ''], ran.stderr)
   return ran.stdout
 }
@@ -49,15 +38,11 @@ async function follow(recipes, cwd, context, version) {
 }
 
 function casesOf(context, version) {
-  let settled
-  const folder = () => (settled ??= settle(context, version))
   return Array.from(recipesIn(root), ([group, recipes]) => [
     `Node.js ${version.major}: docs/cookbook/${group}.md is what happens`,
-    async () => follow(recipes, await folder(), context, version),
+    async () => follow(recipes, await folderOf(context, version), context, version),
   ])
 }
 
 export const cookbookCases = (context) =>
-  Object.fromEntries(
-    [context.nodes[0], context.nodes.at(-1)].flatMap((version) => casesOf(context, version)),
-  )
+  Object.fromEntries(versionsOf(context).flatMap((version) => casesOf(context, version)))

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Skip } from '../../cases.mjs'
-import { capture, root } from '../../run.mjs'
-import { newUser } from '../user.mjs'
-import { needsKvm, userOf } from './cases.mjs'
+import { Skip } from '../../../cases.mjs'
+import { capture, root } from '../../../run.mjs'
+import { newUser } from '../../user.mjs'
+import { needsKvm, userOf } from '../cases.mjs'
+import { versionsOf } from './reader.mjs'
 
 /** What a compiler and an assembler are, on this host. */
 const PROGRAMS = ['cc', 'as', 'ld', 'ld.bfd', 'prlimit']
@@ -64,7 +65,7 @@ async function lacks(context, version, name, expected) {
 
 export function templateCases(context) {
   const names = readdirSync(join(root, 'templates'))
-  const versions = [context.nodes[0], context.nodes.at(-1)]
+  const versions = versionsOf(context)
   const cases = versions.flatMap((version) => [
     ...names.map((name) => [
       `Node.js ${version.major}: templates: ${name}`,
