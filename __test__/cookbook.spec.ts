@@ -10,19 +10,7 @@ import test from 'ava'
 
 import { kvmTest } from './helpers/kvm.ts'
 import { Lanes } from './helpers/lanes.ts'
-
-interface Recipe {
-  path: string
-  output: string
-}
-
-const { recipesIn, missingFor, keeps } = (await import(
-  new URL('../scripts/docs/recipes.mjs', import.meta.url).href
-)) as {
-  recipesIn: (root: string) => Map<string, Recipe[]>
-  missingFor: (recipe: Recipe) => string | undefined
-  keeps: (recipe: Recipe, printed: string) => boolean
-}
+import { keeps, missingFor, recipesIn } from './helpers/recipes.ts'
 
 const execute = promisify(execFile)
 const loader = import.meta.resolve('@oxc-node/core/register')

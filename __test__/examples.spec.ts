@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import test from 'ava'
 
 import { kvmTest } from './helpers/kvm.ts'
+import { isAs } from './helpers/recipes.ts'
 
 const execute = promisify(execFile)
 
@@ -23,12 +24,6 @@ const less: Record<string, string[]> = { 'fuzz.ts': ['2000'], 'fuzz-parser.ts': 
 const needed: Record<string, string[]> = {
   'build-box.ts': ['/usr/bin/as', '/usr/bin/ld', '/lib64'],
   'untrusted-python.ts': ['/usr/bin/python3', '/lib64'],
-}
-
-/** Whether a text is what was promised, where … is any text within a line. */
-function isAs(text: string, promise: string): boolean {
-  const parts = promise.split('…').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${parts.join('.*')}$`).test(text)
 }
 
 const examples = readdirSync('examples').filter((name) => name.endsWith('.ts'))

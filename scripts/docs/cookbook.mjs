@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { root as repository } from '../run.mjs'
+import { anchorOf } from './anchor.mjs'
 import { recipesIn } from './recipes.mjs'
 
 const MAX_LINES = 30
@@ -54,13 +55,6 @@ function pageOf(group, recipes) {
   const titles = sections.map(titleOf).filter((title) => title !== undefined)
   return { path, name: /^# (.*)$/m.exec(text)?.[1], text: wanted.join(''), titles }
 }
-
-/** As GitHub makes them. */
-const anchorOf = (title) =>
-  title
-    .toLowerCase()
-    .replaceAll(/[^\w -]/g, '')
-    .replaceAll(' ', '-')
 
 const lowered = (title) => title[0].toLowerCase() + title.slice(1)
 

@@ -44,10 +44,11 @@ function isHere(need) {
   return (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, need)))
 }
 
-/** Whether a recipe has printed what it promises, where … is any text within a line. */
-export function keeps({ output }, printed) {
-  const parts = output.split('…').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-  // As a terminal shows it, where a line that begins anew replaces what it was.
-  const shown = printed.replaceAll(/^.*\r(?!\n)/gm, '')
-  return new RegExp(`^${parts.join('.*')}$`).test(shown)
+/** Whether a text is what was promised, where … is any text within a line. */
+export function isAs(text, promise) {
+  const parts = promise.split('…').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${parts.join('.*')}$`).test(text)
 }
+
+/** Whether a recipe has printed what it promises, as a terminal shows it: a line that begins anew replaces what it was. */
+export const keeps = ({ output }, printed) => isAs(printed.replaceAll(/^.*\r(?!\n)/gm, ''), output)

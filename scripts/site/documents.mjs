@@ -3,6 +3,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { basename, extname, join, relative } from 'node:path'
 import { DocumentReflection, ReflectionKind } from 'typedoc'
 import { root } from '../run.mjs'
+import { once } from './once.mjs'
 
 /** Pages by section, in the order in which one needs them. What is not listed comes last in the first. */
 const PAGES = {
@@ -92,7 +93,7 @@ function addPage(project, file, parts) {
 }
 
 /** Sections of documents with their pages in order: guide, cookbook, then those of `PAGES`. */
-export function sectionsOf(project) {
+export const sectionsOf = once((project) => {
   const all = project.documents ?? []
   const inFolder = (folder) =>
     all
@@ -108,7 +109,7 @@ export function sectionsOf(project) {
         .toSorted((a, b) => rank(names, a) - rank(names, b)),
     ),
   }
-}
+})
 
 /** The index of a folder first. */
 const order = (path) => path.replace('README.md', '')

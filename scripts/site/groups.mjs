@@ -1,5 +1,6 @@
 // The groups of the reference, in the order in which they are shown. `@category` says which one a symbol belongs to.
 import { ReferenceReflection, ReflectionKind } from 'typedoc'
+import { once } from './once.mjs'
 
 /** By name, with what they hold. */
 const GROUPS = new Map([
@@ -44,8 +45,8 @@ const KINDS = ['Class', 'Function', 'Variable', 'Interface', 'TypeAlias'].map(
   (name) => ReflectionKind[name],
 )
 
-/** Symbols by group, in the groups' order. */
-export function grouped(project) {
+/** Symbols by group, in the groups' order. Every page of the reference shows them. */
+export const grouped = once((project) => {
   const symbols = symbolsOf(project).toSorted(
     (a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || a.name.localeCompare(b.name),
   )
@@ -53,7 +54,7 @@ export function grouped(project) {
     const members = symbols.filter((symbol) => groups.get(symbol) === name)
     return members.length === 0 ? [] : [{ name, summary, members }]
   })
-}
+})
 
 /** Kept, as the comments lose their tags when TypeDoc groups by them. */
 const groups = new WeakMap()

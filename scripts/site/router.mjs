@@ -1,15 +1,12 @@
 // Addresses in the site, and anchors that are those of a Git host.
 import { BaseRouter, PageKind, ReflectionKind, Slugger } from 'typedoc'
+import { anchorOf } from '../docs/anchor.mjs'
 import { addressOf, isDocument, pathOf } from './documents.mjs'
 
 /** Anchors of headings as a Git host makes them, so that a link leads to the same heading in both. */
 export class HeadingSlugger extends Slugger {
   serialize(value) {
-    const kept = value
-      .trim()
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}\p{M}\p{Pc} -]/gu, '')
-    return kept.replaceAll(' ', '-') || '_'
+    return anchorOf(value) || '_'
   }
 }
 
