@@ -10,6 +10,9 @@ import { findChromium, Page } from '../fixtures/viewers/chromium.ts'
 
 export const chromium = findChromium()
 
+/** It ends what hangs: a page that is busy answers late. */
+const limitMs = 300_000
+
 /** A page with what it said and asked for. */
 export class Browser {
   readonly said: string[] = []
@@ -46,7 +49,7 @@ export class Browser {
 
   /** Waits until an expression is true. */
   async until(t: ExecutionContext, expression: string): Promise<void> {
-    for (let tries = 0; tries < 600; tries++) {
+    for (const end = performance.now() + limitMs; performance.now() < end;) {
       if (await this.page.evaluate(`Boolean(${expression})`)) return
       await sleep(50)
     }

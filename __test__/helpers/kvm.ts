@@ -17,7 +17,7 @@ import type { NativeReport } from '../../src/native/seam.ts'
 export type Run = (vm: VirtualMachine, options?: RunOptions) => Promise<RunResult>
 
 /** Ends a run that would otherwise hang; no test waits for it. */
-const timeoutMs = 60_000
+const timeoutMs = 300_000
 
 /** Both ways to run, which must not differ in what the guest and the handlers see. */
 export const runKinds: Readonly<Record<'runSync' | 'run', Run>> = {

@@ -6,7 +6,7 @@ import { kvmTest } from './kvm.ts'
 import { type NativeLibrary, type NativeName, nativeLibrary } from './native.ts'
 
 /** Ends a call that would otherwise hang; no test waits for it. */
-const timeoutMs = 60_000
+const timeoutMs = 300_000
 
 /** Functions of the library `plain`, for those who want other imports. */
 export const unasked = { visit: () => 0, weigh: () => 0, unheard: () => undefined }

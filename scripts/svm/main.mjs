@@ -38,7 +38,7 @@ const commands = {
   test(args) {
     const options = {
       self: { type: 'boolean' },
-      idle: { type: 'string', default: '240' },
+      idle: { type: 'string', default: '600' },
       spec: { type: 'string' },
     }
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true })

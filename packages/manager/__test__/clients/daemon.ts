@@ -36,7 +36,7 @@ interface Ended {
 
 function ended([command, ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(command!, args, { env, timeout: 100_000 }, (error, stdout, stderr) => {
+    execFile(command!, args, { env, timeout: 600_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
       resolve({ code, stdout, stderr })
     })
@@ -94,7 +94,7 @@ export async function shownCodes(
   name: string,
   count: number,
 ): Promise<number[]> {
-  const end = performance.now() + 60_000
+  const end = performance.now() + 300_000
   for (;;) {
     const cells = Buffer.from(await supervisor.memory(name, 0xb_8000, count * 2))
     const words = Array.from({ length: count }, (_, at) => cells.readUInt16LE(at * 2))

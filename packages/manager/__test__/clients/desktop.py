@@ -58,7 +58,7 @@ def code(pid):
 
 
 def input(words):
-    subprocess.run(["xdotool", *words], check=True, timeout=30, stdout=sys.stderr)
+    subprocess.run(["xdotool", *words], check=True, timeout=300, stdout=sys.stderr)
     return {}
 
 

@@ -140,7 +140,7 @@ export class Desktop implements Disposable {
   }
 
   /** Waits for the first that is wanted. */
-  async find(wanted: Wanted, limitMs = 60_000): Promise<Shown> {
+  async find(wanted: Wanted, limitMs = 300_000): Promise<Shown> {
     const end = performance.now() + limitMs
     for (;;) {
       const [node] = await this.all(wanted)
@@ -180,7 +180,7 @@ export class Desktop implements Disposable {
    * Clicks where something is until something else is shown, which it returns: on a busy host a
    * click may come before what it is for.
    */
-  async clickFor(wanted: Wanted, effect: Wanted, limitMs = 60_000): Promise<Shown> {
+  async clickFor(wanted: Wanted, effect: Wanted, limitMs = 300_000): Promise<Shown> {
     const end = performance.now() + limitMs
     await this.find(wanted, limitMs)
     for (;;) {

@@ -51,7 +51,7 @@ export class Flood {
 
   /** Waits until it holds as many of something. */
   async holds(what: string, wanted: number): Promise<boolean> {
-    for (const end = performance.now() + 60_000; performance.now() < end;) {
+    for (const end = performance.now() + 300_000; performance.now() < end;) {
       if ((await this.census()).counts[what] === wanted) return true
       await turn()
     }
