@@ -41,8 +41,8 @@ if (noLinux !== undefined) {
           each.do(`ip addr add 192.168.7.${index + 1}/24 dev eth0; ip link set eth0 up`),
         ),
       )
-      // One by one: what comes after the next one is sent, as from a machine that gets no processor,
-      // is lost for ping.
+      // One by one: ping does not wait long for the last of several, and a machine may get no
+      // processor meanwhile.
       const ping = (peer: number): string =>
         `n=0; while [ $n -lt 5 ]; do ping -c 1 -W 60 192.168.7.${peer} && n=$((n + 1)); done`
       for (const [linux, peer] of [

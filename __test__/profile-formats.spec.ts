@@ -255,8 +255,8 @@ test('the end of its name, or an option, says how a file is written', async (t) 
 })
 
 /**
- * Runs a guest for so long that its profile has samples: for a second, or longer where the host gave
- * it no processor then.
+ * Runs a guest for so long that its profile has samples: for a second, or longer where the host
+ * gave it no processor then.
  */
 async function sampled(args: readonly string[], has: (ran: Ran) => boolean): Promise<Ran> {
   for (let seconds = 1; ; seconds *= 4) {

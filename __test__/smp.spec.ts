@@ -24,7 +24,7 @@ function machine(vcpus: number): VirtualMachine {
 }
 
 /**
- * A machine whose run is over; the test closes it. A host may keep the second vCPU's thread from its
+ * A machine whose run is over; the test closes it. A host may keep the second vCPU's thread from a
  * processor for longer than the guest waits, but does not do so each time.
  */
 async function ended(t: ExecutionContext, vcpus: number): Promise<[VirtualMachine, RunResult]> {
