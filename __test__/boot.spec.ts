@@ -37,8 +37,8 @@ function runsGuest(pid: number): boolean {
 }
 
 /**
- * Sends a signal when the guest has said "ok"; with `--json`, where that is not heard, when the guest
- * runs.
+ * Sends a signal when the guest has said "ok"; with `--json`, where that is not heard, when the
+ * guest runs.
  */
 function boot(args: string[], input = '', signal?: NodeJS.Signals): Promise<Ran> {
   return new Promise((resolve, reject) => {
