@@ -62,6 +62,7 @@ const lanes = new Lanes(availableParallelism() + 1)
 
 for (const recipe of recipes) {
   kvmTest(`${recipe.path} prints what it says`, async (t) => {
+    t.timeout(1_800_000)
     const missing = missingFor(recipe)
     if (missing !== undefined) {
       t.log(`skipped: no ${missing} here`)
@@ -71,7 +72,7 @@ for (const recipe of recipes) {
     const cwd = mkdtempSync(join(tmpdir(), 'vmexit-recipe-'))
     t.teardown(() => rmSync(cwd, { recursive: true, force: true }))
     const args = ['--import', loader, resolve(recipe.path)]
-    const run = () => execute(process.execPath, args, { cwd, timeout: 60_000 })
+    const run = () => execute(process.execPath, args, { cwd, timeout: 600_000 })
     const { stdout, stderr } = await lanes.inTurn(run)
     if (!keeps(recipe, stdout)) t.is(stdout, recipe.output)
     t.is(stderr, '')

@@ -22,7 +22,7 @@ chmod +x /etc/acpi/PWRF/00000080; acpid; echo $((6 * 7)) listens
 
 if (existsSync(`${folder}/vmlinuz`)) {
   kvmTest(title, async (t) => {
-    t.timeout(300_000)
+    t.timeout(1_300_000)
     using vm = new VirtualMachine({
       pc: true,
       memoryBytes: 256 << 20,
@@ -39,7 +39,7 @@ if (existsSync(`${folder}/vmlinuz`)) {
       heard += bytes.toString()
       wake()
     })
-    const ended = vm.run({ timeoutMs: 280_000 }).then((result) => {
+    const ended = vm.run({ timeoutMs: 1_200_000 }).then((result) => {
       wake()
       return result
     })
@@ -51,9 +51,9 @@ if (existsSync(`${folder}/vmlinuz`)) {
       t.true(heard.includes(text), heard)
     }
     await says('greetings from init')
-    await vm.screen!.waitFor('/ #', { timeoutMs: 100_000 })
+    await vm.screen!.waitFor('/ #', { timeoutMs: 600_000 })
     await vm.keyboard.type('echo $((6 * 7)) is the answer\n')
-    await vm.screen!.waitFor(/^42 is the answer/m, { timeoutMs: 100_000 })
+    await vm.screen!.waitFor(/^42 is the answer/m, { timeoutMs: 600_000 })
     vm.serial.write(answer)
     await says('42 listens')
     // acpid says nothing when it has opened the button, and a press before that is not heard.

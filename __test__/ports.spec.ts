@@ -27,7 +27,7 @@ for (const [what, ports, key] of [
     t.is(vm.ports.get(key), port)
     const heard = texts(port)
     port.write('written before the run, ')
-    const run = vm.run({ timeoutMs: 20_000 })
+    const run = vm.run({ timeoutMs: 300_000 })
     port.write('and after its beginning')
     t.true(await until(() => heard.text.endsWith('beginning')))
     t.is(heard.text, 'written before the run, and after its beginning')
@@ -46,7 +46,7 @@ for (const [what, ports, key] of [
 kvmTest('many bytes arrive whole, and in their order', async (t) => {
   using vm = portMachine(echo, ['agent'])
   const port = vm.ports.get('agent')!
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   const sent = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251))
   const got: Buffer[] = []
   port.on('data', (bytes: Buffer) => got.push(bytes))
@@ -60,7 +60,7 @@ kvmTest('many bytes arrive whole, and in their order', async (t) => {
 kvmTest('a guest whose port nobody reads waits, and goes on when it is read', async (t) => {
   using vm = portMachine(flood, ['agent'], { sends: 4096 })
   const port = vm.ports.get('agent')!
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   await sleep(1000)
   let count = 0
   port.on('data', ({ length }: Buffer) => (count += length))
@@ -77,7 +77,7 @@ kvmTest('a guest whose port nobody reads waits, and goes on when it is read', as
 
 kvmTest('a console that nobody reads stops no guest', async (t) => {
   using vm = portMachine(flood, [], { sends: 4096 })
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   const used = (): number => vm.memory.readUint16(0x3_6002)
   t.true(await until(() => used() > 100))
   const heard = texts(vm.ports.get(0)!)
@@ -89,9 +89,10 @@ kvmTest('a console that nobody reads stops no guest', async (t) => {
 kvmTest('a guest that does not read makes the writer wait', async (t) => {
   using vm = portMachine(echo, ['agent'], { receives: false })
   const port = vm.ports.get('agent')!
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   let taken = 0
   for (let count = 0; count < 100; count++) port.write(Buffer.alloc(4096), () => taken++)
+  await until(() => taken === 16)
   await sleep(300)
   t.is(taken, 16)
   t.true(port.writableNeedDrain)
@@ -106,7 +107,7 @@ kvmTest('a guest that does not read makes the writer wait', async (t) => {
 kvmTest('after destroy() what the guest sends goes nowhere', async (t) => {
   using vm = portMachine(flood, ['agent'], { sends: 4096 })
   const port = vm.ports.get('agent')!
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   port.destroy()
   const used = (): number => vm.memory.readUint16(0x3_6002)
   t.true(await until(() => used() > 100))
@@ -148,7 +149,7 @@ kvmTest('a reader holds the process, and a port that nobody reads does not', asy
 
 kvmTest('a fork has ports of its own, with the bytes that waited', async (t) => {
   using vm = portMachine(echo, ['agent'], { receives: false })
-  const run = vm.run({ timeoutMs: 20_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   vm.ports.get('agent')!.write('for the guest')
   // It has said what it has to say.
   await until(() => heardOf(vm).length >= 3)
@@ -163,7 +164,7 @@ kvmTest('a fork has ports of its own, with the bytes that waited', async (t) => 
     const heard = texts(each.ports.get('agent')!)
     // The guest offers its buffer.
     each.memory.writeUint16(0x3_1002, 1)
-    const going = each.run({ timeoutMs: 20_000 })
+    const going = each.run({ timeoutMs: 300_000 })
     each.ports.get('agent')!.write(', and more')
     t.true(await until(() => heard.text === 'for the guest, and more'), heard.text)
     each.stop()

@@ -15,7 +15,7 @@ const builtTest = isBuilt ? test : test.skip
 /** What a program prints, as JSON. */
 async function run(code: string): Promise<unknown> {
   const args = ['--input-type=module', '-e', code]
-  const { stdout } = await execute(process.execPath, args, { timeout: 60_000 })
+  const { stdout } = await execute(process.execPath, args, { timeout: 300_000 })
   return JSON.parse(stdout)
 }
 

@@ -12,8 +12,19 @@ async function assertWholeAfterReset(t: ExecutionContext, lib: AnyLibrary): Prom
   t.throws(() => lib.exports.add(1, 2), busy)
   await t.throwsAsync(lib.async.add(1, 2), busy)
   lib.reset()
-  t.is(lib.exports.add(40, 2), 42)
-  t.is(await lib.async.add(40, 2), 42)
+  t.is(await inTime(lib, () => lib.exports.add(40, 2)), 42)
+  t.is(await inTime(lib, () => lib.async.add(40, 2)), 42)
+}
+
+/** What a call returns: a busy host may use up the time that it has, and then it begins again. */
+async function inTime(lib: AnyLibrary, call: () => unknown): Promise<unknown> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await call()
+    } catch (error) {
+      if (!(error instanceof GuestTimeout) || tries === 100) throw error
+      lib.reset()
+    }
 }
 
 interface Case {

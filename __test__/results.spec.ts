@@ -146,10 +146,12 @@ kvmTestBoth('the embedded guests end as their heads say', async (t, run) => {
 
 kvmTest('durationMs is the time of the run, not of the machine', async (t) => {
   using vm = machine('f4 f4 ; hlt; hlt')
-  const first = vm.runSync()
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  const second = await vm.run()
-  t.true(first.durationMs < 250 && second.durationMs < 250)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  let begin = performance.now()
+  t.true(checkTime(vm.runSync(), begin))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  begin = performance.now()
+  t.true(checkTime(await vm.run(), begin))
 })
 
 kvmTest('a machine says whether it runs and whether it is closed', async (t) => {
@@ -174,7 +176,7 @@ kvmTest('machines that run at once end each on its own', async (t) => {
     const vms = Array.from({ length: 8 }, () =>
       machine(guests.pioSizes, [{ port: 0x200, length: 8, device }]),
     )
-    const results = await Promise.all(vms.map((vm) => vm.run({ timeoutMs: 60_000 })))
+    const results = await Promise.all(vms.map((vm) => vm.run({ timeoutMs: 300_000 })))
     t.deepEqual(
       results.map(({ reason, exits }) => [reason, exits]),
       vms.map(() => ['hlt', 7]),

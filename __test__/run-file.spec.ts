@@ -22,7 +22,7 @@ function file(name: string, content: string | Uint8Array): string {
 
 const define = (name: string, definition: unknown): string => file(name, JSON.stringify(definition))
 
-const limit = ['--timeout', '60s']
+const limit = ['--timeout', '300s']
 
 file('exit7.bin', code('b0 2a e6 e9 b0 07 e6 f4 ; mov $42,%al; out $0xe9; mov $7,%al; out $0xf4'))
 const machine = {

@@ -10,7 +10,7 @@ kvmTest('a run goes on past a stop that is removed before its handler has answer
   using vm = machine(listing)
   let answer: () => void = () => undefined
   const point = vm.debug.breakpoint(2n, () => new Promise<void>((resolve) => (answer = resolve)))
-  const run = vm.run({ timeoutMs: 60_000 })
+  const run = vm.run({ timeoutMs: 300_000 })
   t.true(await until(() => point.hits === 1))
   await vm.pause()
   t.is(vm.registers().rip, 2n)

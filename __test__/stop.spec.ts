@@ -34,13 +34,14 @@ serialTestBoth('timeoutMs ends a spinning guest, again and again', async (t, run
   for (const privilege of ['kernel', 'user'] as const) {
     using vm = machine(guests.spin, [], { privilege })
     for (const timeoutMs of [60, 1, 0.25]) {
+      const begin = performance.now()
       const result = await run(vm, { timeoutMs })
       t.is(result.reason, 'timeout')
       t.is(result.exit, null)
       t.is(result.exitCode, undefined)
       t.is(result.exits, 0)
       t.true(result.durationMs >= timeoutMs * 0.99, `${result.durationMs} ms of ${timeoutMs}`)
-      t.true(result.durationMs < timeoutMs + 10_000, `${result.durationMs} ms of ${timeoutMs}`)
+      t.true(result.durationMs <= performance.now() - begin)
       t.false(vm.running)
       t.is(vm.registers().rip, 0n)
     }
@@ -56,10 +57,15 @@ serialTestBoth('timeoutMs 0 ends every run', async (t, run) => {
 
 serialTestBoth('timeoutMs ends a guest whose exits Rust answers', async (t, run) => {
   using vm = machine(poll, [{ port: 0x10, to: 'constant', value: 1 }])
-  const result = await run(vm, { timeoutMs: 50 })
-  t.is(result.reason, 'timeout')
-  t.true(result.exits > 0)
-  t.is(vm.counters().routes[0]?.reads, result.exits)
+  let exits = 0
+  // On a busy host the guest may not be entered in that time.
+  const runOnce = async (): Promise<void> => {
+    const result = await run(vm, { timeoutMs: 50 })
+    t.is(result.reason, 'timeout')
+    exits += result.exits
+    t.is(vm.counters().routes[0]?.reads, exits)
+  }
+  t.true(await until(() => exits > 0, undefined, runOnce))
 })
 
 serialTestBoth('timeoutMs ends a guest whose exits a device answers', async (t, run) => {
@@ -68,7 +74,7 @@ serialTestBoth('timeoutMs ends a guest whose exits a device answers', async (t, 
   // Under run() the first question may come too late on a busy host.
   const runOnce = async (): Promise<unknown> =>
     t.is((await run(vm, { timeoutMs: 50 })).reason, 'timeout')
-  t.true(await until(() => reads > 0, 60_000, runOnce))
+  t.true(await until(() => reads > 0, undefined, runOnce))
 })
 
 serialTestBoth('a time-out belongs to its run, not to the next one', async (t, run) => {
@@ -77,16 +83,20 @@ serialTestBoth('a time-out belongs to its run, not to the next one', async (t, r
     eb fe ; jmp .
   `
   using vm = machine(listing)
-  t.is((await run(vm, { timeoutMs: 150 })).reason, 'hlt')
-  const next = await run(vm, { timeoutMs: 400 })
+  let timeoutMs = 150
+  // On a busy host the guest may not halt in that time.
+  while ((await run(vm, { timeoutMs })).reason === 'timeout' && timeoutMs < 60_000) timeoutMs *= 2
+  t.is(vm.registers().rip, 1n)
+  const longMs = timeoutMs + 250
+  const next = await run(vm, { timeoutMs: longMs })
   t.is(next.reason, 'timeout')
-  t.true(next.durationMs >= 399, `${next.durationMs} ms`)
+  t.true(next.durationMs >= longMs - 1, `${next.durationMs} ms of ${longMs}`)
 })
 
 serialTest('stop() from the event loop, at once and later', async (t) => {
   using vm = machine(guests.spin)
   for (const delayMs of [undefined, 0, 30]) {
-    const run = vm.run({ timeoutMs: 60_000 })
+    const run = vm.run({ timeoutMs: 300_000 })
     t.true(vm.running)
     if (delayMs !== undefined) await sleep(delayMs)
     vm.stop()
@@ -208,7 +218,7 @@ serialTest('an aborted signal rejects with its reason and leaves the machine usa
   const reason = { because: 'of this' }
   for (const delayMs of [0, 30]) {
     const controller = new AbortController()
-    const run = vm.run({ signal: controller.signal, timeoutMs: 60_000 })
+    const run = vm.run({ signal: controller.signal, timeoutMs: 300_000 })
     t.is(getEventListeners(controller.signal, 'abort').length, 1)
     setTimeout(() => controller.abort(reason), delayMs)
     t.is(await rejection(run), reason)
@@ -277,7 +287,7 @@ serialTest('stops at random moments, ten thousand: none is lost', async (t) => {
     const random = randomNumbers(seed)
     for (let index = 0; index < runs; index++) {
       // A lost stop would leave the run to the time-out.
-      const run = vm.run({ timeoutMs: 60_000 })
+      const run = vm.run({ timeoutMs: 300_000 })
       await dither(random)
       vm.stop()
       const { reason } = await run
@@ -293,8 +303,9 @@ serialTest('time-outs at random moments under runSync, a thousand: none is lost'
   using vm = machine(guests.spin)
   const random = randomNumbers(7)
   for (let index = 0; index < affordable(1000); index++) {
-    const { reason, durationMs } = vm.runSync({ timeoutMs: random() * 0.5 })
-    if (reason !== 'timeout' || durationMs > 10_000) t.fail(`run ${index}: ${reason}`)
+    // One that is lost would leave the run to whatever ends this test.
+    const { reason } = vm.runSync({ timeoutMs: random() * 0.5 })
+    if (reason !== 'timeout') t.fail(`run ${index}: ${reason}`)
   }
   t.pass()
 })

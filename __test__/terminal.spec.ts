@@ -36,7 +36,7 @@ function session(
 ): Promise<Session> {
   const path = (what: string): string => join(folder, `${name}-${what}`)
   const text = (what: string): string => readFileSync(path(what), 'utf8')
-  const line = `'${process.execPath}' '${main}' ${command} '${kernel(name, listing)}' --timeout 60s`
+  const line = `'${process.execPath}' '${main}' ${command} '${kernel(name, listing)}' --timeout 300s`
   const script = `
     stty -a > '${path('before')}'
     sh -c "echo \\$\\$ > '${path('pid')}'; exec ${line}"

@@ -60,7 +60,7 @@ kvmTestBoth('a shutdown says where, unless KVM has reset the vCPU', async (t, ru
 kvmTest('the vCPU that crashed is named, and after a time-out the first', async (t) => {
   // cmp $1,%di; je 1f; jmp .; 1: ud2
   using vm = machine('66 83 ff 01 74 02 eb fe 0f 0b', [], { vcpus: 3 })
-  const crashed = await vm.run({ timeoutMs: 60_000 })
+  const crashed = await vm.run({ timeoutMs: 300_000 })
   t.like(crashed, { reason: 'shutdown', vcpu: 1 })
   if (!isSvm) t.like(crashed.where, { vcpu: 1, rip: 8n })
   using spinning = machine('eb fe ; 1: jmp 1b', [], { vcpus: 3 })
@@ -92,7 +92,7 @@ kvmTest('bytes end where memory does, and are none where there is none', (t) => 
   t.deepEqual([...where!.bytes], [0xeb, 0xfe])
   // Long mode maps 4 GiB; 16 TiB it does not.
   using lost = machine('48 b8 00 00 00 00 00 10 00 00 ff e0 ; movabs $1<<44,%rax; jmp *%rax')
-  const result = lost.runSync({ timeoutMs: 1000 })
+  const result = lost.runSync({ timeoutMs: 300_000 })
   t.not(result.reason, 'timeout')
   if (result.where) says(t, result, /RIP 0x100000000000 .*, where no memory can be read$/)
 })

@@ -69,7 +69,7 @@ test('a slow reader makes the jobs wait', async (t) => {
 test('results come as they are ready, and a slow generator does not hold them', async (t) => {
   const { options } = place(t)
   async function* jobs(): AsyncGenerator<Job> {
-    yield { id: 'slow', module: 'hang', limits: { timeoutMs: 60_000 } }
+    yield { id: 'slow', module: 'hang', limits: { timeoutMs: 600_000 } }
     yield { id: 'quick', module: 'echo' }
     await new Promise(() => undefined)
   }
@@ -85,7 +85,7 @@ test('cancelling ends the children, and throws the reason', async (t) => {
   const pids: number[] = []
   const jobs: Job[] = [
     { id: 'echo', module: 'echo' },
-    ...['a', 'b'].map((id) => ({ id, module: 'hang', limits: { timeoutMs: 60_000 } })),
+    ...['a', 'b'].map((id) => ({ id, module: 'hang', limits: { timeoutMs: 600_000 } })),
   ]
   const reason = new Error('enough')
   let hanging = 0

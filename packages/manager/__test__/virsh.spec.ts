@@ -365,7 +365,7 @@ async function said(bench: Bench, name: string, text: string): Promise<void> {
   let isFound = false
   await until(
     () => isFound,
-    60_000,
+    300_000,
     async () => {
       isFound = await found()
     },
@@ -380,7 +380,7 @@ async function counted(bench: Bench, name: string, expected: number): Promise<vo
   let now = -1
   await until(
     () => now === expected,
-    60_000,
+    300_000,
     async () => {
       now = await count()
     },

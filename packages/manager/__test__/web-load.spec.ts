@@ -47,7 +47,7 @@ async function allHear(daemon: HttpDaemon, all: readonly Visitor[]): Promise<boo
 }
 
 kvmTest('fifty browsers are served at once, and a machine that is killed is one', async (t) => {
-  t.timeout(180_000)
+  t.timeout(1_200_000)
   const daemon = await HttpDaemon.start(t, '0')
   const { client } = daemon
   for (const name of names) {

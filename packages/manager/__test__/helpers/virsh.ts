@@ -99,7 +99,7 @@ export class Bench {
   async client(...words: string[]): Promise<Said> {
     const [command, ...args] = await withClients(words)
     return new Promise((resolve) => {
-      const options = { env: this.#env, timeout: 100_000 }
+      const options = { env: this.#env, timeout: 600_000 }
       execFile(command!, args, options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
         resolve({ code, stdout, stderr })
