@@ -26,7 +26,7 @@ export interface Setting {
 }
 
 /** No program of these tests works that long. */
-const timeoutMs = patient(60_000)
+const timeoutMs = patient(300_000)
 
 /** Runs a program on the host. */
 export function onHost(
@@ -83,7 +83,7 @@ export function programTest(
   body: (t: ExecutionContext, program: string) => Promise<void>,
 ): void {
   kvmTest(title, async (t) => {
-    t.timeout(patient(300_000))
+    t.timeout(patient(1_500_000))
     const program = await debianProgram(path, name)
     if (!program.startsWith('skipped')) return body(t, program)
     t.log(program)
