@@ -13,7 +13,7 @@ const image = assembleSync(
           sti
    sleep: hlt; cmp cl, 10; jb sleep
           mov al, cl; out 0xf4, al
-   tick:  inc cl; mov al, 0x20; out 0x20, al; iret                  # the PIC may send the next`,
+   tick:  cmp cl, 10; adc cl, 0; mov al, 0x20; out 0x20, al; iret   # one more, up to ten`,
   { bits: 16, origin: 0x7c00 },
 )
 
