@@ -80,7 +80,7 @@ for (const mode of ['real', 'protected', 'paged32', 'long', 'long --privilege us
       ...mode.split(' '),
       ...ports,
       '--timeout',
-      '30s',
+      '300s',
     ])
     t.deepEqual([ran.code, [...ran.stdout], ran.stderr], [7, [42], ''])
   })

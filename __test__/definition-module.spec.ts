@@ -40,7 +40,7 @@ kvmTest('a device of a module answers the guest', async (t) => {
   const payload = { guest: 'input' }
   const routes = [{ port: '0xe9', to: 'console' } as const]
   using vm = new VirtualMachine(await made(code, { mode: 'long', payload, routes }))
-  t.is(vm.runSync({ timeoutMs: 60_000 }).outputText, 'hi')
+  t.is(vm.runSync({ timeoutMs: 300_000 }).outputText, 'hi')
 })
 
 test('what it gives is merged over the definition, and arrays are appended', async (t) => {

@@ -42,7 +42,7 @@ for (const name of examples) {
     }
     const file = `examples/${name}`
     const args = ['--import', '@oxc-node/core/register', file, ...(less[name] ?? [])]
-    const { stdout, stderr } = await execute(process.execPath, args, { timeout: 60_000 })
+    const { stdout, stderr } = await execute(process.execPath, args, { timeout: 300_000 })
     t.not(promised(file), '')
     if (!isAs(stdout, promised(file))) t.is(stdout, promised(file))
     t.is(stderr, '')

@@ -62,7 +62,7 @@ for (const mode of modes) {
     using vm = machine('0f 0b ; ud2', [], { mode, faults: 'report' })
     // No memory is there.
     vm.setRegisters({ rsp: 0x40_0000n })
-    const { reason } = vm.runSync({ timeoutMs: 60_000 })
+    const { reason } = vm.runSync({ timeoutMs: 300_000 })
     t.is(reason, native.hostBackend() === 'kvm_amd' ? 'internal-error' : 'shutdown')
   })
 }
@@ -74,7 +74,7 @@ kvmTest('paged32: a page that is not there', (t) => {
     faults: 'report',
   })
   vm.memory.writeUint32(Number(vm.specialRegisters().cr3) + 4, 0)
-  const result = vm.runSync({ timeoutMs: 60_000 })
+  const result = vm.runSync({ timeoutMs: 300_000 })
   const expected = { vector: 14, name: '#PF', errorCode: 0, address: 0x40_0000n, rip: 0n }
   t.deepEqual(result.fault, expected, inspect(result))
 })
@@ -86,5 +86,5 @@ kvmTest('a frame on the stack that names no segment is none, and the write an ex
     faults: 'report',
   })
   vm.setRegisters({ rsp: stack })
-  t.like(vm.runSync({ timeoutMs: 60_000 }), { reason: 'pio-out', exit: { port: 0xfa } })
+  t.like(vm.runSync({ timeoutMs: 300_000 }), { reason: 'pio-out', exit: { port: 0xfa } })
 })

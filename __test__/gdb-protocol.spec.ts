@@ -11,7 +11,6 @@ import { Client, packet } from './fixtures/gdb/client.ts'
 import { until } from './fixtures/until.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { machine, vmError } from './helpers/machine.ts'
-import { patient } from './helpers/speed.ts'
 
 /** inc eax; jmp -4 */
 const counting = 'ff c0 eb fc'
@@ -195,19 +194,21 @@ for (const [mode, architecture, bytes] of [
 }
 
 kvmTest('a guest that changes its mode is told of, and the layout stays', async (t) => {
-  // To protected mode: lgdt, cr0.pe, far jump; then jmp to itself.
+  // To protected mode: lgdt, cr0.pe, far jump; then it says so, and jumps to itself.
+  let isThere = false
   using vm = machine(
     `fa 0f 01 16 20 00 ; cli; lgdt [0x20]
      0f 20 c0 0c 01 0f 22 c0 ; mov eax, cr0; or al, 1; mov cr0, eax
      ea 13 00 08 00 ; jmp 8:0x13
-     eb fe ; jmp 0x13
-     90 90 90 90 90 90 90 90 90 90 90
+     e6 10 ; out al, 0x10
+     eb fe ; jmp 0x15
+     90 90 90 90 90 90 90 90 90
      17 00 28 00 00 00 ; the table: 24 bytes at 0x28
      00 00
      00 00 00 00 00 00 00 00
      ff ff 00 00 00 9a cf 00
      ff ff 00 00 00 92 cf 00`,
-    [],
+    [{ port: 0x10, device: { write: () => void (isThere = true) } }],
     { mode: 'real' },
   )
   const path = await served(t, vm)
@@ -215,8 +216,7 @@ kvmTest('a guest that changes its mode is told of, and the layout stays', async 
   t.true((await client.ask('qXfer:features:read:target.xml:0,4000')).includes('>i8086<'))
   const before = (await client.ask('g')).length
   client.write(packet('c'))
-  t.true(await until(() => vm.running))
-  await new Promise((resolve) => setTimeout(resolve, patient(50)))
+  t.true(await until(() => isThere))
   client.write('\x03')
   const text = Buffer.from((await client.answer(true)).slice(1), 'hex').toString()
   t.regex(text, /runs 32-bit code now, and this connection is i8086/)

@@ -18,7 +18,7 @@ import { affordable } from './helpers/speed.ts'
 const serially = (title: string, body: (t: ExecutionContext) => Promise<void>): void =>
   kvmTest(title, body, test.serial)
 
-const timeoutMs = 60_000
+const timeoutMs = 300_000
 
 /** Remembers what it was called with. */
 function visitors(): Visitors & { calls: unknown[][] } {

@@ -48,7 +48,7 @@ kvmTest('docs/native.md has the calls that are answered, and no other', async (t
   }
   const tried = native.systemCalls().filter(({ name }) => !untried.includes(name))
   const numbers = tried.map(({ number }) => String(number))
-  const { exitCode, refused } = await execute(program, numbers, { timeoutMs: 60_000 })
+  const { exitCode, refused } = await execute(program, numbers, { timeoutMs: 300_000 })
   t.is(exitCode, 0)
   const answered = tried.map(({ name }) => name).filter((name) => !(name in refused))
   const found = [...answered, ...untried]

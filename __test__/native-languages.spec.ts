@@ -28,7 +28,7 @@ function libraryTest(title: string, names: readonly NativeName[], body: Body, ex
       const printed: Printed = { 1: '', 2: '' }
       using library = await instantiate(found.image, {
         imports: { visit: () => 0, weigh: () => 0, unheard: () => undefined },
-        timeoutMs: 60_000,
+        timeoutMs: 300_000,
         onOutput: (fd, bytes) => (printed[fd] += Buffer.from(bytes).toString()),
         ...(exports && { exports: exports as Record<string, string> }),
       })

@@ -37,7 +37,7 @@ imageTest('whatever it asks for, on whatever stack', hostile, async (t, image) =
       weigh: ['f64(cstr, i64, f32)', (text) => (text ?? '').length],
       visit: ['i32(ptr, usize)', (address) => address % 1000],
     },
-    timeoutMs: 10_000,
+    timeoutMs: 300_000,
     onOutput: () => undefined,
   })
   const block = BigInt(lib.alloc(8192))

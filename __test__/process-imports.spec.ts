@@ -7,7 +7,7 @@ import { type AnyLibrary, imageTest, unasked } from './helpers/library.ts'
 import { nativeLibrary } from './helpers/native.ts'
 
 const plain = () => nativeLibrary('plain')
-const timeoutMs = 60_000
+const timeoutMs = 300_000
 
 /** A test of `plain` with imports of its own, which may refer to the library. */
 function importTest(

@@ -10,7 +10,7 @@ import { type Served, serve } from './fixtures/rfb-served.ts'
 import { until } from './fixtures/until.ts'
 import { affordable } from './helpers/speed.ts'
 
-/** Somebody else gets the screen, and in good time. */
+/** Somebody else gets the screen, and does not wait for ever. */
 async function othersAreServed(t: ExecutionContext, { server, screen }: Served): Promise<void> {
   const begin = performance.now()
   using other = await RfbClient.open(server.address)
@@ -18,7 +18,7 @@ async function othersAreServed(t: ExecutionContext, { server, screen }: Served):
   const update = await other.update()
   const pixels = update.reduce((sum, { width, height }) => sum + width * height, 0)
   t.is(pixels, screen.width * screen.height)
-  t.true(performance.now() - begin < 60_000)
+  t.true(performance.now() - begin < 300_000)
 }
 
 const nonsense: Record<string, Buffer> = {

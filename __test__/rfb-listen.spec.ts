@@ -24,7 +24,6 @@ import { RfbClient } from './fixtures/rfb-client.ts'
 import { NotedKeys, PaintedScreen } from './fixtures/rfb-screen.ts'
 import { until } from './fixtures/until.ts'
 import { vmError } from './helpers/machine.ts'
-import { affordable } from './helpers/speed.ts'
 
 function folder(t: ExecutionContext): string {
   const made = mkdtempSync(join(tmpdir(), 'rfb-'))
@@ -125,6 +124,9 @@ test('a folder that is absent, or forbidden, and a path too long are named', asy
   await t.throwsAsync(serve(t, { path: join(long, 's') }), vmError('ERR_INVALID_OPTION', /EACCES/))
 })
 
+/** A refusal takes a second, and a timer may be early by less than one. */
+const leastMs = 900
+
 test('a port is on the loopback, and asks for the password', async (t) => {
   const server = await serve(t, { port: 0, password: 'secret' })
   t.regex(server.address, /^127\.0\.0\.1:\d+$/)
@@ -132,18 +134,23 @@ test('a port is on the loopback, and asks for the password', async (t) => {
     using client = await RfbClient.open(server.address, minor, 'secret')
     t.is(client.width, 64)
   }
-  const begin = performance.now()
-  const refused = [8, 7, 3].map(async (minor) => {
-    using client = new RfbClient(server.address)
-    const reason = await client.admit(minor, 'secre')
-    await client.dropped()
-    return reason
-  })
-  using other = await RfbClient.open(server.address, 8, 'secret')
-  if (affordable(10) === 10) t.true(performance.now() - begin < 900, 'others do not wait')
-  t.deepEqual(await Promise.all(refused), ['wrong password', 'refused', 'refused'])
-  t.true(performance.now() - begin > 900)
-  t.is(other.width, 64)
+  let admittedMs = Infinity
+  // A busy host may hold this process up; a wait of ours is there each time.
+  for (let round = 0; admittedMs >= leastMs && round < 20; round++) {
+    const begin = performance.now()
+    const refused = [8, 7, 3].map(async (minor) => {
+      using client = new RfbClient(server.address)
+      const reason = await client.admit(minor, 'secre')
+      await client.dropped()
+      return reason
+    })
+    using other = await RfbClient.open(server.address, 8, 'secret')
+    admittedMs = performance.now() - begin
+    t.deepEqual(await Promise.all(refused), ['wrong password', 'refused', 'refused'])
+    t.true(performance.now() - begin > leastMs)
+    t.is(other.width, 64)
+  }
+  t.true(admittedMs < leastMs, 'others do not wait')
 })
 
 test('a viewer that takes another security type than the one offered is dropped', async (t) => {

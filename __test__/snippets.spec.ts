@@ -24,7 +24,7 @@ const allSnippets = every.filter((snippet) => !isGuide(snippet))
 
 const execute = promisify(execFile)
 /** Of all programs together; an emulated processor that is busy takes minutes. */
-const timeout = 200_000
+const timeout = 500_000
 const vmexit = resolve('dist/cli/main.js')
 
 // Inside the package, so that its own name leads to dist/.

@@ -40,13 +40,13 @@ for (const [place, options] of Object.entries(places)) {
     using vm = counting(options)
     const before = vm.memory.read(0, 16)
     using point = vm.debug.breakpoint(4n)
-    const result = vm.runSync({ timeoutMs: 60_000 })
+    const result = vm.runSync({ timeoutMs: 300_000 })
     t.is(result.reason, 'breakpoint')
     t.deepEqual([result.hit?.address, result.vcpu, result.exit], [4n, 0, null])
     t.deepEqual([vm.registers().rip, vm.registers().rax & 0xffn], [4n, 2n])
     t.is(result.registers.rip, 4n)
     t.deepEqual(vm.memory.read(0, 16), before, 'no byte of ours is left')
-    t.is(vm.runSync({ timeoutMs: 60_000 }).exitCode, 3)
+    t.is(vm.runSync({ timeoutMs: 300_000 }).exitCode, 3)
     t.is(point.hits, 1)
   })
 
@@ -55,13 +55,13 @@ for (const [place, options] of Object.entries(places)) {
     (t) => {
       using vm = counting(options)
       using first = vm.debug.breakpoint(0n)
-      t.is(vm.runSync({ timeoutMs: 60_000 }).hit?.address, 0n)
+      t.is(vm.runSync({ timeoutMs: 300_000 }).hit?.address, 0n)
       first.remove()
       t.is(vm.stepSync().hit?.address, 2n)
       using second = vm.debug.breakpoint(2n)
-      t.is(vm.runSync({ timeoutMs: 60_000 }).reason, 'breakpoint')
+      t.is(vm.runSync({ timeoutMs: 300_000 }).reason, 'breakpoint')
       t.deepEqual([first.hits, second.hits], [1, 1])
-      t.is(vm.runSync({ timeoutMs: 60_000 }).exitCode, 3)
+      t.is(vm.runSync({ timeoutMs: 300_000 }).exitCode, 3)
     },
   )
 
@@ -118,7 +118,7 @@ for (const [place, options] of Object.entries(places)) {
     using watch = vm.debug.watch(0x800n, { size: 2, on: 'write' }, ({ kind, before, after }) => {
       seen.push([kind, before?.join(), after?.join()])
     })
-    t.is(vm.runSync({ timeoutMs: 60_000 }).exitCode, 6)
+    t.is(vm.runSync({ timeoutMs: 300_000 }).exitCode, 6)
     t.deepEqual(seen, [
       ['watchpoint', '0,0', '5,0'],
       ['watchpoint', '5,0', '5,0'],
@@ -138,7 +138,7 @@ kvmTestBoth('a handler decides whether the run goes on, and sees registers', asy
   }
   vm.debug.breakpoint(2, handler)
   vm.debug.breakpoint({ gpa: 4 }, handler)
-  const result = await run(vm, { timeoutMs: 60_000 })
+  const result = await run(vm, { timeoutMs: 300_000 })
   t.is(result.reason, 'breakpoint')
   t.deepEqual(seen, [2n, 1n, 2n, 4n, 2n, 4n])
   t.is((await run(vm)).exitCode, 3)
@@ -294,7 +294,7 @@ kvmTest('a breakpoint follows its address to another page under the same page ta
   const remap = () => vm.memory.writeUint64(Number(entry.gpa), entry.entry + 0x20_0000n)
   vm.setRegisters({ rbx: 0x20_0000n })
   using point = vm.debug.breakpoint(0x20_0000n, () => undefined)
-  const result = vm.runSync({ timeoutMs: 60_000 })
+  const result = vm.runSync({ timeoutMs: 300_000 })
   t.deepEqual([result.exitCode, point.hits], [2, 1])
   t.is(vm.specialRegisters().cr3, cr3)
 })

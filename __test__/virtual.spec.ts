@@ -182,7 +182,7 @@ function attempt(vm: VirtualMachine, mapped: Mapped, rip: bigint, rdi: bigint): 
   vm.setRegisters({ rip, rdi, rax: 0x1122_3344_5566_7788n })
   const accesses: AccessExit[] = []
   const result = vm.runSync({
-    timeoutMs: 60_000,
+    timeoutMs: 300_000,
     onExit: (exit) => {
       accesses.push(exit)
       return exit.reason === 'mmio-read' ? 0n : undefined

@@ -53,7 +53,7 @@ async function misbehave(path: string, step: number): Promise<number> {
 }
 
 test('whatever clients say, another one is served, and nothing stays', async (t) => {
-  t.timeout(isSoak ? 120 * MINUTE : 5 * MINUTE)
+  t.timeout(isSoak ? 240 * MINUTE : 30 * MINUTE)
   const { path, census } = await servedApart(t)
   using bystander = await LibvirtClient.open(path)
   const register = procedures.connectDomainEventCallbackRegisterAny
@@ -73,7 +73,8 @@ test('whatever clients say, another one is served, and nothing stays', async (t)
 
   async function settled() {
     const isAlone = async (): Promise<boolean> => (await census()).counts['clients'] === 1
-    for (let tries = 0; tries < 500 && !(await isAlone()); tries++) await sleep(20)
+    for (const end = performance.now() + 5 * MINUTE; performance.now() < end && !(await isAlone());)
+      await sleep(20)
     return census()
   }
 
@@ -96,7 +97,7 @@ test('whatever clients say, another one is served, and nothing stays', async (t)
 })
 
 test('a hundred clients at once are served, and leave nothing', async (t) => {
-  t.timeout(2 * MINUTE)
+  t.timeout(10 * MINUTE)
   const { path, census } = await servedApart(t)
   using first = await LibvirtClient.open(path)
   const before = await census()
@@ -125,7 +126,7 @@ test('a hundred clients at once are served, and leave nothing', async (t) => {
   t.true(await until(() => clients.every(isTold)))
   t.is((await census()).consoles, 100)
   for (const client of clients) client[Symbol.dispose]()
-  for (let tries = 0; tries < 500; tries++) {
+  for (const end = performance.now() + 5 * MINUTE; performance.now() < end;) {
     if ((await census()).counts['clients'] === 1) break
   }
   const after = await census()
