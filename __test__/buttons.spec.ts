@@ -30,14 +30,15 @@ const listens = `
   ba 02 06       ; mov $0x602,%dx
   b8 00 01 ef    ; the button's event is enabled
   e6 e9          ; it listens
-  fb             ; sti
-  f4             ; 1: hlt
-  80 3e 00 05 02 ; cmpb $2,0x500
-  72 f8          ; jb 1b
-  ba 04 06       ; mov $0x604,%dx
+  80 3e 00 05 02 ; 1: cmpb $2,0x500
+  73 05          ; jae 2f
+  fb             ; sti: no interrupt comes between it and hlt
+  f4             ; hlt
+  fa             ; cli
+  eb f4          ; jmp 1b
+  ba 04 06       ; 2: mov $0x604,%dx
   b8 00 20       ; mov $0x2000,%ax
   ef             ; out %ax,(%dx)
-  90 90 90
   ba 00 06       ; handler: mov $0x600,%dx
   ed             ; in (%dx),%ax
   ef             ; out %ax,(%dx): clears what was set
