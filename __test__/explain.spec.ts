@@ -273,8 +273,8 @@ const list: Broken[] = [
 ]
 
 /**
- * Its end, explained: by what the run has kept, or by a replay. What does not end by itself is given
- * as many seconds as a busy host takes for its first steps.
+ * Its end, explained: by what the run has kept, or by a replay. What does not end by itself is
+ * given as many seconds as a busy host takes for its first steps.
  */
 function autopsyOf({ rule, listing, options, spoil }: Broken): [RunResult, Autopsy] {
   using vm = machine(listing, [], options)
