@@ -1,10 +1,11 @@
 // Viewers that mean no good: each is bounded in what it takes, is dropped, and harms nobody else.
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
 
+import { patience } from '../src/machine/rfb/patience.ts'
 import { RfbClient, formatBytes, messages } from './fixtures/rfb-client.ts'
 import { type Served, serve } from './fixtures/rfb-served.ts'
 import { until } from './fixtures/until.ts'
@@ -48,6 +49,18 @@ test('a stranger that says nothing, or half of what it must, is dropped after 10
   t.is(server.viewers, 1)
   viewer.request()
   t.is((await viewer.update()).length, 1)
+})
+
+test("time in which the process stands still is not the viewer's", async (t) => {
+  let isOver = false
+  patience(100, () => (isOver = true))
+  await sleep(1)
+  // As on a host that gives it no processor.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+  await turn()
+  await turn()
+  t.false(isOver)
+  t.true(await until(() => isOver))
 })
 
 const lies: Record<string, Buffer> = {

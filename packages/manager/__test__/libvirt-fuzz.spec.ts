@@ -46,7 +46,8 @@ async function misbehave(path: string, step: number): Promise<number> {
   await sleep(random.pick([0, 1, 5, 20]))
   if (random.oneIn(2)) {
     socket.end()
-    if (reads) await Promise.race([closed, sleep(50)])
+    // What it has said is answered, however late.
+    if (reads) await closed
   }
   socket.destroy()
   return messages.length
@@ -93,7 +94,8 @@ test('whatever clients say, another one is served, and nothing stays', async (t)
   t.true((last.counts['partialBytes'] ?? 0) <= 64 * 1024)
   t.true(last.files <= warm.files, `${warm.files} files, then ${last.files}`)
   t.true(last.residentMiB - warm.residentMiB < NOISE_MIB)
-  t.true((calls ?? 0) > MESSAGES / 4, 'most messages are calls that are answered')
+  // Those of clients that wait for the end; the others may be gone before they are read.
+  t.true((calls ?? 0) > MESSAGES / 8, 'many messages are calls that are answered')
 })
 
 test('a hundred clients at once are served, and leave nothing', async (t) => {
