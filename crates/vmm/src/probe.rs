@@ -15,7 +15,7 @@ use crate::offload::coalescing;
 use crate::run::{At, End, ExitHandler, Reply, RunLimits};
 
 /// A mode whose first instructions hang counts as one that this KVM cannot run.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What else the host does makes turns longer, and none shorter: the fastest one tells what an exit
 /// costs.

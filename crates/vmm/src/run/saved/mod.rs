@@ -38,7 +38,7 @@ use crate::run::saved::held::Held;
 const MOST_EXITS: u32 = 64;
 
 /// One instruction takes at most this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The state of one vCPU, for it or for the same vCPU of a machine of the same shape.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
