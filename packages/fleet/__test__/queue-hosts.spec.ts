@@ -145,7 +145,7 @@ async function survives(t: ExecutionContext): Promise<void> {
   }
   t.true(await until(isOver, 900_000), 'the campaign ends')
 
-  // A busy host may leave one of these for longer than a lock lasts, and that one says so afterwards.
+  // A busy host may leave one of these for longer than a lock lasts, and that one says so then.
   const isLoss = (line: string): boolean => /lock lost|Missing lock/.test(line)
   const lost = (): number => rack.hosts.flatMap(({ said }) => said.filter(isLoss)).length
   const again = (): number => campaign.begun().length - jobCount

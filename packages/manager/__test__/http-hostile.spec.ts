@@ -145,8 +145,8 @@ kvmTest(
       socket.write(at % 2 ? get('/v1/events') : handshake('/v1/machines/flood/serial'))
     }
     const { lastSeq } = await client.version()
-    // So many that they do not fit into what a stream may keep. Who had to wait for one that does not
-    // read would wait for ever.
+    // So many that they do not fit into what a stream may keep. Who had to wait for one that does
+    // not read would wait for ever.
     const definition = echoing(daemon, 'other')
     const times: number[] = []
     for (let count = 0; count < 1500; count++) {
