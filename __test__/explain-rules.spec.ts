@@ -255,6 +255,19 @@ test('nothing is said of what is not broken', (t) => {
   )
 })
 
+test('an int3 or an int 4 at the end of the code has not run off it', (t) => {
+  for (const [vector, rule] of [
+    [3, 'vector-bp'],
+    [4, 'vector-of'],
+  ] as const) {
+    const given = { reason: 'fault', exit: null, vector, code: '00 00 00' }
+    t.deepEqual(
+      findingsOf(given).map((found) => found.rule),
+      [rule],
+    )
+  }
+})
+
 test('the text has the end, the instruction with its registers, the findings and the walk', (t) => {
   const text = String(
     explainScene(
