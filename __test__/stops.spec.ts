@@ -3,6 +3,7 @@ import type { ExecutionContext } from 'ava'
 
 import type {
   Breakpoint,
+  Registers,
   RunResult,
   StopHit,
   VirtualMachine,
@@ -194,6 +195,26 @@ kvmTest('until ends a step, and count bounds it', async (t) => {
   const bounded = vm.stepSync({ count: 4, until: () => false })
   t.is(bounded.reason, 'step')
   t.is(vm.registers().rax, 5n)
+})
+
+kvmTest(
+  'until may promise its answer to step, and to stepSync a promise is an error',
+  async (t) => {
+    using vm = machine('ff c0 eb fc')
+    const until = async ({ rax }: Registers): Promise<boolean> => rax === 3n
+    t.is((await vm.step({ count: 100, until })).reason, 'step')
+    t.is(vm.registers().rax, 3n)
+    const rejects = (): Promise<boolean> => Promise.reject(new Error('no'))
+    await t.throwsAsync(() => vm.step({ until: rejects }), { code: 'ERR_HANDLER', message: /no$/ })
+    const wrong = { count: 4, until } as unknown as { until: () => boolean }
+    t.throws(() => vm.stepSync(wrong), { code: 'ERR_ASYNC_HANDLER' })
+  },
+)
+
+kvmTest('null is no option of a step', (t) => {
+  using vm = machine('ff c0 eb fc')
+  for (const wrong of [null, { vcpu: null }, { count: null }, { until: null }])
+    t.throws(() => vm.stepSync(wrong as never), vmError('ERR_INVALID_OPTION'))
 })
 
 kvmTest('every instruction can be looked at', (t) => {
