@@ -107,6 +107,11 @@ kvmTest('a picture has a track for each vCPU, whose slices follow one another', 
       'vCPU 1',
     ])
     t.true(events.every(({ ph, pid, ts }) => pid === 1 && (ph === 'M' || ts >= 0)))
+    const timed = events.filter(({ ph }) => ph !== 'M')
+    t.true(
+      timed.every(({ ts }, index) => index === 0 || ts >= timed[index - 1]!.ts),
+      'times of all ascend',
+    )
     let [slices, marks] = [0, 0]
     for (const [track, name] of tracks) {
       const own = events.filter(({ tid, ph }) => tid === track && ph !== 'M')
