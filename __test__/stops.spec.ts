@@ -211,6 +211,33 @@ kvmTest(
   },
 )
 
+/** pushf; popf; pushf; pop of (r)ax; out: what a debugger lends of the flags is not in them. */
+const FLAGS = '9c 9d 9c 58 e6 f4'
+for (const [place, options] of Object.entries(places)) {
+  kvmTest(`a guest that saves its flags finds its own, stepped or stopped: ${place}`, (t) => {
+    const endOf = (prepare: (vm: VirtualMachine) => unknown): unknown => {
+      using vm = machine(FLAGS, ROUTES, options)
+      prepare(vm)
+      const { reason, exitCode } = vm.runSync()
+      const { rsp } = vm.registers()
+      // In real mode the stack has wrapped to the end of its segment.
+      const below = rsp === 0n ? 0x1_0000 : Number(rsp)
+      return [reason, exitCode, vm.registers(), vm.memory.read(below - 16, 16)]
+    }
+    const free = endOf(() => {})
+    t.deepEqual(
+      endOf((vm) => vm.debug.onStep(() => {})),
+      free,
+    )
+    for (const at of [0n, 1n, 2n, 3n])
+      t.deepEqual(
+        endOf((vm) => vm.debug.breakpoint(at, () => {})),
+        free,
+        String(at),
+      )
+  })
+}
+
 kvmTest('null is no option of a step', (t) => {
   using vm = machine('ff c0 eb fc')
   for (const wrong of [null, { vcpu: null }, { count: null }, { until: null }])
