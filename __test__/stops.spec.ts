@@ -238,9 +238,15 @@ for (const [place, options] of Object.entries(places)) {
   })
 }
 
-kvmTest('null is no option of a step', (t) => {
+kvmTest('null is no option of a step, and maxInstructions is none', (t) => {
   using vm = machine('ff c0 eb fc')
-  for (const wrong of [null, { vcpu: null }, { count: null }, { until: null }])
+  for (const wrong of [
+    null,
+    { vcpu: null },
+    { count: null },
+    { until: null },
+    { maxInstructions: 5 },
+  ])
     t.throws(() => vm.stepSync(wrong as never), vmError('ERR_INVALID_OPTION'))
 })
 

@@ -1,4 +1,5 @@
 import type { Registers } from '../../results/registers.ts'
+import { fail } from '../../native/errors.ts'
 import { checkFunction, checkInteger, checkObject } from '../../options/check.ts'
 import {
   type CheckedRun,
@@ -63,6 +64,8 @@ function checkSteps(
     ...others
   } = checkObject('options', value === undefined ? {} : value)
   checkFunction('until', until)
+  if (others['maxInstructions'] !== undefined)
+    return fail('ERR_INVALID_OPTION', 'a step has count, and no maxInstructions')
   const most = until === undefined ? 1 : Number.MAX_SAFE_INTEGER
   return {
     ...checkRun(others),
