@@ -20,7 +20,7 @@ async function run(
   words: readonly string[],
   node = process.execPath,
 ): Promise<Record<string, unknown>> {
-  const child = spawn(node, ['--expose-gc', program, ...words], { timeout: 100_000 })
+  const child = spawn(node, ['--expose-gc', program, ...words], { timeout: 600_000 })
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))

@@ -37,7 +37,7 @@ const cases: [typed: string, expected: string[]][] = [
 ]
 
 function run(shell: string, args: string[], input?: string): string {
-  const options = { cwd: join(folder, 'files'), input, encoding: 'utf8' as const, timeout: 60_000 }
+  const options = { cwd: join(folder, 'files'), input, encoding: 'utf8' as const, timeout: 300_000 }
   const { stdout, stderr, error } = spawnSync(shell, args, options)
   return error ? `${error.message}\n${stderr}` : stdout
 }
@@ -93,7 +93,7 @@ const inZsh = (script: string, typed: string): string[] => {
     zpty -w shell "source '${setup}'"
     zpty -r shell seen '*READY*'
     zpty -n -w shell $'${typed}\\t'
-    for (( turn = 0; turn < 300; turn += 1 )); do
+    for (( turn = 0; turn < 2000; turn += 1 )); do
       grep -qs DONE '${folder}/found' && break
       sleep 0.1
     done

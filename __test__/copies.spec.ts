@@ -32,7 +32,9 @@ async function run(from: typeof Package, value: number, sync: boolean): Promise<
       { port: 0x62, to: 'queue', onBatch: (batch) => void told.push(batch.length) },
     ],
   })
-  const { reason } = sync ? vm.runSync({ timeoutMs: 10_000 }) : await vm.run({ timeoutMs: 10_000 })
+  const { reason } = sync
+    ? vm.runSync({ timeoutMs: 300_000 })
+    : await vm.run({ timeoutMs: 300_000 })
   vm.close()
   return reason === 'hlt' ? told : [-1]
 }

@@ -24,7 +24,7 @@ if (existsSync('/opt/linux') && existsSync(debian)) {
   kvmTest(
     title,
     async (t) => {
-      t.timeout(600_000)
+      t.timeout(1_500_000)
       const folder = mkdtempSync(join(tmpdir(), 'vmexit-debian-'))
       t.teardown(() => rmSync(folder, { recursive: true }))
       const disk = join(folder, 'root.ext4')
@@ -40,7 +40,7 @@ if (existsSync('/opt/linux') && existsSync(debian)) {
         },
       })
       const listener = new Listener(vm)
-      const ended = vm.run({ timeoutMs: 580_000 })
+      const ended = vm.run({ timeoutMs: 1_400_000 })
       const say = async (waitFor: string, text: string) => {
         await Promise.race([listener.until(waitFor), ended])
         t.true(listener.heard.includes(waitFor), listener.heard)

@@ -103,7 +103,7 @@ kvmTest('a file is loaded where the definition says', async (t) => {
   const payload = { file: 'entry.bin', format: 'flat', loadGpa: '0x7c00', entryGpa: 0x7c01 }
   const routes = [{ port: '0xf4', to: 'stop' }]
   using vm = new VirtualMachine(await options({ mode: 'real', payload, routes }))
-  t.is(vm.runSync({ timeoutMs: 60_000 }).exitCode, 9)
+  t.is(vm.runSync({ timeoutMs: 300_000 }).exitCode, 9)
 })
 
 kvmTest('modules and command line reach a multiboot kernel', async (t) => {

@@ -22,7 +22,7 @@ const lateMs = 200
 
 interface Said {
   case: string
-  waits: { late: number; work: number }[]
+  waits: { late: number; workMs: number }[]
   reasons: string[]
 }
 
@@ -48,10 +48,10 @@ async function judge(t: ExecutionContext, kind: string): Promise<void> {
   const last = said.pop()
   t.is(last?.case, 'end', `no word after: ${last?.case ?? 'the start'}`)
   for (const { case: title, waits, reasons } of said) {
-    const told = waits.map(({ late, work }) => `${late.toFixed(0)} ms after ${work} ms of work`)
+    const told = waits.map(({ late, workMs }) => `${late.toFixed(0)} ms after ${workMs} ms of work`)
     t.log(`${title}: ${told.join(', ')}`)
     t.true(
-      waits.every(({ late, work }) => late <= patient(lateMs) && work <= lateMs),
+      waits.every(({ late, workMs }) => late <= patient(lateMs) && workMs <= lateMs),
       title,
     )
     t.true(reasons.every((reason) => reason === 'stopped'))

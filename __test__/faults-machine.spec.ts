@@ -12,7 +12,7 @@ import { elf } from './helpers/elf.ts'
 import { kvmTest, kvmTestBoth } from './helpers/kvm.ts'
 import { code, machine, vmError } from './helpers/machine.ts'
 
-const timeoutMs = 60_000
+const timeoutMs = 300_000
 const user = { privilege: 'user' } as const
 /** Fails at 1, and writes to port 0x10 if that is repaired. */
 const broken = '90 ; nop\n 0f 0b ; ud2\n e6 10 ; out %al,$0x10'

@@ -43,7 +43,7 @@ for (const [fuzzer, title] of Object.entries(subjects)) {
       t.pass()
       return
     }
-    t.timeout(600_000)
+    t.timeout(1_200_000)
     const { code, output } = await ended([
       ...fuzz,
       fuzzer,
@@ -59,7 +59,7 @@ for (const [fuzzer, title] of Object.entries(subjects)) {
 
 for (const name of readdirSync(kept)) {
   kvmTest(`what was found once: ${name.replace(/\.json$/, '')}`, async (t) => {
-    t.timeout(120_000)
+    t.timeout(600_000)
     const { code, output } = await ended([...fuzz, '--task', new URL(name, kept).pathname])
     t.is(code, 0, output)
   })
@@ -75,12 +75,15 @@ const findings = {
 
 for (const [kind, expected] of Object.entries(findings)) {
   test(`a fuzzer that meets a ${kind} says with which seed and at which step`, async (t) => {
-    const env = { VMEXIT_BROKEN: kind, VMEXIT_SILENT_MS: kind === 'hang' ? '10000' : '60000' }
+    const env = {
+      VMEXIT_BROKEN: kind,
+      ...(kind === 'hang' && { VMEXIT_SILENT_MS: '10000' }),
+      VMEXIT_LEAK_MS: '10000',
+    }
     const broken = '__test__/fixtures/broken.mjs'
-    const { code, output } = await ended(
-      [...fuzz, broken, '--seconds', '3', '--seed', 'a seed'],
-      env,
-    )
+    // So many steps as it takes to look for a leak, however long they take.
+    const limits = ['--seconds', '3600', '--steps', '52', '--findings', '1']
+    const { code, output } = await ended([...fuzz, broken, ...limits, '--seed', 'a seed'], env)
     t.is(code, 1, output)
     t.regex(output, expected)
     t.regex(output, /^FAILED broken, seed a seed, step \d+/m)

@@ -159,15 +159,15 @@ serialTest('a buffer that is kept alone keeps the memory', async (t) => {
 })
 
 serialTest('an awaited run keeps its machine', async (t) => {
-  let reads = 0
+  const seen = { reads: 0 }
   const start = (timeoutMs: number): Promise<unknown> => {
-    const read = (): number => ++reads & 0xff
+    const read = (): number => ++seen.reads & 0xff
     const asking = machine(poll, [{ port: 0x10, device: { read } }])
     const runs = [asking.run({ timeoutMs }), machine(guests.spin).run({ timeoutMs })]
     return Promise.all(runs.map(async (run) => (await run).reason))
   }
   // On a busy host a guest may not begin within its time.
-  for (let timeoutMs = patient(400); reads === 0 && timeoutMs < 200_000; timeoutMs *= 4) {
+  for (let timeoutMs = patient(400); seen.reads === 0 && timeoutMs < 200_000; timeoutMs *= 4) {
     const reasons = start(timeoutMs)
     for (let index = 0; index < 20; index++) {
       collect()
@@ -175,7 +175,7 @@ serialTest('an awaited run keeps its machine', async (t) => {
     }
     t.deepEqual(await reasons, ['timeout', 'timeout'])
   }
-  t.true(reads > 0)
+  t.true(seen.reads > 0)
 })
 
 serialTest('a promise that is kept, and awaited late, keeps its machine', async (t) => {

@@ -38,7 +38,7 @@ for (const chapter of all) {
   })
 
   kvmTest(`${chapter.path} prints what it says`, async (t) => {
-    t.timeout(600_000)
+    t.timeout(3_600_000)
     const { ran, skipped, failure } = await lanes.inTurn(() => walk(chapter, here()))
     for (const reason of skipped) t.log(`skipped: ${reason}`)
     t.is(failure, undefined, failure)

@@ -30,7 +30,7 @@ if (noLinux !== undefined) {
   kvmTest(
     titles.ping,
     async (t) => {
-      t.timeout(300_000)
+      t.timeout(1_300_000)
       const [a, b] = [0, 1].map(() => new Duplex({ objectMode: true })) as [Duplex, Duplex]
       using one = await Linux.boot(net, { network: [{ frames: a, mac: '02:00:00:00:00:0a' }] })
       using two = await Linux.boot(net, { network: [{ frames: b }] })
@@ -41,11 +41,21 @@ if (noLinux !== undefined) {
           each.do(`ip addr add 192.168.7.${index + 1}/24 dev eth0; ip link set eth0 up`),
         ),
       )
-      t.regex(await one.do('ping -c 5 192.168.7.2'), /5 packets received/)
-      t.regex(await two.do('ping -c 5 192.168.7.1'), /5 packets received/)
+      // One by one: ping does not wait long for the last of several, and a machine may get no
+      // processor meanwhile.
+      const ping = (peer: number): string =>
+        `n=0; while [ $n -lt 5 ]; do ping -c 1 -W 60 192.168.7.${peer} && n=$((n + 1)); done`
+      for (const [linux, peer] of [
+        [one, 2],
+        [two, 1],
+      ] as const) {
+        const heard = await linux.do(ping(peer))
+        t.is(heard.match(/ 1 packets received/g)?.length, 5, heard)
+      }
       // The cable is pulled and the driver hears of it.
       a.destroy()
-      t.regex(await one.do('sleep 1; cat /sys/class/net/eth0/carrier'), /^0$/m)
+      const carrier = '/sys/class/net/eth0/carrier'
+      t.regex(await one.do(`until grep 0 ${carrier}; do usleep 100000; done`), /^0$/m)
       t.regex(await two.do('cat /sys/class/net/eth0/carrier'), /^[01]$/m)
     },
     test.serial,
@@ -58,7 +68,7 @@ if (noLinux === undefined) {
     kvmTest(
       title,
       async (t) => {
-        t.timeout(300_000)
+        t.timeout(1_300_000)
         const server = createServer((_, response) => response.end('a page of the host\n'))
         await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
         t.teardown(() => server.close())
@@ -70,7 +80,7 @@ if (noLinux === undefined) {
           `printf '${script.replaceAll('\n', String.raw`\n`)}' >/tmp/s; chmod +x /tmp/s`,
         )
         t.regex(
-          await linux.do('ip link set eth0 up; udhcpc -i eth0 -s /tmp/s -n -q'),
+          await linux.do('ip link set eth0 up; udhcpc -i eth0 -s /tmp/s -t 100 -n -q'),
           /10\.0\.2\.15/,
         )
         t.regex(await linux.do(`wget -q -O - http://10.0.2.2:${port}/`), /a page of the host/)

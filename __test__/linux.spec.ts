@@ -37,7 +37,7 @@ for (const [[name, format, mode, , initramfs], vcpus] of kernels.flatMap((kernel
   kvmTest(
     title,
     async (t) => {
-      t.timeout(300_000)
+      t.timeout(1_300_000)
       using vm = new VirtualMachine({
         pc: true,
         vcpus,
@@ -50,7 +50,7 @@ for (const [[name, format, mode, , initramfs], vcpus] of kernels.flatMap((kernel
       })
       t.like(vm.loaded, { format, mode })
       const listener = new Listener(vm)
-      const ended = vm.run({ timeoutMs: 280_000 }).then((result) => result)
+      const ended = vm.run({ timeoutMs: 1_200_000 }).then((result) => result)
       await Promise.race([listener.until(`${greeting} ${vcpus} processors`), ended])
       t.true(listener.heard.includes(greeting), listener.heard)
       vm.serial.write('echo $((6 * 7)) is the answer\n')

@@ -1,14 +1,14 @@
-// Everything public returns within five seconds, from whatever handler it is called, and every
-// promise settles. A process of its own does the calling and says each step; this one sees where it
-// stands still, and ends it.
+// Everything public returns, from whatever handler it is called, and every promise settles. A
+// process of its own does the calling and says each step; this one sees where it stands still, and
+// ends it.
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 import { kvmTest, runKinds } from './helpers/kvm.ts'
-import { patient, stride } from './helpers/speed.ts'
+import { stride } from './helpers/speed.ts'
 
-/** Nothing that is called takes longer. */
-const stepMs = 5000
+/** Nothing that is called takes longer, even where a busy host gives the process no time. */
+const stepMs = 120_000
 
 /** Steps that are told of a process that stands still. */
 const toldSteps = 30
@@ -30,11 +30,11 @@ function play(kind: string): Promise<Ended> {
     ended.stoodStill = true
     child.kill('SIGKILL')
   }
-  let watch = setTimeout(giveUp, patient(stepMs))
+  let watch = setTimeout(giveUp, stepMs)
   let rest = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     clearTimeout(watch)
-    watch = setTimeout(giveUp, patient(stepMs))
+    watch = setTimeout(giveUp, stepMs)
     const lines = (rest + text).split('\n')
     rest = lines.pop()!
     ended.wrong.push(...lines.filter((line) => line.startsWith('wrong: ')))

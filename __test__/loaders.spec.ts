@@ -15,7 +15,7 @@ for (const [bits, mode] of [
     using vm = load({ payload: { image: elf(bits, hlt) } })
     t.like(vm.loaded, { format: 'elf', mode, entryGpa: entry })
     t.true(vm.loaded.parts.every((part) => part.gpa >= entry && part.memoryBytes >= part.bytes))
-    t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
+    t.is((await vm.run({ timeoutMs: 300_000 })).reason, 'hlt')
     t.is(vm.registers().rip, BigInt(entry + 1))
   })
 }
@@ -35,7 +35,7 @@ kvmTest('ring 3 goes with an image that starts in long mode, whoever says so', (
   using vm = machine('', [{ port: 0xf4, to: 'stop' }], {
     ...{ mode: undefined as never, privilege: 'user', memoryBytes: 4 << 20, payload: { image } },
   })
-  t.like(vm.runSync({ timeoutMs: 20_000 }), { reason: 'exit-port', exitCode: 42 })
+  t.like(vm.runSync({ timeoutMs: 300_000 }), { reason: 'exit-port', exitCode: 42 })
   t.throws(
     () => load({ privilege: 'user', memoryBytes: 4 << 20, payload: { image: elf(32, hlt) } }),
     vmError('ERR_INVALID_OPTION', /privilege 'user' needs mode 'long', got mode 'protected'/),
@@ -68,7 +68,7 @@ kvmTest('multiboot: magic, command line, memory map and modules', async (t) => {
     },
   })
   t.like(vm.loaded, { format: 'multiboot', mode: 'protected', entryGpa: entry + 32 })
-  t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
+  t.is((await vm.run({ timeoutMs: 300_000 })).reason, 'hlt')
   t.is(vm.memory.readUint32(0x500), 0x2bad_b002)
   const info = vm.memory.readUint32(0x504)
   const text = (gpa: number) => Buffer.from(vm.memory.read(gpa, 32)).toString().split('\0')[0]

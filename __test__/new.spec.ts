@@ -98,7 +98,7 @@ for (const { name, needs } of templates) {
     await makeProject(template, at, goesOn)
     mkdirSync(join(at, 'node_modules'))
     symlinkSync(resolve('.'), join(at, 'node_modules/vmexit'))
-    const options = { cwd: at, timeout: 100_000, env: environment() }
+    const options = { cwd: at, timeout: 600_000, env: environment() }
     const started = execute(process.execPath, ['start.mjs'], options)
     started.child.stdin?.end()
     t.regex((await started).stdout, /\w/)

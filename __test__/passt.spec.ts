@@ -1,18 +1,9 @@
 // passt, run beside a machine: its frames, its end, and what becomes of it when this process ends.
 import { spawn } from 'node:child_process'
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
 import test from 'ava'
@@ -105,15 +96,14 @@ if (noPasst === undefined) {
   kvmTest(
     'passt ends with its machine',
     async (t) => {
-      const before = await passts()
+      t.true(await until(() => passts().length === 0))
       const vm = new VirtualMachine(options)
-      const mine = (await passts()).filter((pid) => !before.includes(pid))
-      t.is(mine.length, 1)
+      t.true(await until(() => passts().length === 1))
       const fork = vm.fork()
-      t.is((await passts()).filter((pid) => !before.includes(pid)).length, 2)
+      t.true(await until(() => passts().length === 2))
       vm.close()
       fork.close()
-      t.true(await until(() => !mine.some(isAlive)))
+      t.true(await until(() => passts().length === 0))
     },
     test.serial,
   )
@@ -121,11 +111,11 @@ if (noPasst === undefined) {
   kvmTest(
     'passt ends with a machine that nobody closes',
     async (t) => {
-      const before = await passts()
+      t.true(await until(() => passts().length === 0))
       const make = (): void => void new VirtualMachine(options)
       make()
-      t.is((await passts()).length, before.length + 1)
-      t.true(await collectUntil(() => passtsNow().length === before.length))
+      t.true(await until(() => passts().length === 1))
+      t.true(await collectUntil(() => passts().length === 0))
     },
     test.serial,
   )
@@ -143,12 +133,12 @@ if (noPasst === undefined) {
         require('node:worker_threads').parentPort.postMessage('ready')
         setInterval(() => {}, 1000)
       `
-      const before = await passts()
+      t.true(await until(() => passts().length === 0))
       const worker = new Worker(code, { eval: true })
       await new Promise((resolve) => worker.once('message', resolve))
-      t.is((await passts()).length, before.length + 1)
+      t.true(await until(() => passts().length === 1))
       await worker.terminate()
-      t.true(await until(() => passtsNow().length === before.length))
+      t.true(await until(() => passts().length === 0))
     },
     test.serial,
   )
@@ -166,35 +156,33 @@ if (noPasst === undefined) {
           process.stdout.write('ready')
           await vm.run()
         `
-        const before = await passts()
         const args = ['--input-type=module', '--eval', code]
         const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
         await new Promise((resolve) => child.stdout.once('data', resolve))
-        const mine = (await passts()).filter((pid) => !before.includes(pid))
-        t.is(mine.length, 1)
+        t.true(await until(() => passts(child.pid).length === 1))
+        const [mine] = passts(child.pid)
         child.kill(signal)
-        t.true(await until(() => !isAlive(mine[0]!)))
+        t.true(await until(() => !isAlive(mine!)))
       },
       test.serial,
     )
   }
 } else test.skip(`passt connects a machine with the host: ${noPasst}`, (t) => t.pass())
 
-/** The processes that are passt, once a child is what it will be. */
-async function passts(): Promise<number[]> {
-  await sleep(200)
-  return passtsNow()
-}
-
-function passtsNow(): number[] {
+/** The children of a process that are passt. */
+function passts(parent = process.pid): number[] {
   return readdirSync('/proc')
     .map(Number)
-    .filter((pid) => {
-      const path = `/proc/${pid}/stat`
-      return (
-        pid > 0 && existsSync(path) && /\(passt(\.avx2)?\) [^Z]/.test(readFileSync(path, 'latin1'))
-      )
-    })
+    .filter((pid) => pid > 0 && new RegExp(`\\(passt(\\.avx2)?\\) [^Z] ${parent} `).test(stat(pid)))
+}
+
+/** What the kernel says of a process, if it is there: others come and go. */
+function stat(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1')
+  } catch {
+    return ''
+  }
 }
 
 test.serial('without passt the package is named', (t) => {
@@ -215,7 +203,7 @@ for (const [what, script, message] of [
   ['is killed', 'kill -9 $$', /passt has ended: exit SIGKILL/],
   [
     'says what is no frame',
-    String.raw`printf '\377\377\377\377' >&3; sleep 9`,
+    String.raw`printf '\377\377\377\377' >&3; exec sleep 600`,
     /a frame of 4294967295/,
   ],
   ['ends without a word', 'exit 0', /passt has ended: exit 0/],
@@ -226,7 +214,7 @@ for (const [what, script, message] of [
       const warnings: string[] = []
       process.once('warning', (warning) => warnings.push(warning.message))
       using vm = await withProgram(script, () => new VirtualMachine(options))
-      const run = vm.run({ timeoutMs: 20_000 })
+      const run = vm.run({ timeoutMs: 300_000 })
       t.true(await until(() => warnings.length > 0))
       const [text] = warnings as [string]
       t.regex(text, /network\[0\]: passt has ended/)
@@ -252,7 +240,7 @@ test.serial('--net passt is a network card, and needs passt and a PC', async (t)
   const other = await run('--pc', '--net', 'tap')
   t.is(other.code, 2)
   t.regex(other.stderr, /--net must be 'passt'|--net .*passt/)
-  await withProgram('exec sleep 9', async () => {
+  await withProgram('exec sleep 600', async () => {
     const bare = await run('--net', 'passt')
     t.is(bare.code, 2)
     t.regex(bare.stderr, /--net needs pc: true|network needs pc: true/)
@@ -286,7 +274,7 @@ test.serial('frames come whole, however the socket cuts them', async (t) => {
   // Two frames, in pieces.
   const script = String.raw`
     printf '\000\000' >&3; sleep 0.1; printf '\000\003ab' >&3; sleep 0.1
-    printf 'c\000\000\000\001d' >&3; sleep 9
+    printf 'c\000\000\000\001d' >&3; exec sleep 600
   `
   const passt = await withProgram(script, () => new Passt('network[0]'))
   const frames: string[] = []

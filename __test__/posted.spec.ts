@@ -28,7 +28,7 @@ function alongBoth(title: string, body: Body): void {
 }
 
 /** How many events, more than one ring holds; VMEXIT_SOAK=1 makes it the full size. */
-const many = process.env['VMEXIT_SOAK'] === '1' ? 1_000_000 : Math.max(affordable(20_000), 8192)
+const many = process.env['VMEXIT_SOAK'] === '1' ? 1_000_000 : Math.max(affordable(20_000), 12_288)
 const kinds = ['queue', 'coalesce'] as const
 
 /** Collects numbers and fails at the first that is not the next. */

@@ -43,7 +43,7 @@ for (const [libc, tool] of Object.entries(tools)) {
   test(`${libc}: kill() comes to a handler, whatever the process does`, async (t) => {
     const program = built(tool, 'interrupted')
     if ('missing' in program) return t.pass(`skipped: ${program.missing}`)
-    using process = new Process(program.image, { timeoutMs: 60_000 })
+    using process = new Process(program.image, { timeoutMs: 300_000 })
     const kill = (): void => process.kill('SIGTERM')
     let [reads, waits] = [0, 0]
     for (const call of ['pause', 'rt_sigsuspend', 'read', 'nanosleep', 'clock_nanosleep'] as const)
@@ -90,7 +90,7 @@ test('a timer comes to what waits and to what computes, as on the host', async (
   writeFileSync(path, program.image)
   chmodSync(path, 0o755)
   const { stdout, signal } = spawnSync(path, ['timers'], { encoding: 'utf8' })
-  const here = await execute(program.image, ['timers'], { timeoutMs: 60_000 })
+  const here = await execute(program.image, ['timers'], { timeoutMs: 300_000 })
   t.is(here.stdout, stdout)
   t.deepEqual([here.signal, here.reason, signal], ['SIGALRM', 'killed', 'SIGALRM'])
   t.deepEqual(here.refused, {})
@@ -108,7 +108,7 @@ test('a signal that comes before the first instruction ends a process', async (t
 test('a reader that is gone is SIGPIPE', async (t) => {
   const program = built(tools.musl, 'interrupted')
   if ('missing' in program) return t.pass(`skipped: ${program.missing}`)
-  using process = new Process(program.image, { args: ['unread'], timeoutMs: 60_000 })
+  using process = new Process(program.image, { args: ['unread'], timeoutMs: 300_000 })
   process.stdout.once('data', () => process.stdout.destroy())
   const { exitCode } = await process.exited
   // EPIPE, after its handler.

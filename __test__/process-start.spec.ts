@@ -4,7 +4,7 @@ import { GuestFault, GuestTimeout, instantiate } from '../src/process/index.ts'
 import { imageTest, libraryTest, unasked } from './helpers/library.ts'
 import { nativeImage, nativeLibrary, warnings } from './helpers/native.ts'
 
-const timeoutMs = 60_000
+const timeoutMs = 300_000
 
 const startsBy = (how: number) => () =>
   nativeImage(`starts-${how}`, {

@@ -17,7 +17,7 @@ interface Ended {
 /** Runs a scenario to its end; `whenSaid` is called at its first words. */
 function runProcess(scenario: string, whenSaid?: (pid: number) => void): Promise<Ended> {
   const script = fileURLToPath(new URL('fixtures/process.mjs', import.meta.url))
-  const child = spawn(process.execPath, ['--expose-gc', script, scenario], { timeout: 30_000 })
+  const child = spawn(process.execPath, ['--expose-gc', script, scenario], { timeout: 300_000 })
   const pid = child.pid!
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

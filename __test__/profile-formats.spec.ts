@@ -11,7 +11,7 @@ import test from 'ava'
 import { Profile } from '../src/profile/profile.ts'
 import type { NativeSamples } from '../src/native/seam.ts'
 import { profiled } from './fixtures/profiled.ts'
-import { vmexit } from './helpers/cli.ts'
+import { type Ran, vmexit } from './helpers/cli.ts'
 import { elfWithSymbols } from './helpers/elf-symbols.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { vmError } from './helpers/machine.ts'
@@ -254,23 +254,38 @@ test('the end of its name, or an option, says how a file is written', async (t) 
   await t.throwsAsync(profile.save(at('none/a.folded')), { code: 'ENOENT' })
 })
 
+/**
+ * Runs a guest for so long that its profile has samples: for a second, or longer where the host
+ * gave it no processor then.
+ */
+async function sampled(args: readonly string[], has: (ran: Ran) => boolean): Promise<Ran> {
+  for (let seconds = 1; ; seconds *= 4) {
+    const ran = await vmexit([...args, '--timeout', `${seconds}s`])
+    if (has(ran) || seconds > 60) return ran
+  }
+}
+
 kvmTest('run --profile writes a file, and says where the guest spends its time', async (t) => {
   const { code, symbols } = profiled(64)
   const image = join(folder, 'guest.elf')
   writeFileSync(image, elfWithSymbols(64, code, symbols))
   const file = join(folder, 'guest.cpuprofile')
-  const run = ['run', image, '--timeout', '1s', '--profile']
-  const { stderr, code: exitCode } = await vmexit([...run, file])
+  const run = ['run', image, '--profile']
+  const isHot = ({ stderr }: Ran): boolean => /% {2}hot\n/.test(stderr)
+  const { stderr, code: exitCode } = await sampled([...run, file], isHot)
   t.is(exitCode, 124)
   t.regex(stderr, /guest\.cpuprofile: \d+ samples at 99 Hz/)
   t.regex(stderr, /% {2}hot\n/)
   t.deepEqual([...problemsOf(JSON.parse(readFileSync(file, 'utf8')) as Cpuprofile)], [])
   const scope = join(folder, 'guest.speedscope.json')
-  const { stdout } = await vmexit([...run, scope, '--json'])
-  t.true(isSpeedscope(JSON.parse(readFileSync(scope, 'utf8'))))
-  const { profile } = JSON.parse(String(stdout)) as {
+  interface Told {
     profile: { file: string; samples: number; functions: { name: string }[] }
   }
+  const tells = ({ stdout }: Ran): Told => JSON.parse(String(stdout)) as Told
+  const namesHot = (ran: Ran): boolean =>
+    tells(ran).profile.functions.some(({ name }) => name === 'hot')
+  const { profile } = tells(await sampled([...run, scope, '--json'], namesHot))
+  t.true(isSpeedscope(JSON.parse(readFileSync(scope, 'utf8'))))
   t.is(profile.file, scope)
   t.true(profile.samples > 0)
   t.true(profile.functions.some(({ name }) => name === 'hot'))
@@ -283,17 +298,19 @@ kvmTest(
     const [image, names] = [join(folder, 'flat.bin'), join(folder, 'names.elf')]
     writeFileSync(image, code)
     writeFileSync(names, elfWithSymbols(64, code, symbols))
-    const run = ['run', image, '--mode', 'long', '--load', '0x100000', '--timeout', '1s']
+    const run = ['run', image, '--mode', 'long', '--load', '0x100000']
     const file = join(folder, 'flat.folded')
-    await vmexit([...run, '--profile', file, '--symbols', names])
-    t.regex(readFileSync(file, 'utf8'), /^main;outer;hot \d+$/m)
+    const stack = /^main;outer;hot \d+$/m
+    const args = [...run, '--profile', file, '--symbols', names]
+    await sampled(args, () => stack.test(readFileSync(file, 'utf8')))
+    t.regex(readFileSync(file, 'utf8'), stack)
     for (const [more, message] of [
       [['--profile', 'a.svg'], /--profile FILE must end in \.cpuprofile, /],
       [['--symbols', names], /--symbols names the functions of --profile/],
       [['--profile', file, '--symbols', join(folder, 'none')], /cannot read the symbols: /],
       [['--profile', join(folder, 'none/a.txt')], /cannot write the profile: /],
     ] as const) {
-      const { code: exitCode, stderr } = await vmexit([...run, ...more])
+      const { code: exitCode, stderr } = await vmexit([...run, '--timeout', '1s', ...more])
       t.is(exitCode, 2)
       t.regex(stderr, message)
     }

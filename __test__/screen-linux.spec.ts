@@ -30,14 +30,14 @@ function booted(screen: VirtualMachineOptions['screen'], cmdline: string): Virtu
 }
 
 linuxTest("Debian's kernel boots on a text screen, which scrolls", async (t) => {
-  t.timeout(300_000)
+  t.timeout(1_300_000)
   // All that it says, which is more than 25 lines.
   using vm = booted('text', 'console=tty0')
   const screen = vm.screen!
   void vm.run().catch(() => undefined)
-  const colour = await screen.waitFor(/Console: colour (.*)/, { timeoutMs: 200_000 })
+  const colour = await screen.waitFor(/Console: colour (.*)/, { timeoutMs: 1_200_000 })
   t.regex(colour?.[1] ?? '', /^VGA\+ 80x25/)
-  await screen.waitFor(/^greetings from init on 1 processors$/m, { timeoutMs: 250_000 })
+  await screen.waitFor(/^greetings from init on 1 processors$/m, { timeoutMs: 1_200_000 })
   t.true(
     screen.text().some((line) => /^\[ +[\d.]+\] Run \/init/.test(line)),
     screen.text().join('\n'),
@@ -61,11 +61,11 @@ function showsLike(text: string, { width, height, rgb }: ReturnType<typeof decod
 }
 
 linuxTest("Debian's kernel boots on a framebuffer, and exits for none of its pixels", async (t) => {
-  t.timeout(300_000)
+  t.timeout(1_300_000)
   using vm = booted({ width: 640, height: 480 }, 'console=ttyS0 console=tty0 quiet')
   const screen = vm.screen!
   void vm.run().catch(() => undefined)
-  await screen.waitFor(() => showsLike(greeting, decodePng(screen.png())), { timeoutMs: 250_000 })
+  await screen.waitFor(() => showsLike(greeting, decodePng(screen.png())), { timeoutMs: 1_200_000 })
   const { exits } = vm.counters()
   t.like(exits, { 'mmio-write': 0, 'mmio-read': 0 })
   const lit = screen.pixels().filter((byte) => byte > 0).length - 640 * 480

@@ -95,7 +95,7 @@ kvmTest('a guest that never reads makes the writer wait, and close() ends that',
   const written = new Promise<Error | null | undefined>((resolve) =>
     serial.write(Buffer.alloc(100_000), resolve),
   )
-  const running = vm.run({ timeoutMs: 60_000 })
+  const running = vm.run({ timeoutMs: 300_000 })
   await sleep(20)
   t.true(serial.writableLength > 0)
   vm.stop()
@@ -113,14 +113,14 @@ kvmTest('runSync() does not let what nobody can read grow without end', async (t
   using vm = machine(listing, [], { serial: true })
   vm.serial.push(unread)
   const error = t.throws(
-    () => vm.runSync({ timeoutMs: 20_000 }),
+    () => vm.runSync({ timeoutMs: 300_000 }),
     vmError('ERR_HANDLER', /the serial port failed: 16777215 bytes wait for the reader/),
   )
   t.like(error?.cause, { code: 'ERR_LIMIT' })
   // The machine is as usable as before, and run() waits for the reader instead.
   using waiting = machine(listing, [], { serial: true })
   waiting.serial.push(unread)
-  const running = waiting.run({ timeoutMs: 20_000 }).then((result) => result)
+  const running = waiting.run({ timeoutMs: 300_000 }).then((result) => result)
   t.is((await received(waiting, unread.length + 2, 0)).toString('latin1', unread.length), 'hi')
   t.is((await running).reason, 'hlt')
 })
@@ -128,7 +128,7 @@ kvmTest('runSync() does not let what nobody can read grow without end', async (t
 kvmTest('a reader who comes in the middle of a run makes the guest wait, too', async (t) => {
   // mov $0x3f8,%dx; 1: out %al,(%dx); jmp 1b
   using vm = machine('66 ba f8 03 ee eb fd ;', [], { serial: true })
-  const running = vm.run({ timeoutMs: 60_000 }).then((result) => result)
+  const running = vm.run({ timeoutMs: 300_000 }).then((result) => result)
   await sleep(1)
   const { serial } = vm
   const unread: number[] = []
@@ -137,7 +137,7 @@ kvmTest('a reader who comes in the middle of a run makes the guest wait, too', a
     unread.unshift(serial.readableLength)
     return unread[0]! >= serial.readableHighWaterMark && unread[0] === unread[20]
   }
-  t.true(await until(stands, 60_000, () => sleep(10)))
+  t.true(await until(stands, undefined, () => sleep(10)))
   t.true(serial.readableLength < 100_000, `${serial.readableLength}`)
   vm.stop()
   t.is((await running).reason, 'stopped')
@@ -180,15 +180,14 @@ kvmTest('what the guest has sent before close() arrives', async (t) => {
     { serial: true },
   )
   vm.serial.on('data', take)
-  const run = vm.run({ timeoutMs: 60_000 }).then((result) => result)
+  const run = vm.run({ timeoutMs: 300_000 }).then((result) => result)
   await isAsked
   // What went before the question is here already.
   t.deepEqual(texts.toSorted(), ['h', 'i'])
   while (vm.counters().routes[0]!.writes < 2) await sleep(1)
   vm.close()
   await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
-  await sleep(1)
-  t.is(texts.join('').split('!').length - 1, 2)
+  t.true(await until(() => texts.join('').split('!').length === 3), texts.join(''))
 })
 
 /** Sends A to Z one by one, each after a question to 0x60; then it halts. */
@@ -209,7 +208,7 @@ const slowly = { port: 0x60, device: { write: () => sleep(1) } }
 kvmTest('leaving a for await loses no later text, and the next one goes on', async (t) => {
   using vm = machine(alphabet, [slowly], { serial: true })
   const { serial } = vm
-  const run = vm.run({ timeoutMs: 60_000 }).then(({ reason, outputText }) => [reason, outputText])
+  const run = vm.run({ timeoutMs: 300_000 }).then(({ reason, outputText }) => [reason, outputText])
   const texts: string[] = []
   while (texts.join('').length < letters.length) {
     try {
@@ -238,7 +237,7 @@ kvmTest('after destroy() text joins the output, until there is a new stream', as
     first.push(String(chunk))
     if (first.join('').length >= 3) serial.destroy()
   })
-  const { reason, outputText } = await vm.run({ timeoutMs: 60_000 })
+  const { reason, outputText } = await vm.run({ timeoutMs: 300_000 })
   t.is(reason, 'hlt')
   t.true(first.length > 0 && outputText.length > 0)
   t.is(first.join('') + outputText, letters)
@@ -246,7 +245,7 @@ kvmTest('after destroy() text joins the output, until there is a new stream', as
   const second: string[] = []
   vm.serial.on('data', (chunk) => second.push(String(chunk)))
   vm.setRegisters({ rip: 0n })
-  t.is((await vm.run({ timeoutMs: 60_000 })).outputText, '')
+  t.is((await vm.run({ timeoutMs: 300_000 })).outputText, '')
   t.true(await until(() => second.join('') === letters), second.join(''))
 })
 
@@ -275,7 +274,7 @@ kvmTest('close() ends a for await, whether a write waits or not', async (t) => {
     const { serial } = vm
     serial.on('error', () => undefined)
     if (waits) serial.write(Buffer.alloc(200_000))
-    const run = vm.run({ timeoutMs: 60_000 }).catch(({ code }) => code)
+    const run = vm.run({ timeoutMs: 300_000 }).catch(({ code }) => code)
     const texts: string[] = []
     for await (const chunk of serial) {
       texts.push(String(chunk))
@@ -297,7 +296,7 @@ kvmTest('a machine without a port says so, and a closed one too', (t) => {
 kvmTest('close() ends the stream after what was received', async (t) => {
   const vm = machine('66 ba f8 03 b0 68 ee b0 69 ee f4 ;', [], { serial: true })
   const { serial } = vm
-  await vm.run({ timeoutMs: 20_000 })
+  await vm.run({ timeoutMs: 300_000 })
   vm.close()
   const chunks: Buffer[] = []
   for await (const chunk of serial) chunks.push(chunk as Buffer)

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url'
 
 import test from 'ava'
 import { serialTest } from './fixtures/serial.ts'
-import { patient } from './helpers/speed.ts'
 
 /** Takes the process all entries of the queue. */
 const noQueue = 'ulimit -i 0'
@@ -21,7 +20,7 @@ function play(mode: string): Promise<Ended> {
   const script = fileURLToPath(new URL('fixtures/signals.mjs', import.meta.url))
   const shell = `${noQueue}; exec "$0" "$@"`
   const child = spawn('bash', ['-c', shell, process.execPath, script, mode], {
-    timeout: patient(15_000),
+    timeout: 300_000,
     killSignal: 'SIGKILL',
   })
   let [stdout, stderr] = ['', '']

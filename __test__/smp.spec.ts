@@ -4,8 +4,11 @@ import { type RunResult, VirtualMachine, guests } from '../src/index.ts'
 import { kvmTest } from './helpers/kvm.ts'
 import { attempts } from './helpers/speed.ts'
 
-/** Ten times what the guest takes on a busy host. */
-const timeoutMs = 30_000
+/** It ends what hangs. */
+const timeoutMs = 120_000
+
+/** How the guest ends that has waited for another vCPU for two seconds. */
+const isAlone = 1
 
 function machine(vcpus: number): VirtualMachine {
   return new VirtualMachine({
@@ -20,13 +23,18 @@ function machine(vcpus: number): VirtualMachine {
   })
 }
 
-/** A machine whose run is over; the test closes it. */
+/**
+ * A machine whose run is over; the test closes it. A host may keep the second vCPU's thread from a
+ * processor for longer than the guest waits, but does not do so each time.
+ */
 async function ended(t: ExecutionContext, vcpus: number): Promise<[VirtualMachine, RunResult]> {
+  let late = vcpus === 1 ? 0 : 5
   for (let left = attempts(); ; left--) {
     const vm = machine(vcpus)
     t.teardown(() => vm.close())
     const result = await vm.run({ timeoutMs })
-    if (result.reason !== 'timeout' || left === 1) return [vm, result]
+    if (result.exitCode === isAlone && late-- > 0) left++
+    else if (result.reason !== 'timeout' || left === 1) return [vm, result]
   }
 }
 

@@ -30,7 +30,7 @@ const calls = { store: 0x00n, load: 0x04n, out: 0x08n, in: 0x0bn, xsetbv: 0x10n,
 function call(vm: VirtualMachine, name: keyof typeof calls, at: number, value = 0): number {
   const [rdi, rdx, rax] = [BigInt(at), name === 'xsetbv' ? 0n : BigInt(at), BigInt(value)]
   vm.setRegisters({ rip: calls[name], rdi, rdx, rax, rcx: 0n })
-  return vm.runSync({ timeoutMs: 10_000 }).exitCode ?? -1
+  return vm.runSync({ timeoutMs: 300_000 }).exitCode ?? -1
 }
 
 /** STAR, LSTAR, CSTAR, SFMASK, FS and GS base, kernel GS base, TSC_AUX, SYSENTER, PAT, MTRRs. */
@@ -205,7 +205,7 @@ for (const privilege of ['user', 'kernel'] as const) {
     const before = vm.debugRegisters()
     for (let round = 0; round < 3; round++) {
       vm.setRegisters({ rflags: 0x3102n, rsp: 0x8000n, rip: 0n, rdx: 0x10n })
-      t.is(vm.runSync({ timeoutMs: 10_000 }).reason, 'pio-in')
+      t.is(vm.runSync({ timeoutMs: 300_000 }).reason, 'pio-in')
       if (round > 0) vm.reply(1)
       vm.restore(base)
       t.deepEqual(vm.debugRegisters(), before)

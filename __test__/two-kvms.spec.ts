@@ -26,7 +26,7 @@ for (const [name, [reason, listing]] of Object.entries(atCpl0)) {
   kvmTest(`${name} at CPL 0 is the processor's, but for kvm_pvm`, (t) => {
     using vm = machine(listing)
     vm.setRegisters({ rcx: 7n })
-    t.is(vm.runSync({ timeoutMs: 60_000 }).reason, isPvm ? 'internal-error' : (reason as never))
+    t.is(vm.runSync({ timeoutMs: 300_000 }).reason, isPvm ? 'internal-error' : (reason as never))
     if (name === 'popcnt' && !isPvm) t.is(vm.registers().rax, 3n)
   })
 }
@@ -35,7 +35,7 @@ kvmTest('ring 3 reads its own CS, but for kvm_pvm', (t) => {
   const listing = '8c c8 e7 f4 ; mov %cs,%eax; out %eax,$0xf4'
   using vm = machine(listing, [{ port: 0xf4, to: 'stop' }], { privilege: 'user' })
   const own = vm.specialRegisters().cs.selector
-  const { exitCode } = vm.runSync({ timeoutMs: 60_000 })
+  const { exitCode } = vm.runSync({ timeoutMs: 300_000 })
   // The host's own code segment of 64-bit user programs.
   t.is(exitCode, isPvm ? 0x33 : own)
 })

@@ -10,7 +10,7 @@ import { kvmTest } from './helpers/kvm.ts'
 
 const folder = '/opt/linux'
 const drivers = 'load=virtio_ring,virtio,virtio_mmio,virtio-rng'
-const PATIENCE_MS = 280_000
+const PATIENCE_MS = 1_200_000
 
 /** A machine that carries out commands and powers off, and what it prints. */
 function linux(commands: string): { vm: VirtualMachine; said: { text: string } } {

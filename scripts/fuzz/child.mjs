@@ -16,7 +16,7 @@ const CHECK_STEPS = 50
 const WARM_PART = 0.4
 const NOISE_MIB = 128
 /** The largest images are 16 MiB, and V8 frees on threads of its own, late on a busy host: what leaks stays. */
-const LATE_MS = 10_000
+const LATE_MS = 60_000
 const POOL_THREADS = 4
 
 const stray = []

@@ -10,7 +10,7 @@ import { REASONS } from './session.mjs'
 const REFUSALS = new Set(['ERR_INVALID_OPTION', 'ERR_LIMIT', 'ERR_PAYLOAD', 'ERR_KVM_CAPABILITY'])
 
 /** A run ends so long after it should, at most, whatever its handlers and the host do. */
-const BOUND_MS = 8000
+const BOUND_MS = 60_000
 
 const CODE_GPA = 0x1000
 const REGISTERS = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rbp', 'rsp', 'r8', 'rflags']

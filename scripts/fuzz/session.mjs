@@ -5,7 +5,7 @@ import { makeHandler } from './handlers.mjs'
 import { Planted, isPlanted, materialize } from './values.mjs'
 
 /** Every call returns within this time, and every promise settles within it after its machine was closed. */
-const BOUND_MS = 5000
+const BOUND_MS = 60_000
 /** Calls of one task, those that handlers make included. */
 const MOST_CALLS = 150
 /** How deep handlers call handlers. */

@@ -4,8 +4,8 @@ import { readFileSync, readdirSync } from 'node:fs'
 
 import { root } from '../run.mjs'
 
-/** A child that says nothing for so long hangs. Whatever it does between two messages takes a tenth of it on a busy host. */
-export const SILENT_MS = Number(process.env.VMEXIT_SILENT_MS ?? 30_000)
+/** A child that says nothing for so long hangs: longer than whatever it waits for between two messages. */
+export const SILENT_MS = Number(process.env.VMEXIT_SILENT_MS ?? 240_000)
 
 /** Of what it writes to stderr, the end. */
 const STDERR_CHARACTERS = 4000

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { run } from '../run.mjs'
 import { guestModuleNames, moduleNames } from './parts.mjs'
 
-const CPIO_SECONDS = 60
+const CPIO_SECONDS = 300
 
 const quote = (text) => `'${String(text).replaceAll("'", String.raw`'\''`)}'`
 

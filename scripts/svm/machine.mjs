@@ -5,10 +5,10 @@ import { tail } from '../run.mjs'
 import { start } from '../scope.mjs'
 import { findCommand } from './parts.mjs'
 
-// Twenty times what an idle host of two cores needs.
-const BOOT_SECONDS = 120
+// A hundred times what an idle host of two cores needs: a busy one may give QEMU no time for long.
+const BOOT_SECONDS = 600
 // What a step may take beyond its own time until it is ended and that is known.
-const GRACE_SECONDS = 30
+const GRACE_SECONDS = 180
 
 // Without its vector extensions, as the emulator lets a guest's xsetbv overwrite the XCR0 of the machine itself.
 const PROCESSOR = 'EPYC,+svm,-xsave,-avx,-avx2,-fma,-f16c'

@@ -12,8 +12,8 @@ import { runJob, say } from './job.mjs'
 
 const BUILD_SECONDS = 900
 // libtest names a test that hangs after 60 s, and ava one after its own time-out.
-const RUST_SECONDS = 300
-const AVA_SECONDS = 1500
+const RUST_SECONDS = 900
+const AVA_SECONDS = 2400
 
 // More would only wait for each other's memory and disk on the machines that this is for.
 const MOST_MACHINES = 2

@@ -8,7 +8,6 @@ import type { ExecutionContext } from 'ava'
 import { type ExecuteOptions, execute } from '../../../src/process/index.ts'
 import { debianTree } from '../debian.ts'
 import { kvmTest } from '../kvm.ts'
-import { patient } from '../speed.ts'
 
 /** How a program has ended, and what it wrote, a byte a character. */
 export interface Outcome {
@@ -25,8 +24,8 @@ export interface Setting {
   readonly stdin?: string | Uint8Array
 }
 
-/** No program of these tests works that long. */
-const timeoutMs = patient(60_000)
+/** It ends what hangs. */
+const timeoutMs = 600_000
 
 /** Runs a program on the host. */
 export function onHost(
@@ -83,7 +82,7 @@ export function programTest(
   body: (t: ExecutionContext, program: string) => Promise<void>,
 ): void {
   kvmTest(title, async (t) => {
-    t.timeout(patient(300_000))
+    t.timeout(4 * timeoutMs)
     const program = await debianProgram(path, name)
     if (!program.startsWith('skipped')) return body(t, program)
     t.log(program)

@@ -20,9 +20,9 @@ import type { Chapter, Step } from './chapter.ts'
 import { killAll } from './leftovers.ts'
 import { type Place, isEmulated, missing, provided } from './needs.ts'
 
-const BLOCK_SECONDS = 60
+const BLOCK_SECONDS = 600
 /** On a processor that is emulated. */
-const LONG_SECONDS = 280
+const LONG_SECONDS = 1200
 
 /** What the reader has: Node.js with TypeScript, `npx`, and the package in the chapter's folder. */
 export interface Reader {

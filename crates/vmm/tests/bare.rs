@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{LONG, machine, port};
 use vmm::{ErrorCode, RouteTarget};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
 fn a_guest_that_writes_and_halts_is_timed() {

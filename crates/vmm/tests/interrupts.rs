@@ -95,7 +95,7 @@ fn run_to(machine: &mut Machine, count: u32, raise: impl Fn(&Interrupts, u32)) -
     let interrupts = Arc::clone(machine.interrupts());
     let (kick, mut done) = (KickHandle::new(), 0);
     let limits = RunLimits {
-        timeout: Some(std::time::Duration::from_secs(60)),
+        timeout: Some(std::time::Duration::from_secs(300)),
         ..RunLimits::default()
     };
     let mut handler = |question: Question<'_>| {

@@ -26,7 +26,7 @@ const WRITE: &str = "
 
 fn limits() -> RunLimits {
     RunLimits {
-        timeout: Some(Duration::from_secs(60)),
+        timeout: Some(Duration::from_secs(300)),
         ..RunLimits::default()
     }
 }

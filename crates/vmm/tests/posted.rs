@@ -261,7 +261,7 @@ fn coalesced_writes_of_a_spinning_guest_arrive_at_a_tick() {
     let feed = common::feed(&machine);
     let (kick, mut events) = (KickHandle::new(), Vec::new());
     let limits = RunLimits {
-        timeout: Some(std::time::Duration::from_secs(20)),
+        timeout: Some(std::time::Duration::from_secs(300)),
         tick: Some(std::time::Duration::from_millis(5)),
         ..RunLimits::default()
     };

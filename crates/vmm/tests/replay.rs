@@ -16,7 +16,7 @@ use vmm::{
 /// Steps wherever it runs.
 const STEPS: ReplayLimits = ReplayLimits {
     instructions: 100_000,
-    timeout: Duration::from_secs(60),
+    timeout: Duration::from_secs(300),
     always_steps: true,
 };
 

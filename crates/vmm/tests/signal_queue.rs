@@ -34,7 +34,7 @@ fn forbid_queued_signals() {
 }
 
 /// The test ends in any case, so that the program says which one hung.
-const LONG_ENOUGH: Duration = Duration::from_secs(30);
+const LONG_ENOUGH: Duration = Duration::from_secs(300);
 
 /// Runs in a thread of its own; whether it came to an end.
 fn ends(run: impl FnOnce() + Send + 'static) -> bool {

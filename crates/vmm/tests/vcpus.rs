@@ -314,7 +314,7 @@ const TICKING: RunLimits = RunLimits {
 /// Waits for something that another vCPU brings about; whether it came.
 fn comes(is_there: impl Fn() -> bool) -> bool {
     let begin = Instant::now();
-    while !is_there() && begin.elapsed() < Duration::from_secs(20) {
+    while !is_there() && begin.elapsed() < Duration::from_secs(300) {
         std::thread::yield_now();
     }
     is_there()

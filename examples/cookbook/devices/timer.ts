@@ -11,9 +11,10 @@ const image = assembleSync(
           mov al, 0x34; out 0x43, al                                # PIT: again and again
           mov ax, 11932; out 0x40, al; mov al, ah; out 0x40, al     # after 1193182 Hz / 11932
           sti
-   sleep: hlt; cmp cl, 10; jb sleep
-          mov al, cl; out 0xf4, al
-   tick:  inc cl; mov al, 0x20; out 0x20, al; iret                  # the PIC may send the next`,
+   sleep: hlt; jmp sleep
+   tick:  inc cl; cmp cl, 10; je done
+          mov al, 0x20; out 0x20, al; iret                          # the PIC may send the next
+   done:  mov al, cl; out 0xf4, al`,
   { bits: 16, origin: 0x7c00 },
 )
 

@@ -8,7 +8,7 @@
 //         event    … µs …
 import { type Target, VirtualMachine, guests } from 'vmexit'
 
-const writes = 20_000
+const [writes, rounds] = [4000, 5]
 const targets: Record<string, Target> = {
   constant: { to: 'constant', value: 0 },
   discard: { to: 'discard' },
@@ -18,14 +18,16 @@ const targets: Record<string, Target> = {
   event: { to: 'event', onEvent: () => undefined },
 }
 
-const costs = Object.entries(targets).map(([name, target]): [string, number] => {
+const costs = new Map<string, number>()
+for (const [name, target] of Array(rounds).fill(Object.entries(targets)).flat()) {
   const routes = [{ port: 0x200, ...target }]
   using vm = new VirtualMachine({ mode: 'long', payload: guests.count, routes })
   vm.memory.writeUint32(0x500, writes)
-  return [name, (vm.runSync({ timeoutMs: 60_000 }).durationMs * 1000) / writes]
-})
+  const us = (vm.runSync({ timeoutMs: 60_000 }).durationMs * 1000) / writes
+  costs.set(name, Math.min(us, costs.get(name) ?? Infinity)) // other work of the host only adds
+}
 
-const longest = Math.max(...costs.map(([, us]) => us))
+const longest = Math.max(...costs.values())
 for (const [name, us] of costs) {
   const bar = '█'.repeat(Math.round((us / longest) * 60))
   console.log(`${name.padEnd(9)}${us.toFixed(1).padStart(4)} µs ${bar}`)

@@ -21,7 +21,7 @@ const began = performance.now()
 for (let turn = 0; turn < 2000; turn++) {
   const input = createHash('sha256').update(`${turn}`).digest() // random, and the same each time
   vm.memory.write(0x8000, input)
-  const { fault, where } = vm.runSync({ timeoutMs: 1000 })
+  const { fault, where } = vm.runSync({ timeoutMs: 10_000 })
   if (fault && crashes++ === 0) {
     const bytes = input.toString('hex', 0, 4)
     console.log(

@@ -24,10 +24,13 @@ kvmTest('a definition comes to what its run says', async (t) => {
     { id: 'cut', definition: hello, limits: { maxOutputBytes: 5 } },
     { id: 'fault', definition: { mode: 'long' as const, payload: { guest: 'triple-fault' } } },
   ]
-  const found = await results(t, jobs, options)
+  // A process that gets no processor for two seconds after its time is ended, and tried again.
+  const found = await results(t, jobs, { ...options, attempts: 10 })
   t.deepEqual(Object.keys(found).toSorted(), ['cut', 'fault', 'hello', 'spin'])
-  for (const { status, attempts } of Object.values(found))
-    t.deepEqual([status, attempts], ['done', 1])
+  for (const { id, status, attempts } of Object.values(found)) {
+    t.is(status, 'done')
+    if (id !== 'spin') t.is(attempts, 1)
+  }
   const { value, host, durationMs, guestMs } = found['hello']!
   t.like(value, { reason: 'hlt', output: 'Hello, world!\n' })
   t.is(at(value, 'registers') && at(at(value, 'registers') as JsonValue, 'rax'), '42')

@@ -119,12 +119,14 @@ function faultsOf({ hosts }: Rack, server: Server, pick: (below: number) => numb
 }
 
 async function survives(t: ExecutionContext): Promise<void> {
-  t.timeout(isLong ? 1_000_000 : 120_000)
+  t.timeout(1_500_000)
   const folder = temporary(t)
   const rack = await Rack.open(t, hostCount)
   const server = new Server(t, rack.at(await redisWords(port, folder, ['--protected-mode', 'no'])))
   server.start()
   for (const host of rack.hosts) startWorker(host)
+  const isReady = ({ said }: Host): boolean => said.some((line) => line.includes('"ready"'))
+  t.true(await until(() => rack.hosts.every(isReady)), 'the workers begin')
   const campaign = startCampaign(t, rack, folder)
   const { ids, results } = campaign
   const isOver = (): boolean => campaign.code() !== undefined
@@ -141,14 +143,19 @@ async function survives(t: ExecutionContext): Promise<void> {
     counts[kind]++
     explained += await faults[kind]()
   }
-  t.true(await until(isOver, isLong ? 900_000 : 100_000), 'the campaign ends')
+  t.true(await until(isOver, 900_000), 'the campaign ends')
 
+  // A busy host may leave one of these for longer than a lock lasts, and that one says so afterwards.
+  const isLoss = (line: string): boolean => /lock lost|Missing lock/.test(line)
+  const lost = (): number => rack.hosts.flatMap(({ said }) => said.filter(isLoss)).length
+  const again = (): number => campaign.begun().length - jobCount
+  await until(() => again() <= explained + lost())
   const begun = campaign.begun()
   t.log(`${begun.length} begun for ${jobCount}, ${explained} again are explained`, counts)
   t.deepEqual(results.map(({ id }) => id).toSorted(), ids.toSorted(), 'none lost, none twice')
   for (const { id, value } of results) t.deepEqual(value, { reason: 'hlt', rax: '42' }, id)
   t.is(campaign.code(), 0)
-  t.true(begun.length - jobCount <= explained, `${begun.length - jobCount} ran again`)
+  t.true(again() <= explained + lost(), `${again()} ran again`)
   t.true(new Set(begun.map((line) => line.split(' ')[1])).size > 1, 'by several hosts')
 }
 

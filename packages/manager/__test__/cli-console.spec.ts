@@ -53,7 +53,7 @@ kvmTest(
     const first = bench.spawn(['attach', 'a', '--socket', bench.socket])
     first.child.stdin.write('hello')
     t.true(
-      await until(() => logs.said.stdout === 'okhello' && first.said.stdout === 'okhello', 30_000),
+      await until(() => logs.said.stdout === 'okhello' && first.said.stdout === 'okhello'),
       JSON.stringify([logs.said, first.said]),
     )
     const second = bench.spawn(['attach', 'a', '--socket', bench.socket])

@@ -102,7 +102,7 @@ test('a port that is taken is said to be, and nothing is left', async (t) => {
 })
 
 browserTest('a page says that its daemon was killed, and goes on with the next one', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const bench = new Bench(t)
   const { web } = await bench.startDaemon('--web')
   await bench.done('define', bench.file('m.json', machine('m', 'echo')))

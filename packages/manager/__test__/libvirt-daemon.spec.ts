@@ -78,7 +78,7 @@ async function setUp(t: ExecutionContext): Promise<Setup> {
 }
 
 kvmTest('every transition of a machine is told in its order', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const { client, daemon, dom, told } = await setUp(t)
   let all = '0/0'
   const expect = async (next: string, step: Promise<unknown>): Promise<void> => {
@@ -112,7 +112,7 @@ kvmTest('every transition of a machine is told in its order', async (t) => {
 })
 
 kvmTest('consoles of a machine replay what it said, and sixty read what one types', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const { client, daemon, dom } = await setUp(t)
   await client.call(procedures.domainCreate, { dom })
   const open = procedures.domainOpenConsole

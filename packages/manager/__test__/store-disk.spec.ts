@@ -144,7 +144,7 @@ test('a daemon that is killed while it writes leaves the old or the new', async 
       const definition = { name: 'a', payload: { file: '/k', cmdline: 'x'.repeat(count % 50000) } }
       await store.save({ version: 1, name: 'a', uuid: '${uuid}', autostart: false, persistent: true, definition })
       store.events.append({ machine: 'a', uuid: '${uuid}', type: 'defined' })
-      if (count === 1) console.log('writing')
+      if (count === 6) console.log('writing')
       if (count % 5 === 4) await store.remove('a')
     }`
   let last = 0

@@ -9,7 +9,7 @@ import { listenGdb } from '../../../dist/gdb/index.js'
 import { VirtualMachine, guests } from '../../../dist/index.js'
 import { sendInPieces } from '../wire/pieces.mjs'
 
-const BOUND_MS = 20_000
+const BOUND_MS = 60_000
 const PACKETS = 100
 
 const hex = (text) => Buffer.from(text, 'latin1').toString('hex')

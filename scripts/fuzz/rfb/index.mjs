@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { VirtualMachine, guests } from '../../../dist/index.js'
 import { sendInPieces } from '../wire/pieces.mjs'
 
-const BOUND_MS = 10_000
+const BOUND_MS = 60_000
 const [WIDTH, HEIGHT] = [640, 400]
 
 const hex = (...bytes) => Buffer.from(bytes).toString('hex')

@@ -6,12 +6,15 @@ import { stripVTControlCharacters } from 'node:util'
 import { give, needsKvm, onEach, programOf } from './cases.mjs'
 
 const FOLDER = 'tests'
+/** A busy host takes longer than the five seconds that runners give a test. */
+const PATIENCE_MS = 300_000
 
 const JEST = {
   rootDir: FOLDER,
   testMatch: ['**/*.test.?js'],
   transform: {},
   moduleFileExtensions: ['js', 'cjs', 'mjs', 'json', 'node'],
+  testTimeout: PATIENCE_MS,
 }
 
 /** Two files of tests as ES modules, and two as CommonJS. */
@@ -51,7 +54,7 @@ const jest = ({ tools }) => [
 
 const vitest = ({ tools }, pool) => [
   ...[join(tools, 'vitest', 'vitest.mjs'), 'run', '--root', FOLDER, '--globals'],
-  ...['--pool', pool, '--maxWorkers=1'],
+  ...['--pool', pool, '--maxWorkers=1', `--testTimeout=${PATIENCE_MS}`],
 ]
 
 export function runnerCases(context) {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import { clearTimeout, setTimeout as later } from 'node:timers'
 
 import { raise } from '../../native/errors.ts'
+import { patience } from './patience.ts'
 
 /** How long a viewer may take to read one piece of a picture; a slower one is dropped. */
 const stallMs = 10_000
@@ -51,13 +51,13 @@ export class Peer {
 
   /** Resolves when the kernel has taken them. */
   async write(bytes: Uint8Array): Promise<void> {
-    const stall = later(() => this.close(), stallMs).unref()
+    const cancel = patience(stallMs, () => this.close())
     try {
       await new Promise<void>((resolve, reject) => {
         this.#socket.write(bytes, (error) => (error ? reject(error) : resolve()))
       })
     } finally {
-      clearTimeout(stall)
+      cancel()
     }
   }
 

@@ -1,9 +1,9 @@
 import { type Server, type Socket, createServer } from 'node:net'
-import { clearTimeout, setTimeout as later } from 'node:timers'
 
 import { admit, introduce } from './handshake.ts'
 import { type KeySink, SharedKeys, ViewerKeys } from './keys.ts'
 import { converse } from './messages.ts'
+import { patience } from './patience.ts'
 import { Peer } from './peer.ts'
 import { Picture, type ScreenSource } from './picture.ts'
 import { Viewer } from './viewer.ts'
@@ -75,7 +75,7 @@ export class Hub {
   async #meet(peer: Peer): Promise<boolean> {
     if (this.#strangers.size >= maxStrangers) return false
     this.#strangers.add(peer)
-    const timer = later(() => peer.close(), handshakeMs).unref()
+    const cancel = patience(handshakeMs, () => peer.close())
     try {
       await admit(peer, this.#service.password)
       if (this.#viewers.size >= maxViewers) return false
@@ -83,7 +83,7 @@ export class Hub {
       await introduce(peer, this.#picture, this.#service.name)
       return true
     } finally {
-      clearTimeout(timer)
+      cancel()
       this.#strangers.delete(peer)
     }
   }

@@ -68,6 +68,9 @@ fn use_it(from: &HostPlace, chance: &mut Chance) -> Result<bool, Errno> {
     Ok(true)
 }
 
+/// What a host that is busy takes for as much as it should, at most.
+const GRACE: Duration = Duration::from_secs(300);
+
 #[test]
 fn what_is_outside_stays_outside_while_the_host_changes_everything() {
     let time = match std::env::var("VMEXIT_SOAK") {
@@ -92,7 +95,9 @@ fn what_is_outside_stays_outside_while_the_host_changes_everything() {
         let mut chance = Chance(0xface);
         let start = Instant::now();
         let walk = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            while start.elapsed() < time {
+            let is_little = |done, failed| done <= 100 || failed <= 100;
+            while start.elapsed() < time || is_little(done, failed) {
+                assert!(start.elapsed() < time + GRACE);
                 let sub = place.lookup(b"sub").unwrap();
                 let from = [&place, &sub][chance.below(2)];
                 match use_it(from, &mut chance) {

@@ -48,7 +48,7 @@ fn are_left(files: usize) -> bool {
         std::thread::sleep(std::time::Duration::from_millis(10));
         vm_files() == files
     };
-    (0..1000).any(|_| look())
+    (0..30_000).any(|_| look())
 }
 
 struct Panics;

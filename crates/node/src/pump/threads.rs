@@ -156,29 +156,35 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_kept_does_the_next_work() {
-        let (worker, first) = work().unwrap();
+        let mut since = Instant::now();
+        let (mut worker, mut first) = work().unwrap();
         let (another, second) = work().unwrap();
         assert_ne!(first, second);
         another.end();
-        worker.keep();
         for _ in 0..100 {
-            let (worker, third) = work().unwrap();
-            assert_eq!(third, first);
             worker.keep();
+            let now = Instant::now();
+            let (next, third) = work().unwrap();
+            // A busy host may bring its patience to an end.
+            assert!(third == first || since.elapsed() >= PATIENCE);
+            (worker, first, since) = (next, third, now);
         }
-        assert_eq!(waiting(), Some(1));
+        worker.end();
     }
 
     #[test]
     fn few_are_kept_and_none_for_long() {
+        let begin = Instant::now();
         let workers: Vec<_> = (0..2 * MOST_WAITING).map(|_| work().unwrap().0).collect();
         workers.into_iter().for_each(Worker::keep);
-        assert_eq!(waiting(), Some(MOST_WAITING));
+        let kept = waiting();
+        assert!(kept <= Some(MOST_WAITING));
+        assert!(kept == Some(MOST_WAITING) || begin.elapsed() >= PATIENCE);
         std::thread::sleep(PATIENCE / 2);
         work().unwrap().0.keep();
         let begin = Instant::now();
         while waiting() != Some(0) {
-            assert!(begin.elapsed() < 20 * PATIENCE);
+            assert!(begin.elapsed() < 200 * PATIENCE);
             std::thread::sleep(PATIENCE / 10);
         }
     }

@@ -43,7 +43,7 @@ pub const DELIVER: RouteTarget = RouteTarget::Console { deliver: true };
 
 /// Ends a run that would otherwise hang; no test waits for it.
 pub const LIMITS: RunLimits = RunLimits {
-    timeout: Some(Duration::from_secs(60)),
+    timeout: Some(Duration::from_secs(300)),
     tick: None,
     time_kvm_run: false,
     exits: None,

@@ -65,7 +65,7 @@ pub fn process_of(image: Vec<u8>, arguments: &[&[u8]]) -> Machine {
 }
 
 pub fn run(machine: &mut Machine) -> Outcome {
-    run_for(machine, Duration::from_secs(20))
+    run_for(machine, Duration::from_secs(300))
 }
 
 pub fn run_for(machine: &mut Machine, timeout: Duration) -> Outcome {

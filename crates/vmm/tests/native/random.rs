@@ -16,7 +16,7 @@ const DATA_BYTES: u64 = 0x8000;
 /// What a batch takes at most; one that has overwritten its own code may never end.
 const TIME: Duration = Duration::from_millis(300);
 /// How late a loaded host may be.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(300);
 const ENOSYS: u64 = 38;
 
 /// A xorshift generator: the same numbers each time.

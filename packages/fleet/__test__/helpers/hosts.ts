@@ -7,6 +7,7 @@ import {
   spawnSync,
 } from 'node:child_process'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 
 import type { ExecutionContext } from 'ava'
@@ -63,6 +64,8 @@ async function at(pid: number, ...words: string[]): Promise<void> {
 /** A host: what runs on it can be killed, and its link cut. */
 export class Host {
   readonly name: string
+  /** The lines that its processes have written. */
+  readonly said: string[] = []
   readonly #rack: number
   readonly #pid: number
   readonly #link: string
@@ -82,7 +85,7 @@ export class Host {
     // A group of its own, so that all of it can be killed.
     const stdio: StdioOptions = ['ignore', 'pipe', 'inherit']
     this.#process = spawn(command!, args, { env, detached: true, stdio })
-    this.#process.stdout!.resume()
+    createInterface({ input: this.#process.stdout! }).on('line', (line) => this.said.push(line))
     return this.#process
   }
 

@@ -39,7 +39,9 @@ export function place(t: ExecutionContext): Place {
   const folder = mkdtempSync(join(tmpdir(), 'vmexit-fleet-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const store = folderStore(join(folder, 'store'))
-  const options = { store, cache: join(folder, 'cache'), modules, concurrency: 2 }
+  // It ends what hangs.
+  const timeoutMs = 300_000
+  const options = { store, cache: join(folder, 'cache'), modules, concurrency: 2, timeoutMs }
   return { folder, store, options }
 }
 

@@ -101,6 +101,13 @@ export class Bench {
     return false
   }
 
+  /** Waits until a machine has said something. */
+  async says(name: string, text: string): Promise<boolean> {
+    for (const end = performance.now() + 300_000; performance.now() < end;)
+      if ((await this.done('logs', name)).includes(text)) return true
+    return false
+  }
+
   /** Writes a file of JSON and returns its path. */
   file(name: string, value: unknown): string {
     const path = join(this.folder, name)

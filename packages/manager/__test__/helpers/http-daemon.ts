@@ -1,7 +1,7 @@
 // A daemon in a process of its own, with machines on the real KVM, and its typed client.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { type Socket, connect as open } from 'node:net'
 import { join } from 'node:path'
@@ -144,7 +144,9 @@ export class HttpDaemon {
   /** An image file with these bytes. */
   image(name: string, bytes: Uint8Array): string {
     const path = join(this.folder, name)
-    writeFileSync(path, bytes)
+    // Whole at once: a machine may be reading it.
+    writeFileSync(`${path}.new`, bytes)
+    renameSync(`${path}.new`, path)
     return path
   }
 

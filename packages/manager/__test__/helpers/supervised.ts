@@ -1,6 +1,14 @@
 // A supervisor on directories of its own, whose machines run in real processes and end with the
 // test, also when it fails.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -49,7 +57,9 @@ export function place(t: ExecutionContext): Place {
   })
   const image = (name: string, bytes: Uint8Array): string => {
     const path = join(folder, name)
-    writeFileSync(path, bytes)
+    // Whole at once: a machine may be reading it.
+    writeFileSync(`${path}.new`, bytes)
+    renameSync(`${path}.new`, path)
     return path
   }
   return { state, runtime, image, pids }

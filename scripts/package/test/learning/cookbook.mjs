@@ -7,7 +7,7 @@ import { attempt, root } from '../../../run.mjs'
 import { needsKvm } from '../cases.mjs'
 import { folderOf, needsTsx, tsxOf, versionsOf } from './reader.mjs'
 
-const SECONDS = 120
+const SECONDS = 600
 
 /** A worker of its own does not find tsx by itself there, as the page says. */
 const WORKER = 'machines/worker.ts'

@@ -43,7 +43,7 @@ const isZero = (bytes) => bytes.equals(Buffer.alloc(bytes.length))
 
 /** Collects garbage until guest memory takes no more than this. */
 async function collectedTo(mib) {
-  for (let turn = 0; turn < 1000 && guestMiB() > mib; turn++) {
+  for (let turn = 0; turn < 20_000 && guestMiB() > mib; turn++) {
     globalThis.gc()
     await sleep(5)
   }

@@ -39,7 +39,7 @@ const isKept = () => left > 0
 
 /** Runs in a store to which nothing else refers; which kinds of handlers saw it, and which saw another. */
 async function runIn(vm, name) {
-  const run = () => vm.run({ timeoutMs: 20_000, onExit: () => answer('onExit') })
+  const run = () => vm.run({ timeoutMs: 300_000, onExit: () => answer('onExit') })
   if (name === 'none') await run()
   else {
     const store = { name }
@@ -48,7 +48,7 @@ async function runIn(vm, name) {
     await storage.run(store, run)
   }
   // The count of an `event` route may come after the run.
-  for (let times = 0; times < 400 && !seen.includes(`onEvent ${name}`); times++) await sleep(5)
+  for (let times = 0; times < 20_000 && !seen.includes(`onEvent ${name}`); times++) await sleep(5)
   const [own, others] = [[], []]
   for (const one of new Set(seen.splice(0))) {
     const [kind, store] = one.split(' ')
@@ -63,7 +63,7 @@ async function main() {
   const runs = {}
   // The first one of this process is in a store.
   for (const name of ['first', 'second', 'none', 'third']) runs[name] = await runIn(vm, name)
-  for (let times = 0; times < 200 && isKept(); times++) {
+  for (let times = 0; times < 5000 && isKept(); times++) {
     globalThis.gc()
     await sleep(20)
   }

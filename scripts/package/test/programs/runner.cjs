@@ -2,7 +2,7 @@
 module.exports = async ({ VirtualMachine, VmError, guests }) => {
   const routes = [{ port: 0xe9, to: 'console' }]
   const hello = new VirtualMachine({ mode: 'real', payload: guests.hello, routes })
-  const { outputText } = hello.runSync({ timeoutMs: 10_000 })
+  const { outputText } = hello.runSync({ timeoutMs: 300_000 })
   hello.close()
 
   // in al, 0x60; hlt
@@ -13,7 +13,7 @@ module.exports = async ({ VirtualMachine, VmError, guests }) => {
     payload: { image },
     routes: [{ port: 0x60, device }],
   })
-  const { reason } = await asking.run({ timeoutMs: 10_000 })
+  const { reason } = await asking.run({ timeoutMs: 300_000 })
   const al = Number(asking.registers().rax & 0xffn)
   asking.close()
 

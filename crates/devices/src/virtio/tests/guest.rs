@@ -49,7 +49,7 @@ pub const OK: u32 = 0xf;
 pub const NEEDS_RESET: u32 = 0x40;
 
 /// Nothing here takes as long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
 pub struct Line(AtomicU32);
