@@ -255,6 +255,28 @@ test('nothing is said of what is not broken', (t) => {
   )
 })
 
+test('an entry that is not present has no reserved bit, whatever the error code says', (t) => {
+  const pages = { 0x9000: { miss: 'not-present' } } as const
+  const rules = findingsOf({ ...pf, address: 0x9000n, errorCode: 13, pages }).map(
+    ({ rule }) => rule,
+  )
+  t.true(rules.includes('page-not-present'))
+  t.false(rules.includes('page-reserved-bit'))
+})
+
+test('an int3 or an int 4 at the end of the code has not run off it', (t) => {
+  for (const [vector, rule] of [
+    [3, 'vector-bp'],
+    [4, 'vector-of'],
+  ] as const) {
+    const given = { reason: 'fault', exit: null, vector, code: '00 00 00' }
+    t.deepEqual(
+      findingsOf(given).map((found) => found.rule),
+      [rule],
+    )
+  }
+})
+
 test('the text has the end, the instruction with its registers, the findings and the walk', (t) => {
   const text = String(
     explainScene(

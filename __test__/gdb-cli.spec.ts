@@ -128,4 +128,11 @@ test('a bare --gdb takes no word after it, and help says so', async (t) => {
   t.regex(String(stdout), /^ {2}--wait /m)
   const { stderr } = await vmexit(['run', '--gdb', 'no-such-image', '--mode', 'long'])
   t.regex(stderr, /no-such-image/)
+  for (const [command, what] of [
+    ['run', 'image'],
+    ['boot', 'kernel'],
+  ] as const) {
+    const { stderr: said } = await vmexit([command, spins, '--gdb', '/tmp/socket'])
+    t.regex(said, new RegExp(`takes one ${what}, got '/tmp/socket' too; .* --gdb=PATH;`))
+  }
 })

@@ -1,6 +1,7 @@
 // The stub for gdb and the runs of a machine: its own, those of the program, and how they end.
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 
 import type { ExecutionContext } from 'ava'
 
@@ -246,6 +247,30 @@ kvmTest('a run waits for its client, and begins at its word', async (t) => {
   await t.throwsAsync(never, vmError('ERR_VM_CLOSED'))
   await t.throwsAsync(gdb.run(), vmError('ERR_VM_CLOSED'))
 })
+
+kvmTest(
+  'a run that waits for its client can be aborted, and its options are checked',
+  async (t) => {
+    using vm = machine(guests.hello, [{ port: 0xe9, to: 'console' }])
+    await using gdb = await listenGdb(vm)
+    const why = new Error('no more patience')
+    const controller = new AbortController()
+    const { signal } = controller
+    let outcome: unknown
+    gdb.run({ signal }).catch((error: unknown) => (outcome = error))
+    controller.abort(why)
+    await turn()
+    t.is(outcome, why)
+    t.is(await gdb.run({ signal }).catch((error: unknown) => error), why)
+    const wrong = { timeoutMs: -1 }
+    await t.throwsAsync(gdb.run(wrong), vmError('ERR_INVALID_OPTION', /timeoutMs/))
+    // None of them is in the way of the next.
+    const run = gdb.run({ signal: new AbortController().signal })
+    using client = await Client.connect(gdb.path!)
+    t.regex(await client.ask('c'), /^T05/)
+    t.is((await run).outputText, 'Hello, world!\n')
+  },
+)
 
 kvmTest(
   'many servers warn of nothing, and a process that ends takes their sockets along',

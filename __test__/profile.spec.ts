@@ -272,6 +272,7 @@ kvmTest('options are checked, for an idle machine and for a run under way', asyn
     await t.throwsAsync(vm.profile(options), vmError('ERR_INVALID_OPTION', message))
   for (const rate of [0, 0.5, 1001, -1, NaN, Infinity]) await refuses({ hz: rate }, /hz must be/)
   await refuses({ hz: '5' }, /hz must be a number/)
+  await refuses(null as never, /options must be an object, got null/)
   await refuses({ symbols: 'vmlinux' }, /symbols must be a Uint8Array/)
   await refuses({ frequency: 5 }, /unknown 'frequency'/)
   await refuses({ durationMs: 5 }, /use timeoutMs/)

@@ -127,6 +127,28 @@ kvmTest('a wrong register changes none', (t) => {
   t.deepEqual([vm.registers(), vm.specialRegisters()], before)
 })
 
+kvmTest('registers that contradict each other are an error that says how', (t) => {
+  using vm = machine('f4 ; hlt', [], { mode: 'protected' })
+  const before = vm.specialRegisters()
+  const refused: [SpecialRegistersUpdate, RegExp][] = [
+    [{ cr0: 1n << 31n }, /; PG \(bit 31\) of cr0 needs PE \(bit 0\)$/],
+    [{ cr0: before.cr0 | (1n << 40n) }, /; cr0 has bits above 31$/],
+    [{ efer: 1n << 10n }, /; LMA \(bit 10\) of efer needs LME/],
+    [{ cs: { l: 1 } }, /; cs\.l needs LME/],
+    [{ cr4: 1n << 63n }, /; a bit that this vCPU reserves .*cr4 \(0x8000000000000000\)/],
+  ]
+  for (const [update, message] of refused) {
+    const error = t.throws(() => vm.setSpecialRegisters(update), vmError('ERR_KVM_IOCTL', message))
+    t.like(error, { call: 'KVM_SET_SREGS', errno: 22 })
+  }
+  t.throws(
+    () => vm.setSpecialRegisters({ cr8: 16n }),
+    vmError('ERR_INVALID_OPTION', /^cr8 must be from 0 to 15, got 16$/),
+  )
+  t.deepEqual(vm.specialRegisters(), before)
+  t.is(vm.runSync().reason, 'hlt')
+})
+
 kvmTest('special registers are read whole and set in part', (t) => {
   using vm = machine('f4 ; hlt', [], { mode: 'protected' })
   const before = vm.specialRegisters()

@@ -3,6 +3,7 @@ import type { ExecutionContext } from 'ava'
 
 import type {
   Breakpoint,
+  Registers,
   RunResult,
   StopHit,
   VirtualMachine,
@@ -194,6 +195,59 @@ kvmTest('until ends a step, and count bounds it', async (t) => {
   const bounded = vm.stepSync({ count: 4, until: () => false })
   t.is(bounded.reason, 'step')
   t.is(vm.registers().rax, 5n)
+})
+
+kvmTest(
+  'until may promise its answer to step, and to stepSync a promise is an error',
+  async (t) => {
+    using vm = machine('ff c0 eb fc')
+    const until = async ({ rax }: Registers): Promise<boolean> => rax === 3n
+    t.is((await vm.step({ count: 100, until })).reason, 'step')
+    t.is(vm.registers().rax, 3n)
+    const rejects = (): Promise<boolean> => Promise.reject(new Error('no'))
+    await t.throwsAsync(() => vm.step({ until: rejects }), { code: 'ERR_HANDLER', message: /no$/ })
+    const wrong = { count: 4, until } as unknown as { until: () => boolean }
+    t.throws(() => vm.stepSync(wrong), { code: 'ERR_ASYNC_HANDLER' })
+  },
+)
+
+/** pushf; popf; pushf; pop of (r)ax; out: what a debugger lends of the flags is not in them. */
+const FLAGS = '9c 9d 9c 58 e6 f4'
+for (const [place, options] of Object.entries(places)) {
+  kvmTest(`a guest that saves its flags finds its own, stepped or stopped: ${place}`, (t) => {
+    const endOf = (prepare: (vm: VirtualMachine) => unknown): unknown => {
+      using vm = machine(FLAGS, ROUTES, options)
+      prepare(vm)
+      const { reason, exitCode } = vm.runSync()
+      const { rsp } = vm.registers()
+      // In real mode the stack has wrapped to the end of its segment.
+      const below = rsp === 0n ? 0x1_0000 : Number(rsp)
+      return [reason, exitCode, vm.registers(), vm.memory.read(below - 16, 16)]
+    }
+    const free = endOf(() => {})
+    t.deepEqual(
+      endOf((vm) => vm.debug.onStep(() => {})),
+      free,
+    )
+    for (const at of [0n, 1n, 2n, 3n])
+      t.deepEqual(
+        endOf((vm) => vm.debug.breakpoint(at, () => {})),
+        free,
+        String(at),
+      )
+  })
+}
+
+kvmTest('null is no option of a step, and maxInstructions is none', (t) => {
+  using vm = machine('ff c0 eb fc')
+  for (const wrong of [
+    null,
+    { vcpu: null },
+    { count: null },
+    { until: null },
+    { maxInstructions: 5 },
+  ])
+    t.throws(() => vm.stepSync(wrong as never), vmError('ERR_INVALID_OPTION'))
 })
 
 kvmTest('every instruction can be looked at', (t) => {

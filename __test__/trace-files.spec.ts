@@ -1,5 +1,18 @@
 // Traces in files: pictures, lines and records, and files that are none.
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -94,6 +107,11 @@ kvmTest('a picture has a track for each vCPU, whose slices follow one another', 
       'vCPU 1',
     ])
     t.true(events.every(({ ph, pid, ts }) => pid === 1 && (ph === 'M' || ts >= 0)))
+    const timed = events.filter(({ ph }) => ph !== 'M')
+    t.true(
+      timed.every(({ ts }, index) => index === 0 || ts >= timed[index - 1]!.ts),
+      'times of all ascend',
+    )
     let [slices, marks] = [0, 0]
     for (const [track, name] of tracks) {
       const own = events.filter(({ tid, ph }) => tid === track && ph !== 'M')
@@ -286,6 +304,35 @@ kvmTest('whatever bytes a file has, it is read or refused', async (t) => {
     outcomes[(await refused(cut)) === '' ? 'read' : 'refused'] += 1
   }
   t.true(outcomes.read > 0 && outcomes.refused > 0, JSON.stringify(outcomes))
+})
+
+kvmTest('what is saved to a link lies where it leads, and a pipe stays one', async (t) => {
+  await talking(
+    async (trace) => {
+      const [file, link, pipe] = [fresh('.bin'), fresh('.bin'), fresh('.bin')]
+      writeFileSync(file, 'what was there')
+      symlinkSync(file, link)
+      await trace.save(link)
+      t.true(lstatSync(link).isSymbolicLink())
+      t.is((await readTrace(file)).length, trace.length)
+      t.deepEqual(readdirSync(dirname(file)), ['trace.bin'])
+      t.is(spawnSync('mkfifo', [pipe]).status, 0)
+      // Open for both, so that nothing is waited for; a pipe holds so few records.
+      const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK)
+      await trace.save(pipe)
+      t.true(lstatSync(pipe).isFIFO())
+      const whole = readFileSync(file)
+      const bytes = Buffer.alloc(whole.length)
+      t.is(readSync(reader, bytes), whole.length)
+      t.deepEqual(bytes, whole)
+      closeSync(reader)
+      const long = join(folder, `${'x'.repeat(251)}.bin`)
+      await trace.save(long)
+      t.is((await readTrace(long)).length, trace.length)
+      await t.throwsAsync(trace.save(folder, { format: 'binary' }), vmError('ERR_INVALID_OPTION'))
+    },
+    { rounds: 3 },
+  )
 })
 
 test('a path that is no file is refused, and not waited for', async (t) => {

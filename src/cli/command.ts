@@ -115,3 +115,8 @@ export function printJson(value: unknown): void {
   )
   process.stdout.write(`${text}\n`)
 }
+
+/** What a word too many may have been meant for: a bare `--gdb` takes none. */
+export function forGdb(values: Values): string {
+  return values['gdb'] === true ? '; the socket for gdb is named as --gdb=PATH' : ''
+}

@@ -7,7 +7,8 @@ import { clearInterval, setInterval, setTimeout } from 'node:timers'
 import { VmError, raise, showThrown } from '../native/errors.ts'
 import { type BoundSocket, bindSocket } from '../machine/rfb/unix-socket.ts'
 import type { VirtualMachine } from '../machine/virtual-machine.ts'
-import type { RunOptions } from '../options/run-options.ts'
+import { type RunOptions, checkRunOptions } from '../options/run-options.ts'
+import { isAborted, listen, reasonOf, unlisten } from '../options/signal.ts'
 import type { RunResult } from '../results/result.ts'
 import { Channel } from './wire/channel.ts'
 import { Kept } from './monitor.ts'
@@ -86,8 +87,8 @@ export class GdbServer implements AsyncDisposable {
    * `vm.run()`, which begins when a client lets the guest go on, or detaches. Until then the
    * machine is idle, and gdb sees its first instruction.
    *
-   * Rejects as `vm.run()` does, with `ERR_VM_BUSY` if one waits already, and with `ERR_VM_CLOSED`
-   * if the server is closed before.
+   * Rejects as `vm.run()` does, also while it waits: with `signal.reason` if the signal is aborted.
+   * `ERR_VM_BUSY` if one waits already, `ERR_VM_CLOSED` if the server is closed before.
    *
    * @example
    * ```ts
@@ -109,12 +110,27 @@ export class GdbServer implements AsyncDisposable {
         const what = 'a run waits for the client already; await it first'
         return reject(new VmError('ERR_VM_BUSY', what))
       }
+      const { signal } = checkRunOptions(options)
+      if (signal && isAborted(signal)) return reject(reasonOf(signal))
+      const abort = (): void => {
+        this.#waiting = undefined
+        reject(reasonOf(signal!))
+      }
+      if (signal) listen(signal, abort)
+      const begun = (): void => {
+        if (signal) unlisten(signal, abort)
+      }
       const start = (): Promise<RunResult> => {
+        begun()
         const run = this.#vm.run(options)
         resolve(run)
         return run
       }
-      this.#waiting = { start, fail: reject }
+      const fail = (error: Error): void => {
+        begun()
+        reject(error)
+      }
+      this.#waiting = { start, fail }
     })
   }
 

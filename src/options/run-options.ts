@@ -125,7 +125,7 @@ export interface CheckedRun {
   /** The vCPU that alone runs, step by step; negative for none. */
   readonly stepped: number
   /** Asked after each step. */
-  readonly until: ((registers: Registers) => boolean) | undefined
+  readonly until: ((registers: Registers) => unknown) | undefined
   readonly registers: GivenRegisters | undefined
   readonly onExit: RunOptions['onExit']
   readonly signal: AbortSignal | undefined

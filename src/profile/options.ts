@@ -43,13 +43,15 @@ export interface CheckedProfile {
 const defaultHz = 99
 /** For a run that is under way. */
 const ownKeys = ['hz', 'symbols', 'durationMs', 'signal']
+const allKeys = [...new Set([...ownKeys, ...runKeys])]
 const { maxTimeoutMs } = native.limits()
 
 /** Checks them, for a machine that runs or not; the core checks the rate, and a run its own. */
 export function checkProfile(value: unknown, isRunning: boolean, own: Symbols): CheckedProfile {
-  const { hz = defaultHz, symbols, durationMs, ...run } = checkObject('options', value ?? {})
+  const given = checkObject('options', value === undefined ? {} : value)
+  const { hz = defaultHz, symbols, durationMs, ...run } = given
   if (typeof hz !== 'number') return invalid('hz', 'a number', hz)
-  checkKeysOf(value ?? {}, isRunning)
+  checkKeysOf(given, isRunning)
   const { signal } = run
   if (isRunning && signal !== undefined && !isSignal(signal))
     return invalid('signal', 'an AbortSignal', signal)
@@ -69,7 +71,7 @@ function checkKeysOf(given: object, isRunning: boolean): void {
   for (const key of Object.keys(given)) {
     const isOfRun = runKeys.includes(key)
     if (!isOfRun && !ownKeys.includes(key))
-      invalid('options', `made of ${[...ownKeys, ...runKeys].join(', ')}`, `unknown '${key}'`)
+      invalid('options', `made of ${allKeys.join(', ')}`, `unknown '${key}'`)
     if (isRunning && !ownKeys.includes(key))
       fail('ERR_INVALID_OPTION', `${key} is of a run, and one is under way; use durationMs`)
     if (!isRunning && key === 'durationMs')

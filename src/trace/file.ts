@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
-import { basename, dirname, extname, join } from 'node:path'
+import { type FileHandle, open, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, extname, join } from 'node:path'
 
 import { VmError, fail, raise } from '../native/errors.ts'
 import { headerBytes, mostBytes, recordsOf } from './binary.ts'
@@ -22,32 +22,52 @@ export function formatOf(path: string): TraceFormat | undefined {
 /** Of the files that are being written the number. */
 let asides = 0
 
-/** Writes a file whole: aside, and renamed when all of it is on the disk. */
+/**
+ * Writes a file whole: aside, and renamed when all of it is on the disk. What is a device or a pipe
+ * stays one, and is written to.
+ */
 export async function writeTrace(
   path: string,
   records: Records,
   format: TraceFormat,
 ): Promise<void> {
-  const name = `.${basename(path)}.${process.pid}-${(asides += 1)}.tmp`
-  const aside = join(dirname(path), name)
   try {
-    const file = await open(aside, 'wx')
-    try {
-      await fill(file, writers[format](records))
-      await rename(aside, path)
-    } catch (error) {
-      await unlink(aside)
-      raise(error)
-    }
+    const place = await placeOf(path)
+    const pieces = writers[format](records)
+    if (place) await replace(place, pieces)
+    else await fill(await open(path, constants.O_WRONLY), pieces)
   } catch (error) {
     raise(failed('write', path, error))
   }
 }
 
-async function fill(file: FileHandle, pieces: Iterable<string | Uint8Array>): Promise<void> {
+/** The file that is to be replaced, at the end of all links; nothing for what is no file. */
+async function placeOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined)
+  if (!found) return path
+  return found.isFile() ? await realpath(path) : undefined
+}
+
+async function replace(path: string, pieces: Iterable<string | Uint8Array>): Promise<void> {
+  const aside = join(dirname(path), `.vmexit-${process.pid}-${(asides += 1)}.tmp`)
+  const file = await open(aside, 'wx')
+  try {
+    await fill(file, pieces, () => file.sync())
+    await rename(aside, path)
+  } catch (error) {
+    await unlink(aside)
+    raise(error)
+  }
+}
+
+async function fill(
+  file: FileHandle,
+  pieces: Iterable<string | Uint8Array>,
+  finish?: () => Promise<void>,
+): Promise<void> {
   try {
     for (const piece of pieces) await file.writeFile(piece)
-    await file.sync()
+    await finish?.()
   } finally {
     await file.close()
   }

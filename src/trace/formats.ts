@@ -1,5 +1,5 @@
 import { headerOf } from './binary.ts'
-import { type Records, type TracedExit, exitAt, recordBytes } from './record.ts'
+import { type Records, type TracedExit, exitAt, recordBytes, vcpuAt } from './record.ts'
 
 /**
  * How a file is written.
@@ -41,8 +41,16 @@ export const writers: Record<TraceFormat, (records: Records) => Iterable<string 
     yield `{"displayTimeUnit":"ns","otherData":{"dropped":${dropped}},"traceEvents":[\n`
     yield tracks.processName()
     for (let vcpu = 0; vcpu < vcpus; vcpu += 1) yield tracks.name(vcpu, `vCPU ${vcpu}`)
-    for (const exits of chunks(records)) yield exits.map((exit) => tracks.draw(exit)).join('')
-    yield '\n]}\n'
+    const own = Array.from({ length: vcpus }, (_, vcpu) => eventsOf(records, vcpu))
+    let [text, count] = ['', 0]
+    for (const event of inOrder(own)) {
+      text += tracks.draw(event)
+      count += 1
+      if (count % atOnce !== 0) continue
+      yield text
+      text = ''
+    }
+    yield `${text}\n]}\n`
   },
 }
 
@@ -67,41 +75,78 @@ function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`
 }
 
-/** Events in the format of Chrome's trace viewer, which Perfetto reads. */
+/** An event in the format of Chrome's trace viewer, which Perfetto reads; `ts` in microseconds. */
+interface Event {
+  readonly ph: 'B' | 'E' | 'i'
+  readonly name: string
+  readonly tid: number
+  readonly ts: number
+  readonly [key: string]: unknown
+}
+
+/** Slices of guest and host on a vCPU's track, and marks on those of routes, in order. */
+function* eventsOf({ bytes, registers }: Records, vcpu: number): Generator<Event> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const each = recordBytes(registers)
+  for (let offset = 0; offset < bytes.length; offset += each)
+    if (vcpuAt(view, offset) === vcpu) yield* eventsOfExit(exitAt(view, offset, registers))
+}
+
+function* eventsOfExit(exit: TracedExit): Generator<Event> {
+  const { timeNs, guestNs, hostNs, vcpu: tid, route } = exit
+  const name = nameOf(exit)
+  const ts = timeNs / 1000
+  if (guestNs > 0) {
+    yield { ph: 'B', name: 'guest', tid, ts: (timeNs - guestNs) / 1000 }
+    yield { ph: 'E', name: 'guest', tid, ts }
+  }
+  yield { ph: 'B', name, tid, ts, args: argsOf(exit) }
+  if (route !== undefined) yield { ph: 'i', name, s: 't', tid: routeTracks + route, ts }
+  yield { ph: 'E', name, tid, ts: (timeNs + hostNs) / 1000 }
+}
+
+/** Those of all vCPUs by their times: readers of the format need not sort them. */
+function* inOrder(streams: readonly Generator<Event>[]): Generator<Event> {
+  const next = (stream: Generator<Event>): Event | undefined => stream.next().value ?? undefined
+  const heads = streams.map(next)
+  for (;;) {
+    let first: Event | undefined
+    let from = 0
+    for (const [index, head] of heads.entries()) {
+      if (!head || (first && head.ts >= first.ts)) continue
+      first = head
+      from = index
+    }
+    if (!first) return
+    yield first
+    heads[from] = next(streams[from]!)
+  }
+}
+
+/** The events as text, each route's track with its name before its first one. */
 class Tracks {
   readonly #routes = new Set<number>()
   #comma = ''
 
   processName(): string {
-    return this.#event({ ph: 'M', name: 'process_name', tid: 0, args: { name: 'vmexit' } })
+    return this.#text({ ph: 'M', name: 'process_name', tid: 0, args: { name: 'vmexit' } })
   }
 
   name(tid: number, name: string): string {
     return (
-      this.#event({ ph: 'M', name: 'thread_name', tid, args: { name } }) +
-      this.#event({ ph: 'M', name: 'thread_sort_index', tid, args: { sort_index: tid } })
+      this.#text({ ph: 'M', name: 'thread_name', tid, args: { name } }) +
+      this.#text({ ph: 'M', name: 'thread_sort_index', tid, args: { sort_index: tid } })
     )
   }
 
-  /** Slices of guest and host on the vCPU's track, and a mark on that of the route. */
-  draw(exit: TracedExit): string {
-    const { timeNs, guestNs, hostNs, vcpu: tid, route } = exit
-    const name = nameOf(exit)
-    const slice = (of: string, from: number, until: number, args?: object): string =>
-      this.#event({ ph: 'B', name: of, tid, ts: from / 1000, ...(args && { args }) }) +
-      this.#event({ ph: 'E', name: of, tid, ts: until / 1000 })
-    let text = guestNs === 0 ? '' : slice('guest', timeNs - guestNs, timeNs)
-    text += slice(name, timeNs, timeNs + hostNs, argsOf(exit))
-    if (route === undefined) return text
-    const track = routeTracks + route
-    if (!this.#routes.has(route)) {
-      this.#routes.add(route)
-      text += this.name(track, `route ${route}`)
-    }
-    return text + this.#event({ ph: 'i', name, s: 't', tid: track, ts: timeNs / 1000 })
+  draw(event: Event): string {
+    const route = event.tid - routeTracks
+    if (event.ph !== 'i' || this.#routes.has(route)) return this.#text(event)
+    this.#routes.add(route)
+    return this.name(event.tid, `route ${route}`) + this.#text(event)
   }
 
-  #event(event: { ph: string; name: string; tid: number; [key: string]: unknown }): string {
+  #text(event: object): string {
     const text = `${this.#comma}${JSON.stringify({ pid: 1, ...event })}`
     this.#comma = ',\n'
     return text

@@ -84,6 +84,11 @@ export const at = {
   registers: 64,
 } as const
 
+/** The vCPU of a record that begins at an offset. */
+export function vcpuAt(view: DataView, offset: number): number {
+  return view.getUint32(offset + at.vcpu, true)
+}
+
 /** The exit of a record that begins at an offset. */
 export function exitAt(view: DataView, offset: number, hasRegisters: boolean): TracedExit {
   const reason = exitReasons[view.getUint8(offset + at.reason)]!
@@ -93,7 +98,7 @@ export function exitAt(view: DataView, offset: number, hasRegisters: boolean): T
     timeNs: number(at.time),
     guestNs: number(at.guest),
     hostNs: number(at.host),
-    vcpu: view.getUint32(offset + at.vcpu, true),
+    vcpu: vcpuAt(view, offset),
     reason,
     answered: (known & flags.answered) !== 0,
     ...accessAt(view, offset, reason, known),

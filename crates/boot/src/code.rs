@@ -7,7 +7,7 @@ use iced_x86::{
     SpecializedFormatterTraitOptions,
 };
 
-pub use accesses::{MemoryAccess, accesses, accesses_until, repeats};
+pub use accesses::{MemoryAccess, accesses, accesses_until, pushed_flags, repeats};
 
 /// The most bytes of one instruction (Intel SDM vol. 2A §2.3.11).
 pub const MAX_INSTRUCTION_BYTES: usize = 15;

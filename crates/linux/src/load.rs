@@ -149,7 +149,8 @@ fn put(
         LoadError::new(
             NoMemory,
             format!(
-                "no memory for the part of {start:#x} to {end:#x} (errno {})",
+                "no memory for the part of {start:#x} to {end:#x} (errno {}); \
+                 give more memoryBytes",
                 errno.0
             ),
         )

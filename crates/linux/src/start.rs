@@ -40,7 +40,10 @@ pub fn stack(
     program: &Program<'_>,
     start: &Start,
 ) -> Result<u64, LoadError> {
-    let no_memory = |_| LoadError::new(NoMemory, "no memory for the stack");
+    let no_memory = |_| {
+        let what = format!("no memory for a stack of {STACK_BYTES} bytes; give more memoryBytes");
+        LoadError::new(NoMemory, what)
+    };
     let protection = if start.executable {
         Protection::ALL
     } else {

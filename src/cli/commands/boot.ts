@@ -10,7 +10,7 @@ import {
   guests,
 } from '../../index.ts'
 import { native } from '../../native/native.ts'
-import { type Run, UsageError, type Values } from '../command.ts'
+import { type Run, UsageError, type Values, forGdb } from '../command.ts'
 import { machineOf } from '../definition.ts'
 import { readImage, textOf } from '../session/image.ts'
 import { Session } from '../session/session.ts'
@@ -52,7 +52,7 @@ function startOf(positionals: readonly string[], values: Values): Start {
   if (firmware !== undefined) return firmwareOf(firmware, positionals, values)
   if (values['firmware-file'] !== undefined)
     UsageError.raise('--firmware-file goes with --firmware, got a kernel')
-  const path = kernelPath(positionals)
+  const path = kernelPath(positionals, values)
   const bytes = readImage(path, 'the kernel')
   return { payload: payload(path, bytes, values), bytes, others: 'the initrd', disks: [] }
 }
@@ -78,9 +78,10 @@ function firmwareOf(path: string, [disk, extra]: readonly string[], values: Valu
   }
 }
 
-function kernelPath([path, extra]: readonly string[]): string {
+function kernelPath([path, extra]: readonly string[], values: Values): string {
   if (path === undefined) return UsageError.raise('boot needs the path of a kernel')
-  if (extra !== undefined) return UsageError.raise(`boot takes one kernel, got '${extra}' too`)
+  if (extra !== undefined)
+    return UsageError.raise(`boot takes one kernel, got '${extra}' too${forGdb(values)}`)
   if (path === '-') return UsageError.raise("boot needs a kernel's path; stdin is its serial port")
   return path
 }

@@ -5,7 +5,7 @@ import { realize } from '../../definition/realize.ts'
 import { VmError, raise } from '../../native/errors.ts'
 // As users import it: a definition's module has the same one, and its handlers are asked.
 import { VirtualMachine, type VirtualMachineOptions, guests } from '../../index.ts'
-import { type Run, UsageError, type Values } from '../command.ts'
+import { type Run, UsageError, type Values, forGdb } from '../command.ts'
 import { isObject, machineOf, overridden, payloadOf, readDefinition } from '../definition.ts'
 import { readImage, readStdin, textOf } from '../session/image.ts'
 import { isVmError } from '../report.ts'
@@ -44,7 +44,8 @@ function theDefinition(values: Values, positionals: readonly string[]): Given {
   const file = textOf(values, 'file')
   if (image === undefined && file === undefined)
     return UsageError.raise('run needs the path of an image, or - for stdin')
-  if (extra !== undefined) return UsageError.raise(`run takes one image, got '${extra}' too`)
+  if (extra !== undefined)
+    return UsageError.raise(`run takes one image, got '${extra}' too${forGdb(values)}`)
   const machine = machineOf(values)
   const payload = { ...payloadOf(values), ...(image !== undefined && { file: resolve(image) }) }
   const own = file === undefined ? {} : readDefinition(file)

@@ -1,10 +1,12 @@
 import type { Registers } from '../../results/registers.ts'
 import { type StopHandler, type StopHit, hitOfWords, noStop } from './hit.ts'
 
+const toAnswer = (isThere: unknown): 'stop' | undefined => (isThere === true ? 'stop' : undefined)
+
 /** Who is asked at the stops of one machine, and how often each has come. */
 export class StopHandlers {
   readonly #stops = new Map<number, { handler: StopHandler | undefined; hits: number }>()
-  #until: ((registers: Registers) => boolean) | undefined
+  #until: ((registers: Registers) => unknown) | undefined
 
   /** A stop is there. */
   add(id: number, handler: StopHandler | undefined): void {
@@ -28,17 +30,24 @@ export class StopHandlers {
   }
 
   /** A run begins: what is asked after each of its steps. */
-  begin(until: ((registers: Registers) => boolean) | undefined): void {
+  begin(until: ((registers: Registers) => unknown) | undefined): void {
     this.#until = until
   }
 
   /** Asks about the stop in the words; what it returns may be a promise. */
   ask(id: number, memory: Uint8Array | undefined, registers: () => Registers): unknown {
-    if (id === noStop) return this.#until?.(registers()) === true ? 'stop' : undefined
+    if (id === noStop) return this.#untilOf(registers())
     const stop = this.#stops.get(id)
     if (!stop?.handler) return undefined
     const hit: StopHit = { ...hitOfWords(memory), registers }
     stop.hits++
     return stop.handler(hit)
+  }
+
+  /** The answer that `until` comes to. */
+  #untilOf(registers: Registers): unknown {
+    const answer = this.#until?.(registers)
+    const isPromise = typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function'
+    return isPromise ? (answer as PromiseLike<unknown>).then(toAnswer) : toAnswer(answer)
   }
 }

@@ -1,4 +1,5 @@
 import type { Registers } from '../../results/registers.ts'
+import { fail } from '../../native/errors.ts'
 import { checkFunction, checkInteger, checkObject } from '../../options/check.ts'
 import {
   type CheckedRun,
@@ -13,8 +14,6 @@ import {
 interface Stepping {
   /** How many instructions; default 1, without end if there is `until`. */
   count?: number
-  /** Asked after each instruction: `true` ends the run there. */
-  until?: (registers: Registers) => boolean
   /** Index of the vCPU that executes them, while the others stand still; default 0. */
   vcpu?: number
 }
@@ -25,14 +24,23 @@ interface Stepping {
  * @category Debugging
  */
 export interface StepSyncOptions
-  extends Omit<RunSyncOptions, 'maxInstructions' | 'registers'>, Stepping {}
+  extends Omit<RunSyncOptions, 'maxInstructions' | 'registers'>, Stepping {
+  /** Asked after each instruction: `true` ends the run there. */
+  until?: (registers: Registers) => boolean
+}
 
 /**
  * Options of `step`.
  *
  * @category Debugging
  */
-export interface StepOptions extends Omit<RunOptions, 'maxInstructions' | 'registers'>, Stepping {}
+export interface StepOptions extends Omit<RunOptions, 'maxInstructions' | 'registers'>, Stepping {
+  /**
+   * Asked after each instruction: `true` ends the run there. It may return a promise, for which the
+   * vCPU waits.
+   */
+  until?: (registers: Registers) => boolean | PromiseLike<boolean>
+}
 
 /** Checks the options of `stepSync`, for a machine with so many vCPUs. */
 export function checkStepSyncOptions(value: unknown, vcpus: number): CheckedRun {
@@ -49,13 +57,20 @@ function checkSteps(
   vcpus: number,
   checkRun: (value: unknown) => CheckedRun,
 ): CheckedRun {
-  const { count, until, vcpu, ...others } = checkObject('options', value ?? {})
+  const {
+    count,
+    until,
+    vcpu = 0,
+    ...others
+  } = checkObject('options', value === undefined ? {} : value)
   checkFunction('until', until)
+  if (others['maxInstructions'] !== undefined)
+    return fail('ERR_INVALID_OPTION', 'a step has count, and no maxInstructions')
   const most = until === undefined ? 1 : Number.MAX_SAFE_INTEGER
   return {
     ...checkRun(others),
     instructions: count === undefined ? most : checkInstructions('count', count),
-    stepped: checkInteger('vcpu', vcpu ?? 0, 0, vcpus - 1),
-    until: until as Stepping['until'],
+    stepped: checkInteger('vcpu', vcpu, 0, vcpus - 1),
+    until: until as StepOptions['until'],
   }
 }

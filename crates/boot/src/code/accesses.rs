@@ -18,6 +18,8 @@ use processor::Processor;
 use role::Role;
 
 const LINE_BYTES: u64 = 64;
+/// The opcode of `pushf` (Intel SDM vol. 2B, PUSHF).
+const PUSHF: u8 = 0x9c;
 
 /// What the first instruction of `bytes` accesses, of code with 16, 32 or 64 bits. Of an
 /// instruction that repeats it is the first round; of bytes that begin none, nothing.
@@ -57,6 +59,26 @@ pub fn repeats(bytes: &[u8], bits: u32) -> bool {
         let decoded = decoder.decode();
         string_address_bytes(&decoded).is_some() && has_rep(&decoded)
     })
+}
+
+/// Where the first instruction of `bytes` stores RFLAGS, if it is `pushf`.
+pub fn pushed_flags(
+    bytes: &[u8],
+    bits: u32,
+    registers: &kvm_regs,
+    special: &kvm_sregs,
+) -> Option<u64> {
+    // Of most instructions this is known without decoding them.
+    if !bytes.contains(&PUSHF) {
+        return None;
+    }
+    let mut decoder = Decoder::try_with_ip(bits, bytes, 0, DecoderOptions::NONE).ok()?;
+    let is_pushf = matches!(
+        decoder.decode().mnemonic(),
+        Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq
+    );
+    let found = is_pushf.then(|| accesses(bytes, bits, registers, special))?;
+    found.first().map(|access| access.linear)
 }
 
 fn has_rep(decoded: &Instruction) -> bool {

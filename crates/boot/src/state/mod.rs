@@ -6,6 +6,7 @@ pub mod cpuid;
 pub mod extended;
 pub mod fit;
 mod paging;
+mod refused;
 mod segments;
 pub mod spin;
 mod task;
@@ -17,6 +18,7 @@ use kvm_bindings::{CpuId, kvm_dtable, kvm_regs, kvm_sregs};
 use crate::layout;
 use crate::mode::{CpuMode, Privilege};
 pub use config::{BootConfig, Protocol, Table};
+pub use refused::refusal;
 pub use segments::segment;
 use segments::{Segments, gdt_bytes};
 

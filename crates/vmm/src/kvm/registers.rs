@@ -4,15 +4,19 @@
 use std::sync::Arc;
 
 use boot::layout::TSS;
-use boot::state::{RFLAGS_FIXED, RFLAGS_TF};
+use boot::state::{RFLAGS_FIXED, RFLAGS_TF, refusal};
 use kvm_bindings::{kvm_regs, kvm_sregs, kvm_sync_regs, kvm_vcpu_events};
 use kvm_ioctls::VcpuFd;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::kvm::run_page::{EVENTS, REGS, RunPage, SREGS};
 
 /// The flag of a task state segment's type that says it is in use (Intel SDM vol. 3A §8.2.2).
 const BUSY: u8 = 1 << 1;
+
+/// The greatest task priority (Intel SDM vol. 3A §11.8.6). `KVM_SET_SREGS` takes any, and then no
+/// entry does.
+const MOST_CR8: u64 = 15;
 
 /// What is known of a vCPU's registers between two entries, and what KVM has yet to take over.
 #[derive(Debug)]
@@ -166,13 +170,26 @@ impl Registers {
 
     /// By ioctl, which tells whether KVM takes them.
     pub fn set_sregs(&mut self, fd: &VcpuFd, sregs: &kvm_sregs) -> Result<()> {
+        if sregs.cr8 > MOST_CR8 {
+            let what = format!("cr8 must be from 0 to {MOST_CR8}, got {}", sregs.cr8);
+            return Err(Error::new(ErrorCode::InvalidOption, what));
+        }
         self.flush(fd)?;
         // They change what KVM gives of the others.
         self.forget();
-        fd.set_sregs(&self.as_taken(sregs))
-            .map_err(Error::ioctl("KVM_SET_SREGS"))?;
+        self.put_sregs(fd, sregs)?;
         self.page.set_cr8(sregs.cr8);
         Ok(())
+    }
+
+    fn put_sregs(&self, fd: &VcpuFd, sregs: &kvm_sregs) -> Result<()> {
+        fd.set_sregs(&self.as_taken(sregs)).map_err(|error| {
+            let failed = Error::call("KVM_SET_SREGS", error.errno());
+            match error.errno() {
+                libc::EINVAL => failed.hint(&refusal(sregs)),
+                _ => failed,
+            }
+        })
     }
 
     /// Special registers as this KVM takes them.
@@ -229,8 +246,7 @@ impl Registers {
                 .map_err(Error::ioctl("KVM_SET_REGS"))?;
         }
         if self.staged & SREGS != 0 {
-            fd.set_sregs(&self.as_taken(&self.values.sregs))
-                .map_err(Error::ioctl("KVM_SET_SREGS"))?;
+            self.put_sregs(fd, &self.values.sregs)?;
         }
         if self.staged & EVENTS != 0 {
             fd.set_vcpu_events(&self.values.events)

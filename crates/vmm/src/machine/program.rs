@@ -165,7 +165,7 @@ impl Machine {
         if self.user()?.read(&memory, address, bytes) {
             return Ok(());
         }
-        Err(not_mapped(address, bytes.len()))
+        Err(out_of_reach(address, bytes.len(), "read"))
     }
 
     /// Copies to the program's memory, by its own addresses, and where the program may only read,
@@ -178,7 +178,7 @@ impl Machine {
         if self.user()?.write(&memory, address, bytes) {
             return Ok(());
         }
-        Err(not_mapped(address, bytes.len()))
+        Err(out_of_reach(address, bytes.len(), "write"))
     }
 
     /// Maps memory of zeros that the program may read and write.
@@ -202,7 +202,7 @@ impl Machine {
     }
 }
 
-fn not_mapped(address: u64, bytes: usize) -> Error {
-    let what = format!("{bytes} bytes at {address:#x}: the program has not mapped them all");
+fn out_of_reach(address: u64, bytes: usize, access: &str) -> Error {
+    let what = format!("{bytes} bytes at {address:#x}: the program could not {access} them all");
     Error::new(ErrorCode::GuestMemory, what)
 }

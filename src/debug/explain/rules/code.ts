@@ -29,9 +29,12 @@ export const portDenied: Rule = (scene) => {
   ]
 }
 
+/** #BP and #OF: RIP is after the instruction that raised them (SDM 3A §7.5). */
+const TRAPS: readonly (number | null)[] = [3, 4]
+
 /** Code without an end. */
 export const codeRanOff: Rule = (scene) => {
-  if (!isLost(scene)) return []
+  if (!isLost(scene) || TRAPS.includes(scene.vector)) return []
   const rip = ripOf(scene)
   const { code, parts } = scene
   const isZero = code.length >= 2 && code[0] === 0 && code[1] === 0

@@ -190,6 +190,19 @@ fn pushes_and_pops() {
 }
 
 #[test]
+fn where_pushf_stores_flags() {
+    let (registers, special) = (registers(), special(64));
+    let at = |bytes: &[u8]| pushed_flags(bytes, 64, &registers, &special);
+    let top = 0x7_0000_8000;
+    // pushfq; pushfw; mov al, 0x9c; popfq.
+    assert_eq!(at(&[0x9c]), Some(top - 8));
+    assert_eq!(at(&[0x66, 0x9c, 0x90]), Some(top - 2));
+    assert_eq!(at(&[0xb0, 0x9c]), None);
+    assert_eq!(at(&[0x9d, 0x9c]), None);
+    assert_eq!(at(&[]), None);
+}
+
+#[test]
 fn pushes_and_pops_in_32_and_16_bits() {
     // push eax; push ax; pusha; popa; call far 8:0; iret; enter 0, 0.
     assert_eq!(of(32, &[0x50]), [(0x5_7ffc, 4, W)]);

@@ -220,7 +220,17 @@ fn special_registers_that_kvm_refuses_are_an_error_there_and_then_and_change_not
             cr0: 1 << 31,
             ..special
         };
-        assert!(machine.set_special_registers(&refused).is_err());
+        let error = machine.set_special_registers(&refused).unwrap_err();
+        assert_eq!(error.call, Some("KVM_SET_SREGS"));
+        assert!(error.message.contains("of cr0 needs PE (bit 0)"), "{error}");
+        let error = machine
+            .set_special_registers(&kvm_sregs { cr8: 16, ..special })
+            .unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption);
+        assert!(
+            error.message.contains("cr8 must be from 0 to 15, got 16"),
+            "{error}"
+        );
         assert_eq!(machine.special_registers().unwrap(), special);
         assert_eq!(machine.registers().unwrap(), registers);
         run(&mut machine);

@@ -1,6 +1,6 @@
 //! The instruction at which a vCPU is.
 
-use boot::code::{HLT, MAX_INSTRUCTION_BYTES, MemoryAccess, accesses_until, repeats};
+use boot::code::{HLT, MAX_INSTRUCTION_BYTES, MemoryAccess, accesses_until, pushed_flags, repeats};
 use boot::state::EFER_LMA;
 use kvm_bindings::{kvm_regs, kvm_sregs};
 
@@ -35,6 +35,11 @@ impl Code {
     /// Whether it may be left in the midst of what it does.
     pub fn repeats(&self) -> bool {
         repeats(self.bytes(), self.bits)
+    }
+
+    /// Where it will have stored RFLAGS, if it is `pushf`.
+    pub fn pushed_flags(&self, before: &kvm_regs, special: &kvm_sregs) -> Option<u64> {
+        pushed_flags(self.bytes(), self.bits, before, special)
     }
 
     /// Which memory it has accessed.

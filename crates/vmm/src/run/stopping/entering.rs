@@ -48,6 +48,7 @@ impl Stopping<'_> {
         {
             // Something else ended the entry before the trap table told of the step.
             Self::take_trap_flag(processor)?;
+            self.clean_pushed(processor, &special);
             return Ok(Way::At(stepped(rip)));
         }
         let is_past = processor.stops.past == Some(rip);
@@ -64,6 +65,7 @@ impl Stopping<'_> {
         let index = processor.index;
         let others = (0..self.all.vcpus).filter(|vcpu| *vcpu != index);
         self.is_alone = is_past;
+        let has_own = registers.rflags & RFLAGS_TF != 0 && !processor.stops.lends_trap_flag;
         if self.steps {
             self.arm_step(processor, &registers, &special, is_past)?;
         } else {
@@ -79,6 +81,9 @@ impl Stopping<'_> {
         if entered && self.steps {
             // No byte of ours is where the vCPU is.
             self.look_at_code(rip, processor, &registers, &special);
+            if has_own {
+                processor.stops.pushed_flags = None;
+            }
         }
         Ok(if entered { Way::Enter } else { Way::Kicked })
     }
@@ -216,8 +221,10 @@ impl Stopping<'_> {
     ) {
         let memory = self.virtual_memory(processor, special);
         self.halts = self.is_alone && is_hlt(&memory, rip);
+        let code = Code::at(rip, &memory, special);
         let kept = &mut processor.stops;
-        kept.repeats = self.is_alone && Code::at(rip, &memory, special).repeats();
+        kept.repeats = self.is_alone && code.repeats();
+        kept.pushed_flags = code.pushed_flags(registers, special);
         kept.watched = watches::note(self.all.stops, &memory, rip, registers, special);
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct StopMemory {
     pub(super) repeats: bool,
     /// What watchpoints need to know of the instruction before it.
     pub(super) watched: Option<Box<Noted>>,
+    /// Where the instruction that it steps stores RFLAGS, in which TF is the debugger's.
+    pub(super) pushed_flags: Option<u64>,
     /// RFLAGS.TF is ours.
     pub(super) lends_trap_flag: bool,
 }

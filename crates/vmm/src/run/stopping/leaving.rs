@@ -15,6 +15,10 @@ use super::bytes::is_hlt;
 use super::course::Stopping;
 use super::exits::{DR6_HARDWARE, breakpoint, linear_rip, stepped};
 
+/// The byte of RFLAGS that has TF, and its bit there.
+const TF_BYTE: u64 = 1;
+const TF_BIT: u8 = (RFLAGS_TF >> 8) as u8;
+
 impl Stopping<'_> {
     /// What an exit is in terms of stops; one that is none of ours stays what it is.
     pub fn canonical(&self, exit: Exit, processor: &mut Processor) -> Result<Exit> {
@@ -27,11 +31,11 @@ impl Stopping<'_> {
                 if self.has_halted(rip, processor, &special) {
                     return Ok(Exit::Hlt);
                 }
-                Ok(if is_hardware {
-                    breakpoint(rip)
-                } else {
-                    stepped(rip)
-                })
+                if is_hardware {
+                    return Ok(breakpoint(rip));
+                }
+                self.clean_pushed(processor, &special);
+                Ok(stepped(rip))
             }
             Exit::Debug { pc, .. } => Ok(breakpoint(*pc)),
             Exit::InternalError { suberror, .. }
@@ -97,7 +101,10 @@ impl Stopping<'_> {
             && !self.steps
             && self.is_patched(processor, &caught.special, before, INT3);
         let told = match caught.fault.vector {
-            DEBUG if lends => stepped(rip),
+            DEBUG if lends => {
+                self.clean_pushed(processor, &caught.special);
+                stepped(rip)
+            }
             _ if is_ours => {
                 caught.registers.rip = caught.registers.rip.wrapping_sub(1);
                 breakpoint(before)
@@ -146,6 +153,21 @@ impl Stopping<'_> {
         })
     }
 
+    /// The guest is not to find the flag in what the instruction has pushed: `popf` would bring it
+    /// back, and no stop is there for it then.
+    pub(super) fn clean_pushed(&self, processor: &mut Processor, special: &kvm_sregs) {
+        let Some(linear) = processor.stops.pushed_flags.take() else {
+            return;
+        };
+        let memory = self.virtual_memory(processor, special);
+        let at = linear.wrapping_add(TF_BYTE);
+        let mut byte = [0];
+        if memory.read(at, &mut byte).is_ok() && byte[0] & TF_BIT != 0 {
+            // It was written a moment ago.
+            let _ = memory.write(at, &[byte[0] & !TF_BIT]);
+        }
+    }
+
     /// At the end of the vCPU's part: KVM ends no entry any more.
     pub fn end(&self, processor: &mut Processor) -> Result<()> {
         self.all.gate.want(processor.index, &[]);
@@ -156,8 +178,10 @@ impl Stopping<'_> {
             processor.complete()?;
             Self::take_trap_flag(processor)?;
             let registers = processor.vcpu.registers()?;
-            let rip = linear_rip(&registers, &processor.vcpu.special_registers()?);
+            let special = processor.vcpu.special_registers()?;
+            let rip = linear_rip(&registers, &special);
             if is_untold && self.from.is_some_and(|from| from != rip) {
+                self.clean_pushed(processor, &special);
                 // The instruction was executed, and the next run tells of it.
                 processor.pending = Pending::Open(stepped(rip), 0);
             }
