@@ -225,18 +225,31 @@ kvmTest('a hook that never answers does not hold up the end', async (t) => {
   }
 })
 
-kvmTest('what polls for months waits, as no timer of Node.js does', async (t) => {
-  const warnings: string[] = []
-  const warned = ({ name }: Error): void => void warnings.push(name)
-  process.on('warning', warned)
-  t.teardown(() => process.off('warning', warned))
-  using p = new Process(program('ends'), { args: ['poll'] })
-  await p.snapshot({ when: 'waits' })
-  // A timer that is too long comes at once, and warns.
-  await sleep(50)
-  p.stdin.end('x')
+for (const call of ['poll', 'select'])
+  kvmTest(`what waits for months by ${call} does, as no timer of Node.js can`, async (t) => {
+    const warnings: string[] = []
+    const warned = ({ name }: Error): void => void warnings.push(name)
+    process.on('warning', warned)
+    t.teardown(() => process.off('warning', warned))
+    using p = new Process(program('ends'), { args: [call] })
+    await p.snapshot({ when: 'waits' })
+    // A timer that is too long comes at once, and warns.
+    await sleep(50)
+    p.stdin.end('x')
+    t.like(await p.exited, { exitCode: 0 })
+    t.deepEqual(warnings, [])
+  })
+
+kvmTest('a signal that is open only to a wait for descriptors ends it', async (t) => {
+  using p = new Process(program('ends'), { args: ['open'] })
+  // ppoll, then pselect6.
+  for (const _ of [1, 2]) {
+    await p.snapshot({ when: 'waits' })
+    const told = once(p.stdout, 'data')
+    p.kill('SIGUSR1')
+    t.is(String((await told)[0]), 'signal 10\n')
+  }
   t.like(await p.exited, { exitCode: 0 })
-  t.deepEqual(warnings, [])
 })
 
 kvmTest('a network and threads are refused, and named', async (t) => {

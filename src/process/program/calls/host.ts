@@ -6,6 +6,7 @@ import type { ProcessMachine } from '../machine.ts'
 import { type Host, negative } from './context.ts'
 import { numberOf } from './names.ts'
 import { poll } from './poll.ts'
+import { select } from './select.ts'
 import { timespec } from './timespec.ts'
 import { type Waits, sleepUntil } from './waits.ts'
 
@@ -53,6 +54,8 @@ const calls: Readonly<Record<string, Call>> = {
   lseek: noPosition,
   poll,
   ppoll: poll,
+  select,
+  pselect6: select,
   nanosleep: ({ machine, waits }, { arguments: [at = 0n] }) => nanosleep(machine, waits, at),
   clock_nanosleep: clockNanosleep,
   // What they wait for is a signal, and the kernel says which.
