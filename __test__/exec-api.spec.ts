@@ -240,17 +240,20 @@ for (const call of ['poll', 'select'])
     t.deepEqual(warnings, [])
   })
 
-kvmTest('a signal that is open only to a wait for descriptors ends it', async (t) => {
-  using p = new Process(program('ends'), { args: ['open'] })
-  // ppoll, then pselect6.
-  for (const _ of [1, 2]) {
-    await p.snapshot({ when: 'waits' })
-    const told = once(p.stdout, 'data')
-    p.kill('SIGUSR1')
-    t.is(String((await told)[0]), 'signal 10\n')
-  }
-  t.like(await p.exited, { exitCode: 0 })
-})
+for (const [title, how] of [
+  ['a signal that is open only to ppoll and pselect6 ends them', 'open'],
+  ['a sleep that a signal ends says what is left of it', 'left'],
+] as const)
+  kvmTest(title, async (t) => {
+    using p = new Process(program('ends'), { args: [how] })
+    for (const _ of [1, 2]) {
+      await p.snapshot({ when: 'waits' })
+      const told = once(p.stdout, 'data')
+      p.kill('SIGUSR1')
+      t.is(String((await told)[0]), `signal ${SIGUSR1}\n`)
+    }
+    t.like(await p.exited, { exitCode: 0 })
+  })
 
 kvmTest('a network and threads are refused, and named', async (t) => {
   const { stdout, stderr, refused } = await execute(program('ends'), ['refused'])

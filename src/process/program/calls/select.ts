@@ -6,6 +6,7 @@ import type { ProcessMachine } from '../machine.ts'
 import { type Host, negative } from './context.ts'
 import { numberOf } from './names.ts'
 import { untilReady } from './poll.ts'
+import { timeOf } from './timespec.ts'
 
 const { EFAULT } = constants.errno
 
@@ -72,12 +73,4 @@ function milliseconds(time: Uint8Array, perSecond: number): number {
     Number(view.getBigInt64(0, true)) * 1000 +
     (Number(view.getBigInt64(8, true)) * 1000) / perSecond
   )
-}
-
-function timeOf(left: number, perSecond: number): Uint8Array {
-  const time = new Uint8Array(TIME_BYTES)
-  const view = viewOf(time)
-  view.setBigInt64(0, BigInt(Math.floor(left / 1000)), true)
-  view.setBigInt64(8, BigInt(Math.floor(((left / 1000) % 1) * perSecond)), true)
-  return time
 }
