@@ -225,19 +225,35 @@ kvmTest('a hook that never answers does not hold up the end', async (t) => {
   }
 })
 
-kvmTest('what polls for months waits, as no timer of Node.js does', async (t) => {
-  const warnings: string[] = []
-  const warned = ({ name }: Error): void => void warnings.push(name)
-  process.on('warning', warned)
-  t.teardown(() => process.off('warning', warned))
-  using p = new Process(program('ends'), { args: ['poll'] })
-  await p.snapshot({ when: 'waits' })
-  // A timer that is too long comes at once, and warns.
-  await sleep(50)
-  p.stdin.end('x')
-  t.like(await p.exited, { exitCode: 0 })
-  t.deepEqual(warnings, [])
-})
+for (const call of ['poll', 'select'])
+  kvmTest(`what waits for months by ${call} does, as no timer of Node.js can`, async (t) => {
+    const warnings: string[] = []
+    const warned = ({ name }: Error): void => void warnings.push(name)
+    process.on('warning', warned)
+    t.teardown(() => process.off('warning', warned))
+    using p = new Process(program('ends'), { args: [call] })
+    await p.snapshot({ when: 'waits' })
+    // A timer that is too long comes at once, and warns.
+    await sleep(50)
+    p.stdin.end('x')
+    t.like(await p.exited, { exitCode: 0 })
+    t.deepEqual(warnings, [])
+  })
+
+for (const [title, how] of [
+  ['a signal that is open only to ppoll and pselect6 ends them', 'open'],
+  ['a sleep that a signal ends says what is left of it', 'left'],
+] as const)
+  kvmTest(title, async (t) => {
+    using p = new Process(program('ends'), { args: [how] })
+    for (const _ of [1, 2]) {
+      await p.snapshot({ when: 'waits' })
+      const told = once(p.stdout, 'data')
+      p.kill('SIGUSR1')
+      t.is(String((await told)[0]), `signal ${SIGUSR1}\n`)
+    }
+    t.like(await p.exited, { exitCode: 0 })
+  })
 
 kvmTest('a network and threads are refused, and named', async (t) => {
   const { stdout, stderr, refused } = await execute(program('ends'), ['refused'])

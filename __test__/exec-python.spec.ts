@@ -53,6 +53,7 @@ const programs = {
     'import signal, os\ntry: os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt: print("interrupted")',
   pipes:
     'import os, select\nr, w = os.pipe(); os.write(w, b"through"); p = select.poll(); p.register(r); print(p.poll(1000) == [(r, select.POLLIN)], os.read(r, 100))\nos.close(r)\ntry: os.write(w, b"x")\nexcept BrokenPipeError as e: print(e)',
+  sets: 'import os, select, sys\nprint(select.select([], [], [], 0.01), select.select([0], [], []), sys.stdin.read())\nr, w = os.pipe(); print(select.select([r], [w], [r], 1) == ([], [w], [])); os.close(w)\ntry: select.select([w], [], [])\nexcept OSError as e: print(e)',
   mapping:
     'import mmap\nm = mmap.mmap(-1, 8192); m[4096:4101] = b"hello"; print(m.find(b"llo"), len(m)); m.close()',
   database:

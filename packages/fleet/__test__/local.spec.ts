@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 import test from 'ava'
-import { VirtualMachine } from 'vmexit'
+import { VirtualMachine, VmError } from 'vmexit'
 
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
 import { map } from '../src/index.ts'
@@ -272,11 +272,28 @@ test('without KVM a job says so', (t) => {
   t.deepEqual(lines, ['a failed ERR_KVM_UNAVAILABLE', 'b done undefined'])
 })
 
+for (const [option, value] of [
+  ['options', null],
+  ['options', 'queue'],
+  ['modules', 5],
+  ['cache', 5],
+  ['store', 5],
+  ['signal', { reason: 'none' }],
+  ['onProgress', true],
+  ['queue', 5],
+] as const)
+  test(`${option} of a wrong type is refused: ${JSON.stringify(value)}`, (t) => {
+    const given: unknown = option === 'options' ? value : { [option]: value }
+    const error = t.throws(() => map([], given as object), { instanceOf: VmError })
+    t.is(error?.code, 'ERR_INVALID_OPTION')
+    t.regex(error?.message ?? '', new RegExp(`^${option} must be .*, got `))
+  })
+
 test('options and jobs that are wrong are refused', async (t) => {
   const { options } = place(t)
   const wrong = { concurency: 2 } as object
   t.throws(() => map([], wrong), { message: /concurency is no option/ })
-  t.throws(() => map([], { concurrency: 0 }), { message: /concurrency must be a whole number/ })
+  t.throws(() => map([], { concurrency: 0 }), { message: /concurrency must be .*, got 0$/ })
   t.throws(() => map([], { attempts: 1.5 }), { message: /attempts must be/ })
   const collect = (jobs: unknown): Promise<unknown> => results(t, jobs as [], options)
   await t.throwsAsync(collect(7), { message: /jobs must be an iterable/ })

@@ -13,6 +13,7 @@ mod paths;
 mod poll;
 mod record;
 mod resources;
+mod select;
 mod signals;
 mod time;
 mod transfer;
@@ -149,7 +150,14 @@ impl Kernel {
             .or_else(|| self.heap.answer(number, arguments, files, world))
             .or_else(|| locks::answer(number, arguments, files, world))
             .or_else(|| descriptors::answer(number, arguments, files, world))
-            .or_else(|| poll::answer(number, arguments, files, world))
+            .or_else(|| {
+                let signals = is_process.then_some(&mut self.signals);
+                poll::answer(number, arguments, files, signals, world)
+            })
+            .or_else(|| {
+                let signals = is_process.then_some(&mut self.signals);
+                select::answer(number, arguments, files, signals, world)
+            })
             .or_else(|| identity::answer(number, arguments, world))
             .or_else(|| credentials::answer(number, arguments, world))
             .or_else(|| signals::answer(&mut self.signals, number, arguments, world))

@@ -6,6 +6,7 @@ use linux_raw_sys::general::{
     __NR_poll, __NR_ppoll, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDNORM, POLLWRNORM,
 };
 
+use super::signals::{self, Signals};
 use super::time::duration;
 use super::world::{Answer, World, int};
 use crate::errno::Errno;
@@ -14,42 +15,69 @@ use crate::limits::DESCRIPTORS;
 
 /// `struct pollfd`: the descriptor, what is asked for, what is.
 const ENTRY: usize = 8;
-const READABLE: u32 = POLLIN | POLLRDNORM;
-const WRITABLE: u32 = POLLOUT | POLLWRNORM;
+pub(super) const READABLE: u32 = POLLIN | POLLRDNORM;
+pub(super) const WRITABLE: u32 = POLLOUT | POLLWRNORM;
 
 /// How long may be waited.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
+pub(super) enum Patience {
     None,
     Some(Duration),
     Endless,
 }
 
-/// Answers a call of this subject.
+impl Patience {
+    /// Of the words of a `timespec`.
+    pub(super) fn of([seconds, nanoseconds]: [u64; 2]) -> Result<Self, Errno> {
+        match duration(seconds, nanoseconds)? {
+            Duration::ZERO => Ok(Self::None),
+            time => Ok(Self::Some(time)),
+        }
+    }
+
+    /// Whether a call that has found nothing ready is over: it was given no time, or time of the
+    /// program's own, which has passed. Otherwise the host waits.
+    pub(super) fn ends(self, is_hosts: bool, world: &mut World<'_>) -> bool {
+        match self {
+            Self::None => !is_hosts,
+            // Nothing of the program's own changes while it waits.
+            Self::Some(time) if world.host.is_fixed() && !is_hosts => {
+                world.host.pass(time);
+                true
+            }
+            Self::Some(_) | Self::Endless => false,
+        }
+    }
+}
+
+/// Answers a call of this subject. A program without signals has none to open to.
 pub fn answer(
     number: u32,
-    [at, count, time, ..]: [u64; 6],
+    [at, count, time, mask, bytes, _]: [u64; 6],
     files: &Files,
+    signals: Option<&mut Signals>,
     world: &mut World<'_>,
 ) -> Option<Answer> {
-    let patience = match number {
-        __NR_poll if int(time) == 0 => Ok(Patience::None),
-        __NR_poll => Ok(match u64::try_from(int(time)) {
-            Ok(milliseconds) => Patience::Some(Duration::from_millis(milliseconds)),
-            Err(_) => Patience::Endless,
-        }),
-        __NR_ppoll if time == 0 => Ok(Patience::Endless),
-        __NR_ppoll => world.words(time).and_then(|time| match time {
-            [0, 0] => Ok(Patience::None),
-            [seconds, nanoseconds] => duration(seconds, nanoseconds).map(Patience::Some),
-        }),
+    let (patience, mask) = match number {
+        __NR_poll => (Ok(milliseconds(int(time))), 0),
+        __NR_ppoll if time == 0 => (Ok(Patience::Endless), mask),
+        __NR_ppoll => (world.words(time).and_then(Patience::of), mask),
         _ => return None,
     };
-    Some(
-        patience
-            .and_then(|patience| poll(at, count, patience, files, world))
-            .into(),
-    )
+    let answer = patience.and_then(|patience| {
+        signals::while_open(signals, [mask, bytes], world, |world| {
+            poll(at, count, patience, files, world)
+        })
+    });
+    Some(answer.into())
+}
+
+fn milliseconds(time: i32) -> Patience {
+    match u64::try_from(time) {
+        Ok(0) => Patience::None,
+        Ok(time) => Patience::Some(Duration::from_millis(time)),
+        Err(_) => Patience::Endless,
+    }
 }
 
 fn poll(
@@ -80,19 +108,15 @@ fn poll(
         ready += u64::from(shown != 0);
         entry[6..].copy_from_slice(&shown.to_le_bytes()[..2]);
     }
-    if ready == 0 && (is_hosts || patience != Patience::None) {
-        match patience {
-            // Nothing of the program's own changes while it waits.
-            Patience::Some(time) if world.host.is_fixed() && !is_hosts => world.host.pass(time),
-            _ => return Ok(Answer::Ask),
-        }
+    if ready == 0 && !patience.ends(is_hosts, world) {
+        return Ok(Answer::Ask);
     }
     world.write(at, &entries)?;
     Ok(Answer::Value(ready))
 }
 
 /// What can be done at once; `None` if the host knows.
-fn events(descriptor: i32, files: &Files) -> Option<u32> {
+pub(super) fn events(descriptor: i32, files: &Files) -> Option<u32> {
     let Ok(description) = files.get(descriptor) else {
         return Some(POLLNVAL);
     };

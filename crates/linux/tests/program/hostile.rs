@@ -220,6 +220,8 @@ fn descriptors_opened_at_random_keep_to_their_bounds() {
         __NR_writev,
         __NR_readv,
         __NR_poll,
+        __NR_select,
+        __NR_pselect6,
         __NR_fstat,
         __NR_mmap,
     ];
@@ -298,6 +300,7 @@ fn a_stored_kernel_that_was_changed_is_refused_or_works() {
                 __NR_mmap,
                 __NR_ftruncate,
                 __NR_poll,
+                __NR_select,
                 __NR_fstat,
                 __NR_memfd_create,
                 __NR_prlimit64,

@@ -159,3 +159,63 @@ fn poll_waits_at_the_hosts() {
     assert_eq!(bed.value(__NR_poll, &[at, 1025, 0]), failed(EINVAL));
     assert_eq!(bed.value(__NR_poll, &[u64::MAX, 1, 0]), failed(EFAULT));
 }
+
+/// What `select` returns, and has left in its sets.
+fn select(bed: &mut Bed, at: u64, count: u64, sets: [u64; 3]) -> (Answer, [u64; 3]) {
+    bed.write(at, &sets.map(u64::to_le_bytes).concat());
+    let answer = bed.answer(__NR_select, &[count, at, at + 8, at + 16, at + 64]);
+    (answer, [0, 8, 16].map(|offset| bed.word(at + offset)))
+}
+
+#[test]
+fn select_tells_what_is_ready() {
+    let mut bed = Bed::new();
+    let (_, _, at) = pipe(&mut bed, 0);
+    let (reader, writer) = (1 << 3, 1 << 4);
+    let both = reader | writer;
+    let pipes = select(&mut bed, at, 5, [both, both, both]);
+    assert_eq!(pipes, (Answer::Value(1), [0, writer, 0]));
+    assert_eq!(bed.value(__NR_write, &[4, at, 1]), 1);
+    let pipes = select(&mut bed, at, 5, [both, both, both]);
+    assert_eq!(pipes, (Answer::Value(2), [reader, writer, 0]));
+    // Bits from the count on are not looked at, nor changed within their word.
+    let pipes = select(&mut bed, at, 4, [reader | 1 << 40, 0, 0]);
+    assert_eq!(pipes.0, Answer::Value(1));
+    bed.value(__NR_close, &[4]);
+    assert_eq!(bed.value(__NR_read, &[3, at + 128, 1]), 1);
+    // The end of a pipe can be read.
+    let pipes = select(&mut bed, at, 4, [reader, 0, reader]);
+    assert_eq!(pipes, (Answer::Value(1), [reader, 0, 0]));
+    let none = Answer::from(linux::Errno::EBADF);
+    assert_eq!(select(&mut bed, at, 5, [writer, 0, 0]).0, none);
+}
+
+#[test]
+fn select_waits_at_the_hosts() {
+    let mut bed = Bed::new();
+    let (_, _, at) = pipe(&mut bed, 0);
+    let set =
+        |time: [u64; 2], bed: &mut Bed| bed.write(at + 64, &time.map(u64::to_le_bytes).concat());
+    set([0, 5], &mut bed);
+    let waits = (Answer::Ask, [1 << 3, 0, 0]);
+    assert_eq!(select(&mut bed, at, 4, [1 << 3, 0, 0]), waits);
+    set([0, 0], &mut bed);
+    let nothing = (Answer::Value(0), [0; 3]);
+    assert_eq!(select(&mut bed, at, 4, [1 << 3, 0, 0]), nothing);
+    assert_eq!(select(&mut bed, at, 1, [1, 0, 0]).0, Answer::Ask);
+    assert_eq!(bed.answer(__NR_select, &[0; 5]), Answer::Ask);
+    assert_eq!(bed.answer(__NR_pselect6, &[0; 6]), Answer::Ask);
+    // A `timeval` may have more than a second of microseconds, a `timespec` not of nanoseconds.
+    set([0, 3_000_000_000], &mut bed);
+    let timed = [0, 0, 0, 0, at + 64, 0];
+    assert_eq!(bed.answer(__NR_select, &timed), Answer::Ask);
+    assert_eq!(bed.value(__NR_pselect6, &timed), failed(EINVAL));
+    set([0, u64::MAX], &mut bed);
+    assert_eq!(bed.value(__NR_select, &timed), failed(EINVAL));
+    assert_eq!(bed.value(__NR_select, &[u64::MAX]), failed(EINVAL));
+    assert_eq!(bed.value(__NR_select, &[9, 8, 0, 0, 0]), failed(EFAULT));
+    assert_eq!(
+        bed.value(__NR_pselect6, &[0, 0, 0, 0, 0, 8]),
+        failed(EFAULT)
+    );
+}

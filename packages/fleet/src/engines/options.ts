@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
+import { inspect } from 'node:util'
 
 import { fleetError } from '../job/error.ts'
 import type { Progress } from '../job/progress.ts'
@@ -64,25 +65,48 @@ const known = [
   ...['modules', 'cache', 'cacheBytes', 'onProgress'],
 ]
 
+function wrong(option: string, wanted: string, value: unknown): never {
+  const got = inspect(value, { depth: 0, maxStringLength: 80 })
+  throw fleetError('ERR_INVALID_OPTION', `${option} must be ${wanted}, got ${got}`)
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
 /** What may name a queue or a campaign. */
 function checkName(option: string, value: unknown): void {
   if (value === undefined || (typeof value === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(value)))
     return
-  throw fleetError('ERR_INVALID_OPTION', `${option} must be 1 to 64 of A-Z a-z 0-9 . _ -`)
+  wrong(option, '1 to 64 of A-Z a-z 0-9 . _ -', value)
 }
 
 function whole(name: string, value: unknown, most: number): void {
   const fits = Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= most
-  if (value !== undefined && !fits)
-    throw fleetError('ERR_INVALID_OPTION', `${name} must be a whole number from 1 to ${most}`)
+  if (value !== undefined && !fits) wrong(name, `a whole number from 1 to ${most}`, value)
+}
+
+function folder(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'string') wrong(name, 'the path of a folder', value)
+}
+
+function checkTypes({ store, modules, cache, signal, onProgress }: MapOptions): void {
+  folder('modules', modules)
+  folder('cache', cache)
+  if (store !== undefined && typeof store !== 'string' && !isObject(store))
+    wrong('store', 'a store, the path of a folder, or a URL', store)
+  if (signal !== undefined && !(isObject(signal) && 'aborted' in signal))
+    wrong('signal', 'an AbortSignal', signal)
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    wrong('onProgress', 'a function', onProgress)
 }
 
 /** Checks what `map` was given. */
 export function checkMapOptions(options: MapOptions): CheckedMap {
+  if (!isObject(options) || Array.isArray(options)) wrong('options', 'an object', options)
   for (const key of Object.keys(options))
     if (!known.includes(key))
       throw fleetError('ERR_INVALID_OPTION', `${key} is no option; they are ${known.join(', ')}`)
   const { store, modules, concurrency, attempts = 3, timeoutMs = 60_000, ...rest } = options
+  checkTypes(options)
   checkName('queue', rest.queue)
   checkName('campaign', rest.campaign)
   whole('concurrency', concurrency, 100_000)

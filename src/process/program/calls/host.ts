@@ -6,8 +6,9 @@ import type { ProcessMachine } from '../machine.ts'
 import { type Host, negative } from './context.ts'
 import { numberOf } from './names.ts'
 import { poll } from './poll.ts'
-import { timespec } from './timespec.ts'
-import { type Waits, sleepUntil } from './waits.ts'
+import { select } from './select.ts'
+import { timeOf, timespec } from './timespec.ts'
+import { sleepUntil } from './waits.ts'
 
 const { EACCES, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOSYS, ESPIPE, EPIPE } = constants.errno
 
@@ -53,7 +54,9 @@ const calls: Readonly<Record<string, Call>> = {
   lseek: noPosition,
   poll,
   ppoll: poll,
-  nanosleep: ({ machine, waits }, { arguments: [at = 0n] }) => nanosleep(machine, waits, at),
+  select,
+  pselect6: select,
+  nanosleep: (host, { arguments: [at = 0n, left = 0n] }) => nanosleep(host, at, left),
   clock_nanosleep: clockNanosleep,
   // What they wait for is a signal, and the kernel says which.
   pause: ({ waits }) => waits.forever(),
@@ -179,20 +182,28 @@ async function signalWait(
   return woken === 0n ? negative(EAGAIN) : woken
 }
 
-function nanosleep(machine: ProcessMachine, waits: Waits, at: bigint): Answer {
-  const pause = timespec(machine, at)
-  return typeof pause === 'bigint' ? pause : sleepUntil(waits, performance.now() + pause)
+function nanosleep(host: Host, at: bigint, left: bigint): Answer {
+  const pause = timespec(host.machine, at)
+  return typeof pause === 'bigint' ? pause : sleep(host, pause, left)
+}
+
+/** Sleeps so many milliseconds. What interrupts it has what is left stored, for the next try. */
+async function sleep({ machine, waits }: Host, pause: number, at: bigint): Promise<bigint> {
+  const end = performance.now() + pause
+  const woken = await sleepUntil(waits, end)
+  if (woken === 0n || at === 0n) return woken
+  const left = timeOf(Math.max(end - performance.now(), 0))
+  return tryMemory(() => machine.write(at, left) ?? true) ? woken : negative(EFAULT)
 }
 
 const CLOCK_REALTIME = 0n
 const TIMER_ABSTIME = 1n
 
-function clockNanosleep({ machine, waits }: Host, { arguments: words }: CallStop): Answer {
-  const [clock = 0n, flags = 0n, at = 0n] = words
-  const time = timespec(machine, at)
+function clockNanosleep(host: Host, { arguments: words }: CallStop): Answer {
+  const [clock = 0n, flags = 0n, at = 0n, left = 0n] = words
+  const time = timespec(host.machine, at)
   if (typeof time === 'bigint') return time
   const isAbsolute = (flags & TIMER_ABSTIME) !== 0n
   const now = clock === CLOCK_REALTIME ? Date.now() : Number(process.hrtime.bigint() / 1000n) / 1000
-  const pause = isAbsolute ? time - now : time
-  return sleepUntil(waits, performance.now() + pause)
+  return isAbsolute ? sleep(host, time - now, 0n) : sleep(host, time, left)
 }

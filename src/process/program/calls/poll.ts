@@ -29,15 +29,26 @@ function patience(host: Host, { number, arguments: words }: CallStop): number | 
 
 /** `poll` and `ppoll` with a standard stream among the descriptors, or for a time. */
 export async function poll(host: Host, call: CallStop): Promise<bigint> {
-  const { machine, stdin, waits } = host
+  const { machine } = host
   const [at = 0n, count = 0n] = call.arguments
   if (count > MOST_ENTRIES) return negative(EINVAL)
   const wait = patience(host, call)
   if (typeof wait === 'bigint') return wait
   const entries = tryMemory(() => machine.read(at, Number(count) * ENTRY_BYTES))
   if (!entries) return negative(EFAULT)
+  const found = await untilReady(host, wait, () => look(host, entries))
+  if (typeof found === 'bigint') return found
+  const written = tryMemory(() => machine.write(at, entries) ?? true)
+  return written ? BigInt(found) : negative(EFAULT)
+}
+
+/** Waits so many milliseconds until `ready` counts some: how many, or an errno. */
+export async function untilReady(
+  { stdin, waits }: Host,
+  wait: number | undefined,
+  ready: () => number,
+): Promise<number | bigint> {
   const end = wait === undefined ? undefined : performance.now() + wait
-  const ready = (): number => look(host, entries)
   let found = ready()
   while (found === 0) {
     const left = end === undefined ? undefined : end - performance.now()
@@ -54,8 +65,7 @@ export async function poll(host: Host, call: CallStop): Promise<bigint> {
     if (woken !== undefined) return woken
     found = ready()
   }
-  const written = tryMemory(() => machine.write(at, entries) ?? true)
-  return written ? BigInt(found) : negative(EFAULT)
+  return found
 }
 
 /** Fills in what is ready, and says how many are. */

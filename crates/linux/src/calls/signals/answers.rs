@@ -196,6 +196,38 @@ fn suspend(
     pause(signals, world)
 }
 
+/// Makes a call that waits with other signals blocked, if `at` says so: it ends by one that comes.
+///
+/// # Errors
+/// Those of the call; `EINTR` for a signal, `EINVAL` and `EFAULT` for what is no set.
+pub fn while_open(
+    signals: Option<&mut Signals>,
+    [at, bytes]: [u64; 2],
+    world: &mut World<'_>,
+    call: impl FnOnce(&mut World<'_>) -> Result<Answer, Errno>,
+) -> Result<Answer, Errno> {
+    let Some(signals) = signals.filter(|_| at != 0) else {
+        return call(world);
+    };
+    if bytes != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let [set] = world.words(at)?;
+    let before = *signals.suspended.get_or_insert(signals.blocked);
+    signals.blocked = set & !UNBLOCKABLE;
+    let answer = call(world);
+    if answer == Ok(Answer::Ask) {
+        return match signals.next() {
+            Next::Nothing => answer,
+            _ => Err(Errno::EINTR),
+        };
+    }
+    // What is ready goes first, and signals wait as before.
+    signals.suspended = None;
+    signals.blocked = before;
+    answer
+}
+
 /// A timer by a clock of the program's own is the only thing that could come to it.
 fn pause(signals: &mut Signals, world: &mut World<'_>) -> Result<Answer, Errno> {
     if world.host.is_fixed()

@@ -18,7 +18,7 @@ mod state;
 mod timer;
 mod traps;
 
-pub use answers::{answer, answer_process, from_outside, of_pipe};
+pub use answers::{answer, answer_process, from_outside, of_pipe, while_open};
 pub use delivery::{Delivery, deliver, leave};
 pub use frame::Registers;
 pub use set::SIGNALS;

@@ -74,7 +74,7 @@ fn no_frame_gives_a_program_what_none_has() {
     assert!(left > 0 && refused > 0, "{left} left, {refused} refused");
 }
 
-const CALLS: [u32; 15] = [
+const CALLS: [u32; 17] = [
     __NR_rt_sigaction,
     __NR_rt_sigaction,
     __NR_rt_sigprocmask,
@@ -87,6 +87,8 @@ const CALLS: [u32; 15] = [
     __NR_rt_sigtimedwait,
     __NR_rt_sigpending,
     __NR_pause,
+    __NR_ppoll,
+    __NR_pselect6,
     __NR_alarm,
     __NR_setitimer,
     __NR_getitimer,
@@ -137,7 +139,7 @@ fn no_sequence_of_signals_panics_or_grows() {
         let [a, b, c, d] = arguments(&mut chance, number, at);
         let call = Call {
             number: number.into(),
-            arguments: [a, b, c, d, 0, 0],
+            arguments: [a, b, c, d, 8, a],
         };
         // Past what it is asked about first.
         let answer = bed.with_kernel(|kernel, world| kernel.go_on(&call, world));

@@ -325,6 +325,47 @@ fn a_wait_for_signals_finds_those_that_it_waits_for() {
 }
 
 #[test]
+fn a_wait_for_descriptors_is_open_to_other_signals() {
+    for number in [__NR_ppoll, __NR_pselect6] {
+        let mut bed = process();
+        let at = bed.pages(1);
+        action(&mut bed, at, SIGUSR1, SA_RESTART, 0);
+        // An empty set, the one that is blocked, no time at all, and the sixth of `pselect6`.
+        let words = [0, bit(SIGUSR1), 0, 0, at, 8].map(u64::to_le_bytes);
+        bed.write(at, &words.concat());
+        let block = [SIG_BLOCK.into(), at + 8, 0, 8];
+        assert_eq!(bed.value(__NR_rt_sigprocmask, &block), 0);
+        let call = |time| match number {
+            __NR_ppoll => [0, 0, time, at, 8, 0],
+            _ => [0, 0, 0, 0, time, at + 32],
+        };
+        // What does not wait leaves it blocked.
+        assert_eq!(kill(&mut bed, SIGUSR1), Answer::Value(0));
+        assert_eq!(bed.value(number, &call(at + 16)), 0);
+        assert_eq!(blocked(&mut bed, at + 64), bit(SIGUSR1));
+        // One that waits already, and one that comes while the call waits.
+        assert_eq!(bed.value(number, &call(0)), -i64::from(EINTR));
+        let mut now = registers(&mut bed);
+        let frame = one_frame(&deliver(&mut bed, &mut now, Some(number)));
+        assert_eq!(bed.word(frame + MASK), bit(SIGUSR1));
+        leave(
+            &mut bed,
+            &mut Registers {
+                rsp: frame + 8,
+                ..now
+            },
+        );
+        assert_eq!(bed.answer(number, &call(0)), Answer::Ask);
+        assert!(bed.kernel.send_signal(SIGUSR1));
+        let frame = one_frame(&deliver(&mut bed, &mut now, Some(number)));
+        assert_eq!(bed.word(frame + MASK), bit(SIGUSR1));
+    }
+    let mut bed = process();
+    let at = bed.pages(1);
+    assert_eq!(bed.value(__NR_ppoll, &[0, 0, 0, at, 4]), -i64::from(EINVAL));
+}
+
+#[test]
 fn a_timer_sends_its_signal_when_it_is_due() {
     // A look at the clock of these tests takes a second.
     let mut bed = process();
