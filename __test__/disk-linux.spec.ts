@@ -26,7 +26,7 @@ function linuxTest(title: string, body: (t: ExecutionContext, folder: string) =>
   return kvmTest(
     title,
     async (t) => {
-      t.timeout(300_000)
+      t.timeout(1_300_000)
       const folder = mkdtempSync(join(tmpdir(), 'vmexit-disk-linux-'))
       t.teardown(() => rmSync(folder, { recursive: true }))
       await body(t, folder)
