@@ -5,7 +5,7 @@
 //
 // prints: right: accepted
 //         wrong: test 2: wrong answer
-//         endless: test 1: no answer within 2000 ms
+//         endless: test 1: no answer within 5000 ms
 //         greedy: test 1: not enough memory (exit code 9)
 //         crash: test 2: SIGSEGV
 //         chatty: test 1: it wrote over 65536 bytes
@@ -50,7 +50,7 @@ function compile(code: string): Buffer {
   return readFileSync(path)
 }
 
-const limits = { timeoutMs: 2000, memoryBytes: 32 << 20, maxOutputBytes: 65_536 }
+const limits = { timeoutMs: 5000, memoryBytes: 32 << 20, maxOutputBytes: 65_536 }
 
 async function verdict(program: Uint8Array, input: string, output: string): Promise<string> {
   try {

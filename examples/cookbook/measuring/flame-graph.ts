@@ -10,7 +10,7 @@ const code = `main: push rbp; mov rbp, rsp; again: call hot; call cold; jmp agai
 const payload = { image: assembleSync(code, { bits: 64 }) }
 using vm = new VirtualMachine({ mode: 'long', payload })
 const symbols = (address: bigint) => ['main', 'hot', 'cold'][Number(address / 0x20n)]
-const profile = await vm.profile({ hz: 500, timeoutMs: 1000, symbols })
+const profile = await vm.profile({ hz: 500, timeoutMs: 3000, symbols })
 
 let left = 0
 const boxes = new Map<string, [left: number, width: number]>()
