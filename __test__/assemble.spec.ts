@@ -385,7 +385,7 @@ if (noBinutils === undefined)
     const payload = { image }
     const routes = [{ port: 0xf4, to: 'stop' }] as const
     using vm = new VirtualMachine({ mode: 'real', memoryBytes: 65536, payload, routes })
-    const { reason, exit } = vm.runSync({ timeoutMs: 60_000 })
+    const { reason, exit } = vm.runSync({ timeoutMs: 300_000 })
     t.is(reason, 'exit-port')
     t.like(exit, { port: 0xf4, value: 42 })
   })

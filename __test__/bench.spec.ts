@@ -73,7 +73,7 @@ function childrenOf(pid: number): number[] {
 
 /** Waits until it measures: its baseline runs. */
 async function baselineOf(child: ChildProcess): Promise<number> {
-  for (let waited = 0; waited < 60_000; waited += 20) {
+  for (let waited = 0; waited < 300_000; waited += 20) {
     for (const pid of childrenOf(child.pid!)) {
       if (ofProcess(pid, 'comm').startsWith('raw-')) return pid
     }

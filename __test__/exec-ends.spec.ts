@@ -71,7 +71,7 @@ for (const [state, { args, hook }] of Object.entries(states)) {
   busyboxTest(`a process that ${state} is killed`, async (t, files) => {
     const random = randomBelow(7)
     for (let turns = 0; turns < (isSoak ? 300 : affordable(10)); turns++) {
-      await using p = start(files, patient(60_000))
+      await using p = start(files, patient(300_000))
       await wait(random(30))
       p.kill()
       const { reason, signal } = await p.exited
@@ -83,7 +83,7 @@ for (const [state, { args, hook }] of Object.entries(states)) {
     busyboxTest(`a process that ${state} is ended by a signal`, async (t, files) => {
       const random = randomBelow(8)
       for (let turns = 0; turns < (isSoak ? 300 : affordable(10)); turns++) {
-        await using p = start(files, patient(60_000))
+        await using p = start(files, patient(300_000))
         await wait(random(30))
         p.kill('SIGTERM')
         const { reason, signal } = await p.exited
@@ -94,7 +94,7 @@ for (const [state, { args, hook }] of Object.entries(states)) {
   busyboxTest(`a process that ${state} is closed`, async (t, files) => {
     const random = randomBelow(9)
     for (let turns = 0; turns < (isSoak ? 300 : affordable(10)); turns++) {
-      const p = start(files, patient(60_000))
+      const p = start(files, patient(300_000))
       if (turns > 0) await wait(random(30))
       p.close()
       p.close()

@@ -13,7 +13,7 @@ import { affordable } from './helpers/speed.ts'
 const isSoak = process.env['VMEXIT_SOAK'] === '1'
 const exits = isSoak ? 2000 : 100
 const alone = test.serial
-const rounds = 3
+const rounds = 20
 
 type Write = (value: unknown) => unknown
 
@@ -81,7 +81,7 @@ kvmTest(
     // ee  out %al,(%dx) · eb fe  jmp .
     const device = { write: () => new Promise(() => undefined) }
     using stuck = machine('ee eb fe ;', [{ port: 0, device }])
-    const waiting = stuck.run({ timeoutMs: 60_000 }).then((result) => result)
+    const waiting = stuck.run({ timeoutMs: 300_000 }).then((result) => result)
     await finish(() => undefined, exits)
     stuck.stop()
     t.is((await waiting).reason, 'stopped')

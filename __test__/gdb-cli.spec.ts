@@ -40,7 +40,7 @@ async function started(t: ExecutionContext, ...args: string[]) {
     await closed
   })
   const pattern = /^vmexit: in gdb: target remote (.*)$/m
-  t.true(await until(() => pattern.test(said.stderr), patient(60_000)), said.stderr)
+  t.true(await until(() => pattern.test(said.stderr), patient(300_000)), said.stderr)
   const where = pattern.exec(said.stderr)![1]!
   const place = where.startsWith(':') ? Number(where.slice(1)) : where
   return { child, said, place, closed }

@@ -30,7 +30,7 @@ function gdbTest(title: string, run: (t: ExecutionContext) => Promise<void>): vo
   kvmTest(
     title,
     async (t) => {
-      t.timeout(patient(120_000))
+      t.timeout(patient(600_000))
       await run(t)
     },
     test.serial,
@@ -71,7 +71,7 @@ const spinsAt = 0x7000
 async function spinning(vm: VirtualMachine): Promise<boolean> {
   return await until(
     () => vm.running && !vm.paused && vm.memory.readUint32(spinsAt) === 1,
-    patient(60_000),
+    patient(300_000),
   )
 }
 

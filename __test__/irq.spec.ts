@@ -93,7 +93,7 @@ kvmTestBoth('every NMI arrives once', async (t, run) => {
 kvmTest('a line wakes a halted vCPU from the event loop', async (t) => {
   const seen = { times: 0 }
   using vm = listening(true, () => seen.times++)
-  const running = vm.run({ timeoutMs: 60_000 })
+  const running = vm.run({ timeoutMs: 300_000 })
   // The guest's first call says that it listens.
   for (let raised = 0; raised <= 10; raised++) {
     while (seen.times <= raised) await sleep(1)
@@ -110,7 +110,7 @@ kvmTest('a vector from the event loop reaches a guest that spins', async (t) => 
   using vm = listening(false, () => vm.stop())
   // e6 e2 would stop it at once: sti; jmp .
   vm.memory.write(0x1000, code('fb eb fe ;'))
-  const running = vm.run({ timeoutMs: 60_000 })
+  const running = vm.run({ timeoutMs: 300_000 })
   await sleep(5)
   vm.interrupt(vector)
   t.is((await running).reason, 'stopped')

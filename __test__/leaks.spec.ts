@@ -127,15 +127,21 @@ serialTest('close() leaves no descriptor, though somebody keeps the machine', as
 serialTest('what was posted before close() still arrives', async (t) => {
   for (const to of ['queue', 'event'] as const) {
     let got = 0
-    // out %al,$0x20; jmp .
-    const listing = 'e6 20 eb fe ;'
+    // out %al,$0x20; movb $1,0x600; jmp .
+    const listing = 'e6 20 c6 04 25 00 06 00 00 01 eb fe ;'
     const route =
       to === 'queue'
         ? { port: 0x20, to, onBatch: (batch: { length: number }) => void (got += batch.length) }
         : { port: 0x20, to, onEvent: (count: number) => void (got += count) }
     const vm = machine(listing, [route])
-    vm.runSync({ timeoutMs: 20 })
-    const run = vm.run({ timeoutMs: 5000 })
+    // On a busy host a short time is over before the guest has begun.
+    for (
+      let timeoutMs = 20;
+      vm.memory.readUint8(0x600) === 0 && timeoutMs < 100_000;
+      timeoutMs *= 4
+    )
+      vm.runSync({ timeoutMs })
+    const run = vm.run({ timeoutMs: 300_000 })
     vm.close()
     await t.throwsAsync(run, vmError('ERR_VM_CLOSED'))
     t.is(got, 1, to)
@@ -182,7 +188,7 @@ serialTest('300 times create, run with a device, close in the middle', async (t)
     )
     const never = new Promise(() => undefined)
     void vm.memory.buffer
-    const run = vm.run({ onExit: () => writes++, timeoutMs: 60_000 })
+    const run = vm.run({ onExit: () => writes++, timeoutMs: 300_000 })
     if (index % 3 > 0) await new Promise((resolve) => void setImmediate(resolve))
     vm.close()
     await run.then(

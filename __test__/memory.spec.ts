@@ -292,8 +292,8 @@ kvmTest('memory can be read and written while the guest runs', async (t) => {
     74 ef                      ; je to the start
     f4                         ; hlt
   `)
-  const running = vm.run({ timeoutMs: 60_000 })
-  const deadline = Date.now() + 60_000
+  const running = vm.run({ timeoutMs: 300_000 })
+  const deadline = Date.now() + 300_000
   while (vm.memory.readUint32(0x600) < 100 && Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 1))
   }

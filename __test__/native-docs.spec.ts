@@ -93,12 +93,12 @@ for (const line of new Set(lines)) {
     const { image } = library
     if (line.includes('.cpp')) {
       const exports = { palindrome: 'i32(cstr)' } as const
-      using lib = await instantiate(image, { exports, timeoutMs: 60_000 })
+      using lib = await instantiate(image, { exports, timeoutMs: 300_000 })
       t.is(lib.exports.palindrome('abba'), 1)
       t.is(lib.exports.palindrome('abc'), 0)
       return
     }
-    using lib = await instantiate(image, { exports: { add: 'i32(i32, i32)' }, timeoutMs: 60_000 })
+    using lib = await instantiate(image, { exports: { add: 'i32(i32, i32)' }, timeoutMs: 300_000 })
     t.is(lib.exports.add(40, 2), 42)
   })
 }

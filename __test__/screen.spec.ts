@@ -58,7 +58,7 @@ kvmTest("a boot sector's text is seen", async (t) => {
   const screen = vm.screen!
   t.like(screen, { kind: 'text', width: 640, height: 400 })
   t.deepEqual(screen.text(), Array<string>(25).fill(line('')))
-  const ended = vm.run({ timeoutMs: 60_000 })
+  const ended = vm.run({ timeoutMs: 300_000 })
   t.is(await screen.waitFor('!'), null)
   t.is((await screen.waitFor(/!+/g))?.[0], '!')
   t.is(screen.text()[0], line('!'))
@@ -69,7 +69,7 @@ kvmTest("a boot sector's text is seen", async (t) => {
 kvmTest('its picture is the one that was looked at once', (t) => {
   // The cursor is a block in the last cell, whose foreground is 5: magenta.
   using vm = shown(codePage + crtc(0x07_0e, 0xcf_0f, 0x00_0a, 0x0f_0b) + stop)
-  t.is(vm.runSync({ timeoutMs: 60_000 }).reason, 'exit-port')
+  t.is(vm.runSync({ timeoutMs: 300_000 }).reason, 'exit-port')
   const picture = decodePng(vm.screen!.png())
   const golden = decodePng(readFileSync(new URL('fixtures/screen/code-page.png', import.meta.url)))
   t.deepEqual([picture.width, picture.height], [640, 400])
@@ -85,7 +85,7 @@ kvmTest('a screen scrolls by its start address, around the end of its memory', (
   vm.memory.write(0xb8000 + 0x3fb0 * 2, cells('the last'))
   vm.memory.write(0xb8000, cells('the first'))
   t.is(vm.screen!.text()[0], line('the first'))
-  t.is(vm.runSync({ timeoutMs: 60_000 }).reason, 'exit-port')
+  t.is(vm.runSync({ timeoutMs: 300_000 }).reason, 'exit-port')
   t.deepEqual(vm.screen!.text().slice(0, 3), ['the last', 'the first', ''].map(line))
 })
 
@@ -93,7 +93,7 @@ kvmTest('an address beyond the window is one within it', (t) => {
   using vm = shown(crtc(0xff_0c, 0xff_0d, 0xff_3f) + stop)
   vm.memory.write(0xb8000 + 0x7ffe, cells('ab'.slice(0, 1)))
   vm.memory.write(0xb8000, cells('bc'))
-  vm.runSync({ timeoutMs: 60_000 })
+  vm.runSync({ timeoutMs: 300_000 })
   t.is(vm.screen!.text()[0], line('abc'))
   t.notThrows(() => vm.screen!.png())
 })
@@ -161,7 +161,7 @@ kvmTest('a change is told while somebody listens', async (t) => {
 kvmTest('a snapshot has the screen, and its file too', async (t) => {
   using vm = shown(crtc(0x00_0c, 0x50_0d) + stop)
   vm.memory.write(0xb8000 + 160, cells('saved'))
-  vm.runSync({ timeoutMs: 60_000 })
+  vm.runSync({ timeoutMs: 300_000 })
   using base = vm.snapshot()
   t.is(base.description.screen, 'text')
   t.is(vm.screen!.text()[0], line('saved'))

@@ -24,7 +24,7 @@ kvmTest('the exit loop of the walk-through', (t) => {
   const text: number[] = []
   const records: Exit[] = []
   for (;;) {
-    const result = vm.runSync({ timeoutMs: 60_000 })
+    const result = vm.runSync({ timeoutMs: 300_000 })
     t.is(result.exits, 1)
     if (result.exit?.reason !== 'pio-out') break
     records.push(result.exit)
@@ -251,7 +251,7 @@ kvmTest('under run() onExit may return a promise, under runSync() not', async (t
     () => vm.runSync({ onExit: onExit as never }),
     vmError('ERR_ASYNC_HANDLER', /onExit.*use run\(\)/),
   )
-  t.is((await vm.run({ onExit, timeoutMs: 60_000 })).reason, 'hlt')
+  t.is((await vm.run({ onExit, timeoutMs: 300_000 })).reason, 'hlt')
   t.is(vm.registers().rax, 9n)
 })
 

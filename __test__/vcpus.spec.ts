@@ -110,7 +110,7 @@ kvmTest('a promise of one device does not hold up another vCPU that asks another
     ],
     { vcpus: 2 },
   )
-  const { reason, vcpu } = await vm.run({ timeoutMs: 60_000 })
+  const { reason, vcpu } = await vm.run({ timeoutMs: 300_000 })
   release()
   t.deepEqual([reason, vcpu, seen], ['stopped', null, 1000])
 })

@@ -225,7 +225,7 @@ kvmTest('the client has a method for each thing that a machine can do', async (t
   // What a console shows is kept a moment later.
   let kept = ''
   const look = async (): Promise<string> => (kept = Buffer.from(await client.log('m')).toString())
-  t.true(await until(() => kept === heard, 60_000, look))
+  t.true(await until(() => kept === heard, 300_000, look))
   const screen = await client.screen('m')
   const [version] = await once(screen, 'data')
   t.is(version.toString(), 'RFB 003.008\n')

@@ -21,7 +21,7 @@ const noiseMib = 64
 const many = 50
 
 test('who does not read is held to a bound, or dropped, and who reads is served', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const flood = await Flood.start(t)
   const reader = (await flood.console()) as WebSocket
   let read = 0
@@ -64,7 +64,7 @@ test('so many connections are served, and one more is closed', async (t) => {
 })
 
 test('so many streams and WebSockets are open, and one more is refused', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const flood = await Flood.start(t)
   for (const path of ['/v1/events', '/v1/stats']) {
     for (let at = 0; at < limits.maxEventStreams; at++)
@@ -86,7 +86,7 @@ test('so many streams and WebSockets are open, and one more is refused', async (
 })
 
 test('so many bytes of bodies and of answers are held, and no more', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const flood = await Flood.start(t)
   // Pictures of 1 MiB that are not read.
   const pictures: number[] = []

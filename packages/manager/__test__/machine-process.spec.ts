@@ -1,10 +1,10 @@
 // The process of machines: what it outlives, what ends it, and several machines in one.
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 import test from 'ava'
 
+import { until } from '../../../__test__/fixtures/until.ts'
 import { kvmTest } from '../../../__test__/helpers/kvm.ts'
 import { Client, Places, echo, spin, startParams } from './helpers/machine-process.ts'
 
@@ -24,9 +24,16 @@ serial('closed pipes and SIGHUP end nothing, SIGTERM ends the machine in order',
   child.child.stdout!.destroy()
   child.child.stderr!.destroy()
   process.kill(child.pid, 'SIGHUP')
-  const { exits } = await control.request('stats')
-  await sleep(100)
-  t.true(Number((await control.request('stats'))['exits']) > Number(exits))
+  const exitsOf = async (): Promise<number> => Number((await control.request('stats'))['exits'])
+  const before = await exitsOf()
+  let exits = before
+  t.true(
+    await until(
+      () => exits > before,
+      undefined,
+      async () => (exits = await exitsOf()),
+    ),
+  )
   control.close()
   const again = await places.control('m')
   t.is((await again.request('status'))['state'], 'running')

@@ -101,7 +101,7 @@ kvmTest('what a process complains is kept in so many bytes, and the last of it',
   t.true(
     await until(
       () => turns >= 3,
-      60_000,
+      300_000,
       () => sleep(5).then(look),
     ),
   )

@@ -61,7 +61,7 @@ async function pressOn(page: Page, words: string): Promise<void> {
 }
 
 browserTest('no text of a guest reaches beyond its view', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const daemon = await HttpDaemon.start(t, '0')
   const { client } = daemon
   const browser = await Browser.open(t, daemon.web)
@@ -138,7 +138,7 @@ async function speed(client: HttpDaemon['client'], name: string): Promise<number
 }
 
 browserTest('a guest that does all that it can slows down its own view', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const daemon = await HttpDaemon.start(t, '0')
   const { client } = daemon
   await client.define(ticking(daemon, 'quiet'))
@@ -179,7 +179,7 @@ browserTest('a guest that does all that it can slows down its own view', async (
 })
 
 browserTest('a machine that says more than anyone can show leaves the page usable', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const flood = await Flood.start(t)
   const browser = await Browser.open(t, flood.web)
   await browser.until(t, `${state('m')} === 'running'`)
@@ -202,7 +202,7 @@ browserTest('a machine that says more than anyone can show leaves the page usabl
 })
 
 browserTest('names, notes and messages with markup are text', async (t) => {
-  t.timeout(180_000)
+  t.timeout(900_000)
   const daemon = await HttpDaemon.start(t, '0')
   const { client } = daemon
   const markup = `<img src=x onerror=alert(1)>&amp;\u202E"'`
