@@ -17,8 +17,8 @@ import { code, machine, vmError } from './helpers/machine.ts'
 
 /** Enough that chance makes less than five points of a hundred. */
 const enough = 1000
-/** A host that is busy takes its own turns, and these last for many samples. */
-const most = 6000
+/** A busy host takes turns of its own that last for many samples, which tell of one moment. */
+const most = 60_000
 const hz = 200
 /** Moments at which the host was at work: they say nothing about what the guest does. */
 const waiting = '(waiting)'

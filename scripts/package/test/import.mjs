@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { give, needsKvm, onEach } from './cases.mjs'
 
+/** Of processors' time. */
 const IMPORT_MS = 30
 /** The fastest of several counts, as other work on this machine only adds; where there is much of it, of more. */
 const [SAMPLES, MOST_SAMPLES] = [5, 60]
