@@ -154,7 +154,8 @@ pub(super) fn frames(
     }
     let mut base = reach.offset(registers.rbp);
     let mut lowest = reach.offset(registers.rsp);
-    while frames.len() < MAX_SAMPLE_FRAMES && base >= lowest {
+    // A base of 0 marks the outermost frame (System V ABI, AMD64, §3.4.1), or a stack to come.
+    while frames.len() < MAX_SAMPLE_FRAMES && base != 0 && base >= lowest {
         let Some([outer, to]) = reach.words::<2>(base) else {
             break;
         };

@@ -114,6 +114,15 @@ fn a_function_that_has_no_frame_yet_or_any_more_has_its_caller() {
 }
 
 #[test]
+fn a_guest_that_has_no_stack_yet_has_no_caller() {
+    let mut memory = Memory::new();
+    for bits in [16, 32, 64] {
+        memory.put(0, usize::from(bits) / 8, &[0x8000, 0x1111]);
+        assert_eq!(memory.frames(bits, (0x1000, 0, 0)), [0x1000]);
+    }
+}
+
+#[test]
 fn a_chain_that_does_not_lead_up_the_stack_ends() {
     let mut memory = Memory::new();
     // To itself, down, and to and fro.
