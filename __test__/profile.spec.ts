@@ -171,12 +171,12 @@ kvmTest('each of two vCPUs is found where it is, and one that waits is told apar
   // With the answer it is known, for the whole wait.
   const symbols = (at: bigint): string => (at < 6n ? 'spin' : 'ask')
   const answered = async (durationMs: number): Promise<Profile> => {
-    const second = vm.profile({ hz, durationMs, symbols })
+    const profile = vm.profile({ hz, durationMs, symbols })
     await sleep(durationMs / 2)
     asked = false
     answer(1)
     t.true(await until(() => asked))
-    return second
+    return profile
   }
   const { stacks, functions } = await longEnough(
     200,
@@ -185,16 +185,20 @@ kvmTest('each of two vCPUs is found where it is, and one that waits is told apar
       found.some(({ vcpu, activity }) => vcpu === 0 && activity === 'guest') &&
       found.some(({ vcpu, frames, count }) => vcpu === 1 && frames.length > 0 && count > 1),
   )
-  const waits = stacks.filter(({ vcpu, frames }) => vcpu === 1 && frames.length > 0)
+  const second = stacks.filter(({ vcpu, frames }) => vcpu === 1 && frames.length > 0)
+  const waits = second.filter(({ activity }) => activity === 'waiting')
   t.deepEqual(
-    waits.map(({ activity, frames }) => [activity, frames]),
-    [['waiting', [8n]]],
+    waits.map(({ frames }) => frames),
+    [[8n]],
   )
   t.true(waits[0]!.count > 1)
   t.true(functions.find(({ name }) => name === 'spin')!.self > 0)
+  // On a busy host it may be found between the answer and its next question.
+  const works = second.filter(({ activity }) => activity === 'guest')
+  const between = works.reduce((sum, { count }) => sum + count, 0)
   const asks = functions.find(({ name }) => name === 'ask')!
-  t.is(asks.self, 0)
-  t.is(asks.total, waits[0]!.count)
+  t.is(asks.self, between)
+  t.is(asks.total, waits[0]!.count + between)
   vm.stop()
   await run
 })
