@@ -62,7 +62,7 @@ function waiting() {
     most = count
     waits = 0
     const there = new Promise<void>((resolve) => (arrived = resolve))
-    const run = vm.run({ timeoutMs: 20_000 })
+    const run = vm.run({ timeoutMs: 300_000 })
     // A run that is awaited keeps the process.
     await Promise.race([there, run])
     vm.stop()

@@ -120,7 +120,7 @@ kvmTest('a vector from the event loop reaches a guest that spins', async (t) => 
 kvmTest('without an irqchip hlt ends the run, and one that waits wakes the next', async (t) => {
   using vm = listening(false, () => undefined)
   for (let count = 0; count < 3; count++) {
-    t.is((await vm.run({ timeoutMs: 20_000 })).reason, 'hlt')
+    t.is((await vm.run({ timeoutMs: 300_000 })).reason, 'hlt')
     t.deepEqual(counted(vm), [count, 0])
     vm.interrupt(vector)
   }

@@ -151,14 +151,23 @@ serialTest('what was posted before close() still arrives', async (t) => {
 
 serialTest('a few threads wait for the next run, and not for ever', async (t) => {
   const most = 8
-  const runs = Array.from({ length: 3 * most }, async () => {
-    using vm = hello()
-    t.is((await vm.run()).reason, 'hlt')
-  })
-  await Promise.all(runs)
-  // One that is too many ends while its run's end is reported.
-  t.is(census().vcpuThreads, 0)
-  t.true(census().idleThreads >= 1 && census().idleThreads <= most, `${census().idleThreads}`)
+  const runAll = (): Promise<unknown> =>
+    Promise.all(
+      Array.from({ length: 3 * most }, async () => {
+        using vm = hello()
+        t.is((await vm.run()).reason, 'hlt')
+      }),
+    )
+  let idle = 0
+  // On a busy host those of the first round may have waited their time already.
+  for (let round = 0; round < 20 && idle === 0; round++) {
+    await runAll()
+    // One that is too many ends while its run's end is reported.
+    t.is(census().vcpuThreads, 0)
+    idle = census().idleThreads
+    t.true(idle <= most, `${idle}`)
+  }
+  t.true(idle >= 1)
   t.true(await until(() => census().idleThreads === 0))
 })
 

@@ -81,7 +81,7 @@ const library = (timeoutMs: number, ask: () => unknown = () => undefined, spinMs
 
 /** So long that no busy host reaches it. */
 const longMs = 300_000
-const shortMs = 50
+const shortMs = 500
 
 const code = (run: () => unknown): string | undefined => {
   try {

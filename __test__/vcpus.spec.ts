@@ -143,7 +143,7 @@ kvmTest('an exit of each is reported once, and reply() answers the one that was'
   using vm = machine('e4 61 eb fe ;', [], { vcpus: 2 })
   const ended: (number | null)[] = []
   for (let run = 0; run < 2; run++) {
-    const result = await vm.run({ timeoutMs: 20_000 })
+    const result = await vm.run({ timeoutMs: 300_000 })
     t.is(result.reason, 'pio-in')
     ended.push(result.vcpu)
     vm.reply(0x40 + result.vcpu!)
@@ -164,7 +164,7 @@ kvmTest('an unclaimed exit that came after the end asks the onExit of the next r
   `
   for (let round = 0; round < 20; round++) {
     using vm = machine(listing, [], { vcpus: 2 })
-    const { reason, vcpu } = await vm.run({ timeoutMs: 20_000 })
+    const { reason, vcpu } = await vm.run({ timeoutMs: 300_000 })
     t.is(reason, 'pio-out')
     const asked: number[][] = []
     const onExit: NonNullable<RunOptions['onExit']> = (exit) => {
@@ -173,7 +173,7 @@ kvmTest('an unclaimed exit that came after the end asks the onExit of the next r
       if (asked.length === 3) vm.stop()
       return undefined
     }
-    t.is((await vm.run({ timeoutMs: 20_000, onExit })).reason, 'stopped')
+    t.is((await vm.run({ timeoutMs: 300_000, onExit })).reason, 'stopped')
     const first = asked.filter((one) => one[0] === 0x61)
     t.deepEqual(first, [[0x61, 1 - vcpu!]])
     t.is(asked.length, 3)

@@ -489,7 +489,7 @@ test('a client that does not read its events is closed when too many wait', asyn
 })
 
 test('more connections than are allowed are not let in, and one that never opens goes', async (t) => {
-  const setup = await setUp(t, { connections: 3, openMs: 500 })
+  const setup = await setUp(t, { connections: 3, openMs: 5000 })
   const kept = [await setup.open(), await setup.open()]
   const idle = await setup.open('unopened')
   const refused = await setup.open('unopened')

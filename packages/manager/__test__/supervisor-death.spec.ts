@@ -69,6 +69,7 @@ kvmTest('machines outlive a killed daemon; the next has their consoles and histo
   // What happens in the meantime is told afterwards.
   const first = JSON.parse(readFileSync(`${there.runtime}/own-1/pid`, 'utf8')) as { pid: number }
   process.kill(first.pid, 'SIGKILL')
+  t.true(await until(() => !there.pids().includes(first.pid)))
   const { supervisor } = await supervise(t, there)
   const missed: ManagerEvent[] = []
   supervisor.onEvent((event) => missed.push(event), daemon.seq)
