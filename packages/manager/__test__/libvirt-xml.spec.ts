@@ -270,3 +270,29 @@ test('a snapshot is asked for by name, or without one', (t) => {
   const text = '<domainsnapshot><name>a</name><description>b &lt; c</description></domainsnapshot>'
   t.deepEqual(readSnapshot(text), { name: 'a', description: 'b < c' })
 })
+
+test('disks come in the order of their targets, wherever they stand', (t) => {
+  const disk = (dev: string): string =>
+    `<disk type='file'><driver cache='${dev}'/><source file='/${dev}'/><target dev='${dev}'/></disk>`
+  const order = (...names: string[]): unknown => {
+    const text = document(`${os}<devices>${names.map(disk).join('')}</devices>`)
+    const machine = defined(text)
+    // What was said of each stays with it, and the document says the same again.
+    const again = domainXml(machine)
+    for (const name of names)
+      t.regex(again, new RegExp(`cache='${name}' type='raw'/>\\s*<source file='/${name}'`))
+    t.is(defined(again, machine).definition, machine.definition)
+    return machine.definition.disks
+  }
+  const files = (...names: string[]) => names.map((name) => ({ file: `/${name}` }))
+  t.deepEqual(order('vdb', 'vda'), files('vda', 'vdb'))
+  t.deepEqual(order('vdc', 'vdaa', 'vda', 'vdb'), files('vda', 'vdb', 'vdc', 'vdaa'))
+  t.deepEqual(order('sdb', 'vda', 'sda'), files('sda', 'sdb', 'vda'))
+  t.deepEqual(order('other', 'vdb', 'xvda', 'vda'), files('other', 'vda', 'vdb', 'xvda'))
+})
+
+test('a UUID may have no hyphens, and an empty document says that it is', (t) => {
+  const plain = `<uuid> ${uuid.replaceAll('-', '').toUpperCase()} </uuid>`
+  t.is(readDomain(document(os + plain), nobody).uuid, uuid)
+  t.throws(() => readDomain(' \n', nobody), { ...refused(), message: 'XML: the document is empty' })
+})

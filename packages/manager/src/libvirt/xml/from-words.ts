@@ -57,7 +57,7 @@ export function said(domain: XmlElement): Said {
   const manager = { ...(restart !== 'no' && { restart }), ...(vnc && { vnc }) }
   return {
     name: name.trim(),
-    uuid: textOf(only(domain, 'uuid'))?.trim().toLowerCase(),
+    uuid: uuidOf(textOf(only(domain, 'uuid'))),
     vnc: vnc !== undefined || graphics?.isSocket === true ? undefined : graphics,
     definition: {
       name: name.trim(),
@@ -70,6 +70,15 @@ export function said(domain: XmlElement): Said {
       ...(Object.keys(manager).length > 0 && { manager }),
     },
   }
+}
+
+/** libvirt reads one without hyphens, too. */
+function uuidOf(text: string | undefined): string | undefined {
+  const digits = text?.trim().toLowerCase()
+  return digits?.replace(
+    /^([\da-f]{8})([\da-f]{4})([\da-f]{4})([\da-f]{4})([\da-f]{12})$/,
+    '$1-$2-$3-$4-$5',
+  )
 }
 
 function memoryOf(memory: XmlElement | undefined): number {
@@ -103,7 +112,7 @@ function restartOf(domain: XmlElement): string {
 }
 
 function devicesOf(devices: XmlElement, hasGraphics: boolean): JsonObject {
-  const disks = some(devices, 'disk').filter(isDisk).map(diskOf)
+  const disks = byTarget(some(devices, 'disk').filter(isDisk)).map(diskOf)
   const network = some(devices, 'interface').map(cardOf)
   const ports = some(devices, 'channel')
     .filter(isPort)
@@ -123,6 +132,24 @@ function some(devices: XmlElement, name: string): XmlElement[] {
   return found.length <= MAX_OF_A_KIND
     ? found
     : refuse(`<devices> has at most ${MAX_OF_A_KIND} of <${name}>, this one ${found.length}`)
+}
+
+/** In the order that their targets ask for: vda comes before vdb, wherever it stands. */
+function byTarget(disks: readonly XmlElement[]): XmlElement[] {
+  const places = new Map<string, number>()
+  const ranked = disks.map((disk) => {
+    const name = attribute(only(disk, 'target'), 'dev') ?? ''
+    const [, bus = '', letters = ''] = /^([a-z]?[hsv]d)([a-z]{1,4})$/.exec(name) ?? []
+    if (!places.has(bus)) places.set(bus, places.size)
+    return { disk, bus: places.get(bus)!, letters }
+  })
+  ranked.sort(
+    (a, b) =>
+      a.bus - b.bus ||
+      a.letters.length - b.letters.length ||
+      (a.letters < b.letters ? -1 : Number(a.letters > b.letters)),
+  )
+  return ranked.map(({ disk }) => disk)
 }
 
 /** Whether it is a disk; a drive without a medium is none. */

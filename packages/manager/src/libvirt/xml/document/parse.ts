@@ -53,6 +53,7 @@ function check(text: string): void {
     refuse(`a document has at most ${MAX_CHARACTERS} characters, this one ${text.length}`)
   }
   if (!isSayable(text)) refuse('the document has characters that XML does not know')
+  if (text.trim() === '') refuse('the document is empty')
   if (/<!(DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)/i.test(text)) {
     refuse('a document declares no types and no entities')
   }
