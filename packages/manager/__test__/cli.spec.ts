@@ -1,5 +1,16 @@
 // The manager's verbs as users call them, beside a real daemon and real machines.
-import { readFileSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 import test from 'ava'
@@ -287,5 +298,23 @@ kvmTest('screen writes a picture, and a failure leaves none', async (t) => {
   const { stdout } = await bench.run(['screen', 'a', '--png', '-'])
   t.deepEqual(stdout, bytes)
   t.is((await bench.run(['screen', 'a', '--png', '/not/there/a.png'])).code, 2)
+  const below = await bench.run(['screen', 'a', '--png', join(file, 'a.png')])
+  t.is(below.code, 2, String(below.stderr))
+  // A link leads to the picture, and a pipe stays one.
+  const link = join(bench.folder, 'link.png')
+  writeFileSync(file, '')
+  symlinkSync(file, link)
+  await bench.done('screen', 'a', '--png', link)
+  t.true(lstatSync(link).isSymbolicLink())
+  t.deepEqual(readFileSync(file), bytes)
+  const pipe = join(bench.folder, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(reader))
+  await bench.done('screen', 'a', '--png', pipe)
+  t.true(lstatSync(pipe).isFIFO())
+  const piped = Buffer.alloc(bytes.length + 1)
+  t.is(readSync(reader, piped), bytes.length)
+  t.deepEqual(piped.subarray(0, -1), bytes)
   await bench.done('kill', 'a')
 })

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
 import { print, printJson } from '../output.ts'
@@ -22,14 +31,40 @@ export const screen: Run = async ({ values, words: [machine = ''], client }) => 
   return exitCodes.fine
 }
 
-/** A picture that was there stays until the new one is whole. */
+/** A picture that was there stays until the new one is whole. A device or a pipe stays one. */
 function writeWhole(path: string, bytes: Uint8Array): void {
-  const aside = join(dirname(path), `.${randomUUID()}.png`)
   try {
-    writeFileSync(aside, bytes)
+    const place = placeOf(path)
+    if (place === undefined) fill(openSync(path, constants.O_WRONLY), bytes)
+    else replace(place, bytes)
+  } catch (error) {
+    throw new UsageError(`cannot write the picture: ${(error as Error).message}`)
+  }
+}
+
+/** The file that is to be replaced, at the end of all links; nothing for what is no file. */
+function placeOf(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found) return path
+  return found.isFile() ? realpathSync(path) : undefined
+}
+
+function replace(path: string, bytes: Uint8Array): void {
+  const aside = join(dirname(path), `.${randomUUID()}.png`)
+  const file = openSync(aside, 'wx')
+  try {
+    fill(file, bytes)
     renameSync(aside, path)
   } catch (error) {
-    rmSync(aside, { force: true })
-    throw new UsageError(`cannot write the picture: ${(error as Error).message}`)
+    rmSync(aside)
+    throw error
+  }
+}
+
+function fill(file: number, bytes: Uint8Array): void {
+  try {
+    writeFileSync(file, bytes)
+  } finally {
+    closeSync(file)
   }
 }
